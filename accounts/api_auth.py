@@ -8,15 +8,16 @@ from ninja.errors import AuthenticationError, HttpError
 from ninja.security.base import AuthBase
 from ninja.utils import check_csrf
 
-from accounts import entry
+from accounts import entry_requirements
 from accounts.access import AccessDenied
 from accounts.actors import Actor, key_actor, last_membership, session_actor
-from accounts.guards import act_as, refuse_while_viewing
+from accounts.guards import act_as
 from accounts.key_lookup import digest_of
 from accounts.last_uses import LAST_USES
 from accounts.models import User
 from accounts.origin import origin_of
 from accounts.rules.limits import is_address_in
+from accounts.view_as import refuse_while_viewing
 from lib import tenancy
 
 
@@ -79,8 +80,8 @@ def _check_entry(request: HttpRequest, user: User) -> None:
     if membership is None:
         return
     try:
-        entry.check(request, user, membership.organisation, membership)
-    except entry.EntryRefused as refused:
+        entry_requirements.check(request, user, membership.organisation, membership)
+    except entry_requirements.EntryRefused as refused:
         raise AccessDenied(refused.text) from refused
 
 

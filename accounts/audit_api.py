@@ -10,7 +10,7 @@ from pydantic import Field
 from accounts import actors, audit_log
 from accounts.audit_log import AuditFilter
 from lib import pagination
-from lib.instants import Instant
+from lib.api_instants import Instant
 
 router = Router(tags=["Audit"])
 

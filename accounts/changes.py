@@ -5,15 +5,11 @@ from typing import Any, TypeVar
 
 from django.db import transaction
 from django.db.models import Model, QuerySet
-from django.utils.translation import gettext
 
 from accounts import audit
 from accounts.actors import Actor
 from accounts.epoch import bump_epoch
 from accounts.models import Organisation
-from lib.refusal import Refused, check_text
-
-NAME_MAX = 120
 
 Row = TypeVar("Row", bound=Model)
 
@@ -44,16 +40,6 @@ def change_row(row: Row, action: str, actor: Actor, **values: Any) -> Row:
         )
         bump_epoch()
     return locked  # type: ignore[no-any-return]
-
-
-def check_name(name: str, length_max: int = NAME_MAX) -> str:
-    """A name as it is stored: one line. Raises Refused for an empty one, and a longer one."""
-    checked = check_text("name", name, length_max)
-    if not checked:
-        raise Refused("name", gettext("Enter a name."))
-    if len(checked.splitlines()) != 1:
-        raise Refused("name", gettext("A name is a single line."))
-    return checked
 
 
 def _same(before: object, value: object) -> bool:

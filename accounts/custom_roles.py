@@ -8,10 +8,11 @@ from django.utils.translation import gettext
 
 from accounts import audit
 from accounts.actors import Actor, authority_of
-from accounts.changes import change_row, check_name
+from accounts.changes import change_row
 from accounts.epoch import bump_epoch
 from accounts.members import check_change, check_grant
 from accounts.models import CustomRole, Invitation, Membership, Organisation, Role, ServiceAccount
+from accounts.names import check_name
 from accounts.rules.roles import PERMISSIONS, Permission
 from lib.refusal import Refused
 

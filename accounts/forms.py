@@ -13,9 +13,8 @@ from django.http import HttpRequest, HttpResponse
 from django.utils.functional import Promise
 from django.utils.translation import gettext, gettext_lazy
 
-from accounts import access, sign_up, tries
+from accounts import access, sign_up, throttle
 from accounts.actors import Actor
-from accounts.changes import NAME_MAX
 from accounts.member_access import visible_members
 from accounts.models import (
     CustomRole,
@@ -27,10 +26,11 @@ from accounts.models import (
     Team,
     User,
 )
+from accounts.names import NAME_MAX
 from accounts.organisations import REASON_MAX
 from accounts.rules.labels import split_labels
 from accounts.rules.limits import ENDPOINTS, LIMIT_MAX, LISTED_MAX, LimitInvalid, check_limits
-from accounts.rules.tries import limits_of_letters
+from accounts.rules.throttle import limits_of_letters
 from lib import clock
 from lib.ids import id_text
 from lib.whole_numbers import WholeNumberField
@@ -335,7 +335,7 @@ class ResetPasswordForm(_Ours, allauth.ResetPasswordForm):  # type: ignore[misc]
     """Asking for a link that sets a new password."""
 
     def save(self, request: HttpRequest, **kwargs: Any) -> Any:
-        tries.count(limits_of_letters(self.cleaned_data["email"]))
+        throttle.count(limits_of_letters(self.cleaned_data["email"]))
         return super().save(request, **kwargs)
 
 

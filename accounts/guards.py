@@ -17,10 +17,9 @@ from django.middleware.gzip import GZipMiddleware
 from django.shortcuts import resolve_url
 from django.utils.cache import patch_vary_headers
 from django.utils.http import urlencode
-from django.utils.translation import gettext
 
-from accounts import entry
-from accounts.access import AccessDenied, one_named, require
+from accounts import entry_requirements
+from accounts.access import one_named, require
 from accounts.actors import (
     LAST_ORGANISATION,
     Actor,
@@ -31,12 +30,11 @@ from accounts.actors import (
 )
 from accounts.models import Organisation, User
 from accounts.rules import roles
-from accounts.viewing import viewing_of
+from accounts.view_as import refuse_while_viewing, viewing_of
 from lib import tenancy
 from lib.htmx import go_to, is_htmx, page_address
 
 _GZIP = GZipMiddleware(lambda request: HttpResponse())
-_SAFE_METHODS = ("GET", "HEAD", "OPTIONS")
 
 View: TypeAlias = Callable[..., Any]
 Response = TypeVar("Response", bound=HttpResponseBase)
@@ -68,7 +66,7 @@ def organisation_page(action: roles.Action) -> Callable[[View], View]:
             actor = replace(
                 actor, role=viewing.role, operator=False, viewing=True, permissions=(), teams=None
             )
-        entry.check(request, user, organisation, membership)
+        entry_requirements.check(request, user, organisation, membership)
         act_as(request, actor)
         require(actor, action)
         return actor
@@ -87,7 +85,7 @@ def session_page(action: roles.Action) -> Callable[[View], View]:
         actor = session_actor(request, user)
         if actor is None or actor.organisation is None:
             raise Http404
-        entry.check(request, user, actor.organisation, last_membership(request, user))
+        entry_requirements.check(request, user, actor.organisation, last_membership(request, user))
         tenancy.enter(actor.organisation.id)
         require(actor, action)
         return actor
@@ -218,7 +216,7 @@ def _guard(
             refuse_while_viewing(request)
         try:
             return enter(request, request.user, kwargs)
-        except entry.EntryRefused as refused:
+        except entry_requirements.EntryRefused as refused:
             return go_to(request, refused.url)
 
     def signed_in_and_let_go(
@@ -231,14 +229,6 @@ def _guard(
             close_old_connections()
 
     return decorate
-
-
-def refuse_while_viewing(request: HttpRequest) -> None:
-    """Raise AccessDenied where a session that views an organisation would change anything."""
-    if request.method not in _SAFE_METHODS and viewing_of(request.session) is not None:
-        raise AccessDenied(
-            gettext("You are viewing an organisation and cannot change anything. End the view.")
-        )
 
 
 def _private(response: HttpResponseBase) -> HttpResponseBase:

@@ -12,11 +12,11 @@ from django.template.loader import render_to_string
 from django.utils import translation
 from django.utils.translation import gettext
 
-from accounts import tries
+from accounts import throttle
 from accounts.hashing import let_go
 from accounts.invitations import Sendable
 from accounts.models import Invitation, User
-from accounts.rules.tries import limits_of_invitations
+from accounts.rules.throttle import limits_of_invitations
 from lib import clock
 
 _TEMPLATES: Final = "accounts/email/invitation"
@@ -57,8 +57,8 @@ def _all(letters: Sequence[Sendable], text: str) -> dict[str, str]:
 def _send(sendable: Sendable, inviter: User, mail: BaseEmailBackend) -> str:
     invitation = sendable.invitation
     try:
-        tries.count(limits_of_invitations(invitation.email, str(invitation.organisation_id)))
-    except tries.TooManyTries:
+        throttle.count(limits_of_invitations(invitation.email, str(invitation.organisation_id)))
+    except throttle.TooManyTries:
         return gettext("Too many invitations were sent. Copy the link, or resend it later.")
     subject, text = _written(sendable, inviter)
     let_go()

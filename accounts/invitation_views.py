@@ -23,8 +23,9 @@ from accounts.invitation_letters import mail_is_set_up, send_letters
 from accounts.invitations import InvitationEnded, InvitationState, Sendable, state_of
 from accounts.member_forms import InviteForm, NewPersonForm, role_label
 from accounts.models import Invitation, SignUpMode, User
+from accounts.rules.link_life import INVITATION_DAYS
+from accounts.sign_in_views import slowed
 from accounts.table_preferences import read_table
-from accounts.views import slowed
 from lib import clock
 from lib.htmx import back_to, render_dialog, see_other
 from lib.ids import id_text
@@ -139,7 +140,7 @@ def invitation_resend(request: HttpRequest, actor: Actor, id: str) -> HttpRespon
             return _made(request, actor, [invitations.resend(invitation, actor=actor)])
         except Refused as refused:
             wrong = refused.message
-    context = {"invitation": invitation, "id": id, "wrong": wrong, "days": invitations.DAYS}
+    context = {"invitation": invitation, "id": id, "wrong": wrong, "days": INVITATION_DAYS}
     return render_dialog(request, "accounts/invitation_resend.html", context, refused=bool(wrong))
 
 

@@ -23,12 +23,11 @@ from accounts.link_texts import link_digest, new_link_text
 from accounts.members import check_grant, role_and_teams, set_member
 from accounts.models import CustomRole, Invitation, Membership, Organisation, Role, Team, User
 from accounts.rules.authority import Authority
+from accounts.rules.link_life import INVITATION_DAYS, INVITATION_DAYS_MAX
 from lib import clock
 from lib.refusal import Refused, check_text
 
 ADDRESSES_MAX: Final = 50
-DAYS: Final = 7
-DAYS_MAX: Final = 30
 MESSAGE_MAX: Final = 500
 InvitationState = Literal["pending", "expired", "accepted", "withdrawn"]
 
@@ -47,7 +46,7 @@ class Offer:
     role: Role
     custom_role: CustomRole | None = None
     teams: Sequence[Team] | None = None
-    days: int = DAYS
+    days: int = INVITATION_DAYS
     message: str = ""
 
 
@@ -136,7 +135,7 @@ def invite(
         ]
 
 
-def resend(invitation: Invitation, *, actor: Actor, days: int = DAYS) -> Sendable:
+def resend(invitation: Invitation, *, actor: Actor, days: int = INVITATION_DAYS) -> Sendable:
     """Another text and another time for an open invitation: the link until now ends. Raises Refused
     for one that was accepted or withdrawn, and for what the actor lacks itself (P23)."""
     _check_days(days)
@@ -263,9 +262,9 @@ def _create(
 
 
 def _check_days(days: int) -> None:
-    if not 1 <= days <= DAYS_MAX:
+    if not 1 <= days <= INVITATION_DAYS_MAX:
         text = gettext("An invitation is valid for 1 to %(n)s days.")
-        raise Refused("expires_in_days", text % {"n": DAYS_MAX})
+        raise Refused("expires_in_days", text % {"n": INVITATION_DAYS_MAX})
 
 
 def _addresses(emails: Sequence[str]) -> list[str]:

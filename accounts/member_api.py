@@ -11,11 +11,12 @@ from pydantic import ConfigDict, Field
 
 from accounts import access, actors, custom_roles, invitations, member_access, members
 from accounts.actors import Actor
-from accounts.entry import people_with_factor
+from accounts.entry_requirements import people_with_factor
 from accounts.invitation_letters import send_letters
-from accounts.invitations import ADDRESSES_MAX, DAYS, DAYS_MAX, MESSAGE_MAX, Offer, Sendable
+from accounts.invitations import ADDRESSES_MAX, MESSAGE_MAX, Offer, Sendable
 from accounts.models import CustomRole, Invitation, Membership, Role, Team
 from accounts.permission_words import has_permission
+from accounts.rules.link_life import INVITATION_DAYS, INVITATION_DAYS_MAX
 from accounts.rules.roles import PERMISSIONS
 from lib import clock, pagination
 from lib.ids import id_text
@@ -79,14 +80,14 @@ class InvitationIn(Schema):
     )
     role: RoleName
     teams: Teams = None
-    expires_in_days: Whole = Field(DAYS, ge=1, le=DAYS_MAX)
+    expires_in_days: Whole = Field(INVITATION_DAYS, ge=1, le=INVITATION_DAYS_MAX)
     message: str = Field("", max_length=MESSAGE_MAX, description="Included in the email.")
 
 
 class ResendIn(Schema):
     model_config = ConfigDict(extra="forbid")
 
-    expires_in_days: Whole = Field(DAYS, ge=1, le=DAYS_MAX)
+    expires_in_days: Whole = Field(INVITATION_DAYS, ge=1, le=INVITATION_DAYS_MAX)
 
 
 class InvitationOut(Schema):

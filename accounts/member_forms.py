@@ -10,10 +10,11 @@ from django.utils.translation import gettext, gettext_lazy
 
 from accounts.access import ROLE_NAMES
 from accounts.actors import Actor
-from accounts.invitations import DAYS, MESSAGE_MAX, Offer
+from accounts.invitations import MESSAGE_MAX, Offer
 from accounts.member_access import assignable_roles, assignable_teams
 from accounts.models import CustomRole, HasRole, Membership, Role, Team
 from accounts.permission_words import GROUPS
+from accounts.rules.link_life import INVITATION_DAYS
 from lib.ids import id_text
 
 _EMAILS_MAX = 6000
@@ -115,7 +116,7 @@ class InviteForm(RoleAndTeamsForm):
             ("30", gettext_lazy("In 30 days")),
         ],
         coerce=int,
-        initial=DAYS,
+        initial=INVITATION_DAYS,
     )
     message = forms.CharField(
         label=gettext_lazy("Message"),

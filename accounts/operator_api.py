@@ -17,9 +17,9 @@ from accounts import (
     sessions,
     sign_up,
 )
-from accounts.changes import NAME_MAX
-from accounts.entry import has_factor, people_with_factor
+from accounts.entry_requirements import has_factor, people_with_factor
 from accounts.models import Organisation, User
+from accounts.names import NAME_MAX
 from accounts.reauthentication import check_signed_in_recently
 from lib import pagination
 

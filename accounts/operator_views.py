@@ -15,7 +15,7 @@ from django.views.decorators.http import require_http_methods, require_POST, req
 
 from accounts import access, members, organisations, second_factor, sessions
 from accounts.actors import Actor
-from accounts.entry import people_with_factor
+from accounts.entry_requirements import people_with_factor
 from accounts.forms import SuspensionForm
 from accounts.guards import operator_page
 from accounts.models import Membership, User

@@ -10,8 +10,8 @@ from pydantic import ConfigDict, Field
 
 from accounts import access, actors, organisations, projects, teams
 from accounts.actors import organisation_of
-from accounts.changes import NAME_MAX
 from accounts.models import Organisation, Project, Role, Team
+from accounts.names import NAME_MAX
 from lib import pagination
 from lib.whole_numbers import Whole
 

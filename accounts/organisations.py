@@ -9,9 +9,10 @@ from django.utils.translation import gettext
 
 from accounts import audit, keys
 from accounts.actors import Actor
-from accounts.changes import change_row, check_name
+from accounts.changes import change_row
 from accounts.epoch import bump_epoch
 from accounts.models import Key, Membership, Organisation, Role, Team, User
+from accounts.names import check_name
 from accounts.rules.labels import LABELS
 from lib import clock
 from lib.refusal import Refused, check_text

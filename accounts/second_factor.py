@@ -30,10 +30,10 @@ from django.utils.functional import Promise
 from django.utils.translation import gettext, gettext_lazy
 from qrcode.image.svg import SvgPathFillImage
 
-from accounts import audit, security, sessions, tries
+from accounts import audit, security_changes, sessions, throttle
 from accounts.actors import Actor
 from accounts.models import User
-from accounts.rules.tries import limits_of_codes
+from accounts.rules.throttle import limits_of_codes
 from accounts.sealing import open_sealed, seal
 from lib.refusal import Refused
 from lib.vault import VaultError
@@ -104,16 +104,16 @@ def use_code(request: HttpRequest, user: User, code: str) -> Authenticator:
 
     Raises CodeRefused, and TooManyTries where too many were refused before.
     """
-    network = security.network_of_request(request)
-    limits = limits_of_codes(user.pk, network, known=tries.is_known(user.email, network))
-    tries.count(limits)
+    network = security_changes.network_of_request(request)
+    limits = limits_of_codes(user.pk, network, known=throttle.is_known(user.email, network))
+    throttle.count(limits)
     rows = {row.type: row for row in factors_of(user)}
     used = _use_code_of_app(rows.get(_TYPES.TOTP), code) or _use_recovery_code(
         request, user, rows.get(_TYPES.RECOVERY_CODES), code
     )
     if used is None:
         raise CodeRefused("wrong")
-    tries.give_back(limits)
+    throttle.give_back(limits)
     return used
 
 
@@ -158,7 +158,7 @@ def _use_recovery_code(
     with transaction.atomic():
         if codes.validate_code(code):
             left = len(codes.get_unused_codes())
-            security.record_use(request, user, "recovery_code.used", left=left)
+            security_changes.record_use(request, user, "recovery_code.used", left=left)
             return row
     if any(compare_user_code(actual=code, expected=one) for one in codes.generate_codes()):
         raise CodeRefused("used")
@@ -183,7 +183,7 @@ def pending_secret(request: HttpRequest, user: User, *, anew: bool) -> str:
 def app_added(request: HttpRequest, user: User, step: int) -> None:
     """Record, in the transaction that added it, that the person's app gives codes from now on."""
     _use_step(Authenticator.objects.get(user=user, type=_TYPES.TOTP), step)
-    security.record_change(request, user, "authenticator_app.added")
+    security_changes.record_change(request, user, "authenticator_app.added")
 
 
 def recovery_codes_left(rows: list[Authenticator]) -> int | None:
@@ -207,5 +207,5 @@ def reset_factors(actor: Actor, user: User) -> None:
     with transaction.atomic():
         Authenticator.objects.filter(user=user).delete()
         audit.record(actor, None, "second_factor.reset", user)
-        security.write_letter(user, "second_factor.reset")
+        security_changes.write_letter(user, "second_factor.reset")
         sessions.end(user, "second_factor.reset", actor=actor)

@@ -20,7 +20,7 @@ from django.utils.http import urlencode
 from django.views.decorators.http import require_safe
 from django.views.generic.edit import FormView
 
-from accounts import audit, entry, second_factor, security, single_sign_on
+from accounts import audit, entry_requirements, second_factor, security_changes, single_sign_on
 from accounts.models import User
 from accounts.second_factor_forms import LoginPasskeyForm, RenamePasskeyForm
 
@@ -41,7 +41,9 @@ def security_page(request: HttpRequest) -> HttpResponse:
             "codes_left": second_factor.recovery_codes_left(rows),
             "may_add": second_factor.may_add(user),
             "connections": single_sign_on.connections_of(user),
-            "forced_by": [one.name for one in entry.organisations_that_require_factor(user)],
+            "forced_by": [
+                one.name for one in entry_requirements.organisations_that_require_factor(user)
+            ],
         },
     )
 
@@ -93,7 +95,7 @@ class _Recorded:
         return response
 
     def record(self, form: Any) -> None:
-        security.record_change(self.request, cast(User, self.request.user), self.action)
+        security_changes.record_change(self.request, cast(User, self.request.user), self.action)
 
 
 class AddAppView(_Recorded, totp.ActivateTOTPView):  # type: ignore[misc]
@@ -152,7 +154,7 @@ class RenamePasskeyView(webauthn.EditWebAuthnView):  # type: ignore[misc]
     def form_valid(self, form: RenamePasskeyForm) -> HttpResponseBase:
         with transaction.atomic():
             response: HttpResponseBase = super().form_valid(form)
-            actor = security.oneself(cast(User, self.request.user))
+            actor = security_changes.oneself(cast(User, self.request.user))
             audit.record(actor, None, "passkey.renamed", form.instance)
         return response
 

@@ -7,9 +7,9 @@ from ninja import Query, Router, Schema, Status
 from pydantic import ConfigDict, Field
 
 from accounts import access, actors, service_accounts
-from accounts.changes import NAME_MAX
 from accounts.member_access import find_role, role_name
 from accounts.models import CustomRole, Role, ServiceAccount
+from accounts.names import NAME_MAX
 from lib import pagination
 from lib.ids import id_text
 from lib.refusal import Refused

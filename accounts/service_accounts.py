@@ -9,9 +9,10 @@ from django.utils.translation import gettext
 
 from accounts import audit
 from accounts.actors import Actor, authority_of_member
-from accounts.changes import change_row, check_name
+from accounts.changes import change_row
 from accounts.members import check_change, check_grant
 from accounts.models import CustomRole, Role, ServiceAccount, Team
+from accounts.names import check_name
 from lib.refusal import Refused
 
 

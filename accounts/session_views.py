@@ -11,8 +11,8 @@ from django.views.decorators.http import require_POST, require_safe
 from accounts import sessions
 from accounts.models import User
 from accounts.rules.devices import device_of
-from accounts.rules.tries import network_of
-from accounts.security import oneself
+from accounts.rules.throttle import network_of
+from accounts.security_changes import oneself
 from accounts.session_store import session_digest
 from lib.htmx import see_other
 

@@ -4,9 +4,6 @@ Who can run a command of the installation owns it. There is no password that any
 before, and no page that makes an operator without the link.
 """
 
-import datetime as dt
-from typing import Final
-
 from allauth.account.models import EmailAddress
 from django.db import transaction
 from django.db.models import QuerySet
@@ -15,14 +12,13 @@ from django.utils.translation import gettext
 
 from accounts import audit, members, organisations
 from accounts.actors import SYSTEM
-from accounts.changes import check_name
 from accounts.link_texts import link_digest, new_link_text
 from accounts.models import Organisation, SetUpLink, User
-from accounts.security import oneself
+from accounts.names import check_name
+from accounts.rules import link_life
+from accounts.security_changes import oneself
 from lib import clock
 from lib.refusal import Refused
-
-_LIFE: Final = dt.timedelta(hours=24)
 
 
 class SetUpDone(Exception):
@@ -43,7 +39,9 @@ def make_set_up_link() -> str:
     text = new_link_text()
     with transaction.atomic():
         SetUpLink.objects.all().delete()
-        link = SetUpLink.objects.create(digest=link_digest(text), expires_at=clock.now() + _LIFE)
+        link = SetUpLink.objects.create(
+            digest=link_digest(text), expires_at=clock.now() + link_life.SET_UP
+        )
         audit.record(SYSTEM, None, "set_up_link.made", link)
     return reverse("set_up", args=[text])
 

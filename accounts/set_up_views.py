@@ -17,7 +17,7 @@ from django.views.decorators.http import require_http_methods, require_safe
 
 from accounts.guards import public
 from accounts.set_up import SetUpDone, is_living, is_set_up, set_up
-from accounts.views import slowed
+from accounts.sign_in_views import slowed
 
 
 class SetUpForm(forms.Form):

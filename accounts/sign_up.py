@@ -16,7 +16,6 @@ from django.utils.translation import gettext
 
 from accounts import audit, invitations, members, organisations
 from accounts.actors import SYSTEM, Actor
-from accounts.changes import check_name
 from accounts.models import (
     Membership,
     Organisation,
@@ -26,8 +25,9 @@ from accounts.models import (
     SignUpSetting,
     User,
 )
+from accounts.names import check_name
 from accounts.rules.domains import domain_of, is_domain
-from accounts.security import oneself
+from accounts.security_changes import oneself
 from lib.refusal import Refused
 
 DOMAINS_MAX: Final = 100

@@ -11,9 +11,9 @@ from django.views.decorators.http import require_http_methods, require_POST
 
 from accounts import actors, sign_up
 from accounts.actors import Actor
-from accounts.changes import NAME_MAX
 from accounts.guards import operator_page, signed_in_view
 from accounts.models import SignUpMode, User
+from accounts.names import NAME_MAX
 from accounts.reauthentication import recent_sign_in_required
 from lib.htmx import see_other
 from lib.refusal import Refused

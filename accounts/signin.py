@@ -1,6 +1,5 @@
 """Signing in: the one-time link, and what allauth asks of us when a person signs up."""
 
-import datetime as dt
 from typing import Any, cast
 
 from allauth.account.adapter import DefaultAccountAdapter
@@ -15,18 +14,18 @@ from django.urls import reverse
 from django.utils.http import url_has_allowed_host_and_scheme
 from django.utils.translation import gettext_lazy
 
-from accounts import audit, sessions, sign_up, tries
+from accounts import audit, sessions, sign_up, throttle
 from accounts.actors import SYSTEM
 from accounts.appearance import recall_appearance
 from accounts.hashing import let_go
 from accounts.link_texts import link_digest, new_link_text
 from accounts.models import SignInLink, User
-from accounts.rules.tries import limits_of_failures
-from accounts.security import network_of_request, oneself, place_of_request, record_change
+from accounts.rules import link_life
+from accounts.rules.throttle import limits_of_failures
+from accounts.security_changes import network_of_request, oneself, place_of_request, record_change
 from lib import clock
 from outbox.facts import put
 
-_LINK_LIFE = dt.timedelta(minutes=30)
 _CONFIRM_WAYS = {
     "reauthenticate": gettext_lazy("Use your password"),
     "mfa_reauthenticate": gettext_lazy("Use a code"),
@@ -39,7 +38,7 @@ def make_sign_in_link(user: User) -> str:
     text = new_link_text()
     with transaction.atomic():
         SignInLink.objects.create(
-            digest=link_digest(text), user=user, expires_at=clock.now() + _LINK_LIFE
+            digest=link_digest(text), user=user, expires_at=clock.now() + link_life.SIGN_IN
         )
         audit.record(SYSTEM, None, "sign_in_link.made", user)
     return reverse("sign_in_link", args=[text])
@@ -92,7 +91,7 @@ def note_sign_in(request: HttpRequest, user: User) -> None:
     network = network_of_request(request)
     with transaction.atomic():
         known = set(user.sign_in_networks.values_list("network", flat=True))
-        tries.remember(user, network)
+        throttle.remember(user, network)
         if known and network not in known:
             put("sign_in.noticed", None, people=[user.pk], **place_of_request(request))
 
@@ -138,15 +137,15 @@ class AccountAdapter(DefaultAccountAdapter):  # type: ignore[misc]
         """Who signs in by address and password, None for both an unknown and a wrong one. Raises
         TooManyTries, HashingBusy."""
         email, network = credentials["email"], network_of_request(request)
-        limits = limits_of_failures(email, network, known=tries.is_known(email, network))
-        tries.count(limits)
+        limits = limits_of_failures(email, network, known=throttle.is_known(email, network))
+        throttle.count(limits)
         AuthenticationBackend.unstash_authenticated_user()
         # This backend alone: after it Django's would hash a wrong password once more.
         user: User | None = AuthenticationBackend().authenticate(request, **credentials)
         # One who is switched off is told so, by allauth, behind the right password.
         user = user or AuthenticationBackend.unstash_authenticated_user()
         if user is not None:
-            tries.give_back(limits)
+            throttle.give_back(limits)
         return user
 
     def set_password(self, user: User, password: str) -> None:

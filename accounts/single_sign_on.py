@@ -13,7 +13,7 @@ from django.shortcuts import render, resolve_url
 from django.utils.functional import Promise
 from django.utils.translation import gettext, gettext_lazy
 
-from accounts import audit, members, security
+from accounts import audit, members, security_changes
 from accounts.access import access_organisation, one_of, require
 from accounts.actors import SYSTEM, Actor, organisation_of
 from accounts.member_forms import role_label
@@ -340,7 +340,7 @@ def _drop_strangers_password(user: User) -> None:
 
 def _connect(request: HttpRequest, login: SocialLogin, row: SingleSignOn, user: User) -> None:
     login.connect(request, user)
-    security.record_use(request, user, "single_sign_on.joined", by=row.organisation.name)
+    security_changes.record_use(request, user, "single_sign_on.joined", by=row.organisation.name)
 
 
 def _set_membership(organisation: Organisation, user: User, grant: rules.Granted) -> None:

@@ -5,9 +5,10 @@ from django.utils.translation import gettext
 
 from accounts import audit
 from accounts.actors import Actor
-from accounts.changes import change_row, check_name
+from accounts.changes import change_row
 from accounts.epoch import bump_epoch
 from accounts.models import Key, KeyKind, Organisation, Team
+from accounts.names import check_name
 from accounts.organisations import slug_of_name
 from lib import clock
 from lib.refusal import Refused

@@ -6,6 +6,7 @@ from django.urls import path, re_path
 from accounts import (
     audit_views,
     invitation_views,
+    key_revoke_views,
     member_views,
     operator_views,
     role_views,
@@ -14,16 +15,16 @@ from accounts import (
     session_views,
     set_up_views,
     settings_views,
+    sign_in_views,
     sign_up_views,
     single_sign_on_views,
     table_views,
     team_views,
     view_as_views,
-    views,
 )
 from accounts.account_pages import account_page, dangerous_page
 from accounts.guards import public, signed_in_view
-from accounts.views import ResetPasswordView, SignInView, SignUpView, slowed
+from accounts.sign_in_views import ResetPasswordView, SignInView, SignUpView, slowed
 
 _CONFIRM = [
     path(
@@ -146,7 +147,7 @@ urlpatterns = [
     path("confirm/<str:key>", public(allauth.confirm_email), name="account_confirm_email"),
     path("setup", set_up_views.set_up_first, name="set_up_first"),
     path("setup/<str:text>", set_up_views.set_up_page, name="set_up"),
-    path("link/<str:text>", views.sign_in_link, name="sign_in_link"),
+    path("link/<str:text>", sign_in_views.sign_in_link, name="sign_in_link"),
     path("login/sso", public(single_sign_on_views.find), name="single_sign_on_find"),
     path(
         "login/sso/<str:provider_id>",
@@ -175,7 +176,7 @@ urlpatterns = [
     path("o/<slug:o>/settings/sso/test", single_sign_on_views.test, name="single_sign_on_test"),
     *_CONFIRM,
     *_SECURITY,
-    path("o/<slug:o>/keys/<str:id>/revoke", views.key_revoke, name="key_revoke"),
+    path("o/<slug:o>/keys/<str:id>/revoke", key_revoke_views.key_revoke, name="key_revoke"),
     path("tables/<slug:table>", table_views.keep_preference, name="table_preference"),
     path(
         "o/<slug:o>/service-accounts",

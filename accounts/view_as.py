@@ -1,14 +1,49 @@
-"""Beginning and ending an operator's view of an organisation: audited, and told to its owners."""
+"""An operator's view of an organisation as one of its members, which a session carries.
+
+It reads only: whoever views changes nothing anywhere until it ends, by a button or after an hour.
+Its beginning is audited and told to the owners, its end is audited.
+"""
+
+import datetime as dt
+from typing import Final, NamedTuple
 
 from django.contrib.sessions.backends.base import SessionBase
 from django.db import transaction
+from django.http import HttpRequest
+from django.utils.translation import gettext
 
 from accounts import audit
+from accounts.access import AccessDenied
 from accounts.actors import Actor
 from accounts.models import Organisation, Role
-from accounts.viewing import Viewing, begin_viewing, end_viewing, viewing_of
 from lib import clock
 from outbox.facts import put
+
+VIEW_MAX: Final = dt.timedelta(hours=1)
+_NAME: Final = "view_as"
+_SAFE_METHODS: Final = ("GET", "HEAD", "OPTIONS")
+
+
+class Viewing(NamedTuple):
+    """Which organisation, by its slug, in which role, and until when."""
+
+    organisation: str
+    role: Role
+    until: dt.datetime
+
+
+def viewing_of(session: SessionBase) -> Viewing | None:
+    """What the session views now; None when it views nothing, or did for an hour."""
+    viewing = _stored(session)
+    return viewing if viewing is not None and viewing.until > clock.now() else None
+
+
+def refuse_while_viewing(request: HttpRequest) -> None:
+    """Raise AccessDenied where a session that views an organisation would change anything."""
+    if request.method not in _SAFE_METHODS and viewing_of(request.session) is not None:
+        raise AccessDenied(
+            gettext("You are viewing an organisation and cannot change anything. End the view.")
+        )
 
 
 def begin_view(
@@ -35,7 +70,7 @@ def end_view(actor: Actor, session: SessionBase) -> Viewing | None:
     """End what the session views; None when it views nothing. One that was over is told so."""
     with transaction.atomic():
         expired = viewing_of(session) is None
-        viewing = end_viewing(session)
+        viewing = _end(session)
         organisation = (
             Organisation.objects.filter(slug=viewing.organisation).first() if viewing else None
         )
@@ -45,3 +80,24 @@ def end_view(actor: Actor, session: SessionBase) -> Viewing | None:
                 name=organisation.name, role=str(viewing.role), expired=expired,
             )  # fmt: skip
     return viewing
+
+
+def begin_viewing(session: SessionBase, organisation: str, role: Role) -> Viewing:
+    viewing = Viewing(organisation, role, clock.now() + VIEW_MAX)
+    session[_NAME] = [organisation, str(role), viewing.until.isoformat()]
+    return viewing
+
+
+def _end(session: SessionBase) -> Viewing | None:
+    """Take out of the session what it viewed, over or not."""
+    viewing = _stored(session)
+    session.pop(_NAME, None)
+    return viewing
+
+
+def _stored(session: SessionBase) -> Viewing | None:
+    stored = session.get(_NAME)
+    if stored is None:
+        return None
+    organisation, role, until = stored
+    return Viewing(organisation, Role(role), dt.datetime.fromisoformat(until))

@@ -20,7 +20,7 @@ from billing.processors import UnknownProcessor, processor_named
 from billing.processors.processor import ChargeOrder, ProcessorDeclined, ProcessorUnavailable
 from billing.rules.money import format_usd
 from billing.rules.payment import NANO_PER_MINOR
-from billing.topups import AMOUNT_MAX_NANO, AMOUNT_MIN_NANO, TopUpRefused, keep_checkout
+from billing.topups import TopUpRefused, check_amount, keep_checkout
 from billing.wallets import locked_setting, watched_settings
 from lib import clock
 from lib.ids import id_text
@@ -37,8 +37,7 @@ def set_automatic(
     """Whether and how the balance is filled by the kept card. Raises TopUpRefused."""
     if below_nano < 0:
         raise TopUpRefused("below", gettext("The threshold must be zero or more."))
-    if amount_nano % NANO_PER_MINOR or not AMOUNT_MIN_NANO <= amount_nano <= AMOUNT_MAX_NANO:
-        raise TopUpRefused("amount", gettext("Enter an amount from 5 to 10,000 USD."))
+    check_amount(amount_nano)
     with transaction.atomic():
         setting = locked_setting(organisation)
         if enabled and not setting.customer_ref:
@@ -81,7 +80,8 @@ def _order(setting: WalletSetting) -> None:
         organisation=setting.organisation_id, automatic=True, created_at__gt=day
     )
     if recent.count() >= AUTOMATIC_A_DAY:
-        _stop(setting.organisation_id, gettext("The card was charged five times within 24 hours."))
+        text = gettext("The card was charged %(n)s times within 24 hours.")
+        _stop(setting.organisation_id, text % {"n": AUTOMATIC_A_DAY})
         return
     try:
         live = processor_named(setting.processor).live

@@ -26,7 +26,7 @@ from billing.models import Budget, BudgetAction, BudgetScope, BudgetWindow, Hold
 from billing.rules import budget as rules
 from billing.rules.hold_life import UNRESOLVED
 from billing.rules.instants import Span
-from billing.rules.money import format_usd
+from billing.rules.money import NANO_PER_USD, format_usd
 from billing.sql.accounts import WALLET_KINDS, lock_accounts, open_accounts
 from billing.sql.budget_windows import count_guards, stand_in_window
 from lib.ids import parse_id, parse_number
@@ -35,12 +35,7 @@ from lib.refusal import Refused
 TERMS: Final = ("enabled", "action", "alert_percents", "alert_forecast")
 """What of a budget can change beside its amount."""
 
-ALERTS_MAX: Final = 10
-AMOUNT_MAX_NANO: Final = 10**18
-"""Of a budget, and of a raise on top of it: with what is spent, their sum fits 64 bits."""
-
 _SECOND: Final = dt.timedelta(seconds=1)
-_SUBJECT_LENGTH = 200
 
 
 class Past(NamedTuple):
@@ -322,7 +317,7 @@ def find_subject(actor: Actor, scope: str, given: str) -> str:
         subject_id = members.values_list("user_id", flat=True).first()
     elif scope in rules.LABEL_SCOPES:
         subject_id = given if is_label(given) else None
-    elif 0 < len(given) <= _SUBJECT_LENGTH and given.isprintable():
+    elif 0 < len(given) <= rules.SUBJECT_LENGTH and given.isprintable():
         subject_id = given
     if subject_id is None:
         raise BudgetRefused("subject", _missing(scope, given))
@@ -368,8 +363,9 @@ def check_budget(budget: Budget) -> None:
         rules.check_budget(budget.period, budget.anchor, budget.timezone)  # type: ignore[arg-type]
     except rules.BudgetInvalid as error:
         raise BudgetRefused(error.field, _time_text(budget, error.field)) from error
-    if not 0 <= budget.amount_nano <= AMOUNT_MAX_NANO:
-        raise BudgetRefused("amount", gettext("A budget must be between 0 and 1,000,000,000 USD."))
+    if not 0 <= budget.amount_nano <= rules.BUDGET_MAX_NANO:
+        text = gettext("A budget must be between 0 and %(most)s USD.")
+        raise BudgetRefused("amount", text % {"most": f"{rules.BUDGET_MAX_NANO // NANO_PER_USD:,}"})
 
 
 def _time_text(budget: Budget, field: str) -> str:
@@ -394,8 +390,10 @@ def _check_terms(terms: Mapping[str, Any]) -> None:
     if unknown:
         raise TypeError(f"not a term of a budget: {', '.join(sorted(unknown))}")
     percents = terms.get("alert_percents", ())
-    if len(percents) > ALERTS_MAX or not all(1 <= percent <= 100 for percent in percents):
-        text = gettext("Enter up to %(n)s whole percentages between 1 and 100.") % {"n": ALERTS_MAX}
+    if len(percents) > rules.ALERTS_MAX or not all(1 <= percent <= 100 for percent in percents):
+        text = gettext("Enter up to %(n)s whole percentages between 1 and 100.") % {
+            "n": rules.ALERTS_MAX
+        }
         raise BudgetRefused("alert_percents", text)
 
 

@@ -11,7 +11,7 @@ from billing.rules.funding import Wallet
 from billing.rules.posting import Posting
 from billing.sql.accounts import WALLET_KINDS, lock_accounts, open_accounts, read_balances
 from billing.sql.postings import NewEntry, insert_entries, insert_posting, read_posting
-from billing.sql.statement import Statement
+from billing.sql.sql_statement import Statement
 from lib.ids import new_id
 
 Row = tuple[Any, ...]

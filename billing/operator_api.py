@@ -21,9 +21,9 @@ from billing.idempotency import Answer, answered
 from billing.models import CodeBatch, Credit, CreditKind
 from billing.rules.money import MoneyInvalid, format_usd, parse_usd
 from lib import clock, pagination
+from lib.api_instants import Instant
 from lib.csv_file import csv_file
 from lib.ids import id_text
-from lib.instants import Instant
 from lib.openapi import also_answers
 from lib.whole_numbers import Whole
 

@@ -6,7 +6,7 @@ itself; that it is over is written down afterwards, and changes nothing that is 
 
 import datetime as dt
 from collections.abc import Sequence
-from typing import Any, Final
+from typing import Any
 
 from django.db import IntegrityError, transaction
 from django.db.models import Q, QuerySet
@@ -17,15 +17,13 @@ from accounts.actors import SYSTEM, Actor
 from accounts.models import Organisation, User
 from billing import budgets
 from billing.budget_alerts import alert_facts, people_of
-from billing.budgets import AMOUNT_MAX_NANO, BudgetRefused
+from billing.budgets import BudgetRefused
 from billing.models import Budget, BudgetRaise, BudgetScope, RaiseState
-from billing.rules.money import format_usd
+from billing.rules.budget import BUDGET_MAX_NANO, INCREASE_DAYS_MAX
+from billing.rules.money import NANO_PER_USD, format_usd
 from lib import clock
 from lib.ids import id_text, parse_number
 from outbox.facts import put
-
-DAYS_MAX: Final = 366
-REASON_MAX: Final = 500
 
 
 class RaiseRefused(BudgetRefused):
@@ -78,14 +76,13 @@ def ask_for_more(
     """Ask for so much more of a budget until then. Raises RaiseRefused."""
     if actor.user is None:
         raise RaiseRefused("budget", gettext("Only a person can request more."))
-    if not 0 < amount_nano <= AMOUNT_MAX_NANO:
-        raise RaiseRefused(
-            "amount", gettext("Enter an amount above 0 and up to 1,000,000,000 USD.")
-        )
+    if not 0 < amount_nano <= BUDGET_MAX_NANO:
+        text = gettext("Enter an amount above 0 and up to %(most)s USD.")
+        raise RaiseRefused("amount", text % {"most": f"{BUDGET_MAX_NANO // NANO_PER_USD:,}"})
     now = clock.now()
-    if not now < until <= now + dt.timedelta(days=DAYS_MAX):
+    if not now < until <= now + dt.timedelta(days=INCREASE_DAYS_MAX):
         text = gettext("Choose an end date in the future, at most %(n)s days from now.") % {
-            "n": DAYS_MAX
+            "n": INCREASE_DAYS_MAX
         }
         raise RaiseRefused("until", text)
     if not reason.strip():

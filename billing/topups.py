@@ -32,20 +32,35 @@ from billing.processors import UnknownProcessor, processor_named
 from billing.processors.processor import CheckoutOrder
 from billing.rules import funding
 from billing.rules.money import NANO_PER_USD, format_usd
-from billing.rules.payment import NANO_PER_MINOR, Order, PaymentEvent, mismatch
+from billing.rules.payment import (
+    NANO_PER_MINOR,
+    TOP_UP_MAX_NANO,
+    TOP_UP_MIN_NANO,
+    Order,
+    PaymentEvent,
+    mismatch,
+)
 from billing.wallets import balance
 from lib import clock
 from lib.ids import id_text, parse_id
 from lib.refusal import Refused
 from outbox.facts import put
 
-AMOUNT_MIN_NANO: Final = 5 * NANO_PER_USD
-AMOUNT_MAX_NANO: Final = 10_000 * NANO_PER_USD
 _UNPAID: Final = (TopUpState.ORDERED, TopUpState.PENDING)
 
 
 class TopUpRefused(Refused):
     """The top-up cannot be so."""
+
+
+def check_amount(amount_nano: int) -> None:
+    """Raise TopUpRefused where no top-up may be of that amount."""
+    if amount_nano % NANO_PER_MINOR:
+        raise TopUpRefused("amount", gettext("Use at most two decimal places."))
+    if not TOP_UP_MIN_NANO <= amount_nano <= TOP_UP_MAX_NANO:
+        least, most = (f"{nano // NANO_PER_USD:,}" for nano in (TOP_UP_MIN_NANO, TOP_UP_MAX_NANO))
+        text = gettext("Enter an amount from %(least)s to %(most)s USD.")
+        raise TopUpRefused("amount", text % {"least": least, "most": most})
 
 
 # Ordering ---------------------------------------------------------------------------------------
@@ -64,10 +79,7 @@ def order_top_up(
         chosen = processor_named(processor)
     except UnknownProcessor as error:
         raise TopUpRefused("processor", gettext("This payment method is not available.")) from error
-    if amount_nano % NANO_PER_MINOR:
-        raise TopUpRefused("amount", gettext("Use at most two decimal places."))
-    if not AMOUNT_MIN_NANO <= amount_nano <= AMOUNT_MAX_NANO:
-        raise TopUpRefused("amount", gettext("Enter an amount from 5 to 10,000 USD."))
+    check_amount(amount_nano)
     if keep_card and not chosen.keeps_cards:
         raise TopUpRefused("keep_card", gettext("This payment method cannot save a card."))
     with transaction.atomic():

@@ -1,7 +1,7 @@
 """Pages of an organisation's money: balance and ledger (W40), top-up and redeem (W41)."""
 
 import datetime as dt
-from typing import Any, NamedTuple
+from typing import Any
 
 from django.conf import settings
 from django.contrib import messages
@@ -28,6 +28,7 @@ from billing.models import TopUp
 from billing.processors import processors
 from billing.processors.processor import ProcessorError
 from billing.rules.money import format_usd
+from billing.rules.pace import Pace, pace_days, pace_of
 from billing.topups import TopUpRefused
 from billing.words import LINE_WORDS, METHODS, TOP_UP_STATES, line_word, top_up_badge
 from lib import clock
@@ -36,18 +37,6 @@ from lib.ids import id_text
 from lib.tables.pages import answer_table
 from lib.tables.sources import ListSource, QuerySource
 from lib.tables.table import Column, Filter, State, Table
-
-_PACE_DAYS = 7
-_YEAR = 365
-
-
-class Pace(NamedTuple):
-    """How long the balance lasts: `state` is none, now, later or date."""
-
-    state: str
-    on: dt.date | None = None
-    days: int = 0
-
 
 # Balance and ledger (W40) -----------------------------------------------------------------------
 
@@ -113,18 +102,10 @@ def _overview(actor: Actor, organisation: Organisation) -> dict[str, Any]:
 
 
 def _pace(organisation: Organisation, total_nano: int, today: dt.date) -> Pace:
-    """At what was spent on the last seven days, today included, or since the organisation began."""
-    lived = (today - organisation.created_at.astimezone(dt.UTC).date()).days + 1
-    over = min(_PACE_DAYS, max(1, lived))
-    spent = statement.spent_nano(organisation, today - dt.timedelta(days=over - 1))
-    if total_nano <= 0:
-        return Pace("now")
-    if spent <= 0:
-        return Pace("none")
-    days = total_nano * over // spent
-    if days > _YEAR:
-        return Pace("later")
-    return Pace("date", today + dt.timedelta(days=days), days)
+    """At what was spent of late."""
+    days = pace_days((today - organisation.created_at.astimezone(dt.UTC).date()).days + 1)
+    spent_nano = statement.spent_nano(organisation, today - dt.timedelta(days=days - 1))
+    return pace_of(total_nano, spent_nano, days, today)
 
 
 def _months(organisation: Organisation, asked: dt.date) -> list[tuple[str, str]]:

@@ -1,12 +1,18 @@
-"""What the kinds of ledger lines and the states of top-ups are called on pages."""
+"""What the currency, the kinds of ledger lines and the states of top-ups are called on pages."""
 
 from typing import Final
 
 from django.utils.functional import Promise
-from django.utils.translation import gettext_lazy
+from django.utils.translation import gettext_lazy, pgettext
 
 from billing.models import CreditKind, TopUp, TopUpState
 from lib.tables.table import Badge
+
+
+def money_symbol() -> str:
+    """How USD is written in the page's language: ``$`` in those we have."""
+    return pgettext("currency", "$")
+
 
 LINE_WORDS: Final[dict[str, Promise]] = {
     "usage": gettext_lazy("Usage"),

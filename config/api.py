@@ -17,10 +17,10 @@ from ninja.errors import HttpError, ValidationError
 from ninja.openapi.schema import OpenAPISchema
 from ninja.parser import Parser
 
-from accounts.api import router as accounts_router
 from accounts.api_auth import KeyConflict, api_auth
 from accounts.audit_api import router as audit_router
 from accounts.guards import public
+from accounts.key_api import router as accounts_router
 from accounts.member_api import router as member_router
 from accounts.operator_api import router as people_router
 from accounts.organisation_api import router as organisation_router
@@ -34,9 +34,9 @@ from billing.operator_api import router as operator_router
 from billing.prices import PriceRefused, PriceStale
 from billing.processors.processor import ProcessorError
 from config.job_api import router as job_router
-from gateway.api import router as gateway_router
 from gateway.channel_api import router as channel_router
 from gateway.channel_fields import ChannelStale
+from gateway.own_price_api import router as gateway_router
 from gateway.plan_api import router as plan_router
 from gateway.previews import PreviewRefused
 from gateway.price_api import router as price_router
@@ -45,8 +45,8 @@ from lib.pagination import BadCursor
 from lib.refusal import Refused
 from lib.strict_json import strict_json
 from notify.api import router as notify_router
-from playground.api import router as playground_router
 from playground.departure_api import router as departure_router
+from playground.prompt_api import router as playground_router
 from usage.api import router as usage_router
 from usage.budget_api import router as budget_router
 from usage.effective_api import router as effective_router

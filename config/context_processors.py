@@ -13,7 +13,7 @@ from accounts.access import scope_of
 from accounts.actors import Actor
 from accounts.appearance import THEME_COOKIE, THEMES
 from accounts.models import Organisation
-from accounts.viewing import Viewing, viewing_of
+from accounts.view_as import Viewing, viewing_of
 from billing.wallets import balance
 from config.navigation import navigation
 from gateway.announcements import announcements_for

@@ -15,12 +15,12 @@ from accounts.rules.roles import Action
 from billing import budgets, raises, wallets
 from billing.models import RaiseState
 from billing.rules.money import display_total
-from billing.templatetags.money import money_symbol
-from config.templatetags.ui import relative_text
+from billing.words import money_symbol
 from gateway.access import visible_channels, visible_proposals
-from gateway.channel_trouble import ChannelTroubles
+from gateway.channel_reports import ChannelTroubles
 from lib import clock
 from lib.ids import id_text
+from lib.relative_time import relative_text
 from lib.tenancy import within
 from usage.budget_forms import SCOPE_NAMES
 from usage.budget_views import meter_of

@@ -19,8 +19,8 @@ from billing.budgets import Standing
 from billing.models import BudgetScope
 from config.home_attention import attention
 from gateway.access import visible_channels
-from gateway.channel_trouble import ChannelTroubles
-from gateway.check_words import shown_check
+from gateway.channel_check_words import shown_check
+from gateway.channel_reports import ChannelTroubles
 from gateway.uptime import uptime_by_channel
 from lib import clock
 from lib.ids import id_text

@@ -19,7 +19,7 @@ from prometheus_client.core import (
 from billing.rules.money import NANO_PER_USD
 from config.job_runs import job_states
 from gateway.channel_figures import ChannelFigures
-from gateway.channel_trouble import CONDITIONS, ChannelTroubles
+from gateway.channel_reports import CONDITIONS, ChannelTroubles
 from gateway.models import Channel
 from gateway.rules.metric_labels import LABELS_MAX, Total, bounded
 from gateway.traffic import DURATION_MS, FIRST_TOKEN_MS, count_new_records, read_totals

@@ -27,6 +27,7 @@ from django.utils import translation
 
 from lib.asgi import Message, Receive, Scope, Send
 from lib.ids import id_text, new_id
+from playground.rules import exporting, files
 
 KNOWN: Final = "weir.known"
 """Where Django's side writes into the scope that it knows who asks."""
@@ -34,9 +35,10 @@ KNOWN: Final = "weir.known"
 _MIB: Final = 1024 * 1024
 BODY_BYTES_MAX: Final = 3 * _MIB
 # Files of the playground, each with what a form has around it; the views know the exact limits.
+UPLOAD_BYTES_MAX: Final = exporting.IMPORT_BYTES_MAX + _MIB
 UPLOADS: Final = (
-    (re.compile(r"/o/[^/]+/playground/files"), 21 * _MIB),
-    (re.compile(r"/o/[^/]+/playground/import"), 65 * _MIB),
+    (re.compile(r"/o/[^/]+/playground/files"), files.BYTES_MAX + _MIB),
+    (re.compile(r"/o/[^/]+/playground/import"), UPLOAD_BYTES_MAX),
 )
 _BODY_S: Final = 60.0
 # What every body may have beside the room that all large bodies share.
@@ -56,7 +58,7 @@ _API_ERRORS: Final = {
         "request_timeout",
     ),
     413: (
-        "The body is larger than 3 MiB. Send less at once.",
+        f"The body is larger than {BODY_BYTES_MAX // _MIB} MiB. Send less at once.",
         "invalid_request_error",
         "request_too_large",
     ),

@@ -9,8 +9,8 @@ from django.utils.translation import gettext_lazy
 from django.views.decorators.http import require_POST, require_safe
 
 from accounts.actors import Actor, person_of
-from accounts.changes import NAME_MAX
 from accounts.guards import operator_page
+from accounts.names import NAME_MAX
 from accounts.set_up import found_first_organisation
 from config.set_up_steps import LIVE, SKIPPED, step_of
 from gateway.models import Channel

@@ -7,7 +7,9 @@ from urllib.parse import urlsplit
 
 from psycopg.conninfo import conninfo_to_dict
 
+from accounts.rules import link_life, passwords, session_life
 from config.log_lines import shorten_refusal
+from config.request_limits import BODY_BYTES_MAX, UPLOAD_BYTES_MAX
 from lib import env
 from lib.vault import split_keks
 
@@ -126,7 +128,7 @@ PASSWORD_HASHERS = ["accounts.hashing.PasswordHasher"]
 AUTH_PASSWORD_VALIDATORS = [
     {
         "NAME": "django.contrib.auth.password_validation.MinimumLengthValidator",
-        "OPTIONS": {"min_length": 10},
+        "OPTIONS": {"min_length": passwords.LENGTH_MIN},
     },
     {"NAME": "django.contrib.auth.password_validation.CommonPasswordValidator"},
 ]
@@ -157,7 +159,7 @@ ACCOUNT_LOGOUT_REDIRECT_URL = "account_login"
 ACCOUNT_SESSION_REMEMBER = True
 ACCOUNT_PREVENT_ENUMERATION = True
 ACCOUNT_EMAIL_SUBJECT_PREFIX = ""
-# Counted by accounts/tries.py; allauth would lock, read and write for each of them.
+# Counted by accounts/throttle.py; allauth would lock, read and write for each of them.
 ACCOUNT_RATE_LIMITS = dict.fromkeys(
     ["login", "login_failed", "signup", "change_password", "reset_password",
      "reset_password_from_key", "reauthenticate"]
@@ -185,7 +187,7 @@ MFA_TOTP_ISSUER = "Weir"
 MFA_ALLOW_UNVERIFIED_EMAIL = ACCOUNT_EMAIL_VERIFICATION != "mandatory"
 # accounts/reauthentication.py asks instead, of the sign-in as well, and keeps no form meanwhile.
 MFA_REAUTHENTICATION_REQUIRED = False
-ACCOUNT_REAUTHENTICATION_TIMEOUT = 15 * 60
+ACCOUNT_REAUTHENTICATION_TIMEOUT = int(session_life.RECENT_SIGN_IN.total_seconds())
 SOCIALACCOUNT_ADAPTER = "accounts.single_sign_on.SingleSignOnAdapter"
 # The provider says whether it has verified an address (accounts/rules/single_sign_on.py).
 SOCIALACCOUNT_EMAIL_VERIFICATION = "none"
@@ -194,7 +196,7 @@ SOCIALACCOUNT_LOGIN_ON_GET = True
 # Private networks in which identity providers may be, as CIDR with commas between: an operator's
 # decision, as with webhooks.
 SSO_EGRESS_ALLOW = [network for network in env.text("SSO_EGRESS_ALLOW", "").split(",") if network]
-PASSWORD_RESET_TIMEOUT = 30 * 60
+PASSWORD_RESET_TIMEOUT = int(link_life.PASSWORD_RESET.total_seconds())
 DEFAULT_FROM_EMAIL = env.text("EMAIL_FROM", f"weir@{_public.hostname}")
 # allauth's, so that every process sees the same.
 CACHES = {
@@ -241,13 +243,13 @@ except ValueError as error:
     ) from error
 
 # Larger bodies are refused (config/request_limits.py); what is let in touches no disk.
-DATA_UPLOAD_MAX_MEMORY_SIZE = 3 * 1024 * 1024
+DATA_UPLOAD_MAX_MEMORY_SIZE = BODY_BYTES_MAX
 # A page of a channel's models sends a few fields for each of up to 2,000 models.
 DATA_UPLOAD_MAX_NUMBER_FIELDS = 12_000
-FILE_UPLOAD_MAX_MEMORY_SIZE = 65 * 1024 * 1024
+FILE_UPLOAD_MAX_MEMORY_SIZE = UPLOAD_BYTES_MAX
 
 SESSION_ENGINE = "accounts.session_store"
-SESSION_COOKIE_AGE = 7 * 24 * 3600
+SESSION_COOKIE_AGE = int(session_life.ABSOLUTE.total_seconds())
 SESSION_COOKIE_SAMESITE = "Lax"
 CSRF_COOKIE_SAMESITE = "Lax"
 CSRF_FAILURE_VIEW = "config.views.csrf_failed"

@@ -4,8 +4,8 @@ from typing import Any, Final
 
 from django.http import HttpRequest
 
+from billing.rate_words import meter_name
 from gateway.price_book import PriceBook, calculate
-from gateway.rate_words import meter_name
 
 _METERS: Final = ("in_text", "in_cache_read", "out_text")
 

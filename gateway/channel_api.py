@@ -13,9 +13,9 @@ from pydantic import ConfigDict, Field
 from accounts import access, actors, api_auth
 from gateway import channels
 from gateway.access import access_channel, access_channel_key, every_channel, visible_channels
+from gateway.channel_check_words import words_of
+from gateway.channel_checks import check_channel, target_of, upstream_name
 from gateway.channel_fields import PLAIN, ChannelFields, ChannelRefused
-from gateway.check_words import words_of
-from gateway.checks import check_channel, target_of, upstream_name
 from gateway.model_lists import ModelList, list_models
 from gateway.models import Channel, ChannelKey
 from gateway.providers.overrides import Capability

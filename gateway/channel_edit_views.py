@@ -15,10 +15,10 @@ from accounts.actors import Actor
 from accounts.guards import operator_page
 from gateway import channels
 from gateway.access import access_channel, access_channel_key
+from gateway.channel_check_words import shown_list
+from gateway.channel_checks import target_of
 from gateway.channel_fields import ChannelRefused, ChannelStale
 from gateway.channel_forms import CopyForm, KeyForm, SettingsForm
-from gateway.check_words import shown_list
-from gateway.checks import target_of
 from gateway.model_lists import list_models
 from gateway.models import Channel
 from gateway.route_table import (

@@ -8,8 +8,8 @@ from django.urls import reverse
 from django.utils.translation import gettext
 from django.utils.translation import gettext_lazy as _
 
-from gateway.channel_trouble import Found
-from gateway.check_words import shown_check
+from gateway.channel_check_words import shown_check
+from gateway.channel_reports import Found
 from gateway.models import Channel
 from gateway.providers import PROVIDERS
 from gateway.rules.channel_status import ChannelStatus

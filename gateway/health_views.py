@@ -10,8 +10,8 @@ from accounts.actors import Actor
 from accounts.guards import operator_page
 from gateway.access import access_channel, visible_channels
 from gateway.channel_figures import ChannelFigures
+from gateway.channel_reports import ChannelTroubles
 from gateway.channel_rows import channel_row, state_of
-from gateway.channel_trouble import ChannelTroubles
 from gateway.models import Channel
 from gateway.uptime import uptime_by_channel
 

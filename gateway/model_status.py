@@ -10,7 +10,7 @@ from django.db import connection
 
 from accounts.actors import Actor
 from billing.rules.patterns import matches
-from gateway.channel_trouble import ChannelTroubles
+from gateway.channel_reports import ChannelTroubles
 from gateway.models import Channel
 from gateway.rules.model_status import ServedBy, State, state_of
 from gateway.shown_models import models_for

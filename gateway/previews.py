@@ -27,7 +27,7 @@ from billing.proposals import WAITING
 from billing.rules.conditions import PriceKey
 from billing.rules.pricing import PriceVersion, reached_tier, total_of
 from gateway.models import PreviewState, PricePreview
-from gateway.price_list import Price, PriceList, PriceRow
+from gateway.price_lookup import Price, PriceList, PriceRow
 from gateway.replay_budgets import ReplayBudgets, crossed
 from gateway.rules.replay import COLUMNS, RowPriced, Sums
 from lib import clock

@@ -31,8 +31,8 @@ from gateway.access import (
 from gateway.models import PricePreview
 from gateway.previews import cancel_preview, start_preview
 from lib import pagination
+from lib.api_instants import Instant
 from lib.ids import id_text
-from lib.instants import Instant
 from lib.openapi import also_answers
 from lib.whole_numbers import Whole
 

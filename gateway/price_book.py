@@ -9,13 +9,7 @@ from typing import Any, Final
 from accounts.actors import Actor
 from billing.plans import STANDARD, ListedPlan, plan_of_actor
 from billing.prices import ListedPrice, list_prices
-from billing.rules.meters import FALLBACKS
-from billing.rules.money import format_multiplier, format_usd
-from billing.rules.patterns import matches
-from billing.rules.pricing import CostLines, PriceVersion, price
-from gateway.models import Channel
-from gateway.price_columns import price_cells
-from gateway.rate_words import (
+from billing.rate_words import (
     RateShown,
     condition_text,
     rate_figure,
@@ -23,6 +17,12 @@ from gateway.rate_words import (
     shown_rates,
     unit_word,
 )
+from billing.rules.meters import FALLBACKS
+from billing.rules.money import format_multiplier, format_usd
+from billing.rules.patterns import matches
+from billing.rules.pricing import CostLines, PriceVersion, price
+from gateway.models import Channel
+from gateway.price_columns import price_cells
 from gateway.served import price_of
 
 _MAIN: Final = ("in_text", "in_cache_read", "out_text")

@@ -8,8 +8,8 @@ from django.urls import reverse
 from django.utils.translation import gettext
 from django.utils.translation import gettext_lazy as _
 
+from billing.rate_words import RateShown
 from billing.rules.meters import FALLBACKS
-from gateway.rate_words import RateShown
 from lib.formatting import grouped
 from lib.tables.keyset import Path
 from lib.tables.table import Column

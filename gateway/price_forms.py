@@ -13,11 +13,11 @@ from django.utils.translation import gettext, gettext_lazy
 
 from accounts.models import Organisation
 from billing.plans import Holder
+from billing.rate_words import meter_name, meter_names, shown_rates, unit_word
 from billing.rules.conditions import PriceKey
 from billing.rules.meters import MeterUnknown, format_rate, parse_rate
 from billing.rules.money import MoneyInvalid, parse_multiplier
 from gateway.previews import DAYS
-from gateway.rate_words import meter_name, meter_names, shown_rates, unit_word
 from lib.ids import parse_id
 
 _BLANK_ROWS: Final = 3

@@ -31,6 +31,15 @@ from billing.proposals import (
     planned_at,
     withdraw,
 )
+from billing.rate_words import (
+    condition_text,
+    meter_name,
+    meter_place,
+    rate_text,
+    shown_rates,
+    source_name,
+    unit_word,
+)
 from billing.rules.conditions import PriceKey
 from billing.rules.money import NANO_PER_USD, format_usd, round_half_even
 from billing.rules.pricing import PPM
@@ -55,15 +64,6 @@ from gateway.price_forms import (
     edit_of,
     meter_choices,
     read_ids,
-)
-from gateway.rate_words import (
-    condition_text,
-    meter_name,
-    meter_place,
-    rate_text,
-    shown_rates,
-    source_name,
-    unit_word,
 )
 from lib import clock
 from lib.csv_file import csv_file

@@ -3,13 +3,13 @@ from django.urls import path
 from gateway import (
     channel_edit_views,
     channel_new_views,
+    channel_views,
     health_views,
     model_views,
     own_price_views,
     plan_views,
     price_views,
     status_views,
-    views,
 )
 
 urlpatterns = [
@@ -19,7 +19,7 @@ urlpatterns = [
     path("pricing", model_views.pricing, name="pricing"),
     path("admin/_f/channels", health_views.channel_states, name="channel_states"),
     path("admin/_f/channels/<str:id>", health_views.channel_health, name="channel_health"),
-    path("admin/channels", views.channel_list, name="channels"),
+    path("admin/channels", channel_views.channel_list, name="channels"),
     path("admin/channels/new", channel_new_views.channel_new, name="channel_new"),
     path(
         "admin/channels/new/models",
@@ -27,9 +27,9 @@ urlpatterns = [
         name="channel_new_models",
     ),
     path("admin/channels/new/test", channel_new_views.channel_new_test, name="channel_new_test"),
-    path("admin/channels/<str:id>", views.channel, name="channel"),
-    path("admin/channels/<str:id>/test", views.channel_test, name="channel_test"),
-    path("admin/channels/<str:id>/switch", views.channel_switch, name="channel_switch"),
+    path("admin/channels/<str:id>", channel_views.channel, name="channel"),
+    path("admin/channels/<str:id>/test", channel_views.channel_test, name="channel_test"),
+    path("admin/channels/<str:id>/switch", channel_views.channel_switch, name="channel_switch"),
     path("admin/channels/<str:id>/edit", channel_edit_views.channel_edit, name="channel_edit"),
     path(
         "admin/channels/<str:id>/models", channel_edit_views.channel_models, name="channel_models"
@@ -83,7 +83,7 @@ urlpatterns = [
         own_price_views.organisation_prices_csv,
         name="organisation_prices_csv",
     ),
-    path("admin/models", views.model_list, name="models_admin"),
+    path("admin/models", channel_views.model_list, name="models_admin"),
     path("status", status_views.status, name="status"),
     path("admin/announcements", status_views.announcements, name="announcements"),
     path(

@@ -122,11 +122,15 @@ def test_webhook(request: HttpRequest, id: str) -> Status[DeliveryOut]:
     return Status(202, _delivery(delivery))
 
 
-@router.get("/webhooks/{id}/deliveries", response=DeliveryPage, summary="List deliveries")
+@router.get(
+    "/webhooks/{id}/deliveries",
+    response=DeliveryPage,
+    summary="List deliveries",
+    description=f"Events sent to a webhook, newest first, kept for {deliveries.KEPT_DAYS} days.",
+)
 def list_deliveries(
     request: HttpRequest, id: str, query: Query[pagination.PageQuery]
 ) -> DeliveryPage:
-    """Events sent to a webhook, newest first, kept for 30 days."""
     actor = actors.actor_of(request)
     rows = visible_deliveries(actor, access_endpoint(actor, id))
     page = pagination.page_by_id(rows, query.limit, query.cursor)

@@ -134,6 +134,7 @@ def webhook(request: HttpRequest, actor: Actor, id: str) -> HttpResponseBase:
         "endpoint": endpoint,
         "ended": endpoints.has_ended(endpoint),
         "id": id_text(endpoint.id),
+        "kept_days": deliveries.KEPT_DAYS,
         "waits": visible_deliveries(actor, endpoint).filter(state="pending").exists(),
         "may_write": access.scope_of(actor, "webhooks.write") is not None,
     }

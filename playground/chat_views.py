@@ -17,21 +17,19 @@ from lib.htmx import go_to, is_htmx, page_address, toast
 from lib.ids import id_text, parse_id
 from lib.refusal import Refused
 from playground import export_import, page
-from playground.contexts import list_context
 from playground.conversations import (
     access_conversation,
     change_conversation,
     delete_conversation,
     folders_of,
-    record_visit,
     restore_conversation,
 )
+from playground.desk import list_context
 from playground.models import Conversation
-from playground.rules.exporting import Unusable, write_file
+from playground.rules.exporting import IMPORT_BYTES_MAX, Unusable, write_file
 from playground.rules.json_text import InvalidJson, parse_json
+from playground.temporary_chats import record_visit
 from playground.turn_form import form_values
-
-IMPORT_BYTES_MAX = 64 * 1024 * 1024
 
 
 @organisation_page("playground.read")
@@ -150,7 +148,9 @@ def chat_import(request: HttpRequest, actor: Actor) -> HttpResponse:
     slug = slug_of(actor)
     try:
         if upload is None or upload.size is None or upload.size > IMPORT_BYTES_MAX:
-            raise Unusable("/", gettext("it is larger than 64 MB"))
+            raise Unusable(
+                "/", gettext("it is larger than %(n)s MB") % {"n": IMPORT_BYTES_MAX >> 20}
+            )
         imported = export_import.import_conversations(
             actor, parse_json(upload.read().decode("utf-8"))
         )

@@ -7,7 +7,7 @@ from typing import Final
 from uuid import UUID
 
 from django.db import connection, transaction
-from django.db.models import Exists, OuterRef, Q, QuerySet
+from django.db.models import Q, QuerySet
 from django.http import Http404
 
 from accounts.access import one_of, require
@@ -17,16 +17,12 @@ from lib.ids import new_id, parse_id
 from lib.refusal import check_text
 from playground.attachments import drop_unnamed, files_named
 from playground.models import Attachment, Conversation, Message, MessageRole, NamedBy, Run
+from playground.rules.titles import TITLE_MAX
 from playground.rules.tree import Node, Tree
 
-TITLE_MAX: Final = 120
 FOLDER_MAX: Final = 80
 KEPT_DELETED = dt.timedelta(hours=24)
 """For so long what was deleted can be had back."""
-STANDS_IDLE: Final = dt.timedelta(hours=1)
-"""For so long a temporary chat stands without a word from its page."""
-STANDS_LEFT: Final = dt.timedelta(minutes=1)
-"""And for so long once its page was left: it may have been loaded again."""
 _CHATS_SHOWN = 100
 _NAMED_WITHIN = dt.timedelta(minutes=2)
 
@@ -247,47 +243,21 @@ def drop_deleted(now: dt.datetime) -> None:
     """Remove for good what was deleted a day ago, with the files that no other message names."""
     before = now - KEPT_DELETED
     for conversation in Conversation.objects.filter(deleted_at__lt=before):
-        with _files_after(conversation):
+        with dropping_its_files(conversation):
             conversation.delete()
     for conversation in Conversation.objects.filter(messages__deleted_at__lt=before).distinct():
-        with _files_after(conversation):
+        with dropping_its_files(conversation):
             conversation.messages.filter(deleted_at__lt=before).delete()
 
 
 @contextmanager
-def _files_after(conversation: Conversation) -> Iterator[None]:
+def dropping_its_files(conversation: Conversation) -> Iterator[None]:
     """What is removed of a conversation takes its files along; a copy of a message, in a branch of
     its own, still names them."""
     with transaction.atomic():
         files = files_named(Message.objects.filter(conversation=conversation.id))
         yield
         drop_unnamed(conversation.user_id, files)
-
-
-# Temporary conversations --------------------------------------------------------------------------
-
-
-def visit_temporary(conversation: Conversation) -> None:
-    """A page of a temporary conversation is drawn: it stands, until this page is left."""
-    conversation.ends_at, conversation.visit = clock.now() + STANDS_IDLE, new_id()
-    conversation.save(update_fields=["ends_at", "visit"])
-
-
-def record_visit(conversation: Conversation, visit: UUID | None, *, left: bool) -> None:
-    """The page of that visit is still open, or was left. What a page says that was loaded again
-    meanwhile changes nothing."""
-    ends_at = clock.now() + (STANDS_LEFT if left else STANDS_IDLE)
-    Conversation.objects.filter(id=conversation.id, visit=visit).update(ends_at=ends_at)
-
-
-def drop_temporary(now: dt.datetime) -> None:
-    """Remove for good the temporary conversations that have ended, with their files; one whose
-    answer is being written goes when that has ended. Their requests stay in the books."""
-    running = Run.objects.filter(conversation=OuterRef("pk"), ended_at=None)
-    over = Conversation.objects.filter(~Exists(running), ends_at__lte=now)
-    for conversation in over:
-        with _files_after(conversation):
-            conversation.delete()
 
 
 # Changing its tree ------------------------------------------------------------------------------

@@ -23,7 +23,6 @@ from billing.templatetags.money import money_request
 from lib import formatting
 from lib.ids import id_text, new_id
 from playground.budget_words import lacked_text, lacking_text
-from playground.conversations import rounds_before
 from playground.events import PartialAnswer
 from playground.models import Conversation, Message, MessageRole, Run, RunState
 from playground.rules.growing import render_so_far
@@ -31,10 +30,11 @@ from playground.rules.html_changes import partial
 from playground.rules.json_text import InvalidJson, parse_json
 from playground.rules.markdown import MarkdownLabels, render_whole
 from playground.rules.render import AnswerLabels, growing_call_html, reasoning_html
-from playground.rules.schema import check_answer, check_schema
+from playground.rules.schema import check_answer
 from playground.rules.settings import Settings
 from playground.rules.structured import is_structured
 from playground.rules.tree import Tree
+from playground.tool_calls import calls_context
 
 
 @dataclass(frozen=True)
@@ -259,7 +259,7 @@ def _ending(
         "model": message.model,
         "sources": [source_shown(source) for source in message.parts.get("sources", ())],
         "media": message.parts.get("media", ()),
-        **_calls_context(message, run),
+        **calls_context(message, run),
         "verdict": _verdict(message, run),
         **_column_context(message),
     }
@@ -293,54 +293,6 @@ def _saved(message: Message, outcome: Mapping[str, Any]) -> int:
     if message.state != RunState.STOPPED or "hold_nano" not in outcome:
         return 0
     return max(0, int(outcome["hold_nano"]) - int(outcome.get("charge_nano", 0)))
-
-
-ROUNDS_MAX = 10
-"""So often mocks answer by themselves in one turn."""
-
-
-@dataclass(frozen=True)
-class ToolCallView:
-    """A call of a tool for its card: `faults` is where its arguments break the tool's schema."""
-
-    id: str
-    name: str
-    arguments: str
-    faults: Sequence[str]
-    mock: str
-    always: bool
-
-
-def _calls_context(message: Message, run: Run | None) -> dict[str, Any]:
-    calls = message.parts.get("calls", ())
-    if not calls:
-        return {}
-    tools = {tool["name"]: tool for tool in (run.settings if run else {}).get("tools", ())}
-    cards = [_call(call, tools.get(call["name"], {})) for call in calls]
-    answered = message.children.filter(role=MessageRole.TOOL, deleted_at=None).exists()
-    always = not answered and message.state == RunState.DONE and all(card.always for card in cards)
-    return {
-        "calls": cards,
-        "answered": answered,
-        "automatic": always and rounds_before(message) < ROUNDS_MAX,
-    }
-
-
-def _call(call: Mapping[str, str], tool: Mapping[str, Any]) -> ToolCallView:
-    text, faults = call["arguments"] or "{}", []
-    try:
-        arguments = parse_json(text)
-    except InvalidJson as fault:
-        faults = [gettext("Not valid JSON: %(reason)s") % {"reason": fault.reason}]
-    else:
-        text = json.dumps(arguments, indent=2, ensure_ascii=False)
-        if "parameters" in tool and not check_schema(tool["parameters"], strict=False):
-            schema_faults = check_answer(arguments, tool["parameters"])
-            faults = [f"{fault.path}: {fault.reason}" for fault in schema_faults]
-    mock = tool.get("mock", "")
-    if not isinstance(mock, str):
-        mock = json.dumps(mock, indent=2, ensure_ascii=False)
-    return ToolCallView(call["id"], call["name"], text, faults, mock, bool(tool.get("always")))
 
 
 @dataclass(frozen=True)

@@ -14,8 +14,8 @@ from accounts.guards import organisation_page
 from dialects.errors import RequestFault
 from lib.htmx import is_htmx, see_other, toast
 from lib.refusal import Refused
-from playground.contexts import keys_context
 from playground.database import in_database
+from playground.desk import keys_context
 from playground.models import Leaving
 from playground.offered_models import chat_models
 from playground.payer_rules import change_rules, roles_of, rules_of

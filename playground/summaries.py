@@ -18,7 +18,7 @@ from playground.relaying import ChatRelay
 from playground.rules.context_window import messages_left_out, summarised
 from playground.rules.request import ChatMessage, fixed_tokens
 from playground.rules.settings import Settings
-from playground.rules.summaries import SUMMARY_TOKENS_MAX, portions, summary_request
+from playground.rules.summary_request import SUMMARY_TOKENS_MAX, portions, summary_request
 from playground.side_requests import ask_aside
 from playground.turns import TurnForm, draft_of, messages_before
 

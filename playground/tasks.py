@@ -4,7 +4,7 @@ that nobody needs any more."""
 from celery import shared_task
 
 from lib import clock
-from playground import attachments, conversations, events, runs
+from playground import attachments, conversations, events, runs, temporary_chats
 
 
 @shared_task  # type: ignore[untyped-decorator]
@@ -24,7 +24,7 @@ def drop_deleted_chats() -> None:
 
 @shared_task  # type: ignore[untyped-decorator]
 def drop_temporary_chats() -> None:
-    conversations.drop_temporary(clock.now())
+    temporary_chats.drop_temporary(clock.now())
 
 
 @shared_task  # type: ignore[untyped-decorator]

@@ -13,7 +13,6 @@ from dialects.errors import RequestFault
 from lib.htmx import go_to, is_htmx, toast
 from lib.ids import id_text
 from playground import page
-from playground.contexts import list_context, log_context
 from playground.conversations import (
     access_conversation,
     access_message,
@@ -25,6 +24,7 @@ from playground.conversations import (
     show_version,
 )
 from playground.database import in_database
+from playground.desk import list_context, log_context
 from playground.models import Conversation, MessageRole
 from playground.relaying import relay_of
 from playground.rules.logprobs import likelihoods

@@ -22,7 +22,7 @@ from accounts.actors import Actor, organisation_of, person_of
 from lib import clock
 from lib.ids import new_id, new_ids
 from playground.attachments import mark_sent, mark_unsent
-from playground.conversations import STANDS_IDLE, STANDS_LEFT, path_to, shown_path
+from playground.conversations import path_to, shown_path
 from playground.events import PartialAnswer, append_frames, notify_all, partial_answer
 from playground.models import (
     Attachment,
@@ -39,6 +39,7 @@ from playground.rules.compare import COLUMNS_MAX
 from playground.rules.render import Frame
 from playground.rules.request import ChatMessage, Stored
 from playground.rules.titles import first_words
+from playground.temporary_chats import STANDS_IDLE, STANDS_LEFT
 
 TEXT_MAX = 1_000_000
 ARRIVAL = dt.timedelta(seconds=10)

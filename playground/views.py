@@ -20,14 +20,6 @@ from lib.ids import id_text
 from playground import page, runs
 from playground.attachment_chips import chips
 from playground.compare_views import compare_page
-from playground.contexts import (
-    SHOWN_AT_ONCE,
-    articles_of,
-    desk_context,
-    list_context,
-    log_context,
-    models_context,
-)
 from playground.conversations import (
     access_batch,
     access_conversation,
@@ -36,9 +28,16 @@ from playground.conversations import (
     messages_of,
     running_conversations,
     shown_path,
-    visit_temporary,
 )
 from playground.database import in_database
+from playground.desk import (
+    SHOWN_AT_ONCE,
+    articles_of,
+    desk_context,
+    list_context,
+    log_context,
+    models_context,
+)
 from playground.models import Conversation, Run, RunState
 from playground.notifications import notifications
 from playground.panel import form_of
@@ -49,6 +48,7 @@ from playground.reader_access import reader_of
 from playground.relaying import relay_of
 from playground.rules.settings import Settings
 from playground.stream import stream_events
+from playground.temporary_chats import visit_temporary
 from playground.turn_form import form_values, read_form
 from playground.turns import (
     ConversationBusy,

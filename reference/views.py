@@ -19,12 +19,12 @@ from gateway.examples import (
 from gateway.installation import installation_settings
 from gateway.rules.snippets import Language, SnippetRequest
 from gateway.shown_models import models_for
+from reference.all_guides import GUIDES
+from reference.all_pages import GROUPS, PAGES
 from reference.errors import ERRORS
 from reference.faq import FAQ
-from reference.guides import GUIDES
 from reference.headers import ANSWERED, SENT
 from reference.page import ReferencePage
-from reference.pages import GROUPS, PAGES
 from reference.schemas import SCHEMAS
 from relay.endpoints import listed_rows
 

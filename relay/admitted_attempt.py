@@ -6,12 +6,12 @@ from uuid import UUID
 import msgspec
 
 from dialects.codec import Facts
-from gateway.price_list import Price
+from gateway.price_lookup import Price
 from relay.auth import Principal
 from relay.continuation import Continuation
 from relay.downstream import Head
 from relay.hold_estimate import Size
-from relay.limits import Headroom
+from relay.limit_answers import Headroom
 from relay.prepared_request import PreparedRequest
 from relay.request_context import RequestContext
 from relay.snapshot import Channel

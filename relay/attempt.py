@@ -18,6 +18,7 @@ from relay.admitted_attempt import AdmittedAttempt
 from relay.answer_state import state_of
 from relay.attempt_end import AttemptEnd, AttemptParts
 from relay.channel_health import HealthProbe
+from relay.config import REST_S, USAGE_AFTER_TEXT_S
 from relay.downstream import ErrorAnswer
 from relay.error_answers import (
     INTERNAL,
@@ -32,8 +33,6 @@ from relay.upstream import Answer, UpstreamFailed, read_rest
 from relay.usage_meter import Bill, UsageMeter
 from relay.whole_answer import WholeRelay
 
-_USAGE_AFTER_TEXT_S: Final = 2.0
-_REST_S: Final = 1.0
 _NOT_SENT: Final = Bill({}, 0, "none", (), None)
 _NOBODY_PAYS: Final = Bill({}, 0, "absorbed", (), None)
 
@@ -87,7 +86,7 @@ class Attempt:
         elif self._admitted.channel.drain:
             context.deadline.limit("drain", context.parts.config.leave_drain_s)
         elif self._usage_meter.complete:
-            context.deadline.limit("drain", _USAGE_AFTER_TEXT_S)
+            context.deadline.limit("drain", USAGE_AFTER_TEXT_S)
         else:
             context.deadline.interrupt("left")
 
@@ -99,7 +98,7 @@ class Attempt:
             return
         if self._usage_meter.complete:
             # All that is missing is the usage.
-            self._context.deadline.limit("revoked", _USAGE_AFTER_TEXT_S)
+            self._context.deadline.limit("revoked", USAGE_AFTER_TEXT_S)
         else:
             self._context.deadline.interrupt("revoked")
 
@@ -273,7 +272,7 @@ def _give_back(answer: Answer) -> None:
 
 async def _read_rest(answer: Answer) -> None:
     try:
-        async with asyncio.timeout(_REST_S):
+        async with asyncio.timeout(REST_S):
             await read_rest(answer)
     except TimeoutError:
         answer.cut()

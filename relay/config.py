@@ -5,7 +5,16 @@ from pathlib import Path
 from typing import Final
 
 MIB = 1024 * 1024
-
+# Of a client's request, where one is read at all.
+BODY_BYTES_MAX: Final = 72 * MIB
+# Of the files that a request names by address, all together; any file is bounded by
+# `dialects.media.FILE_BYTES_MAX`, a picture has a bound of its own.
+FETCH_S: Final = 30.0
+PICTURE_BYTES_MAX: Final = 20 * MIB
+# How long an upstream has, after the last of an answer's text, to tell the usage of a request that
+# nobody waits for any more; and how long the bytes behind an answer's end are waited for.
+USAGE_AFTER_TEXT_S: Final = 2.0
+REST_S: Final = 1.0
 
 # Those that an installation sets by its environment.
 KEEP_ALIVE_S: Final = 15.0

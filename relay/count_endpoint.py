@@ -9,7 +9,7 @@ from types import MappingProxyType
 from typing import Any, Final, NamedTuple, Protocol
 
 from dialects.anthropic import count_tokens as anthropic_count
-from dialects.anthropic import history as anthropic_history
+from dialects.anthropic import foreign_thoughts
 from dialects.anthropic import request_read as anthropic_request
 from dialects.body import Body
 from dialects.chat import Dialect
@@ -59,7 +59,7 @@ class Counter(NamedTuple):
 
 
 def _edit_anthropic(facts: anthropic_request.ChatFacts, model: str) -> bytes:
-    return anthropic_request.edit(facts, model, quirks=anthropic_history.fit(facts.body))
+    return anthropic_request.edit(facts, model, quirks=foreign_thoughts.fit(facts.body))
 
 
 COUNTERS: Final[Mapping[Dialect, Counter]] = MappingProxyType(

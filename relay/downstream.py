@@ -6,7 +6,7 @@ from typing import Final, NamedTuple, Protocol
 
 from dialects.errors import ErrorKind
 from relay.keep_alive import KeepAlive
-from relay.limits import Headroom
+from relay.limit_answers import Headroom
 
 NOTHING_LIMITED: Final[Mapping[str, Headroom]] = MappingProxyType({})
 

@@ -22,7 +22,7 @@ from dialects.codecs import CODECS, TEXT_CODECS
 from dialects.gemini.model_name import read_target
 from dialects.task_errors import Family
 from relay import models_list
-from relay.config import MIB
+from relay.config import BODY_BYTES_MAX as _BODY
 from relay.request_context import Invocation
 from relay.unary import (
     BATCH_EMBED_CONTENTS,
@@ -78,7 +78,6 @@ class Endpoint:
         return ", ".join((*self.methods, "OPTIONS"))
 
 
-_BODY: Final = 72 * MIB
 _CHAT: Final = Endpoint("chat", ("POST",), "openai", "chat_completions", _BODY)
 _RESPONSES: Final = Endpoint("chat", ("POST",), "responses", "responses", _BODY)
 _MESSAGES: Final = Endpoint("chat", ("POST",), "anthropic", "messages", _BODY)

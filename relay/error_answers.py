@@ -4,7 +4,7 @@
     ---------------                                ---------------------
     RequestFault: the request cannot be            its kind and parameter
       LimitReached                                   with the wait, and what is left of the limit
-      UsedUp: balance or budget                      402 (`limits.py`)
+      UsedUp: balance or budget                      402 (`limit_answers.py`)
     ChannelsOut: no channel can be asked           429 or 503, with the wait
     UpstreamFailed, of each attempt                the last one, or what the contract prefers to it
     a time limit of the upstream                   F11 or F13, as a failure of the attempt
@@ -38,7 +38,7 @@ from relay.database import DatabaseAway, DatabaseRefused
 from relay.deadline import Reason
 from relay.downstream import ErrorAnswer
 from relay.endpoints import family_of, find_endpoint, read_invocation
-from relay.limits import LimitReached, UsedUp, limit_headers
+from relay.limit_answers import LimitReached, UsedUp, limit_headers
 from relay.request_context import Invocation
 from relay.upstream import UpstreamFailed, upstream_failure
 

@@ -8,7 +8,7 @@ from typing import Final
 import msgspec
 
 from dialects.errors import RequestFault
-from gateway.rules.fail_over import ATTEMPTS_MAX, backoff_s_max, next_candidate
+from gateway.rules.fail_over import ATTEMPTS_MAX, LAST_START_SHARE, backoff_s_max, next_candidate
 from gateway.rules.faults import FAULTS
 from gateway.rules.routing import Candidate
 from relay.admitted_attempt import AdmittedAttempt, PlacedHold
@@ -25,8 +25,6 @@ from relay.routing import RoutedRequest
 from relay.settlement import Resolved
 from relay.upstream import UpstreamFailed
 
-# The share of the deadline after which no further attempt begins (docs/promises.md, "Fault table").
-_LAST_START_SHARE: Final = 0.75
 # Faults that the same channel would only repeat, and those that only the same key would.
 _CHANNEL_OUT: Final = frozenset({"route_off", "misconfigured"})
 _KEY_OUT: Final = frozenset({"key_off", "cool"})
@@ -241,7 +239,7 @@ class FailOver:
     def _in_time(self) -> bool:
         """Whether anybody waits for another attempt, and it could end in time."""
         context, channel_id = self._context, self._failed[-1].candidate.channel_id
-        last_start_s = context.snapshot.channels[channel_id].timeouts.total * _LAST_START_SHARE
+        last_start_s = context.snapshot.channels[channel_id].timeouts.total * LAST_START_SHARE
         return not context.downstream.client_gone and context.time() - context.began <= last_start_s
 
     def _out(self, last: _Failed) -> set[str]:

@@ -9,10 +9,8 @@ from dialects.chat import Base64
 from dialects.errors import RequestFault
 from dialects.media import FILE_BYTES_MAX, type_of_name
 from lib.egress import EgressError, EgressPolicy, TooLarge, fetched
+from relay.config import FETCH_S, PICTURE_BYTES_MAX
 
-# docs/promises.md, "Numbers"; a picture has a limit of its own.
-_FETCH_S: Final = 30.0
-_PICTURE_BYTES_MAX: Final = 20 * 1024 * 1024
 _UNSPECIFIC: Final = frozenset({"", "application/octet-stream", "binary/octet-stream"})
 
 
@@ -24,12 +22,12 @@ async def fetch(urls: Sequence[str], policy: EgressPolicy) -> dict[str, Base64]:
     contents: dict[str, Base64] = {}
     left = FILE_BYTES_MAX
     try:
-        async with asyncio.timeout(_FETCH_S):
+        async with asyncio.timeout(FETCH_S):
             for url in urls:
                 contents[url], size = await _fetch_one(url, policy, left)
                 left -= size
     except TimeoutError:
-        raise _refused(f"fetching took longer than {int(_FETCH_S)} s") from None
+        raise _refused(f"fetching took longer than {int(FETCH_S)} s") from None
     except TooLarge:
         raise RequestFault(
             "body_too_large", None, "a file", size=FILE_BYTES_MAX + 1, limit=FILE_BYTES_MAX
@@ -45,8 +43,8 @@ async def _fetch_one(url: str, policy: EgressPolicy, bytes_max: int) -> tuple[Ba
     media_type = answer.content_type.partition(";")[0].strip().lower()
     if media_type in _UNSPECIFIC:
         media_type = type_of_name(url.partition("?")[0])
-    if media_type.startswith("image/") and size > _PICTURE_BYTES_MAX:
-        raise RequestFault("body_too_large", None, "a picture", size=size, limit=_PICTURE_BYTES_MAX)
+    if media_type.startswith("image/") and size > PICTURE_BYTES_MAX:
+        raise RequestFault("body_too_large", None, "a picture", size=size, limit=PICTURE_BYTES_MAX)
     return Base64(base64.b64encode(answer.body).decode(), media_type), size
 
 

@@ -7,7 +7,7 @@ from billing.rules.money import format_usd
 from billing.rules.pricing import PriceVersion, total_bound
 from dialects.codec import Facts
 from dialects.errors import RequestFault
-from gateway.price_list import Price
+from gateway.price_lookup import Price
 from gateway.rules.hold_bound import OUTPUT_CAP_MIN, input_tokens_max, shrink_cap, worst_quantities
 from relay.snapshot import Channel
 from relay.unary import UnaryFacts

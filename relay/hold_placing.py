@@ -5,7 +5,7 @@ from typing import Final, NoReturn
 
 from billing.rules.pricing import PPM
 from dialects.errors import RequestFault
-from gateway.price_list import Price, requested_tier
+from gateway.price_lookup import Price, requested_tier
 from gateway.providers.suffixes import RequestedModel
 from gateway.rules.hold_bound import estimate_tokens
 from gateway.rules.routing import Candidate
@@ -15,7 +15,7 @@ from relay.admitted_attempt import PlacedHold
 from relay.auth import Principal
 from relay.downstream import NOTHING_LIMITED
 from relay.hold_estimate import Size
-from relay.limits import LimitReached, UsedUp, read_headroom
+from relay.limit_answers import LimitReached, UsedUp, read_headroom
 from relay.request_context import RequestContext
 from relay.routing import RoutedRequest
 from relay.settlement import Resolved

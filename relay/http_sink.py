@@ -21,7 +21,7 @@ from relay.cors import ALLOW_ORIGIN, EXPOSE_HEADERS
 from relay.downstream import ErrorAnswer, Head
 from relay.endpoints import family_of
 from relay.error_answers import OVERLOADED, answer_to, error_response
-from relay.limits import limit_headers
+from relay.limit_answers import limit_headers
 from relay.request_context import Invocation
 
 # What a client wrote may stand in a header only if it is the plain name of a parameter.

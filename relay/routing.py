@@ -9,7 +9,7 @@ import msgspec
 
 from dialects.codec import Facts
 from dialects.errors import KINDS, RequestFault, message_of
-from gateway.price_list import Price, requested_tier
+from gateway.price_lookup import Price, requested_tier
 from gateway.providers.models import Capabilities, capabilities_of
 from gateway.providers.suffixes import RequestedModel
 from gateway.rules.breaker import RetryBudget

@@ -18,7 +18,7 @@ from relay.count_endpoint import COUNTERS, count_tokens
 from relay.database import DatabaseAway, DatabaseRefused
 from relay.error_answers import ChannelsOut, answer_to
 from relay.fail_over import FailOver
-from relay.limits import UsedUp
+from relay.limit_answers import UsedUp
 from relay.request_context import Outcome, RequestContext
 from relay.request_reader import RequestReader
 from relay.request_translator import RequestTranslator

@@ -17,7 +17,7 @@ import msgspec
 
 from billing.rules.patterns import matches
 from dialects.chat import Dialect
-from gateway.price_list import Price, PriceList, PriceRow
+from gateway.price_lookup import Price, PriceList, PriceRow
 from gateway.providers import UnknownProvider, provider_named
 from gateway.providers.provider import USER_AGENT, Address, BadAddress, Provider
 from gateway.rules.breaker import BreakerRule

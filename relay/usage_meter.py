@@ -22,7 +22,7 @@ from dialects.events import (
     Usage,
 )
 from dialects.usage import Quantities, storable
-from gateway.price_list import Price
+from gateway.price_lookup import Price
 from gateway.providers.models import find_row
 from gateway.rules.hold_bound import input_tokens_min
 from gateway.rules.tokenizers import Family, family_of

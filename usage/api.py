@@ -25,8 +25,6 @@ from usage.visibility import Period
 
 router = Router(tags=["Usage"])
 
-_DAYS = 30
-
 
 def _zone(text: str) -> str:
     filters.read_zone(text)
@@ -304,7 +302,7 @@ def _usage_filter(query: UsageQuery) -> UsageFilter:
     today = now.astimezone(zone).date()
     end_at = _edge("to", query.to or today.isoformat(), zone, end=True, summed=True)
     last = (end_at - dt.timedelta(seconds=1)).astimezone(zone).date()
-    first = query.from_ or (last - dt.timedelta(days=_DAYS - 1)).isoformat()
+    first = query.from_ or (last - dt.timedelta(days=filters.API_DAYS - 1)).isoformat()
     start_at = _edge("from", first, zone, end=False, summed=True)
     try:
         usage_filter = filters.between(start_at, end_at, zone, now, grain="day")

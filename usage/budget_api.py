@@ -11,12 +11,12 @@ from pydantic import AfterValidator, ConfigDict, Field
 from accounts import access, actors
 from accounts.actors import organisation_of
 from billing import budget_alerts, budgets, raises
-from billing.budgets import ALERTS_MAX, Standing
+from billing.budgets import Standing
 from billing.models import Budget, BudgetAlert, BudgetRaise
-from billing.rules.budget import Period, Scope
+from billing.rules.budget import ALERTS_MAX, INCREASE_REASON_MAX, Period, Scope
 from billing.rules.money import MoneyInvalid, format_usd, parse_usd
 from lib import pagination
-from lib.instants import Instant
+from lib.api_instants import Instant
 from lib.whole_numbers import Whole
 from usage import budgeting
 
@@ -141,7 +141,7 @@ class RaiseIn(Schema):
         description=("Decimal string in USD, in addition to the budget's amount.")
     )
     until: Instant = Field(description="When it ends automatically.")
-    reason: str = Field(min_length=1, max_length=raises.REASON_MAX)
+    reason: str = Field(min_length=1, max_length=INCREASE_REASON_MAX)
 
 
 class RaiseAnswer(Schema):
@@ -149,7 +149,7 @@ class RaiseAnswer(Schema):
 
     model_config = ConfigDict(extra="forbid")
 
-    answer: str = Field("", max_length=raises.REASON_MAX)
+    answer: str = Field("", max_length=INCREASE_REASON_MAX)
 
 
 class RaiseOut(Schema):

@@ -14,8 +14,7 @@ from accounts.rules.labels import join_labels
 from billing.budgets import TERMS
 from billing.forms import MoneyField
 from billing.models import Budget, BudgetAction, BudgetScope
-from billing.raises import REASON_MAX
-from billing.rules.budget import PERIODS, default_anchor
+from billing.rules.budget import INCREASE_REASON_MAX, PERIODS, default_anchor
 from billing.rules.money import format_usd
 from lib import clock
 from lib.whole_numbers import WholeNumberField
@@ -316,7 +315,7 @@ class RaiseForm(forms.Form):
     )
     reason = forms.CharField(
         label=gettext_lazy("Reason"),
-        max_length=REASON_MAX,
+        max_length=INCREASE_REASON_MAX,
         widget=forms.Textarea(attrs={"rows": 3}),
     )
 

@@ -6,6 +6,7 @@ from accounts.actors import Actor
 from usage.filters import EVERYTHING, Scope, UsageFilter
 from usage.reports import SERIES_MAX, Series, series_of
 from usage.rules.buckets import Span
+from usage.rules.outcomes import FAILED_SQL
 from usage.visibility import run, where_of
 
 
@@ -37,7 +38,7 @@ def failure_series(actor: Actor, usage_filter: UsageFilter) -> Series:
     return series_of(usage_filter, rows)
 
 
-_FAILED: Final = "{where} AND r.final AND r.status >= 400 AND r.status <> 499"
+_FAILED: Final = f"{{where}} AND r.final AND {FAILED_SQL}"
 _BY_CAUSE: Final = f"""
     SELECT coalesce(r.kind, ''), count(*) FROM usage_usagerecord r WHERE {_FAILED}
     GROUP BY 1 ORDER BY 2 DESC, 1"""  # noqa: S608 - only this file's own names are put in

@@ -25,6 +25,8 @@ GroupBy = Literal["model", "key", "user", "channel"]
 Metric = Literal["cost", "requests", "tokens", "errors"]
 
 RANGE: Final[Range] = "30d"
+API_DAYS: Final = 30
+"""Of a report of the API that is asked for without its begin."""
 UTC_ZONE: Final = ZoneInfo("UTC")
 
 _DAY: Final = dt.timedelta(days=1)

@@ -8,6 +8,7 @@ from lib.tables.sources import COUNTED_MAX
 from usage import reports
 from usage.filters import Scope, UsageFilter, between
 from usage.rules.buckets import BUCKET, Grain, Span
+from usage.rules.outcomes import FAILED_SQL
 from usage.visibility import run, where_of
 
 _BARS_MAX: Final = 62
@@ -72,7 +73,7 @@ def _grain(length: dt.timedelta) -> Grain | None:
     return "day" if length <= _BARS_MAX * 24 * _HOUR else None
 
 
-_COUNT: Final = """
+_COUNT: Final = f"""
     SELECT width_bucket(r.admitted_at, %(starts)s::timestamptz[]), count(*),
-           count(*) FILTER (WHERE r.status >= 400 AND r.status <> 499)
-    FROM usage_usagerecord r WHERE {where} AND r.final GROUP BY 1"""
+           count(*) FILTER (WHERE {FAILED_SQL})
+    FROM usage_usagerecord r WHERE {{where}} AND r.final GROUP BY 1"""  # noqa: S608 - only a constant is put in

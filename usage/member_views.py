@@ -11,7 +11,7 @@ from django.views.decorators.http import require_safe
 
 from accounts import access, member_access
 from accounts.actors import Actor, slug_of
-from accounts.entry import people_with_factor
+from accounts.entry_requirements import people_with_factor
 from accounts.guards import organisation_page
 from accounts.invitation_views import teams_text
 from accounts.member_forms import role_label

@@ -23,6 +23,7 @@ from accounts.table_preferences import read_table
 from billing import budgets, raises
 from billing.models import Budget, BudgetRaise, RaiseState
 from billing.raises import RaiseRefused
+from billing.rules.budget import INCREASE_REASON_MAX
 from lib.htmx import back_to, is_htmx, render_dialog, see_other
 from lib.ids import id_text, parse_number
 from lib.tables.pages import answer_table
@@ -196,7 +197,7 @@ def _decided(
     """Decide on a request, and show it as it is now."""
     budget_raise, wrong = raises.access_raise(actor, id), ""
     try:
-        decide(actor, budget_raise, request.POST.get("answer", "")[: raises.REASON_MAX])
+        decide(actor, budget_raise, request.POST.get("answer", "")[:INCREASE_REASON_MAX])
     except RaiseRefused as refused:
         wrong = refused.message
     if not is_htmx(request):

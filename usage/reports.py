@@ -21,6 +21,7 @@ from lib.tables.keyset import Order, Values
 from lib.tables.sources import COUNTED_MAX, Count
 from usage.filters import EVERYTHING, GroupBy, Metric, Scope, UsageFilter
 from usage.rules.buckets import Span
+from usage.rules.outcomes import CLIENT_STOPPED, has_failed
 from usage.visibility import Period, run, where_of
 
 SERIES_MAX: Final = 7
@@ -314,16 +315,12 @@ class RequestRow:
 
     @property
     def failed(self) -> bool:
-        return self.status is not None and self.status >= 400 and not self.stopped
+        return has_failed(self.status)
 
     @property
     def stopped(self) -> bool:
         """Its client went before the end: neither answered nor failed."""
         return self.status == CLIENT_STOPPED
-
-
-# What a record says of a client that has gone.
-CLIENT_STOPPED: Final = 499
 
 
 @dataclass(frozen=True)

@@ -7,15 +7,16 @@ from typing import Any
 from django.contrib import messages
 from django.http import Http404, HttpRequest, HttpResponse, HttpResponseBase, JsonResponse
 from django.utils import timezone
-from django.utils.translation import gettext, pgettext
+from django.utils.translation import gettext
 from django.views.decorators.http import require_POST, require_safe
 
 from accounts.actors import Actor
 from accounts.guards import organisation_page
 from billing.idempotency import Answer, FormSent, form_answered
+from billing.rate_words import PER_MILLION
 from billing.rules.meters import find_meter, format_rate
 from billing.rules.money import format_usd
-from billing.templatetags.money import money_symbol
+from billing.words import money_symbol
 from lib import clock
 from lib.formatting import MINUS, SPEED_FROM_MS
 from lib.htmx import render_part, see_other
@@ -207,7 +208,7 @@ def _rate(meter: str, rate_nano_per_million: int) -> str:
     whole, _, fraction = format_rate(meter, rate_nano_per_million).partition(".")
     price = f"{money_symbol()}{whole}.{fraction.ljust(2, '0')}"
     if find_meter(meter).scale == "per_million":
-        return f"{price} / {pgettext('unit of a rate', '1M')}"
+        return f"{price} / {PER_MILLION}"
     return gettext("%(rate)s each") % {"rate": price}
 
 

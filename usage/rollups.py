@@ -20,6 +20,7 @@ from django.db.backends.utils import CursorWrapper
 from psycopg.errors import LockNotAvailable
 
 from billing.rules.meters import METERS
+from usage.rules.outcomes import FAILED_SQL
 
 
 class Rolled(NamedTuple):
@@ -168,7 +169,7 @@ def _write(bucket_at: str, source: str) -> str:
     WITH sums AS (
         SELECT {keys}, max(r.channel_name) AS channel_name,
                count(*) FILTER (WHERE r.final) AS requests,
-               count(*) FILTER (WHERE r.final AND r.status >= 400 AND r.status <> 499) AS errors,
+               count(*) FILTER (WHERE r.final AND {FAILED_SQL}) AS errors,
                jsonb_strip_nulls(jsonb_build_object({_PLAIN_SUMS})) AS meters,
                sum(r.charge_nano)::bigint AS charge_nano
         FROM {source} GROUP BY 1, 2, 3, 4, 5, 6, 7

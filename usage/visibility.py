@@ -15,6 +15,7 @@ from accounts.actors import Actor
 from accounts.rules.roles import Action
 from lib.ids import first_id_at
 from usage.filters import Scope
+from usage.rules import outcomes
 from usage.rules.buckets import Span
 
 Parameters = dict[str, Any]
@@ -130,11 +131,10 @@ def run(text: str, parameters: Parameters) -> list[tuple[Any, ...]]:
         return cursor.fetchall() if cursor.description else []
 
 
-# A client that stops its own request made no error, and had none.
 _BY_STATUS = {
-    "ok": "r.status < 400",
-    "error": "r.status >= 400 AND r.status <> 499",
-    "stopped": "r.status = 499",
+    "ok": outcomes.ANSWERED_SQL,
+    "error": outcomes.FAILED_SQL,
+    "stopped": outcomes.STOPPED_SQL,
     # As the index of them says it.
     "review": "'quarantine' = ANY (r.flags)"
     " AND NOT EXISTS (SELECT FROM usage_review v WHERE v.attempt_id = r.id)",

@@ -1,4 +1,4 @@
-"""What meters, kinds of errors, bases and flags are called on pages."""
+"""What kinds of errors, bases and flags are called on pages."""
 
 from collections.abc import Mapping
 from typing import Final
@@ -8,31 +8,7 @@ from django.utils.translation import gettext, pgettext_lazy
 from django.utils.translation import gettext_lazy as _
 
 from accounts.keys import PLAYGROUND_NAME
-
-METERS: Final[Mapping[str, Promise]] = {
-    "in_text": _("Input"),
-    "in_cache_read": _("Cached input"),
-    "in_audio_cached": _("Cached audio input"),
-    "in_image_cached": _("Cached image input"),
-    "in_cache_write_1h": _("Cache write, 1 h"),
-    "in_cache_write_5m": _("Cache write, 5 min"),
-    "in_audio": _("Audio input"),
-    "in_image": _("Image input"),
-    "in_video_ms": _("Video input, ms"),
-    "out_text": _("Output"),
-    "out_reasoning": _("Reasoning"),
-    "out_audio": _("Audio output"),
-    "out_image": _("Image output"),
-    "images": _("Images"),
-    "video_ms": _("Video, ms"),
-    "audio_ms": _("Audio, ms"),
-    "characters": _("Characters"),
-    "pages": _("Pages"),
-    "searches": _("Web searches"),
-    "file_searches": _("File searches"),
-    "code_sessions": _("Code sessions"),
-    "requests": _("Requests"),
-}
+from billing.rate_words import METER_NAMES
 
 # Whose API a request spoke: proper names, the same in every language.
 _API_NAMES: Final[Mapping[str, str]] = {
@@ -185,7 +161,7 @@ POSTINGS: Final[Mapping[str, Promise]] = {
 def meter_word(name: str) -> str:
     """What a meter is called, with its variant: `images[1024]` is "Images 1024"."""
     plain, _bracket, variant = name.partition("[")
-    word = str(METERS.get(plain, plain))
+    word = str(METER_NAMES.get(plain, plain))
     return f"{word} {variant.rstrip(']')}" if variant else word
 
 

@@ -1,4 +1,5 @@
-"""How long a session lives: idle 12 hours (an operator's 1 hour), and never above 7 days."""
+"""How long a session lives: idle 12 hours (an operator's 1 hour), and never above 7 days. What is
+dangerous takes a sign-in, or a confirmation of it, of the last 15 minutes."""
 
 import datetime as dt
 from typing import Final
@@ -6,6 +7,7 @@ from typing import Final
 IDLE: Final = dt.timedelta(hours=12)
 IDLE_OPERATOR: Final = dt.timedelta(hours=1)
 ABSOLUTE: Final = dt.timedelta(days=7)
+RECENT_SIGN_IN: Final = dt.timedelta(minutes=15)
 
 
 def is_over(

@@ -31,6 +31,13 @@ FOREVER: Final = Span(
 )
 # What a window lets in whose budget refuses nothing; far above all money, and sums of it fit.
 UNBOUNDED_NANO: Final = 2**62
+BUDGET_MAX_NANO: Final = 10**18
+"""Of a budget, and of an increase on top of it: with what is spent, their sum fits 64 bits."""
+ALERTS_MAX: Final = 10
+"""Percentages at which one budget alerts."""
+SUBJECT_LENGTH: Final = 200
+INCREASE_DAYS_MAX: Final = 366
+INCREASE_REASON_MAX: Final = 500
 
 _ANCHORS: Final[dict[Period, range]] = {
     "hour": range(60),

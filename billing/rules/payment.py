@@ -1,7 +1,10 @@
-"""What a processor told of a payment, and whether it is the payment of an order (I21)."""
+"""How much a top-up may be; what a processor told of a payment, and whether it is the payment of an
+order (I21)."""
 
 from dataclasses import dataclass
 from typing import Final, Literal
+
+from billing.rules.money import NANO_PER_USD
 
 EventKind = Literal[
     "paid", "pending", "failed", "expired", "refunded", "unrefunded", "disputed", "reinstated"
@@ -9,6 +12,8 @@ EventKind = Literal[
 """`unrefunded`: a refund that was told came back, for its bank did not take it."""
 NANO_PER_MINOR: Final = 10_000_000
 """Nano of a cent."""
+TOP_UP_MIN_NANO: Final = 5 * NANO_PER_USD
+TOP_UP_MAX_NANO: Final = 10_000 * NANO_PER_USD
 
 
 @dataclass(frozen=True, slots=True)

@@ -4,7 +4,7 @@ what stands on them."""
 from collections.abc import Iterable
 from uuid import UUID
 
-from billing.sql.statement import Statement, array
+from billing.sql.sql_statement import Statement, array
 from lib.ids import id_array
 
 WALLET_KINDS = (

@@ -5,7 +5,7 @@ from collections.abc import Iterable, Mapping, Sequence
 from typing import NamedTuple
 from uuid import UUID
 
-from billing.sql.statement import Statement, array
+from billing.sql.sql_statement import Statement, array
 from lib.ids import id_array
 
 

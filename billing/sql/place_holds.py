@@ -10,7 +10,7 @@ from uuid import UUID
 
 from accounts.sql import holder_stands
 from billing.sql.postings import ENTER_LINES
-from billing.sql.statement import Parameter, Statement, array
+from billing.sql.sql_statement import Parameter, Statement, array
 from lib.ids import id_array
 
 

@@ -7,7 +7,7 @@ from uuid import UUID
 
 from billing.rules.hold_life import RESOLVED_BY
 from billing.sql.postings import ENTER_LINES
-from billing.sql.statement import Statement, array
+from billing.sql.sql_statement import Statement, array
 from lib.ids import id_array
 
 

@@ -3,7 +3,7 @@
 from collections.abc import Sequence
 from uuid import UUID
 
-from billing.sql.statement import Statement
+from billing.sql.sql_statement import Statement
 
 
 def database_time() -> Statement:

@@ -4,7 +4,7 @@ from collections.abc import Sequence
 from typing import NamedTuple
 from uuid import UUID
 
-from billing.sql.statement import Statement
+from billing.sql.sql_statement import Statement
 from lib.ids import id_array
 
 

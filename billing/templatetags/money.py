@@ -3,7 +3,6 @@
 from decimal import Decimal
 
 from django import template
-from django.utils.translation import pgettext
 
 from billing.rules.money import (
     display_card,
@@ -14,15 +13,11 @@ from billing.rules.money import (
     display_total,
     format_usd,
 )
+from billing.words import money_symbol
 from lib.formatting import MISSING, grouped
 
 register = template.Library()
-
-
-@register.simple_tag
-def money_symbol() -> str:
-    """How USD is written in the page's language: ``$`` in those we have."""
-    return pgettext("currency", "$")
+register.simple_tag(money_symbol)
 
 
 @register.filter
@@ -78,12 +73,3 @@ def money_row(nano: int) -> str:
 def money_price(nano: int | Decimal) -> str:
     """A price, exact: two decimals at least (``$0.10``, ``$0.075``)."""
     return display_price(nano, money_symbol())
-
-
-@register.filter
-def rate(nano_per_million: int | None) -> str:
-    """A price per million units, exact, with two decimals at least: ``$0.25 / 1M``."""
-    if nano_per_million is None:
-        return MISSING
-    unit = pgettext("unit of a rate", "1M")
-    return f"{money_price(nano_per_million)} / {unit}"

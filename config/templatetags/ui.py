@@ -1,6 +1,6 @@
 """Template tags of the page shell: icons, figures, times. Money has its own library, `money`."""
 
-from datetime import datetime, timedelta
+from datetime import datetime
 from decimal import Decimal
 from zoneinfo import ZoneInfo
 
@@ -13,6 +13,7 @@ from django.utils.safestring import SafeString
 from django.utils.translation import get_language, gettext, pgettext
 
 from lib import clock, formatting
+from lib.relative_time import relative_patterns, relative_text
 from usage import words
 
 register = template.Library()
@@ -163,47 +164,7 @@ def moment(text: str) -> str:
     return f"{date_format(timezone.localtime(datetime.fromisoformat(text)), 'DATETIME_FORMAT')} UTC"
 
 
-def relative_text(when: datetime, now: datetime) -> str:
-    """The words of `ago`: ``12 s ago``, ``in 3 h``, or the date when more than a day away."""
-    seconds = int((now - when) / timedelta(seconds=1))
-    if seconds == 0:
-        return gettext("just now")
-    size, unit = _largest_unit(abs(seconds))
-    if not unit:
-        return date_format(when, "DATE_FORMAT")
-    if size == 0:
-        return gettext("just now")
-    patterns = _past() if seconds >= 0 else _future()
-    return patterns[unit] % {"n": size}
-
-
 @register.simple_tag
 def ago_patterns() -> str:
     """The sentences of `ago` for ui.js: three of the past, then three of the future."""
-    return "|".join([*_past().values(), *_future().values()])
-
-
-def _past() -> dict[str, str]:
-    return {
-        "s": gettext("%(n)s s ago"),
-        "min": gettext("%(n)s min ago"),
-        "h": gettext("%(n)s h ago"),
-    }
-
-
-def _future() -> dict[str, str]:
-    return {
-        "s": gettext("in %(n)s s"),
-        "min": gettext("in %(n)s min"),
-        "h": gettext("in %(n)s h"),
-    }
-
-
-def _largest_unit(seconds: int) -> tuple[int, str]:
-    if seconds < 60:
-        return seconds, "s"
-    if seconds < 3600:
-        return seconds // 60, "min"
-    if seconds < 86_400:
-        return seconds // 3600, "h"
-    return 0, ""
+    return "|".join(relative_patterns())

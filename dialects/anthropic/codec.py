@@ -7,7 +7,7 @@ from dialects.anthropic import (
     answer_decode,
     answer_encode,
     errors,
-    history,
+    foreign_thoughts,
     request_decode,
     request_encode,
     request_read,
@@ -55,7 +55,7 @@ class MessagesCodec(Codec[ChatFacts]):
         return facts.foreign
 
     def fit(self, facts: ChatFacts, upstream: Upstream, thoughts: Mapping[str, str]) -> Quirks:
-        return history.fit(facts.body)
+        return foreign_thoughts.fit(facts.body)
 
     def decode(
         self, facts: ChatFacts, target: Target, request_id: str, received_at: int

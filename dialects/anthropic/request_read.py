@@ -11,7 +11,7 @@ from typing import ClassVar
 
 import msgspec
 
-from dialects.anthropic.history import is_foreign
+from dialects.anthropic.foreign_thoughts import is_foreign
 from dialects.body import NO_QUIRKS, Body, Quirks, read_body
 from dialects.bounds import OUTPUT_CAP_MAX, SHARE, check_bounds
 from dialects.errors import RequestFault

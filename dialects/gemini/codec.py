@@ -11,7 +11,7 @@ from dialects.gemini import (
     answer_decode,
     answer_encode,
     errors,
-    history,
+    foreign_thoughts,
     request_decode,
     request_encode,
     request_read,
@@ -54,10 +54,10 @@ class GenerateContentCodec(Codec[ChatFacts]):
         )
 
     def needs_fit(self, facts: ChatFacts, flags: frozenset[Flag]) -> bool:
-        return facts.foreign or (facts.calls and history.WANTS_SEALS in flags)
+        return facts.foreign or (facts.calls and foreign_thoughts.WANTS_SEALS in flags)
 
     def fit(self, facts: ChatFacts, upstream: Upstream, thoughts: Mapping[str, str]) -> Quirks:
-        return history.fit(facts.body, upstream.flags)
+        return foreign_thoughts.fit(facts.body, upstream.flags)
 
     def decode(
         self, facts: ChatFacts, target: Target, request_id: str, received_at: int

@@ -1,11 +1,14 @@
 """Whether a request gets another attempt, where, and after how long."""
 
 from collections.abc import Collection, Sequence
+from typing import Final
 
 from gateway.rules.routing import Candidate
 
-ATTEMPTS_MAX = 3
-_BACKOFF_S = 0.05
+ATTEMPTS_MAX: Final = 3
+LAST_START_SHARE: Final = 0.75
+"""Of the whole time that a channel has; after it no further attempt begins."""
+_BACKOFF_S: Final = 0.05
 
 
 def next_candidate(

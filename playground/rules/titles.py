@@ -5,7 +5,9 @@ from typing import Any, Final
 from gateway.providers.models import Capabilities
 from playground.rules.side_requests import aside_request
 
-TITLE_MAX: Final = 80
+TITLE_MAX: Final = 120
+MADE_TITLE_MAX: Final = 80
+"""Of one that no person wrote."""
 QUESTION_MAX: Final = 2_000
 ANSWER_MAX: Final = 1_000
 """Of question and answer a model that names a chat reads so many characters."""
@@ -20,7 +22,7 @@ _ASKED: Final = (
 def first_words(text: str) -> str:
     """The first line that says something, without the marks of Markdown before it."""
     lines = (line.strip().lstrip("#>*-` ") for line in text.splitlines())
-    return next((line for line in lines if line), text.strip())[:TITLE_MAX]
+    return next((line for line in lines if line), text.strip())[:MADE_TITLE_MAX]
 
 
 def title_request(

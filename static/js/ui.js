@@ -325,37 +325,6 @@ on("begun", () => { if (wanted) stop(); begun(); });
 on("htmx:response:error", ({ detail: { ctx } }) => { if (begins(ctx)) begun(); });
 on("htmx:error", ({ detail: { ctx } }) => { if (begins(ctx)) begun(); });
 
-// A log follows its end while the reader is there -----------------------------------------------------
-function follow(log) {
-  if (log.dataset.following !== undefined) return;
-  log.dataset.following = "";
-  const pill = $("[data-to-end]", log.parentElement);
-  const empty = () => !$(".msg", log);
-  const atEnd = () => log.scrollHeight - log.scrollTop - log.clientHeight < 48;
-  // An empty chat is read from its beginning.
-  let pinned = !empty(), top = 0, movedAt = -Infinity;
-  const settle = () => {
-    if (pinned && getSelection().isCollapsed) log.scrollTop = log.scrollHeight;
-    if (pill) pill.hidden = empty() || atEnd();
-  };
-  log.addEventListener("scroll", () => {
-    // Content that grows under the end, or above it turns out to be less than it was taken for, is no
-    // reader who leaves: only one who goes up is.
-    pinned = atEnd() || (pinned && (log.scrollTop >= top || performance.now() - movedAt > 1000));
-    top = log.scrollTop;
-    if (pinned && pill) pill.hidden = true;
-  }, { passive: true });
-  const moves = () => { movedAt = performance.now(); };
-  for (const name of ["wheel", "touchmove", "pointerdown", "keydown"]) on(name, moves, { passive: true });
-  const pin = () => { pinned = true; log.scrollTop = log.scrollHeight; if (pill) pill.hidden = true; };
-  pill?.addEventListener("click", pin);
-  log.addEventListener("pin", pin);
-  // After the layout of a frame, which reading sizes at each change would force once more.
-  const sizes = new ResizeObserver(settle);
-  for (const one of [log, ...log.children]) sizes.observe(one);
-  settle();
-}
-
 // Relative times --------------------------------------------------------------------------------------
 function refreshTimes() {
   const patterns = (words.ago ?? "").split("|");
@@ -380,7 +349,6 @@ function offerOwnZone(select) {
 
 function ready(root) {
   const all = (selector) => root.matches?.(selector) ? [root, ...$$(selector, root)] : $$(selector, root);
-  for (const one of all("[data-log]")) follow(one);
   for (const one of all("[data-confirm-name]")) guard(one);
   for (const one of all(".tbl[data-list]")) widths.observe(one);
   for (const one of all("select:is([name=tz], [name=timezone])")) offerOwnZone(one);

@@ -9,7 +9,7 @@ from django.test import Client
 
 from accounts import organisations
 from accounts.actors import SYSTEM
-from accounts.entry import has_factor
+from accounts.entry_requirements import has_factor
 from accounts.models import AuditEvent, User
 from lib import clock
 from outbox.models import Fact

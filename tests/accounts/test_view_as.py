@@ -10,7 +10,7 @@ from django.test import Client
 from django.urls import get_resolver
 
 from accounts.models import AuditEvent, Organisation
-from accounts.viewing import VIEW_MAX
+from accounts.view_as import VIEW_MAX
 from lib import clock
 from lib.ids import new_id
 from notify.deliveries import lease_due, spread_facts

@@ -37,7 +37,7 @@ class Web(Hub):
 
     def launch(self) -> None:
         self.port = self.port or free_port()
-        command = [sys.executable, "-m", "deploy.serve", f"{self.application}:application"]
+        command = [sys.executable, "-m", "deploy.exit_zero", f"{self.application}:application"]
         environment = {
             **os.environ,
             "DATABASE_URL": self.dsn,

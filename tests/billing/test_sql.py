@@ -21,7 +21,7 @@ from billing.unsettled_holds import Expired, due_holds, expire
 from billing.wallets import add_opening_credit, balance
 from lib import clock
 from lib.ids import new_id
-from relay.limits import UsedUp
+from relay.limit_answers import UsedUp
 
 pytestmark = pytest.mark.django_db
 

@@ -5,9 +5,10 @@ import datetime as dt
 import pytest
 from django.utils import translation
 
-from billing.templatetags import money
+from billing.templatetags import money, rates
 from config.templatetags import ui
 from lib import formatting
+from lib.relative_time import relative_text
 
 
 @pytest.mark.parametrize(
@@ -97,7 +98,7 @@ def test_relative_time_speaks_of_the_past_and_the_future() -> None:
     now = dt.datetime(2026, 11, 20, 14, 0, tzinfo=dt.UTC)
     with translation.override("en"):
         words = [
-            ui.relative_text(now - dt.timedelta(seconds=seconds), now)
+            relative_text(now - dt.timedelta(seconds=seconds), now)
             for seconds in (0, 12, 59, 60, 3_599, 7_300, 86_400, -12, -7_300)
         ]
     assert words == ["just now", "12 s ago", "59 s ago", "1 min ago", "59 min ago", "2 h ago",
@@ -143,14 +144,14 @@ def test_bar_never_leaves_its_track(part: int, whole: int, width: str) -> None:
 
 def test_unknown_figures_are_a_dash_and_zero_is_zero() -> None:
     assert (ui.grouped(None), ui.compact(None), ui.duration(None)) == ("–", "–", "–")
-    assert (money.money_total(None), money.money_request(None), money.rate(None)) == ("–", "–", "–")
+    assert (money.money_total(None), money.money_request(None), rates.rate(None)) == ("–", "–", "–")
     assert (ui.grouped(0), money.money_total(0)) == ("0", "$0.00")
 
 
 def test_money_follows_its_display_rules() -> None:
     assert money.money_total(1_284_070_000_000) == "$1,284.07"
     assert money.money_request(4_589_800) == "$0.00459"
-    assert money.rate(250_000_000) == "$0.25 / 1M"
+    assert rates.rate(250_000_000) == "$0.25 / 1M"
     assert money.money_card(123_456_780_000_000) == "$123,457"
 
 

@@ -565,10 +565,10 @@ WRITES: Final[dict[str, Callable[[World], object]]] = {
 # rooms make them, and look at the event that is named here.
 ELSEWHERE: Final = {
     "accounts.second_factor.reset_factors": "second_factor.reset",
-    "accounts.security.record_change": "authenticator_app.added",
+    "accounts.security_changes.record_change": "authenticator_app.added",
     "accounts.set_up.make_set_up_link": "set_up_link.made",
     "accounts.set_up.set_up": "installation.set_up",
-    "accounts.security.record_use": "recovery_code.used",
+    "accounts.security_changes.record_use": "recovery_code.used",
     "accounts.sessions.end": "sessions.ended",
     "accounts.single_sign_on.confirm_domains": "single_sign_on.confirmed",
     "accounts.single_sign_on.remove_single_sign_on": "single_sign_on.removed",
@@ -584,7 +584,7 @@ ELSEWHERE: Final = {
     "billing.seal_cuts.cut_trail_before": "audit.cut",
     "billing.raises.end_raises": "raise.ended",
     "billing.automatic_topups.fill_balances": "wallet.automatic_stopped",
-    "gateway.checks.check_channel": "channel.tested",
+    "gateway.channel_checks.check_channel": "channel.tested",
     "usage.reviews.settle_review": "request.reviewed",
 }
 # Nobody is signed in who could be named: the installation does it.

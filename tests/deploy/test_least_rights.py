@@ -92,7 +92,7 @@ def test_web_speaks_our_protocol() -> None:
     assert "--lifespan=on" in command
     # A log of its own would have the keys that came in a query.
     assert "--no-access-log" in command
-    assert command[:3] == ["python", "-m", "deploy.serve"]
+    assert command[:3] == ["python", "-m", "deploy.exit_zero"]
 
 
 def test_tls_is_asked_for_and_not_the_default() -> None:

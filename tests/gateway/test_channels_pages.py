@@ -13,7 +13,7 @@ from django.test.utils import CaptureQueriesContext
 from accounts.actors import SYSTEM
 from accounts.models import AuditEvent
 from billing.prices import set_price
-from gateway.channel_trouble import LIVE
+from gateway.channel_reports import LIVE
 from gateway.channels import change_channel, create_channel, switch_key
 from gateway.installation import save_settings
 from gateway.models import Channel, ChannelReport

@@ -136,3 +136,13 @@ def test_every_file_of_a_noun_exists(row: list[str]) -> None:
     files = re.findall(r"`([\w./-]+)`", " ".join(row[1:]))
     assert files
     assert [file for file in files if not (ROOT / file).exists()] == []
+
+
+def test_every_file_of_a_decision_exists() -> None:
+    found = [
+        f"{row[0]}: {file}"
+        for row in _table(CONTRIBUTING, "Where decisions live")
+        for file in re.findall(r"`(\w[\w.-]*/[\w./-]+)`", row[1])
+        if not (ROOT / file).exists()
+    ]
+    assert found == []

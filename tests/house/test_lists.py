@@ -43,7 +43,7 @@ NO_LIST = {
     "home/_top.html": "the first few of a list",
     "playground/_embedded.html": "one answer",
     "playground/_keys.html": "shortcuts",
-    "playground/_summary.html": "one chat",
+    "playground/_compare_summary.html": "one chat",
     "playground/_tokens.html": "one answer",
     "playground/_tools_import.html": "a form",
     "playground/_verdict.html": "one comparison",

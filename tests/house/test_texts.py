@@ -26,7 +26,7 @@ from accounts.models import Role
 from accounts.sign_up import save_sign_up
 from config.job_runs import watch
 from config.management.commands.messages import BORROWED_PLURALS, unseen_texts
-from gateway.check_words import FAULTS
+from gateway.channel_check_words import FAULTS
 from gateway.models import Channel, Route
 from lib import clock
 from lib.ids import id_text, new_id

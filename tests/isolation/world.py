@@ -38,7 +38,7 @@ from accounts.models import (
 )
 from accounts.rules.roles import Action
 from accounts.session_store import session_digest
-from accounts.viewing import begin_viewing
+from accounts.view_as import begin_viewing
 from billing import budgets, codes, credits, plans, prices, proposals, topups, wallets
 from billing.models import Budget, BudgetRaise, Posting, PriceProposal
 from billing.rules.conditions import PriceKey

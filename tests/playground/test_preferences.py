@@ -9,7 +9,7 @@ from django.urls import reverse
 from accounts.models import AuditEvent, Role
 from dialects.events import TextDelta
 from lib.ids import id_text
-from playground.contexts import first_model
+from playground.desk import first_model
 from playground.models import Conversation, LeavingRule, Preference, Run
 from playground.preferences import (
     choose_default_model,

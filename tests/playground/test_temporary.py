@@ -10,8 +10,8 @@ from dialects.events import TextDelta
 from lib import clock
 from lib.ids import id_text, new_id
 from playground.attachments import add_file
-from playground.conversations import STANDS_IDLE, STANDS_LEFT, drop_temporary
 from playground.models import Attachment, Conversation, Message, Run, RunEvent, RunState
+from playground.temporary_chats import STANDS_IDLE, STANDS_LEFT, drop_temporary
 from tests import cast
 from tests.cast import Cast, signed_in
 from tests.markup import squeezed

@@ -17,9 +17,9 @@ from dialects.codec import Target
 from dialects.codecs import CODECS
 from dialects.errors import KINDS, ErrorKind, message_of
 from gateway.models import Channel, Route
+from reference.all_pages import PAGES
 from reference.errors import ERRORS
 from reference.headers import ANSWERED, SENT
-from reference.pages import PAGES
 from relay.endpoints import find_endpoint, listed_rows
 from tests.cast import Cast, signed_in
 

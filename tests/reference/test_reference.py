@@ -17,10 +17,10 @@ from dialects.errors import KINDS
 from dialects.gemini.model_name import split_name
 from gateway.installation import save_settings
 from gateway.providers.models import find_row, is_listed
+from reference.all_guides import GUIDES
+from reference.all_pages import PAGES
 from reference.errors import ERRORS
-from reference.guides import GUIDES
 from reference.headers import ANSWERED, SENT
-from reference.pages import PAGES
 from reference.schemas import SCHEMAS
 from relay.count_endpoint import COUNTERS
 from relay.endpoints import Endpoint, find_endpoint, listed_rows, target_of

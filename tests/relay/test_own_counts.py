@@ -12,7 +12,7 @@ import pytest
 
 from billing.rules.pricing import PriceVersion
 from dialects.codec import Target
-from gateway.price_list import Price
+from gateway.price_lookup import Price
 from gateway.rules.tokenizers import UNKNOWN, family_of
 from relay.own_count import UsageEvidence
 from relay.tokenizer import count_request, count_text, count_texts

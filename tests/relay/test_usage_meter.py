@@ -8,7 +8,7 @@ import pytest
 from billing.rules.pricing import PriceVersion
 from dialects.events import Event, Start, TextDelta, Usage
 from dialects.usage import Quantities
-from gateway.price_list import Price
+from gateway.price_lookup import Price
 from gateway.rules.tokenizers import UNKNOWN, family_of
 from lib.ids import new_id
 from relay import own_count

@@ -6,8 +6,8 @@ from gateway.providers import provider_named
 from gateway.providers.models import capabilities_of
 from playground.rules.titles import (
     ANSWER_MAX,
+    MADE_TITLE_MAX,
     QUESTION_MAX,
-    TITLE_MAX,
     first_words,
     title_in,
     title_request,
@@ -19,7 +19,7 @@ from playground.rules.titles import (
     [
         ("\n\n## Rivers\nmore", "Rivers"),
         ("> - `code`", "code`"),
-        ("x" * 200, "x" * TITLE_MAX),
+        ("x" * 200, "x" * MADE_TITLE_MAX),
         ("", ""),
     ],
 )

@@ -12,8 +12,8 @@ from accounts.actors import Actor
 from accounts.models import Key, KeyKind
 from accounts.rules.limits import LIMIT_MAX
 from lib import clock, pagination
+from lib.api_instants import Instant
 from lib.ids import id_text
-from lib.instants import Instant
 from lib.whole_numbers import Whole
 
 router = Router(tags=["Keys"])

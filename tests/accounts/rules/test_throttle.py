@@ -1,6 +1,6 @@
 import pytest
 
-from accounts.rules.tries import limits_of_failures, limits_of_form, network_of
+from accounts.rules.throttle import limits_of_failures, limits_of_form, network_of
 
 
 @pytest.mark.parametrize(

@@ -6,7 +6,7 @@ from accounts import audit, sessions
 from accounts.actors import Actor
 from accounts.models import User
 from accounts.rules.devices import device_of
-from accounts.rules.tries import network_of
+from accounts.rules.throttle import network_of
 from outbox.facts import put
 
 

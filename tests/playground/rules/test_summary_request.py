@@ -6,7 +6,7 @@ from gateway.providers.models import UNKNOWN
 from playground.rules.context_window import context_of, summarised
 from playground.rules.request import ChatMessage, build_request, context_for, left_out
 from playground.rules.settings import Settings
-from playground.rules.summaries import SUMMARY_TOKENS_MAX, portions, summary_request
+from playground.rules.summary_request import SUMMARY_TOKENS_MAX, portions, summary_request
 
 PATH = [
     ChatMessage("user", "Hello", {"files": [{"name": "plan.pdf", "kind": "file", "size": 9,

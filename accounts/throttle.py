@@ -1,6 +1,5 @@
 """Counts tries to get in, in one statement, so that those that come at once are all counted."""
 
-import datetime as dt
 import hashlib
 from collections.abc import Sequence
 from typing import Final
@@ -9,10 +8,9 @@ from django.db import connection
 from django.db.models.functions import Lower
 
 from accounts.models import SignInNetwork, User
-from accounts.rules.tries import Limit
+from accounts.rules.throttle import KNOWN_FOR, Limit
 from lib import clock
 
-_REMEMBERED: Final = dt.timedelta(days=180)
 # Also forgets some windows that have ended: the table stays as large as the tries of now.
 _COUNT: Final = """
     WITH forgotten AS (
@@ -80,7 +78,7 @@ def is_known(email: str, network: str) -> bool:
 def remember(user: User, network: str) -> None:
     """That person has signed in from there; it is known for half a year."""
     SignInNetwork.objects.update_or_create(user=user, network=network)
-    gone = clock.now() - _REMEMBERED
+    gone = clock.now() - KNOWN_FOR
     SignInNetwork.objects.filter(user=user, last_at__lt=gone).delete()
 
 

@@ -1,4 +1,4 @@
-"""Rates as people read them: exact decimals with the unit that they are for."""
+"""Meters and rates as people read them: names, exact decimals with the unit that they are for."""
 
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
@@ -6,16 +6,41 @@ from typing import Any, Final
 
 from django.utils.functional import Promise
 from django.utils.translation import gettext, pgettext_lazy
+from django.utils.translation import gettext_lazy as _
 
 from billing.prices import ListedPrice
 from billing.rules.meters import METERS, Meter, MeterUnknown, find_meter
 from billing.rules.money import format_price, format_scaled
 from billing.rules.pricing import PPM
-from billing.templatetags.money import money_symbol
-from usage.words import METERS as NAMES
+from billing.words import money_symbol
 
+METER_NAMES: Final[Mapping[str, Promise]] = {
+    "in_text": _("Input"),
+    "in_cache_read": _("Cached input"),
+    "in_audio_cached": _("Cached audio input"),
+    "in_image_cached": _("Cached image input"),
+    "in_cache_write_1h": _("Cache write, 1 h"),
+    "in_cache_write_5m": _("Cache write, 5 min"),
+    "in_audio": _("Audio input"),
+    "in_image": _("Image input"),
+    "in_video_ms": _("Video input, ms"),
+    "out_text": _("Output"),
+    "out_reasoning": _("Reasoning"),
+    "out_audio": _("Audio output"),
+    "out_image": _("Image output"),
+    "images": _("Images"),
+    "video_ms": _("Video, ms"),
+    "audio_ms": _("Audio, ms"),
+    "characters": _("Characters"),
+    "pages": _("Pages"),
+    "searches": _("Web searches"),
+    "file_searches": _("File searches"),
+    "code_sessions": _("Code sessions"),
+    "requests": _("Requests"),
+}
+PER_MILLION: Final = pgettext_lazy("unit of a rate", "1M")
 _UNITS: Final[Mapping[str, Promise]] = {
-    "token": pgettext_lazy("unit of a rate", "1M"),
+    "token": PER_MILLION,
     "character": pgettext_lazy("unit of a rate", "1M characters"),
     "ms": pgettext_lazy("unit of a rate", "s"),
     "request": pgettext_lazy("unit of a rate", "request"),
@@ -60,7 +85,7 @@ class RateShown:
 def meter_name(meter: str) -> str:
     """A meter in the page's language, its variant behind it: `Images (1024,standard)`."""
     plain, _, variant = meter.partition("[")
-    name = str(NAMES.get(plain, plain))
+    name = str(METER_NAMES.get(plain, plain))
     return f"{name} ({variant.rstrip(']')})" if variant else name
 
 

@@ -8,7 +8,7 @@ from typing import Any, Final
 from django.utils.functional import Promise
 from django.utils.translation import gettext_lazy
 
-from gateway.checks import Stage
+from gateway.channel_checks import Stage
 from gateway.model_lists import ListStage, ModelList
 from gateway.staged_calls import Fault
 

@@ -14,20 +14,20 @@ from accounts.access import scope_of
 from accounts.actors import Actor
 from accounts.guards import operator_page
 from accounts.table_preferences import read_table
+from billing.rate_words import source_name
 from billing.rules.pricing import PPM
 from gateway.access import access_channel, every_channel, visible_channels
+from gateway.channel_checks import check_channel
 from gateway.channel_figures import ChannelFigures
+from gateway.channel_reports import ChannelTroubles
 from gateway.channel_rows import channel_row, state_of
-from gateway.channel_trouble import ChannelTroubles
 from gateway.channels import switch_capability
-from gateway.checks import check_channel
 from gateway.forms import CheckForm, SwitchForm
 from gateway.health_views import health_context
 from gateway.installation import installation_settings
 from gateway.models import Channel, Route
 from gateway.price_book import BookEntry
 from gateway.price_columns import PRICE_COLUMNS, with_cells
-from gateway.rate_words import source_name
 from gateway.rules.channel_status import KeyStatus
 from gateway.served import ServedModel, Server, prices_in_force, served_models, testable_names
 from gateway.shown_models import CAPABILITIES

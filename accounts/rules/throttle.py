@@ -5,9 +5,13 @@ both together. Who fails at an account from a network that has signed in to it b
 there alone: strangers cannot use the owner's tries up, however many they are.
 """
 
+import datetime as dt
 import ipaddress
 from dataclasses import dataclass
-from typing import Literal
+from typing import Final, Literal
+
+KNOWN_FOR: Final = dt.timedelta(days=180)
+"""So long after the last sign-in from a network it is known for that account."""
 
 Action = Literal[
     "sign_in",

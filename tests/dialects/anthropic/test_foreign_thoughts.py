@@ -6,7 +6,7 @@ from typing import Any
 import pytest
 from hypothesis import given
 
-from dialects.anthropic.history import fit
+from dialects.anthropic.foreign_thoughts import fit
 from dialects.anthropic.request_read import read
 from dialects.body import NO_QUIRKS, read_body
 from tests.dialects.neutral import json_objects

@@ -1,6 +1,6 @@
 """One web process: uvicorn, ended with exit code 0 by the signal that asks it to stop.
 
-    python -m deploy.serve config.asgi:application [uvicorn's options]
+    python -m deploy.exit_zero config.asgi:application [uvicorn's options]
 
 Having drained and closed, uvicorn sends itself the signal again, which would end it like a process
 that was killed: an operator could not tell the two apart.

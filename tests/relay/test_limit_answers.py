@@ -13,7 +13,7 @@ from gateway.rules.routing import Candidate
 from relay.channel_health import Health
 from relay.downstream import ErrorAnswer
 from relay.error_answers import ChannelsOut, answer_to, answer_to_failures, error_response
-from relay.limits import Headroom, LimitReached, UsedUp, limit_headers
+from relay.limit_answers import Headroom, LimitReached, UsedUp, limit_headers
 from relay.request_context import Invocation
 from relay.upstream import UpstreamFailed
 from tests.relay.test_health import CHANNEL, WHO

@@ -8,9 +8,9 @@ import pytest
 from accounts.actors import SYSTEM
 from accounts.models import AuditEvent
 from billing.models import Posting
+from gateway.channel_checks import STAGES, ChannelCheck, check_channel, upstream_name
 from gateway.channel_fields import ChannelFields
 from gateway.channels import create_channel
-from gateway.checks import STAGES, ChannelCheck, check_channel, upstream_name
 from gateway.installation import save_settings
 from gateway.models import Channel
 from tests.fakes.listeners import hanging_port, refused_port

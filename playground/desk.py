@@ -1,4 +1,4 @@
-"""What several pages of the playground show: the log, the list of conversations, the models."""
+"""What the pages around a chat show: the log, the list of conversations, the models."""
 
 import json
 from collections.abc import Mapping, Sequence

@@ -1,28 +1,23 @@
-"""Pages of signing in, and of keys (W02, W50)."""
+"""Pages of signing in (W02)."""
 
 from collections.abc import Callable
 from functools import wraps
 from typing import Any, cast
 
 from allauth.account import views as allauth
-from django.contrib import messages
 from django.db import IntegrityError
 from django.http import HttpRequest, HttpResponse, HttpResponseBase
 from django.shortcuts import redirect, render
-from django.utils.translation import gettext
 from django.views.decorators.cache import never_cache
 from django.views.decorators.http import require_http_methods
 
-from accounts import access, invitations, keys, sign_up, signin, tries
-from accounts.actors import Actor
+from accounts import invitations, sign_up, signin, throttle
 from accounts.forms import ResetPasswordKeyForm, SignupForm
-from accounts.guards import View, organisation_page, public
+from accounts.guards import View, public
 from accounts.hashing import HashingBusy
 from accounts.models import SignUpMode, User
-from accounts.rules.tries import Action, Limit, limits_of_form, limits_of_person
-from accounts.security import network_of_request
-from lib.htmx import go_to, render_dialog
-from lib.ids import id_text
+from accounts.rules.throttle import Action, Limit, limits_of_form, limits_of_person
+from accounts.security_changes import network_of_request
 
 _BUSY_S = 5
 
@@ -35,9 +30,9 @@ def slowed(action: Action) -> Callable[[View], View]:
         def slow(request: HttpRequest, **kwargs: Any) -> HttpResponseBase:
             try:
                 if request.method == "POST":
-                    tries.count(_limits(action, request))
+                    throttle.count(_limits(action, request))
                 return cast(HttpResponseBase, view(request, **kwargs))
-            except tries.TooManyTries as refused:
+            except throttle.TooManyTries as refused:
                 return _not_now(request, 429, refused.wait_s)
             except HashingBusy:
                 return _not_now(request, 503, _BUSY_S)
@@ -98,7 +93,7 @@ class ResetPasswordView(allauth.PasswordResetFromKeyView):  # type: ignore[misc]
     def form_valid(self, form: ResetPasswordKeyForm) -> HttpResponseBase:
         response: HttpResponseBase = super().form_valid(form)
         # Whoever reads the person's mail has shown as much as by signing in.
-        tries.remember(self.reset_user, network_of_request(self.request))
+        throttle.remember(self.reset_user, network_of_request(self.request))
         return response
 
 
@@ -115,22 +110,3 @@ def sign_in_link(request: HttpRequest, text: str) -> HttpResponseBase:
 
 def _link_page(request: HttpRequest, email: str = "") -> HttpResponse:
     return render(request, "accounts/link.html", {"email": email}, status=200 if email else 410)
-
-
-@organisation_page("keys.write_own")
-@require_http_methods(["GET", "HEAD", "POST"])
-def key_revoke(request: HttpRequest, actor: Actor, id: str) -> HttpResponseBase:
-    key = access.writable_key(actor, id)
-    wrong = False
-    if request.method == "POST":
-        if request.POST.get("confirm", "").strip() == key.name:
-            keys.revoke_key(actor, key)
-            messages.success(request, gettext("Key %(name)s was revoked.") % {"name": key.name})
-            return go_to(request, "keys", key.organisation.slug)
-        wrong = True
-    return render_dialog(
-        request,
-        "accounts/key_revoke.html",
-        {"key": key, "id": id_text(key.id), "wrong": wrong},
-        refused=wrong,
-    )

@@ -3,7 +3,7 @@ import datetime as dt
 import pytest
 from pydantic import TypeAdapter, ValidationError
 
-from lib.instants import Instant
+from lib.api_instants import Instant
 
 read = TypeAdapter(Instant).validate_python
 

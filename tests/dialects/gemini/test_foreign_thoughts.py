@@ -9,7 +9,7 @@ from hypothesis import given
 from dialects.body import NO_QUIRKS, read_body
 from dialects.chat import Flag
 from dialects.events import Seal
-from dialects.gemini.history import WANTS_SEALS, fit
+from dialects.gemini.foreign_thoughts import WANTS_SEALS, fit
 from dialects.gemini.request_read import read
 from dialects.gemini.seals import UNSEALED, write_signature
 from tests.dialects.neutral import json_objects

@@ -14,7 +14,7 @@ from billing.rules.money import format_scaled
 from billing.rules.patterns import matches
 from gateway.price_book import BookEntry, PriceBook, price_book
 from lib import clock
-from lib.instants import Instant
+from lib.api_instants import Instant
 
 router = Router(tags=["Prices"])
 

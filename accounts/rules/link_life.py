@@ -1,0 +1,11 @@
+"""How long a link that came by mail or from a command opens what it is for."""
+
+import datetime as dt
+from typing import Final
+
+SIGN_IN: Final = dt.timedelta(minutes=30)
+PASSWORD_RESET: Final = dt.timedelta(minutes=30)
+SET_UP: Final = dt.timedelta(hours=24)
+INVITATION_DAYS: Final = 7
+"""Unless whoever invites chooses another number."""
+INVITATION_DAYS_MAX: Final = 30

@@ -1,0 +1,6 @@
+"""What a password must have."""
+
+from typing import Final
+
+LENGTH_MIN: Final = 10
+"""Characters; common ones are refused beside (`config/settings.py`)."""

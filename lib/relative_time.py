@@ -1,0 +1,51 @@
+"""A moment as people read it from now: ``12 s ago``, ``in 3 h``, a date when it is farther away."""
+
+from datetime import datetime, timedelta
+
+from django.utils.formats import date_format
+from django.utils.translation import gettext
+
+
+def relative_text(when: datetime, now: datetime) -> str:
+    """``12 s ago``, ``in 3 h``, or the date when more than a day away."""
+    seconds = int((now - when) / timedelta(seconds=1))
+    if seconds == 0:
+        return gettext("just now")
+    size, unit = _largest_unit(abs(seconds))
+    if not unit:
+        return date_format(when, "DATE_FORMAT")
+    if size == 0:
+        return gettext("just now")
+    patterns = _past() if seconds >= 0 else _future()
+    return patterns[unit] % {"n": size}
+
+
+def relative_patterns() -> tuple[str, ...]:
+    """The sentences that it is said in: three of the past, then three of the future, by unit."""
+    return (*_past().values(), *_future().values())
+
+
+def _past() -> dict[str, str]:
+    return {
+        "s": gettext("%(n)s s ago"),
+        "min": gettext("%(n)s min ago"),
+        "h": gettext("%(n)s h ago"),
+    }
+
+
+def _future() -> dict[str, str]:
+    return {
+        "s": gettext("in %(n)s s"),
+        "min": gettext("in %(n)s min"),
+        "h": gettext("in %(n)s h"),
+    }
+
+
+def _largest_unit(seconds: int) -> tuple[int, str]:
+    if seconds < 60:
+        return seconds, "s"
+    if seconds < 3600:
+        return seconds // 60, "min"
+    if seconds < 86_400:
+        return seconds // 3600, "h"
+    return 0, ""

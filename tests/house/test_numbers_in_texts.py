@@ -1,0 +1,77 @@
+"""A number of policy that a text says in words is the one that its rule has."""
+
+import datetime as dt
+from typing import Final
+
+import pytest
+
+from accounts.rules import link_life, passwords
+from accounts.rules.content_retention import RETENTION_HOURS
+from billing import automatic_topups, codes, credits
+from billing.rules import pace
+from config.request_limits import BODY_BYTES_MAX
+from gateway import uptime
+from gateway.rules.channel_bounds import URL_MAX
+from notify import endpoints
+from playground import events
+from playground.rules import files, openapi
+from playground.sharing import DAYS as SHARED_DAYS
+from relay import config as relay_config
+from tests.house.test_style import ROOT
+from usage import budgeting
+
+_PASSWORD: Final = f"At least {passwords.LENGTH_MIN} characters"
+_MIB: Final = 1024 * 1024
+
+
+def _minutes(span: dt.timedelta) -> str:
+    return f"{span // dt.timedelta(minutes=1)} minutes"
+
+
+def _hours(span: dt.timedelta) -> str:
+    return f"{span // dt.timedelta(hours=1)} hours"
+
+
+_WORDS: Final = {5: "five"}
+_SAYS: Final = [
+    ("accounts/forms.py", _PASSWORD),
+    ("templates/account/password_change.html", _PASSWORD),
+    ("templates/account/password_set.html", _PASSWORD),
+    ("templates/account/password_reset_from_key.html", _PASSWORD),
+    ("templates/account/password_reset.html", _minutes(link_life.PASSWORD_RESET)),
+    ("templates/account/password_reset_done.html", _minutes(link_life.PASSWORD_RESET)),
+    ("templates/account/password_reset_from_key.html", _minutes(link_life.PASSWORD_RESET)),
+    (
+        "templates/account/email/password_reset_key_message.txt",
+        _minutes(link_life.PASSWORD_RESET),
+    ),
+    ("templates/accounts/set_up.html", _hours(link_life.SET_UP)),
+    ("templates/notify/secret.html", _hours(endpoints.OVERLAP)),
+    ("billing/codes.py", f"Try again in {_minutes(codes.TRIES_WITHIN)}"),
+    ("templates/billing/credits.html", _hours(credits.TOGETHER)),
+    ("templates/billing/overview.html", f"last {pace.DAYS} days"),
+    (
+        "templates/billing/wallet.html",
+        f"At most {_WORDS[automatic_topups.AUTOMATIC_A_DAY]} automatic top-ups",
+    ),
+    ("gateway/channel_fields.py", f"at most {URL_MAX} characters"),
+    ("templates/gateway/_uptime.html", f"last {uptime.HOURS} hours"),
+    ("templates/home/_channels.html", f"last {uptime.HOURS} hours"),
+    ("templates/usage/_budget_preview.html", f"last {budgeting.PREVIEW.days} days"),
+    ("templates/playground/_debug.html", f"kept for {_minutes(events.KEPT)}"),
+    ("templates/playground/_under_composer.html", f"{files.BYTES_MAX // _MIB} MB"),
+    ("playground/words.py", f"limit is {files.BYTES_MAX // _MIB} MB"),
+    ("playground/words.py", f"or {files.TEXT_BYTES_MAX // _MIB} MB for text"),
+    ("playground/words.py", f"limit is {openapi.BYTES_MAX // _MIB} MB"),
+    ("templates/playground/_tools_import.html", f"up to {openapi.BYTES_MAX // _MIB} MB"),
+    *(("templates/playground/share.html", f'"{days}"') for days in SHARED_DAYS if days),
+    ("templates/413.html", f"up to {BODY_BYTES_MAX // _MIB} MiB"),
+    ("templates/reference/overview.html", f"up to {relay_config.BODY_BYTES_MAX // _MIB} MiB"),
+    ("reference/headers.py", f"within {RETENTION_HOURS} hours"),
+    ("templates/reference/headers.html", f"within {RETENTION_HOURS} hours"),
+]
+
+
+@pytest.mark.parametrize(("file", "says"), _SAYS)
+def test_a_text_says_the_number_of_its_rule(file: str, says: str) -> None:
+    assert says in " ".join((ROOT / file).read_text().split())

@@ -1,0 +1,15 @@
+"""What the status of a request counts as: answered, failed, or stopped by its own client, which is
+neither. As conditions on records `r`, too: an index of the failed ones is made on theirs."""
+
+from typing import Final
+
+CLIENT_STOPPED: Final = 499
+"""What a record says of a client that has gone."""
+ANSWERED_SQL: Final = "r.status < 400"
+FAILED_SQL: Final = f"r.status >= 400 AND r.status <> {CLIENT_STOPPED}"
+STOPPED_SQL: Final = f"r.status = {CLIENT_STOPPED}"
+
+
+def has_failed(status: int | None) -> bool:
+    """Whether a request has ended so; one without a status runs still."""
+    return status is not None and status >= 400 and status != CLIENT_STOPPED
