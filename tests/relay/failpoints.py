@@ -24,7 +24,7 @@ from typing import Any
 from lib.asgi import Receive, Scope, Send
 from relay import http_sink, ledger_writer
 from relay.admission import AdmissionRequest, Verdict
-from relay.asgi import Relay
+from relay.auth import Authenticator
 from relay.http1 import Connection, State
 from relay.ledger_batch import BatchWriter
 from relay.request_reader import RequestReader
@@ -117,7 +117,7 @@ async def _wait_once_written(connection: Connection) -> None:
 
 
 vars(ledger_writer)["BatchWriter"] = FailingBatchWriter
-_behind(Relay, "_principal", "authenticated")
+_behind(Authenticator, "principal", "authenticated")
 _behind(RequestReader, "read_facts", "parsed")
 _behind(Upstreams, "post", "upstream-headers")
 _behind(StreamRelay, "_commit", "first-content")
