@@ -6,11 +6,13 @@ from dataclasses import astuple, dataclass
 from itertools import product
 from typing import Any, Final, Literal
 
+from playwright.sync_api import ViewportSize
+
 Language = Literal["en", "zh-hans"]
 Theme = Literal["light", "dark"]
 Window = Literal["desk", "telephone"]
 
-TELEPHONE: Final = {"width": 360, "height": 740}
+TELEPHONE: Final[ViewportSize] = {"width": 360, "height": 740}
 
 
 @dataclass(frozen=True)
