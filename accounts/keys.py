@@ -36,7 +36,6 @@ from accounts.rules.reach import Reach, first_beyond
 from lib import clock
 from lib.refusal import Refused
 
-_PREFIX_LENGTH = 12
 PLAYGROUND_NAME: Final = "Playground"
 """What the playground's own key is stored as; no other key of its organisation is called so."""
 
@@ -409,7 +408,7 @@ def _new_text(kind: KeyKind) -> str:
 
 def _give(key: Key, text: str) -> None:
     key.digest = digest_of(text)
-    key.prefix, key.last4 = text[:_PREFIX_LENGTH], text[-4:]
+    key.prefix, key.last4 = key_format.shown_ends(text)
 
 
 def _check_name(name: str) -> None:

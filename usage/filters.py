@@ -17,7 +17,15 @@ from zoneinfo import ZoneInfo
 from billing.rules.money import format_usd, parse_typed_usd
 from dialects.errors import ErrorKind
 from lib.ids import id_text, parse_id
-from usage.rules.buckets import BUCKET, Grain, Span, bucket_of, edges, first_instant
+from usage.rules.buckets import (
+    BUCKET,
+    Grain,
+    Span,
+    bucket_of,
+    chart_grain,
+    edges,
+    first_instant,
+)
 
 Range = Literal["24h", "today", "yesterday", "7d", "30d", "mtd", "last-month", "custom"]
 Status = Literal["ok", "error", "stopped", "review"]
@@ -36,10 +44,6 @@ _YEARS: Final = (2000, 2200)
 _EDGE_YEARS: Final = (1900, 2200)
 _NO_EDGE: Final = "expected a date, or a time with its offset"
 _VALUES_MAX: Final = 20
-# At most 120 bars in a chart.
-_HOURS_UP_TO: Final = 2 * _DAY
-_DAYS_UP_TO: Final = 120 * _DAY
-_WEEKS_UP_TO: Final = 800 * _DAY
 
 T = TypeVar("T")
 
@@ -246,7 +250,7 @@ def between(
         raise ValueError("the range is longer than ten years")
     if not _YEARS[0] <= start_at.year <= end_at.year <= _YEARS[1]:
         raise ValueError("the range is too far away")
-    grain = grain or _grain(end_at - start_at)
+    grain = grain or chart_grain(end_at - start_at)
     first = start_at.astimezone(zone).date()
     last = end_at.astimezone(zone).date()
     clipped = (
@@ -256,14 +260,6 @@ def between(
     )
     spans = tuple(span for span in clipped if span.start_at < span.end_at)
     return UsageFilter("custom", zone, grain, spans, now)
-
-
-def _grain(length: dt.timedelta) -> Grain:
-    if length <= _HOURS_UP_TO:
-        return "hour"
-    if length <= _DAYS_UP_TO:
-        return "day"
-    return "week" if length <= _WEEKS_UP_TO else "month"
 
 
 def narrowed(usage_filter: UsageFilter, scope: Scope) -> UsageFilter:

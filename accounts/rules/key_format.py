@@ -28,6 +28,8 @@ _PREFIXES: Final[dict[KeyFormKind, str]] = {
     "relay": OWN_PREFIX,
     "management": OWN_PREFIX + "m",
 }
+_SHOWN_FIRST: Final = 12
+_SHOWN_LAST: Final = 4
 # A key that is brought: any form of 20 characters or more; no space can be inside,
 # because a key travels in a header.
 _FOREIGN: Final = re.compile(r"[!-~]{20,}")
@@ -53,6 +55,11 @@ def compose(kind: KeyFormKind, random32: bytes) -> str:
     number = int.from_bytes(random32, "big")
     body = _PREFIXES[kind] + _base62(number, _RANDOM_LENGTH)
     return body + _checksum(body)
+
+
+def shown_ends(text: str) -> tuple[str, str]:
+    """What of a key stays readable: its first and its last characters."""
+    return text[:_SHOWN_FIRST], text[-_SHOWN_LAST:]
 
 
 def check(text: str) -> KeyForm:

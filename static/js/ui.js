@@ -145,7 +145,7 @@ on("change", ({ target }) => {
   const boxes = $$(".tick [name=id]", table);
   if (target.matches("[data-tick-all]")) for (const box of boxes) box.checked = target.checked;
   // The list is a container of styles: no counter of them is seen outside of it.
-  const bar = $(".bulk-n", table.closest("#rows"));
+  const bar = table.closest("#rows")?.querySelector(".bulk-n");
   if (bar) bar.dataset.n = boxes.filter((box) => box.checked).length;
 });
 // A list wider than its place scrolls sideways by itself; else its head sticks to the page.

@@ -124,8 +124,11 @@ class Installation(NamedTuple):
         names = self.hub.rows(
             "SELECT tablename AS name FROM pg_tables WHERE schemaname = 'public' "
             "AND tablename ~ '^(accounts|billing|gateway)_' "
-            # The lease that the running process renews each second.
-            "AND tablename <> 'billing_process'"
+            # What the running process writes by itself: its lease, the health of channels, the uses
+            # of keys, and the traffic that it has counted.
+            "AND tablename <> ALL (ARRAY['billing_process', 'gateway_channelreport', "
+            "'accounts_secretuse', 'gateway_trafficcursor', 'gateway_traffictotal', "
+            "'gateway_trafficbucket'])"
         )
         query = 'SELECT row::text AS row FROM "{}" row ORDER BY 1'
         return {each["name"]: self.hub.rows(query.format(each["name"])) for each in names}

@@ -25,6 +25,19 @@ BUCKET: Final = timedelta(minutes=15)
 _EPOCH: Final = datetime(1970, 1, 1, tzinfo=UTC)
 _HOUR: Final = timedelta(hours=1)
 _DAY: Final = timedelta(days=1)
+# At most 120 bars in a chart.
+_HOURS_UP_TO: Final = 2 * _DAY
+_DAYS_UP_TO: Final = 120 * _DAY
+_WEEKS_UP_TO: Final = 800 * _DAY
+
+
+def chart_grain(length: timedelta) -> Grain:
+    """The buckets of a chart over so long a time."""
+    if length <= _HOURS_UP_TO:
+        return "hour"
+    if length <= _DAYS_UP_TO:
+        return "day"
+    return "week" if length <= _WEEKS_UP_TO else "month"
 
 
 def bucket_of(instant: datetime) -> datetime:
