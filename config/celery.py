@@ -59,9 +59,12 @@ class RecordedTask(Task):  # type: ignore[misc]
         # Models can be imported only now that Django stands.
         from config.job_runs import recorded
 
-        ORIGIN.set(lambda: Origin(client=self.name))
-        with recorded(self.name):
-            return super().__call__(*args, **kwargs)
+        token = ORIGIN.set(lambda: Origin(client=self.name))
+        try:
+            with recorded(self.name):
+                return super().__call__(*args, **kwargs)
+        finally:
+            ORIGIN.reset(token)
 
 
 app = Celery("weir", task_cls=RecordedTask)

@@ -7,6 +7,7 @@ from accounts.actors import Actor
 from billing.models import Plan, Price, PriceProposal, PriceVersion
 from gateway.announcements import current_announcements
 from gateway.models import Announcement, Channel, ChannelKey, PricePreview
+from lib.ids import parse_number
 
 
 def visible_channels(actor: Actor) -> QuerySet[Channel]:
@@ -71,9 +72,9 @@ def visible_previews(actor: Actor) -> QuerySet[PricePreview]:
     return PricePreview.objects.select_related("made_by").order_by("-id")
 
 
-def access_plan(actor: Actor, id: int) -> Plan:
+def access_plan(actor: Actor, id: str | int) -> Plan:
     """One plan. Http404 when there is none such."""
-    return one_of(visible_plans(actor), id)
+    return one_of(visible_plans(actor), parse_number(id) if isinstance(id, str) else id)
 
 
 def visible_plans(actor: Actor) -> QuerySet[Plan]:

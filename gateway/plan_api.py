@@ -122,13 +122,13 @@ def create_plan(request: HttpRequest, body: PlanIn) -> Status[PlanOut]:
 
 
 @router.get("/plans/{id}", response=PlanOut, summary="Show a plan")
-def show_plan(request: HttpRequest, id: int) -> PlanOut:
+def show_plan(request: HttpRequest, id: str) -> PlanOut:
     """One plan."""
     return _plan(access_plan(actors.actor_of(request), id))
 
 
 @router.patch("/plans/{id}", response=PlanOut, summary="Change a plan")
-def change_plan(request: HttpRequest, id: int, body: PlanChange) -> PlanOut:
+def change_plan(request: HttpRequest, id: str, body: PlanChange) -> PlanOut:
     """Applies to new requests. A cut of a multiplier that is in use by more than half waits until a
     second operator makes the same change."""
     actor = actors.actor_of(request)
@@ -140,7 +140,7 @@ def change_plan(request: HttpRequest, id: int, body: PlanChange) -> PlanOut:
 
 
 @router.delete("/plans/{id}", response={204: None}, summary="Delete a plan")
-def delete_plan(request: HttpRequest, id: int) -> Status[None]:
+def delete_plan(request: HttpRequest, id: str) -> Status[None]:
     """Only possible when no one is on it."""
     actor = actors.actor_of(request)
     try:
@@ -151,7 +151,7 @@ def delete_plan(request: HttpRequest, id: int) -> Status[None]:
 
 
 @router.get("/plans/{id}/holders", response=HolderPage, summary="List who is on a plan")
-def list_holders(request: HttpRequest, id: int) -> HolderPage:
+def list_holders(request: HttpRequest, id: str) -> HolderPage:
     """Organisations, then teams, then members. The plan of a member applies before that of a team,
     and that before the organisation's."""
     holders = holders_of(access_plan(actors.actor_of(request), id))
@@ -159,7 +159,7 @@ def list_holders(request: HttpRequest, id: int) -> HolderPage:
 
 
 @router.put("/plans/{id}/holders", response=HolderState, summary="Change who is on a plan")
-def change_holder(request: HttpRequest, id: int, body: HolderIn) -> HolderState:
+def change_holder(request: HttpRequest, id: str, body: HolderIn) -> HolderState:
     """Puts an organisation, a team or a member on this plan instead of the one before, or takes it
     off. Applies to new requests. If prices fall by more than half, a second operator must make the
     same change."""

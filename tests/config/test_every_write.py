@@ -94,6 +94,7 @@ ONES_OWN_CHAT: Final = {
     "vote",
 }
 ONES_OWN_CHOICE: Final = {
+    "announcement_dismiss",
     "appearance",
     "default_payer",
     "keys_choose",

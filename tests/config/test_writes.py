@@ -73,9 +73,9 @@ from billing.models import (
 )
 from billing.rules.catalogue import CatalogueRow
 from billing.rules.conditions import PriceKey
-from gateway import channels, installation, previews
+from gateway import announcements, channels, installation, previews
 from gateway.channel_fields import ChannelFields
-from gateway.models import Channel, PricePreview
+from gateway.models import Announcement, Channel, PricePreview
 from lib import clock
 from lib.ids import id_text
 from notify import deliveries, endpoints
@@ -278,8 +278,21 @@ CHANNEL: Final[ChannelFields] = {
     "keys": ["upstream-secret"],
     "models": {"m-1": ""},
 }
+TOLD: Final[dict[str, Any]] = {
+    "title": "Maintenance",
+    "text": "",
+    "tone": "info",
+    "starts_at": dt.datetime(2026, 1, 1, tzinfo=dt.UTC),
+    "ends_at": None,
+}
 SOURCE: Final = f"{prices.CATALOGUE} test"
 ROW: Final = CatalogueRow("m-5", None, "test", dt.datetime(2026, 1, 1, tzinfo=dt.UTC), None, RATES)
+
+
+def announce(w: World) -> Announcement:
+    return announcements.publish_announcement(w.dora, **TOLD)
+
+
 # What a write needs to have happened before, which is no part of it.
 BEFORE: Final[dict[str, Callable[[World], object]]] = {
     "billing.budgets.restore_budget": lambda w: budgets.remove_budget(SYSTEM, w.budget),
@@ -506,6 +519,13 @@ WRITES: Final[dict[str, Callable[[World], object]]] = {
     ),
     "billing.low_balance.set_low_balance": lambda w: low_balance.set_low_balance(
         w.alice, w.people.acme, 5
+    ),
+    "gateway.announcements.publish_announcement": lambda w: announce(w),
+    "gateway.announcements.change_announcement": lambda w: announcements.change_announcement(
+        w.dora, announce(w), **{**TOLD, "title": "Later"}
+    ),
+    "gateway.announcements.end_announcement": lambda w: announcements.end_announcement(
+        w.dora, announce(w)
     ),
     "gateway.channels.add_key": lambda w: channels.add_key(w.dora, w.channel, "second-secret"),
     "gateway.channels.archive_channel": lambda w: channels.archive_channel(w.dora, w.channel),
