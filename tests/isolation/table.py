@@ -388,7 +388,7 @@ PAGES: Final[dict[str, Route]] = {
     "announcement_publish": at("channels.write"),
     "announcement": at("channels.write", ANNOUNCEMENT),
     "announcement_end": at("channels.write", ANNOUNCEMENT),
-    "announcement_dismiss": at("signed in", nothing=True),
+    "announcement_dismiss": at("signed in", rest={"id": "none"}, nothing=True),
     "status_setting": at("channels.write"),
     "channel_test": at("channels.test", CHANNEL_ROW),
     "channel_switch": at("channels.write", CHANNEL_ROW),
