@@ -14,13 +14,15 @@ from lib.vault import VaultError
 
 def run(argv: Sequence[str]) -> None:
     """Run a command; the process ends with an error where it cannot be run here."""
-    ORIGIN.set(lambda: Origin(client=" ".join(["manage.py", *argv[1:2]])))
+    token = ORIGIN.set(lambda: Origin(client=" ".join(["manage.py", *argv[1:2]])))
     try:
         execute_from_command_line(list(argv))
     except (ConfigurationError, VaultError, OperationalError) as error:
         if "--traceback" in argv:
             raise
         sys.exit(_said(error))
+    finally:
+        ORIGIN.reset(token)
 
 
 def _said(error: Exception) -> str:
