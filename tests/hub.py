@@ -464,16 +464,18 @@ class Hub:
         """Take the channels and prices that are made within out of the catalogue at the end: the
         hub reads all of it again at every change, which each test of a session makes."""
         channels, versions = len(self._channels), len(self._versions)
-        yield
-        self.connection.execute(
-            "UPDATE gateway_channel SET enabled = false WHERE id = ANY(%s)",
-            [self._channels[channels:]],
-        )
-        self.connection.execute(
-            "UPDATE billing_priceversion SET valid_to = now() "
-            "WHERE id = ANY(%s) AND valid_to IS NULL",
-            [self._versions[versions:]],
-        )
+        try:
+            yield
+        finally:
+            self.connection.execute(
+                "UPDATE gateway_channel SET enabled = false WHERE id = ANY(%s)",
+                [self._channels[channels:]],
+            )
+            self.connection.execute(
+                "UPDATE billing_priceversion SET valid_to = now() "
+                "WHERE id = ANY(%s) AND valid_to IS NULL",
+                [self._versions[versions:]],
+            )
 
     # ---- asking
 
