@@ -292,8 +292,20 @@ function link(lost) {
   if (lost && $("#live")) $("#live").textContent = line.dataset.lost;
 }
 on("htmx:sse:error", () => link(true));
-on("htmx:sse:after:connection", () => link(false));
+on("htmx:sse:after:connection", () => { failedStarts = 0; link(false); });
 on("htmx:sse:close", () => link(false));
+
+// The extension reconnects a stream that broke, but gives up one whose first request failed.
+let failedStarts = 0;
+function startAgain({ detail: { ctx } }) {
+  const stream = ctx?.sourceElement;
+  if (!stream?.matches?.("[hx-sse\\:connect]") || stream._htmx?.sse || ctx.response?.status < 500) return;
+  link(true);
+  const again = () => { if (stream.isConnected) window.htmx.ajax("GET", stream.getAttribute("hx-sse:connect"), { source: stream }); };
+  setTimeout(again, Math.min(500 * 2 ** failedStarts++, 30_000));
+}
+on("htmx:error", startAgain);
+on("htmx:response:error", startAgain);
 
 // A message that did not reach the server stays where it is, and is sent on demand. Its token goes
 // with it again, so that it is sent once however often it is tried.

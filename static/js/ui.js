@@ -235,7 +235,7 @@ on("htmx:response:error", ({ detail: { ctx } }) => {
   const page = /^\s*<!doctype/i.test(ctx.text ?? "") && !ctx.select;
   if (ctx.response.status < 500 && !page) return;
   ctx.swap = "none";
-  if (failPanel(ctx)) return;
+  if (failPanel(ctx) || isStream(ctx)) return;
   toast({ text: words.failed, tone: "bad" });
 });
 // A panel that does not come says so in its place, with a way to ask again.
@@ -248,9 +248,10 @@ const failPanel = (ctx) => {
   told.hidden = false;
   return true;
 };
+// The playground tells of a stream's connection, and of what was not sent, in lines of their own.
+const isStream = (ctx) => ctx.sourceElement?.matches?.("[hx-sse\\:connect]");
 on("htmx:error", ({ detail: { ctx } }) => {
-  if (!ctx || failPanel(ctx)) return;
-  if (ctx.sourceElement?.matches("[data-composer]")) return; // says so itself
+  if (!ctx || failPanel(ctx) || isStream(ctx) || ctx.sourceElement?.matches("[data-composer]")) return;
   const text = navigator.onLine === false ? words.offline : ctx.request.method === "GET" ? words.failed : words.unsure;
   toast({ text, tone: "bad" });
 });

@@ -1,12 +1,13 @@
 """What the page itself keeps between one act and the next: drafts, settings, what was dismissed,
 and how it comes back (W10)."""
 
+import re
 import secrets
 from collections.abc import Iterator
 from urllib.parse import parse_qs, urlsplit
 
 import pytest
-from playwright.sync_api import Browser, Page, expect
+from playwright.sync_api import Browser, Page, Route, expect
 
 from tests.hub import RATES
 from tests.playground.conftest import Stage, Watched, watch
@@ -125,7 +126,7 @@ def test_a_connection_that_is_back_is_said_to_be_while_the_answer_goes_on(
     page = bob.context.new_page()
     page.clock.install()
     ask(page, stage, stage.fake_model(), "hi #tokens=400 #hold=20")
-    expect(page.locator(BLOCKS)).to_contain_text(" ")
+    expect(page.locator(BLOCKS)).to_contain_text(re.compile(r"\w"))
     bob.context.set_offline(True)
     # Where the browser has ended the stream by itself already, there is no reader any more.
     page.evaluate("document.querySelector('[hx-sse\\\\:connect]')._htmx.sse?.reader?.cancel()")
@@ -137,6 +138,27 @@ def test_a_connection_that_is_back_is_said_to_be_while_the_answer_goes_on(
     expect(page.locator("#composer")).to_have_attribute("data-running", "")
     page.keyboard.press("Escape")
     page.wait_for_selector(".msg[data-state=stopped]")
+
+
+@pytest.mark.parametrize("fault", ["no connection", "503"])
+def test_a_stream_whose_first_request_fails_is_asked_for_again(
+    stage: Stage, bob: Watched, fault: str
+) -> None:
+    page = bob.context.new_page()
+
+    def fail(route: Route) -> None:
+        if fault == "503":
+            route.fulfill(status=503, content_type="text/plain", body="starting")
+        else:
+            route.abort("connectionfailed")
+
+    page.route(re.compile("/events"), fail)
+    ask(page, stage, stage.echo_model(40, 0), "a question")
+    expect(page.locator("#link-state")).to_contain_text("Connection lost")
+    page.unroute_all()
+    page.wait_for_selector(DONE)
+    expect(page.locator(BLOCKS)).to_have_text("a question")
+    expect(page.locator("#link-state")).not_to_contain_text("Connection lost")
 
 
 def test_a_tab_that_is_looked_at_again_looks_again(
