@@ -66,7 +66,7 @@ async def embedding_bound(request: HttpRequest, actor: Actor) -> HttpResponseBas
         context["blocked"] = fault.message
     except DatabaseAway:
         context["away"] = True
-    return await in_database(render, request, "playground/_embedding_bound.html", context)
+    return await in_database(render, request, "playground/_embedding_cost.html", context)
 
 
 @organisation_page("playground.use")

@@ -196,7 +196,7 @@ def _bound_page(request: HttpRequest, actor: Actor, context: dict[str, Any]) -> 
     context["balance_shown"] = scope_of(actor, "balance.read") is not None
     context["may_ask"] = scope_of(actor, "budgets.ask") is not None
     context["slug"] = slug_of(actor)
-    return render(request, "playground/_bound.html", context)
+    return render(request, "playground/_turn_cost.html", context)
 
 
 @organisation_page("playground.read")

@@ -28,7 +28,7 @@ from relay.upstream import Upstreams
 TICK_S: Final = 1.0
 """Seconds between two reports while there is something to tell."""
 QUIET_TICKS: Final = 5
-"""How many of them make a report while there is not."""
+"""How many of them make a report while there is not: well within `channel_reports.LIVE`."""
 _RECONNECT_S: Final = 1.0
 _KNOWN_S: Final = 900.0
 # Two processes that know the same end of a rest know it to a fraction of this.

@@ -8,7 +8,13 @@ from billing.rules.pricing import PriceVersion, total_bound
 from dialects.codec import Facts
 from dialects.errors import RequestFault
 from gateway.price_lookup import Price
-from gateway.rules.hold_bound import OUTPUT_CAP_MIN, input_tokens_max, shrink_cap, worst_quantities
+from gateway.rules.hold_bound import (
+    OUTPUT_CAP_MIN,
+    media_tokens_max,
+    shrink_cap,
+    text_tokens_max,
+    worst_quantities,
+)
 from relay.snapshot import Channel
 from relay.unary import UnaryFacts
 
@@ -51,7 +57,8 @@ class HoldEstimate:
         self._max_cost_nano = max_cost_nano
         self._thinking_tokens = thinking_tokens
         self._searches = searches
-        self._text_tokens, self._media_tokens = max(facts.text_bytes, unseen_tokens), 0
+        self._text_tokens = max(text_tokens_max(facts.text_bytes), unseen_tokens)
+        self._media_tokens = 0
         if facts.media:
             # The dearest of the channels that the request may be sent to.
             self._media_tokens = max(_media_tokens(facts, channel) for channel in channels)
@@ -159,9 +166,8 @@ def _too_dear(least_nano: int, limit_nano: int, less: str) -> RequestFault:
 
 
 def _media_tokens(facts: Facts, channel: Channel) -> int:
-    counts = cast(Mapping[str, int], facts.media)
-    bounds = cast(Mapping[str, int], channel.provider.media_tokens_max)
-    return input_tokens_max(facts.text_bytes, counts, bounds)[1]
+    parts = cast(Mapping[str, int], facts.media)
+    return media_tokens_max(parts, cast(Mapping[str, int], channel.provider.media_tokens_max))
 
 
 def with_request(quantities: Mapping[str, int], version: PriceVersion) -> Mapping[str, int]:

@@ -45,16 +45,15 @@ _READ_BYTES_MAX: Final = 1024 * 1024
 Price = Callable[[Mapping[str, int]], int]
 
 
-def input_tokens_max(
-    text_bytes: int, media: Mapping[str, int], media_tokens_max: Mapping[str, int]
-) -> tuple[int, int]:
-    """Upper bounds (text tokens, media tokens) of a request's input.
+def text_tokens_max(text_bytes: int) -> int:
+    """The most tokens that a text can be: each is at least one byte of UTF-8."""
+    return text_bytes
 
-    A token of text is at least one byte. A part of another kind counts as the provider's bound for
-    its kind, 0 when the provider knows none.
-    """
-    tokens = sum(count * media_tokens_max.get(kind, 0) for kind, count in media.items())
-    return text_bytes, tokens
+
+def media_tokens_max(parts: Mapping[str, int], bounds: Mapping[str, int]) -> int:
+    """The most tokens of a request's parts, counted by their kind: a part is the provider's bound
+    for its kind, 0 when the provider knows none."""
+    return sum(count * bounds.get(kind, 0) for kind, count in parts.items())
 
 
 def worst_quantities(

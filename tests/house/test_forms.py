@@ -21,7 +21,7 @@ _INCLUDED = re.compile(
     r'\{% include "(playground/_(?:composer_attributes|again_fields)\.html)"[^%]*%\}'
 )
 # Buttons of what a script alone has put there: the page without it has no such state.
-OF_SCRIPTS = {"playground/_bound.html", "playground/_slow.html"}
+OF_SCRIPTS = {"playground/_turn_cost.html", "playground/_slow.html"}
 # Only the attributes of a form that is there already; its fields stay.
 MORPHED = {"playground/_begun.html", "playground/_in_step.html", "playground/_released.html"}
 

@@ -5,9 +5,10 @@ from hypothesis import strategies as st
 from billing.rules.pricing import CostLines, PriceVersion, price_bound
 from gateway.rules.hold_bound import (
     estimate_tokens,
-    input_tokens_max,
     input_tokens_min,
+    media_tokens_max,
     shrink_cap,
+    text_tokens_max,
     worst_quantities,
 )
 
@@ -18,8 +19,9 @@ def version(**rates: int) -> PriceVersion:
 
 def test_input_bound() -> None:
     media = {"image": 2, "file": 1}
-    assert input_tokens_max(10, media, {"image": 100}) == (10, 200)
-    assert input_tokens_max(10, {}, {"image": 100}) == (10, 0)
+    assert text_tokens_max(10) == 10
+    assert media_tokens_max(media, {"image": 100}) == 200
+    assert media_tokens_max({}, {"image": 100}) == 0
 
 
 def test_every_bound_stands_on_its_dearest_meter() -> None:
