@@ -15,7 +15,7 @@ from uuid import UUID
 
 from dialects.errors import KINDS, ErrorKind, message_of, retry_after_s
 from gateway.rules.breaker import PANIC_PERCENT, Breaker, RetryBudget
-from gateway.rules.channel_standing import Fault, Reason, Sought, Standing
+from gateway.rules.channel_standing import Block, BlockReason, Fault, Sought, Standing
 from gateway.rules.channel_status import ChannelStatus
 from gateway.rules.cooldown import Rest
 from gateway.rules.faults import FAULTS
@@ -35,7 +35,7 @@ _JITTER: Final = 0.1
 # What a client hears of causes that only operators can end, all of which were told to them. Whether
 # a provider refused a key or wants money is between it and the operators.
 _REFUSED: Final = "the provider rejects the channel's key; the operator has been notified"
-_CAUSES: Final[Mapping[Reason, str]] = MappingProxyType(
+_CAUSES: Final[Mapping[BlockReason, str]] = MappingProxyType(
     {
         "key_refused": _REFUSED,
         "no_credit": _REFUSED,
@@ -242,25 +242,28 @@ class Health:
     def why_out(self, candidates: Sequence[Candidate], organisation_id: UUID, model: str) -> Out:
         """What to say when none of them is ready."""
         now = self.now()
-        states = [
-            (self._states[candidate.channel_id], Sought(candidate.upstream_model, organisation_id))
-            for candidate in candidates
-        ]
-        cooling = [state.waits(sought, now) for state, sought in states if state.cools(sought, now)]
+        known = [self._block(candidate, organisation_id, now) for candidate in candidates]
+        blocks = [block for block in known if block is not None]
+        cooling = [block.wait_s for block in blocks if block.reason == "cooling"]
         if cooling:
             wait_ms = jittered(int(min(cooling) * 1000))
             what = "every channel of the model is at its provider's limit"
             message = message_of("upstream_rate_limited", what, seconds=retry_after_s(wait_ms))
             return Out("upstream_rate_limited", 429, message, wait_ms)
-        wait_ms = int(min(state.waits(sought, now) for state, sought in states) * 1000)
+        wait_ms = int(min((block.wait_s for block in blocks), default=0.0) * 1000)
         message = message_of("no_channel", model=model)
-        causes = {
-            _CAUSES.get(why) if (why := state.why(sought, now)) else None
-            for state, sought in states
-        }
+        causes = {_CAUSES.get(block.reason) for block in blocks}
         if len(causes) == 1 and (cause := causes.pop()):
             message = f"{message}: {cause}"
         return Out("no_channel", KINDS["no_channel"].status, message, jittered(max(wait_ms, 1000)))
+
+    def why_not(self, candidate: Candidate, organisation_id: UUID) -> Block | None:
+        """Why this channel cannot be used now for an organisation's requests; None where it can.
+
+        Nothing is asked of it, and nothing claimed."""
+        if candidate.channel_id not in self._troubled:
+            return None
+        return self._block(candidate, organisation_id, self.now())
 
     def begin(
         self,
@@ -367,6 +370,10 @@ class Health:
         if not wait_s:
             return ChannelStatus("half_open", 0, state.kind)
         return ChannelStatus("open", int(wait_s) + 1, state.kind)
+
+    def _block(self, candidate: Candidate, organisation_id: UUID, now: float) -> Block | None:
+        state, sought = self._known(candidate, organisation_id)
+        return None if state is None else state.block(sought, now)
 
     def _known(
         self, candidate: Candidate, organisation_id: UUID

@@ -31,6 +31,20 @@ _CONNECTS: Final = frozenset({"F1", "F2", "F3", "F4"})
 _MODELS_MAX: Final = 1024
 
 
+BarReason = Literal["requests", "tokens", "parallel", "spend_day", "spend_month"]
+"""The limit of a channel's own that is reached."""
+BlockReason = Reason | BarReason | Literal["cooling", "failing"]
+"""Why a channel cannot be used now: what only an operator can end, a limit of its own, its
+provider's limit, its faults or those of its keys."""
+
+
+class Block(NamedTuple):
+    """A channel cannot be used now. `wait_s`: until it is asked if there is nothing else."""
+
+    reason: BlockReason
+    wait_s: float
+
+
 class Sought(NamedTuple):
     """What is asked of a channel: a model, by the upstream's name, for an organisation."""
 
@@ -183,25 +197,57 @@ class Key:
 class Standing:
     """One channel with its keys."""
 
-    __slots__ = ("_turn", "breaker", "keys", "reason")
+    __slots__ = ("_bars", "_turn", "breaker", "keys", "reason")
 
     def __init__(self, rule: BreakerRule, keys: int) -> None:
         self.breaker = Breaker(rule)
         self.keys = [Key(Breaker(rule) if keys > 1 else None) for _ in range(keys)]
         # Why its breaker opened, where only an operator can end that.
         self.reason: Reason | None = None
+        # Its own limits that are reached, and until when. Nobody asks it meanwhile.
+        self._bars: dict[BarReason, float] = {}
         self._turn = 0
 
     def allows(self, sought: Sought, now: float) -> bool:
         """Whether it may be asked although another could be."""
+        if self._bars and self.barred(now):
+            return False
         return self.breaker.allows(now) and any(key.allows(sought, now) for key in self.keys)
 
     def asks(self, sought: Sought, now: float) -> bool:
         """Whether it may be asked because nothing else can be."""
+        if self._bars and self.barred(now):
+            return False
         return self.breaker.asks(now) and any(key.asks(sought, now) for key in self.keys)
+
+    def bar(self, reason: BarReason, until: float) -> None:
+        """A limit of its own is reached until then; a time that is over takes it back."""
+        self._bars[reason] = until
+
+    def barred(self, now: float) -> Block | None:
+        """The limit of its own that keeps it out the longest."""
+        left = {reason: until - now for reason, until in self._bars.items() if until > now}
+        if not left:
+            self._bars.clear()
+            return None
+        reason = max(left, key=left.__getitem__)
+        return Block(reason, left[reason])
+
+    def block(self, sought: Sought, now: float) -> Block | None:
+        """Why it may not be asked although another could be; None where it may."""
+        if self.allows(sought, now):
+            return None
+        if (barred := self.barred(now)) is not None:
+            return barred
+        wait_s = self.waits(sought, now)
+        if self.cools(sought, now):
+            return Block("cooling", wait_s)
+        return Block(self.why(sought, now) or "failing", wait_s)
 
     def only_fails(self, sought: Sought, now: float) -> bool:
         """Whether nothing but its own breaker keeps it from being asked."""
+        if self.barred(now):
+            return False
         return self.reason is None and any(key.allows(sought, now) for key in self.keys)
 
     def calm(self, now: float) -> bool:

@@ -80,3 +80,31 @@ def test_each_key_tells_how_it_is_since_when_and_why() -> None:
     assert good == ("good", 0, None, 0)
     standing.keys[0].good("m", 6.0)
     assert standing.keys[0].status(11.0).condition == "good"
+
+
+def test_a_channel_tells_why_it_cannot_be_used_now() -> None:
+    standing = Standing(BreakerRule(), 1)
+    assert standing.block(MODEL, 0.0) is None
+    blamed(standing, Fault("F8", 1.0, 429, 7_000))
+    assert standing.block(MODEL, 2.0) == ("cooling", 6.0)
+    standing.blame(0, MODEL, Fault("F5", 10.0, 401), 10.0)
+    assert standing.block(MODEL, 10.5) == ("key_refused", 0.5)
+    failing = Standing(BreakerRule(failures=1, window=60, open_for=30), 1)
+    failing.blame(0, MODEL, Fault("F10", 1.0, 503), 1.0)
+    block = failing.block(MODEL, 1.5)
+    assert block is not None
+    assert block.reason == "failing"
+
+
+def test_nobody_asks_a_channel_whose_own_limit_is_reached() -> None:
+    standing = Standing(BreakerRule(), 1)
+    standing.bar("requests", 5.0)
+    standing.bar("spend_day", 60.0)
+    assert not standing.allows(MODEL, 1.0)
+    assert not standing.asks(MODEL, 1.0)
+    assert not standing.only_fails(MODEL, 1.0)
+    assert standing.block(MODEL, 1.0) == ("spend_day", 59.0)
+    standing.bar("spend_day", 0.0)
+    assert standing.block(MODEL, 1.0) == ("requests", 4.0)
+    assert standing.block(MODEL, 5.0) is None
+    assert standing.asks(MODEL, 5.0)
