@@ -11,6 +11,7 @@ from ninja import Body, Query, Router, Schema, Status
 from pydantic import ConfigDict, Field
 
 from accounts import access, actors, api_auth
+from accounts.rules.limits import LIMIT_MAX
 from gateway import channels
 from gateway.access import access_channel, access_channel_key, every_channel, visible_channels
 from gateway.channel_check_words import words_of
@@ -37,6 +38,7 @@ Priority = Annotated[Whole, Field(ge=-bounds.PRIORITY_MAX, le=bounds.PRIORITY_MA
 Weight = Annotated[Whole, Field(ge=0, le=bounds.WEIGHT_MAX)]
 Retries = Annotated[Whole, Field(ge=0, le=bounds.RETRIES_MAX)]
 Failures = Annotated[Whole, Field(ge=1, le=bounds.FAILURES_MAX)]
+Count = Annotated[Whole, Field(ge=1, le=LIMIT_MAX)]
 Name = Annotated[str, Field(min_length=1, max_length=bounds.NAME_MAX)]
 ModelName = Annotated[str, Field(max_length=bounds.MODEL_MAX, pattern=bounds.MODEL_PATTERN)]
 Switch = Annotated[bool, Field(strict=True)]
@@ -112,6 +114,9 @@ class ChannelChange(Schema):
     on_leave: OnLeave = Field("cancel", description="What happens when a client disconnects.")
     uncapped: Switch = Field(False, description="The provider ignores output limits.")
     names_client: Switch = Field(True, description="The provider gets the client's user agent.")
+    rpm: Count | None = Field(None, description="Requests in any 60-second window.")
+    tpm: Count | None = Field(None, description="Tokens in any 60-second window.")
+    parallel: Count | None = Field(None, description="Requests running at the same time.")
     timeouts: TimeoutsIn = TimeoutsIn()
     breaker: BreakerIn = BreakerIn()
 
@@ -229,6 +234,9 @@ class ChannelOut(Schema):
     on_leave: str
     uncapped: bool
     names_client: bool
+    rpm: int | None
+    tpm: int | None
+    parallel: int | None
     timeouts: dict[str, float]
     breaker: dict[str, bool | float | None]
     keys: list[ChannelKeyOut]

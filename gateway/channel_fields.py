@@ -6,6 +6,7 @@ from typing import TypedDict
 
 from django.utils.translation import gettext
 
+from accounts.rules.limits import LIMIT_MAX
 from gateway.models import Channel, ChannelKey, OnLeave
 from gateway.providers import UnknownProvider, provider_named
 from gateway.providers.overrides import CAPABILITIES
@@ -47,10 +48,15 @@ class ChannelFields(TypedDict, total=False):
     on_leave: str
     uncapped: bool
     names_client: bool
+    rpm: int | None
+    tpm: int | None
+    parallel: int | None
     timeouts: Mapping[str, float]
     breaker: Mapping[str, bool | float | None]
 
 
+LIMITS = ("rpm", "tpm", "parallel")
+"""What may be asked of it in a minute and at once; None = no limit."""
 PLAIN = (
     "provider",
     "base_url",
@@ -61,6 +67,7 @@ PLAIN = (
     "on_leave",
     "uncapped",
     "names_client",
+    *LIMITS,
 )
 """The fields that stand in a column of their own, by the same name."""
 ROUTE_FIELDS = ("models", "can", "priorities", "weights")
@@ -82,6 +89,9 @@ def check_settings(channel: Channel) -> None:
     _check_bounds("priority", channel.priority, -bounds.PRIORITY_MAX, bounds.PRIORITY_MAX)
     _check_bounds("weight", channel.weight, 0, bounds.WEIGHT_MAX)
     _check_bounds("retries", channel.retries, 0, bounds.RETRIES_MAX)
+    for name in LIMITS:
+        if (count := getattr(channel, name)) is not None:
+            _check_bounds(name, count, 1, LIMIT_MAX)
     if channel.on_leave not in OnLeave.values:
         raise ChannelRefused("on_leave", gettext("Choose cancel or drain."))
     if channel.archived_at is not None and channel.enabled:

@@ -9,6 +9,7 @@ from django.http import QueryDict
 from django.utils.translation import gettext
 from django.utils.translation import gettext_lazy as _
 
+from accounts.rules.limits import LIMIT_MAX
 from gateway.channel_fields import PLAIN, ChannelFields
 from gateway.channels import BREAKER, TIMEOUTS
 from gateway.models import Channel
@@ -79,15 +80,22 @@ def chosen_from(sent: QueryDict) -> ChosenModels:
     return ChosenModels(listed, named, sent.getlist("id"), sent.get("by_hand", ""))
 
 
-def _number(label: Any, least: int, most: int, unit: Any = "") -> WholeNumberField:
+def _number(
+    label: Any, least: int, most: int, unit: Any = "", *, required: bool = True
+) -> WholeNumberField:
     attrs = {"class": "input", "inputmode": "numeric"}
     return WholeNumberField(
         label=label,
+        required=required,
         min_value=least,
         max_value=most,
         help_text=unit,
         widget=forms.TextInput(attrs=attrs),
     )
+
+
+def _limit(label: Any, hint: Any) -> WholeNumberField:
+    return _number(label, 1, LIMIT_MAX, hint, required=False)
 
 
 class SecondsField(forms.CharField):
@@ -164,6 +172,12 @@ class SettingsForm(forms.Form):
         required=False,
         help_text=_("The channel then only serves organisations with a credit line."),
     )
+    rpm = _limit(_("Requests per minute"), _("In any 60-second window. Empty: no limit."))
+    tpm = _limit(
+        _("Tokens per minute"),
+        _("Counts a request's maximum tokens while it runs, and the actual number once it ends."),
+    )
+    parallel = _limit(_("Concurrent requests"), _("Requests running at the same time."))
     connect = _seconds(_("Connect"))
     first_content = _seconds(_("First content"))
     idle = _seconds(_("Between chunks"))
@@ -173,13 +187,12 @@ class SettingsForm(forms.Form):
         required=False,
         help_text=_("Pauses the channel while most requests fail."),
     )
-    failures = WholeNumberField(
-        label=_("Failures"),
+    failures = _number(
+        _("Failures"),
+        1,
+        bounds.FAILURES_MAX,
+        _("Empty: when most requests fail."),
         required=False,
-        min_value=1,
-        max_value=bounds.FAILURES_MAX,
-        help_text=_("Empty: when most requests fail."),
-        widget=forms.TextInput(attrs={"class": "input", "inputmode": "numeric"}),
     )
     window = _seconds(_("Counted for"))
     open_for = _seconds(_("Paused for"))

@@ -19,6 +19,7 @@ from billing.rules.pricing import PPM
 from gateway.access import access_channel, every_channel, visible_channels
 from gateway.channel_checks import check_channel
 from gateway.channel_figures import ChannelFigures
+from gateway.channel_limits import limits_of
 from gateway.channel_reports import ChannelTroubles
 from gateway.channel_rows import channel_row, state_of
 from gateway.channels import switch_capability
@@ -250,6 +251,7 @@ def _channel_page(
         "testable": bool(names),
         "keys": _key_rows(channel, found.keys),
         "may_write": scope_of(actor, "channels.write") is not None,
+        "limits": limits_of(channel),
         "switches": SwitchForm(_models(channel)),
         "switched": [(route, _switched(route)) for route in channel.routes.all()],
     }

@@ -35,6 +35,9 @@ class Channel(models.Model):
     timeouts = models.JSONField(
         default=dict, help_text="Seconds: connect, first_content, idle, total."
     )
+    rpm = models.PositiveIntegerField(null=True, help_text="Null: no limit, as of the others.")
+    tpm = models.PositiveIntegerField(null=True)
+    parallel = models.PositiveIntegerField(null=True)
     breaker = models.JSONField(
         default=dict, help_text="enabled, failures, window and open_for in seconds."
     )

@@ -12,6 +12,7 @@ from uuid import UUID
 import msgspec
 
 from billing.rules import budget
+from billing.rules.channel_limits import ChannelLimits
 from billing.sql import budget_windows
 from billing.sql.accounts import WALLET_KINDS, open_accounts
 from billing.sql.place_holds import HoldRequest, place_holds
@@ -26,10 +27,12 @@ _TRIES_MAX: Final = 4
 
 class Guarded(NamedTuple):
     """What an attempt must fit beside the wallet: budgets by id, and the limits of the key, its
-    team, its organisation and who asks, of which it takes `tokens`."""
+    team, its organisation and who asks, of which it takes `tokens`; and those of its channel, if
+    that has any."""
 
     budget_ids: tuple[int, ...]
     tokens: int
+    channel: ChannelLimits | None = None
 
 
 class AdmissionRequest(NamedTuple):
@@ -122,6 +125,7 @@ def _hold(request: AdmissionRequest, posting_id: UUID) -> HoldRequest:
         tokens=guarded.tokens,
         counted=attempt.n == 1,
         user_id=attempt.user_id,
+        channel=guarded.channel,
     )
 
 

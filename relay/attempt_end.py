@@ -1,6 +1,7 @@
 """The end of an attempt: what is booked, once, whatever ended it."""
 
 import logging
+from uuid import UUID
 
 import msgspec
 
@@ -68,8 +69,9 @@ class AttemptEnd:
             hold.attempt_id,
             state_for(bill.basis),
             ending,
-            tokens_of(bill.meters) if hold.principal.limited else 0,
+            tokens_of(bill.meters) if hold.principal.limited or self._limited_channel_id else 0,
             loss_nano,
+            self._limited_channel_id,
         )
         if self._admitted.facts.stream:
             # No mark takes its ending's place, however long the client takes to read the end.
@@ -101,7 +103,13 @@ class AttemptEnd:
             state_for(ending.basis),
             ending,
             loss_nano=self._usage_meter.unknown_nano() if absorbed else 0,
+            limited_channel_id=self._limited_channel_id,
         )
+
+    @property
+    def _limited_channel_id(self) -> UUID | None:
+        channel = self._admitted.channel
+        return None if channel.limits is None else channel.uuid
 
     def _outcome(self, error: ErrorAnswer | None, bill: Bill) -> Outcome:
         context = self._context

@@ -9,13 +9,14 @@ import logging
 import random
 import time
 from collections.abc import Mapping, Sequence
+from math import inf
 from types import MappingProxyType
 from typing import Final, NamedTuple
 from uuid import UUID
 
 from dialects.errors import KINDS, ErrorKind, message_of, retry_after_s
 from gateway.rules.breaker import PANIC_PERCENT, Breaker, RetryBudget
-from gateway.rules.channel_standing import Block, BlockReason, Fault, Sought, Standing
+from gateway.rules.channel_standing import BarReason, Block, BlockReason, Fault, Sought, Standing
 from gateway.rules.channel_status import ChannelStatus
 from gateway.rules.cooldown import Rest
 from gateway.rules.faults import FAULTS
@@ -32,6 +33,8 @@ _BUDGETS_MAX: Final = 4096
 # Reasons that are about one key.
 _OF_KEYS: Final = frozenset({"key_refused", "no_credit"})
 _JITTER: Final = 0.1
+# When to ask again for what never fits.
+_NEVER_MS: Final = 60_000
 # What a client hears of causes that only operators can end, all of which were told to them. Whether
 # a provider refused a key or wants money is between it and the operators.
 _REFUSED: Final = "the provider rejects the channel's key; the operator has been notified"
@@ -41,6 +44,17 @@ _CAUSES: Final[Mapping[BlockReason, str]] = MappingProxyType(
         "no_credit": _REFUSED,
         "misconfigured": "the hub cannot connect to the provider; the operator has been notified",
         "model_unknown": "the provider does not know the model; the operator has been notified",
+    }
+)
+
+
+# Limits that end by themselves within a minute.
+_OWN_LIMITS: Final = frozenset({"requests", "tokens", "parallel"})
+_LIMITS_OF: Final[Mapping[frozenset[bool], str]] = MappingProxyType(
+    {
+        frozenset({False}): "its provider's limit",
+        frozenset({True}): "the limit that the operator has set for it",
+        frozenset({False, True}): "its provider's limit or the operator's",
     }
 )
 
@@ -243,19 +257,7 @@ class Health:
         """What to say when none of them is ready."""
         now = self.now()
         known = [self._block(candidate, organisation_id, now) for candidate in candidates]
-        blocks = [block for block in known if block is not None]
-        cooling = [block.wait_s for block in blocks if block.reason == "cooling"]
-        if cooling:
-            wait_ms = jittered(int(min(cooling) * 1000))
-            what = "every channel of the model is at its provider's limit"
-            message = message_of("upstream_rate_limited", what, seconds=retry_after_s(wait_ms))
-            return Out("upstream_rate_limited", 429, message, wait_ms)
-        wait_ms = int(min((block.wait_s for block in blocks), default=0.0) * 1000)
-        message = message_of("no_channel", model=model)
-        causes = {_CAUSES.get(block.reason) for block in blocks}
-        if len(causes) == 1 and (cause := causes.pop()):
-            message = f"{message}: {cause}"
-        return Out("no_channel", KINDS["no_channel"].status, message, jittered(max(wait_ms, 1000)))
+        return none_left([block for block in known if block is not None], model)
 
     def why_not(self, candidate: Candidate, organisation_id: UUID) -> Block | None:
         """Why this channel cannot be used now for an organisation's requests; None where it can.
@@ -264,6 +266,13 @@ class Health:
         if candidate.channel_id not in self._troubled:
             return None
         return self._block(candidate, organisation_id, self.now())
+
+    def bar(self, channel: Channel, reason: BarReason, wait_s: float) -> None:
+        """A limit of the channel's own is reached, for so long; 0 takes it back."""
+        state = self.state_of(channel)
+        state.bar(reason, self.now() + wait_s)
+        if wait_s:
+            self._troubled.add(channel.id)
 
     def begin(
         self,
@@ -307,9 +316,11 @@ class Health:
         """A channel without trouble is looked at no more."""
         channel_id = state.channel.id
         if channel_id in self._troubled and state.calm(now):
-            self._troubled.discard(channel_id)
-            state.kind = None
-            log.warning("channel %s answers again", state.channel.name)
+            if not state.barred(now):
+                self._troubled.discard(channel_id)
+            if state.kind is not None:
+                state.kind = None
+                log.warning("channel %s answers again", state.channel.name)
 
     def blame(
         self, state: ChannelState, n: int, sought: Sought, began: float, failure: UpstreamFailed
@@ -380,6 +391,28 @@ class Health:
     ) -> tuple[ChannelState | None, Sought]:
         sought = Sought(candidate.upstream_model, organisation_id)
         return self._states.get(candidate.channel_id), sought
+
+
+def none_left(blocks: Sequence[Block], model: str) -> Out:
+    """What to say when each of a model's channels is kept out by one of these."""
+    busy = [block for block in blocks if block.reason == "cooling" or block.reason in _OWN_LIMITS]
+    wait_s = min((block.wait_s for block in busy), default=0.0)
+    if wait_s == inf:
+        what = "the request is larger than the limit of tokens per minute of every channel of the "
+        what += "model. Request fewer tokens, or have the limit raised"
+        return Out("upstream_rate_limited", 429, f"Rate Limit Reached: {what}", _NEVER_MS)
+    if busy:
+        wait_ms = jittered(int(wait_s * 1000))
+        whose = {block.reason in _OWN_LIMITS for block in busy}
+        what = f"every channel of the model is at {_LIMITS_OF[frozenset(whose)]}"
+        message = message_of("upstream_rate_limited", what, seconds=retry_after_s(wait_ms))
+        return Out("upstream_rate_limited", 429, message, wait_ms)
+    wait_ms = int(min((block.wait_s for block in blocks), default=0.0) * 1000)
+    message = message_of("no_channel", model=model)
+    causes = {_CAUSES.get(block.reason) for block in blocks}
+    if len(causes) == 1 and (cause := causes.pop()):
+        message = f"{message}: {cause}"
+    return Out("no_channel", KINDS["no_channel"].status, message, jittered(max(wait_ms, 1000)))
 
 
 def jittered(wait_ms: int) -> int:

@@ -3,21 +3,33 @@ or no channel is left. Fail-over happens before the commit point only (P7)."""
 
 import asyncio
 import random
+from collections.abc import Iterator
+from itertools import takewhile
+from math import inf
 from typing import Final
 
 import msgspec
 
 from dialects.errors import RequestFault
+from gateway.rules.channel_standing import Block
 from gateway.rules.fail_over import ATTEMPTS_MAX, LAST_START_SHARE, backoff_s_max, next_candidate
 from gateway.rules.faults import FAULTS
 from gateway.rules.routing import Candidate
 from relay.admitted_attempt import AdmittedAttempt, PlacedHold
 from relay.attempt import Attempt
 from relay.attempt_end import final_end
+from relay.channel_health import none_left
 from relay.database import DatabaseAway, DatabaseRefused
 from relay.downstream import ErrorAnswer
-from relay.error_answers import CLIENT_CLOSED, OVERLOADED, STOPPING, answer_to_failures
-from relay.hold_placing import HoldPlacer
+from relay.error_answers import (
+    CLIENT_CLOSED,
+    OVERLOADED,
+    STOPPING,
+    ChannelsOut,
+    answer_to_failures,
+)
+from relay.hold_placing import HoldPlacer, SkippedChannel
+from relay.limit_answers import ChannelFull
 from relay.prepared_request import PreparedRequest
 from relay.request_context import Outcome, RequestContext
 from relay.request_translator import RequestTranslator
@@ -40,6 +52,13 @@ class _Next(msgspec.Struct, frozen=True):
     avoid: int = -1
 
 
+class _Full(msgspec.Struct, frozen=True):
+    """A candidate whose channel had a limit of its own reached when its hold was to be placed."""
+
+    candidate: Candidate
+    block: Block
+
+
 class _Failed(msgspec.Struct, frozen=True):
     """An attempt that failed before content, by which key of its channel."""
 
@@ -57,7 +76,9 @@ class FailOver:
         "_candidates",
         "_context",
         "_failed",
+        "_full",
         "_holds",
+        "_resting",
         "_revoked",
         "_routed",
         "_settles_at_once",
@@ -78,6 +99,8 @@ class FailOver:
         self._holds = HoldPlacer(context, routed)
         # Who can be asked for this request, as far as is known.
         self._candidates = list(routed.candidates)
+        self._resting = list(routed.resting)
+        self._full: list[_Full] = []
         # Before content, in their order.
         self._failed: list[_Failed] = []
         # The one that runs.
@@ -101,7 +124,8 @@ class FailOver:
             self._attempt.revoke()
 
     async def make_attempts(self) -> Outcome:
-        """Answer it, by as many as it takes. Raises RequestFault, DatabaseAway, DatabaseRefused."""
+        """Answer it, by as many as it takes. Raises RequestFault, ChannelsOut, DatabaseAway,
+        DatabaseRefused."""
         try:
             following = await self._first()
         except asyncio.CancelledError:
@@ -111,6 +135,18 @@ class FailOver:
         while True:
             try:
                 attempt = await self._admit(following, replaces)
+            except ChannelFull as full:
+                # What it was to replace is resolved.
+                replaces = None
+                try:
+                    another = await self._instead_of(following.candidate, full)
+                except asyncio.CancelledError:
+                    self._check_left()
+                    return self._record(CLIENT_CLOSED, after_attempts=bool(self._failed))
+                if another is None:
+                    return await self._give_up_unadmitted()
+                following = another
+                continue
             except asyncio.CancelledError:
                 # Whether or not the hold is being placed: admission writes the record.
                 self._check_left()
@@ -141,7 +177,7 @@ class FailOver:
 
     async def _admit(self, following: _Next, replaces: Resolved | None) -> Attempt:
         """Place the hold of an attempt; `replaces` is the end of the one before it. Raises
-        RequestFault when the wallet or the key says no."""
+        RequestFault when the wallet or the key says no, ChannelFull when the channel does."""
         context, number = self._context, len(self._failed) + 1
         probe = context.parts.health.begin(
             following.candidate,
@@ -152,7 +188,8 @@ class FailOver:
         )
         attempt: Attempt | None = None
         try:
-            hold = await self._holds.place(following.candidate, number, replaces)
+            skipped = self._skipped(following.candidate)
+            hold = await self._holds.place(following.candidate, number, replaces, skipped)
             self._settles_at_once = hold.settles_at_once
             attempt = Attempt(context, self._admitted(following, number, hold), probe)
         except (DatabaseAway, DatabaseRefused):
@@ -188,22 +225,80 @@ class FailOver:
 
         Raises RequestFault when none can.
         """
-        candidates, resting = self._candidates, list(self._routed.resting)
         while True:
+            candidate = self._candidates[0]
             try:
-                return _Next(candidates[0], await self._translator.prepare(candidates[0]))
+                return _Next(candidate, await self._translator.prepare(candidate))
             except RequestFault:
-                if len(candidates) == 1:
-                    # Nothing that is well can serve this one.
-                    organisation_id = self._context.principal.organisation_id
-                    candidates += self._context.parts.health.ready(resting, organisation_id)
-                    resting = []
-                if len(candidates) == 1:
+                self._take_out(candidate)
+                if not self._candidates:
                     raise
-                del candidates[0]
+
+    def _take_out(self, candidate: Candidate) -> None:
+        """This one cannot serve the request; those that rest are asked where nothing that is well
+        can."""
+        self._candidates.remove(candidate)
+        if not self._candidates and self._resting:
+            organisation_id = self._context.principal.organisation_id
+            self._candidates = self._context.parts.health.ready(self._resting, organisation_id)
+            self._resting = []
+
+    async def _instead_of(self, candidate: Candidate, full: ChannelFull) -> _Next | None:
+        """Who is asked in place of a channel that is at a limit of its own; None where the failures
+        before it are the answer. Raises RequestFault, ChannelsOut, DatabaseAway, DatabaseRefused.
+        """
+        context = self._context
+        wait_s = inf if full.wait_ms is None else full.wait_ms / 1000
+        self._full.append(_Full(candidate, Block(full.reason, wait_s)))
+        if full.reason == "requests":
+            channel = context.snapshot.channels[candidate.channel_id]
+            context.parts.health.bar(channel, full.reason, wait_s)
+        if self._failed:
+            try:
+                return await self._following()
+            except (DatabaseAway, DatabaseRefused):
+                self._record(OVERLOADED, after_attempts=True)
+                raise
+        self._take_out(candidate)
+        if not self._candidates:
+            raise ChannelsOut(none_left(list(self._blocks()), self._routed.facts.model))
+        return await self._first()
+
+    def _blocks(self) -> Iterator[Block]:
+        """What keeps the channels of the model out, as far as it is known."""
+        yield from (item.block for item in self._full)
+        organisation_id = self._context.principal.organisation_id
+        for candidate in self._routed.resting:
+            block = self._context.parts.health.why_not(candidate, organisation_id)
+            if block is not None:
+                yield block
+
+    def _skipped(self, candidate: Candidate) -> list[SkippedChannel]:
+        """The channels before it in the order of the routes that cannot be used now."""
+        if not self._full and not self._routed.resting:
+            return []
+        context, blocks = self._context, {}
+        for item in self._full:
+            blocks[item.candidate.channel_id] = item.block
+        skipped = []
+        for before in takewhile(lambda item: item != candidate, self._routed.planned):
+            block = blocks.get(before.channel_id) or context.parts.health.why_not(
+                before, context.principal.organisation_id
+            )
+            if block is not None:
+                name = context.snapshot.channels[before.channel_id].name
+                skipped.append(SkippedChannel(name, block.reason))
+        return skipped
 
     async def _after(self, attempt: Attempt) -> _Next | None:
         """The same behind an attempt that failed; None where none shall follow."""
+        try:
+            return await self._following()
+        except (DatabaseAway, DatabaseRefused):
+            self._settle(attempt.failed(self._failed[-1].failure, final=True), OVERLOADED)
+            raise
+
+    async def _following(self) -> _Next | None:
         last = self._failed[-1]
         while (again := self._next_candidate()) is not None:
             candidate, fresh = again
@@ -211,9 +306,6 @@ class FailOver:
                 prepared = await self._translator.prepare(candidate)
             except RequestFault:
                 self._candidates.remove(candidate)
-            except (DatabaseAway, DatabaseRefused):
-                self._settle(attempt.failed(last.failure, final=True), OVERLOADED)
-                raise
             else:
                 # A key at fault is not used again, if its channel has another.
                 same = candidate.channel_id == last.candidate.channel_id and not fresh
@@ -231,6 +323,7 @@ class FailOver:
         health = self._context.parts.health
         channel_ids = {candidate.channel_id for candidate in self._candidates}
         closed = self._routed.retry_budget.spent(channel_ids, health.now())
+        closed |= {item.candidate.channel_id for item in self._full}
         if row.next == "resend" and times == 1 and len(made) < ATTEMPTS_MAX:
             return None if last.candidate.channel_id in closed else (last.candidate, True)
         candidate = next_candidate(self._candidates, made, closed=closed | self._out(last))
@@ -275,6 +368,14 @@ class FailOver:
         if not context.downstream.client_gone:
             await context.downstream.refuse(STOPPING)
         return context.uncharged_outcome(STOPPING)
+
+    async def _give_up_unadmitted(self) -> Outcome:
+        """Answer with the last failure where the attempt behind it was not admitted."""
+        error = answer_to_failures([failed.failure for failed in self._failed])
+        outcome = self._record(error, after_attempts=True)
+        if not self._context.downstream.client_gone:
+            await self._context.downstream.refuse(error)
+        return outcome
 
     async def _give_up(self, attempt: Attempt) -> Outcome:
         """Answer with the last failure, or the one that the contract prefers to it."""

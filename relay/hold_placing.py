@@ -1,12 +1,17 @@
 """The hold of an attempt is asked for until it is placed or refused: a smaller one where the money
 does not reach, with the principal read again where its budgets have changed."""
 
+from collections.abc import Sequence
 from typing import Final, NoReturn
 
+import msgspec
+
+from billing.rules.channel_limits import ChannelLimits
 from billing.rules.pricing import PPM
 from dialects.errors import RequestFault
 from gateway.price_lookup import Price, requested_tier
 from gateway.providers.suffixes import RequestedModel
+from gateway.rules.channel_standing import BlockReason
 from gateway.rules.hold_bound import estimate_tokens
 from gateway.rules.routing import Candidate
 from lib.ids import new_id
@@ -15,10 +20,11 @@ from relay.admitted_attempt import PlacedHold
 from relay.auth import Principal
 from relay.downstream import NOTHING_LIMITED
 from relay.hold_estimate import Size
-from relay.limit_answers import LimitReached, UsedUp, read_headroom
+from relay.limit_answers import ChannelFull, LimitReached, UsedUp, read_headroom
 from relay.request_context import RequestContext
 from relay.routing import RoutedRequest
 from relay.settlement import Resolved
+from relay.snapshot import Channel
 from usage.sql import AttemptOpened
 
 # A wallet that others draw on may have less again when the smaller hold arrives, and budgets may
@@ -26,6 +32,13 @@ from usage.sql import AttemptOpened
 _ADMISSION_TRIES: Final = 4
 # Where less than so many holds are left, another process may miss the one that has just ended.
 _SCARCE: Final = 16
+
+
+class SkippedChannel(msgspec.Struct, frozen=True):
+    """A channel that came before the one of an attempt, and why it could not be used."""
+
+    channel: str
+    reason: BlockReason
 
 
 class HoldPlacer:
@@ -42,22 +55,28 @@ class HoldPlacer:
         self._principal = context.principal
 
     async def place(
-        self, candidate: Candidate, number: int, replaces: Resolved | None
+        self,
+        candidate: Candidate,
+        number: int,
+        replaces: Resolved | None,
+        skipped: Sequence[SkippedChannel] = (),
     ) -> PlacedHold:
         """Place the hold of the attempt of this number; `replaces` is the end of the failed one
-        before it. Raises RequestFault when the wallet or the key says no, DatabaseAway,
-        DatabaseRefused."""
+        before it. Raises RequestFault when the wallet or the key says no, ChannelFull when the
+        channel does, DatabaseAway, DatabaseRefused."""
         context, size, cost = self._context, self._first_size, self._cost(candidate)
-        total_s = context.snapshot.channels[candidate.channel_id].timeouts.total
-        ttl_s = int(total_s) + context.parts.config.hold_margin_s
+        channel = context.snapshot.channels[candidate.channel_id]
+        ttl_s = int(channel.timeouts.total) + context.parts.config.hold_margin_s
         for _ in range(_ADMISSION_TRIES):
-            guarded = self._guarded(size)
+            guarded = self._guarded(size, channel.limits)
             opened = self._opened(candidate, number, size, cost)
+            if skipped:
+                opened = opened._replace(skipped=msgspec.json.encode(skipped).decode())
             request = AdmissionRequest(opened, ttl_s, replaces, self._principal.guards, guarded)
             verdict = await context.parts.ledger.admit(request)
             replaces = None
             if verdict.word == "admitted":
-                return self._placed(opened, size, verdict, cost)
+                return self._placed(opened, size, verdict, cost, channel)
             if verdict.word == "stale":
                 self._principal = await context.parts.renew(self._principal)
                 continue
@@ -72,6 +91,8 @@ class HoldPlacer:
         if verdict.word == "key_gone":
             raise RequestFault("authentication", None, "")
         if verdict.word == "limited" and verdict.details is not None:
+            if verdict.details["scope"] == "channel":
+                raise ChannelFull(verdict.details)
             raise LimitReached(verdict.details, self._context.parts.config.public_url)
         estimate = self._routed.estimate
         return None if estimate is None else estimate.within(verdict.available_nano)
@@ -82,15 +103,21 @@ class HoldPlacer:
         raise UsedUp(verdict.details, needed_nano, verdict.available_nano, url)
 
     def _placed(
-        self, opened: AttemptOpened, size: Size, verdict: Verdict, cost: Price | None
+        self,
+        opened: AttemptOpened,
+        size: Size,
+        verdict: Verdict,
+        cost: Price | None,
+        channel: Channel,
     ) -> PlacedHold:
         principal, details = self._principal, verdict.details
+        limited = principal.limited or channel.limits is not None
         return PlacedHold(
             opened.id,
             size,
             principal,
             NOTHING_LIMITED if details is None else read_headroom(details),
-            principal.limited or verdict.available_nano < _SCARCE * size.hold_nano,
+            limited or verdict.available_nano < _SCARCE * size.hold_nano,
             cost,
         )
 
@@ -132,17 +159,17 @@ class HoldPlacer:
             estimate_tokens(routed.facts.text_bytes),
         )
 
-    def _guarded(self, size: Size) -> Guarded | None:
+    def _guarded(self, size: Size, limits: ChannelLimits | None) -> Guarded | None:
         """What the request must fit beside the wallet; None when nothing is limited."""
         principal, facts, estimate = self._principal, self._routed.facts, self._routed.estimate
         budgets = budgets_of(self._context, principal, self._routed.model)
-        if not principal.limited:
+        if not principal.limited and limits is None:
             return Guarded(budgets, 0) if budgets else None
         tokens = facts.text_bytes
         if estimate is not None:
             cap = estimate.cap if size.output_cap is None else size.output_cap
             tokens = estimate.input_tokens + cap * facts.choices
-        return Guarded(budgets, tokens)
+        return Guarded(budgets, tokens, limits)
 
 
 def budgets_of(

@@ -16,7 +16,7 @@ from uuid import UUID
 from dialects.errors import KINDS, ErrorKind, message_of
 from relay import admission, settlement
 from relay.admission import AdmissionRequest, Verdict
-from relay.database import DatabaseAway, DatabaseRefused, PipelinedConnection
+from relay.database import DatabaseAway, DatabaseRefused, PipelinedConnection, Statement
 from relay.ledger_marks import LedgerMarks
 from relay.ledger_queue import Batch, LedgerQueue, Waiting
 from relay.ledger_recovery import LedgerRecovery
@@ -114,9 +114,12 @@ class BatchWriter:
         endings = [*endings, *(request.replaces for request in requests if request.replaces)]
         organisations = {request.attempt.organisation_id for request in requests}
         organisations.update([item.organisation_id for item in endings if _moves_money(item)])
-        statements = settlement.statements(endings)
+        statements, locks = settlement.statements(endings), list[Statement]()
         if organisations:
-            statements.insert(0, settlement.lock(organisations))
+            locks = [settlement.lock(organisations)]
+            if channels := _limited_channels(requests, endings):
+                locks.append(settlement.lock_limited(channels))
+            statements = [*locks, *statements]
         at = len(statements)
         if requests:
             statements += admission.statements(requests)
@@ -139,8 +142,8 @@ class BatchWriter:
         if marks:
             self._recovery.forget_marks(marks)
         resolved = [item for item in endings if type(item) is Resolved and item.state != "kept"]
-        if resolved and len(rows[1]) < len(resolved):
-            late = settlement.late(resolved, rows[1])
+        if resolved and len(settled := rows[len(locks)]) < len(resolved):
+            late = settlement.late(resolved, settled)
             self._queue.endings += late
             self._recovery.late(late)
         return admission.verdicts(rows[at]) if requests else ()
@@ -201,6 +204,20 @@ def _moves_money(item: Settled) -> bool:
     return type(item) is Resolved or (type(item) is Refusal and item.window_id is not None)
 
 
+def _limited_channels(
+    requests: Sequence[AdmissionRequest], endings: Sequence[Settled]
+) -> set[UUID]:
+    """The channels whose counts this transaction reads and writes."""
+    channels = {_limited_channel(request) for request in requests}
+    channels.update(item.limited_channel_id for item in endings if type(item) is Resolved)
+    return {channel_id for channel_id in channels if channel_id is not None}
+
+
+def _limited_channel(request: AdmissionRequest) -> UUID | None:
+    guarded = request.guarded
+    return None if guarded is None or guarded.channel is None else guarded.channel.channel_id
+
+
 def _by_organisation(batch: Batch) -> Sequence[Batch]:
     """A batch in the parts of its organisations; none where it is all of one."""
     admissions: defaultdict[UUID, list[Waiting]] = defaultdict(list)
@@ -222,7 +239,13 @@ def _without_texts(item: Settled) -> Settled:
 
 
 def _void(request: AdmissionRequest, kind: ErrorKind) -> Resolved:
-    return Resolved(request.attempt.organisation_id, request.attempt.id, "voided", _ending(kind))
+    return Resolved(
+        request.attempt.organisation_id,
+        request.attempt.id,
+        "voided",
+        _ending(kind),
+        limited_channel_id=_limited_channel(request),
+    )
 
 
 def _refusal(request: AdmissionRequest, *, after_attempts: bool = False) -> Refusal:

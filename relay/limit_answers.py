@@ -9,6 +9,7 @@ from typing import Any, Final, NamedTuple
 from billing.rules.money import format_usd
 from dialects.chat import Dialect
 from dialects.errors import RequestFault, message_of, quote_value, retry_after_s
+from gateway.rules.channel_standing import BarReason
 
 _NAMES: Final = {
     "requests": "requests per minute",
@@ -62,6 +63,17 @@ class LimitReached(RequestFault):
             )
             self.message += "request fewer tokens, or have the limit raised"
             self.wait_ms = None
+
+
+class ChannelFull(Exception):
+    """A limit of the channel's own is reached: another one may serve the request. `wait_ms` is when
+    it would fit, if nobody else comes, None where it never does."""
+
+    def __init__(self, reached: Mapping[str, Any]) -> None:
+        super().__init__(f"{reached['limit']} {_NAMES[reached['gate']]} of the channel")
+        self.reason: BarReason = reached["gate"]
+        fits = reached["need"] <= reached["limit"]
+        self.wait_ms: int | None = min(reached["wait_ms"], _WINDOW_MS) if fits else None
 
 
 def read_headroom(gates: Mapping[str, Any] | None) -> Mapping[str, Headroom]:

@@ -33,14 +33,15 @@ class RoutedRequest(msgspec.Struct, frozen=True):
     """A request, and who may answer it.
 
     `candidates` can be asked now, best first; `resting` are those that rest while another can
-    serve. `price` and `estimate` are None where the model is free. `retry_budget` is that of the
-    model's further attempts.
+    serve; `planned` are both, in the order of the routes. `price` and `estimate` are None where the
+    model is free. `retry_budget` is that of the model's further attempts.
     """
 
     facts: Facts
     model: RequestedModel
     candidates: Sequence[Candidate]
     resting: Sequence[Candidate]
+    planned: Sequence[Candidate]
     price: Price | None
     estimate: HoldEstimate | UnaryHoldEstimate | None
     retry_budget: RetryBudget
@@ -62,7 +63,7 @@ def route(context: RequestContext, facts: Facts, model: RequestedModel) -> Route
     resting: Sequence[Candidate] = ()
     if len(ready) < len(candidates):
         resting = [candidate for candidate in candidates if candidate not in ready]
-    return RoutedRequest(facts, model, ready, resting, price, estimate, retry_budget)
+    return RoutedRequest(facts, model, ready, resting, candidates, price, estimate, retry_budget)
 
 
 def _candidates(context: RequestContext, facts: Facts, model: str) -> list[Candidate]:
@@ -101,6 +102,7 @@ def _estimate(
     unseen, channels = codec.unseen_input(facts), []
     # What the model can say at most, where that is known of all that may answer.
     assumed_cap = unseen_tokens = thinking_tokens = 0
+    tokens_max = _tokens_max(context, candidates)
     for candidate in candidates:
         channel = context.snapshot.channels[candidate.channel_id]
         model = capabilities_of(candidate.upstream_model, channel.provider, facts.model)
@@ -116,11 +118,25 @@ def _estimate(
         channels,
         assumed_cap=assumed_cap,
         max_cost_nano=max_cost_nano,
-        tokens_max=context.principal.tpm,
+        tokens_max=tokens_max,
         unseen_tokens=unseen_tokens,
         thinking_tokens=thinking_tokens,
         searches=codec.searches_max(facts),
     )
+
+
+def _tokens_max(context: RequestContext, candidates: Sequence[Candidate]) -> int | None:
+    """The limit of tokens per minute that a request must fit: its client's, and the widest of the
+    channels' where each of them has one."""
+    limits = [context.snapshot.channels[candidate.channel_id].limits for candidate in candidates]
+    of_client = context.principal.tpm
+    if None in limits:
+        return of_client
+    of_channels = [item.tpm for item in limits if item is not None and item.tpm is not None]
+    if len(of_channels) < len(limits):
+        return of_client
+    widest = max(of_channels, default=None)
+    return min((n for n in (of_client, widest) if n is not None), default=None)
 
 
 def _unseen_tokens(model: Capabilities) -> int:

@@ -12,6 +12,7 @@ from uuid import UUID
 from billing.rules.hold_life import HoldState
 from billing.sql.accounts import LOSS_KINDS, lock_accounts, open_accounts
 from billing.sql.budget_windows import note_refused
+from billing.sql.place_holds import lock_channels
 from billing.sql.resolve_holds import HoldResolved, Loss, keep_holds, post_losses, resolve_holds
 from billing.sql.sweep_holds import Mark, mark_holds, renew_lease
 from lib.ids import new_ids
@@ -31,6 +32,8 @@ class Resolved(NamedTuple):
     tokens: int = 0
     # What it may have cost us and nobody pays, at the price of its admission (I13, I15).
     loss_nano: int = 0
+    # Its channel, where that has limits.
+    limited_channel_id: UUID | None = None
 
 
 class LateEnding(NamedTuple):
@@ -67,6 +70,11 @@ def lease(process_id: UUID, seconds: int) -> Statement:
 def lock(organisation_ids: Iterable[UUID]) -> Statement:
     """The first statement of every transaction that moves money."""
     return lock_accounts(organisation_ids)
+
+
+def lock_limited(channel_ids: Iterable[UUID]) -> Statement:
+    """The one after it, where channels have limits."""
+    return lock_channels(channel_ids)
 
 
 def statements(batch: Sequence[Settled]) -> list[Statement]:

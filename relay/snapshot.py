@@ -15,6 +15,7 @@ from uuid import UUID
 
 import msgspec
 
+from billing.rules.channel_limits import ChannelLimits
 from billing.rules.patterns import matches
 from dialects.chat import Dialect
 from gateway.price_lookup import Price, PriceList, PriceRow
@@ -53,6 +54,8 @@ class Channel:
     # It ignores output caps: what it says above a hold is ours to pay, so it serves nobody who pays
     # before (I13).
     uncapped: bool = False
+    # None where nothing is limited.
+    limits: ChannelLimits | None = None
 
 
 class Plan(NamedTuple):
@@ -281,6 +284,9 @@ class _ChannelRow(msgspec.Struct):
     routes: list[_RouteRow]
     uncapped: bool = False
     names_client: bool = True
+    rpm: int | None = None
+    tpm: int | None = None
+    parallel: int | None = None
 
 
 class _PlanRow(msgspec.Struct):
@@ -334,7 +340,13 @@ def _channel(row: _ChannelRow, vault: Vault) -> Channel:
         uncapped=row.uncapped,
         timeouts=Timeouts.of(row.timeouts),
         breaker=BreakerRule(**row.breaker),
+        limits=_limits(row),
     )
+
+
+def _limits(row: _ChannelRow) -> ChannelLimits | None:
+    limits = ChannelLimits(UUID(row.id), row.rpm, row.tpm, row.parallel)
+    return None if limits == (limits.channel_id, None, None, None) else limits
 
 
 _MISSING = """
@@ -366,6 +378,7 @@ _LOAD = """
                 'priority', c.priority, 'weight', c.weight, 'retries', c.retries,
                 'on_leave', c.on_leave, 'uncapped', c.uncapped,
                 'names_client', c.names_client,
+                'rpm', c.rpm, 'tpm', c.tpm, 'parallel', c.parallel,
                 'timeouts', c.timeouts, 'breaker', c.breaker,
                 'keys', coalesce((
                     SELECT json_agg(json_build_array(

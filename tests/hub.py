@@ -27,7 +27,9 @@ from typing import Any
 
 import psycopg
 import pytest
+from psycopg import sql
 from psycopg.rows import dict_row
+from psycopg.types.json import Jsonb
 
 from accounts.rules import key_format
 from billing.rules.money import parse_usd
@@ -434,15 +436,20 @@ class Hub:
     ) -> uuid.UUID:
         """A channel that serves a model name or pattern, with one key or several; the hub hears of
         it at the next `bump`."""
-        channel_id = new_id()
+        channel_id, name = new_id(), f"{model}-{priority}"
         wanted = {"provider": "openai_compatible", "retries": 2, "on_leave": "cancel"} | over
+        settings = {
+            "timeouts": dict(timeouts or {}), "breaker": dict(breaker or {}), "name": name,
+            "base_url": url, "priority": priority, "weight": 1, "enabled": True, "id": channel_id,
+            **wanted,
+        }  # fmt: skip
         self.connection.execute(
-            "INSERT INTO gateway_channel (id, name, provider, base_url, enabled, priority, weight, "
-            "retries, on_leave, timeouts, breaker) VALUES (%s,%s,%s,%s,true,%s,1,%s,%s,%s,%s)",
-            [channel_id, f"{model}-{priority}", wanted["provider"], url, priority,
-             wanted["retries"], wanted["on_leave"], json.dumps(dict(timeouts or {})),
-             json.dumps(dict(breaker or {}))],
-        )  # fmt: skip
+            sql.SQL("INSERT INTO gateway_channel ({}) VALUES ({})").format(
+                sql.SQL(", ").join(map(sql.Identifier, settings)),
+                sql.SQL(", ").join([sql.Placeholder()] * len(settings)),
+            ),
+            [Jsonb(value) if isinstance(value, dict) else value for value in settings.values()],
+        )
         texts = [secret] if isinstance(secret, str) else secret
         for position, text in enumerate(filter(None, texts)):
             key_id = new_id()

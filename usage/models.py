@@ -43,6 +43,10 @@ class Attempt(models.Model):
     input_estimate = models.IntegerField(
         db_default=0, help_text="Tokens by its size: what it may have cost where nobody can count."
     )
+    skipped = models.JSONField(
+        null=True,
+        help_text="The channels before it that could not be used, as [{channel, reason}, …].",
+    )
     admitted_at = models.DateTimeField(db_default=Now())
 
     def __str__(self) -> str:

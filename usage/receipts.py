@@ -56,7 +56,8 @@ class PriceShown:
 
 @dataclass(frozen=True)
 class AttemptShown:
-    """One attempt. `start_ms` and `end_ms` count from the first one's admission.
+    """One attempt. `start_ms` and `end_ms` count from the first one's admission. `skipped` are the
+    channels before it that could not be used, each with why.
 
     `id` is the request's own where it was refused before any attempt: `n` is 0 then.
     """
@@ -78,6 +79,7 @@ class AttemptShown:
     charge_nano: int
     basis: str
     postings: tuple[PostingShown, ...]
+    skipped: tuple[tuple[str, str], ...] = ()
 
 
 @dataclass(frozen=True)
@@ -211,7 +213,7 @@ def without_channel_names(detail: RequestDetail) -> RequestDetail:
         if attempt.n:
             letters.setdefault(attempt.channel_id, chr(ord("A") + len(letters)))
         name = letters.get(attempt.channel_id, "")
-        attempts.append(replace(attempt, channel_name=name, channel_id=None))
+        attempts.append(replace(attempt, channel_name=name, channel_id=None, skipped=()))
     row = replace(detail.row, channel_name="", channel_id=None)
     return replace(detail, row=row, attempts=tuple(attempts))
 
@@ -371,6 +373,7 @@ class _AttemptRow(NamedTuple):
     rates: Any
     multiplier_ppm: int
     cost_nano: int | None
+    skipped: Any
 
 
 def _cost_nano(rows: Sequence[_AttemptRow]) -> int | None:
@@ -407,6 +410,7 @@ def _attempt(row: _AttemptRow, begun_at: dt.datetime) -> AttemptShown:
             )
             for posting in postings
         ),
+        skipped=tuple((item["channel"], item["reason"]) for item in _json(row.skipped) or ()),
     )
 
 
@@ -457,7 +461,8 @@ _DETAIL: Final = """
                u.charge_nano, coalesce(a.hold_nano, u.hold_nano) AS hold_nano, u.basis,
                coalesce(u.price_version_id, a.price_version_id) AS price_version_id,
                u.ttft_ms, u.total_ms, u.raw_usage, u.flags,
-               coalesce(u.multiplier_ppm, a.multiplier_ppm) AS multiplier_ppm, u.cost_nano
+               coalesce(u.multiplier_ppm, a.multiplier_ppm) AS multiplier_ppm, u.cost_nano,
+               a.skipped
         FROM attempt a FULL JOIN record u USING (id)
     )
     SELECT w.id, w.n, w.admitted_at, o.slug, t.slug, w.key_id, k.name, p.email, w.model,
@@ -478,7 +483,7 @@ _DETAIL: Final = """
                    'adjust:' || w.id || ':review')
            ),
            priced.model, version.valid_from, version.valid_to, version.source, version.rates,
-           w.multiplier_ppm, w.cost_nano
+           w.multiplier_ppm, w.cost_nano, w.skipped
     FROM whole w
     JOIN accounts_organisation o ON o.id = w.organisation_id
     LEFT JOIN accounts_team t ON t.id = w.team_id

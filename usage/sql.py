@@ -37,6 +37,8 @@ class AttemptOpened(NamedTuple):
     multiplier_ppm: int = 1_000_000
     cost_version_id: int | None = None
     input_estimate: int = 0
+    # JSON text; None where no channel was passed over.
+    skipped: str | None = None
 
 
 class Ending(NamedTuple):
@@ -124,6 +126,7 @@ def open_attempts(opened: Sequence[AttemptOpened]) -> Statement:
         "multipliers": _array(columns[17]),
         "cost_versions": _array(columns[18]),
         "estimates": _array(columns[19]),
+        "skipped": _quoted(columns[20]),
     }
 
 
@@ -240,22 +243,22 @@ _OPEN_ATTEMPTS = """
     INSERT INTO usage_attempt (
         organisation_id, id, request_id, n, team_id, key_id, user_id, model, channel_id,
         channel_name, upstream_model, dialect, operation, stream, source, price_version_id,
-        hold_nano, multiplier_ppm, cost_version_id, input_estimate, admitted_at
+        hold_nano, multiplier_ppm, cost_version_id, input_estimate, skipped, admitted_at
     )
     SELECT t.organisation_id, t.id, t.request_id, t.n, t.team_id, t.key_id, t.user_id, t.model,
            t.channel_id, t.channel_name, t.upstream_model, t.dialect, t.operation, t.stream,
            t.source, t.price_version_id, t.hold_nano, t.multiplier_ppm, t.cost_version_id,
-           t.input_estimate, hold.opened_at
+           t.input_estimate, t.skipped, hold.opened_at
     FROM unnest(
         %(organisations)s::uuid[], %(ids)s::uuid[], %(requests)s::uuid[], %(ns)s::smallint[],
         %(teams)s::uuid[], %(keys)s::uuid[], %(users)s::bigint[], %(models)s::text[],
         %(channels)s::uuid[], %(channel_names)s::text[], %(upstream_models)s::text[],
         %(dialects)s::text[], %(operations)s::text[], %(streams)s::boolean[], %(sources)s::text[],
         %(price_versions)s::bigint[], %(holds)s::bigint[], %(multipliers)s::bigint[],
-        %(cost_versions)s::bigint[], %(estimates)s::int[]
+        %(cost_versions)s::bigint[], %(estimates)s::int[], %(skipped)s::jsonb[]
     ) AS t (organisation_id, id, request_id, n, team_id, key_id, user_id, model, channel_id,
             channel_name, upstream_model, dialect, operation, stream, source, price_version_id,
-            hold_nano, multiplier_ppm, cost_version_id, input_estimate)
+            hold_nano, multiplier_ppm, cost_version_id, input_estimate, skipped)
     JOIN billing_hold hold ON hold.id = t.id"""
 
 _ENDING_ARRAYS = """

@@ -51,6 +51,18 @@ CHARGED_BY: Final[Mapping[str, Promise]] = {
     "none": _("No model was called, so nothing was charged."),
 }
 
+SKIPPED: Final[Mapping[str, Promise]] = {
+    "requests": _("its limit of requests per minute was reached"),
+    "tokens": _("its limit of tokens per minute was reached"),
+    "parallel": _("its limit of concurrent requests was reached"),
+    "cooling": _("it was at the provider's rate limit"),
+    "failing": _("it was failing"),
+    "key_refused": _("the provider rejected its key"),
+    "no_credit": _("the provider's rate limit or credit was used up"),
+    "misconfigured": _("no connection to the provider"),
+    "model_unknown": _("the provider does not know the model"),
+}
+"""Why a channel was passed over."""
 KINDS: Final[Mapping[str, Promise]] = {
     "malformed_json": _("The request body was not valid JSON"),
     "missing_parameter": _("A required parameter was missing"),

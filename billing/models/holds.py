@@ -45,7 +45,7 @@ class Hold(models.Model):
     """Money moved from available to held at admission; its id is the attempt's (I5, I6).
 
     `window_ids` are the budget windows that it is held in as well (I23). `rated_ids` are the
-    organisation, team, member and key whose tokens per minute it counts on, with `tokens`;
+    organisation, team, member, key and channel whose tokens per minute it counts on, with `tokens`;
     `leased_*` are those whose limit of requests at once it takes a place of, until it is resolved.
     All are null where nothing is limited.
 
@@ -75,6 +75,7 @@ class Hold(models.Model):
     leased_team_id = models.UUIDField(null=True)
     leased_organisation_id = models.UUIDField(null=True)
     leased_member_id = models.UUIDField(null=True)
+    leased_channel_id = models.UUIDField(null=True)
     process_id = models.UUIDField(null=True, db_default=_PROCESS)
     mark = models.JSONField(null=True)
 
@@ -114,6 +115,11 @@ class Hold(models.Model):
                 name="open_holds_of_member",
             ),
             models.Index(
+                fields=["leased_channel_id"],
+                condition=models.Q(state="open", leased_channel_id__isnull=False),
+                name="open_holds_of_channel",
+            ),
+            models.Index(
                 fields=["organisation"], condition=models.Q(state="kept"), name="kept_holds"
             ),
         ]
@@ -123,8 +129,8 @@ class Hold(models.Model):
 
 
 class RateSecond(models.Model):
-    """What one limited organisation, team, member or key was admitted within one second of the
-    database's clock.
+    """What one limited organisation, team, member, key or channel was admitted within one second of
+    the database's clock.
 
     The last sixty seconds are its sliding minute; what is older is removed by the admissions that
     follow. `tokens` are those of the holds, corrected when they are settled.

@@ -4,11 +4,12 @@ There are two of it, made of the same parts: where nobody of the batch has limit
 applies, it looks at keys and wallets alone.
 """
 
-from collections.abc import Sequence
+from collections.abc import Iterable, Sequence
 from typing import NamedTuple
 from uuid import UUID
 
 from accounts.sql import holder_stands
+from billing.rules.channel_limits import ChannelLimits
 from billing.sql.postings import ENTER_LINES
 from billing.sql.sql_statement import Parameter, Statement, array
 from lib.ids import id_array
@@ -37,6 +38,8 @@ class HoldRequest(NamedTuple):
     counted: bool = True
     # Who asks, if anybody does.
     user_id: int | None = None
+    # The limits of the channel that is asked, where it has any; each attempt is a request to it.
+    channel: ChannelLimits | None = None
 
 
 def place_holds(holds: Sequence[HoldRequest]) -> Statement:
@@ -51,7 +54,8 @@ def place_holds(holds: Sequence[HoldRequest]) -> Statement:
         no_window     a budget has no window for this instant: `open_windows`, ask again
         again         it fits, but not beside others of this batch that were refused: ask again
         insufficient  the wallet or a budget has too little
-        limited       a limit of requests, tokens or requests at once is reached
+        limited       a limit of requests, tokens or requests at once is reached; of the scope
+                      "channel" it says nothing of other channels
 
     `available_nano` is what the wallet, or the budget that has less, still has after this batch;
     what the organisation owes is not in it (I12).
@@ -59,7 +63,7 @@ def place_holds(holds: Sequence[HoldRequest]) -> Statement:
 
     Small holds are placed first, so that a sum refuses only what really does not fit. The clock is
     read after the lock, so that what one organisation is admitted is in the order of its instants.
-    Run `lock_accounts` before it in the same transaction.
+    Run `lock_accounts` before it in the same transaction, and `lock_channels` for the limited ones.
     """
     attempts, postings, organisations, keys, amounts, ttls, guards, *_ = zip(*holds, strict=True)
     parameters: dict[str, Parameter] = {
@@ -80,8 +84,32 @@ def place_holds(holds: Sequence[HoldRequest]) -> Statement:
         "tokens": array([hold.tokens for hold in holds]),
         "counted": array([hold.counted for hold in holds]),
         "users": array(["NULL" if hold.user_id is None else hold.user_id for hold in holds]),
+        **_channels(holds),
     }
 
+
+def lock_channels(channel_ids: Iterable[UUID]) -> Statement:
+    """Lock the counts of limited channels until the transaction ends, in one order: organisations
+    share them. Run it after `lock_accounts`, before `place_holds` and `resolve_holds`."""
+    return _LOCK_CHANNELS, {"channels": id_array(set(channel_ids))}
+
+
+def _channels(holds: Sequence[HoldRequest]) -> dict[str, Parameter]:
+    columns: tuple[Sequence[object], ...] = tuple(
+        zip(*(hold.channel or (None,) * len(ChannelLimits._fields) for hold in holds), strict=True)
+    )
+    texts = [array(["NULL" if value is None else value for value in column]) for column in columns]
+    return dict(zip(_CHANNEL_PARAMETERS, texts, strict=True))
+
+
+_CHANNEL_PARAMETERS = ("channels", "channel_rpms", "channel_tpms", "channel_parallels")
+
+# Two channels whose ids come to the same number only wait for each other.
+_LOCK_CHANNELS = """
+    SELECT pg_advisory_xact_lock(key) FROM (
+        SELECT DISTINCT hashtextextended('channel ' || id, 0) AS key
+        FROM unnest(%(channels)s::uuid[]) AS id ORDER BY 1
+    ) AS limited"""
 
 # P11: what ended since the relay heard of the key is refused here. One row per key of the batch,
 # which many of its requests share. Not IS NULL, by which the planner would take the index of live
@@ -187,8 +215,9 @@ _PLACE_HOLDS = f"""
 # A budget whose action is warn has room for everything. One whose action is slow has room above its
 # limit as well, but only for one request: while something is held under it, the next one waits.
 #
-# No gate is shared by two organisations, and the lock of the organisation's accounts stands over
-# all of them: there is one order of locks, and it is that of the accounts (I23).
+# The limits of a channel are the only gates that two organisations share, and have a lock of their
+# own. Over all others stands the lock of the organisation's accounts. There is one order of locks:
+# accounts by their ids, then channels (I23).
 #
 # A minute slides over whole seconds: those that any of the last sixty seconds fell in, so that no
 # sixty seconds ever hold more than the limit, and a sixty-first part of it is lost at most.
@@ -199,7 +228,8 @@ _PLACE_HOLDS = f"""
 #    {"gate": "wallet"}
 #    {"gate": "budget" | "slow", "budget": id, "window": id, "scope", "subject", "period", "limit",
 #     "spent", "held", "reset": Unix s, "wait_ms": null for the gate budget}
-#    {"gate": "requests" | "tokens" | "parallel", "scope", "limit", "used", "need", "wait_ms"}
+#    {"gate": "requests" | "tokens" | "parallel", "scope", "limit", "used", "need", "wait_ms"},
+#     whose scope may be "channel"
 # Of one without a window: {"now": Unix s, "windows": [[budget, period, anchor, zone], ...]}
 _PLACE_GUARDED_HOLDS = f"""
     WITH clock AS MATERIALIZED (
@@ -212,10 +242,12 @@ _PLACE_GUARDED_HOLDS = f"""
             %(attempts)s::uuid[], %(postings)s::uuid[], %(organisations)s::uuid[],
             %(keys)s::uuid[], %(amounts)s::bigint[], %(ttls)s::int[], %(guards)s::bigint[],
             %(guarded)s::boolean[], %(budgets)s::text[], %(tokens)s::bigint[],
-            %(counted)s::boolean[], %(users)s::bigint[]
+            %(counted)s::boolean[], %(users)s::bigint[], %(channels)s::uuid[],
+            %(channel_rpms)s::bigint[], %(channel_tpms)s::bigint[], %(channel_parallels)s::bigint[]
         ) WITH ORDINALITY AS t
             (attempt_id, posting_id, organisation_id, key_id, amount_nano, ttl, guards, guarded,
-             budgets, tokens, counted, user_id, place)
+             budgets, tokens, counted, user_id, channel_id, channel_rpm, channel_tpm,
+             channel_parallel, place)
     ),
     {_KEYS},
     {_WALLET},
@@ -233,7 +265,9 @@ _PLACE_GUARDED_HOLDS = f"""
                team.parallel AS team_parallel,
                owner.rpm AS owner_rpm, owner.tpm AS owner_tpm, owner.parallel AS owner_parallel,
                member.limit_id AS member_id, member.rpm AS member_rpm, member.tpm AS member_tpm,
-               member.parallel AS member_parallel
+               member.parallel AS member_parallel,
+               request.channel_id, request.channel_rpm, request.channel_tpm,
+               request.channel_parallel
         FROM request
         LEFT JOIN standing_key key
             ON key.id = request.key_id AND key.organisation_id = request.organisation_id
@@ -246,7 +280,8 @@ _PLACE_GUARDED_HOLDS = f"""
         ) member ON true
         LEFT JOIN wallet ON wallet.organisation_id = request.organisation_id
     ),
-    -- One row per limited organisation, team, member or key of the batch, with what it has used.
+    -- One row per limited organisation, team, member, key or channel of the batch, with what it has
+    -- used. Of a channel whose limits are just being changed the batch may know two.
     subject AS MATERIALIZED (
         SELECT named.*, rate.requests, rate.tokens,
                CASE WHEN named.parallel IS NULL THEN 0 WHEN named.scope = 'key' THEN (
@@ -261,16 +296,21 @@ _PLACE_GUARDED_HOLDS = f"""
                    SELECT count(*) FROM billing_hold hold
                    WHERE hold.leased_organisation_id = named.id AND hold.state = 'open'
                      AND hold.expires_at > clock.at)
+               WHEN named.scope = 'channel' THEN (
+                   SELECT count(*) FROM billing_hold hold
+                   WHERE hold.leased_channel_id = named.id AND hold.state = 'open'
+                     AND hold.expires_at > clock.at)
                ELSE (
                    SELECT count(*) FROM billing_hold hold
                    WHERE hold.leased_member_id = named.id AND hold.state = 'open'
                      AND hold.expires_at > clock.at) END AS running
         FROM clock, (
-            SELECT DISTINCT limited.* FROM known, LATERAL (VALUES
+            SELECT DISTINCT ON (limited.scope, limited.id) limited.* FROM known, LATERAL (VALUES
                 ('key', key_id, rpm, tpm, parallel),
                 ('team', team_id, team_rpm, team_tpm, team_parallel),
                 ('organisation', organisation_id, owner_rpm, owner_tpm, owner_parallel),
-                ('user', member_id, member_rpm, member_tpm, member_parallel)
+                ('user', member_id, member_rpm, member_tpm, member_parallel),
+                ('channel', channel_id, channel_rpm, channel_tpm, channel_parallel)
             ) AS limited (scope, id, rpm, tpm, parallel)
             WHERE guarded AND num_nonnulls(limited.rpm, limited.tpm, limited.parallel) > 0
         ) named,
@@ -320,9 +360,11 @@ _PLACE_GUARDED_HOLDS = f"""
                subject.id, NULL, NULL, limited.most, limited.used,
                greatest(limited.most - limited.used, 0), limited.need
         FROM known JOIN subject ON subject.id IN (
-            known.key_id, known.team_id, known.organisation_id, known.member_id),
+            known.key_id, known.team_id, known.organisation_id, known.member_id,
+            known.channel_id),
         LATERAL (VALUES
-            ('requests', subject.rpm::bigint, subject.requests, known.counted::int::bigint),
+            ('requests', subject.rpm::bigint, subject.requests,
+             (known.counted OR subject.scope = 'channel')::int::bigint),
             ('tokens', subject.tpm, subject.tokens, known.tokens),
             ('parallel', subject.parallel, subject.running, 1)
         ) AS limited (kind, most, used, need)
@@ -366,7 +408,9 @@ _PLACE_GUARDED_HOLDS = f"""
                max(subject_id::text) FILTER (WHERE kind = 'parallel' AND scope = 'organisation')
                    ::uuid AS leased_organisation_id,
                max(subject_id::text) FILTER (WHERE kind = 'parallel' AND scope = 'user')::uuid
-                   AS leased_member_id
+                   AS leased_member_id,
+               max(subject_id::text) FILTER (WHERE kind = 'parallel' AND scope = 'channel')::uuid
+                   AS leased_channel_id
         FROM judged
         GROUP BY place, attempt_id, posting_id, organisation_id, amount_nano, ttl, tokens,
                  available_id, held_id, unsound, admitted
@@ -374,11 +418,12 @@ _PLACE_GUARDED_HOLDS = f"""
     held AS (
         INSERT INTO billing_hold (
             id, organisation_id, amount_nano, state, opened_at, expires_at, window_ids, rated_ids,
-            tokens, leased_key_id, leased_team_id, leased_organisation_id, leased_member_id)
+            tokens, leased_key_id, leased_team_id, leased_organisation_id, leased_member_id,
+            leased_channel_id)
         SELECT attempt_id, organisation_id, amount_nano, 'open', clock.at,
                clock.at + ttl * interval '1 second', window_ids, rated_ids,
                CASE WHEN rated_ids IS NOT NULL THEN tokens END, leased_key_id, leased_team_id,
-               leased_organisation_id, leased_member_id
+               leased_organisation_id, leased_member_id, leased_channel_id
         FROM decided, clock WHERE admitted
     ),
     budgeted AS (

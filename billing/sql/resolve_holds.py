@@ -172,7 +172,8 @@ _RESOLVE_HOLDS = f"""
 _KEEP_HOLDS = """
     UPDATE billing_hold
     SET state = 'kept', resolved_at = now(), process_id = NULL, leased_key_id = NULL,
-        leased_team_id = NULL, leased_organisation_id = NULL, leased_member_id = NULL
+        leased_team_id = NULL, leased_organisation_id = NULL, leased_member_id = NULL,
+        leased_channel_id = NULL
     WHERE id = ANY (%(attempts)s::uuid[]) AND resolved_at IS NULL"""
 
 _REOPEN_HOLD = """

@@ -127,6 +127,7 @@ def _channel(name: str, fields: Mapping[str, Value]) -> Document:
         **({"archived": True} if fields["archived"] else {}),
         **({"uncapped": True} if fields["uncapped"] else {}),
         **({} if fields["names_client"] else {"names_client": False}),
+        **_limits(fields),
         "timeouts": timeouts,
         "breaker": breaker,
     }

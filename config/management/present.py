@@ -12,6 +12,7 @@ from billing.prices import CATALOGUE, key_of
 from config.management.difference import Id, Item, Secret, Value
 from config.management.present_access import limits_of, present_access, present_people
 from config.management.wanted import price_id
+from gateway.channel_fields import LIMITS
 from gateway.channels import BREAKER, TIMEOUTS
 from gateway.installation import installation_settings
 from gateway.models import Channel, ChannelKey
@@ -85,6 +86,7 @@ def _channels() -> Iterator[Item]:
             "on_leave": channel.on_leave,
             "uncapped": channel.uncapped,
             "names_client": channel.names_client,
+            **{name: getattr(channel, name) for name in LIMITS},
             **{f"timeouts.{name}": timeouts[name] for name in TIMEOUTS},
             **{f"breaker.{name}": breaker[name] for name in BREAKER},
         }

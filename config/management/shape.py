@@ -214,6 +214,9 @@ class Channel(Part):
     on_leave: Literal["cancel", "drain"] = "cancel"
     uncapped: bool = False
     names_client: bool = True
+    rpm: Count | None = None
+    tpm: Count | None = None
+    parallel: Count | None = None
     timeouts: Timeouts = Timeouts()
     breaker: Breaker = Breaker()
 

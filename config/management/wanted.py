@@ -80,6 +80,7 @@ class _Flattener:
         plain = (
             *("enabled", "archived", "priority", "weight", "retries", "on_leave", "uncapped"),
             "names_client",
+            *LIMITS,
         )
         fields: dict[str, Value] = {"provider": channel.provider, **stated(channel, plain)}
         defaults: dict[str, Value] = {

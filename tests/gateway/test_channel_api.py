@@ -78,6 +78,22 @@ def test_a_channel_is_added_changed_and_deleted_without_its_secret(dora: Client)
     assert SECRET not in told
 
 
+def test_limits_of_a_channel(dora: Client) -> None:
+    """Null takes one away; no limit is 0."""
+    one = made(dora, rpm=60, parallel=4)
+    assert (one["rpm"], one["tpm"], one["parallel"]) == (60, None, 4)
+    path = f"/channels/{one['id']}"
+    changed = patch(dora, path, {"rpm": None, "tpm": 1_000}).json()
+    assert (changed["rpm"], changed["tpm"], changed["parallel"]) == (None, 1_000, 4)
+    refused = patch(dora, path, {"parallel": 0})
+    assert refused.status_code == 422
+    assert "parallel" in refused.json()["error"]["message"]
+    event = AuditEvent.objects.filter(action="channel.changed").latest("id")
+    assert (event.detail["before"], event.detail["after"]) == (
+        {"rpm": 60, "tpm": None}, {"rpm": None, "tpm": 1_000},
+    )  # fmt: skip
+
+
 def test_keys_of_the_pool(dora: Client) -> None:
     path = f"/channels/{made(dora)['id']}"
     added = post(dora, f"{path}/keys", {"secret": OTHER})

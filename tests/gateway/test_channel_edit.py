@@ -8,9 +8,11 @@ import pytest
 from django.test import Client
 
 from accounts.actors import SYSTEM
+from billing.models import RateSecond
 from gateway.channels import change_channel, create_channel, open_secret, switch_key, version_of
 from gateway.installation import save_settings
 from gateway.models import Channel
+from lib import clock
 from lib.ids import id_text
 from tests import cast
 from tests.cast import Cast
@@ -56,8 +58,9 @@ def settings(channel: Channel, **over: Any) -> dict[str, Any]:
     given = {
         "enabled": "on", "provider": channel.provider, "base_url": channel.base_url,
         "priority": "0", "weight": "1", "retries": "2", "on_leave": "cancel",
-        "names_client": "on", "connect": "3", "first_content": "60", "idle": "60",
-        "total": "1800", "breaker_enabled": "on", "failures": "", "window": "10",
+        "names_client": "on", "rpm": "", "tpm": "", "parallel": "",
+        "connect": "3", "first_content": "60", "idle": "60", "total": "1800",
+        "breaker_enabled": "on", "failures": "", "window": "10",
         "open_for": "10", "version": version_of(channel),
     } | over  # fmt: skip
     return {name: value for name, value in given.items() if value is not None}
@@ -102,6 +105,25 @@ def test_what_will_change_is_shown_before_it_is_saved(dora: Client, channel: Cha
     assert (channel.weight, channel.on_leave, channel.timeouts["idle"]) == (7, "drain", 7.5)
     assert channel.breaker == {"enabled": False, "failures": 3}
     assert [open_secret(key) for key in channel.keys.all()] == [SECRET]
+
+
+def test_limits_are_set_and_their_use_is_shown(dora: Client, channel: Channel) -> None:
+    path = path_of(channel, "/edit")
+    given = settings(channel, rpm="60", tpm=" 100000 ")
+    assert changes_in(dora.post(path, given).content.decode()) == [
+        "Requests per minute – 60",
+        "Tokens per minute – 100000",
+    ]
+    assert dora.post(path, settings(channel, rpm="0")).status_code == 422
+    assert dora.post(path, given | {"save": "1"}).status_code == 303
+    channel.refresh_from_db()
+    assert (channel.rpm, channel.tpm, channel.parallel) == (60, 100_000, None)
+    second = int(clock.now().timestamp())
+    RateSecond.objects.create(subject_id=channel.id, second=second, requests=60, tokens=1_500)
+    html = text_of(dora.get(path_of(channel)).content.decode())
+    assert "Requests per minute 60 of 60 Reached" in html
+    assert "Tokens per minute 1,500 of 100,000" in html
+    assert "Concurrent requests" not in html
 
 
 def test_who_comes_second_sees_both_and_may_save_over_it(dora: Client, channel: Channel) -> None:

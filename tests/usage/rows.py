@@ -94,7 +94,7 @@ def end(attempt: Attempt, charge_nano: int = 210_000, **over: Any) -> UsageRecor
     copied = {
         field.attname: getattr(attempt, field.attname)
         for field in Attempt._meta.concrete_fields
-        if field.attname not in ("n", "pk", "input_estimate")
+        if field.attname not in ("n", "pk", "input_estimate", "skipped")
     }
     ended = {
         "final": True,

@@ -348,14 +348,18 @@ def test_a_request_with_two_attempts(people: cast.Cast, key: Key) -> None:
         n=2,
         channel_id=new_id(),
         channel_name="azure-sc",
+        skipped=[{"channel": "azure-eu", "reason": "parallel"}],
     )
     end(second, meters=METERS)
     text = page(cast.signed_in(people.alice), f"requests/{id_text(first.request_id)}")
     for part in ("#1", "#2", "Provider A", "Provider B", "429", "210 ms", "1.79 s"):
         assert part in text
-    assert "azure-sc" not in text
+    assert "azure" not in text
     dora = page(cast.signed_in(people.dora), f"requests/{id_text(first.request_id)}")
     assert "azure-sc" in dora
+    assert "azure-eu skipped: its limit of concurrent requests was reached" in " ".join(
+        dora.split()
+    )
     assert "openai-east" in dora
     every = "requests?cols=time,attempts,upstream,channel"
     log = page(cast.signed_in(people.alice), every)

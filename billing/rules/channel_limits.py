@@ -1,0 +1,14 @@
+"""What may be asked of one channel."""
+
+from typing import NamedTuple
+from uuid import UUID
+
+
+class ChannelLimits(NamedTuple):
+    """What may be asked of one channel in any minute and at once, by all organisations together;
+    None = no limit."""
+
+    channel_id: UUID
+    rpm: int | None = None
+    tpm: int | None = None
+    parallel: int | None = None

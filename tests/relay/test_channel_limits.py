@@ -1,0 +1,122 @@
+"""Limits of a channel as clients and operators meet them."""
+
+import secrets
+from concurrent.futures import ThreadPoolExecutor
+from typing import Any
+
+import pytest
+
+from tests.fakes.upstream import FakeUpstream
+from tests.hub import RATES, Answer, Hub
+from tests.relay.asking import ask
+
+pytestmark = pytest.mark.usefixtures("balanced_books")
+
+
+def served(hub: Hub, *channels: tuple[FakeUpstream, dict[str, Any]]) -> str:
+    """A model of these channels, in this order, with their limits."""
+    model = f"m-{secrets.token_hex(6)}"
+    hub.price(model, RATES)
+    for priority, (fake, most) in enumerate(channels):
+        hub.channel(model, fake.url, fake.key, priority=priority, **most)
+    hub.know(model)
+    return model
+
+
+def channel_of(hub: Hub, answer: Answer) -> str:
+    (record,) = hub.records(answer.headers["x-request-id"])
+    return str(record["channel_name"])
+
+
+def skipped(hub: Hub, answer: Answer) -> Any:
+    (record,) = hub.records(answer.headers["x-request-id"])
+    (attempt,) = hub.rows("SELECT skipped FROM usage_attempt WHERE id = %s", record["id"])
+    return attempt["skipped"]
+
+
+@pytest.mark.parametrize(("most", "reason"), [({"rpm": 1}, "requests"), ({"tpm": 210}, "tokens")])
+def test_a_channel_at_its_limit_gives_way_to_the_next(
+    hub: Hub, fake: FakeUpstream, other_fake: FakeUpstream, most: dict[str, int], reason: str
+) -> None:
+    """For all organisations; the attempt says which channel was skipped, and why."""
+    model = served(hub, (fake, most), (other_fake, {}))
+    tenants = [hub.tenant(), hub.tenant()]
+    body = ask(model, "#tokens=90", max_tokens=100)
+    answers = []
+    for tenant in (tenants[0], tenants[1], tenants[0]):
+        answers.append(hub.post(tenant, body))
+        hub.settled(tenant)
+    assert [answer.status for answer in answers] == [200] * 3
+    assert [channel_of(hub, answer) for answer in answers] == [
+        f"{model}-0", f"{model}-1", f"{model}-1",
+    ]  # fmt: skip
+    assert skipped(hub, answers[0]) is None
+    assert [skipped(hub, answer) for answer in answers[1:]] == [
+        [{"channel": f"{model}-0", "reason": reason}]
+    ] * 2
+
+
+def test_without_another_channel_the_wait_is_told(hub: Hub, fake: FakeUpstream) -> None:
+    """429 with Retry-After, whose cause and next step it names; a new limit is heard of at once."""
+    tenant, other = hub.tenant(), hub.tenant()
+    model = hub.model(fake, rpm=1)
+    assert hub.post(tenant, ask(model)).status == 200
+    asked = fake.totals()["requests"]
+    for _ in range(3):
+        answer = hub.post(other, ask(model))
+        assert (answer.status, answer.error["code"]) == (429, "rate_limit_exceeded")
+        assert 1 <= int(answer.headers["retry-after"]) <= 68
+        assert "the limit that the operator has set" in answer.error["message"]
+        assert "retry in" in answer.error["message"]
+        (record,) = hub.records(answer.headers["x-request-id"])
+        assert (record["kind"], record["channel_name"]) == ("upstream_rate_limited", "")
+    assert fake.totals()["requests"] == asked
+    hub.connection.execute("UPDATE gateway_channel SET rpm = NULL WHERE name = %s", [f"{model}-0"])
+    hub.bump()
+    hub.wait(lambda: hub.post(other, ask(model)).status == 200, "the limit stays")
+
+
+def test_requests_at_once_of_a_channel(
+    hub: Hub, fake: FakeUpstream, other_fake: FakeUpstream
+) -> None:
+    """The place is free again as soon as the answer has ended."""
+    model = served(hub, (fake, {"parallel": 1}), (other_fake, {}))
+    tenant, other = hub.tenant(), hub.tenant()
+    with ThreadPoolExecutor(1) as pool:
+        running = pool.submit(hub.post, tenant, ask(model, "#tokens=3 #hold=1", stream=True))
+        fake.wait_for(lambda totals: totals["holding"] > 0)
+        answer = hub.post(other, ask(model, "#tokens=1"))
+        assert channel_of(hub, answer) == f"{model}-1"
+        assert skipped(hub, answer) == [{"channel": f"{model}-0", "reason": "parallel"}]
+        fake.release()
+        assert running.result().status == 200
+    hub.settled(tenant)
+    assert channel_of(hub, hub.post(other, ask(model, "#tokens=1"))) == f"{model}-0"
+
+
+def test_a_full_channel_behind_a_fault_leaves_the_fault_as_the_answer(
+    hub: Hub, fake: FakeUpstream, other_fake: FakeUpstream
+) -> None:
+    """The one attempt that was made is recorded, and the request's end with it."""
+    model = served(hub, (fake, {}), (other_fake, {"rpm": 1}))
+    tenant = hub.tenant()
+    body = ask(model, "#a.fault=F7 #tokens=1")
+    assert hub.post(tenant, body).status == 200
+    answer = hub.post(tenant, body)
+    assert answer.status == 502
+    records = hub.records(answer.headers["x-request-id"])
+    assert {(record["channel_name"], record["final"]) for record in records} == {
+        (f"{model}-0", False), ("", True),
+    }  # fmt: skip
+
+
+def test_an_uncapped_request_is_capped_to_the_channels_tokens(hub: Hub, fake: FakeUpstream) -> None:
+    """What names no cap itself fits the limit; what names more than all of it is told so."""
+    model = hub.model(fake, tpm=300)
+    tenant = hub.tenant()
+    answer = hub.post(tenant, ask(model, "#tokens=2"))
+    assert answer.status == 200
+    assert int(answer.headers["x-weir-output-cap"]) < 300
+    answer = hub.post(tenant, ask(model, max_tokens=400))
+    assert answer.status == 429
+    assert "larger than the limit of tokens per minute" in answer.error["message"]
