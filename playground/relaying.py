@@ -1,6 +1,6 @@
 """What the playground needs of the relay of its process."""
 
-from collections.abc import AsyncIterator
+from collections.abc import AsyncIterator, Callable
 from typing import Protocol, cast
 from uuid import UUID
 
@@ -37,8 +37,10 @@ class ChatRelay(Protocol):
         request_id: UUID | None = None,
         operation: PageOperation = "chat_completions",
         labels: Labels = NO_LABELS,
+        on_admission: Callable[[], None] | None = None,
     ) -> AsyncIterator[Head | bytes | Outcome]:
-        """The answer's head and bytes, then its Outcome."""
+        """The answer's head and bytes, then its Outcome; `on_admission` is called when nobody but a
+        provider can refuse any more."""
 
 
 def relay_of(request: HttpRequest) -> ChatRelay:

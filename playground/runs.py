@@ -44,6 +44,9 @@ log = logging.getLogger(__name__)
 FRAME_S = 0.05
 HEARTBEAT_S = 2.0
 
+# How long a Send waits for what a busy machine or database is slow to let in or to refuse, and then
+# for a provider that refuses at once.
+_ADMISSION_S = 5.0
 _REFUSAL_S = 0.3
 _SETTLED_WITHIN_S = 3.0
 _SETTLED_LOOK_S = 0.05
@@ -72,6 +75,8 @@ async def _start(turn: Turn, actor: Actor, relay: ChatRelay, *, alone: bool) -> 
         task.add_done_callback(lambda _: guard.cancel())
     if not alone:
         return None
+    either: list[asyncio.Future[Any]] = [carrier.verdict, carrier.admitted]
+    await asyncio.wait(either, timeout=_ADMISSION_S, return_when=asyncio.FIRST_COMPLETED)
     await asyncio.wait([carrier.verdict], timeout=_REFUSAL_S)
     if not carrier.verdict.done():
         carrier.accepted = True
@@ -123,13 +128,15 @@ def request_of_run(run: Run) -> dict[str, Any]:
 class _Carrier:
     """Carries one run from its first event to its last.
 
-    `accepted` = its page is drawn already, so that a refusal is shown there; `verdict` is resolved
-    by the first content, or by the refusal of a run that was not accepted.
+    `accepted` = its page is drawn already, so that a refusal is shown there; `admitted` is resolved
+    when nobody but a provider can refuse any more, `verdict` by the first content, or by the
+    refusal of a run that was not accepted.
     """
 
     def __init__(self, turn: Turn, actor: Actor, relay: ChatRelay, *, accepted: bool) -> None:
         loop = asyncio.get_running_loop()
         self.accepted = accepted
+        self.admitted: asyncio.Future[None] = loop.create_future()
         self.verdict: asyncio.Future[Outcome | None] = loop.create_future()
         self._turn = turn
         self._run = turn.run
@@ -183,6 +190,7 @@ class _Carrier:
             source="playground",
             request_id=self._run.request_id,
             labels=payer.labels,
+            on_admission=self._admit,
         )
         try:
             async for item in stream:
@@ -235,6 +243,10 @@ class _Carrier:
         return await in_database(self._frames.write, events, wire, now)
 
     # ---- the end
+
+    def _admit(self) -> None:
+        if not self.admitted.done():
+            self.admitted.set_result(None)
 
     def _accept(self) -> None:
         if not self.verdict.done():

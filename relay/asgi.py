@@ -111,11 +111,13 @@ class Relay:
         request_id: UUID | None = None,
         operation: PageOperation = "chat_completions",
         labels: Labels = NO_LABELS,
+        on_admission: Callable[[], None] | None = None,
     ) -> AsyncGenerator[Head | bytes | Outcome]:
         """Answer a request in this process: same admission, holds and books as over HTTP.
 
         Gives the Head and the bytes that an HTTP client would get, and the Outcome as the last
-        item; a refusal is an Outcome alone. Closing the iterator is a client that leaves: the
+        item; a refusal is an Outcome alone. `on_admission` is called when an attempt is admitted:
+        from then on only a provider can refuse. Closing the iterator is a client that leaves: the
         channel's policy decides whether its answer is cut or read on. Whoever leaves finds the end
         in the usage record of the `request_id` that it gave.
         """
@@ -128,7 +130,7 @@ class Relay:
         make_context = partial(
             _context, life, life.snapshot, principal, sink, invocation, request_id, source, options
         )
-        task = asyncio.create_task(self._chat_task(life, make_context, body, sink))
+        task = asyncio.create_task(self._chat_task(life, make_context, body, sink, on_admission))
         self._detached.add(task)
         task.add_done_callback(self._detached.discard)
         task.add_done_callback(sink.close)
@@ -175,9 +177,11 @@ class Relay:
         make_context: Callable[[], RequestContext],
         body: bytes,
         sink: QueueSink,
+        on_admission: Callable[[], None] | None,
     ) -> Outcome:
         # The context belongs to the task that it is made in.
         context = make_context()
+        context.downstream.on_admission = on_admission
         sink.run = run = Run(context)
         life.open_requests.enter()
         life.running.enter(run, context.principal)

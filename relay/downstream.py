@@ -78,10 +78,20 @@ class RecordingSink(Sink, AnswerRecorder, Protocol):
 class Downstream:
     """What is written to the client of one request, in its order."""
 
-    __slots__ = ("begun", "client_gone", "keep_alive", "recorder", "shared", "sink")
+    __slots__ = (
+        "begun",
+        "client_gone",
+        "keep_alive",
+        "on_admission",
+        "recorder",
+        "shared",
+        "sink",
+    )
 
     def __init__(self, sink: Sink, *, shared: bool = False) -> None:
         self.sink = sink
+        # Called when its first attempt is admitted.
+        self.on_admission: Callable[[], None] | None = None
         # Its answer is a part of another: the client hears its end only when it is over.
         self.shared = shared
         # Keeps the answer; None where nobody may come back for it.

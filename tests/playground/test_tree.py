@@ -11,6 +11,7 @@ from accounts.models import User
 from dialects.events import TextDelta, ToolArgumentsDelta, ToolCallStart
 from lib import clock
 from lib.ids import id_text
+from playground import tool_calls
 from playground.attachments import UNSENT_KEPT, add_file, drop_unsent
 from playground.conversations import KEPT_DELETED, drop_deleted, path_to
 from playground.export_import import export_conversation
@@ -20,7 +21,6 @@ from tests.markup import squeezed
 from tests.playground.test_views import (
     ScriptedRelay,
     chat_of,
-    heard_in_time,
     outcome,
     page,
     people,
@@ -28,7 +28,7 @@ from tests.playground.test_views import (
 )
 
 pytestmark = pytest.mark.django_db(transaction=True)
-__all__ = ["heard_in_time", "people"]
+__all__ = ["people"]
 
 HTMX = {"HX-Request": "true"}
 
@@ -163,13 +163,16 @@ def test_calls_wait_for_their_results_and_go_on_with_them(people: Cast) -> None:
     assert "Send 2 results" not in shown
 
 
-def test_mocks_answer_by_themselves_ten_times_at_most(people: Cast) -> None:
+def test_mocks_answer_by_themselves_ten_times_at_most(
+    people: Cast, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    assert tool_calls.MOCK_ROUNDS_MAX == 10
+    monkeypatch.setattr(tool_calls, "MOCK_ROUNDS_MAX", 2)
     tools = json.dumps([json.loads(TOOLS)[0] | {"always": True}])
     send(people.bob, CALLS, text="Weather?", tools=tools)
-    for number in range(11):
-        if number in (0, 9, 10):
-            html = page(people.bob, chat_of(people.bob)).content.decode()
-            assert ('hx-trigger="load, submit"' in html) == (number < 10)
+    for number in range(3):
+        html = page(people.bob, chat_of(people.bob)).content.decode()
+        assert ('hx-trigger="load, submit"' in html) == (number < 2)
         answer = Message.objects.filter(role="assistant").order_by("-id")[0]
         send(people.bob, CALLS, conversation=conversation_id(), answered=answer.text_id,
              **{"result.c1": "1", "result.c2": "2"})  # fmt: skip
@@ -351,7 +354,6 @@ def test_a_file_that_was_never_sent_goes_after_a_day(people: Cast) -> None:
     assert refused.status_code == 404
 
 
-@pytest.mark.usefixtures("heard_in_time")
 def test_a_file_of_a_refused_turn_goes_as_one_that_was_never_sent(people: Cast) -> None:
     bob = actor(people.bob, people.acme)
     sent, refused = (add_file(bob, f"{name}.txt", b"words") for name in ("sent", "refused"))
