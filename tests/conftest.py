@@ -17,12 +17,15 @@ from pytest_django.plugin import DjangoDbBlocker
 
 from lib import tenancy
 from tests import cast, databases
+from tests.chromium import running_chromium
 from tests.stage import scene, stage
 
 # A busy machine is no defect (no deadline), and the same change is always tried by the same
 # examples (derandomize).
 hypothesis_settings.register_profile("quick", deadline=None, derandomize=True)
 hypothesis_settings.load_profile("quick")
+
+__all__ = ["running_chromium"]
 
 _LOOPBACK = ("127.", "::1", "localhost")
 

@@ -10,8 +10,8 @@ from collections.abc import Mapping, Sequence
 from contextlib import suppress
 from pathlib import Path
 
-_context = multiprocessing.get_context("forkserver")
-_context.set_forkserver_preload(
+context = multiprocessing.get_context("forkserver")
+context.set_forkserver_preload(
     ["uvicorn.main", "uvloop", "httptools", "relay.asgi", "django.core.asgi",
      "django.core.management", "django.db.backends.postgresql.base", "django.forms",
      "django.template.loader", "django.test", "django.contrib.postgres.fields", "psycopg_pool",
@@ -24,7 +24,7 @@ class Forked:
     """A running process, with what a test asks of a `subprocess.Popen`."""
 
     def __init__(self, arguments: Sequence[str], environment: Mapping[str, str], log: Path) -> None:
-        self._process = _context.Process(
+        self._process = context.Process(
             target=_serve, args=(list(arguments), dict(environment), log), daemon=True
         )
         self._process.start()
@@ -50,11 +50,16 @@ class Forked:
         self.send_signal(signal.SIGTERM)
 
 
-def _serve(arguments: list[str], environment: dict[str, str], log: Path) -> None:
+def enter(environment: Mapping[str, str]) -> None:
+    """To be called first behind a fork: have that environment alone."""
     # What was imported before the fork is looked through by no collection, and stays shared.
     gc.freeze()
     os.environ.clear()
     os.environ.update(environment)
+
+
+def _serve(arguments: list[str], environment: dict[str, str], log: Path) -> None:
+    enter(environment)
     with log.open("ab") as file:
         os.dup2(file.fileno(), 1)
         os.dup2(file.fileno(), 2)

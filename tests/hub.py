@@ -181,7 +181,7 @@ class Hub:
         self._log.unlink(missing_ok=True)
         shutil.rmtree(self.spool, ignore_errors=True)
 
-    def wait(self, holds: Callable[[], bool], complaint: str, seconds: float = 15.0) -> None:
+    def wait(self, holds: Callable[[], bool], complaint: str, seconds: float = 60.0) -> None:
         """Ask again and again until it is so."""
         end = time.monotonic() + seconds
         while True:

@@ -1,25 +1,24 @@
-"""One installation and one Chromium for all tests of the pages.
+"""One installation for all tests of the pages."""
 
-They are of the package, not of the session: Playwright keeps a loop running in this thread, in
-which no asynchronous test could run afterwards.
-"""
-
-from collections.abc import Callable, Iterator
-from typing import Any
+import re
+from collections.abc import Callable, Iterator, Mapping
+from typing import Any, Final
 
 import pytest
-from playwright.sync_api import Browser, StorageState
+from playwright.sync_api import Browser, StorageState, ViewportSize
 
 from tests.browser.grown import Grown, grown
 from tests.browser.installation import OWNER, Installation, installation
-from tests.browser.visitor import Visitor, open_browser
+from tests.browser.visitor import Visitor
+from tests.chromium import Running
 
 Visit = Callable[..., Visitor]
 
 
+# Of the package: no asynchronous test and no query of another one runs beside it.
 @pytest.fixture(scope="package")
-def browser() -> Iterator[Browser]:
-    with open_browser() as browser:
+def browser(running_chromium: Running) -> Iterator[Browser]:
+    with running_chromium.driven() as browser:
         yield browser
 
 
@@ -44,15 +43,25 @@ def visit(site: Installation, browser: Browser) -> Iterator[Visit]:
     assert [line for visitor in visitors for line in visitor.complaints] == []
 
 
+def state_of(
+    browser: Browser, url: str, path: str, form: Mapping[str, str] | None = None
+) -> StorageState:
+    """The state of a browser that sent the form of that page, which no page need draw for it."""
+    context = browser.new_context(base_url=url)
+    page = context.request.get(path)
+    token = re.search(r'name="csrfmiddlewaretoken" value="(\w+)"', page.text())
+    assert token, page.text()
+    fields = {"csrfmiddlewaretoken": token[1], **(form or {})}
+    assert context.request.post(path, form=fields).ok
+    state = context.storage_state()
+    context.close()
+    return state
+
+
 @pytest.fixture(scope="package")
 def signed_in(site: Installation, browser: Browser) -> StorageState:
     """The state of a browser in which the owner, who is also the operator, is signed in."""
-    visitor = Visitor(browser, site.url)
-    visitor.sign_in(site.links[OWNER])
-    state = visitor.context.storage_state()
-    visitor.context.close()
-    assert visitor.complaints == []
-    return state
+    return state_of(browser, site.url, site.links[OWNER])
 
 
 @pytest.fixture(scope="package")
@@ -63,13 +72,35 @@ def grown_up(site: Installation) -> Grown:
 @pytest.fixture(scope="package")
 def inside_grown(site: Installation, browser: Browser, grown_up: Grown) -> StorageState:
     """The state of a browser in which the owner of the grown organisation is signed in."""
-    visitor = Visitor(browser, site.url)
-    visitor.sign_in(grown_up.link)
-    state = visitor.context.storage_state()
+    return state_of(browser, site.url, grown_up.link)
+
+
+WINDOW: Final[ViewportSize] = {"width": 1280, "height": 900}
+
+
+@pytest.fixture(scope="package")
+def _owners_browser(
+    site: Installation, browser: Browser, signed_in: StorageState
+) -> Iterator[Visitor]:
+    visitor = Visitor(browser, site.url, storage_state=signed_in, viewport=WINDOW)
+    yield visitor
     visitor.context.close()
-    return state
 
 
 @pytest.fixture
-def owner(visit: Visit, signed_in: StorageState) -> Visitor:
-    return visit(storage_state=signed_in, viewport={"width": 1280, "height": 900})
+def owner(_owners_browser: Visitor, signed_in: StorageState) -> Iterator[Visitor]:
+    """The owner, in a browser that tests use one after the other: in a new one, a page takes twice
+    as long. What a test leaves in it is taken away; who brings a clock of its own asks for
+    another (`visit`)."""
+    visitor = _owners_browser
+    visitor.complaints.clear()
+    visitor.page.set_viewport_size(WINDOW)
+    yield visitor
+    complaints = list(visitor.complaints)
+    visitor.page.emulate_media(color_scheme="light")
+    # Of the same origin: its process stays, with the scripts that it has compiled.
+    visitor.page.goto("/readyz")
+    visitor.page.evaluate("localStorage.clear(); sessionStorage.clear()")
+    visitor.context.clear_cookies()
+    visitor.context.add_cookies(signed_in["cookies"])  # type: ignore[arg-type]
+    assert complaints == []

@@ -5,9 +5,6 @@ key that spends more than another. It has an owner of its own, so that nobody el
 """
 
 import datetime as dt
-import json
-import subprocess
-import sys
 from dataclasses import dataclass
 from uuid import UUID
 
@@ -21,7 +18,6 @@ from lib import clock
 from lib.ids import id_text
 from tests import cast
 from tests.browser.installation import ECHO, MODEL, Installation
-from tests.hub import ROOT
 from tests.usage.rows import happen
 
 EMAIL = "past@example.org"
@@ -45,21 +41,12 @@ class Grown:
 
 def grown(site: Installation) -> Grown:
     """Make it, and wait until its usage is summed up."""
-    command = [sys.executable, "manage.py", "shell", "--no-imports", "-c"]
-    command.append("from tests.browser.grown import grow; print(grow())")
-    made = subprocess.run(
-        command,
-        cwd=ROOT,
-        env=dict(site.hub.environment),
-        stdout=subprocess.PIPE,
-        text=True,
-        check=True,
-    )
+    made = site.beside.call(grow)
     site.hub.wait(lambda: _summed(site) == _ended(site), "the usage is not summed up")
-    return Grown(**json.loads(made.stdout.splitlines()[-1]))
+    return made
 
 
-def grow() -> str:
+def grow() -> Grown:
     """In a process of the installation: make it and say what a test has to know of it."""
     owner = members.add_person(EMAIL, actor=SYSTEM)
     organisation = organisations.create_organisation("Past", owner=owner, actor=SYSTEM)
@@ -80,7 +67,7 @@ def grow() -> str:
     batch = codes.create_batch(SYSTEM, "Past", 5 * 10**9, 1)
     (code,) = codes.download_codes(SYSTEM, batch)
     link = make_sign_in_link(owner)
-    return json.dumps({"link": link, "code": code, "dearest": id_text(dearest)})
+    return Grown(link, code, id_text(dearest))
 
 
 def _answered(key: Key, at: dt.datetime, *, cents: int, model: str = MODEL) -> UUID:

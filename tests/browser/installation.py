@@ -1,22 +1,30 @@
 """A whole installation for the tests of the pages: one file applied, web, worker and beat."""
 
+import io
 import os
 import subprocess
 import sys
 from collections.abc import Iterator
-from contextlib import ExitStack, contextmanager
+from contextlib import ExitStack, contextmanager, redirect_stdout
 from dataclasses import dataclass
 from pathlib import Path
 from subprocess import DEVNULL
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
-from openai import OpenAI
+from django.core.management import call_command
 
+from accounts.models import Team
+from stack import prepare
 from stack.checks import free_port
+from tests.beside import Beside
+from tests.cast import make_key
 from tests.databases import own_database
 from tests.fakes.upstream import FakeUpstream
 from tests.hub import ROOT, Hub
 from tests.playground.echo import EchoUpstream
+
+if TYPE_CHECKING:
+    from openai import OpenAI
 
 OWNER = "owner@example.org"
 ADA, BEN, CLEO = "ada@example.org", "ben@example.org", "cleo@example.org"
@@ -52,11 +60,25 @@ organisations:
         keys: [{{name: known, secret: {secret}}}]
 """  # noqa: E501
 
-_LINKS = f"""
-from django.core.management import call_command
-for email in {PEOPLE}:
-    call_command("sign_in_link", email)
-"""
+
+def make(file: str) -> dict[str, str]:
+    """In a process of the installation: what `make run` prepares; the links, by e-mail address."""
+    with redirect_stdout(io.StringIO()):
+        prepare.main(file, OWNER, 30)
+    return {email: _link_of(email) for email in PEOPLE}
+
+
+def _link_of(email: str) -> str:
+    printed = io.StringIO()
+    call_command("sign_in_link", email, stdout=printed)
+    return printed.getvalue().strip()
+
+
+def mint_keys(*names: str) -> None:
+    """In a process of the installation: keys of the organisation's first team."""
+    team = Team.objects.get(organisation__slug="acme", slug="core")
+    for name in names:
+        make_key(team, name)
 
 
 @dataclass(frozen=True)
@@ -64,6 +86,7 @@ class Installation:
     """`links` are one-time sign-in links by e-mail address."""
 
     hub: Hub
+    beside: Beside
     fake: FakeUpstream
     links: dict[str, str]
 
@@ -76,8 +99,11 @@ class Installation:
         """The path under which the organisation's pages are."""
         return "/o/acme"
 
-    def client(self, key: str = SECRET) -> OpenAI:
+    def client(self, key: str = SECRET) -> "OpenAI":
         """The official client, as the README has it; it does not try again by itself."""
+        # Not wanted beside the hub, where it would take long to import.
+        from openai import OpenAI
+
         return OpenAI(base_url=f"{self.url}/v1", api_key=key, max_retries=0)
 
     def row(self, query: str, *parameters: Any) -> dict[str, Any]:
@@ -125,24 +151,14 @@ def installation(directory: Path) -> Iterator[Installation]:
         environment = _environment(dsn, free_port(), directory / "static")
         file = directory / "hub.yaml"
         file.write_text(_FILE.format(fake=fake.url, echo=echo.url, secret=SECRET))
-        prepare = [sys.executable, "-m", "stack.prepare", str(file), OWNER, "30"]
-        subprocess.run(prepare, cwd=ROOT, env=environment, check=True, stdout=DEVNULL)
-        links = until.enter_context(_making_links(environment))
+        beside = Beside(environment)
+        until.callback(beside.close)
+        links = beside.call(make, str(file))
         hub = Hub(dsn, environment, port=int(environment["PORT"]))
         until.callback(hub.close)
+        # What still answers then, nobody reads: it is not waited for.
+        until.callback(hub.kill)
         hub.launch()
         until.enter_context(_summing_up(environment))
-        yield Installation(hub, fake, _told(links))
+        yield Installation(hub, beside, fake, links)
         assert "Traceback" not in hub.log(), hub.log()
-
-
-def _making_links(environment: dict[str, str]) -> "subprocess.Popen[str]":
-    """A process that makes the links while the hub starts."""
-    command = [sys.executable, "manage.py", "shell", "--no-imports", "-c", _LINKS]
-    return subprocess.Popen(command, cwd=ROOT, env=environment, stdout=subprocess.PIPE, text=True)
-
-
-def _told(links: "subprocess.Popen[str]") -> dict[str, str]:
-    told, _ = links.communicate()
-    assert links.returncode == 0
-    return dict(zip(PEOPLE, told.split(), strict=True))

@@ -1,9 +1,7 @@
 """In which language, theme and window a page is looked at."""
 
-from collections import Counter
-from collections.abc import Mapping
 from dataclasses import astuple, dataclass
-from itertools import product
+from itertools import cycle, product
 from typing import Any, Final, Literal
 
 from playwright.sync_api import ViewportSize
@@ -38,29 +36,28 @@ class Look:
 _VALUES: Final = (("en", "zh-hans"), ("light", "dark"), ("desk", "telephone"))
 ALL: Final = tuple(Look(*values) for values in product(*_VALUES))  # type: ignore[arg-type]
 # Any two values meet in one of them. The first is furthest from what pages are written in.
-DRAWN: Final = (
+PAIRS: Final = (
     Look("zh-hans", "dark", "telephone"),
     Look("en", "light", "telephone"),
     Look("zh-hans", "light", "desk"),
     Look("en", "dark", "desk"),
 )
-
-
-def draw(paths: Mapping[str, str]) -> dict[str, Look]:
-    """A look for each of the named paths: in turn within a part of the site, whose pages are made
-    alike."""
-    seen: Counter[str] = Counter()
-    looks = {}
-    for name, path in paths.items():
-        part = part_of(path)
-        looks[name] = DRAWN[seen[part] % len(DRAWN)]
-        seen[part] += 1
-    return looks
-
-
-def part_of(path: str) -> str:
-    """`keys` of `/o/acme/keys/new?x`, `admin/prices` of `/admin/prices/3`."""
-    parts = path.partition("?")[0].strip("/").split("/")
-    if parts[0] == "o":
-        return parts[2] if len(parts) > 2 else "home"
-    return "/".join(parts[: 2 if parts[0] == "admin" else 1])
+# A page of each kind of page: what is drawn alike is looked at once in a run of the suite, and
+# each page by itself in the slow lane.
+_KINDS: Final = (
+    # statistics, charts, what comes behind the page
+    "home", "usage", "billing",
+    # lists: with bars, with ticks, short ones
+    "requests", "keys", "members", "price book",
+    # one of them
+    "request", "channel", "budget",
+    # forms
+    "create key", "add a channel", "settings",
+    # the playground
+    "conversation", "compare", "all chats",
+    # without a session
+    "model", "pricing, calculated", "a call of the API", "sign-in",
+    # each part of them all
+    "components",
+)  # fmt: skip
+DRAWN: Final = dict(zip(_KINDS, cycle(PAIRS), strict=False))

@@ -1,9 +1,6 @@
 """Every page of the URL map, with an address under which it can be opened."""
 
 import datetime as dt
-import json
-import subprocess
-import sys
 from collections.abc import Iterator, Mapping
 
 from django.urls import get_resolver, resolve
@@ -34,7 +31,6 @@ from playground.models import Conversation
 from playground.rules.settings import Settings
 from tests.browser.installation import MODEL, OWNER, Installation
 from tests.house.test_access import addresses
-from tests.hub import ROOT
 from usage import budgeting
 
 # Addresses that are no page of their own, and why.
@@ -100,21 +96,10 @@ NO_PAGE = {
 
 def furnished(site: Installation) -> dict[str, str]:
     """What only some organisations have, in the owner's: paths by a name."""
-    command = [sys.executable, "manage.py", "shell", "--no-imports", "-c"]
-    command.append("from tests.browser.site_map import furnish; print(furnish())")
-    made = subprocess.run(
-        command,
-        cwd=ROOT,
-        env=dict(site.hub.environment),
-        stdout=subprocess.PIPE,
-        text=True,
-        check=True,
-    )
-    paths: dict[str, str] = json.loads(made.stdout.splitlines()[-1])
-    return paths
+    return site.beside.call(furnish)
 
 
-def furnish() -> str:
+def furnish() -> dict[str, str]:
     """In a process of the installation: make one of each, and say where they are."""
     organisation = Organisation.objects.get(slug="acme")
     owner = User.objects.get(email=OWNER)
@@ -180,46 +165,44 @@ def furnish() -> str:
         organisation, "colleague@example.org", Role.DEVELOPER, actor=SYSTEM
     )
     people, invitation = f"{ours}/team", id_text(invited.invitation.id)
-    return json.dumps(
-        {
-            "team": f"{ours}/teams/{team.slug}",
-            "change a team": f"{ours}/teams/{team.slug}/edit",
-            "create a project": f"{ours}/teams/{team.slug}/projects/new",
-            "change a project": f"{ours}/projects/{project.slug}/edit",
-            "change a service account": f"{ours}/service-accounts/{id_text(account.id)}/edit",
-            "suspend an organisation": f"/admin/organisations/{suspended.slug}/suspend",
-            "members": people,
-            "member": f"{people}/members/{colleague.pk}",
-            "change a role": f"{people}/members/{colleague.pk}/edit",
-            "remove a member": f"{people}/members/{colleague.pk}/remove",
-            "invitations": f"{people}/invitations",
-            "invite": f"{people}/invitations/new",
-            "resend an invitation": f"{people}/invitations/{invitation}/resend",
-            "accept an invitation": invited.path,
-            "roles": f"{people}/roles",
-            "create a role": f"{people}/roles/new",
-            "edit a role": f"{people}/roles/{id_text(role.id)}",
-            "delete a role": f"{people}/roles/{id_text(role.id)}/remove",
-            "webhook": f"{ours}/webhooks/{id_text(webhook.id)}",
-            "remove webhook": f"{ours}/webhooks/{id_text(webhook.id)}/remove",
-            "top-up": f"{ours}/billing/top-ups/{id_text(top_up.id)}",
-            "confirm a payment": f"/admin/payments/{id_text(top_up.id)}/confirm",
-            "approve a correction": f"/admin/credits/{id_text(credit.id)}/approve",
-            "disable a batch": f"/admin/codes/{id_text(batch.id)}/kill",
-            "budget": f"{ours}/budgets/{budget.id}",
-            "request for more": f"{ours}/budgets/requests/{id_text(more.id)}",
-            "price": f"/admin/prices/{version.price_id}",
-            "withdraw a price": f"/admin/prices/versions/{version.id}/withdraw",
-            "proposal": f"/admin/prices/proposals/{id_text(draft.id)}",
-            "preview": f"/admin/prices/previews/{id_text(preview.id)}",
-            "plan": f"/admin/plans/{plan.id}",
-            "announcement": f"/admin/announcements/{announcement.shown_id}",
-            "prompt": f"{ours}/prompts/{prompt.prompt.slug}",
-            "share a chat": f"{ours}/playground/c/{id_text(chat.id)}/share",
-            "shared chat": f"/s/{token}",
-            "sign-in link": make_sign_in_link(owner),
-        }
-    )
+    return {
+        "team": f"{ours}/teams/{team.slug}",
+        "change a team": f"{ours}/teams/{team.slug}/edit",
+        "create a project": f"{ours}/teams/{team.slug}/projects/new",
+        "change a project": f"{ours}/projects/{project.slug}/edit",
+        "change a service account": f"{ours}/service-accounts/{id_text(account.id)}/edit",
+        "suspend an organisation": f"/admin/organisations/{suspended.slug}/suspend",
+        "members": people,
+        "member": f"{people}/members/{colleague.pk}",
+        "change a role": f"{people}/members/{colleague.pk}/edit",
+        "remove a member": f"{people}/members/{colleague.pk}/remove",
+        "invitations": f"{people}/invitations",
+        "invite": f"{people}/invitations/new",
+        "resend an invitation": f"{people}/invitations/{invitation}/resend",
+        "accept an invitation": invited.path,
+        "roles": f"{people}/roles",
+        "create a role": f"{people}/roles/new",
+        "edit a role": f"{people}/roles/{id_text(role.id)}",
+        "delete a role": f"{people}/roles/{id_text(role.id)}/remove",
+        "webhook": f"{ours}/webhooks/{id_text(webhook.id)}",
+        "remove webhook": f"{ours}/webhooks/{id_text(webhook.id)}/remove",
+        "top-up": f"{ours}/billing/top-ups/{id_text(top_up.id)}",
+        "confirm a payment": f"/admin/payments/{id_text(top_up.id)}/confirm",
+        "approve a correction": f"/admin/credits/{id_text(credit.id)}/approve",
+        "disable a batch": f"/admin/codes/{id_text(batch.id)}/kill",
+        "budget": f"{ours}/budgets/{budget.id}",
+        "request for more": f"{ours}/budgets/requests/{id_text(more.id)}",
+        "price": f"/admin/prices/{version.price_id}",
+        "withdraw a price": f"/admin/prices/versions/{version.id}/withdraw",
+        "proposal": f"/admin/prices/proposals/{id_text(draft.id)}",
+        "preview": f"/admin/prices/previews/{id_text(preview.id)}",
+        "plan": f"/admin/plans/{plan.id}",
+        "announcement": f"/admin/announcements/{announcement.shown_id}",
+        "prompt": f"{ours}/prompts/{prompt.prompt.slug}",
+        "share a chat": f"{ours}/playground/c/{id_text(chat.id)}/share",
+        "shared chat": f"/s/{token}",
+        "sign-in link": make_sign_in_link(owner),
+    }
 
 
 # Who has a password may be asked for it again.

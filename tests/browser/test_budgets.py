@@ -7,14 +7,13 @@ from typing import Any
 
 import openai
 import pytest
-from playwright.sync_api import StorageState, expect
+from playwright.sync_api import ViewportSize, expect
 
 from lib import clock
-from tests.browser.conftest import Visit
 from tests.browser.installation import MODEL, Installation
-from tests.browser.visitor import too_wide
+from tests.browser.visitor import Visitor, too_wide
 
-TELEPHONE = {"width": 360, "height": 740}
+TELEPHONE: ViewportSize = {"width": 360, "height": 740}
 
 
 def call(site: Installation, customer: str) -> Any:
@@ -33,11 +32,11 @@ def heard_of_models(site: Installation) -> bool:
 
 
 def test_asked_from_an_error_approved_on_a_telephone_and_over_by_itself(
-    site: Installation, visit: Visit, signed_in: StorageState
+    site: Installation, owner: Visitor
 ) -> None:
     site.hub.wait(lambda: heard_of_models(site), "the models are not heard of")
-    visitor = visit(storage_state=signed_in, viewport=TELEPHONE)
-    page, requests = visitor.page, f"{site.organisation}/budgets/requests"
+    page, requests = owner.page, f"{site.organisation}/budgets/requests"
+    page.set_viewport_size(TELEPHONE)
     page.goto(f"{site.organisation}/budgets/new")
     page.get_by_label("Applies to", exact=True).select_option("customer")
     page.get_by_label("Name").fill("phone-1")

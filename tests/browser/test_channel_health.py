@@ -6,10 +6,9 @@ from collections.abc import Iterator
 from contextlib import contextmanager
 
 import pytest
-from playwright.sync_api import Locator, Page, StorageState, expect
+from playwright.sync_api import Locator, Page, expect
 
 from stack.checks import free_port
-from tests.browser.conftest import Visit
 from tests.browser.installation import Installation
 from tests.browser.visitor import Visitor, findings_in_both_themes, too_wide
 from tests.fakes.upstream import FakeUpstream
@@ -20,13 +19,6 @@ pytestmark = pytest.mark.browser
 
 # A busy machine proves that it shows; how soon is measured where nothing else runs.
 SOON = [pytest.param(60_000, id="shows"), pytest.param(5_000, id="in 5 s", marks=pytest.mark.slow)]
-
-
-@pytest.fixture
-def still(visit: Visit, signed_in: StorageState) -> Visitor:
-    return visit(
-        storage_state=signed_in, viewport={"width": 1280, "height": 900}, reduced_motion="reduce"
-    )
 
 
 @contextmanager
@@ -72,29 +64,38 @@ def served(site: Installation) -> Iterator[tuple[FakeUpstream, str]]:
 
 @pytest.mark.parametrize("soon_ms", SOON)
 def test_a_killed_provider_and_its_return_show_soon(
-    site: Installation, still: Visitor, soon_ms: int
+    site: Installation, owner: Visitor, soon_ms: int
 ) -> None:
-    page = still.page
+    """In the list and on the channel's page, whose figures grow meanwhile."""
+    page = owner.page
     with served(site) as (fake, name):
         page.goto("/admin/channels")
         row = page.get_by_role("row", name=name)
-        _dies_and_returns(fake, row.locator(".badge").first, soon_ms)
+        _dies(fake, row.locator(".badge").first, soon_ms)
         row.get_by_role("link", name=name).click()
-        _dies_and_returns(fake, page.locator("#channel-state .badge"), soon_ms)
+        _returns(fake, page.locator("#channel-state .badge"), soon_ms)
+        health = page.locator("#health")
+        expect(health.locator("tfoot td").nth(1)).to_have_text(re.compile(r"[1-9]"))
+        expect(health.locator("tfoot td").nth(2)).to_have_text(re.compile(r"^\s*\d+(\.\d+)?%\s*$"))
 
 
-def _dies_and_returns(fake: FakeUpstream, state: Locator, soon_ms: int) -> None:
+def _dies(fake: FakeUpstream, state: Locator, soon_ms: int) -> None:
     expect(state).to_have_text("On")
     fake.stop()
     expect(state).to_have_text("Unavailable", timeout=soon_ms)
+
+
+def _returns(fake: FakeUpstream, state: Locator, soon_ms: int) -> None:
+    expect(state).to_have_text("Unavailable")
     fake.start()
     expect(state).to_have_text("On", timeout=soon_ms)
 
 
+@pytest.mark.slow
 def test_the_figures_of_a_channel_grow_while_its_page_is_open(
-    site: Installation, still: Visitor
+    site: Installation, owner: Visitor
 ) -> None:
-    page = still.page
+    page = owner.page
     with served(site) as (_, name):
         page.goto("/admin/channels")
         page.get_by_role("row", name=name).get_by_role("link", name=name).click()

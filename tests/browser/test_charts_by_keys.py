@@ -4,9 +4,10 @@ import datetime as dt
 from urllib.parse import parse_qs, urlsplit
 
 import pytest
-from playwright.sync_api import Page, expect
+from playwright.sync_api import Page, StorageState, expect
 
 from lib.relative_time import relative_text
+from tests.browser.conftest import Visit
 from tests.browser.installation import MODEL, Installation
 from tests.browser.visitor import Visitor
 
@@ -76,6 +77,7 @@ def test_a_chart_is_a_table_too(chart_page: Page) -> None:
     expect(panel.locator(".chart")).to_be_visible()
 
 
+@pytest.mark.slow
 def test_bars_above_the_log_are_walked_and_dragged_over(site: Installation, owner: Visitor) -> None:
     page, client = owner.page, site.client()
     site.hub.wait(lambda: bool(client.models.list().data), "the models are not heard of")
@@ -116,8 +118,11 @@ def test_bars_above_the_log_are_walked_and_dragged_over(site: Installation, owne
         assert edges == wanted
 
 
-def test_times_go_on_as_the_server_would_say_them(owner: Visitor) -> None:
-    page, began = owner.page, dt.datetime(2026, 11, 20, 12, 0, tzinfo=dt.UTC)
+def test_times_go_on_as_the_server_would_say_them(visit: Visit, signed_in: StorageState) -> None:
+    page, began = (
+        visit(storage_state=signed_in).page,
+        dt.datetime(2026, 11, 20, 12, 0, tzinfo=dt.UTC),
+    )
     page.clock.install(time=began)
     page.goto("/design/")
     hour = dt.timedelta(hours=1)

@@ -1,51 +1,33 @@
 """Signing in with a second factor, walked: an app, recovery codes, a passkey (W02, W60)."""
 
+import datetime as dt
 import re
-import subprocess
-import sys
 from typing import Any
 
 import pytest
 from playwright.sync_api import Page, expect
 
+from accounts import members, signin
+from accounts.actors import SYSTEM
+from accounts.models import Organisation, Role, SignInLink
 from lib import clock
 from tests.accounts.factors import App
 from tests.browser.conftest import Visit
 from tests.browser.installation import Installation
-from tests.browser.visitor import Visitor, findings_in_both_themes, too_wide
-from tests.hub import ROOT
+from tests.browser.visitor import Visitor, findings, too_wide
 
 PASSWORD = "correct horse battery"
-_MAKE = """
-import datetime as dt
-from accounts.actors import SYSTEM
-from accounts.models import Organisation, Role, SignInLink, User
-from accounts import members, signin
-from lib import clock
-organisation = Organisation.objects.get(slug="acme")
-members.set_member(organisation, "{email}", Role.DEVELOPER, actor=SYSTEM)
-user = User.objects.get(email="{email}")
-user.set_password("{password}")
-user.save()
-link = signin.make_sign_in_link(user)
-SignInLink.objects.filter(user=user).update(expires_at=clock.now() - dt.timedelta(seconds=1))
-print(link)
-"""
 
 
-def member(site: Installation, email: str) -> str:
-    """Make a developer with a password; the path of a sign-in link of theirs that is over."""
-    script = _MAKE.format(email=email, password=PASSWORD)
-    command = [sys.executable, "manage.py", "shell", "--no-imports", "-c", script]
-    made = subprocess.run(
-        command,
-        cwd=ROOT,
-        env=dict(site.hub.environment),
-        stdout=subprocess.PIPE,
-        text=True,
-        check=True,
-    )
-    return made.stdout.split()[-1]
+def make(email: str) -> str:
+    """Beside the hub: a developer with a password; a sign-in link of theirs that is over."""
+    organisation = Organisation.objects.get(slug="acme")
+    user = members.set_member(organisation, email, Role.DEVELOPER, actor=SYSTEM).user
+    user.set_password(PASSWORD)
+    user.save()
+    link = signin.make_sign_in_link(user)
+    SignInLink.objects.filter(user=user).update(expires_at=clock.now() - dt.timedelta(seconds=1))
+    return link
 
 
 @pytest.fixture
@@ -79,12 +61,13 @@ def type_code(page: Page, code: str) -> None:
 
 
 def looks_right(page: Page) -> None:
-    assert findings_in_both_themes(page) == []
+    assert findings(page) == []
     assert too_wide(page) == ""
 
 
+@pytest.mark.slow
 def test_an_app_and_recovery_codes_are_walked(site: Installation, visitor: Visitor) -> None:
-    over = member(site, "pat@example.org")
+    over = site.beside.call(make, "pat@example.org")
     page = visitor.page
     page.goto(visitor.url + over)
     expect(page.get_by_role("heading")).to_have_text("This link is no longer valid")
@@ -148,7 +131,7 @@ def virtual_authenticator(page: Page) -> tuple[Any, dict[str, str]]:
 
 
 def test_a_passkey_is_walked(site: Installation, visitor: Visitor) -> None:
-    member(site, "quinn@example.org")
+    site.beside.call(make, "quinn@example.org")
     page = sign_in(visitor, "quinn@example.org")
     page.wait_for_url("**/o/acme/")
     devtools, which = virtual_authenticator(page)

@@ -3,37 +3,35 @@ address and names an organisation (W01, W02, W76)."""
 
 import os
 import re
-import subprocess
-import sys
 from collections.abc import Iterator
 from contextlib import ExitStack
 
 import pytest
+from allauth.account.models import EmailAddress, EmailConfirmationHMAC
+from allauth.mfa.models import Authenticator
 from playwright.sync_api import Browser, Page, StorageState, expect
 
-from tests.browser.visitor import Visitor, act_on, findings_in_both_themes, too_wide
+from accounts.models import User
+from accounts.set_up import make_set_up_link
+from tests.beside import Beside
+from tests.browser.visitor import Visitor, act_on, findings, too_wide
 from tests.databases import own_database
-from tests.hub import ROOT, SOON, Hub
+from tests.hub import SOON, Hub
 
 pytestmark = pytest.mark.browser
 
 PASSWORD = "correct horse battery"
-_SET_UP = """
-from accounts.set_up import make_set_up_link
-print(make_set_up_link())
-"""
-# What stands in the letter.
-_LETTER = """
-from allauth.account.models import EmailAddress, EmailConfirmationHMAC
-print(EmailConfirmationHMAC(EmailAddress.objects.get(email="{email}")).key)
-"""
-_SECURE = """
-from accounts.models import User
-from allauth.mfa.models import Authenticator
-user = User.objects.create(email="{email}", name="Gil")
-Authenticator.objects.create(user=user, type="totp", data={{}})
-print(user.pk)
-"""
+
+
+def letter_to(email: str) -> str:
+    """Beside the hub: what stands in the letter that asks to confirm the address."""
+    return str(EmailConfirmationHMAC(EmailAddress.objects.get(email=email)).key)
+
+
+def secure(email: str) -> None:
+    """Beside the hub: a person who has an authenticator app."""
+    user = User.objects.create(email=email, name="Gil")
+    Authenticator.objects.create(user=user, type="totp", data={})
 
 
 @pytest.fixture(scope="module")
@@ -47,26 +45,25 @@ def hub() -> Iterator[Hub]:
         yield hub
 
 
-def printed_by(hub: Hub, script: str) -> str:
-    done = subprocess.run(
-        [sys.executable, "manage.py", "shell", "--no-imports", "-c", script],
-        cwd=ROOT, env={**os.environ, **hub.environment, "DATABASE_URL": hub.dsn},
-        check=True, capture_output=True, text=True,
-    )  # fmt: skip
-    return done.stdout.split()[-1]
+@pytest.fixture(scope="module")
+def beside(hub: Hub) -> Iterator[Beside]:
+    beside = Beside({**os.environ, **hub.environment, "DATABASE_URL": hub.dsn})
+    yield beside
+    beside.close()
 
 
 @pytest.fixture(scope="module")
-def operator(hub: Hub, browser: Browser) -> StorageState:
+def operator(hub: Hub, beside: Beside, browser: Browser) -> StorageState:
     """The state of a browser in which the first operator has set the installation up (W01)."""
     visitor = Visitor(browser, hub.url, viewport={"width": 360, "height": 740})
     page = visitor.page
     page.goto("/")
     page.wait_for_url("**/setup")
     looks_right(page)
-    page.goto(printed_by(hub, _SET_UP))
+    page.goto(beside.call(make_set_up_link))
     looks_right(page)
     # By the keyboard alone.
+    expect(page.locator("input:focus")).to_have_count(1)
     for text in ("dora@example.org", "Dora", PASSWORD):
         page.keyboard.type(text)
         page.keyboard.press("Tab")
@@ -74,6 +71,7 @@ def operator(hub: Hub, browser: Browser) -> StorageState:
     page.keyboard.press("Enter")
     page.wait_for_url("**/admin/setup")
     looks_right(page)
+    expect(page.locator("input:focus")).to_have_count(1)
     page.keyboard.type("Acme")
     page.keyboard.press("Enter")
     expect(page.get_by_role("link", name="Add channel")).to_be_focused()
@@ -106,11 +104,11 @@ def visitors(
 
 
 def looks_right(page: Page) -> None:
-    assert findings_in_both_themes(page) == []
+    assert findings(page) == []
     assert too_wide(page) == ""
 
 
-def test_sign_up_is_opened_and_walked(hub: Hub, visitors: tuple[Visitor, Visitor]) -> None:
+def test_sign_up_is_opened_and_walked(beside: Beside, visitors: tuple[Visitor, Visitor]) -> None:
     desk, telephone = visitors
     page = telephone.page
     page.goto("/signup")
@@ -136,7 +134,7 @@ def test_sign_up_is_opened_and_walked(hub: Hub, visitors: tuple[Visitor, Visitor
     page.keyboard.press("Enter")
     page.wait_for_url("**/confirm")
     looks_right(page)
-    page.goto(f"/confirm/{printed_by(hub, _LETTER.format(email='eve@example.org'))}")
+    page.goto(f"/confirm/{beside.call(letter_to, 'eve@example.org')}")
     page.get_by_role("button", name="Confirm email address").click()
     expect(page.get_by_role("heading", level=1)).to_have_text("Name your organisation")
     looks_right(page)
@@ -146,16 +144,18 @@ def test_sign_up_is_opened_and_walked(hub: Hub, visitors: tuple[Visitor, Visitor
     assert too_wide(page) == ""
     telephone.speak("en")
     page.reload()
+    expect(page.locator("input:focus")).to_have_count(1)
     page.keyboard.type("Eve Ltd")
     page.keyboard.press("Enter")
     page.wait_for_url("**/o/eve-ltd/")
 
 
+@pytest.mark.slow
 def test_a_second_factor_is_reset_in_the_list_of_people(
-    hub: Hub, visitors: tuple[Visitor, Visitor]
+    beside: Beside, visitors: tuple[Visitor, Visitor]
 ) -> None:
     desk, _ = visitors
-    printed_by(hub, _SECURE.format(email="gil@example.org"))
+    beside.call(secure, "gil@example.org")
     desk.page.goto("/admin/people?q=gil")
     row = desk.page.get_by_role("row", name=re.compile("gil@example.org"))
     expect(row).to_contain_text("On")

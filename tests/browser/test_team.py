@@ -31,10 +31,9 @@ def sidebar(page: Page) -> Locator:
 
 
 def test_a_colleague_is_invited_comes_and_is_removed(
-    site: Installation, visit: Visit, signed_in: StorageState
+    site: Installation, visit: Visit, owner: Visitor
 ) -> None:
-    visitor = visit(storage_state=signed_in)
-    page, (click, clicks) = visitor.page, counter()
+    page, (click, clicks) = owner.page, counter()
     page.goto(f"{site.organisation}/")
     click(
         page.get_by_role("navigation", name="Main", exact=True).get_by_role("link", name="Members")
@@ -109,6 +108,7 @@ class Walker:
         self.page.keyboard.type(text)
 
 
+@pytest.mark.slow
 def test_a_team_is_run_in_thirty_clicks(
     site: Installation, visit: Visit, signed_in: StorageState
 ) -> None:
@@ -196,11 +196,8 @@ def come(visitor: Visitor, link: str, email: str) -> None:
     page.wait_for_url("**/o/acme/**")
 
 
-def test_a_role_is_changed_with_the_keyboard_alone(
-    site: Installation, visit: Visit, signed_in: StorageState
-) -> None:
-    visitor = visit(storage_state=signed_in)
-    page = visitor.page
+def test_a_role_is_changed_with_the_keyboard_alone(site: Installation, owner: Visitor) -> None:
+    page = owner.page
     page.goto(f"{site.organisation}/team/roles/new")
     page.get_by_role("textbox", name="Name", exact=True).focus()
     page.keyboard.type("By keyboard")

@@ -1,50 +1,22 @@
 """A running hub with people who are signed in, and providers behind it."""
 
-import json
 import os
-import subprocess
-import sys
 import uuid
 from collections.abc import Iterator
-from contextlib import ExitStack
+from contextlib import ExitStack, contextmanager, suppress
 from dataclasses import dataclass, field
 from typing import Any
 
 import pytest
-from playwright.sync_api import Browser, BrowserContext, sync_playwright
+from playwright.sync_api import Browser, BrowserContext, Error, Page
 
-from stack import browser as browsers
+from tests.beside import Beside
+from tests.chromium import Running
 from tests.databases import own_database
 from tests.fakes.upstream import FakeUpstream
-from tests.hub import ROOT, SOON, Hub, Tenant
+from tests.hub import SOON, Hub, Tenant
+from tests.playground import people
 from tests.playground.echo import EchoUpstream
-
-# Run beside the hub, in its database: the people, and a session for each.
-_PEOPLE = """
-import json
-from accounts import members, organisations
-from accounts.actors import SYSTEM
-from accounts.models import Role
-from accounts.session_store import SessionStore
-
-def session(user):
-    store = SessionStore()
-    store["_auth_user_id"] = str(user.id)
-    store["_auth_user_backend"] = "django.contrib.auth.backends.ModelBackend"
-    store["_auth_user_hash"] = user.get_session_auth_hash()
-    store.create()
-    return store.session_key
-
-alice = members.add_person("alice@example.org", name="Alice Ng", actor=SYSTEM)
-acme = organisations.create_organisation("Acme", owner=alice, actor=SYSTEM)
-members.set_member(acme, "bob@example.org", Role.DEVELOPER, actor=SYSTEM)
-members.set_member(acme, "vera@example.org", Role.VIEWER, actor=SYSTEM)
-organisations.create_organisation("Poor", owner=alice, actor=SYSTEM)
-people = [alice] + [m.user for m in acme.memberships.exclude(user=alice).order_by("user__email")]
-print(json.dumps({"organisation": str(acme.id), "team": str(acme.teams.get().id),
-                  "sessions": {user.email.split("@")[0]: session(user) for user in people}}))
-"""
-
 
 _REPORT_VIOLATIONS = """
 addEventListener("securitypolicyviolation", (event) => {
@@ -61,6 +33,7 @@ class Stage:
     """
 
     hub: Hub
+    beside: Beside
     fake: FakeUpstream
     echo: EchoUpstream
     organisation: uuid.UUID
@@ -101,43 +74,29 @@ def stage() -> Iterator[Stage]:
     """The running hub."""
     with ExitStack() as until:
         dsn = until.enter_context(own_database("hub_play"))
-        # They end after the hub, which lets a running answer come to its end.
         echo = EchoUpstream()
         echo.start()
         until.callback(echo.stop)
         fake = until.enter_context(FakeUpstream("play", fsync=False))
         hub = Hub(dsn, application=SOON)
         until.callback(hub.close)
+        # What still answers then, nobody reads: it is not waited for.
+        until.callback(hub.kill)
         hub.settings()
         hub.start()
-        people = json.loads(_run_beside(hub, _PEOPLE))
-        organisation = uuid.UUID(people["organisation"])
-        hub.credit(Tenant(organisation, uuid.UUID(people["team"]), organisation, ""), "100.00")
-        yield Stage(hub, fake, echo, organisation, people["sessions"])
+        beside = Beside({**os.environ, "DATABASE_URL": hub.dsn, **hub.environment})
+        until.callback(beside.close)
+        made = beside.call(people.assemble)
+        organisation = made["organisation"]
+        hub.credit(Tenant(organisation, made["team"], organisation, ""), "100.00")
+        yield Stage(hub, beside, fake, echo, organisation, made["sessions"])
 
 
-def beside(stage: Stage, script: str) -> str:
-    """Run a script of Django's shell in the hub's database; the last line that it prints."""
-    return _run_beside(stage.hub, script)
-
-
-def _run_beside(hub: Hub, script: str) -> str:
-    done = subprocess.run(
-        [sys.executable, "manage.py", "shell", "--no-imports", "-c", script],
-        cwd=ROOT, env={**os.environ, "DATABASE_URL": hub.dsn, **hub.environment},
-        check=True, capture_output=True, text=True,
-    )  # fmt: skip
-    return (done.stdout.splitlines() or [""])[-1]
-
-
-# Of the module: Playwright keeps a loop running in this thread, in which no asynchronous test and
-# no query of another module could run afterwards.
+# Of the module: no asynchronous test and no query of another module runs beside it.
 @pytest.fixture(scope="module")
-def chromium() -> Iterator[Browser]:
-    with sync_playwright() as playwright:
-        browser = playwright.chromium.launch(executable_path=browsers.find(), args=["--no-sandbox"])
+def chromium(running_chromium: Running) -> Iterator[Browser]:
+    with running_chromium.driven() as browser:
         yield browser
-        browser.close()
 
 
 @dataclass
@@ -147,6 +106,14 @@ class Watched:
     context: BrowserContext
     complaints: list[str]
     foreign: list[str]
+    _page: Page | None = None
+
+    @property
+    def page(self) -> Page:
+        """Its window; more of them: `context.new_page()`."""
+        if self._page is None:
+            self._page = self.context.new_page()
+        return self._page
 
     def assert_calm(self) -> None:
         """No console error, no report of the content security policy, no request elsewhere."""
@@ -177,3 +144,68 @@ def watch(browser: Browser, stage: Stage, who: str = "bob", **options: Any) -> W
 
     context.on("request", note)
     return watched
+
+
+class Desks:
+    """Browsers that tests use one after the other: in a new one, a page takes more than twice as
+    long. What a test can leave in one is taken away behind it, but for clocks and scripts of its
+    own: who brings these has a browser apart."""
+
+    def __init__(self, chromium: Browser, stage: Stage) -> None:
+        self._chromium = chromium
+        self._stage = stage
+        self._free: dict[str, Watched] = {}
+
+    @contextmanager
+    def lent(self, who: str, *, width: int = 1280) -> Iterator[Watched]:
+        """The browser of that person, for the length of the block."""
+        watched = self._free.pop(who, None) or watch(self._chromium, self._stage, who)
+        watched.complaints.clear()
+        watched.foreign.clear()
+        watched.page.set_viewport_size({"width": width, "height": 900})
+        yield watched
+        with suppress(Error):
+            self._clear(who, watched)
+            self._free[who] = watched
+        if who not in self._free:
+            watched.context.close()
+
+    def _clear(self, who: str, watched: Watched) -> None:
+        context, page = watched.context, watched.page
+        for other in context.pages:
+            if other is not page:
+                other.close()
+        page.unroute_all(behavior="ignoreErrors")
+        context.set_offline(False)
+        page.emulate_media(color_scheme="light", reduced_motion="reduce")
+        # Of the same origin: its process stays, with the scripts that it has compiled.
+        page.goto(f"{self._stage.hub.url}/readyz")
+        page.evaluate("localStorage.clear(); sessionStorage.clear()")
+        context.clear_cookies()
+        context.clear_permissions()
+        context.add_cookies(self._stage.cookies(who))  # type: ignore[arg-type]
+
+
+@pytest.fixture(scope="module")
+def desks(chromium: Browser, stage: Stage) -> Desks:
+    return Desks(chromium, stage)
+
+
+@pytest.fixture
+def bob(desks: Desks) -> Iterator[Watched]:
+    with desks.lent("bob") as watched:
+        yield watched
+
+
+@pytest.fixture
+def alice(desks: Desks) -> Iterator[Watched]:
+    with desks.lent("alice") as watched:
+        yield watched
+
+
+@pytest.fixture
+def bob_apart(chromium: Browser, stage: Stage) -> Iterator[Watched]:
+    """A browser of his own, for a test that brings a clock, or scripts of its own."""
+    watched = watch(chromium, stage, viewport={"width": 1280, "height": 900})
+    yield watched
+    watched.context.close()

@@ -14,7 +14,7 @@ from playwright.sync_api import Browser, Page, expect
 
 from lib.ids import id_text, parse_id
 from tests.browser.visitor import findings, findings_in_both_themes, too_wide
-from tests.playground.conftest import Stage, Watched, watch
+from tests.playground.conftest import Desks, Stage, Watched, watch
 from tests.playground.test_live import ask
 from tests.playground.test_tree import shape
 
@@ -32,17 +32,15 @@ ENDED = ".msg[data-role=assistant]:not([data-state=answering])"
 
 
 @pytest.fixture
-def bob(chromium: Browser, stage: Stage) -> Iterator[Watched]:
-    watched = watch(chromium, stage, viewport={"width": 1440, "height": 900})
-    yield watched
-    watched.context.close()
+def bob(desks: Desks) -> Iterator[Watched]:
+    with desks.lent("bob", width=1440) as watched:
+        yield watched
 
 
 @pytest.fixture
-def alice(chromium: Browser, stage: Stage) -> Iterator[Watched]:
-    watched = watch(chromium, stage, "alice", viewport={"width": 1440, "height": 900})
-    yield watched
-    watched.context.close()
+def alice(desks: Desks) -> Iterator[Watched]:
+    with desks.lent("alice", width=1440) as watched:
+        yield watched
 
 
 def open_with(page: Page, stage: Stage, model: str, query: str = "") -> None:
@@ -59,11 +57,11 @@ def last_answer(page: Page) -> str:
     return page.locator("[data-part=blocks]").last.inner_text()
 
 
-def test_the_bound_stands_before_send_and_covers_what_was_charged(
+def test_the_bound_stands_before_send_covers_the_charge_and_keeps_a_limit(
     stage: Stage, alice: Watched
 ) -> None:
-    page = alice.context.new_page()
-    open_with(page, stage, stage.fake_model())
+    page = alice.page
+    open_with(page, stage, stage.fake_model(), "&panel=params")
     page.fill("#chat-text", "hi #tokens=40")
     bound = page.locator("#bound")
     expect(bound).to_contain_text("held · balance after $")
@@ -78,11 +76,6 @@ def test_the_bound_stands_before_send_and_covers_what_was_charged(
     assert 0 < run["outcome"]["charge_nano"] <= run["outcome"]["hold_nano"]
     assert run["outcome"]["hold_nano"] <= float(match[1]) * 10**9 * 1.001
     alice.assert_calm()
-
-
-def test_a_limit_is_kept_by_the_relay(stage: Stage, bob: Watched) -> None:
-    page = bob.context.new_page()
-    open_with(page, stage, stage.fake_model(), "&panel=params")
     page.fill("#set-max-cost", "0.000000001")
     page.fill("#chat-text", "hi " + "long " * 50)
     expect(page.locator("#bound")).to_contain_text("could cost more than its limit")
@@ -97,58 +90,42 @@ def test_a_limit_is_kept_by_the_relay(stage: Stage, bob: Watched) -> None:
         "This message could cost more than its limit. You were not charged."
     )
     assert page.input_value("#chat-text").startswith("hi long")
-    assert page.locator(".msg").count() == 0
-    bob.complaints.clear()  # Chromium's own word on the 402
+    assert page.locator(".msg").count() == 2
     page.fill("#set-max-cost", "")
     expect(page.locator("[data-send]")).to_be_enabled()
 
 
 def test_two_parallel_calls_are_answered_and_the_answer_goes_on(stage: Stage, bob: Watched) -> None:
-    page = bob.context.new_page()
+    """No policy is broken with every menu open before that a swap replaces: the script gives them a
+    place by style."""
+    page = bob.page
     open_with(page, stage, stage.fake_model(), "&panel=tools")
     page.fill("#set-tools", '[{"name": "a b"}]')
     expect(page.locator("#tools-check")).to_contain_text("/0/name")
     page.fill("#set-tools", json.dumps(WEATHER))
     expect(page.locator("#tools-check")).to_contain_text("1 tool, valid")
-    send(page, "Weather? #tools=2")
+    page.fill("#chat-text", "Weather? #tools=2 #reasoning=4")
+    for button in (".bound-line", "[popovertarget=menu-attach]"):
+        page.locator(button).click()
+        page.keyboard.press("Escape")
+    page.locator("#chat-text").press("Enter")
     expect(page.locator(".calls .call")).to_have_count(2)
+    page.locator("[popovertarget^=more-]").last.click()
+    page.keyboard.press("Escape")
     boxes = page.locator(".calls textarea")
     expect(boxes.first).to_have_value(re.compile("clear"))
     boxes.nth(0).fill("sunny here")
     boxes.nth(1).fill("rainy there")
     page.get_by_role("button", name="Send 2 results").click()
     expect(page.locator(ENDED)).to_have_count(2)
-    assert "sunny here" in last_answer(page)
-    assert "rainy there" in last_answer(page)
+    expect(page.locator("[data-part=blocks]").last).to_contain_text("sunny here")
+    expect(page.locator("[data-part=blocks]").last).to_contain_text("rainy there")
     expect(page.locator(".calls textarea")).to_have_count(0)
     bob.assert_calm()
 
 
-def test_a_schema_is_checked_by_path_and_judges_the_answer(stage: Stage, bob: Watched) -> None:
-    page = bob.context.new_page()
-    open_with(page, stage, stage.fake_model(), "&panel=schema")
-    page.fill("#set-schema", '{"type": "object", "properties": {"a": {"type": "integr"}}}')
-    expect(page.locator("#schema-check")).to_contain_text("/properties/a/type")
-    page.fill("#set-schema", '{"n": 1}')
-    page.get_by_role("button", name="From example JSON").click()
-    expect(page.locator("#set-schema")).to_have_value(re.compile('"integer"'))
-    expect(page.locator("#schema-check")).to_contain_text("Valid")
-    send(page, "A number, please")
-    page.wait_for_selector(ENDED)
-    expect(page.locator(".verdict summary")).to_have_text("Matches the schema")
-    # One that says the message again, and so an answer that breaks it.
-    open_with(page, stage, stage.echo_model(9, 0), "&panel=schema")
-    page.fill("#set-schema", '{"properties": {"n": {"type": "integer"}}}')
-    expect(page.locator("#schema-check")).to_contain_text("Valid")
-    send(page, '{"n": "many"}')
-    verdict = page.locator(".verdict")
-    expect(verdict.locator("summary")).to_have_text("Does not match the schema: 1 error")
-    expect(verdict.locator(".faults code")).to_have_text("/n")
-    bob.assert_calm()
-
-
 def test_the_tree_is_walked_by_keys_and_undone(stage: Stage, bob: Watched) -> None:
-    page = bob.context.new_page()
+    page = bob.page
     ask(page, stage, stage.echo_model(40, 0), "first question")
     page.wait_for_selector(ENDED)
     page.keyboard.press("Alt+KeyE")
@@ -171,6 +148,7 @@ def test_the_tree_is_walked_by_keys_and_undone(stage: Stage, bob: Watched) -> No
     expect(page.locator("[data-part=blocks]")).to_have_text("second question")
     page.get_by_role("button", name="Undo").click()
     expect(page.locator("[data-part=blocks]")).to_have_text("first question")
+    expect(page.get_by_role("button", name="Undo")).to_have_count(0)
     bob.assert_calm()
 
 
@@ -194,8 +172,9 @@ def walked(page: Page) -> list[str]:
     return texts
 
 
+@pytest.mark.slow
 def test_a_tree_is_exported_and_imported_and_walked_the_same(stage: Stage, bob: Watched) -> None:
-    page = bob.context.new_page()
+    page = bob.page
     ask(page, stage, stage.echo_model(40, 0), "first question")
     page.wait_for_selector(ENDED)
     for text in ("second question", "third question"):
@@ -225,7 +204,7 @@ def test_a_tree_is_exported_and_imported_and_walked_the_same(stage: Stage, bob: 
 
 
 def test_files_come_by_button_paste_and_drop(stage: Stage, bob: Watched) -> None:
-    page = bob.context.new_page()
+    page = bob.page
     open_with(page, stage, stage.fake_model())
     page.locator("#attach input[type=file]").set_input_files(
         {"name": "a.png", "mimeType": "image/png", "buffer": PNG}
@@ -256,7 +235,7 @@ def test_files_come_by_button_paste_and_drop(stage: Stage, bob: Watched) -> None
 
 
 def test_columns_stream_at_once_over_one_connection(stage: Stage, bob: Watched) -> None:
-    page = bob.context.new_page()
+    page = bob.page
     streams: list[str] = []
     page.on("request", lambda r: streams.append(r.url) if "/events" in r.url else None)
     models = [stage.echo_model(3, delay) for delay in (4, 8, 16, 150)]
@@ -276,12 +255,13 @@ def test_columns_stream_at_once_over_one_connection(stage: Stage, bob: Watched) 
     states = page.locator(".column .msg").evaluate_all("all => all.map(one => one.dataset.state)")
     assert states == ["done", "done", "done", "stopped"]
     assert len(streams) == 1
-    rows = stage.rows(
+    charged = (
         "SELECT u.charge_nano FROM playground_run r JOIN usage_usagerecord u "
         "ON u.request_id = r.request_id AND u.final WHERE r.batch = "
         "(SELECT batch FROM playground_run ORDER BY id DESC LIMIT 1)"
     )
-    assert len(rows) == 4
+    stage.hub.wait(lambda: len(stage.rows(charged)) == 4, "a record is missing")
+    rows = stage.rows(charged)
     total = sum(row["charge_nano"] for row in rows)
     shown = page.locator("#summary tfoot td").nth(3).inner_text()
     # What is shown is rounded in its last digit, and no further.
@@ -296,9 +276,10 @@ def test_columns_stream_at_once_over_one_connection(stage: Stage, bob: Watched) 
     bob.assert_calm()
 
 
+@pytest.mark.slow
 def test_a_column_offers_what_its_own_answer_allows(stage: Stage, bob: Watched) -> None:
     """Stop while it is written and Keep once there is one, whatever the other columns do."""
-    page = bob.context.new_page()
+    page = bob.page
     models = [
         stage.fake_model(),  # waits for ever behind two words
         stage.echo_model(4, 0),
@@ -321,13 +302,14 @@ def test_a_column_offers_what_its_own_answer_allows(stage: Stage, bob: Watched) 
     bob.assert_calm()
 
 
+@pytest.mark.slow
 def test_what_is_best_is_said_for_each_measure(stage: Stage, bob: Watched) -> None:
-    page = bob.context.new_page()
+    page = bob.page
     models = [stage.echo_model(3, 0), stage.echo_model(3, 40)]
     page.goto(f"{stage.playground}/compare?m={models[0]}&m={models[1]}")
     send(page, "to be said again " * 5)
     rows = page.locator("#summary tbody tr")
-    expect(rows.first).to_contain_text("Fastest overall", timeout=20_000)
+    expect(rows.first).to_contain_text("Fastest overall")
     expect(rows.last).not_to_contain_text("Fastest overall")
     expect(page.locator("#summary tbody")).not_to_contain_text("Cheapest")  # both cost the same
     expect(page.locator("#summary .measures li")).to_have_text(
@@ -341,9 +323,10 @@ def test_what_is_best_is_said_for_each_measure(stage: Stage, bob: Watched) -> No
     bob.assert_calm()
 
 
+@pytest.mark.slow
 def test_a_comparison_is_as_wide_as_its_columns(stage: Stage, bob: Watched) -> None:
     """Four stand beside each other whatever the width, and all around is as wide as they are."""
-    page = bob.context.new_page()
+    page = bob.page
     model = stage.echo_model(40, 0)
     for width, count in ((3200, 2), (3200, 4), (1000, 4), (1440, 3)):
         page.set_viewport_size({"width": width, "height": 900})
@@ -365,7 +348,7 @@ def test_a_comparison_is_as_wide_as_its_columns(stage: Stage, bob: Watched) -> N
 
 
 def test_a_model_is_added_later(stage: Stage, bob: Watched) -> None:
-    page = bob.context.new_page()
+    page = bob.page
     models = [stage.echo_model(9, delay) for delay in (0, 1, 2)]
     page.goto(f"{stage.playground}/compare?m={models[0]}&m={models[1]}")
     send(page, "one question for all")
@@ -379,12 +362,12 @@ def test_a_model_is_added_later(stage: Stage, bob: Watched) -> None:
     page.set_viewport_size({"width": 360, "height": 740})
     expect(page.locator("[data-pick-for=add-model]")).to_be_visible()
     assert too_wide(page) == ""
-    assert findings_in_both_themes(page) == []
     bob.assert_calm()
 
 
+@pytest.mark.slow
 def test_a_blind_vote_shows_the_names_afterwards(stage: Stage, bob: Watched) -> None:
-    page = bob.context.new_page()
+    page = bob.page
     models = [stage.echo_model(9, 0), stage.fake_model()]
     page.goto(f"{stage.playground}/compare?m={models[0]}&m={models[1]}&blind=1")
     expect(page.locator(".column-head")).to_have_text(["Model A", "Model B"])
@@ -402,8 +385,8 @@ def test_a_blind_vote_shows_the_names_afterwards(stage: Stage, bob: Watched) -> 
     bob.assert_calm()
 
 
-def open_long_chat(stage: Stage, page: Page) -> list[float]:
-    """Open a chat of 200 turns three times: how many seconds each took."""
+def open_long_chat(stage: Stage, page: Page, times: int) -> list[float]:
+    """Open a chat of 200 turns so many times: how many seconds each took."""
     ask(page, stage, stage.echo_model(40, 0), "the beginning")
     page.wait_for_selector(ENDED)
     (answer,) = stage.rows(
@@ -432,7 +415,7 @@ def open_long_chat(stage: Stage, page: Page) -> list[float]:
     )
     url = f"{stage.playground}/c/{id_text(answer['conversation_id'])}"
     took = []
-    for _ in range(3):
+    for _ in range(times):
         began = time.monotonic()
         page.goto(url)
         expect(page.locator(".msg").last).to_be_in_viewport()
@@ -442,8 +425,8 @@ def open_long_chat(stage: Stage, page: Page) -> list[float]:
 
 def test_a_long_chat_opens_at_its_end(stage: Stage, bob: Watched) -> None:
     """200 turns; what is old comes when it is asked for."""
-    page = bob.context.new_page()
-    open_long_chat(stage, page)
+    page = bob.page
+    open_long_chat(stage, page, 1)
     shown = page.locator(".msg").count()
     page.get_by_role("link", name="Earlier messages").click()
     expect(page.locator(".msg")).to_have_count(2 * shown)
@@ -452,19 +435,13 @@ def test_a_long_chat_opens_at_its_end(stage: Stage, bob: Watched) -> None:
 
 @pytest.mark.slow
 def test_a_long_chat_opens_within_a_second(stage: Stage, bob: Watched) -> None:
-    took = open_long_chat(stage, bob.context.new_page())
+    took = open_long_chat(stage, bob.page, 3)
     assert min(took) < 1.0, took
 
 
-# Each view by all rules of axe in one of the two; in the slow lane in both.
+@pytest.mark.slow
 @pytest.mark.parametrize(
-    ("width", "language", "theme", "which"),
-    [
-        (1440, "en", "light", slice(1, None, 2)),
-        (360, "zh-hans", "dark", slice(0, None, 2)),
-        pytest.param(1440, "en", "light", slice(None), marks=pytest.mark.slow),
-        pytest.param(360, "zh-hans", "dark", slice(None), marks=pytest.mark.slow),
-    ],
+    ("width", "language", "theme"), [(1440, "en", "light"), (360, "zh-hans", "dark")]
 )
 def test_every_view_is_accessible_and_fits(
     stage: Stage,
@@ -472,7 +449,6 @@ def test_every_view_is_accessible_and_fits(
     width: int,
     language: Literal["en", "zh-hans"],
     theme: str,
-    which: slice,
 ) -> None:
     """W10, W11: panes, calls and a comparison, in each theme and language. An empty chat and what
     lies around it are looked at with all pages, in tests/browser/test_pages.py."""
@@ -483,13 +459,13 @@ def test_every_view_is_accessible_and_fits(
     model = stage.fake_model()
     problems: list[str] = []
     views = ("tools", "debug", "code", "chat", "schema", "body", "params", "comparison")
-    left, looked_at = list(views), views[which]
+    left = list(views)
 
     def look() -> None:
         assert page.locator("html").get_attribute("lang") == language
         assert too_wide(page) == "", page.url
-        if left.pop(0) in looked_at:
-            problems.extend(findings(page))
+        left.pop(0)
+        problems.extend(findings(page))
 
     def open_pane(name: str) -> None:
         page.locator("[popovertarget^=more-]").last.click()
@@ -535,7 +511,7 @@ def test_every_view_is_accessible_and_fits(
 
 def test_columns_of_a_telephone_stand_one_by_one_under_tabs(stage: Stage, bob: Watched) -> None:
     """W11 under 720 px: tabs tell the state of each; a tap, Alt and a digit or a swipe changes."""
-    page = bob.context.new_page()
+    page = bob.page
     page.set_viewport_size({"width": 360, "height": 740})
     models = [stage.echo_model(400, 0), stage.fake_model()]
     page.goto(f"{stage.playground}/compare?m={models[0]}&m={models[1]}")
@@ -554,7 +530,6 @@ def test_columns_of_a_telephone_stand_one_by_one_under_tabs(stage: Stage, bob: W
     expect(second.locator("[data-part=blocks]")).to_be_in_viewport()  # shorter than the other one
     expect(first).not_to_be_in_viewport()
     assert too_wide(page) == ""
-    assert findings_in_both_themes(page) == []
     page.keyboard.press("Alt+1")
     expect(first).to_be_focused()
     expect(tabs.first).to_have_attribute("aria-current", "true")
@@ -570,7 +545,7 @@ def test_columns_of_a_telephone_stand_one_by_one_under_tabs(stage: Stage, bob: W
 
 
 def test_a_saved_prompt_is_put_into_the_draft(stage: Stage, bob: Watched) -> None:
-    page = bob.context.new_page()
+    page = bob.page
     name = f"Letters {secrets.token_hex(3)}"
     model = stage.echo_model()
     open_with(page, stage, model, "&panel=params")
@@ -626,7 +601,7 @@ _NO_MICROPHONE = """(name) => {
 
 
 def test_a_microphone_that_is_refused_says_so(stage: Stage, bob: Watched) -> None:
-    page = bob.context.new_page()  # nobody is there to allow it
+    page = bob.page  # nobody is there to allow it
     open_with(page, stage, stage.echo_model())
     button = page.get_by_role("button", name="Record audio")
     button.click()
@@ -645,15 +620,16 @@ def test_a_microphone_that_is_refused_says_so(stage: Stage, bob: Watched) -> Non
     page.evaluate("Object.defineProperty(navigator, 'mediaDevices', { value: undefined })")
     button.click()
     expect(toast).to_contain_text("only over HTTPS")
-    assert findings_in_both_themes(page) == []
     bob.assert_calm()
 
 
-@pytest.mark.parametrize("motion", ["no-preference", "reduce"])
+@pytest.mark.parametrize(
+    "motion", ["no-preference", pytest.param("reduce", marks=pytest.mark.slow)]
+)
 def test_a_recording_shows_how_loud_it_is(
-    stage: Stage, bob: Watched, motion: Literal["no-preference", "reduce"]
+    stage: Stage, bob_apart: Watched, motion: Literal["no-preference", "reduce"]
 ) -> None:
-    page = bob.context.new_page()
+    page = bob_apart.page
     page.emulate_media(reduced_motion=motion)
     page.add_init_script(_MICROPHONE)
     open_with(page, stage, stage.echo_model())
@@ -673,5 +649,12 @@ def test_a_recording_shows_how_loud_it_is(
         expect(level).to_have_attribute("width", re.compile(r"^[5-9]\d$"))
     button.click()
     expect(strip).to_be_hidden()
-    expect(page.locator("#chips .file-chip")).to_contain_text("recording.webm")
-    bob.assert_calm()
+    chips = page.locator("#chips .file-chip")
+    expect(chips).to_contain_text("recording.webm")
+    # One follows another.
+    button.click()
+    expect(button).to_have_attribute("aria-pressed", "true")
+    button.click()
+    expect(button).to_have_attribute("aria-pressed", "false")
+    expect(chips).to_have_count(2)
+    bob_apart.assert_calm()

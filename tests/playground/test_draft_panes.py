@@ -1,30 +1,19 @@
 """Code and Debug in a real browser: the request of the composer, as it is typed (W10)."""
 
-from collections.abc import Iterator
-
 import pytest
-from playwright.sync_api import Browser, expect
+from playwright.sync_api import expect
 
-from tests.browser.visitor import findings_in_both_themes, too_wide
-from tests.playground.conftest import Stage, Watched, watch
+from tests.playground.conftest import Stage, Watched
 from tests.playground.test_live import DONE
 
 pytestmark = pytest.mark.browser
 
 
-@pytest.fixture
-def alice(chromium: Browser, stage: Stage) -> Iterator[Watched]:
-    size = {"width": 1280, "height": 900}
-    watched = watch(chromium, stage, "alice", viewport=size)
-    yield watched
-    watched.context.close()
-
-
-@pytest.mark.parametrize("pane", ["code", "debug"])
+@pytest.mark.parametrize("pane", ["code", pytest.param("debug", marks=pytest.mark.slow)])
 def test_the_request_of_a_draft_is_shown_as_it_is_typed(
     stage: Stage, alice: Watched, pane: str
 ) -> None:
-    page = alice.context.new_page()
+    page = alice.page
     page.goto(f"{stage.playground}?m={stage.echo_model()}")
     page.fill("#chat-text", "first words")
     if pane == "code":
@@ -43,10 +32,6 @@ def test_the_request_of_a_draft_is_shown_as_it_is_typed(
     expect(shown).not_to_contain_text("first words")
     if pane == "code":
         expect(shown).to_contain_text("import")  # the language stays
-    assert findings_in_both_themes(page) == []
-    page.set_viewport_size({"width": 360, "height": 740})
-    assert too_wide(page) == ""
-    page.set_viewport_size({"width": 1280, "height": 900})
     page.locator("#chat-text").press("Enter")
     page.wait_for_selector(DONE)
     page.locator("[popovertarget^=more-]").last.click()

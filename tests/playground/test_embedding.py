@@ -1,7 +1,6 @@
 """Embeddings (W15): a person's lines through the real relay, with real books."""
 
 import re
-from collections.abc import Iterator
 
 import pytest
 from playwright.sync_api import Browser, expect
@@ -15,13 +14,6 @@ pytestmark = pytest.mark.browser
 LINES = ["The river rose.", "Water levels went up.", "The river rose."]
 
 
-@pytest.fixture
-def bob(chromium: Browser, stage: Stage) -> Iterator[Watched]:
-    watched = watch(chromium, stage, viewport={"width": 1280, "height": 900})
-    yield watched
-    watched.context.close()
-
-
 def embedding_model(stage: Stage) -> str:
     return stage.hub.model(stage.fake, rates={"in_text": 1_000_000})
 
@@ -30,7 +22,7 @@ def test_lines_become_vectors_with_their_cosines_charge_and_receipt(
     stage: Stage, bob: Watched
 ) -> None:
     model = embedding_model(stage)
-    page = bob.context.new_page()
+    page = bob.page
     page.goto(f"{stage.playground}/embeddings?m={model}")
     page.fill("#embed-text", "\n\n".join(LINES))
     expect(page.locator("#embed-bound")).to_contain_text(re.compile(r"up to \$0\.\d+ held"))
@@ -40,7 +32,9 @@ def test_lines_become_vectors_with_their_cosines_charge_and_receipt(
     assert cells.all_inner_texts()[0] == "1.000"
     assert cells.all_inner_texts()[2] == "1.000"  # the same line once more
     assert cells.all_inner_texts()[1] != "1.000"
-    (record,) = stage.rows("SELECT * FROM usage_usagerecord WHERE model = %s AND final", model)
+    written = "SELECT * FROM usage_usagerecord WHERE model = %s AND final"
+    stage.hub.wait(lambda: bool(stage.rows(written, model)), "the record is missing")
+    (record,) = stage.rows(written, model)
     assert (record["operation"], record["source"], record["basis"]) == (
         "embeddings", "playground", "measured")  # fmt: skip
     assert record["charge_nano"] == record["meters"]["in_text"]
@@ -57,8 +51,9 @@ def test_lines_become_vectors_with_their_cosines_charge_and_receipt(
     bob.assert_calm()
 
 
+@pytest.mark.slow
 def test_dimensions_are_the_askers(stage: Stage, bob: Watched) -> None:
-    page = bob.context.new_page()
+    page = bob.page
     page.goto(f"{stage.playground}/embeddings?m={embedding_model(stage)}")
     page.fill("#embed-dimensions", "12")
     page.fill("#embed-text", "One line")
@@ -71,9 +66,10 @@ def test_dimensions_are_the_askers(stage: Stage, bob: Watched) -> None:
     assert page.input_value("#embed-text") == "One line"
 
 
+@pytest.mark.slow
 def test_what_is_refused_says_why_and_costs_nothing(stage: Stage, chromium: Browser) -> None:
     alice = watch(chromium, stage, "alice")
-    page = alice.context.new_page()
+    page = alice.page
     model = embedding_model(stage)
     page.goto(f"{stage.hub.url}/o/poor/playground/embeddings?m={model}")
     page.fill("#embed-text", "x" * 5_000)
@@ -83,9 +79,10 @@ def test_what_is_refused_says_why_and_costs_nothing(stage: Stage, chromium: Brow
     alice.context.close()
 
 
+@pytest.mark.slow
 def test_a_model_that_gives_vectors_is_not_offered_for_chats(stage: Stage, bob: Watched) -> None:
     model, chat = embedding_model(stage), stage.fake_model()
-    page = bob.context.new_page()
+    page = bob.page
     page.goto(stage.playground)
     assert page.locator(f"#chat-model option[value='{model}']").count() == 0
     page.goto(f"{stage.playground}/embeddings")

@@ -3,25 +3,24 @@
 from collections.abc import Iterator
 
 import pytest
-from playwright.sync_api import Browser, expect
+from playwright.sync_api import expect
 
-from tests.browser.visitor import findings_in_both_themes, too_wide
-from tests.playground.conftest import Stage, Watched, watch
+from tests.browser.visitor import findings, too_wide
+from tests.playground.conftest import Desks, Stage, Watched
 from tests.playground.test_live import DONE, ask
 
 pytestmark = pytest.mark.browser
 
 
 @pytest.fixture
-def bob(chromium: Browser, stage: Stage) -> Iterator[Watched]:
-    watched = watch(chromium, stage, viewport={"width": 1280, "height": 900})
-    yield watched
-    watched.context.close()
+def bob(desks: Desks, stage: Stage) -> Iterator[Watched]:
+    with desks.lent("bob") as watched:
+        yield watched
     stage.hub.connection.execute("DELETE FROM playground_preference")
 
 
 def test_keys_act_as_they_are_laid_and_stand_in_the_sheet(stage: Stage, bob: Watched) -> None:
-    page = bob.context.new_page()
+    page = bob.page
     stage.echo_model()
     page.goto(stage.playground)
     panel = page.locator(".pane[data-pane=tools]")
@@ -41,7 +40,7 @@ def test_keys_act_as_they_are_laid_and_stand_in_the_sheet(stage: Stage, bob: Wat
     page.keyboard.type("gu/?")  # signs again
     expect(page.locator("#chat-q")).to_have_value("gu/?")
     page.goto(f"{stage.hub.url}/o/acme/usage")
-    for letter, path in (("r", "requests"), ("k", "keys"), ("p", "playground"), ("m", "models")):
+    for letter, path in (("r", "requests"), ("p", "playground")):
         page.keyboard.press("g")
         page.keyboard.press(letter)
         page.wait_for_url(f"**/{path}")
@@ -53,7 +52,8 @@ def test_keys_act_as_they_are_laid_and_stand_in_the_sheet(stage: Stage, bob: Wat
     page.select_option("#key-tools", "W")
     page.uncheck("[name=letter_keys]")
     page.select_option("#key-sends", "ctrl")
-    page.locator("form[action$=keys] [type=submit]").click()
+    with page.expect_navigation():
+        page.locator("form[action$=keys] [type=submit]").click()
     page.goto(stage.playground)
     page.keyboard.press("Alt+t")
     expect(panel).to_be_hidden()
@@ -74,7 +74,7 @@ def test_keys_act_as_they_are_laid_and_stand_in_the_sheet(stage: Stage, bob: Wat
 
 def test_f2_renames_a_chat_in_its_place(stage: Stage, bob: Watched) -> None:
     """W10: Enter keeps, Esc leaves."""
-    page = bob.context.new_page()
+    page = bob.page
     ask(page, stage, stage.echo_model(), "first words")
     page.wait_for_selector(DONE)
     field, row = (
@@ -99,7 +99,8 @@ def test_f2_renames_a_chat_in_its_place(stage: Stage, bob: Watched) -> None:
     expect(field).to_be_focused()
     page.goto(f"{stage.hub.url}/o/acme/playground/settings")
     page.select_option("#key-rename", "X")
-    page.locator("form[action$=keys] [type=submit]").click()
+    with page.expect_navigation():
+        page.locator("form[action$=keys] [type=submit]").click()
     page.goto(stage.playground)
     page.keyboard.press("F2")
     row.locator(".chat-link").focus()
@@ -108,8 +109,10 @@ def test_f2_renames_a_chat_in_its_place(stage: Stage, bob: Watched) -> None:
     bob.assert_calm()
 
 
-def test_a_list_that_looks_again_leaves_the_name_that_is_typed(stage: Stage, bob: Watched) -> None:
-    page = bob.context.new_page()
+def test_a_list_that_looks_again_leaves_the_name_that_is_typed(
+    stage: Stage, bob_apart: Watched
+) -> None:
+    page = bob_apart.page
     ask(page, stage, stage.fake_model(), "hi #tokens=400 #hold=3")  # on its way for ever
     looked: list[str] = []
     page.on(
@@ -129,11 +132,11 @@ def test_a_list_that_looks_again_leaves_the_name_that_is_typed(stage: Stage, bob
     with page.expect_response("**/_f/chats?**"):
         page.clock.run_for(4_000)
     page.locator(".chat-list .chat-row form button").first.click()
-    bob.assert_calm()
+    bob_apart.assert_calm()
 
 
 def test_the_palette_goes_anywhere_by_keys_alone(stage: Stage, bob: Watched) -> None:
-    page = bob.context.new_page()
+    page = bob.page
     ask(page, stage, stage.echo_model(), "Kestrels over the weir")
     page.wait_for_selector(DONE)
     chat, palette = page.url, page.locator("#palette")
@@ -147,7 +150,7 @@ def test_the_palette_goes_anywhere_by_keys_alone(stage: Stage, bob: Watched) -> 
     page.keyboard.press("Control+k")
     page.keyboard.type("budg")
     expect(palette.get_by_role("option")).to_have_text(["Budgets"])
-    assert findings_in_both_themes(page) == []
+    assert findings(page) == []
     page.keyboard.press("Enter")
     page.wait_for_url("**/budgets")
     page.get_by_role("button", name="Search").click()

@@ -3,7 +3,6 @@
 import re
 import socket
 import time
-from collections.abc import Iterator
 from decimal import Decimal
 
 import pytest
@@ -48,13 +47,6 @@ BLOCKS = ".msg[data-role=assistant] [data-part=blocks]"
 DONE = ".msg[data-role=assistant]:not([data-state=answering])"
 
 
-@pytest.fixture
-def bob(chromium: Browser, stage: Stage) -> Iterator[Watched]:
-    watched = watch(chromium, stage, viewport={"width": 1280, "height": 900})
-    yield watched
-    watched.context.close()
-
-
 def choose_model(page: Page, model: str) -> None:
     """Pick a model by its whole name in the list that opens in the place of the select."""
     page.locator("[data-pick-for=chat-model]").click()
@@ -81,13 +73,19 @@ def blocks(page: Page) -> str:
 
 
 def test_an_answer_streams_and_is_the_same_after_a_reload(stage: Stage, bob: Watched) -> None:
-    page = bob.context.new_page()
-    ask(page, stage, stage.echo_model(4, 8), PROSE)
+    page = bob.page
+    first, middle, last = PROSE.partition("return 1.84")
+    stage.echo.texts["prose"] = f"{first}{HOLD}{middle}{HOLD}{last}"
+    ask(page, stage, stage.echo_model(4, 1), "prose")
     wait_text(page, "calm surface")
     second = bob.context.new_page()
     second.goto(page.url)  # a second tab, in the middle
+    wait_text(second, "calm surface")
+    stage.echo.release()
     wait_text(page, "return 1.84")
     page.reload()  # and the first one again
+    wait_text(page, "return 1.84")
+    stage.echo.release()
     third = bob.context.new_page()
     for tab in (page, second):
         tab.wait_for_selector(DONE)
@@ -101,58 +99,65 @@ def test_an_answer_streams_and_is_the_same_after_a_reload(stage: Stage, bob: Wat
     )
     assert row == {"content": PROSE, "state": "done"}
     expect(page.locator("#composer")).not_to_have_attribute("data-running", "")
-    assert page.locator("[hx-sse\\:connect]").count() == 0
+    expect(page.locator("[hx-sse\\:connect]")).to_have_count(0)
     bob.assert_calm()
 
 
-def test_a_long_chat_scrolls_inside_the_window(stage: Stage, bob: Watched) -> None:
-    """Only the log scrolls: the composer never leaves the window."""
-    page = bob.context.new_page()
-    ask(page, stage, stage.echo_model(400, 0), PROSE * 12)
-    page.wait_for_selector(DONE)
-    higher = "document.documentElement.scrollHeight - innerHeight"
-    assert page.evaluate(
-        "(log => log.scrollHeight > 3 * innerHeight)(document.querySelector('.log'))"
-    )
-    assert page.evaluate(higher) == 0
-    page.reload()
-    for width, height in ((1280, 900), (360, 740)):
-        page.set_viewport_size({"width": width, "height": height})
-        assert page.evaluate(higher) == 0
-        expect(page.locator("#composer")).to_be_in_viewport(ratio=1)
-    bob.assert_calm()
+# Who reads the answer's stream, once it is open: the first words come before, with the turn.
+READER = "document.querySelector('[hx-sse\\\\:connect]')?._htmx?.sse?.reader"
 
 
-def test_five_seconds_without_a_network_lose_nothing(stage: Stage, bob: Watched) -> None:
+def test_five_seconds_without_a_network_lose_nothing(stage: Stage, bob_apart: Watched) -> None:
     """W10. Five by the page's clock, in which it tries again and again; the answer goes on."""
-    page = bob.context.new_page()
+    page = bob_apart.page
     page.clock.install()
     tried: list[str] = []
     page.on("requestfailed", lambda request: tried.append(request.url))
-    ask(page, stage, stage.echo_model(3, 12), PROSE)
+    half = len(PROSE) // 2
+    text = f"A weir raises{HOLD} it. {PROSE[:half]}{HOLD}{PROSE[half:]}"
+    ask(page, stage, stage.echo_model(9, 0), text)
     wait_text(page, "A weir raises")
-    bob.context.set_offline(True)
-    page.evaluate("document.querySelector('[hx-sse\\\\:connect]')._htmx.sse.reader.cancel()")
-    expect(page.locator("#link-state")).to_contain_text("Connection lost")
-    page.clock.run_for(5_000)
+    page.wait_for_function(f"!!{READER}")
+    bob_apart.context.set_offline(True)
+    # Where the browser has ended the stream by itself already, there is no reader any more.
+    page.evaluate(f"{READER}?.cancel()")
+    state = page.locator("#link-state")
+    expect(state).to_contain_text("Connection lost")
+    # In steps: what fails in one is tried again in a later one.
+    for _ in range(50):
+        page.clock.run_for(100)
     shown = blocks(page)
     assert len([url for url in tried if "/events" in url]) >= 3
-    ended = "SELECT 1 FROM playground_run WHERE ended_at IS NOT NULL ORDER BY id DESC LIMIT 1"
-    stage.hub.wait(lambda: bool(stage.rows(ended)), "the answer does not go on")
+    newest = (
+        "SELECT max(seq) AS seq FROM playground_runevent WHERE run_id = "
+        "(SELECT id FROM playground_run ORDER BY id DESC LIMIT 1)"
+    )
+    before = stage.rows(newest)[0]["seq"]
+    stage.echo.release()
+    stage.hub.wait(lambda: stage.rows(newest)[0]["seq"] > before, "the answer does not go on")
     assert blocks(page) == shown
-    bob.context.set_offline(False)
+    bob_apart.context.set_offline(False)
     page.clock.run_for(30_000)
+    # It is said to be back while the answer goes on.
+    expect(state).not_to_contain_text("Connection lost")
+    expect(page.locator("#composer")).to_have_attribute("data-running", "")
+    stage.echo.release()
     page.wait_for_selector(DONE)
-    uninterrupted = bob.context.new_page()
+    uninterrupted = bob_apart.page
     uninterrupted.goto(page.url)
     assert blocks(page) == blocks(uninterrupted)
-    expect(page.locator("#link-state")).not_to_contain_text("Connection lost")
-    assert bob.foreign == []
+    assert bob_apart.foreign == []
 
 
-def test_escape_stops_the_upstream_and_the_charge_is_shown(stage: Stage, bob: Watched) -> None:
+# A busy machine proves that it stops; how soon is measured where nothing else runs.
+@pytest.mark.parametrize(
+    "within_s", [pytest.param(30, id="stops"), pytest.param(1, id="in 1 s", marks=pytest.mark.slow)]
+)
+def test_escape_stops_the_upstream_and_the_charge_is_shown(
+    stage: Stage, bob: Watched, within_s: int
+) -> None:
     """W10: at 20 tokens. What was charged is the input and what came until then, to the token."""
-    page = bob.context.new_page()
+    page = bob.page
     ask(page, stage, stage.fake_model(), "hi #tokens=400 #hold=20 #usage=cumulative")
     expect(page.locator(BLOCKS)).to_have_text(re.compile(r"^\s*(\S+ ){19}\S+\s*$"))
     stopped_at = time.monotonic_ns()
@@ -166,7 +171,7 @@ def test_escape_stops_the_upstream_and_the_charge_is_shown(stage: Stage, bob: Wa
     assert run["kind"] == "client_closed"
     row = stage.fake.wait_for_row(id_text(run["id"]))
     assert row["outcome"] == "cut"
-    assert row["left_at"] - stopped_at < 1_000_000_000
+    assert row["left_at"] - stopped_at < within_s * 10**9
     assert row["usage"]["completion_tokens"] == 20
     charge = row["usage"]["prompt_tokens"] * RATES["in_text"] + 20 * RATES["out_text"]
     assert run["charge_nano"] * 1_000_000 == charge
@@ -182,7 +187,7 @@ def test_escape_stops_the_upstream_and_the_charge_is_shown(stage: Stage, bob: Wa
 def test_escape_while_a_send_is_on_its_way_stops_its_answer(stage: Stage, bob: Watched) -> None:
     """W10: the note under the composer says so from the moment of Enter on. The model waits after
     three words for ever: nothing else can end the answer."""
-    page, on_their_way = bob.context.new_page(), list[Route]()
+    page, on_their_way = bob.page, list[Route]()
     model = stage.own_model()
     page.route("**/playground/runs", lambda route: on_their_way.append(route))
 
@@ -221,17 +226,18 @@ def test_escape_while_a_send_is_on_its_way_stops_its_answer(stage: Stage, bob: W
 
 
 def test_a_fault_in_the_middle_keeps_the_text(stage: Stage, bob: Watched) -> None:
-    page = bob.context.new_page()
+    page = bob.page
     ask(page, stage, stage.own_model(), "hi #tokens=60 #delay_ms=5 #fault=F14:eof@20")
     page.wait_for_selector(".msg[data-state=failed]")
     banner = page.locator(".msg .banner")
     expect(banner).to_contain_text("The answer was cut off. The text so far is kept.")
     expect(banner).to_contain_text("You were charged $")
-    assert len(page.inner_text(BLOCKS).split()) == 20
+    expect(page.locator(BLOCKS)).to_have_text(re.compile(r"^\s*(\S+ ){19}\S+\s*$"))
     expect(page.locator(".msg footer .end > a")).to_have_attribute("href", re.compile("/requests/"))
     page.get_by_role("button", name="Retry").click()
+    expect(page.locator("[data-role=assistant] .versions")).to_contain_text("2/2")
     page.wait_for_selector(".msg[data-state=failed]")
-    assert page.locator(".msg").count() == 2
+    expect(page.locator(".msg")).to_have_count(2)
     bob.assert_calm()
 
 
@@ -249,7 +255,7 @@ def test_closing_the_tab_does_not_stop_the_answer(stage: Stage, bob: Watched) ->
 
 
 def test_reasoning_stands_apart_and_says_how_long_it_took(stage: Stage, bob: Watched) -> None:
-    page = bob.context.new_page()
+    page = bob.page
     thought = "A **thought** <b>\n\nand another" + " word" * 60
     ask(page, stage, stage.echo_model(9, 0, "think"), thought + HOLD)
     expect(page.locator(".reasoning summary")).to_contain_text("Thinking…")
@@ -264,7 +270,7 @@ def test_reasoning_stands_apart_and_says_how_long_it_took(stage: Stage, bob: Wat
 
 
 def test_what_a_model_says_and_draws_is_played_and_shown(stage: Stage, bob: Watched) -> None:
-    page = bob.context.new_page()
+    page = bob.page
     ask(page, stage, stage.echo_model(9, 0, "sound"), "spoken")
     page.wait_for_selector(DONE)
     sound = page.locator(".msg audio")
@@ -281,15 +287,15 @@ def test_what_a_model_says_and_draws_is_played_and_shown(stage: Stage, bob: Watc
 
 
 def test_no_hostile_answer_does_anything(stage: Stage, bob: Watched) -> None:
-    page = bob.context.new_page()
-    model = stage.echo_model(5, 0)
+    page = bob.page
+    model = stage.echo_model(25, 0)
     page.goto(stage.playground)
     choose_model(page, model)
     # What no form can send is tried on the pure rules only. A fence that stays open takes in what
     # follows it: those come last.
     texts = [text.encode("utf-8", "ignore").decode().replace("\x00", "") for text in HOSTILE]
     texts.sort(key=lambda text: "```" in text or "~~~" in text)
-    groups = ["\n\n----\n\n".join(texts[start : start + 24]) for start in range(0, len(texts), 24)]
+    groups = ["\n\n----\n\n".join(texts[start : start + 48]) for start in range(0, len(texts), 48)]
     for number, text in enumerate(groups, 1):
         page.fill("#chat-text", text)
         page.keyboard.press("Enter")
@@ -317,7 +323,7 @@ def test_no_hostile_answer_does_anything(stage: Stage, bob: Watched) -> None:
 
 
 def test_enter_sends_and_input_methods_do_not(stage: Stage, bob: Watched) -> None:
-    page = bob.context.new_page()
+    page = bob.page
     model = stage.echo_model(50, 0)
     page.goto(stage.playground)
     choose_model(page, model)
@@ -342,13 +348,16 @@ def test_enter_sends_and_input_methods_do_not(stage: Stage, bob: Watched) -> Non
     page.keyboard.press("Enter")
     page.wait_for_selector(DONE)
     assert page.locator(".msg[data-role=user] .prose").inner_text() == "one\ntwo水坝"
-    assert page.input_value("#chat-text") == ""
-    assert page.evaluate("document.activeElement.id") == "chat-text"
+    expect(page.locator("#chat-text")).to_have_value("")
+    expect(page.locator("#chat-text")).to_be_focused()
 
 
-def test_the_log_follows_the_answer(stage: Stage, bob: Watched) -> None:
-    page = bob.context.new_page()
-    ask(page, stage, stage.echo_model(12, 4), PROSE * 2)
+def test_the_log_follows_the_answer_and_scrolls_inside_the_window(
+    stage: Stage, bob: Watched
+) -> None:
+    """Only the log scrolls: the composer never leaves the window."""
+    page = bob.page
+    ask(page, stage, stage.echo_model(100, 4), PROSE * 4)
     page.wait_for_selector(DONE)
     expect(page.locator(".msg footer").last).to_be_in_viewport()
     page.locator("[data-log]").evaluate("log => { log.scrollTop = 0 }")
@@ -359,23 +368,14 @@ def test_the_log_follows_the_answer(stage: Stage, bob: Watched) -> None:
     expect(page.locator("[data-to-end]")).to_be_hidden()
     page.reload()
     expect(page.locator(".msg footer").last).to_be_in_viewport()
-
-
-def test_what_the_balance_does_not_cover_stays_in_the_composer(
-    stage: Stage, chromium: Browser
-) -> None:
-    alice = watch(chromium, stage, "alice")
-    page = alice.context.new_page()
-    model = stage.echo_model(50, 0)
-    page.goto(f"{stage.hub.url}/o/poor/playground")
-    choose_model(page, model)
-    page.fill("#chat-text", "dear question")
-    page.keyboard.press("Enter")
-    error = page.locator("#composer-error")
-    expect(error).to_contain_text("The balance is too low for this message. You were not charged.")
-    assert page.input_value("#chat-text") == "dear question"
-    assert page.locator(".msg").count() == 0
-    alice.context.close()
+    assert page.evaluate(
+        "(log => log.scrollHeight > 3 * innerHeight)(document.querySelector('.log'))"
+    )
+    for width, height in ((1280, 900), (360, 740)):
+        page.set_viewport_size({"width": width, "height": height})
+        assert page.evaluate("document.documentElement.scrollHeight - innerHeight") == 0
+        expect(page.locator("#composer")).to_be_in_viewport(ratio=1)
+    bob.assert_calm()
 
 
 def test_without_script_the_page_sends_and_refreshes(stage: Stage, chromium: Browser) -> None:
@@ -383,6 +383,7 @@ def test_without_script_the_page_sends_and_refreshes(stage: Stage, chromium: Bro
     page = plain.context.new_page()
     model = stage.echo_model(4, 0)
     page.goto(stage.playground)
+    expect(page.locator("[data-pick-for]").first).to_be_hidden()
     page.select_option("#chat-model", model)
     page.fill("#chat-text", f"waiting{HOLD} {PROSE}")
     page.get_by_role("button", name="Send").click()
@@ -390,32 +391,14 @@ def test_without_script_the_page_sends_and_refreshes(stage: Stage, chromium: Bro
     expect(page.get_by_role("button", name="Stop", exact=True)).to_be_visible()
     expect(page.locator(BLOCKS)).to_contain_text("waiting")
     stage.echo.release()
-    expect(page.locator(BLOCKS)).to_contain_text("Measure twice.", timeout=15_000)
+    expect(page.locator(BLOCKS)).to_contain_text("Measure twice.")
     expect(page.locator(".msg footer")).to_contain_text("measured")
     plain.context.close()
 
 
-def test_another_process_serves_and_stops_the_same_run(stage: Stage, bob: Watched) -> None:
-    second_hub = Hub(stage.hub.dsn, application=stage.hub.application)
-    try:
-        second_hub.start()
-        page = bob.context.new_page()
-        ask(page, stage, stage.echo_model(2, 20), PROSE * 20)
-        bob.context.add_cookies(
-            [{"name": "session_8000", "value": stage.sessions["bob"], "url": second_hub.url}]
-        )
-        elsewhere = bob.context.new_page()
-        elsewhere.goto(page.url.replace(stage.hub.url, second_hub.url))
-        wait_text(elsewhere, "calm surface")
-        elsewhere.get_by_role("button", name="Stop", exact=True).click()
-        for tab in (page, elsewhere):
-            tab.wait_for_selector(".msg[data-state=stopped]", timeout=5_000)
-        assert blocks(page) == blocks(elsewhere)
-    finally:
-        second_hub.close()
-
-
-def test_a_process_that_is_restarted_ends_its_answers_first(stage: Stage, bob: Watched) -> None:
+def test_another_process_serves_and_stops_the_same_run_and_ends_its_own_first(
+    stage: Stage, bob: Watched
+) -> None:
     """SIGTERM in the middle of an answer: it goes on to its end, and is read elsewhere."""
     second_hub = Hub(stage.hub.dsn, application=stage.hub.application)
     try:
@@ -423,20 +406,30 @@ def test_a_process_that_is_restarted_ends_its_answers_first(stage: Stage, bob: W
         bob.context.add_cookies(
             [{"name": "session_8000", "value": stage.sessions["bob"], "url": second_hub.url}]
         )
-        page, model = bob.context.new_page(), stage.fake_model()
-        page.goto(f"{second_hub.url}/o/acme/playground?m={model}")
+        page = bob.context.new_page()
+        ask(page, stage, stage.echo_model(9, 0), f"calm surface{HOLD} for ever")
+        elsewhere = bob.context.new_page()
+        elsewhere.goto(page.url.replace(stage.hub.url, second_hub.url))
+        wait_text(elsewhere, "calm surface")
+        elsewhere.get_by_role("button", name="Stop", exact=True).click()
+        for tab in (page, elsewhere):
+            tab.wait_for_selector(".msg[data-state=stopped]")
+        assert blocks(page) == blocks(elsewhere)
+
+        page.close()
+        elsewhere.goto(f"{second_hub.url}/o/acme/playground?m={stage.fake_model()}")
         text = "restarted #tokens=30 #hold=10"
-        page.fill("#chat-text", text)
-        page.keyboard.press("Enter")
-        expect(page.locator(BLOCKS)).to_have_text(re.compile(r"^\s*(\S+ ){9}\S+\s*$"))
+        elsewhere.fill("#chat-text", text)
+        elsewhere.keyboard.press("Enter")
+        expect(elsewhere.locator(BLOCKS)).to_have_text(re.compile(r"^\s*(\S+ ){9}\S+\s*$"))
         assert second_hub.process is not None
         second_hub.process.terminate()
         stage.hub.wait(lambda: refuses(second_hub), "a process that stops still takes connections")
         stage.fake.release()
         second_hub.ended()
-        page.goto(page.url.replace(second_hub.url, stage.hub.url))
-        page.wait_for_selector(".msg[data-state=done]")
-        expect(page.locator(BLOCKS)).to_have_text(expected_text("play", text, 30))
+        elsewhere.goto(elsewhere.url.replace(second_hub.url, stage.hub.url))
+        elsewhere.wait_for_selector(".msg[data-state=done]")
+        expect(elsewhere.locator(BLOCKS)).to_have_text(expected_text("play", text, 30))
     finally:
         second_hub.close()
 
@@ -452,7 +445,7 @@ def refuses(hub: Hub) -> bool:
 def test_late_pages_get_the_answer_whole_when_its_events_are_gone(
     stage: Stage, bob: Watched
 ) -> None:
-    page = bob.context.new_page()
+    page = bob.page
     ask(page, stage, stage.echo_model(9, 0), "late page")
     page.wait_for_selector(DONE)
     (run,) = stage.rows(
@@ -471,8 +464,8 @@ def test_late_pages_get_the_answer_whole_when_its_events_are_gone(
 
 
 def test_a_killed_process_leaves_the_text_and_says_so(stage: Stage, bob: Watched) -> None:
-    page = bob.context.new_page()
-    ask(page, stage, stage.echo_model(3, 20), PROSE)
+    page = bob.page
+    ask(page, stage, stage.echo_model(9, 0), f"calm surface{HOLD} {PROSE}")
     wait_text(page, "calm surface")
     stage.hub.kill()
     stage.hub.connection.execute(
@@ -480,7 +473,7 @@ def test_a_killed_process_leaves_the_text_and_says_so(stage: Stage, bob: Watched
         "WHERE ended_at IS NULL"
     )
     stage.hub.start()
-    page.wait_for_selector(".msg[data-state=interrupted]", timeout=20_000)
+    page.wait_for_selector(".msg[data-state=interrupted]")
     expect(page.locator(".msg .banner")).to_contain_text("Interrupted")
     wait_text(page, "calm surface")
     again = bob.context.new_page()
@@ -495,7 +488,7 @@ def test_a_killed_process_leaves_the_text_and_says_so(stage: Stage, bob: Watched
 @pytest.mark.slow
 def test_a_killed_process_is_noticed_within_15_seconds(stage: Stage, bob: Watched) -> None:
     """By the clock on the wall, with nobody's help."""
-    page = bob.context.new_page()
+    page = bob.page
     ask(page, stage, stage.echo_model(3, 20), PROSE)
     wait_text(page, "calm surface")
     killed_at = time.monotonic()
@@ -506,8 +499,8 @@ def test_a_killed_process_is_noticed_within_15_seconds(stage: Stage, bob: Watche
     wait_text(page, "calm surface")
 
 
-# A wide one is looked at in test_sidebars.py.
-@pytest.mark.parametrize("width", [360, pytest.param(1440, marks=pytest.mark.slow)])
+@pytest.mark.slow
+@pytest.mark.parametrize("width", [360, 1440])
 def test_the_page_is_accessible_and_fits(stage: Stage, chromium: Browser, width: int) -> None:
     size = {"width": width, "height": 800}
     watched = watch(chromium, stage, viewport=size)

@@ -4,23 +4,22 @@ By the clock, on a calm machine, and therefore of the slow lane.
 """
 
 from collections.abc import Iterator
+from uuid import UUID
 
 import pytest
 from playwright.sync_api import Browser
 
-from tests.playground.conftest import Stage, Watched, beside, watch
+from accounts.keys import playground_key
+from accounts.models import Organisation, User
+from lib.ids import id_text, new_ids
+from playground.models import Conversation, Message
+from tests.playground.conftest import Stage, Watched, watch
 
 pytestmark = [pytest.mark.browser, pytest.mark.slow]
 
 TURNS = 200
 OPEN_MS_MAX = 1000
-_CHAT = f"""
-from accounts.keys import playground_key
-from accounts.models import Organisation, User
-from lib.ids import id_text, new_ids
-from playground.models import Conversation, Message
-acme = Organisation.objects.get(slug="acme")
-answer = '''A weir raises the water behind it to its **crest**; see `outflow`.
+_ANSWER = """A weir raises the water behind it to its **crest**; see `outflow`.
 
 1. The crest sets the level
 2. The head sets the flow
@@ -34,21 +33,7 @@ def outflow(head: float, width: float) -> float:
 |---|---|
 | 0.1 m | 0.06 |
 
-The formula is $Q = C b h^{{3/2}}$. Measure twice, and write down what was measured, by whom.
-'''
-chat = Conversation.objects.create(
-    organisation=acme, team=playground_key(acme).team, title="Long",
-    user=User.objects.get(email="bob@example.org"))
-messages, parent = [], None
-for n, id in enumerate(sorted(new_ids(2 * {TURNS}))):
-    role = "assistant" if n % 2 else "user"
-    messages.append(Message(id=id, conversation=chat, role=role, parent_id=parent, state="done",
-                            content=answer if n % 2 else f"Question {{n}}"))
-    parent = id
-Message.objects.bulk_create(messages)
-chat.leaf_id = parent
-chat.save()
-print(id_text(chat.id))
+The formula is $Q = C b h^{3/2}$. Measure twice, and write down what was measured, by whom.
 """
 # When the last answer is first drawn inside of the window: milliseconds since the navigation.
 _NOTE_WHEN_OPEN = """
@@ -62,6 +47,30 @@ look();
 """
 
 
+def make_chat() -> str:
+    """Beside the hub: a chat of bob's; its id."""
+    acme = Organisation.objects.get(slug="acme")
+    chat = Conversation.objects.create(
+        organisation=acme,
+        team=playground_key(acme).team,
+        title="Long",
+        user=User.objects.get(email="bob@example.org"),
+    )
+    messages: list[Message] = []
+    parent: UUID | None = None
+    for n, id in enumerate(sorted(new_ids(2 * TURNS))):
+        role = "assistant" if n % 2 else "user"
+        content = _ANSWER if n % 2 else f"Question {n}"
+        messages.append(
+            Message(id=id, conversation=chat, role=role, parent_id=parent, state="done",
+                    content=content)
+        )  # fmt: skip
+        parent = id
+    Message.objects.bulk_create(messages)
+    Conversation.objects.filter(id=chat.id).update(leaf_id=parent)
+    return id_text(chat.id)
+
+
 @pytest.fixture
 def bob(chromium: Browser, stage: Stage) -> Iterator[Watched]:
     watched = watch(chromium, stage, viewport={"width": 1280, "height": 900})
@@ -71,7 +80,7 @@ def bob(chromium: Browser, stage: Stage) -> Iterator[Watched]:
 
 def test_a_chat_of_200_turns_opens_in_a_second(stage: Stage, bob: Watched) -> None:
     """Of three times the fastest: another process may take the processor away."""
-    chat = beside(stage, _CHAT)
+    chat = stage.beside.call(make_chat)
     page = bob.context.new_page()
     page.add_init_script(_NOTE_WHEN_OPEN)
     page.context.new_cdp_session(page).send("Emulation.setCPUThrottlingRate", {"rate": 4})

@@ -3,7 +3,6 @@
 import json
 from collections.abc import Iterator
 from contextlib import contextmanager
-from typing import Any
 
 import pytest
 from playwright.sync_api import Browser, Page, expect
@@ -70,13 +69,6 @@ def many(stage: Stage, few: None) -> Iterator[None]:
         yield
 
 
-@pytest.fixture
-def bob(chromium: Browser, stage: Stage) -> Iterator[Watched]:
-    watched = watch(chromium, stage, viewport={"width": 1280, "height": 900})
-    yield watched
-    watched.context.close()
-
-
 def open_picker(page: Page) -> None:
     page.locator("[data-pick-for=chat-model]").click()
     expect(page.locator("#models-found [data-name='big-007']")).to_be_attached()
@@ -89,19 +81,10 @@ def names(page: Page) -> list[str]:
     return shown
 
 
-# Before there are hundreds: one row is as the other, and axe looks at each. The list is the same
-# wherever it opens.
-@pytest.mark.parametrize(
-    ("path", "width"),
-    [
-        ("?m={0}", 360),
-        ("/compare?m={0}&m={1}", 1280),
-        ("/settings", 360),
-        pytest.param("?m={0}", 1280, marks=pytest.mark.slow),
-        pytest.param("/compare?m={0}&m={1}", 360, marks=pytest.mark.slow),
-        pytest.param("/settings", 1280, marks=pytest.mark.slow),
-    ],
-)
+# Before there are hundreds: one row is as the other, and axe looks at each.
+@pytest.mark.slow
+@pytest.mark.parametrize("width", [360, 1280])
+@pytest.mark.parametrize("path", ["?m={0}", "/compare?m={0}&m={1}", "/settings"])
 def test_the_list_is_accessible_and_fits_a_telephone(
     chromium: Browser, stage: Stage, path: str, width: int
 ) -> None:
@@ -116,10 +99,11 @@ def test_the_list_is_accessible_and_fits_a_telephone(
     watched.context.close()
 
 
+@pytest.mark.slow
 def test_five_hundred_models_are_searched_as_one_types(
     stage: Stage, many: None, bob: Watched
 ) -> None:
-    page = bob.context.new_page()
+    page = bob.page
     page.goto(f"{stage.playground}?m=big-007")
     open_picker(page)
     page.evaluate(_TYPING)
@@ -138,7 +122,7 @@ def test_five_hundred_models_are_searched_as_one_types(
 def test_a_model_is_picked_by_keys_alone_and_the_focus_comes_back(
     stage: Stage, few: None, bob: Watched
 ) -> None:
-    page = bob.context.new_page()
+    page = bob.page
     page.goto(f"{stage.playground}?m=big-007")
     page.locator("#chat-text").press("Alt+m")
     field = page.get_by_role("combobox", name="Search models")
@@ -164,7 +148,7 @@ def test_a_model_is_picked_by_keys_alone_and_the_focus_comes_back(
 def test_favourites_and_what_was_used_last_stand_first(
     stage: Stage, few: None, bob: Watched
 ) -> None:
-    page = bob.context.new_page()
+    page = bob.page
     page.goto(f"{stage.playground}?m=big-007")
     page.fill("#chat-text", "hello")
     page.keyboard.press("Enter")
@@ -195,7 +179,7 @@ def test_favourites_and_what_was_used_last_stand_first(
 
 
 def test_an_answer_is_written_again_by_another_model(stage: Stage, few: None, bob: Watched) -> None:
-    page = bob.context.new_page()
+    page = bob.page
     page.goto(f"{stage.playground}?m=big-007")
     page.fill("#chat-text", "hello")
     page.keyboard.press("Enter")
@@ -205,15 +189,3 @@ def test_an_answer_is_written_again_by_another_model(stage: Stage, few: None, bo
     page.locator("[role=option][data-name='big-023']").click()
     expect(page.locator(".msg[data-role=assistant] h2").last).to_contain_text("big-023")
     bob.assert_calm()
-
-
-def test_without_script_it_is_a_select(chromium: Browser, stage: Stage, few: None) -> None:
-    watched = watch(chromium, stage, java_script_enabled=False)
-    page: Any = watched.context.new_page()
-    page.goto(f"{stage.playground}?m=big-007")
-    expect(page.locator("[data-pick-for]").first).to_be_hidden()
-    page.get_by_label("Model", exact=True).select_option("big-021")
-    page.fill("#chat-text", "hello")
-    page.get_by_role("button", name="Send").click()
-    expect(page.locator(".msg[data-role=assistant] h2").first).to_contain_text("big-021")
-    watched.context.close()

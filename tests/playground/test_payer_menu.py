@@ -9,18 +9,16 @@ from playwright.sync_api import Browser, Page, expect
 from lib.ids import id_text
 from tests.browser.visitor import findings_in_both_themes, too_wide
 from tests.hub import Tenant
-from tests.playground.conftest import Stage, Watched, watch
+from tests.playground.conftest import Desks, Stage, Watched, watch
 from tests.playground.test_live import DONE
 
 pytestmark = pytest.mark.browser
 
 
 @pytest.fixture
-def alice(chromium: Browser, stage: Stage) -> Iterator[Watched]:
-    size = {"width": 1280, "height": 900}
-    watched = watch(chromium, stage, "alice", viewport=size)
-    yield watched
-    watched.context.close()
+def alice(desks: Desks, stage: Stage) -> Iterator[Watched]:
+    with desks.lent("alice") as watched:
+        yield watched
     stage.hub.connection.execute("DELETE FROM playground_paymentpreference")
 
 
@@ -50,7 +48,7 @@ def choose_key(page: Page, name: str) -> None:
 def test_who_pays_is_seen_and_chosen_before_sending(
     stage: Stage, alice: Watched, tenant: Tenant
 ) -> None:
-    page, name = alice.context.new_page(), id_text(tenant.key_id)
+    page, name = alice.page, id_text(tenant.key_id)
     page.goto(f"{stage.playground}?m={stage.echo_model()}")
     line = page.locator("[popovertarget=menu-payer]")
     expect(line).to_have_text("Paid by Playground key · core")
@@ -61,10 +59,13 @@ def test_who_pays_is_seen_and_chosen_before_sending(
     page.wait_for_selector(DONE)
     page.reload()
     expect(line).to_have_text(f"Paid by {name} · core")
-    (record,) = stage.rows(
+    paid = (
         "SELECT u.key_id, u.user_id FROM usage_usagerecord u JOIN playground_run r "
-        "ON r.request_id = u.request_id ORDER BY r.id DESC LIMIT 1"
+        "ON r.request_id = u.request_id WHERE r.id = "
+        "(SELECT id FROM playground_run ORDER BY id DESC LIMIT 1)"
     )
+    stage.hub.wait(lambda: bool(stage.rows(paid)), "the record is missing")
+    (record,) = stage.rows(paid)
     assert record["key_id"] == tenant.key_id
     assert record["user_id"] is not None
     line.press("Enter")
@@ -78,7 +79,7 @@ def test_who_pays_is_seen_and_chosen_before_sending(
 def test_the_budget_of_the_chosen_payer_holds_and_the_estimate_follows(
     stage: Stage, alice: Watched, tenant: Tenant
 ) -> None:
-    page, name = alice.context.new_page(), id_text(tenant.key_id)
+    page, name = alice.page, id_text(tenant.key_id)
     stage.hub.budget(tenant, "0.000000001")
     stage.hub.budget(tenant, "0.000000001", "project", "search")
     page.goto(f"{stage.playground}?m={stage.echo_model()}")
@@ -101,13 +102,13 @@ def test_the_budget_of_the_chosen_payer_holds_and_the_estimate_follows(
     alice.assert_calm()
 
 
-@pytest.mark.parametrize("scope", ["team", "user"])
+@pytest.mark.parametrize("scope", ["team", pytest.param("user", marks=pytest.mark.slow)])
 def test_a_budget_of_the_team_or_the_person_refuses_the_turn_and_leads_to_more(
     stage: Stage, alice: Watched, tenant: Tenant, scope: str
 ) -> None:
     """W54: made after the estimate was shown, so that only the admission itself can refuse."""
     (person,) = stage.rows("SELECT id FROM accounts_user WHERE email = 'alice@example.org'")
-    page = alice.context.new_page()
+    page = alice.page
     page.goto(f"{stage.playground}?m={stage.echo_model()}")
     page.fill("#chat-text", "within the budget?")
     expect(page.locator("#bound")).to_contain_text("held")
@@ -128,6 +129,7 @@ def test_a_budget_of_the_team_or_the_person_refuses_the_turn_and_leads_to_more(
     alice.complaints.clear()  # the browser's own, of the answer 402
 
 
+@pytest.mark.slow
 def test_a_telephone_shows_who_pays(stage: Stage, chromium: Browser, tenant: Tenant) -> None:
     size = {"width": 360, "height": 740}
     watched = watch(chromium, stage, "alice", viewport=size)

@@ -1,6 +1,5 @@
 """What the signed-in session asks for itself: its own endpoint, and names for its chats."""
 
-import json
 import re
 import secrets
 import time
@@ -14,7 +13,9 @@ from playwright.sync_api import Browser, expect
 
 from accounts.session_store import session_digest
 from lib.ids import id_text
-from tests.playground.conftest import Stage, beside, watch
+from tests.playground import people
+from tests.playground.conftest import Stage, watch
+from tests.playground.echo import HOLD
 from tests.playground.test_live import DONE, ask
 
 pytestmark = pytest.mark.browser
@@ -87,10 +88,10 @@ ENDS = {
     "suspended": "UPDATE accounts_organisation SET suspended_at = now() WHERE slug = 'acme'",
     "archived": "UPDATE accounts_organisation SET archived_at = now() WHERE slug = 'acme'",
 }
-STAYS = {
-    "custom role with it": _CUSTOM % "playground.use",
-    "out of all teams": f"UPDATE accounts_membership SET all_teams = false WHERE {_OF_BOB}",
-}
+STAYS = (
+    _CUSTOM % "playground.use",
+    f"UPDATE accounts_membership SET all_teams = false WHERE {_OF_BOB}",
+)
 _UNDONE = (
     "UPDATE accounts_user SET is_active = true WHERE email = 'bob@example.org'",
     "UPDATE accounts_membership SET role = 'developer', custom_role_id = NULL, all_teams = true "
@@ -107,120 +108,100 @@ def undone(stage: Stage) -> Iterator[None]:
     stage.hub.bump()
 
 
-@pytest.mark.usefixtures("undone")
-@pytest.mark.parametrize("cause", [*ENDS, *STAYS])
-def test_a_stream_of_the_sessions_endpoint_ends_with_what_let_it_in(
-    stage: Stage, cause: str
-) -> None:
-    """P11: within 5 s, with a typed error; what it cost is settled."""
-    model = stage.own_model()
-    stage.hub.know(model)
-    session = _another_session(stage)
+# The answer would take 18 s: a busy machine proves that it ends before. How soon is measured where
+# nothing else runs.
+WITHIN_S = [pytest.param(15, id="ends"), pytest.param(5, id="in 5 s", marks=pytest.mark.slow)]
+
+
+def asked(stage: Stage, session: str, model: str, tokens: int) -> Any:
+    """An answer on its way to that session, for as long as the block takes."""
     cookies = {"session_8000": session}
     cookies |= dict(httpx.get(stage.playground, cookies=cookies).cookies)
     token = next(value for name, value in cookies.items() if "csrf" in name)
-    tokens = 150 if cause in STAYS else 900
     body = {
         "model": model,
         "stream": True,
         "messages": [{"role": "user", "content": f"hi #tokens={tokens} #delay_ms=20"}],
     }
-    asked = httpx.stream(
-        "POST", f"{stage.hub.url}/pg/chat/completions", json=body, timeout=20,
-        headers={"x-csrftoken": token}, cookies=cookies,
-    )  # fmt: skip
-    with asked as answer:
-        lines = answer.iter_lines()
-        next(line for line in lines if '"content":" ' in line)
-        began = time.monotonic()
-        stage.hub.connection.execute((ENDS | STAYS)[cause], {"session": session_digest(session)})
-        stage.hub.bump()
-        last = [line for line in lines if line][-1]
-        assert cause in STAYS or time.monotonic() - began < 5
-    assert ("[DONE]" if cause in STAYS else '"code":"invalid_api_key"') in last
-    query = "SELECT charge_nano FROM usage_usagerecord WHERE model = %s AND final"
-    stage.hub.wait(lambda: bool(stage.rows(query, model)), "a record is missing")
-    assert stage.rows(query, model)[0]["charge_nano"] > 0
-
-
-# Run beside the hub: people of acme with a session and an authenticator each, to whom it happens.
-_PEOPLE = """
-import json
-from allauth.mfa.models import Authenticator
-from accounts import members
-from accounts.actors import SYSTEM
-from accounts.models import Organisation, Role
-from accounts.session_store import SessionStore
-acme = Organisation.objects.get(slug="acme")
-
-def session(name):
-    user = members.set_member(acme, f"{name}@example.org", Role.DEVELOPER, actor=SYSTEM).user
-    Authenticator.objects.create(user=user, type="totp", data={})
-    store = SessionStore()
-    store["_auth_user_id"] = str(user.id)
-    store["_auth_user_backend"] = "django.contrib.auth.backends.ModelBackend"
-    store["_auth_user_hash"] = user.get_session_auth_hash()
-    store.create()
-    return store.session_key
-
-print(json.dumps({name: session(name) for name in %s}))
-"""
-_HAPPENS = """
-from accounts import members, second_factor, sessions
-from accounts.actors import SYSTEM
-from accounts.models import Organisation, User
-acme = Organisation.objects.get(slug="acme")
-user = User.objects.get(email="%s@example.org")
-%s
-"""
-EVENTS = {
-    "removed": "members.remove_member(acme, user.email, actor=SYSTEM)",
-    "deactivated": "members.set_active(user, False, actor=SYSTEM)",
-    "sessions ended": "sessions.end(user, 'test')",
-    "second factor reset": "second_factor.reset_factors(SYSTEM, user)",
-}
-
-
-def name_of(event: str) -> str:
-    return event.replace(" ", "-")
-
-
-@pytest.fixture(scope="module")
-def sessions(stage: Stage) -> dict[str, str]:
-    """One for each event, of a person to whom it alone happens."""
-    made: dict[str, str] = json.loads(beside(stage, _PEOPLE % [*map(name_of, EVENTS)]))
-    return made
-
-
-@pytest.mark.parametrize("event", EVENTS)
-def test_what_operators_and_owners_do_to_a_person_ends_their_streams(
-    stage: Stage, sessions: dict[str, str], event: str
-) -> None:
-    """P11: within 5 s; and what the session asks next is refused."""
-    model = stage.own_model()
-    stage.hub.know(model)
-    name = name_of(event)
-    cookies = {"session_8000": sessions[name]}
-    cookies |= dict(httpx.get(stage.playground, cookies=cookies).cookies)
-    token = next(value for name, value in cookies.items() if "csrf" in name)
-    body = {
-        "model": model,
-        "stream": True,
-        "messages": [{"role": "user", "content": "hi #tokens=900 #delay_ms=20"}],
-    }
-    asked = httpx.stream(
+    return httpx.stream(
         "POST", f"{stage.hub.url}/pg/chat/completions", json=body, timeout=30,
         headers={"x-csrftoken": token}, cookies=cookies,
     )  # fmt: skip
-    with asked as answer:
+
+
+def has_begun(lines: Iterator[str]) -> bool:
+    return any('"content":" ' in line for line in lines)
+
+
+def was_charged(stage: Stage, model: str) -> bool:
+    query = "SELECT charge_nano FROM usage_usagerecord WHERE model = %s AND final"
+    stage.hub.wait(lambda: bool(stage.rows(query, model)), "a record is missing")
+    return int(stage.rows(query, model)[0]["charge_nano"]) > 0
+
+
+@pytest.mark.usefixtures("undone")
+@pytest.mark.parametrize("within_s", WITHIN_S)
+@pytest.mark.parametrize("cause", ENDS)
+def test_a_stream_of_the_sessions_endpoint_ends_with_what_let_it_in(
+    stage: Stage, cause: str, within_s: int
+) -> None:
+    """P11: within 5 s, with a typed error; what it cost is settled."""
+    model, session = stage.own_model(), _another_session(stage)
+    stage.hub.know(model)
+    with asked(stage, session, model, 900) as answer:
         lines = answer.iter_lines()
-        next(line for line in lines if '"content":" ' in line)
-        beside(stage, _HAPPENS % (name, EVENTS[event]))
+        assert has_begun(lines)
+        began = time.monotonic()
+        stage.hub.connection.execute(ENDS[cause], {"session": session_digest(session)})
+        stage.hub.bump()
+        last = [line for line in lines if line][-1]
+        assert time.monotonic() - began < within_s
+    assert '"code":"invalid_api_key"' in last
+    assert was_charged(stage, model)
+
+
+@pytest.mark.usefixtures("undone")
+def test_a_stream_of_the_sessions_endpoint_stays_while_something_lets_it_in(stage: Stage) -> None:
+    model, session = stage.own_model(), _another_session(stage)
+    stage.hub.know(model)
+    with asked(stage, session, model, 150) as answer:
+        lines = answer.iter_lines()
+        assert has_begun(lines)
+        for statement in STAYS:
+            stage.hub.connection.execute(statement)
+            stage.hub.bump()
+        assert "[DONE]" in [line for line in lines if line][-1]
+    assert was_charged(stage, model)
+
+
+EVENTS = ("removed", "deactivated", "sessions ended", "second factor reset")
+
+
+@pytest.fixture
+def somebody(stage: Stage) -> tuple[str, str]:
+    """The name and the session of a person to whom one of these may happen."""
+    name = f"d{secrets.token_hex(4)}"
+    return name, stage.beside.call(people.add_secured, name)
+
+
+@pytest.mark.parametrize("within_s", WITHIN_S)
+@pytest.mark.parametrize("event", EVENTS)
+def test_what_operators_and_owners_do_to_a_person_ends_their_streams(
+    stage: Stage, somebody: tuple[str, str], event: str, within_s: int
+) -> None:
+    """P11: within 5 s; and what the session asks next is refused."""
+    model, (name, session) = stage.own_model(), somebody
+    stage.hub.know(model)
+    with asked(stage, session, model, 900) as answer:
+        lines = answer.iter_lines()
+        assert has_begun(lines)
+        stage.beside.call(people.befall, name, event)
         began = time.monotonic()
         last = [line for line in lines if line][-1]
-        assert time.monotonic() - began < 5
+        assert time.monotonic() - began < within_s
     assert '"code":"invalid_api_key"' in last
-    assert httpx.get(stage.playground, cookies=cookies).status_code in (302, 404)
+    later = httpx.get(stage.playground, cookies={"session_8000": session})
+    assert later.status_code in (302, 404)
 
 
 def test_a_page_says_that_access_has_ended(stage: Stage, chromium: Browser) -> None:
@@ -228,24 +209,25 @@ def test_a_page_says_that_access_has_ended(stage: Stage, chromium: Browser) -> N
     bob = watch(chromium, stage)
     session = _another_session(stage)
     bob.context.add_cookies([{"name": "session_8000", "value": session, "url": stage.hub.url}])
-    page = bob.context.new_page()
-    ask(page, stage, stage.echo_model(2, 60), "A weir raises the water behind it. " * 30)
+    page = bob.page
+    ask(page, stage, stage.echo_model(9, 0), f"A weir raises{HOLD} the water behind it.")
     expect(page.locator("[data-part=blocks]").last).to_contain_text("weir")
     stage.hub.connection.execute(
         "DELETE FROM django_session WHERE session_key = %s", [session_digest(session)]
     )
     ended = page.locator("[data-error=access_ended]")
-    expect(ended).to_contain_text("Your access has ended.", timeout=5_000)
+    expect(ended).to_contain_text("Your access has ended.")
     expect(page.locator("[hx-sse\\:connect]")).to_have_count(0)
     bob.context.close()
 
 
+@pytest.mark.slow
 def test_a_chosen_model_names_a_chat_at_the_price_that_was_told(
     stage: Stage, chromium: Browser
 ) -> None:
     namer, model = stage.own_model(), stage.echo_model(9, 0)
     alice = watch(chromium, stage, "alice")
-    page = alice.context.new_page()
+    page = alice.page
     page.goto(f"{stage.playground}/settings")
     expect(page.locator("#title-cost")).to_have_text("Nothing is sent or charged.")
     page.select_option("#title-model", namer)

@@ -57,6 +57,7 @@ def run(code: str, language: str, folder: Path, environment: dict[str, str]) -> 
     assert done.returncode == 0, done.stderr
 
 
+@pytest.mark.slow
 def test_code_from_the_page_asks_what_the_playground_asked(
     stage: Stage, chromium: Browser, tmp_path: Path
 ) -> None:
@@ -69,7 +70,7 @@ def test_code_from_the_page_asks_what_the_playground_asked(
     )
     key = stage.hub.key(Tenant(stage.organisation, team["id"], stage.organisation, "")).key
     bob = watch(chromium, stage, viewport={"width": 1440, "height": 900})
-    page, model = bob.context.new_page(), stage.own_model()
+    page, model = bob.page, stage.own_model()
     open_with(page, stage, model, "&panel=tools")
     page.fill("#set-tools", json.dumps(WEATHER))
     page.locator("[data-pane-tab=params]").click()

@@ -1,15 +1,14 @@
 """What the chat says of itself in each of its states, in a real browser."""
 
-import json
 import re
 from collections.abc import Iterator
+from functools import partial
 
 import pytest
-from playwright.sync_api import Browser, Page, expect
+from playwright.sync_api import Page, expect
 
-from tests.playground.conftest import Stage, Watched, watch
+from tests.playground.conftest import Desks, Stage, Watched
 from tests.playground.echo import HOLD
-from tests.playground.test_desk import PNG, WEATHER
 from tests.playground.test_live import BLOCKS, ask
 
 pytestmark = pytest.mark.browser
@@ -19,15 +18,14 @@ FOOT = ".msg[data-role=assistant] footer"
 
 
 @pytest.fixture
-def bob(chromium: Browser, stage: Stage) -> Iterator[Watched]:
-    watched = watch(chromium, stage, viewport={"width": 1440, "height": 900})
-    yield watched
-    watched.context.close()
+def bob(desks: Desks) -> Iterator[Watched]:
+    with desks.lent("bob", width=1440) as watched:
+        yield watched
 
 
 @pytest.mark.slow
 def test_a_silent_model_is_waited_for_in_words_and_can_be_left(stage: Stage, bob: Watched) -> None:
-    page = bob.context.new_page()
+    page = bob.page
     ask(page, stage, stage.fake_model(), "hi #tokens=3 #hold=0")
     foot = page.locator(FOOT).last
     expect(foot).to_contain_text("Waiting for the first token")
@@ -39,10 +37,11 @@ def test_a_silent_model_is_waited_for_in_words_and_can_be_left(stage: Stage, bob
     bob.assert_calm()
 
 
+@pytest.mark.slow
 def test_a_thinking_model_shows_how_long_and_an_answering_one_how_fast(
     stage: Stage, bob: Watched
 ) -> None:
-    page = bob.context.new_page()
+    page = bob.page
     ask(page, stage, stage.echo_model(9, 0, "think"), "thought " * 20 + HOLD + "again")
     head = page.locator(".reasoning summary")
     expect(head).to_contain_text(re.compile(r"Thinking… 1 s · ≈ \d+ tokens"))
@@ -54,38 +53,15 @@ def test_a_thinking_model_shows_how_long_and_an_answering_one_how_fast(
     page.wait_for_selector(DONE)
 
 
-def test_a_whole_turn_breaks_no_policy(stage: Stage, bob: Watched) -> None:
-    """With every menu open before that a swap replaces: the script gives them a place by style."""
-    page = bob.context.new_page()
-    model = stage.fake_model()
-    page.goto(f"{stage.playground}?m={model}&panel=tools")
-    page.fill("#set-tools", json.dumps(WEATHER))
-    page.locator("#attach input[type=file]").set_input_files(
-        {"name": "a.png", "mimeType": "image/png", "buffer": PNG}
-    )
-    expect(page.locator(".file-chip")).to_be_visible()
-    page.fill("#chat-text", "Weather? #tools=2 #reasoning=4")
-    for button in (".bound-line", "[popovertarget=menu-attach]"):
-        page.locator(button).click()
-        page.keyboard.press("Escape")
-    page.locator("#chat-text").press("Enter")
-    expect(page.locator(".calls .call")).to_have_count(2)
-    page.locator("[popovertarget^=more-]").last.click()
-    page.keyboard.press("Escape")
-    page.get_by_role("button", name="Send 2 results").click()
-    expect(page.locator(DONE)).to_have_count(2)
-    page.goto(f"{stage.playground}/compare?m={model}&m={model}")
-    page.fill("#chat-text", "Compare #tokens=9")
-    page.locator(".bound-line").click()
-    page.keyboard.press("Escape")
-    page.locator("#chat-text").press("Enter")
-    expect(page.locator("#summary table")).to_be_visible(timeout=15_000)
-    bob.assert_calm()
-
-
 def announcements(page: Page) -> list[str]:
     heard: list[str] = page.evaluate("() => window.said")
     return heard
+
+
+def is_said(page: Page, number: int) -> bool:
+    """Whether so much was, three seconds later by the page's clock."""
+    page.clock.run_for(3_000)
+    return len(announcements(page)) >= number
 
 
 def listen(page: Page) -> None:
@@ -112,8 +88,8 @@ print("not a word of this.")
 The end"""
 
 
-def test_a_screen_reader_hears_whole_sentences(stage: Stage, bob: Watched) -> None:
-    page = bob.context.new_page()
+def test_a_screen_reader_hears_whole_sentences(stage: Stage, bob_apart: Watched) -> None:
+    page = bob_apart.page
     page.clock.install()
     model = stage.echo_model(2, 0)
     page.goto(f"{stage.playground}/settings")
@@ -126,17 +102,19 @@ def test_a_screen_reader_hears_whole_sentences(stage: Stage, bob: Watched) -> No
             "流速慢？ Code block: python. one item another The end"]  # fmt: skip
     for number, written in enumerate(("It f", "流速"), 1):
         expect(page.locator(BLOCKS)).to_contain_text(written)
-        page.clock.run_for(3_000)
+        # What came with the turn is read with the first frame behind it.
+        stage.hub.wait(partial(is_said, page, number), "nothing is said")
         assert announcements(page) == said[:number]
         stage.echo.release()
     page.wait_for_selector(DONE)
+    page.wait_for_function("count => window.said.length >= count", arg=len(said))
     assert announcements(page) == said
     expect(page.locator("#live")).to_have_text(re.compile("Answer finished, "))
-    bob.assert_calm()
+    bob_apart.assert_calm()
 
 
 def test_a_screen_reader_hears_of_begin_and_end_or_nothing(stage: Stage, bob: Watched) -> None:
-    page = bob.context.new_page()
+    page = bob.page
     model = stage.echo_model(9, 0)
     page.goto(f"{stage.playground}?m={model}")
     listen(page)

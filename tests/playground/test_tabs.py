@@ -1,23 +1,14 @@
 """Two pages of one chat, a page without a network, and the way to the composer by keys (W10)."""
 
-from collections.abc import Iterator
-
 import pytest
-from playwright.sync_api import Browser, Page, expect
+from playwright.sync_api import Page, expect
 
-from tests.playground.conftest import Stage, Watched, watch
+from tests.playground.conftest import Stage, Watched
 from tests.playground.test_live import ask
 
 pytestmark = pytest.mark.browser
 
 DONE = ".msg[data-role=assistant][data-state=done]"
-
-
-@pytest.fixture
-def bob(chromium: Browser, stage: Stage) -> Iterator[Watched]:
-    watched = watch(chromium, stage, viewport={"width": 1280, "height": 900})
-    yield watched
-    watched.context.close()
 
 
 def send(page: Page, text: str) -> None:
@@ -26,7 +17,7 @@ def send(page: Page, text: str) -> None:
 
 
 def test_a_turn_sent_in_one_tab_appears_in_the_other(stage: Stage, bob: Watched) -> None:
-    first = bob.context.new_page()
+    first = bob.page
     ask(first, stage, stage.echo_model(), "the first question")
     first.wait_for_selector(DONE)
     second = bob.context.new_page()
@@ -42,30 +33,8 @@ def test_a_turn_sent_in_one_tab_appears_in_the_other(stage: Stage, bob: Watched)
     bob.assert_calm()
 
 
-def test_a_send_from_a_stale_page_shows_what_it_follows(
-    chromium: Browser, stage: Stage, bob: Watched
-) -> None:
-    """Another browser of the same person, which no tab can tell of the turn."""
-    first = bob.context.new_page()
-    ask(first, stage, stage.echo_model(), "one question")
-    first.wait_for_selector(DONE)
-    elsewhere = watch(chromium, stage)
-    stale = elsewhere.context.new_page()
-    stale.goto(first.url)
-    send(first, "two questions")
-    expect(first.locator(DONE)).to_have_count(2)
-    send(stale, "three questions")
-    expect(stale.locator(DONE)).to_have_count(3)
-    questions = stale.locator(".msg[data-role=user] .prose").all_inner_texts()
-    assert [text.strip() for text in questions] == [
-        "one question", "two questions", "three questions"]  # fmt: skip
-    expect(stale.locator("#chat-text")).to_have_value("")
-    elsewhere.assert_calm()
-    elsewhere.context.close()
-
-
 def test_a_message_written_offline_is_kept_and_sent_on_demand(stage: Stage, bob: Watched) -> None:
-    page = bob.context.new_page()
+    page = bob.page
     page.goto(f"{stage.playground}?m={stage.echo_model()}")
     page.wait_for_load_state("networkidle")
     bob.context.set_offline(True)
@@ -88,7 +57,7 @@ def test_a_message_written_offline_is_kept_and_sent_on_demand(stage: Stage, bob:
 
 
 def test_the_composer_has_the_focus_and_is_near_by_tab(stage: Stage, bob: Watched) -> None:
-    page = bob.context.new_page()
+    page = bob.page
     ask(page, stage, stage.echo_model(), "a chat")
     page.wait_for_selector(DONE)
     page.goto(stage.playground)
@@ -113,13 +82,14 @@ def test_the_composer_has_the_focus_and_is_near_by_tab(stage: Stage, bob: Watche
     bob.assert_calm()
 
 
+@pytest.mark.slow
 def test_nothing_but_the_composer_asks_for_the_focus_of_a_page_that_loads(
     stage: Stage, bob: Watched
 ) -> None:
     """The browser tells, as a mere information, where a second one does."""
     told: list[str] = []
     bob.context.on("console", lambda message: told.append(message.text))
-    page = bob.context.new_page()
+    page = bob.page
     for path in ("", "/compare", "/embeddings"):
         page.goto(f"{stage.playground}{path}")
         # Drawn twice: by then what has autofocus was tried.
