@@ -98,7 +98,10 @@ def _check_address(request: HttpRequest, actor: Actor | None) -> None:
     address = request.META.get("REMOTE_ADDR", "")
     if not is_address_in(address, map(ip_network, actor.key.networks)):
         raise AccessDenied(
-            gettext("The API key may not be used from address %(address)s.")
+            gettext(
+                "This API key is not allowed from %(address)s. Add the address to the "
+                "key's allowed networks, or use another key."
+            )
             % {"address": address or "unknown"}
         )
 

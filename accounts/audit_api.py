@@ -19,7 +19,7 @@ class AuditQuery(pagination.PageQuery):
     """Which events to list."""
 
     actor: str = Field("", max_length=254, description="Part of an email address or key name.")
-    action: str = Field("", max_length=60, description="How the action begins: `key.`.")
+    action: str = Field("", max_length=60, description="Prefix of the action, such as `key.`.")
     object: str = Field("", max_length=60, description="ID of the object, or its type.")
     since: Instant | None = Field(None, description="Events at this time or later.")
     until: Instant | None = Field(None, description="Events before this time.")
@@ -42,8 +42,8 @@ class EventOut(Schema):
     action: str
     actor: EventActor
     object: EventObject
-    before: dict[str, Any] | None = Field(description="What changed, as it was.")
-    after: dict[str, Any] | None = Field(description="What changed, as it is.")
+    before: dict[str, Any] | None = Field(description="The values before the change.")
+    after: dict[str, Any] | None = Field(description="The values after the change.")
     detail: dict[str, Any]
     reason: str
     address: str = Field(description="Network address of the client.")

@@ -7,7 +7,7 @@ from django.utils.functional import Promise
 from django.utils.translation import gettext_lazy as _
 
 _OBJECTS: Final[Mapping[str, Promise]] = {
-    "authenticator": _("Second factor"),
+    "authenticator": _("Two-factor authentication"),
     "budget": _("Budget"),
     "budgetraise": _("Increase request"),
     "channel": _("Channel"),

@@ -131,7 +131,7 @@ class LimitsForm(CountsForm):
         try:
             check_limits({field: words})
         except LimitInvalid as error:
-            text = gettext("You can list up to %(n)s.") % {"n": LISTED_MAX}
+            text = gettext("You can list up to %(n)s entries.") % {"n": LISTED_MAX}
             raise forms.ValidationError(text) from error
         return words
 
@@ -317,8 +317,8 @@ class SignupForm(_Ours, allauth.SignupForm):  # type: ignore[misc]
         if not sign_up.accepts(context.request, self.cleaned_data["email"]):
             raise forms.ValidationError(
                 gettext(
-                    "Accounts for this email domain are by invitation. Use your work address, or "
-                    "ask a member of your organisation to invite you."
+                    "Sign-up with this email domain is by invitation only. Use your work "
+                    "address, or ask a member of your organisation to invite you."
                 )
             )
         return str(super().clean_email())

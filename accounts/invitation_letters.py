@@ -65,7 +65,7 @@ def _send(sendable: Sendable, inviter: User, mail: BaseEmailBackend) -> str:
     try:
         EmailMessage(subject, text, None, [invitation.email], connection=mail).send()
     except (smtplib.SMTPException, OSError, ValueError):
-        return gettext("The mail server refused the email. Copy the link, or resend it later.")
+        return gettext("The mail server rejected the email. Copy the link, or resend it later.")
     Invitation.objects.filter(id=invitation.id).update(sent_at=clock.now())
     return ""
 

@@ -125,8 +125,8 @@ def bring_key(
         raise KeyRefused(
             "secret",
             gettext(
-                "This key text cannot be used. It needs at least 20 printable characters "
-                "without spaces, and a correct checksum after sk-weir-."
+                "This secret cannot be used. It needs at least 20 printable characters "
+                "without spaces. If it starts with sk-weir-, its checksum must be correct."
             ),
         )
     if service_account is not None:

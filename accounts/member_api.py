@@ -132,7 +132,7 @@ class RoleIn(Schema):
     name: str = Field(min_length=1, max_length=60)
     permissions: list[Permission] = Field(
         max_length=len(PERMISSIONS),
-        description="What the role may do; all names stand in the role `owner` of the list.",
+        description="What the role may do. The role `owner` in the list has all names.",
     )
 
 

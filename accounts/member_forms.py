@@ -100,7 +100,8 @@ class InviteForm(RoleAndTeamsForm):
         required=False,
         max_length=_EMAILS_MAX,
         help_text=gettext_lazy(
-            "Separate several with commas or lines. Leave empty for a link that one person can use."
+            "Separate several with commas or line breaks. Leave empty for a link that one "
+            "person can use."
         ),
         widget=forms.Textarea(
             attrs={"rows": 2, "spellcheck": "false", "autocomplete": "off", "autofocus": True}

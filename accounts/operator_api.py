@@ -118,7 +118,7 @@ class SignUpOut(Schema):
     domains: list[SignUpDomainOut]
 
 
-@router.get("/sign-up", response=SignUpOut, summary="Retrieve sign-up settings")
+@router.get("/sign-up", response=SignUpOut, summary="Show sign-up settings")
 def read_sign_up(request: HttpRequest) -> dict[str, Any]:
     """Who can create an account on the installation."""
     access.require(actors.actor_of(request), "organisations.read")
@@ -157,9 +157,7 @@ def create_organisation(request: HttpRequest, body: OrganisationIn) -> Status[Or
     return Status(201, _organisation(row))
 
 
-@router.get(
-    "/organisations/{slug}", response=OrganisationStateOut, summary="Retrieve an organisation"
-)
+@router.get("/organisations/{slug}", response=OrganisationStateOut, summary="Show an organisation")
 def read_organisation(request: HttpRequest, slug: str) -> OrganisationStateOut:
     """One organisation of the installation."""
     return _organisation(access.access_organisation(actors.actor_of(request), slug))
@@ -197,7 +195,7 @@ def lift_suspension(request: HttpRequest, slug: str) -> OrganisationStateOut:
     summary="Archive an organisation",
 )
 def archive_organisation(request: HttpRequest, slug: str) -> OrganisationStateOut:
-    """Stops its keys and closes its pages. Usage and invoices are kept."""
+    """Stops its keys and closes its pages. Usage and billing records are kept."""
     actor = actors.actor_of(request)
     access.require(actor, "organisations.write")
     row = access.access_organisation(actor, slug)
@@ -229,7 +227,8 @@ def list_people(request: HttpRequest, query: Query[pagination.PageQuery]) -> Per
 
 @router.patch("/people/{id}", response=PersonOut, summary="Change a person")
 def change_person(request: HttpRequest, id: str, body: PersonChange) -> PersonOut:
-    """Deactivates a person, or lets them in again. Their sessions and keys follow."""
+    """Deactivates or reactivates a person. While deactivated, they have no sessions and their
+    keys do not work."""
     actor = actors.actor_of(request)
     access.require(actor, "organisations.write")
     person = access.access_person(actor, id)
@@ -239,7 +238,7 @@ def change_person(request: HttpRequest, id: str, body: PersonChange) -> PersonOu
 
 
 class EndedOut(Schema):
-    ended: int = Field(description="How many sessions there were.")
+    ended: int = Field(description="How many sessions were ended.")
 
 
 @router.post("/people/{id}/end-sessions", response=EndedOut, summary="End a person's sessions")
@@ -257,9 +256,9 @@ def end_sessions(request: HttpRequest, id: str) -> EndedOut:
     summary="Reset two-factor authentication",
 )
 def reset_second_factor(request: HttpRequest, id: str) -> PersonOut:
-    """Removes the person's authenticator app, passkeys and recovery codes, ends their sessions and
-    emails them. Make sure that it is them who asks. Operators cannot reset each other: that
-    is done on the server by `manage.py reset_second_factor`."""
+    """Removes the person's authenticator app, passkeys and recovery codes, ends their sessions
+    and emails them. Make sure that the request really comes from them. Operators cannot
+    reset each other: that is done on the server by `manage.py reset_second_factor`."""
     actor = actors.actor_of(request)
     access.require(actor, "organisations.write")
     check_signed_in_recently(request)

@@ -161,9 +161,10 @@ def person_reset_factors(request: HttpRequest, actor: Actor, id: str) -> HttpRes
         "form": form,
         "title": gettext("Reset two-factor authentication"),
         "line": gettext(
-            "Removes the authenticator app, passkeys and recovery codes of %(email)s and signs "
-            "them out everywhere. They get an email, and sign in with their password alone until "
-            "they set it up again. Make sure that it is them who asks."
+            "Removes the authenticator app, passkeys and recovery codes of %(email)s and "
+            "signs them out everywhere. They get an email, and sign in with their password "
+            "alone until they set it up again. Make sure that the request really comes from "
+            "them."
         )
         % {"email": person.email},
         "verb": gettext("Reset"),

@@ -116,7 +116,7 @@ class ProjectPage(Schema):
     next: str | None
 
 
-@router.get("/organisation", response=OrganisationOut, summary="Retrieve the organisation")
+@router.get("/organisation", response=OrganisationOut, summary="Show the organisation")
 def read_organisation(request: HttpRequest) -> OrganisationOut:
     """The organisation the key belongs to, or the one whose page you saw last."""
     actor = actors.actor_of(request)
@@ -165,7 +165,7 @@ def create_team(request: HttpRequest, body: TeamIn) -> Status[TeamOut]:
     return Status(201, _team(teams.create_team(organisation_of(actor), body.name, actor=actor)))
 
 
-@router.get("/teams/{team}", response=TeamOut, summary="Retrieve a team")
+@router.get("/teams/{team}", response=TeamOut, summary="Show a team")
 def read_team(request: HttpRequest, team: str) -> TeamOut:
     """One of your teams."""
     return _team(access.access_any_team(actors.actor_of(request), team))
@@ -205,7 +205,7 @@ def create_project(request: HttpRequest, body: ProjectIn) -> Status[ProjectOut]:
     return Status(201, _project(projects.create_project(team, body.name, actor=actor)))
 
 
-@router.get("/projects/{project}", response=ProjectOut, summary="Retrieve a project")
+@router.get("/projects/{project}", response=ProjectOut, summary="Show a project")
 def read_project(request: HttpRequest, project: str) -> ProjectOut:
     """One project of your teams."""
     return _project(access.access_project(actors.actor_of(request), project))

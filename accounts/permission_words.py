@@ -62,15 +62,15 @@ GROUPS: Final[tuple[tuple[Promise, dict[Permission, Words]], ...]] = (
             _("Manage budgets and limits"),
             _("Set budgets and rate limits, and decide on increase requests.")),
         "budgets.ask": Words(
-            _("Request increases"), _("Request more of any budget of the organisation.")),
+            _("Request increases"), _("Request an increase of any budget in the organisation.")),
         "budgets.ask:own": Words(
-            _("Request own increases"), _("Request more of a budget that applies to them.")),
+            _("Request own increases"), _("Request an increase of a budget that applies to them.")),
     }),
     (_("Billing"), {
         "balance.read": Words(_("See the balance"), _("Balance, ledger and statements.")),
         "wallet.write": Words(
             _("Change billing settings"), _("Balance alerts and automatic top-up.")),
-        "topups.read": Words(_("See top-ups"), _("Every payment and its state.")),
+        "topups.read": Words(_("See top-ups"), _("Every payment and its status.")),
         "topups.write": Words(_("Top up"), _("Start and cancel payments.")),
         "codes.redeem": Words(
             _("Redeem codes"), _("Add the value of a code to the balance.")),

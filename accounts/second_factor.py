@@ -200,8 +200,8 @@ def reset_factors(actor: Actor, user: User) -> None:
     """
     if user.operator and not actor.installation:
         text = gettext(
-            "Operators cannot reset each other. Run on the server: manage.py reset_second_factor "
-            "%(email)s"
+            "Operators cannot reset each other's two-factor authentication. Run on the "
+            "server: manage.py reset_second_factor %(email)s"
         )
         raise Refused("person", text % {"email": user.email})
     with transaction.atomic():

@@ -35,7 +35,7 @@ def make_set_up_link() -> str:
     """The path of a link that makes the first operator, once; earlier ones end. Raises Refused
     where there is an operator."""
     if is_set_up():
-        raise Refused("email", gettext("This installation has an operator already."))
+        raise Refused("email", gettext("This installation already has an operator."))
     text = new_link_text()
     with transaction.atomic():
         SetUpLink.objects.all().delete()

@@ -99,7 +99,7 @@ def _check_mode(mode: str) -> None:
 
 def _checked(domains: Sequence[dict[str, str]]) -> list[SignUpDomain]:
     if len(domains) > DOMAINS_MAX:
-        raise Refused("domains", gettext("You can list up to %(n)s.") % {"n": DOMAINS_MAX})
+        raise Refused("domains", gettext("You can list up to %(n)s entries.") % {"n": DOMAINS_MAX})
     rows = [_row(**domain) for domain in domains]
     names = [row.domain for row in rows]
     if twice := next((name for name in names if names.count(name) > 1), None):
@@ -196,7 +196,12 @@ def found_organisation(user: User, name: str) -> Organisation:
     with transaction.atomic():
         locked = _alone(user)
         if locked is None or not may_found(user):
-            raise Refused("name", gettext("You cannot create an organisation."))
+            raise Refused(
+                "name",
+                gettext(
+                    "You cannot create an organisation. Ask an operator to create one for you."
+                ),
+            )
         return organisations.create_organisation(checked, owner=locked, actor=oneself(locked))
 
 

@@ -129,7 +129,7 @@ def confirm_domains(
     with transaction.atomic():
         locked = SingleSignOn.objects.select_for_update().get(pk=row.pk)
         if seen is not None and (not seen or list(seen) != locked.domains):
-            raise Refused("domains", gettext("The domains have changed. Look at them again."))
+            raise Refused("domains", gettext("The domains have changed. Check them again."))
         if locked.domains_confirmed != confirmed:
             locked.domains_confirmed = confirmed
             locked.save(update_fields=["domains_confirmed"])
@@ -183,8 +183,9 @@ def _check(organisation: Organisation, fields: Mapping[str, Any]) -> None:
     if wrong := [domain for domain in fields["domains"] if not is_domain(domain)]:
         text = gettext("%(name)s is not a domain such as example.org.")
         raise Refused("domains", text % {"name": wrong[0][:80]})
-    if len(fields["domains"]) > DOMAINS_MAX or len(fields["group_rules"]) > RULES_MAX:
-        raise Refused("group_rules", gettext("You can list up to %(n)s.") % {"n": RULES_MAX})
+    for name, most in (("domains", DOMAINS_MAX), ("group_rules", RULES_MAX)):
+        if len(fields[name]) > most:
+            raise Refused(name, gettext("You can list up to %(n)s entries.") % {"n": most})
     slugs = set(organisation.teams.values_list("slug", flat=True))
     for rule in fields["group_rules"]:
         if rule["role"] not in roles:

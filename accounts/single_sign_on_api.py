@@ -51,16 +51,18 @@ class SingleSignOnIn(Schema):
     domains: list[Domain] = Field(
         default_factory=list,
         max_length=DOMAINS_MAX,
-        description="Verified addresses of these email domains join by themselves, once an "
-        "operator has confirmed the domains.",
+        description="People with a verified address at these domains join automatically, "
+        "once an operator has confirmed the domains.",
     )
     group_claim: str = Field("groups", max_length=100, description="Lists a person's groups.")
     group_rules: list[GroupRuleIn] = Field(
         default_factory=list,
         max_length=RULES_MAX,
-        description="The first rule that fits gives the role.",
+        description="The first matching rule sets the role.",
     )
-    default_role: RoleName = Field("", description="Without a group. Empty: no access.")
+    default_role: RoleName = Field(
+        "", description=("The role if no group matches. Empty: no access.")
+    )
     required: bool = Field(
         False, description="Members other than owners can only sign in this way."
     )
@@ -96,11 +98,12 @@ class DomainsIn(Schema):
     model_config = ConfigDict(extra="forbid")
 
     domains: list[Domain] = Field(
-        max_length=DOMAINS_MAX, description="Refused if the organisation has listed others since."
+        max_length=DOMAINS_MAX,
+        description=("Rejected if the organisation has listed other domains since."),
     )
 
 
-@router.get("/single-sign-on", response=SingleSignOnOut, summary="Retrieve single sign-on")
+@router.get("/single-sign-on", response=SingleSignOnOut, summary="Show single sign-on")
 def read_single_sign_on(request: HttpRequest) -> SingleSignOnOut:
     """How members sign in by the organisation's identity provider."""
     return _shown(single_sign_on.access_single_sign_on(actors.actor_of(request)))
@@ -143,7 +146,7 @@ def test_single_sign_on(request: HttpRequest) -> TestOut:
 @operator_router.get(
     "/organisations/{slug}/single-sign-on",
     response=SingleSignOnOut,
-    summary="Retrieve an organisation's single sign-on",
+    summary="Show an organisation's single sign-on",
 )
 def read_single_sign_on_of(request: HttpRequest, slug: str) -> SingleSignOnOut:
     """The configuration of any organisation, without its secret."""

@@ -145,7 +145,7 @@ def _outcome(row: SingleSignOn, claims: dict[str, Any]) -> str:
     try:
         grant = single_sign_on.granted_by(row, claims)
     except ClaimsRefused:
-        return gettext("These claims give no role.")
+        return gettext("No role matches these claims.")
     teams = ", ".join(grant.teams) or gettext("all teams")
     names = dict(single_sign_on.role_choices(row.organisation))
     text = gettext("These claims give the role %(role)s in %(teams)s.")
@@ -194,9 +194,9 @@ def domains_confirm(request: HttpRequest, actor: Actor, slug: str) -> HttpRespon
         "form": form,
         "title": gettext("Confirm email domains"),
         "line": gettext(
-            "%(name)s lists %(domains)s. Once confirmed, everyone with a verified address of these "
-            "domains signs in as its member through its identity provider, also people who have an "
-            "account already. Check that the organisation controls them."
+            "%(name)s lists %(domains)s. Once confirmed, everyone with a verified address at "
+            "these domains signs in as its member through its identity provider, including "
+            "people who already have an account. Check that the organisation controls them."
         )
         % {"name": row.organisation.name, "domains": ", ".join(row.domains)},
         "verb": gettext("Confirm"),

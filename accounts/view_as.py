@@ -42,7 +42,7 @@ def refuse_while_viewing(request: HttpRequest) -> None:
     """Raise AccessDenied where a session that views an organisation would change anything."""
     if request.method not in _SAFE_METHODS and viewing_of(request.session) is not None:
         raise AccessDenied(
-            gettext("You are viewing an organisation and cannot change anything. End the view.")
+            gettext("Nothing can be changed while you view an organisation. End the view first.")
         )
 
 

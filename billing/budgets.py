@@ -282,7 +282,7 @@ def check_reach(actor: Actor, scope: str, subject: str) -> None:
         return
     if scope == BudgetScope.KEY and Key.objects.filter(team__in=teams, id=subject).exists():
         return
-    raise BudgetRefused("scope", gettext("You can only set budgets of your teams and their keys."))
+    raise BudgetRefused("scope", gettext("You can only set budgets for your teams and their keys."))
 
 
 def access_budget(actor: Actor, id: str) -> Budget:
@@ -299,7 +299,12 @@ def find_subject(actor: Actor, scope: str, given: str) -> str:
     """
     if scope == BudgetScope.ORGANISATION:
         if given:
-            raise BudgetRefused("subject", gettext("An organisation budget needs no name."))
+            raise BudgetRefused(
+                "subject",
+                gettext(
+                    "An organisation budget covers the whole organisation. Leave the name empty."
+                ),
+            )
         return ""
     subject_id: object = None
     if scope == BudgetScope.TEAM:
@@ -334,7 +339,7 @@ def _missing(scope: str, given: str) -> str:
         return gettext("This person is not a member.")
     if scope in rules.LABEL_SCOPES and given:
         return gettext("A label has 1 to 100 visible characters and no space at the start or end.")
-    return gettext("Choose which one.")
+    return gettext("Enter what the budget applies to.")
 
 
 def subject_names(budgets: Sequence[Budget]) -> dict[int, str]:

@@ -75,7 +75,7 @@ def ask_for_more(
 ) -> BudgetRaise:
     """Ask for so much more of a budget until then. Raises RaiseRefused."""
     if actor.user is None:
-        raise RaiseRefused("budget", gettext("Only a person can request more."))
+        raise RaiseRefused("budget", gettext("Only a person can request an increase."))
     if not 0 < amount_nano <= BUDGET_MAX_NANO:
         text = gettext("Enter an amount above 0 and up to %(most)s USD.")
         raise RaiseRefused("amount", text % {"most": f"{BUDGET_MAX_NANO // NANO_PER_USD:,}"})

@@ -355,7 +355,7 @@ def main() -> None:
         shutil.rmtree(IMAGES, ignore_errors=True)
         IMAGES.mkdir()
         page.goto(facts["o"] + "/")
-        page.get_by_role("button", name="Go to dashboard").click()
+        page.get_by_role("button", name="Go to Home").click()
         take(page, paths["playground"], IMAGES / "weir.webp", quality=80)
         take_all(browser, running, page.context.storage_state(), paths)
         public = {name: path.format(**facts) for name, path in PUBLIC.items()}

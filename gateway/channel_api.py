@@ -113,7 +113,9 @@ class ChannelChange(Schema):
     retries: Retries = Field(2, description="Further attempts after this channel failed.")
     on_leave: OnLeave = Field("cancel", description="What happens when a client disconnects.")
     uncapped: Switch = Field(False, description="The provider ignores output limits.")
-    names_client: Switch = Field(True, description="The provider gets the client's user agent.")
+    names_client: Switch = Field(
+        True, description=("The provider receives the client's user agent.")
+    )
     rpm: Count | None = Field(None, description="Requests in any 60-second window.")
     tpm: Count | None = Field(None, description="Tokens in any 60-second window.")
     parallel: Count | None = Field(None, description="Requests running at the same time.")

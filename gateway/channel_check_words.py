@@ -39,7 +39,10 @@ FAULTS: Final[dict[Fault, tuple[Promise, Promise]]] = {
     ),
     "denied": (
         gettext_lazy("The host resolves to a private address, which is not allowed."),
-        gettext_lazy("If this is intended, add its network to egress_allow under settings."),
+        gettext_lazy(
+            "If this is intended, add its network to egress_allow under settings in "
+            "the configuration file, and apply it."
+        ),
     ),
     "unresolved": (
         gettext_lazy("The host name cannot be resolved."),

@@ -163,7 +163,9 @@ def channel_copy(request: HttpRequest, actor: Actor, id: str) -> HttpResponseBas
     context = {
         "form": form,
         "title": gettext("Copy %(name)s") % {"name": channel.name},
-        "line": gettext("The copy has the same keys, models and settings. It is off at first."),
+        "line": gettext(
+            "The copy has the same keys, models and settings. It is off until you turn it on."
+        ),
         "back": reverse("channel", args=[id]),
         "back_text": channel.name,
         "verb": gettext("Copy channel"),

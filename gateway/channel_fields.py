@@ -79,7 +79,7 @@ def check_name(name: str) -> None:
         text = gettext("Enter a name of at most %(n)s characters.")
         raise ChannelRefused("name", text % {"n": bounds.NAME_MAX})
     if Channel.objects.filter(name=name).exists():
-        text = gettext("There is already a channel named %(name)s.")
+        text = gettext("Another channel is already named %(name)s.")
         raise ChannelRefused("name", text % {"name": name})
 
 
@@ -153,7 +153,7 @@ def _provider_of(channel: Channel) -> Provider:
 def _check_address(channel: Channel, provider: Provider) -> None:
     channel.base_url = channel.base_url.strip().rstrip("/") or provider.base_url
     if not channel.base_url:
-        text = gettext("Enter the base URL. %(provider)s has no address of its own.")
+        text = gettext("Enter the base URL. %(provider)s has no default address.")
         raise ChannelRefused("base_url", text % {"provider": gettext(provider.label)})
     if len(channel.base_url) > bounds.URL_MAX:
         text = gettext("The URL is too long. Use at most 500 characters.")
@@ -173,7 +173,7 @@ def _check_bounds(field: str, value: float, least: int, most: int) -> None:
 
 def _check_seconds(field: str, seconds: float) -> None:
     if not 0 < seconds <= bounds.SECONDS_MAX:
-        text = gettext("Enter seconds above 0, at most %(most)s.")
+        text = gettext("Enter a number of seconds above 0, at most %(most)s.")
         raise ChannelRefused(field, text % {"most": bounds.SECONDS_MAX})
 
 

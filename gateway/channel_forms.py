@@ -163,9 +163,9 @@ class SettingsForm(forms.Form):
         widget=forms.Select(attrs={"class": "input"}),
     )
     names_client = forms.BooleanField(
-        label=_("Send user agents"),
+        label=_("Forward user agent"),
         required=False,
-        help_text=_("The provider gets the client's user agent."),
+        help_text=_("The provider receives the client's user agent."),
     )
     uncapped = forms.BooleanField(
         label=_("Ignores output limits"),
@@ -191,10 +191,10 @@ class SettingsForm(forms.Form):
         _("Failures"),
         1,
         bounds.FAILURES_MAX,
-        _("Empty: when most requests fail."),
+        _("Leave empty to pause when most requests fail."),
         required=False,
     )
-    window = _seconds(_("Counted for"))
+    window = _seconds(_("Counting window"))
     open_for = _seconds(_("Paused for"))
 
     def __init__(self, channel: Channel, data: QueryDict | None = None) -> None:

@@ -35,7 +35,7 @@ def state_of(row: Mapping[str, Any]) -> Badge:
         check = row["check"]
         failed = check is not None and not check.ok
         return Badge(_("Test failed"), "bad", hint=check.cause) if failed else Badge(_("On"), "ok")
-    again = gettext("Next try within %(n)s s") % {"n": status.seconds} if status.seconds else ""
+    again = gettext("Next attempt within %(n)s s") % {"n": status.seconds} if status.seconds else ""
     hint = ". ".join(filter(None, (row["why"], again)))
     return _STATES.get(status.condition, Badge(_("Probing"), "warn"))._replace(hint=hint)
 

@@ -296,7 +296,7 @@ def _why_paused(status: KeyStatus) -> str:
     parts = [str(_KEY_REASONS[status.reason])] if status.reason else []
     if status.for_s:
         parts.append(gettext("For %(n)s s.") % {"n": status.for_s})
-    parts.append(gettext("Next try within %(n)s s") % {"n": status.seconds})
+    parts.append(gettext("Next attempt within %(n)s s") % {"n": status.seconds})
     return " ".join(parts)
 
 

@@ -63,7 +63,9 @@ def change_channel(
     with transaction.atomic():
         locked = _locked(channel)
         if seen is not None and seen != version_of(locked):
-            text = gettext("This channel was changed meanwhile. Reload it and try again.")
+            text = gettext(
+                "This channel was changed in the meantime. Reload the page and try again."
+            )
             raise ChannelStale("version", text)
         return _save(actor, locked, fields, "channel.changed")
 
@@ -315,7 +317,7 @@ def _replace_keys(
         digest = bytes(given.digest) if isinstance(given, ChannelKey) else secret_digest(given)
         key = stored.pop(digest, None)
         if key is None and isinstance(given, ChannelKey):
-            raise ChannelRefused("keys", gettext("This key was removed meanwhile."))
+            raise ChannelRefused("keys", gettext("This key was removed in the meantime."))
         key = key or _new_key(channel, str(given), position)
         key.position = position
         key.save(force_insert=True)

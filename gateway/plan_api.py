@@ -65,13 +65,13 @@ class HolderIn(Schema):
     organisation: str = Field(max_length=60, description="Slug of the organisation.")
     team: str = Field("", max_length=60, description="Slug of one of its teams.")
     member: str = Field("", max_length=254, description="Email address of one of its members.")
-    on: bool = Field(True, description="False: off this plan.")
+    on: bool = Field(True, description="False: removed from this plan.")
 
 
 class HolderOut(Schema):
     organisation: str
-    team: str | None = Field(description="Null: not only a team.")
-    member: str | None = Field(description="Null: not only a member.")
+    team: str | None = Field(description="Null unless it is one team.")
+    member: str | None = Field(description="Null unless it is one member.")
 
 
 class PlanOut(Schema):
@@ -103,7 +103,7 @@ class HolderPage(Schema):
 
 @router.get("/plans", response=PlanPage, summary="List plans")
 def list_plans(request: HttpRequest, query: Query[pagination.PageQuery]) -> PlanPage:
-    """All plans, in the order in which they were created."""
+    """All plans, oldest first."""
     rows: QuerySet[Plan] = visible_plans(actors.actor_of(request)).order_by("id")
     page = pagination.page_by_number(rows, query.limit, query.cursor)
     return PlanPage(items=[_plan(plan) for plan in page.items], next=page.next)
@@ -114,7 +114,7 @@ def create_plan(request: HttpRequest, body: PlanIn) -> Status[PlanOut]:
     """No one is on it yet."""
     actor = actors.actor_of(request)
     if visible_plans(actor).filter(name=body.name).exists():
-        text = gettext("There is a plan named %(plan)s already.")
+        text = gettext("Another plan is already named %(plan)s.")
         raise Refused("name", text % {"plan": body.name})
     ppm = _multiplier(body.multiplier)
     plan = save_plan(actor, body.name, multiplier_ppm=ppm, models=body.models)
@@ -167,7 +167,7 @@ def change_holder(request: HttpRequest, id: str, body: HolderIn) -> HolderState:
     plan = access_plan(actor, id)
     holder = _find_holder(actor, body)
     if not body.on and holder not in holders_of(plan):
-        raise Refused("on", gettext("This is not on the plan."))
+        raise Refused("on", gettext("The organisation, team or member is not on this plan."))
     return _put(actor, holder, plan.name if body.on else "")
 
 
@@ -192,7 +192,7 @@ def _find_holder(actor: Actor, named: HolderIn) -> Holder:
         members = organisation.memberships.filter(user__email__iexact=named.member)
         field, found = "member", members.first()
     if found is None:
-        raise Refused(field, gettext("There is none of that name."))
+        raise Refused(field, gettext("No organisation, team or member has that name."))
     return found
 
 

@@ -80,7 +80,7 @@ def _worded(rate: RateShown) -> str:
     if not rate.mode:
         return f"{rate.name} {rate.text}"
     above = gettext("above %(n)s") % {"n": grouped(rate.input_over or 0)}
-    marginal = gettext("(marginal)") if rate.mode == "marginal" else ""
+    marginal = gettext("(only tokens above)") if rate.mode == "marginal" else ""
     return " ".join(filter(None, (rate.name, above, marginal, rate.text)))
 
 

@@ -91,7 +91,7 @@ class AnnouncementForm(forms.Form):
         cleaned["starts_at"] = cleaned.get("starts_at") or clock.now()
         ends_at = cleaned.get("ends_at")
         if ends_at is not None and ends_at <= cleaned["starts_at"]:
-            self.add_error("ends_at", gettext("Give a time after the start."))
+            self.add_error("ends_at", gettext("Enter a time after the start."))
         return cleaned
 
 

@@ -35,7 +35,7 @@ class PageQuery(Schema):
 
     model_config = ConfigDict(extra="forbid")
 
-    limit: TypedWhole = Field(LIMIT, ge=1, le=LIMIT_MAX, description="Rows of one page.")
+    limit: TypedWhole = Field(LIMIT, ge=1, le=LIMIT_MAX, description="Rows per page.")
     cursor: str | None = Field(None, description="`next` of the previous page.")
 
 

@@ -114,7 +114,7 @@ def _webhook(actor: Actor, endpoint: WebhookEndpoint) -> dict[str, Any]:
         "id": id_text(endpoint.id),
         "href": reverse("webhook", args=[slug_of(actor), id_text(endpoint.id)]),
         "url": endpoint.url,
-        "badge": Badge(_("Ended with its key"), "warn") if ended else Badge(_("Active"), "ok"),
+        "badge": Badge(_("Key no longer valid"), "warn") if ended else Badge(_("Active"), "ok"),
         "events": ", ".join(endpoint.kinds) or gettext("All events"),
         "by": endpoint.created_by.email if endpoint.created_by else None,
     }

@@ -22,8 +22,8 @@ class RemovalIn(Schema):
 
     keys: Literal["disable", "revoke", "transfer"] = Field(
         "disable",
-        description="What becomes of the member's keys. A management key cannot be transferred: "
-        "it is disabled instead.",
+        description="What happens to the member's keys. A management key cannot be "
+        "transferred: it is disabled instead.",
     )
     keys_to: str | None = Field(
         None,
@@ -32,7 +32,7 @@ class RemovalIn(Schema):
         "service account of the key's team.",
     )
     chats: Literal["delete", "transfer"] = Field(
-        description="What becomes of the member's chats, private prompts and presets."
+        description="What happens to the member's chats, private prompts and presets."
     )
     chats_to: str | None = Field(
         None, max_length=254, description="With `transfer`: the email address of another member."
@@ -41,8 +41,9 @@ class RemovalIn(Schema):
 
 @router.post("/members/{id}/remove", response={204: None}, summary="Remove a member")
 def remove_member(request: HttpRequest, id: str, body: RemovalIn) -> Status[None]:
-    """Ends a membership, also your own. The member's keys stop working at once, pending budget
-    requests are closed and pending invitations withdrawn. The last owner cannot be removed."""
+    """Ends a membership, also your own. The member's keys stop working at once, pending increase
+    requests are closed and pending invitations withdrawn. The last owner cannot be
+    removed."""
     actor = actors.actor_of(request)
     access.require(actor, "members.read")
     member = departures.access_leaving(actor, id)

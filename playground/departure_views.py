@@ -38,7 +38,7 @@ class DepartureForm(forms.Form):
                     *((pk, gettext("Transfer to %(name)s") % {"name": heir.user.email})
                       for pk, heir in self._heirs.items()),
                 ],
-                error_messages={"required": gettext("Choose what becomes of the chats.")},
+                error_messages={"required": gettext("Choose what happens to the chats.")},
             )  # fmt: skip
 
     def _key_field(self, actor: Actor, key: Key) -> forms.ChoiceField:

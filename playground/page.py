@@ -495,9 +495,9 @@ def basis_label(basis: str) -> str:
     """Where a charge's quantities come from."""
     return {
         "measured": gettext("measured"),
-        "drained": gettext("drained"),
+        "drained": gettext("measured after disconnect"),
         "estimated": gettext("estimated"),
-        "absorbed": gettext("absorbed"),
+        "absorbed": gettext("covered by the operator"),
         "held": gettext("held"),
         "free": gettext("free"),
     }.get(basis, "")

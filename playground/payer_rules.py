@@ -75,10 +75,11 @@ def change_rules(actor: Actor, rules: Mapping[str, str]) -> dict[str, PayerRule]
     for role, rule in rules.items():
         if role not in known:
             raise Refused(
-                "rules", gettext("%(role)s is no role of the playground.") % {"role": role}
+                "rules",
+                gettext("%(role)s is not a role that can use the playground.") % {"role": role},
             )
         if rule not in PayerRule.values:
-            text = gettext("%(rule)s is no rule. Choose from: %(known)s.")
+            text = gettext("There is no rule named %(rule)s. Choose from: %(known)s.")
             raise Refused("rules", text % {"rule": rule, "known": ", ".join(PayerRule.values)})
     with transaction.atomic():
         preference, _ = OrganisationPreference.objects.select_for_update().get_or_create(

@@ -51,7 +51,9 @@ def read_payer(actor: Actor, key_id: str, project: str) -> Payer:
     """The payer that a form names; `key_id` "" is the playground's own key. Raises Refused."""
     project = project.strip()
     if project and not is_label(project):
-        message = gettext("A project is up to %(n)s visible characters.") % {"n": LABEL_LENGTH}
+        message = gettext("A project name can have up to %(n)s visible characters.") % {
+            "n": LABEL_LENGTH
+        }
         raise Refused("project", message)
     if not key_id:
         check_playground_key(actor)

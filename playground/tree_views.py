@@ -119,7 +119,7 @@ async def chat_summarise(request: HttpRequest, actor: Actor) -> HttpResponseBase
         return _not_summarised(fault.message)
     except (DatabaseAway, ValueError, LookupError):
         return _not_summarised(
-            gettext("The model returned no summary. You can find its request in the log.")
+            gettext("The model returned no summary. Its request is listed on the Requests page.")
         )
     return await in_database(_summarised, request, actor, form, done)
 

@@ -294,7 +294,9 @@ def _write_question(
     parts: dict[str, Any] = {"results": list(form.results)} if tool else {}
     if form.files:
         if mark_sent([file.id for file in form.files]) < len({file.id for file in form.files}):
-            raise TurnRefused("file", gettext("A file is no longer there. Attach it again."))
+            raise TurnRefused(
+                "file", gettext("One of the files is no longer available. Attach it again.")
+            )
         parts["files"] = [facts_of(file) for file in form.files]
     return Message.objects.create(
         conversation=conversation,

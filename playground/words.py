@@ -147,7 +147,9 @@ def unread_text(model: str, kinds: Mapping[str, Any]) -> str:
 
 PAYER_RULES: Final[dict[str, Any]] = {
     PayerRule.ANY: _("The playground key and any key they can see"),
-    PayerRule.PEOPLE: _("As above, but no key of a service account"),
+    PayerRule.PEOPLE: _(
+        "The playground key and any key they can see, except keys of service accounts"
+    ),
     PayerRule.OWN_OR_PLAYGROUND: _("The playground key and their own keys"),
     PayerRule.OWN: _("Only their own keys"),
     PayerRule.PLAYGROUND: _("Only the playground key"),

@@ -31,8 +31,8 @@ SENT: Final[tuple[Field, ...]] = (
         "x-weir-max-cost",
         "USD",
         _(
-            "The most this request may cost in USD. Otherwise it is rejected with 402 before "
-            "anything is sent."
+            "The most this request may cost, in USD. If it could cost more, it is rejected "
+            "with 402 before anything is sent."
         ),
     ),
     Field(

@@ -96,9 +96,9 @@ THINKING: Final = Guide(
             _("Defaults"),
             (
                 _(
-                    "The settings of GPT, Claude and Qwen work for every model that "
-                    "thinks, and are translated to its provider's own. Use streaming if a model "
-                    "thinks for long: the first words come much later."
+                    "The thinking settings of GPT, Claude and Qwen work for every model that "
+                    "thinks, and are translated into its provider's own. Use streaming if a "
+                    "model thinks for long: the first words come much later."
                 ),
             ),
             fields=(
@@ -131,8 +131,8 @@ THINKING: Final = Guide(
                     "Gemini",
                     "thinkingLevel, thinkingBudget",
                     _(
-                        "Gemini 3 thinks by level, low to high. For a pro model, thinking "
-                        "cannot be turned off."
+                        "Gemini 3 thinks by level, low to high. Thinking cannot be turned "
+                        "off for pro models."
                     ),
                 ),
                 Field(

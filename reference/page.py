@@ -41,7 +41,8 @@ MAX_COST: Final = Field(
     "string | number",
     _(
         "The most this request may cost, in USD, as a plain decimal with up to 9 decimal "
-        "places. Otherwise it is rejected with 402. Specific to Weir; not sent to the provider."
+        "places. If it could cost more, it is rejected with 402. Specific to Weir; not sent "
+        "to the provider."
     ),
 )
 STREAM: Final = Field("stream", "boolean", _("Stream the answer as server-sent events."))

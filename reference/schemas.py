@@ -138,7 +138,7 @@ _GEMINI: Final = (
     Field("usageMetadata.candidatesTokenCount", "integer", _("Output tokens.")),
     Field("usageMetadata.thoughtsTokenCount", "integer", _("Reasoning tokens.")),
     Field("usageMetadata.toolUsePromptTokenCount", "integer", _("Tokens of tool results.")),
-    Field("usageMetadata.totalTokenCount", "integer", _("Both in total.")),
+    Field("usageMetadata.totalTokenCount", "integer", _("Total tokens.")),
     Field(
         "usageMetadata.promptTokensDetails, usageMetadata.candidatesTokensDetails, "
         "usageMetadata.toolUsePromptTokensDetails",

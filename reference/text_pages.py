@@ -28,7 +28,7 @@ COMPLETIONS: Final = ReferencePage(
     _("Completions"),
     _(
         "The older format: continues a text. For models that only support chat, the text is "
-        "sent as a message. Each text of a list is a request of its own in the log."
+        "sent as a message. Each text in a list is a separate request on the Requests page."
     ),
     ("completions",),
     "/v1/completions",

@@ -73,7 +73,7 @@ class ZoneField(forms.ChoiceField):
 
 def _period(**over: Any) -> forms.ChoiceField:
     return forms.ChoiceField(
-        label=gettext_lazy("Per"),
+        label=gettext_lazy("Period"),
         choices=[(period, PERIOD_NAMES[period]) for period in PERIODS],
         initial="month",
         **over,
@@ -290,7 +290,7 @@ class BudgetChangeForm(_Terms):
     enabled = forms.BooleanField(
         label=gettext_lazy("Enabled"),
         required=False,
-        help_text=gettext_lazy("A disabled budget blocks nothing."),
+        help_text=gettext_lazy("A disabled budget rejects nothing."),
     )
 
     @classmethod

@@ -53,7 +53,7 @@ BUDGETS = Table(
         Column("spent", _("Spent"), "total", value="spent_nano", sort=True, card="money"),
         Column("held", _("Held"), "total", value="held_nano", sort=True, priority=3),
         Column("limit", _("Limit"), "total", value="limit_nano", sort=True, priority=2),
-        Column("period", _("Per"), sort="budget.period", priority=2),
+        Column("period", _("Period"), sort="budget.period", priority=2),
         Column("resets", _("Resets"), "ago", value="resets_at", sort=True, priority=3, card="last"),
         Column("forecast", _("Runs out"), "ago", value="forecast_at", sort=True, chosen=False),
         Column("raised", _("Increased until"), "time", value="raised_until", chosen=False),

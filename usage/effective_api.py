@@ -26,7 +26,7 @@ class Subject(Schema):
 class SettingOut(Schema):
     setting: str
     value: str
-    level: str = Field(description="Where it is set; empty when nothing is.")
+    level: str = Field(description="Where it is set; empty if it is not set.")
     binds: bool = Field(description="False when another level has a lower limit.")
 
 

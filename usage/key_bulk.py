@@ -79,7 +79,7 @@ def _planned(actor: Actor, key: Key, change: Change) -> Planned:
     if key.revoked_at is not None:
         return Planned(key, reason=gettext("Already revoked"))
     if not access.may_write_key(actor, key):
-        return Planned(key, reason=gettext("You may not change this key"))
+        return Planned(key, reason=gettext("You cannot change this key"))
     found = change.plan(key)
     if isinstance(found, str):
         return Planned(key, reason=found)

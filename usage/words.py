@@ -27,9 +27,9 @@ def api_format(dialect: str, operation: str) -> str:
 
 BASES: Final[Mapping[str, Promise]] = {
     "measured": pgettext_lazy("basis", "measured"),
-    "drained": pgettext_lazy("basis", "drained"),
+    "drained": pgettext_lazy("basis", "measured after disconnect"),
     "estimated": pgettext_lazy("basis", "estimated"),
-    "absorbed": pgettext_lazy("basis", "absorbed"),
+    "absorbed": pgettext_lazy("basis", "covered by the operator"),
     "held": pgettext_lazy("basis", "held"),
     "free": pgettext_lazy("basis", "free"),
     "none": pgettext_lazy("basis", "none"),

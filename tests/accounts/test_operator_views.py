@@ -55,7 +55,7 @@ def test_an_operator_resets_a_second_factor(people: Cast) -> None:
     path = f"/admin/people/{people.bob.pk}/reset-factors"
     listed = dora.get("/admin/people?q=bob").content.decode()
     assert path in listed
-    assert "Make sure that it is them who asks." in dora.get(path).content.decode()
+    assert "Make sure that the request really comes from them." in dora.get(path).content.decode()
     # Looking at the question changes nothing.
     assert bob.get("/o/acme/keys").status_code == 200
     assert dora.post(path).status_code == 303

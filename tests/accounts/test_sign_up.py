@@ -189,7 +189,7 @@ def test_who_was_removed_does_not_come_back_by_the_domain(people: Cast) -> None:
 def test_another_domain_is_refused_in_plain_words(people: Cast, email: str) -> None:
     sign_up.save_sign_up(SYSTEM, mode="domain", domains=[ACME])
     page = send(Client(), email).content.decode()
-    assert "Accounts for this email domain are by invitation." in page
+    assert "Sign-up with this email domain is by invitation only." in page
     # Whose domains they are is nobody's business (P12).
     assert "acme" not in page.replace(email, "")
     assert not User.objects.filter(email=email).exists()

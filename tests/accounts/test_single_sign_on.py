@@ -322,6 +322,10 @@ def test_an_owner_sets_it_up_and_tests_it(people: Cast, provider: IdentityProvid
         ({"group_rules": "ml = king"}, "There is no role named king."),
         ({"group_rules": "ml = viewer: moon"}, "There is no team named moon."),
         ({"domains": "acme"}, "acme is not a domain"),
+        (
+            {"domains": " ".join(f"d{n}.example" for n in range(21))},
+            "You can list up to 20 entries.",
+        ),
         ({"secret": ""}, "Enter the client secret again."),
     ],
 )

@@ -82,7 +82,7 @@ def test_what_is_wrong_with_a_new_channel_is_said_and_the_key_stays_typed(
     expect(page.locator("#found tbody tr")).to_have_count(3)
     assert findings(page) == []
     page.get_by_role("button", name="Add channel").click()
-    expect(page.get_by_role("alert")).to_contain_text("There is already a channel named rivers.")
+    expect(page.get_by_role("alert")).to_contain_text("Another channel is already named rivers.")
     expect(page.get_by_label("API key")).to_have_value("sk-fake")
     page.get_by_role("checkbox", name="Select all").check()
     page.get_by_role("checkbox", name="Select all").uncheck()

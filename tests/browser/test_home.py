@@ -34,6 +34,6 @@ def test_the_first_request_ticks_its_steps_without_a_reload(
     )
     place = page.locator("#first-request")
     expect(place).to_contain_text("Received")
-    place.get_by_role("link", name="Open dashboard").click()
+    place.get_by_role("link", name="Open Home").click()
     loaded(page)
     expect(page.locator("#home-summary")).to_contain_text("Spend")

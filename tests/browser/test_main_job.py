@@ -213,7 +213,7 @@ def test_a_key_is_rotated_and_the_old_secret_ended(site: Installation, owner: Vi
     act_on(page, "to-rotate", "Rotate")
     dialog.get_by_role("button", name="Rotate key").click()
     expect(dialog).to_contain_text("Copy this key now.")
-    expect(dialog).to_contain_text(f"…{old[-4:]} still works, until")
+    expect(dialog).to_contain_text(f"…{old[-4:]} still works until")
     new = dialog.locator("#secret").inner_text()
     dialog.get_by_role("link", name="I have saved it").click()
     row = page.get_by_role("row").filter(has_text="to-rotate")

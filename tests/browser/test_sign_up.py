@@ -161,7 +161,7 @@ def test_a_second_factor_is_reset_in_the_list_of_people(
     expect(row).to_contain_text("On")
     act_on(desk.page, "gil@example.org", "Reset two-factor authentication")
     dialog = desk.page.get_by_role("dialog")
-    expect(dialog).to_contain_text("Make sure that it is them who asks.")
+    expect(dialog).to_contain_text("Make sure that the request really comes from them.")
     looks_right(desk.page)
     dialog.get_by_role("button", name="Reset").click()
     expect(

@@ -153,7 +153,7 @@ async def test_a_large_body_is_refused_where_it_gets_too_large() -> None:
     [
         ([(b"cookie", b"language=zh-hans")], "内容过大"),
         ([(b"accept-language", b"zh-CN,zh;q=0.9")], "内容过大"),
-        ([], "Too large"),
+        ([], "The request is too large"),
     ],
 )
 async def test_a_refusal_speaks_the_language_of_the_reader(headers: Headers, word: str) -> None:

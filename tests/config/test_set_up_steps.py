@@ -46,7 +46,7 @@ def test_each_step_leads_to_the_next_and_is_found_again(browser: Client) -> None
     assert Membership.objects.get(user=olga).role == "owner"
     assert AuditEvent.objects.filter(action="organisation.created").count() == 1
     assert step(browser) == step(signed_in(olga)) == 3
-    assert "Set-up: step 3 of 5" in browser.get("/o/acme/").content.decode()
+    assert "Setup: step 3 of 5" in browser.get("/o/acme/").content.decode()
     Channel.objects.create(name="east", provider="openai", base_url="https://api.example.org")
     assert step(browser) == 4
     key, _ = make_key(Organisation.objects.get().teams.get(), user=olga)
@@ -56,7 +56,7 @@ def test_each_step_leads_to_the_next_and_is_found_again(browser: Client) -> None
     assert step(browser) == 6
     page = browser.get(URL).content.decode()
     assert "You are live" in page
-    assert "Set-up: step" not in browser.get("/o/acme/start").content.decode()
+    assert "Setup: step" not in browser.get("/o/acme/start").content.decode()
     assert id_text(key.id) not in page
 
 

@@ -133,7 +133,7 @@ def test_who_comes_second_sees_both_and_may_save_over_it(dora: Client, channel: 
     stale = dora.post(path, given | {"save": "1"})
     html = stale.content.decode()
     assert stale.status_code == 409
-    assert "changed meanwhile" in html
+    assert "changed in the meantime" in html
     assert changes_in(html) == ["Weight 5 7"]
     (version,) = re.findall(r'name="version" value="([0-9a-f]+)"', html)
     assert dora.post(path, given | {"version": version, "save": "1"}).status_code == 303
@@ -282,7 +282,7 @@ def test_a_copy_is_named_and_edited_next(dora: Client, channel: Channel) -> None
     assert 'value="main-2"' in dora.get(path).content.decode()
     taken = dora.post(path, {"name": "main"})
     assert taken.status_code == 422
-    assert "already a channel named main" in taken.content.decode()
+    assert "channel is already named main" in taken.content.decode()
     answer = dora.post(path, {"name": "second"})
     copy = Channel.objects.get(name="second")
     assert (answer.status_code, answer["Location"]) == (303, path_of(copy, "/edit"))

@@ -264,10 +264,10 @@ def reported(channel: Channel, status: ChannelStatus, *keys: KeyStatus) -> None:
     [
         (ChannelStatus("good"), ["On"]),
         (ChannelStatus("open", 8, "upstream_unreachable"),
-         ["Unavailable", "The provider could not be reached. Next try within 8 s"]),
-        (ChannelStatus("keys_out", 50, "upstream_auth"), ["Keys paused", "Next try within 50 s"]),
+         ["Unavailable", "The provider could not be reached. Next attempt within 8 s"]),
+        (ChannelStatus("keys_out", 50, "upstream_auth"), ["Keys paused", "Next attempt within 50 s"]),
         (ChannelStatus("models_out", 7, "upstream_rate_limited"),
-         ["Models paused", "Next try within 7 s"]),
+         ["Models paused", "Next attempt within 7 s"]),
         (ChannelStatus("half_open", 0, "timeout"), ["Probing", "No answer within the time limit"]),
     ],
 )  # fmt: skip
@@ -292,7 +292,7 @@ def test_the_worst_that_live_processes_know_is_shown(channel: Channel, dora: Cli
     reported(channel, ChannelStatus("open", 8, "upstream_unreachable"))
     assert "Unavailable" in page(dora, path)
     reported(channel, ChannelStatus("half_open"))
-    assert "Next try within 8 s" in page(dora, path)
+    assert "Next attempt within 8 s" in page(dora, path)
     ChannelReport.objects.all().delete()
     assert "Unavailable" not in page(dora, path)
 

@@ -189,7 +189,7 @@ def test_an_end_before_the_start_is_refused(people: Cast) -> None:
     }
     response = dora.post("/admin/announcements/publish", sent)
     assert response.status_code == 422
-    assert "Give a time after the start." in response.content.decode()
+    assert "Enter a time after the start." in response.content.decode()
     assert not Announcement.objects.exists()
 
 

@@ -322,7 +322,7 @@ PHRASES = (
     "manage.py apply",
     "weir.yaml",
     "WEIR_KEK",
-    "settings 下的 egress_allow",
+    "settings 中将其网段加入 egress_allow",
     "chat_completions 或 messages",
     "auto、none、required",
     "“mock”",

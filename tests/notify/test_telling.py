@@ -241,7 +241,7 @@ def test_a_webhook_ends_with_the_key_that_made_it(
     listed = cast.with_key(other).get("/api/v1/webhooks").json()["items"]
     assert [one["state"] for one in listed] == ["ended", "active"]
     owner = cast.signed_in(people.alice)
-    assert "Ended with its key" in owner.get("/o/acme/webhooks").content.decode()
+    assert "Key no longer valid" in owner.get("/o/acme/webhooks").content.decode()
     page = owner.get(f"/o/acme/webhooks/{endpoint['id']}").content.decode()
     assert "the key m that created this webhook" in page
 

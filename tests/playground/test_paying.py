@@ -128,4 +128,4 @@ def test_new_chats_begin_with_the_persons_choice(people: Cast) -> None:
 def test_a_project_is_a_label(people: Cast) -> None:
     response = send(people.bob, answers("x"), text="Hi", key="", project="a\u200bb")
     assert response.status_code == 422
-    assert "A project is up to 100 visible characters." in response.content.decode()
+    assert "A project name can have up to 100 visible characters." in response.content.decode()

@@ -131,11 +131,11 @@ def test_a_budget_that_was_off_comes_back_switched_off(alice: Client, key: Key) 
         ({"subject": "none"}, "This team does not exist."),
         ({"scope": "key", "subject": "none"}, "This API key does not exist."),
         ({"scope": "user", "subject": "none"}, "This person is not a member."),
-        ({"scope": "model", "subject": ""}, "Choose which one."),
+        ({"scope": "model", "subject": ""}, "Enter what the budget applies to."),
         ({"scope": "tag", "subject": "be\u200dta"}, "A label has 1 to 100 visible characters"),
         ({"scope": "project", "subject": "x" * 101}, "A label has 1 to 100 visible characters"),
         ({"anchor": "45"}, "must start at a whole number from 1 to 31"),
-        ({"scope": "organisation"}, "needs no name"),
+        ({"scope": "organisation"}, "covers the whole organisation"),
     ],
 )
 def test_wrong_input_is_told_at_its_field(alice: Client, over: dict[str, str], told: str) -> None:

@@ -172,5 +172,5 @@ def test_a_key_that_is_seen_but_not_ones_own_is_left_alone(people: Cast) -> None
     set_member(people.acme, lead.email, Role.CUSTOM, actor=SYSTEM, custom_role=role)
     (other,) = several(people, "other")
     _, page = post(signed_in(lead), [other], "revoke")
-    assert shown(page) == {"other": "No change · You may not change this key"}
+    assert shown(page) == {"other": "No change · You cannot change this key"}
     assert 'value="apply"' not in page
