@@ -4,6 +4,8 @@ It is forked as the hub is, and stays: starting an interpreter takes longer than
 it.
 """
 
+import contextlib
+import io
 import traceback
 from collections.abc import Callable, Mapping
 from multiprocessing.connection import Connection
@@ -37,6 +39,15 @@ class Beside:
     def close(self) -> None:
         self._pipe.close()
         self._process.join()
+
+
+def manage(*words: str) -> str:
+    """What `manage.py` prints with these words; to be called beside a hub."""
+    from config.management import command_line
+
+    with contextlib.redirect_stdout(io.StringIO()) as printed:
+        command_line.run(["manage.py", *words])
+    return printed.getvalue()
 
 
 def _answer(pipe: "Connection[Any, Any]", environment: dict[str, str]) -> None:

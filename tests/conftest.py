@@ -3,6 +3,7 @@
 import gc
 import socket
 from collections.abc import Iterator
+from types import SimpleNamespace
 from typing import Any
 
 import pytest
@@ -13,6 +14,8 @@ from django.test import TransactionTestCase
 from django.test.utils import _TestState
 from django.utils import translation
 from hypothesis import settings as hypothesis_settings
+from hypothesis.internal.conjecture import providers
+from hypothesis.internal.constants_ast import Constants
 from pytest_django.plugin import DjangoDbBlocker
 
 from lib import tenancy
@@ -21,9 +24,15 @@ from tests.chromium import running_chromium
 from tests.stage import scene, stage
 
 # A busy machine is no defect (no deadline), and the same change is always tried by the same
-# examples (derandomize).
-hypothesis_settings.register_profile("quick", deadline=None, derandomize=True)
+# examples (derandomize). The slow lane tries four times as many.
+hypothesis_settings.register_profile("full", deadline=None, derandomize=True, max_examples=100)
+hypothesis_settings.register_profile(
+    "quick", hypothesis_settings.get_profile("full"), max_examples=25
+)
 hypothesis_settings.load_profile("quick")
+# It would also draw what stands in the product's source, of the modules that are imported by then:
+# other examples after other tests, and seconds to read all of it.
+providers._get_local_constants = Constants
 
 __all__ = ["running_chromium"]
 
@@ -72,6 +81,15 @@ def _no_tenant() -> Iterator[None]:
     tenancy.enter(None)
 
 
+@pytest.fixture
+def bare_errors(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Error pages without the navigation, which costs more than the rest of a refusal: for who is
+    refused hundreds of times, and looks at the status alone."""
+    from config import views
+
+    monkeypatch.setattr(views, "guards", SimpleNamespace(visitor=lambda request: None))
+
+
 @pytest.fixture(scope="session")
 def django_db_modify_db_settings(django_db_modify_db_settings_parallel_suffix: None) -> None:
     """Django's test database is a copy of the run's migrated one."""
@@ -87,6 +105,9 @@ def _templates_as_they_are(django_test_environment: None) -> None:
 
 @pytest.fixture(scope="session")
 def django_db_setup(django_db_setup: None, django_db_blocker: DjangoDbBlocker) -> Iterator[None]:
+    # What a migration put in would be there until the first test that commits.
+    with django_db_blocker.unblock():
+        databases.empty()
     stage.open(django_db_blocker)
     yield
     stage.clear()

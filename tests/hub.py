@@ -13,7 +13,6 @@ names, so that tests do not meet; the invariants are asserted over everything th
 import http.client
 import json
 import os
-import re
 import secrets
 import shutil
 import signal
@@ -44,12 +43,13 @@ from tests.databases import own_database
 from tests.fakes.listeners import Authority
 from tests.fakes.upstream import FakeUpstream
 from tests.forks import Forked
+from tests.ports import free_port
 
 ROOT = Path(__file__).parents[1]
 START_LIMIT_S = 30.0
 # Where nothing is asked of a hub's own timing.
 SOON = "tests.soon"
-_PORT = re.compile(r"running on http://127\.0\.0\.1:(\d+)")
+_LISTENS = "running on http://127.0.0.1:"
 # Nano per million tokens: 1 nano for each token in, 3 for each token out.
 RATES = {"in_text": 1_000_000, "out_text": 3_000_000}
 
@@ -97,6 +97,7 @@ class Hub:
 
     def __post_init__(self) -> None:
         self.connect()
+        self.port = self.port or free_port()
         self._vault = Vault(os.environ["WEIR_KEK"])
         self._channels: list[uuid.UUID] = []
         self._versions: list[int] = []
@@ -122,16 +123,10 @@ class Hub:
         self.wait(lambda: self.get("/readyz").status == 200, "the hub does not become ready")
 
     def launch(self) -> None:
-        """Start uvicorn, on its port of before if it had one; return when it listens."""
+        """Start uvicorn; return when it listens."""
         written = len(self.log())
         self.spawn()
-
-        def listening() -> bool:
-            found = _PORT.search(self.log(), written)
-            self.port = int(found[1]) if found else self.port
-            return found is not None
-
-        self.wait(listening, "the hub does not start")
+        self.wait(lambda: _LISTENS in self.log()[written:], "the hub does not start")
 
     def spawn(self) -> None:
         """Start uvicorn and wait for nothing."""
@@ -182,8 +177,9 @@ class Hub:
         shutil.rmtree(self.spool, ignore_errors=True)
 
     def wait(self, holds: Callable[[], bool], complaint: str, seconds: float = 60.0) -> None:
-        """Ask again and again until it is so."""
-        end = time.monotonic() + seconds
+        """Ask again and again until it is so; ever less often, for whoever is waited for needs the
+        machine too."""
+        end, pause = time.monotonic() + seconds, 0.002
         while True:
             try:
                 if holds():
@@ -192,7 +188,8 @@ class Hub:
                 pass
             if time.monotonic() > end:
                 raise AssertionError(f"{complaint}\n{self.log()[-4000:]}")
-            time.sleep(0.005)
+            time.sleep(pause)
+            pause = min(1.3 * pause, 0.05)
 
     # ---- setting up
 
@@ -606,12 +603,12 @@ def own_hub() -> Iterator[Hub]:
 @pytest.fixture(scope="session")
 def fake() -> Iterator[FakeUpstream]:
     """A fake provider for the whole session."""
-    with FakeUpstream(name="a") as fake:
+    with FakeUpstream(name="a", fsync=False) as fake:
         yield fake
 
 
 @pytest.fixture(scope="session")
 def other_fake() -> Iterator[FakeUpstream]:
     """A second provider, to fail over to."""
-    with FakeUpstream(name="b") as fake:
+    with FakeUpstream(name="b", fsync=False) as fake:
         yield fake

@@ -1,13 +1,18 @@
-"""The hub, whose endings wait for others 5 ms instead of 100: for `Hub(application=…)`.
+"""The hub in a hurry, and with patience: for `Hub(application=…)`, where nothing is asked of its
+own timing.
 
-A test that asks alone has no others beside it, and would sit out the wait before it sees its
-record. What the wait is good for is proved in tests/relay/test_ledger_writer.py. Static files are
-served as they lie in the source.
+Its endings wait for others 5 ms instead of 100: a test that asks alone has no others beside it, and
+would sit out the wait before it sees its record. What the wait is good for is proved in
+tests/relay/test_ledger_writer.py. Last uses are written as soon. But on a busy machine it waits for
+its database: it would refuse what a test asks. Static files are served as they lie in the source.
 """
 
-from relay import ledger_queue
+from functools import partial
+
+from relay import config, ledger_queue
 
 vars(ledger_queue)["_WAIT_S"] = 0.005
+vars(config)["RelayConfig"] = partial(config.RelayConfig, last_uses_s=0.1, database_wait_s=20.0)
 
 from tests.from_source import application  # noqa: E402
 

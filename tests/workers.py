@@ -2,6 +2,7 @@
 one at the end; what shares an installation goes to one worker. See `make test`.
 """
 
+from functools import cache
 from pathlib import PurePosixPath
 from typing import Final
 
@@ -20,6 +21,7 @@ LONG: Final = (
     "tests/deploy/test_compose.py",
     "tests/playground",
     "tests/acceptance",
+    "tests/isolation",
     "tests/relay",
     "tests/fakes_checks",
     "tests/house",
@@ -28,19 +30,21 @@ LONG: Final = (
     "tests/usage",
 )
 # Their tests share what is made once for the folder.
-TOGETHER: Final = ("tests/browser", "tests/fakes_checks")
+TOGETHER: Final = ("tests/browser", "tests/fakes_checks", "tests/house")
 
 
 def place_of(nodeid: str) -> str:
     """The file of a test, or the folder whose tests stay together."""
-    file = nodeid.partition("::")[0]
-    return next((folder for folder in TOGETHER if file.startswith(f"{folder}/")), file)
+    return turn_of(nodeid.partition("::")[0])[1]
 
 
-def rank(nodeid: str) -> int:
-    file = PurePosixPath(nodeid.partition("::")[0])
-    ranks = [LONG.index(str(place)) for place in (file, *file.parents) if str(place) in LONG]
-    return min(ranks, default=len(LONG))
+@cache
+def turn_of(file: str) -> tuple[int, str]:
+    """When the tests of a file come, and what they stay together with."""
+    path = PurePosixPath(file)
+    ranks = [LONG.index(str(place)) for place in (path, *path.parents) if str(place) in LONG]
+    place = next((folder for folder in TOGETHER if file.startswith(f"{folder}/")), file)
+    return min(ranks, default=len(LONG)), place
 
 
 class Shared(LoadFileScheduling):  # type: ignore[misc]
@@ -60,4 +64,4 @@ def pytest_xdist_make_scheduler(config: pytest.Config, log: Producer) -> Shared 
 
 @pytest.hookimpl(trylast=True)
 def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
-    items.sort(key=lambda item: (rank(item.nodeid), place_of(item.nodeid)))
+    items.sort(key=lambda item: turn_of(item.nodeid.partition("::")[0]))

@@ -5,20 +5,21 @@ channel in tests/relay; here the same load meets two channels, and its sums are 
 """
 
 import os
-import subprocess
-import sys
+import threading
 from collections.abc import Iterator
 from concurrent.futures import ThreadPoolExecutor
-from contextlib import ExitStack, contextmanager
+from contextlib import ExitStack, closing, contextmanager
 from pathlib import Path
 from typing import Any, NamedTuple
 
 import pytest
 from openai import OpenAI
 
+from tests.beside import Beside, manage
 from tests.databases import own_database
 from tests.fakes.upstream import FakeUpstream, expected_text
-from tests.hub import ROOT, Hub
+from tests.hub import Hub
+from usage.rollups import roll_up
 
 SECRET = "sk-brought-from-another-hub"
 MODEL = "team-default"
@@ -52,51 +53,40 @@ organisations:
 NANO_IN, NANO_OUT = 1_250, 10_000
 STREAMS = 200
 
-# Sums up again and again until its input ends, and once more.
-_SUM_UP = """
-import select, sys
-from usage.rollups import roll_up
-while not select.select([sys.stdin], [], [], 0.05)[0]:
-    roll_up()
-roll_up()
-"""
-
 
 class Installation(NamedTuple):
     hub: Hub
     main: FakeUpstream
     spare: FakeUpstream
     file: Path
+    beside: Beside
 
     @property
     def client(self) -> OpenAI:
         """The official client, which does not try again by itself."""
         return OpenAI(base_url=f"{self.hub.url}/v1", api_key=SECRET, max_retries=0, timeout=60)
 
-    @property
-    def environment(self) -> dict[str, str]:
-        return {
-            **os.environ, "DATABASE_URL": self.hub.dsn,
-            "MAIN_KEY": self.main.key, "SPARE_KEY": self.spare.key, "CI_KEY": SECRET,
-        }  # fmt: skip
-
     def manage(self, *command: str) -> str:
-        """What `manage.py` prints; CalledProcessError when it refuses."""
-        return subprocess.run(
-            [sys.executable, "manage.py", *command],
-            cwd=ROOT, env=self.environment, check=True, stdout=subprocess.PIPE, text=True,
-        ).stdout  # fmt: skip
+        """What `manage.py` prints; AssertionError when it refuses."""
+        return self.beside.call(manage, *command)
 
     @contextmanager
     def summing_up(self) -> Iterator[None]:
         """Rollups are made all the while, and are complete afterwards."""
-        command = [sys.executable, "manage.py", "shell", "--no-imports", "-c", _SUM_UP]
-        with subprocess.Popen(
-            command, cwd=ROOT, env=self.environment, stdin=subprocess.PIPE
-        ) as process:
-            yield
-            process.communicate()
-        assert process.returncode == 0
+        enough = threading.Event()
+
+        def sum_up() -> None:
+            while not enough.wait(0.05):
+                self.beside.call(roll_up)
+
+        with ThreadPoolExecutor(1) as pool:
+            summing = pool.submit(sum_up)
+            try:
+                yield
+            finally:
+                enough.set()
+            summing.result()
+        self.beside.call(roll_up)
 
     def heard_of(self) -> bool:
         """Whether the hub knows what was applied."""
@@ -153,7 +143,12 @@ def installation(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Installat
         spare = until.enter_context(FakeUpstream("spare"))
         file = tmp_path_factory.mktemp("acceptance") / "hub.yaml"
         file.write_text(FILE.format(main=main.url, spare=spare.url))
-        made = Installation(hub, main, spare, file)
+        environment = {
+            **os.environ, "DATABASE_URL": hub.dsn,
+            "MAIN_KEY": main.key, "SPARE_KEY": spare.key, "CI_KEY": SECRET,
+        }  # fmt: skip
+        beside = until.enter_context(closing(Beside(environment)))
+        made = Installation(hub, main, spare, file, beside)
         hub.start()
         assert "+ channel main" in made.manage("apply", str(file))
         hub.wait(made.heard_of, "the file is not heard of")

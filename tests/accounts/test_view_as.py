@@ -77,6 +77,7 @@ def test_no_chat_and_no_prompt_is_shown(viewing: Client, path: str) -> None:
     assert viewing.get(address).status_code in (403, 404)
 
 
+@pytest.mark.usefixtures("bare_errors")
 def test_nothing_is_changed_while_viewing(viewing: Client) -> None:
     events = AuditEvent.objects.count()
     answers = {path: viewing.post(path).status_code for path, alone in GUARDED if not alone}

@@ -13,11 +13,11 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from stack import postgres
-from stack.checks import free_port
 from tests.bench.client import Target
 from tests.bench.process import BenchError, Process
 from tests.fakes.upstream import FakeUpstream
 from tests.hub import Hub
+from tests.ports import free_port
 
 ROOT = Path(__file__).parents[2]
 CREDIT_USD = "100000.00"

@@ -195,7 +195,7 @@ def test_workers_that_look_at_once_tell_once(people: Cast) -> None:
     for key in made:
         spend(make(key), "8")
     with racers(2) as run:
-        results = run("tests.billing.test_budget_alerts:tell_job", list(range(8)))
+        results = run(tell_job, list(range(8)))
     assert sum(results) == 40
     assert Fact.objects.filter(kind="budget.reached").count() == 40
     assert BudgetAlert.objects.exclude(fact_id=None).count() == 40

@@ -204,10 +204,10 @@ def race(users: int, rounds: int, processes: int) -> None:
     with racers(processes) as run:
         for text in texts:
             jobs = [[text, str(one.id), "alice@example.org"] for one in organisations]
-            assert sum(run("tests.billing.test_codes:redeem_job", jobs)) == 1
+            assert sum(run(redeem_job, jobs)) == 1
         jobs = [[seven, str(one.id), "alice@example.org"] for one in organisations]
         # The same organisation twice at once is once.
-        assert sum(run("tests.billing.test_codes:redeem_job", jobs + jobs)) == 7
+        assert sum(run(redeem_job, jobs + jobs)) == 7
     assert Redemption.objects.count() == rounds + 7
     assert sum(balance(one).available_nano for one in organisations) == (rounds + 7) * 5 * USD
     assert sorted(Code.objects.values_list("uses", flat=True)) == [1] * rounds + [7]

@@ -8,11 +8,11 @@ from contextlib import contextmanager
 import pytest
 from playwright.sync_api import Locator, Page, expect
 
-from stack.checks import free_port
 from tests.browser.installation import Installation
 from tests.browser.visitor import Visitor, findings_in_both_themes, too_wide
 from tests.fakes.upstream import FakeUpstream
 from tests.hub import Hub, Tenant
+from tests.ports import free_port
 from tests.relay.asking import ask
 
 pytestmark = pytest.mark.browser

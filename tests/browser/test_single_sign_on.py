@@ -15,12 +15,12 @@ from playwright.sync_api import Browser, Page, expect
 
 from accounts import members, organisations, signin, single_sign_on, teams
 from accounts.actors import SYSTEM
-from stack.checks import free_port
 from tests.beside import Beside
 from tests.browser.identity_provider import CLIENT, SECRET, RealProvider, real_provider
 from tests.browser.visitor import findings, too_wide
 from tests.databases import own_database
 from tests.hub import SOON, Hub
+from tests.ports import free_port
 
 pytestmark = pytest.mark.browser
 

@@ -64,7 +64,7 @@ async def test_within_an_answer_no_other_is_said(junk: bytes) -> None:
 
     protocol, transport = connect(app)
     protocol.data_received(HEAD + b"\r\n")
-    await asyncio.wait_for(going.wait(), 3)
+    await asyncio.wait_for(going.wait(), 30)
     before = b"".join(transport.written)
     protocol.data_received(junk)
     assert transport.closed
@@ -127,7 +127,7 @@ async def test_a_whole_answer_that_is_cut_is_shorter_than_it_says(
     writer.write(b"GET / HTTP/%b\r\nhost: h\r\n\r\n" % version)
     head = await reader.readuntil(b"\r\n\r\n")
     assert b"content-length: %d\r\n" % SIZE in head
-    await asyncio.wait_for(cut.wait(), 10)
+    await asyncio.wait_for(cut.wait(), 30)
     with pytest.raises((asyncio.IncompleteReadError, ConnectionResetError)):
         await reader.readexactly(SIZE)
     writer.close()

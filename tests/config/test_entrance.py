@@ -119,7 +119,7 @@ async def test_a_body_comes_in_whole() -> None:
 async def test_a_large_body_is_refused_by_its_length_before_it_comes() -> None:
     pages = Pages()
     client = post(BODY_BYTES_MAX + 1)
-    await asyncio.wait_for(client.asks(RequestLimits(pages)), 5)
+    await asyncio.wait_for(client.asks(RequestLimits(pages)), 30)
     assert (client.status, pages.bodies) == (413, [])
     assert "You can send up to 3 MiB" in client.body
 
@@ -202,10 +202,10 @@ async def test_large_bodies_share_their_room_and_leave_small_ones_theirs() -> No
 async def test_a_body_that_does_not_come_ends(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(request_limits, "_BODY_S", 0.0)
     client = post(10)
-    await asyncio.wait_for(client.asks(RequestLimits(Pages())), 5)
+    await asyncio.wait_for(client.asks(RequestLimits(Pages())), 30)
     assert client.status == 408
     program = post(10, path="/api/v1/keys")
-    await asyncio.wait_for(program.asks(RequestLimits(Pages())), 5)
+    await asyncio.wait_for(program.asks(RequestLimits(Pages())), 30)
     told = json.loads(program.body)
     assert (program.status, told["error"]["code"]) == (408, "request_timeout")
     assert (b"x-request-id", told["request_id"].encode()) in program.told[0]["headers"]
@@ -238,7 +238,7 @@ async def test_who_waits_no_more_leaves_the_place_to_others(how: str) -> None:
     await settle()
     assert not waiting.done()
     limit.leave()
-    await asyncio.wait_for(waiting, 10)
+    await asyncio.wait_for(waiting, 30)
 
 
 @pytest.fixture
@@ -272,7 +272,7 @@ async def test_who_waits_too_long_is_told_so() -> None:
     first, second = Client(), Client()
     inside = first.asks(door)
     await settle()
-    await asyncio.wait_for(second.asks(door), 5)
+    await asyncio.wait_for(second.asks(door), 30)
     assert second.status == 503
     pages.go_on.set()
     await inside

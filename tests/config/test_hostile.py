@@ -51,7 +51,7 @@ OWN_WORDS = {
     "endpoints", "hours", "html",
     "idempotency_id", "kind", "kinds", "language", "last4", "networks", "object_id", "object_type",
     "operation", "owner", "password", "prefix", "process", "processor", "provider", "slug",
-    "service_tier", "source", "subject", "task", "theme", "timezone", "base_url",
+    "service_tier", "snapshot", "source", "subject", "task", "theme", "timezone", "base_url",
 }  # fmt: skip
 # Of their objects, the members that hold what somebody wrote.
 TOLD_IN_JSON = {"Posting.cause": "reason", "AuditEvent.detail": "name", "Fact.body": "reason"}

@@ -144,8 +144,9 @@ def test_a_sorted_page_reads_no_more_than_it_shows(people: cast.Cast, name: str)
             assert read, f"{sort}: no statement of the list was seen"
             assert max(read) <= READ_MAX, sort
             link = re.findall(r'rel="next"\s+href="([^"]+)"', page)[0]
-        last = re.findall(r'href="([^"]*before=end[^"]*)"', page)[0]
-        assert max(rows_read(client, f"{address}{last}", relation)[1]) <= READ_MAX, sort
+    # The last page is read as the first one of the other direction.
+    last = re.findall(r'href="([^"]*before=end[^"]*)"', page)[0]
+    assert max(rows_read(client, f"{address}{last}", relation)[1]) <= READ_MAX
 
 
 def test_what_is_seldom_is_found_without_a_look_at_the_rest(people: cast.Cast) -> None:

@@ -213,7 +213,7 @@ async def test_the_first_of_two_requests_hears_that_its_client_has_gone() -> Non
         await asyncio.sleep(0)
     transport.close()
     protocol.connection_lost(ConnectionResetError())
-    await asyncio.wait_for(finish(protocol), 3)
+    await asyncio.wait_for(finish(protocol), 30)
     assert (asked, heard) == (["/1"], ["http.disconnect"])
 
 
@@ -320,7 +320,7 @@ async def test_a_head_that_does_not_come_ends(
     protocol, transport = connect(Asked())
     if sent:
         protocol.data_received(sent)
-    await asyncio.wait_for(transport.ended.wait(), 10)
+    await asyncio.wait_for(transport.ended.wait(), 30)
     assert b"".join(transport.written).startswith(told)
 
 
@@ -332,7 +332,7 @@ async def test_a_second_head_that_does_not_come_ends(monkeypatch: pytest.MonkeyP
     await finish(protocol)
     assert protocol._head_timer is None
     protocol.data_received(b"G")
-    await asyncio.wait_for(transport.ended.wait(), 10)
+    await asyncio.wait_for(transport.ended.wait(), 30)
 
 
 async def test_a_running_answer_is_not_hurried(monkeypatch: pytest.MonkeyPatch) -> None:
@@ -366,7 +366,7 @@ async def test_who_takes_nothing_is_cut(monkeypatch: pytest.MonkeyPatch, whole: 
 
     protocol, transport = connect(app)
     protocol.data_received(HEAD + b"\r\n")
-    await asyncio.wait_for(transport.cut.wait(), 3)
+    await asyncio.wait_for(transport.cut.wait(), 30)
     protocol.connection_lost(None)
     await finish(protocol)
 
@@ -386,7 +386,7 @@ async def test_what_follows_an_answer_is_read_slowly_and_kept_nowhere() -> None:
     protocol.data_received(b"x" * 100_000)
     assert transport.paused == [True]
     assert protocol._head_timer is not None
-    await asyncio.wait_for(transport.resumed.wait(), 10)
+    await asyncio.wait_for(transport.resumed.wait(), 30)
     protocol.data_received(b"x" * 10_000 + HEAD + b"\r\n")
     await finish(protocol)
     assert transport.paused == [True, False]

@@ -83,6 +83,7 @@ def written_actions(html: str) -> Iterator[tuple[str, str]]:
 ROLES = ("owner", "admin", "billing", "developer", "viewer", "operator")
 
 
+@pytest.mark.usefixtures("bare_errors")
 @pytest.mark.parametrize("role", ROLES)
 def test_pages_show_a_role_neither_what_it_may_not_do_nor_what_it_may_not_know(
     people: Cast, pages: list[str], role: str

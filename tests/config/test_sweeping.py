@@ -24,7 +24,7 @@ def test_a_round_that_fails_is_not_the_last(monkeypatch: pytest.MonkeyPatch) -> 
         failed: list[bool] = []
         monkeypatch.setattr(unsettled_attempts, "sweep", round_of)
         task = asyncio.create_task(sweeping.sweep_for_ever())
-        await asyncio.wait_for(second.wait(), 10)
+        await asyncio.wait_for(second.wait(), 30)
         task.cancel()
         await asyncio.wait([task])
 

@@ -6,8 +6,9 @@ The writes are found in the code: one that is added is either made here, or name
 import ast
 import datetime as dt
 import json
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass
+from functools import cache
 from pathlib import Path
 from typing import Any, Final
 
@@ -134,26 +135,31 @@ def _functions() -> Iterator[tuple[str, ast.FunctionDef, dict[str, ast.FunctionD
 def _reaches(
     function: ast.FunctionDef,
     local: dict[str, ast.FunctionDef],
-    holds: Callable[[ast.Call], bool],
+    holds: Callable[[str], bool],
     seen: frozenset[str] = frozenset(),
 ) -> bool:
     """Whether a call is made in a function, or in what it calls of its own file."""
-    for call in (node for node in ast.walk(function) if isinstance(node, ast.Call)):
-        if holds(call):
+    for name in _called(function):
+        if holds(name):
             return True
-        name = call.func.id if isinstance(call.func, ast.Name) else ""
         inner = local.get(name) if name not in seen else None
         if inner is not None and _reaches(inner, local, holds, seen | {name}):
             return True
     return False
 
 
-def _audits(call: ast.Call) -> bool:
-    return ast.unparse(call.func) in ("audit.record", "change_row")
+@cache
+def _called(function: ast.FunctionDef) -> Sequence[str]:
+    """What is called in a function, as it is written there."""
+    calls = (node for node in ast.walk(function) if isinstance(node, ast.Call))
+    return list(dict.fromkeys(ast.unparse(call.func) for call in calls))
 
 
-def _writes(call: ast.Call) -> bool:
-    text = ast.unparse(call.func)
+def _audits(text: str) -> bool:
+    return text in ("audit.record", "change_row")
+
+
+def _writes(text: str) -> bool:
     ends = (".save", ".delete", ".create", ".bulk_create", ".update_or_create", ".get_or_create")
     return text.endswith(ends) or (text.endswith(".update") and "objects" in text)
 

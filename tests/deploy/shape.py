@@ -11,6 +11,7 @@ import os
 import re
 import shutil
 import signal
+import socket
 import subprocess
 import sys
 import threading
@@ -20,8 +21,8 @@ from pathlib import Path
 from typing import NamedTuple
 
 from stack import servers
-from stack.checks import free_port
 from tests.deploy import files
+from tests.ports import free_port
 
 WAIT_SECONDS = 30
 PATH = f"{Path(sys.executable).parent}:{servers.SYSTEM}"
@@ -43,6 +44,15 @@ def until(holds: Callable[[], bool], what: str) -> None:
     while not holds():
         assert time.monotonic() < deadline, what
         pause.wait(0.02)
+
+
+def accepts(port: int) -> bool:
+    """Whether somebody takes connections there."""
+    try:
+        socket.create_connection(("127.0.0.1", port), timeout=WAIT_SECONDS).close()
+    except ConnectionRefusedError:
+        return False
+    return True
 
 
 class Running(NamedTuple):
@@ -96,8 +106,10 @@ class Shape:
         assert found, f"COPY {source}: there is no such file"
         for one in found:
             if (files.ROOT / one).is_dir():
-                kept = shutil.ignore_patterns("__pycache__", "*.pyc")
-                shutil.copytree(files.ROOT / one, self.image / target, ignore=kept)
+                # With its bytecode, which holds as long as a file's size and time are the same: to
+                # compile all of it takes as long as many tests. What is just being written is not.
+                unfinished = shutil.ignore_patterns("*.pyc.*")
+                shutil.copytree(files.ROOT / one, self.image / target, ignore=unfinished)
             else:
                 (self.image / target).mkdir(parents=True, exist_ok=True)
                 shutil.copy(files.ROOT / one, self.image / target / one.name)
@@ -135,6 +147,9 @@ class Shape:
 
     def _healthy(self, running: Running, command: list[str]) -> bool:
         assert running.process.poll() is None, f"{running.name} ended:\n{running.told()}"
+        if not accepts(running.port):
+            # A check that is a process again and again would take the machine from what starts.
+            return False
         done = subprocess.run(
             command,
             cwd=self._home(running.name),

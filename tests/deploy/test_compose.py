@@ -7,7 +7,6 @@ import contextlib
 import os
 import re
 import signal
-import socket
 import subprocess
 from collections.abc import Iterator
 from pathlib import Path
@@ -20,7 +19,7 @@ from deploy.make_secrets import settings as fresh_settings
 from lib.ids import parse_id
 from tests.databases import own_database
 from tests.deploy.client import Answer, ask, send_raw, stream, text_of
-from tests.deploy.shape import WAIT_SECONDS, Running, Shape, until
+from tests.deploy.shape import WAIT_SECONDS, Running, Shape, accepts, until
 from tests.fakes.upstream import FakeUpstream
 
 KEY = "a-key-that-was-brought-from-elsewhere"
@@ -93,7 +92,7 @@ def bearer() -> dict[str, str]:
 def stage(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Stage]:
     with contextlib.ExitStack() as until_done:
         fake = until_done.enter_context(FakeUpstream("fake"))
-        database_url = until_done.enter_context(own_database("weir_shape", of="template0"))
+        database_url = until_done.enter_context(own_database("weir_shape"))
         apply = tmp_path_factory.mktemp("apply")
         (apply / "10-all.yaml").write_text(INSTALLATION)
         given = {
@@ -131,8 +130,7 @@ def test_ready_through_the_edge(stage: Stage) -> None:
     assert ask(stage.port, "/healthz").status == 200
 
 
-def test_prepare_may_run_again(stage: Stage) -> None:
-    stage.shape.run("prepare")
+def test_what_was_prepared_is_served(stage: Stage) -> None:
     assert ask(stage.port, "/v1/models", headers=bearer()).json["data"][0]["id"] == "fake"
 
 
@@ -269,7 +267,7 @@ def test_a_stream_outlives_the_stop_of_its_process(stage: Stage) -> None:
     with stage.stream("hi #tokens=8 #hold=3") as answer:
         stage.fake.wait_for(lambda totals: totals["holding"] == 1)
         web.process.send_signal(signal.SIGTERM)
-        until(lambda: not accepts(web), "a process that stops still takes connections")
+        until(lambda: not accepts(web.port), "a process that stops still takes connections")
         stage.fake.release()
         said = list(answer.events)
     assert said[-1] == "[DONE]"
@@ -277,14 +275,6 @@ def test_a_stream_outlives_the_stop_of_its_process(stage: Stage) -> None:
     assert web.process.wait(WAIT_SECONDS) == 0
     [(running,)] = stage.rows("SELECT count(*) FROM billing_hold WHERE state = 'open'")
     assert running == 0
-
-
-def accepts(web: Running) -> bool:
-    try:
-        socket.create_connection(("127.0.0.1", web.port), timeout=WAIT_SECONDS).close()
-    except ConnectionRefusedError:
-        return False
-    return True
 
 
 @pytest.mark.parametrize("name", ["beat", "worker", "nginx", "redis"])

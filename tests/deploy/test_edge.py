@@ -12,10 +12,10 @@ import pytest
 
 from relay.config import MIB
 from relay.endpoints import ENDPOINTS
-from stack.checks import free_port
 from tests.deploy.client import WAIT_SECONDS, Answer, ask, send_raw
 from tests.deploy.shape import Running, Shape, program
 from tests.deploy.test_files import GIVEN
+from tests.ports import free_port
 
 ANSWER = b"HTTP/1.1 200 OK\r\nx-request-id: ours\r\nContent-Length: 2\r\n\r\nok"
 

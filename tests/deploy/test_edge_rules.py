@@ -13,11 +13,11 @@ from pathlib import Path
 import pytest
 
 from gateway.channels import TIMEOUTS
-from stack.checks import free_port
 from tests.deploy import files
 from tests.deploy.client import WAIT_SECONDS, Answer, ask
 from tests.deploy.shape import Running, Shape, program, until
 from tests.deploy.test_files import GIVEN
+from tests.ports import free_port
 
 NGINX = files.ROOT / "deploy/nginx"
 PAGE = b"<!doctype html>" + b"<p>the balance, and what a visitor wrote</p>" * 100

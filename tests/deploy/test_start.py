@@ -10,13 +10,17 @@ from typing import Any
 
 import pytest
 
+from accounts.models import Key
+from billing.models import Price
 from config import secret_check
 from deploy import prepare as module
 from deploy.prepare import prepare
+from gateway.models import Channel
 from lib.env import ConfigurationError
 from lib.vault import VaultError, WrongSecret
-from stack.checks import free_port
 from tests.deploy import files
+from tests.deploy.test_compose import INSTALLATION, KEY
+from tests.ports import free_port
 
 
 class _AsItsPath(BaseHTTPRequestHandler):
@@ -91,3 +95,15 @@ def test_another_secret_ends_the_preparation(
     with pytest.raises(SystemExit, match="WEIR_KEK is not the one"):
         prepare(tmp_path)
     assert steps == ["migrate"]
+
+
+@pytest.mark.django_db
+def test_a_preparation_may_run_again(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    for name, text in (("FAKE_URL", "http://127.0.0.1:9/v1"), ("FAKE_KEY", "k"), ("CI_KEY", KEY)):
+        monkeypatch.setenv(name, text)
+    (tmp_path / "10-all.yaml").write_text(INSTALLATION)
+    counted = []
+    for _ in range(2):
+        prepare(tmp_path)
+        counted.append((Channel.objects.count(), Price.objects.count(), Key.objects.count()))
+    assert counted[0] == counted[1] > (0, 0, 0)

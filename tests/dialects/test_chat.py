@@ -1,17 +1,15 @@
 import msgspec
-from hypothesis import given, settings
+from hypothesis import given
 
 from dialects.chat import ChatAnswer, ChatRequest, Encoded, Upstream
 from tests.dialects import neutral
 
 
-@settings(max_examples=40)
 @given(neutral.openai_requests())
 def test_a_request_can_be_stored_and_read_again(request: ChatRequest) -> None:
     assert msgspec.json.decode(msgspec.json.encode(request), type=ChatRequest) == request
 
 
-@settings(max_examples=40)
 @given(neutral.openai_answers())
 def test_an_answer_can_be_stored_and_read_again(answer: ChatAnswer) -> None:
     assert msgspec.json.decode(msgspec.json.encode(answer), type=ChatAnswer) == answer

@@ -7,7 +7,7 @@ import json
 from typing import Any
 
 import pytest
-from hypothesis import given, settings
+from hypothesis import given
 from hypothesis import strategies as st
 from msgspec import structs
 
@@ -118,7 +118,6 @@ def test_recorded_answers(key: str) -> None:
 
 
 # Schemas of this size are slow to check.
-@settings(max_examples=25)
 @given(neutral.openai_answers(), st.booleans())
 def test_drawn_answers(answer: ChatAnswer, functions: bool) -> None:
     answer = structs.replace(answer, service_tier=answer.service_tier and "flex")

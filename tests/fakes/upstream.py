@@ -100,6 +100,7 @@ import uvloop
 from tests.fakes.answer import expected_text
 from tests.fakes.books import Books
 from tests.fakes.server import Config, Upstream, port_of, serve
+from tests.ports import free_port
 
 __all__ = ["FakeUpstream", "expected_text", "main"]
 
@@ -153,6 +154,7 @@ class FakeUpstream:
     # ---- life
 
     def start(self) -> Self:
+        self.port = self.port or free_port()
         if self._as_process:
             self._start_process()
         else:
@@ -299,7 +301,7 @@ class FakeUpstream:
         self._call("POST", f"/_release{query}")
 
     def wait_for(
-        self, holds: Callable[[dict[str, Any]], bool], *, seconds: float = 10.0
+        self, holds: Callable[[dict[str, Any]], bool], *, seconds: float = 30.0
     ) -> dict[str, Any]:
         """Block until the totals fulfil `holds`; TimeoutError. In async code: asyncio.to_thread."""
         end = time.monotonic() + seconds
@@ -317,7 +319,7 @@ class FakeUpstream:
         client_request_id: str,
         holds: Callable[[dict[str, Any]], bool] = lambda row: bool(row["final"]),
         *,
-        seconds: float = 10.0,
+        seconds: float = 30.0,
     ) -> dict[str, Any]:
         """Block until the row of an attempt id fulfils `holds` (by default: has ended)."""
         found: dict[str, Any] = {}

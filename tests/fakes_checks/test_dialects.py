@@ -287,7 +287,7 @@ def test_a_held_answer_of_any_dialect_is_left(fake: FakeUpstream, form: Form) ->
         body = form.body("x #tokens=50 #hold=5", stream=True)
         sock.sendall(post_bytes(form.path(stream=True), body, form.headers))
         fake.wait_for(lambda totals: totals["holding"] == 1)
-    row = fake.wait_for_row("r1", seconds=2)
+    row = fake.wait_for_row("r1")
     assert (row["outcome"], row["emitted"]) == ("cut", 5)
 
 

@@ -9,7 +9,7 @@ from pathlib import Path
 
 import pytest
 
-from tests.house.test_style import ROOT, _files
+from tests.house.test_style import ROOT, _files, _walked
 
 PROMISES = ROOT / "docs/promises.md"
 CONTRIBUTING = ROOT / "CONTRIBUTING.md"
@@ -81,7 +81,7 @@ def test_no_code_is_left_out() -> None:
 def _functions(file: str) -> set[str]:
     return {
         node.name
-        for node in ast.walk(ast.parse((ROOT / file).read_text()))
+        for node in _walked(ROOT / file)
         if isinstance(node, ast.FunctionDef | ast.AsyncFunctionDef)
     }
 

@@ -10,7 +10,7 @@ import pytest
 
 from lib import env
 from tests.deploy import files
-from tests.house.test_style import ROOT, _files, _tree
+from tests.house.test_style import ROOT, _files, _walked
 
 # What our own processes, and what starts them, tell each other: nobody sets them by hand.
 OURS = {
@@ -58,7 +58,7 @@ def everything_read() -> frozenset[str]:
         name
         for path in _files(".py")
         if path.relative_to(ROOT).parts[0] not in ("tests", "docs")
-        for node in ast.walk(_tree(path))
+        for node in _walked(path)
         for name in read_by(node)
     )
 

@@ -3,7 +3,7 @@
 import ast
 import re
 import subprocess
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from functools import cache
 from pathlib import Path
 
@@ -42,13 +42,14 @@ def _files(suffix: str, *folders: str) -> list[Path]:
 
 
 @cache
-def _tree(path: Path) -> ast.Module:
-    return ast.parse(path.read_text())
+def _walked(path: Path) -> Sequence[ast.AST]:
+    """Every node of a file. All tests of this folder run in one process, and share it."""
+    return list(ast.walk(ast.parse(path.read_text())))
 
 
 def _nodes(*folders: str) -> Iterator[tuple[Path, ast.AST]]:
     for path in _files(".py", *folders):
-        for node in ast.walk(_tree(path)):
+        for node in _walked(path):
             yield path, node
 
 
@@ -220,7 +221,7 @@ def test_rooms_point_right_in_keys_and_sql_too() -> None:
     found = []
     for path in _files(".py", *ROOMS):
         room = path.relative_to(ROOT).parts[0]
-        for node in ast.walk(_tree(path)):
+        for node in _walked(path):
             if not isinstance(node, ast.Constant) or not isinstance(node.value, str):
                 continue
             named = set()

@@ -32,7 +32,7 @@ from lib import clock
 from lib.ids import id_text, new_id
 from playground.models import Conversation, Message, MessageRole, Run, RunState
 from tests.cast import Cast, make_key, member, signed_in
-from tests.house.test_style import ROOMS, ROOT, _at, _files, _tree
+from tests.house.test_style import ROOMS, ROOT, _at, _files, _walked
 from tests.markup import squeezed
 from tests.usage.rows import admit, credit, happen, price_version, refuse
 from usage.rollups import replace_all
@@ -262,7 +262,7 @@ FOR_PROGRAMS: Final = ("config/management/", "relay/", "dialects/", "tests/", "d
 
 def _refusals(path: Path) -> Iterator[ast.Call]:
     """Where a refusal or an error of a form is made."""
-    for node in ast.walk(_tree(path)):
+    for node in _walked(path):
         if isinstance(node, ast.Call):
             name = getattr(node.func, "attr", getattr(node.func, "id", ""))
             if name.endswith("Refused") or name == "ValidationError":
@@ -294,7 +294,7 @@ def test_no_text_is_made_of_pieces_before_it_is_translated() -> None:
     found = []
     for room in ROOMS:
         for path in (ROOT / room).rglob("*.py"):
-            for node in ast.walk(ast.parse(path.read_text())):
+            for node in _walked(path):
                 if (
                     isinstance(node, ast.Call)
                     and isinstance(node.func, ast.Name)

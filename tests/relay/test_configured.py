@@ -1,12 +1,12 @@
 """What the control plane writes is what the data plane reads: one file applied, one request."""
 
 import os
-import subprocess
-import sys
+from contextlib import closing
 from pathlib import Path
 
+from tests.beside import Beside, manage
 from tests.fakes.upstream import FakeUpstream, expected_text
-from tests.hub import ROOT, Hub, Tenant
+from tests.hub import Hub, Tenant
 from tests.relay.asking import ask, text_of
 
 FILE = """
@@ -40,9 +40,8 @@ organisations:
 def apply(hub: Hub, file: Path) -> None:
     environment = {**os.environ, "DATABASE_URL": hub.dsn, "UPSTREAM_KEY": "sk-fake",
                    "CI_KEY": "sk-brought-from-elsewhere-1234"}  # fmt: skip
-    command = [sys.executable, "manage.py", "apply", str(file)]
-    done = subprocess.run(command, cwd=ROOT, env=environment, capture_output=True, text=True)
-    assert done.returncode == 0, done.stderr
+    with closing(Beside(environment)) as beside:
+        beside.call(manage, "apply", str(file))
 
 
 def test_applied_file_serves_at_once(own_hub: Hub, fake: FakeUpstream, tmp_path: Path) -> None:

@@ -24,7 +24,7 @@ def _put(n: int) -> Statement:
 
 @pytest_asyncio.fixture
 async def connection(hub: Hub) -> AsyncIterator[PipelinedConnection]:
-    connection = PipelinedConnection(hub.dsn, 2.0)
+    connection = PipelinedConnection(hub.dsn, 20.0)
     await connection.open()
     await connection.run([_TABLE])
     yield connection
@@ -87,7 +87,7 @@ class SlowWriter(PipelinedConnection):
 
 async def test_answered_while_it_still_writes(hub: Hub) -> None:
     """P2: a batch that is larger than the socket's buffer is answered like any other."""
-    connection = SlowWriter(hub.dsn, 2.0)
+    connection = SlowWriter(hub.dsn, 20.0)
     await connection.open()
     try:
         long = "x" * 10_000_000

@@ -26,7 +26,7 @@ async def interrupted(arrange: Callable[[Deadline], None]) -> Reason | None:
             deadline.stop()
         raise AssertionError("unreachable")
 
-    async with asyncio.timeout(5):
+    async with asyncio.timeout(30):
         return await asyncio.create_task(wait())
 
 

@@ -226,14 +226,14 @@ def test_every_process_knows_a_dead_provider_and_its_return(own_hub: Hub) -> Non
             one.post(tenant, ask(model))
             return conditions(one) == ["open", "open"]
 
-        one.wait(known, "the other process does not hear of it", 10)
+        one.wait(known, "the other process does not hear of it")
         fake.start()
 
         def back() -> bool:
             one.post(tenant, ask(model))
             return set(conditions(one)) <= {"good"}
 
-        one.wait(back, "its return is not known", 10)
+        one.wait(back, "its return is not known")
         assert other.post(tenant, ask(model)).status == 200
 
 

@@ -220,7 +220,7 @@ async def test_a_body_in_many_small_chunks_is_not_bounded() -> None:
 @pytest.mark.parametrize("behind", [b"junk", b"HTTP/1.1 200 OK\r\n\0", PLAIN, b"\0"])
 async def test_a_whole_answer_is_heard_whatever_stands_behind_it(behind: bytes) -> None:
     async with served(says(PLAIN + behind, PLAIN)) as (server, origin):
-        answer = await asyncio.wait_for(asked(origin), 5)
+        answer = await asyncio.wait_for(asked(origin), 30)
         assert await whole(answer) == b"{}"
         answer.release()
         again = await asked(origin)
@@ -458,7 +458,7 @@ async def test_a_cut_reaches_the_upstream() -> None:
         answer = await asked(origin)
         assert await answer.next_bytes() == b"x"
         answer.cut()
-        assert await asyncio.wait_for(server.ended.get(), 5)
+        assert await asyncio.wait_for(server.ended.get(), 30)
 
 
 async def test_an_early_answer_is_heard_while_a_long_body_goes_out() -> None:

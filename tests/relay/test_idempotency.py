@@ -419,14 +419,14 @@ async def test_a_claim_is_renewed_until_its_request_ends(monkeypatch: pytest.Mon
     answer = cast(IdempotentAnswer, Running())
     running.enter(answer)
     for _ in range(3):
-        async with asyncio.timeout(10):
+        async with asyncio.timeout(30):
             assert await renewed.get() == [{"id": 1}]
     running.leave(answer)
     task = running._renewing
     assert task is not None
     await task
     running.enter(answer)
-    async with asyncio.timeout(10):
+    async with asyncio.timeout(30):
         while await renewed.get() != [{"id": 1}]:
             pass
     running.leave(answer)

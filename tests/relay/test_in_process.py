@@ -47,6 +47,7 @@ def config(hub: Hub, drain_s: float = 600.0) -> RelayConfig:
         kek=os.environ["WEIR_KEK"],
         pepper=os.environ["WEIR_KEY_PEPPER"],
         accept_while_draining_s=0,
+        database_wait_s=20.0,
         drain_s=drain_s,
     )
 
@@ -238,6 +239,7 @@ async def test_a_reader_of_the_last_words_takes_no_place_in_the_journal(
         kek=os.environ["WEIR_KEK"],
         pepper=os.environ["WEIR_KEY_PEPPER"],
         accept_while_draining_s=0,
+        database_wait_s=20.0,
         spool_folder=tmp_path,
     )
     taken = asyncio.Event()

@@ -33,7 +33,7 @@ def learnt(hub: Hub, tenant: Tenant, wanted: tuple[int, int]) -> None:
         sweep(hub)
         return borne(hub, tenant) == wanted
 
-    hub.wait(so, f"{wanted} is not borne, but {borne(hub, tenant)}", 20.0)
+    hub.wait(so, f"{wanted} is not borne, but {borne(hub, tenant)}")
     assert sweep(hub) == 0
     assert borne(hub, tenant) == wanted
     hub.assert_books_balance()

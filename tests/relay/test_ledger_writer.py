@@ -24,7 +24,7 @@ from usage.sql import AttemptOpened, Ending
 
 @pytest_asyncio.fixture
 async def connection(hub: Hub) -> AsyncIterator[PipelinedConnection]:
-    connection = PipelinedConnection(hub.dsn, 2.0)
+    connection = PipelinedConnection(hub.dsn, 20.0)
     await connection.open()
     yield connection
     await connection.close()
@@ -174,7 +174,7 @@ async def test_free_requests_are_in_the_books_too(
 
 
 async def test_closed_lane_refuses_at_once(hub: Hub) -> None:
-    connection = PipelinedConnection(hub.dsn, 2.0)
+    connection = PipelinedConnection(hub.dsn, 20.0)
     with pytest.raises(DatabaseAway):
         await LedgerWriter(connection).admit(asked(hub.tenant()))
     with pytest.raises(DatabaseAway):
@@ -187,7 +187,7 @@ async def test_accounts_that_somebody_holds_keep_no_other_organisation_waiting(
 ) -> None:
     """I23: who waits for a lock in vain is asked to come again; the others of its batch go on."""
     monkeypatch.setitem(database.SESSION, "lock_timeout", "50")
-    connection = PipelinedConnection(hub.dsn, 2.0)
+    connection = PipelinedConnection(hub.dsn, 20.0)
     await connection.open()
     ledger, held, free = LedgerWriter(connection), hub.tenant(), hub.tenant()
     mine, theirs = asked(held), asked(free)
@@ -218,7 +218,7 @@ async def test_while_others_are_held_nobody_is_refused_for_money_that_an_ending_
     """I5: in the parts of a batch as in the whole one."""
     monkeypatch.setitem(database.SESSION, "lock_timeout", "50")
     monkeypatch.setattr(ledger_queue, "_WAIT_S", 3600)
-    connection = PipelinedConnection(hub.dsn, 2.0)
+    connection = PipelinedConnection(hub.dsn, 20.0)
     await connection.open()
     ledger, held, free = LedgerWriter(connection), hub.tenant(), hub.tenant("0.000000100")
     first, ending = asked(held), asked(free, 60)

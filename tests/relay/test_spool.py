@@ -125,7 +125,7 @@ async def test_without_a_spool_no_new_work_is_taken(hub: Hub, tmp_path: Path) ->
     """No end could be kept if the database went away: 503 before, not a loss after."""
     place = tmp_path / "spool"
     place.write_text("in the way")
-    connection = PipelinedConnection(hub.dsn, 2.0, new_id())
+    connection = PipelinedConnection(hub.dsn, 20.0, new_id())
     await connection.open()
     ledger = LedgerWriter(connection, Spool(place, new_id(), _BYTES_MAX))
     await ledger.open_spool()
@@ -145,7 +145,7 @@ async def test_a_spool_that_is_taken_up_beside_a_batch_is_emptied_behind_its_own
     hub: Hub, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     """What a dead process left is on the disk until it is in the database."""
-    connection, place = PipelinedConnection(hub.dsn, 2.0, new_id()), tmp_path / "spool"
+    connection, place = PipelinedConnection(hub.dsn, 20.0, new_id()), tmp_path / "spool"
     await connection.open()
     place.write_text("in the way")
     ledger = LedgerWriter(connection, Spool(place, new_id(), _BYTES_MAX))

@@ -36,7 +36,7 @@ class Lingering(PipelinedConnection):
 
 @pytest_asyncio.fixture
 async def connections(hub: Hub) -> AsyncIterator[tuple[Lingering, PipelinedConnection]]:
-    first, second = Lingering(hub.dsn, 5.0), PipelinedConnection(hub.dsn, 5.0)
+    first, second = Lingering(hub.dsn, 30.0), PipelinedConnection(hub.dsn, 30.0)
     for connection in (first, second):
         await connection.open()
     yield first, second

@@ -98,7 +98,7 @@ async def test_of_those_behind_the_playgrounds_key_only_who_has_left_is_ended(hu
     tenant = hub.tenant()
     key = hub.key(tenant, kind="playground")
     stays, leaves = hub.person(tenant), hub.person(hub.key(tenant))
-    connection = PipelinedConnection(hub.dsn, 2.0)
+    connection = PipelinedConnection(hub.dsn, 20.0)
     await connection.open()
 
     async def ask(statement: Statement) -> Sequence[Row]:

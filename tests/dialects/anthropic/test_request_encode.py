@@ -3,7 +3,7 @@ from typing import Any
 
 import msgspec
 import pytest
-from hypothesis import given, settings
+from hypothesis import given
 from hypothesis import strategies as st
 
 from dialects.anthropic.request_decode import decode
@@ -486,7 +486,6 @@ def test_golden_request_is_written_as_it_came(key: str) -> None:
     assert json.loads(encode(decoded, Upstream(want["model"])).body) == want
 
 
-@settings(max_examples=40)
 @given(openai_requests())
 def test_any_request_of_the_openai_dialect_is_written_or_refused(chat_request: ChatRequest) -> None:
     try:

@@ -2,7 +2,7 @@ import json
 from typing import Any
 
 import pytest
-from hypothesis import given, settings
+from hypothesis import given
 
 from dialects.chat import (
     AnyJson,
@@ -566,7 +566,6 @@ def test_a_chat_conversation_is_translated() -> None:
     }  # fmt: skip
 
 
-@settings(max_examples=40)
 @given(neutral.openai_requests())
 def test_any_chat_request_is_written_or_refused(chat_request: ChatRequest) -> None:
     for upstream in (PLAIN, THREE, OLD):

@@ -1,6 +1,6 @@
 """What a client of the gemini dialect asks is the same once it was read and written again."""
 
-from hypothesis import given, settings
+from hypothesis import given
 from hypothesis import strategies as st
 
 from dialects.chat import (
@@ -157,7 +157,6 @@ def own_requests(draw: st.DrawFn) -> ChatRequest:
     )
 
 
-@settings(max_examples=40)
 @given(own_requests())
 def test_what_a_client_of_this_dialect_asks_comes_back(chat_request: ChatRequest) -> None:
     encoded = encode(chat_request, PLAIN)

@@ -2,7 +2,7 @@ import json
 
 import msgspec
 import pytest
-from hypothesis import given, settings
+from hypothesis import given
 
 from dialects.chat import (
     ChatAnswer,
@@ -26,7 +26,6 @@ from tests.dialects.openai.golden import ANSWERS, EXPECTED, body_of
 CALL = ToolCall("c", "f", "{}")
 
 
-@settings(max_examples=40)
 @given(openai_answers())
 def test_what_was_written_is_read_as_the_same(chat_answer: ChatAnswer) -> None:
     read = decode(encode(chat_answer, request()))

@@ -3,7 +3,7 @@ from typing import Any
 
 import msgspec
 import pytest
-from hypothesis import given, settings
+from hypothesis import given
 
 from dialects.chat import (
     AnyJson,
@@ -47,7 +47,6 @@ def dropped(chat_request: ChatRequest, *flags: Flag, **upstream: Any) -> tuple[s
     return encode(chat_request, Upstream("up", frozenset(flags), **upstream)).dropped
 
 
-@settings(max_examples=40)
 @given(openai_requests())
 def test_what_was_written_is_read_as_the_same(chat_request: ChatRequest) -> None:
     encoded = encode(chat_request, Upstream(chat_request.model, ALL_KEPT))

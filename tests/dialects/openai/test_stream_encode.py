@@ -3,7 +3,7 @@ from typing import Any
 
 import msgspec
 import pytest
-from hypothesis import given, settings
+from hypothesis import given
 
 from dialects.chat import ChatAnswer, ChatRequest, Part, Reasoning
 from dialects.events import (
@@ -196,7 +196,6 @@ def read_again(raw: bytes, choices: int) -> ChatAnswer:
     return fold(event for step in steps for event in step.events)
 
 
-@settings(max_examples=40)
 @given(openai_answers())
 def test_what_was_written_is_read_as_the_same(answer: ChatAnswer) -> None:
     """But for seals that are not Google's: a stream has told its reasoning before they come."""

@@ -2,7 +2,7 @@ import json
 from typing import Any
 
 import pytest
-from hypothesis import given, settings
+from hypothesis import given
 from hypothesis import strategies as st
 
 from dialects.chat import (
@@ -192,7 +192,6 @@ def answers(draw: st.DrawFn) -> ChatAnswer:
 
 
 # A schema of this size is slow to check.
-@settings(max_examples=40)
 @given(answers())
 def test_what_is_written_is_read_again(chat_answer: ChatAnswer) -> None:
     raw = encode(chat_answer, CLIENT)

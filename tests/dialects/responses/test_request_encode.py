@@ -2,7 +2,7 @@ import json
 from typing import Any
 
 import pytest
-from hypothesis import given, settings
+from hypothesis import given
 from hypothesis import strategies as st
 
 from dialects.chat import (
@@ -379,7 +379,6 @@ def test_nothing_must_be_fetched() -> None:
     assert fetched_urls(request()) == ()
 
 
-@settings(max_examples=40)
 @given(neutral.openai_requests())
 def test_any_request_of_the_openai_dialect_is_written_or_refused(chat_request: ChatRequest) -> None:
     kind = ""
@@ -497,7 +496,6 @@ def requests(draw: st.DrawFn) -> ChatRequest:
     )
 
 
-@settings(max_examples=40)
 @given(requests())
 def test_what_is_written_is_read_again(chat_request: ChatRequest) -> None:
     encoded = encode(chat_request, Upstream(chat_request.model))

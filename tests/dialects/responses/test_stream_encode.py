@@ -2,7 +2,7 @@ import json
 from typing import Any
 
 import pytest
-from hypothesis import given, settings
+from hypothesis import given
 from hypothesis import strategies as st
 
 from dialects.chat import ChatRequest, ToolCall
@@ -483,7 +483,6 @@ def streams(draw: st.DrawFn) -> list[Event]:
 
 
 # Two schemas for each of many events are slow to check.
-@settings(max_examples=40)
 @given(streams())
 def test_what_is_written_is_valid_and_says_the_same(events: list[Event]) -> None:
     raw = write(*events)

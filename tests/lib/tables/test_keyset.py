@@ -94,7 +94,7 @@ def test_rows_without_a_value_come_last(rows: list[Row], orders: list[Order]) ->
 
 
 @pytest.mark.django_db
-@settings(suppress_health_check=[HealthCheck.function_scoped_fixture], max_examples=25)
+@settings(suppress_health_check=[HealthCheck.function_scoped_fixture])
 @given(
     rows=st.lists(
         st.tuples(st.sampled_from("ab"), st.none() | st.sampled_from([uuid.UUID(int=1)])),
