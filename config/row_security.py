@@ -207,6 +207,7 @@ CLOSED: Final[Mapping[str, str]] = {
     "usage.BooksCheck": "The books of all.",
     "gateway.ChannelKey": "The keys to providers.",
     "gateway.PricePreview": "Sums over all organisations.",
+    "gateway.ChannelSpend": "Sums over all organisations.",
     "gateway.ChannelReport": "What the processes found of providers.",
     "gateway.TrafficCursor": "Counts the traffic of all.",
     "gateway.TrafficTotal": "Sums over all organisations.",

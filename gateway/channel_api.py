@@ -8,15 +8,22 @@ from typing import Annotated, Any, Final, Literal
 
 from django.http import HttpRequest
 from ninja import Body, Query, Router, Schema, Status
-from pydantic import ConfigDict, Field
+from pydantic import AfterValidator, ConfigDict, Field
 
 from accounts import access, actors, api_auth
 from accounts.rules.limits import LIMIT_MAX
+from billing.rules.money import MoneyInvalid, format_usd, parse_usd
 from gateway import channels
 from gateway.access import access_channel, access_channel_key, every_channel, visible_channels
 from gateway.channel_check_words import words_of
 from gateway.channel_checks import check_channel, target_of, upstream_name
-from gateway.channel_fields import PLAIN, ChannelFields, ChannelRefused
+from gateway.channel_fields import (
+    CAP_NAMES,
+    PLAIN,
+    SPEND_CAPS,
+    ChannelFields,
+    ChannelRefused,
+)
 from gateway.model_lists import ModelList, list_models
 from gateway.models import Channel, ChannelKey
 from gateway.providers.overrides import Capability
@@ -31,6 +38,17 @@ from lib.whole_numbers import Whole
 
 router = Router(tags=["Channels"], auth=api_auth.installation_auth)
 
+
+def _amount(text: str) -> str:
+    try:
+        nano = parse_usd(text)
+    except MoneyInvalid as error:
+        raise ValueError(f"expected {error.expected}") from error
+    if nano <= 0:
+        raise ValueError("expected an amount above 0")
+    return text
+
+
 _TIMEOUTS: Final = Timeouts()
 _BREAKER: Final = BreakerRule()
 Seconds = Annotated[float, Field(gt=0, le=bounds.SECONDS_MAX, strict=True)]
@@ -38,6 +56,7 @@ Priority = Annotated[Whole, Field(ge=-bounds.PRIORITY_MAX, le=bounds.PRIORITY_MA
 Weight = Annotated[Whole, Field(ge=0, le=bounds.WEIGHT_MAX)]
 Retries = Annotated[Whole, Field(ge=0, le=bounds.RETRIES_MAX)]
 Failures = Annotated[Whole, Field(ge=1, le=bounds.FAILURES_MAX)]
+SpendCap = Annotated[str, AfterValidator(_amount), Field(max_length=24)]
 Count = Annotated[Whole, Field(ge=1, le=LIMIT_MAX)]
 Name = Annotated[str, Field(min_length=1, max_length=bounds.NAME_MAX)]
 ModelName = Annotated[str, Field(max_length=bounds.MODEL_MAX, pattern=bounds.MODEL_PATTERN)]
@@ -119,6 +138,10 @@ class ChannelChange(Schema):
     rpm: Count | None = Field(None, description="Requests in any 60-second window.")
     tpm: Count | None = Field(None, description="Tokens in any 60-second window.")
     parallel: Count | None = Field(None, description="Requests running at the same time.")
+    spend_cap_day: SpendCap | None = Field(
+        None, description="What it may cost in a day (UTC): a decimal string in USD."
+    )
+    spend_cap_month: SpendCap | None = Field(None, description="The same in a calendar month.")
     timeouts: TimeoutsIn = TimeoutsIn()
     breaker: BreakerIn = BreakerIn()
 
@@ -239,6 +262,8 @@ class ChannelOut(Schema):
     rpm: int | None
     tpm: int | None
     parallel: int | None
+    spend_cap_day: str | None
+    spend_cap_month: str | None
     timeouts: dict[str, float]
     breaker: dict[str, bool | float | None]
     keys: list[ChannelKeyOut]
@@ -402,6 +427,10 @@ def _fields(body: ChannelChange) -> ChannelFields:
         stated["weights"] = {
             name: route.weight for name, route in routes if route.weight is not None
         }
+    for name in CAP_NAMES:
+        if name in stated:
+            amount = stated.pop(name)
+            stated[f"{name}_nano"] = None if amount is None else parse_usd(amount)
     fields: ChannelFields = stated  # type: ignore[assignment]
     return fields
 
@@ -410,7 +439,9 @@ def _channel(channel: Channel) -> ChannelOut:
     return ChannelOut(
         id=id_text(channel.id),
         name=channel.name,
-        **{name: getattr(channel, name) for name in PLAIN},
+        **{name: getattr(channel, name) for name in PLAIN if name not in SPEND_CAPS},
+        spend_cap_day=_usd(channel.spend_cap_day_nano),
+        spend_cap_month=_usd(channel.spend_cap_month_nano),
         archived_at=channel.archived_at,
         timeouts={**channels.TIMEOUTS, **channel.timeouts},
         breaker={**channels.BREAKER, **channel.breaker},
@@ -459,6 +490,10 @@ def _model_list(result: ModelList) -> ModelListOut:
         total_ms=result.total_ms,
         models=result.names,
     )
+
+
+def _usd(nano: int | None) -> str | None:
+    return None if nano is None else format_usd(nano)
 
 
 def _text(words: object) -> str | None:

@@ -51,12 +51,19 @@ class ChannelFields(TypedDict, total=False):
     rpm: int | None
     tpm: int | None
     parallel: int | None
+    spend_cap_day_nano: int | None
+    spend_cap_month_nano: int | None
     timeouts: Mapping[str, float]
     breaker: Mapping[str, bool | float | None]
 
 
+SPEND_CAP_NANO_MAX = 2**62
 LIMITS = ("rpm", "tpm", "parallel")
 """What may be asked of it in a minute and at once; None = no limit."""
+CAP_NAMES = ("spend_cap_day", "spend_cap_month")
+"""What it may cost us in a day and in a month, in USD, as files, forms and the API name it."""
+SPEND_CAPS = tuple(f"{name}_nano" for name in CAP_NAMES)
+"""The same as they are stored; None = no cap."""
 PLAIN = (
     "provider",
     "base_url",
@@ -68,6 +75,7 @@ PLAIN = (
     "uncapped",
     "names_client",
     *LIMITS,
+    *SPEND_CAPS,
 )
 """The fields that stand in a column of their own, by the same name."""
 ROUTE_FIELDS = ("models", "can", "priorities", "weights")
@@ -92,6 +100,9 @@ def check_settings(channel: Channel) -> None:
     for name in LIMITS:
         if (count := getattr(channel, name)) is not None:
             _check_bounds(name, count, 1, LIMIT_MAX)
+    for name in SPEND_CAPS:
+        if (cap := getattr(channel, name)) is not None and not 0 < cap <= SPEND_CAP_NANO_MAX:
+            raise ChannelRefused(name.removesuffix("_nano"), gettext("Enter an amount above 0."))
     if channel.on_leave not in OnLeave.values:
         raise ChannelRefused("on_leave", gettext("Choose cancel or drain."))
     if channel.archived_at is not None and channel.enabled:

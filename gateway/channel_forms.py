@@ -10,7 +10,9 @@ from django.utils.translation import gettext
 from django.utils.translation import gettext_lazy as _
 
 from accounts.rules.limits import LIMIT_MAX
-from gateway.channel_fields import PLAIN, ChannelFields
+from billing.forms import MoneyField
+from billing.rules.money import format_usd
+from gateway.channel_fields import CAP_NAMES, PLAIN, ChannelFields
 from gateway.channels import BREAKER, TIMEOUTS
 from gateway.models import Channel
 from gateway.providers import PROVIDERS
@@ -116,6 +118,29 @@ class SecondsField(forms.CharField):
             return True
 
 
+class SpendCapField(MoneyField):
+    """An amount that is compared, not its text."""
+
+    def __init__(self, label: Any, hint: Any) -> None:
+        super().__init__(label=label, help_text=hint, required=False)
+        self.widget.attrs["class"] = "input"
+
+    def clean(self, value: Any) -> Any:
+        nano = super().clean(value)
+        if nano is not None and nano <= 0:
+            raise forms.ValidationError(gettext("Enter an amount above 0."))
+        return nano
+
+    def prepare_value(self, value: Any) -> Any:
+        return format_usd(value) if isinstance(value, int) else value
+
+    def has_changed(self, initial: Any, data: Any) -> bool:
+        try:
+            return bool(self.clean(data) != initial)
+        except forms.ValidationError:
+            return True
+
+
 def _seconds(label: Any) -> SecondsField:
     attrs = {"class": "input", "inputmode": "decimal"}
     return SecondsField(label=label, help_text=_("Seconds"), widget=forms.TextInput(attrs=attrs))
@@ -178,6 +203,8 @@ class SettingsForm(forms.Form):
         _("Counts a request's maximum tokens while it runs, and the actual number once it ends."),
     )
     parallel = _limit(_("Concurrent requests"), _("Requests running at the same time."))
+    spend_cap_day = SpendCapField(_("Per day (USD)"), _("Empty: no cap. Days are those of UTC."))
+    spend_cap_month = SpendCapField(_("Per month (USD)"), _("Calendar months of UTC."))
     connect = _seconds(_("Connect"))
     first_content = _seconds(_("First content"))
     idle = _seconds(_("Between chunks"))
@@ -220,6 +247,9 @@ class SettingsForm(forms.Form):
         breaker = {
             name: changed.pop(field) for name, field in _BREAKER_FIELDS.items() if field in changed
         }
+        for name in CAP_NAMES:
+            if name in changed:
+                changed[f"{name}_nano"] = changed.pop(name)
         fields = cast(ChannelFields, changed)
         if timeouts:
             fields["timeouts"] = timeouts
@@ -253,6 +283,8 @@ class SettingsForm(forms.Form):
             return str(dict(field.choices).get(value, value))  # type: ignore[arg-type]
         if isinstance(value, float):
             return f"{value:g}"
+        if isinstance(field, SpendCapField) and value is not None:
+            return format_usd(value)
         return "" if value is None else str(value)
 
 
@@ -268,6 +300,7 @@ def _settings_of(channel: Channel) -> dict[str, Any]:
     breaker = {**BREAKER, **channel.breaker}
     return {
         **{name: getattr(channel, name) for name in PLAIN},
+        **{name: getattr(channel, f"{name}_nano") for name in CAP_NAMES},
         **TIMEOUTS,
         **channel.timeouts,
         **{field: breaker[name] for name, field in _BREAKER_FIELDS.items()},

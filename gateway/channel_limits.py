@@ -5,8 +5,11 @@ from typing import Any, Final, NamedTuple
 from django.db import connection
 from django.utils.translation import gettext_lazy as _
 
+from billing.rules.money import display_total
 from gateway.channel_fields import LIMITS
 from gateway.models import Channel
+from gateway.spend_sql import Spend, read_spend
+from lib.formatting import grouped
 
 _LABELS: Final = {
     "rpm": _("Requests per minute"),
@@ -16,11 +19,20 @@ _LABELS: Final = {
 
 
 class LimitUse(NamedTuple):
-    """One limit of a channel, and how much of it is used now."""
+    """One limit of a channel, and how much of it is used now; nano where it is one of `money`."""
 
     label: Any
     used: int
     most: int
+    money: bool = False
+
+    @property
+    def used_text(self) -> str:
+        return display_total(self.used) if self.money else grouped(self.used)
+
+    @property
+    def most_text(self) -> str:
+        return display_total(self.most) if self.money else grouped(self.most)
 
     @property
     def reached(self) -> bool:
@@ -29,6 +41,26 @@ class LimitUse(NamedTuple):
 
 def limits_of(channel: Channel) -> list[LimitUse]:
     """Those that the channel has; nothing is read where it has none."""
+    return [*_counts(channel), *_caps(channel)]
+
+
+def _caps(channel: Channel) -> list[LimitUse]:
+    caps = (channel.spend_cap_day_nano, channel.spend_cap_month_nano)
+    if caps == (None, None):
+        return []
+    text, parameters = read_spend([channel.id])
+    with connection.cursor() as cursor:
+        cursor.execute(text, parameters)
+        spend = Spend(*cursor.fetchone())
+    labels, spent = (_("Cost today"), _("Cost this month")), (spend.day_nano, spend.month_nano)
+    return [
+        LimitUse(label, nano, cap, money=True)
+        for label, nano, cap in zip(labels, spent, caps, strict=True)
+        if cap is not None
+    ]
+
+
+def _counts(channel: Channel) -> list[LimitUse]:
     most = {name: getattr(channel, name) for name in LIMITS}
     if not any(most.values()):
         return []

@@ -12,7 +12,7 @@ from gateway.rules.channel_status import ChannelStatus, KeyStatus
 
 LIVE: Final = dt.timedelta(seconds=12)
 """A process that has not reported for so long has ended, and what it knew is out of date."""
-CONDITIONS: Final = ("open", "keys_out", "models_out", "half_open", "good")
+CONDITIONS: Final = ("open", "keys_out", "limited", "models_out", "half_open", "good")
 """What a channel can be, the worst first."""
 _KEY_CONDITIONS: Final = ("paused", "limited", "good")
 

@@ -20,6 +20,7 @@ from usage.words import KINDS
 _STATES: Final[Mapping[str, Badge]] = {
     "open": Badge(_("Unavailable"), "bad"),
     "keys_out": Badge(_("Keys paused"), "bad"),
+    "limited": Badge(_("Limit reached"), "warn"),
     "models_out": Badge(_("Models paused"), "warn"),
 }
 
@@ -55,5 +56,11 @@ def channel_row(channel: Channel, found: Found) -> dict[str, Any]:
         "demo": channel.provider == "local",
         "check": shown_check(channel.last_test),
         "channel_status": status,
-        "why": "" if status is None else str(KINDS.get(status.kind or "", "")),
+        "why": "" if status is None else _why(status),
     }
+
+
+def _why(status: ChannelStatus) -> str:
+    if status.condition == "limited":
+        return gettext("A limit of this channel is reached")
+    return str(KINDS.get(status.kind or "", ""))

@@ -38,6 +38,8 @@ class Channel(models.Model):
     rpm = models.PositiveIntegerField(null=True, help_text="Null: no limit, as of the others.")
     tpm = models.PositiveIntegerField(null=True)
     parallel = models.PositiveIntegerField(null=True)
+    spend_cap_day_nano = models.BigIntegerField(null=True)
+    spend_cap_month_nano = models.BigIntegerField(null=True)
     breaker = models.JSONField(
         default=dict, help_text="enabled, failures, window and open_for in seconds."
     )
@@ -322,6 +324,19 @@ class TrafficBucket(models.Model):
 
     def __str__(self) -> str:
         return f"{self.model} at {self.bucket_at}"
+
+
+class ChannelSpend(models.Model):
+    """What the attempts of a channel cost us that ended on a day of the installation's zone, as far
+    as the traffic is counted; it only grows."""
+
+    pk = models.CompositePrimaryKey("channel_id", "day")
+    channel_id = models.UUIDField()
+    day = models.DateField()
+    cost_nano = models.BigIntegerField()
+
+    def __str__(self) -> str:
+        return f"{self.cost_nano} on {self.day}"
 
 
 class ChannelReport(models.Model):

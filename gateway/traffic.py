@@ -16,6 +16,7 @@ from django.db.backends.utils import CursorWrapper
 
 from billing.rules.meters import TOKEN_METERS
 from gateway.rules.metric_labels import OTHER, Total
+from gateway.spend_sql import ZONE
 from lib import clock
 
 FIRST_TOKEN_MS: Final = (
@@ -39,6 +40,7 @@ CHANNEL_FAULTS: Final = (
 """What a channel is to blame for; a request that its provider found wrong is none of it."""
 KEPT: Final = dt.timedelta(days=8)
 """How long buckets are kept."""
+_SPEND_KEPT: Final = dt.timedelta(days=62)
 NO_CHANNEL: Final = UUID(int=0)
 """Of requests that were refused before any channel."""
 
@@ -78,6 +80,9 @@ def drop_old() -> None:
     with connection.cursor() as cursor:
         cursor.execute(
             "DELETE FROM gateway_trafficbucket WHERE bucket_at < %s", [clock.now() - KEPT]
+        )
+        cursor.execute(
+            "DELETE FROM gateway_channelspend WHERE day < %s", [clock.now() - _SPEND_KEPT]
         )
         cursor.execute(
             "DELETE FROM gateway_channelreport WHERE reported_at < now() - interval '1 hour'"
@@ -132,6 +137,7 @@ _COUNT: Final = f"""
         SELECT r.model, coalesce(r.channel_id, '{NO_CHANNEL}') AS channel_id,
                r.final, r.status, r.kind,
                coalesce(r.kind = ANY (%(faults)s), false) AS fault, r.meters, r.charge_nano,
+               coalesce(r.cost_nano, r.charge_nano) AS cost_nano,
                r.ttft_ms, r.total_ms, r.ended_at,
                coalesce((r.meters->>'out_text')::bigint, 0)
                    + coalesce((r.meters->>'out_reasoning')::bigint, 0) AS written
@@ -149,6 +155,12 @@ _COUNT: Final = f"""
         SELECT name.model, {_LABEL} AS label FROM (SELECT DISTINCT model FROM record) name
     ),
     labelled AS MATERIALIZED (SELECT * FROM record JOIN label USING (model)),
+    spent AS (
+        INSERT INTO gateway_channelspend AS spend (channel_id, day, cost_nano)
+        SELECT channel_id, (ended_at AT TIME ZONE '{ZONE}')::date, sum(cost_nano) FROM record
+        WHERE channel_id <> '{NO_CHANNEL}' GROUP BY 1, 2 HAVING sum(cost_nano) <> 0
+        ON CONFLICT (channel_id, day) DO UPDATE SET cost_nano = spend.cost_nano + excluded.cost_nano
+    ),
     bucketed AS (
         INSERT INTO gateway_trafficbucket AS bucket (
             bucket_at, channel_id, model, attempts, failed, requests, failed_requests,

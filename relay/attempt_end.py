@@ -1,7 +1,6 @@
 """The end of an attempt: what is booked, once, whatever ended it."""
 
 import logging
-from uuid import UUID
 
 import msgspec
 
@@ -56,7 +55,7 @@ class AttemptEnd:
         success, `fault` a row of the fault table."""
         if self.outcome is not None:
             return self.outcome
-        context, hold = self._context, self._admitted.hold
+        context, hold, channel = self._context, self._admitted.hold, self._admitted.channel
         if context.downstream.client_gone and error is None:
             error = self.unheard
         outcome = self.outcome = self._outcome(error, bill)
@@ -69,9 +68,9 @@ class AttemptEnd:
             hold.attempt_id,
             state_for(bill.basis),
             ending,
-            tokens_of(bill.meters) if hold.principal.limited or self._limited_channel_id else 0,
+            tokens_of(bill.meters) if hold.principal.limited or channel.limits is not None else 0,
             loss_nano,
-            self._limited_channel_id,
+            None if channel.limits is None else channel.uuid,
         )
         if self._admitted.facts.stream:
             # No mark takes its ending's place, however long the client takes to read the end.
@@ -87,7 +86,7 @@ class AttemptEnd:
     def failed(self, failure: UpstreamFailed, *, final: bool) -> Resolved:
         """The end of an attempt that failed before content: the customer pays nothing."""
         absorbed = FAULTS[failure.fault].money not in ("none", "exact")
-        hold = self._admitted.hold
+        hold, channel = self._admitted.hold, self._admitted.channel
         ending = Ending(
             final=final,
             status=failure.status,
@@ -103,13 +102,8 @@ class AttemptEnd:
             state_for(ending.basis),
             ending,
             loss_nano=self._usage_meter.unknown_nano() if absorbed else 0,
-            limited_channel_id=self._limited_channel_id,
+            limited_channel_id=None if channel.limits is None else channel.uuid,
         )
-
-    @property
-    def _limited_channel_id(self) -> UUID | None:
-        channel = self._admitted.channel
-        return None if channel.limits is None else channel.uuid
 
     def _outcome(self, error: ErrorAnswer | None, bill: Bill) -> Outcome:
         context = self._context

@@ -35,14 +35,19 @@ _OF_KEYS: Final = frozenset({"key_refused", "no_credit"})
 _JITTER: Final = 0.1
 # When to ask again for what never fits.
 _NEVER_MS: Final = 60_000
+# A cap may be raised long before it ends by itself.
+_LONGEST_S: Final = 3600.0
 # What a client hears of causes that only operators can end, all of which were told to them. Whether
 # a provider refused a key or wants money is between it and the operators.
 _REFUSED: Final = "the provider rejects the channel's key; the operator has been notified"
+_CAPPED: Final = "the operator's cap on its cost is reached; the operator has been notified"
 _CAUSES: Final[Mapping[BlockReason, str]] = MappingProxyType(
     {
         "key_refused": _REFUSED,
         "no_credit": _REFUSED,
         "misconfigured": "the hub cannot connect to the provider; the operator has been notified",
+        "spend_day": _CAPPED,
+        "spend_month": _CAPPED,
         "model_unknown": "the provider does not know the model; the operator has been notified",
     }
 )
@@ -57,6 +62,9 @@ _LIMITS_OF: Final[Mapping[frozenset[bool], str]] = MappingProxyType(
         frozenset({False, True}): "its provider's limit or the operator's",
     }
 )
+
+
+_GOOD: Final = ChannelStatus("good")
 
 
 class Out(NamedTuple):
@@ -348,7 +356,13 @@ class Health:
         self, state: ChannelState, cause: Cause, what: str = "", *, last: bool = False
     ) -> None:
         """Tell the operators."""
-        self.alerts.tell(Alert(id_text(state.channel.uuid), state.channel.name, cause, what, last))
+        self.alert_channel(state.channel, cause, what, last=last)
+
+    def alert_channel(
+        self, channel: Channel, cause: Cause, what: str = "", *, last: bool = False
+    ) -> None:
+        """The same where nothing need be known of it."""
+        self.alerts.tell(Alert(id_text(channel.uuid), channel.name, cause, what, last))
 
     def keep(self, snapshot: Snapshot) -> None:
         """Forget what is known of channels that are no longer so."""
@@ -365,18 +379,17 @@ class Health:
     def channel_status(self, channel_id: str) -> ChannelStatus:
         """How a channel is doing."""
         state, now = self._states.get(channel_id), self.now()
-        if state is None or state.calm(now):
-            return ChannelStatus("good")
+        if state is None:
+            return _GOOD
+        if state.calm(now):
+            barred = state.barred(now)
+            return ChannelStatus("limited", int(barred.wait_s) + 1) if barred else _GOOD
         if state.breaker.closed:
             keys_s = min(key.left(now) for key in state.keys)
             if keys_s:
                 return ChannelStatus("keys_out", int(keys_s) + 1, state.kind)
             models_s = max(key.models_left(now) for key in state.keys)
-            return (
-                ChannelStatus("models_out", int(models_s) + 1, state.kind)
-                if models_s
-                else ChannelStatus("good")
-            )
+            return ChannelStatus("models_out", int(models_s) + 1, state.kind) if models_s else _GOOD
         wait_s = state.breaker.waits(now)
         if not wait_s:
             return ChannelStatus("half_open", 0, state.kind)
@@ -407,7 +420,8 @@ def none_left(blocks: Sequence[Block], model: str) -> Out:
         what = f"every channel of the model is at {_LIMITS_OF[frozenset(whose)]}"
         message = message_of("upstream_rate_limited", what, seconds=retry_after_s(wait_ms))
         return Out("upstream_rate_limited", 429, message, wait_ms)
-    wait_ms = int(min((block.wait_s for block in blocks), default=0.0) * 1000)
+    wait_s = min((block.wait_s for block in blocks), default=0.0)
+    wait_ms = int(min(wait_s, _LONGEST_S) * 1000)
     message = message_of("no_channel", model=model)
     causes = {_CAUSES.get(block.reason) for block in blocks}
     if len(causes) == 1 and (cause := causes.pop()):

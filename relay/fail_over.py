@@ -3,7 +3,7 @@ or no channel is left. Fail-over happens before the commit point only (P7)."""
 
 import asyncio
 import random
-from collections.abc import Iterator
+from contextlib import suppress
 from itertools import takewhile
 from math import inf
 from typing import Final
@@ -11,7 +11,7 @@ from typing import Final
 import msgspec
 
 from dialects.errors import RequestFault
-from gateway.rules.channel_standing import Block
+from gateway.rules.channel_standing import BAR_REASONS, Block
 from gateway.rules.fail_over import ATTEMPTS_MAX, LAST_START_SHARE, backoff_s_max, next_candidate
 from gateway.rules.faults import FAULTS
 from gateway.rules.routing import Candidate
@@ -225,7 +225,8 @@ class FailOver:
     async def _first(self) -> _Next:
         """The best candidate that can be asked for this; those before it are taken out.
 
-        Raises RequestFault when none can.
+        Raises RequestFault when none can, ChannelsOut when only such could that are at a limit of
+        their own.
         """
         while True:
             candidate = self._candidates[0]
@@ -233,8 +234,11 @@ class FailOver:
                 return _Next(candidate, await self._translator.prepare(candidate))
             except RequestFault:
                 self._take_out(candidate)
-                if not self._candidates:
-                    raise
+                if self._candidates:
+                    continue
+                if blocks := await self._held_back():
+                    raise ChannelsOut(none_left(blocks, self._routed.facts.model)) from None
+                raise
 
     def _take_out(self, candidate: Candidate) -> None:
         """This one cannot serve the request; those that rest are asked where nothing that is well
@@ -263,17 +267,20 @@ class FailOver:
                 raise
         self._take_out(candidate)
         if not self._candidates:
-            raise ChannelsOut(none_left(list(self._blocks()), self._routed.facts.model))
+            raise ChannelsOut(none_left(await self._held_back(), self._routed.facts.model))
         return await self._first()
 
-    def _blocks(self) -> Iterator[Block]:
-        """What keeps the channels of the model out, as far as it is known."""
-        yield from (item.block for item in self._full)
+    async def _held_back(self) -> list[Block]:
+        """The limits of their own that keep out channels which could serve the request."""
+        blocks = [item.block for item in self._full]
         organisation_id = self._context.principal.organisation_id
         for candidate in self._routed.resting:
             block = self._context.parts.health.why_not(candidate, organisation_id)
-            if block is not None:
-                yield block
+            if block is not None and block.reason in BAR_REASONS:
+                with suppress(RequestFault):
+                    await self._translator.prepare(candidate)
+                    blocks.append(block)
+        return blocks
 
     def _skipped(self, candidate: Candidate) -> list[SkippedChannel]:
         """The channels before it in the order of the routes that cannot be used now."""

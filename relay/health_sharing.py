@@ -86,7 +86,7 @@ class HealthSharing:
         return {
             state.channel.id: self._report_of(state, now)
             for state in states
-            if state.channel.id in noted or not state.calm(now)
+            if state.channel.id in noted or not state.calm(now) or state.barred(now)
         }
 
     def adopt(self, reports: Mapping[str, ChannelReport], age_s: float, snapshot: Snapshot) -> None:

@@ -33,6 +33,7 @@ from relay.refresher import Refresher
 from relay.request_context import Parts
 from relay.revocation import Running
 from relay.snapshot import Snapshot
+from relay.spend_caps import apply_spend_caps
 from relay.spool import Spool
 from relay.state_store import StateStore
 from relay.tokenizer import read_vocabulary
@@ -87,6 +88,7 @@ class Lifespan:
         await self.parts.ledger.open_spool()
         await self._refresher.start()
         await self._tell_processes()
+        await self._apply_spend_caps()
         read_vocabulary()
         self._tasks = [
             asyncio.create_task(self._refresher.poll()),
@@ -177,6 +179,7 @@ class Lifespan:
         for tick in count():
             if heard or tick % QUIET_TICKS == 0 or self._health_sharing.report():
                 heard = await self._tell_processes()
+            await self._apply_spend_caps()
             await self._health_sharing.reconnect(self.parts.upstreams, self.snapshot)
             await asyncio.sleep(TICK_S)
 
@@ -192,6 +195,10 @@ class Lifespan:
                 self._health_sharing.adopt(others, age_s, self.snapshot)
             return bool(rows)
         return False
+
+    async def _apply_spend_caps(self) -> None:
+        with contextlib.suppress(DatabaseAway, DatabaseRefused):
+            await apply_spend_caps(self.parts.health, self.snapshot, self._ask)
 
     async def _tell_operators(self) -> None:
         alerts = self.parts.health.alerts

@@ -1,4 +1,5 @@
-"""What operators must see to, told by letter: at most once an hour for each cause.
+"""What operators must see to, told by letter: at most once an hour for each cause, and of a cap on
+what a channel costs once in its day or month.
 
 A process finds out for itself how channels do (`channel_health.py`) and tells it here. The fact's
 id is made of its cause and the hour, so that many processes tell one fact. An alert that cannot be
@@ -15,12 +16,13 @@ from relay.database import Statement
 
 Cause = Literal[
     "key_refused", "no_credit", "misconfigured", "model_unknown", "compressed", "out", "unusable",
-    "unpriced",
+    "unpriced", "spend_day", "spend_month",
 ]  # fmt: skip
 """A key was refused (F5); the account at the provider has no money left (F9); no secure connection,
 or a redirect (F3, F21); a model is unknown there (F7); answers are compressed though that was not
 asked (F20); nothing of the channel has answered for long; its provider is not known here, or its
-keys cannot be opened; a model was asked for that has no price, which is no channel's trouble."""
+keys cannot be opened; a model was asked for that has no price, which is no channel's trouble; a
+channel's cost has reached its cap of the day, or of the month."""
 
 LONG_S: Final = 600.0
 _HOUR_S: Final = 3600.0
@@ -91,7 +93,9 @@ _TELL: Final = """
     UNION ALL
     (SELECT DISTINCT ON (1)
            md5(concat_ws('|', 'channel.troubled', t.channel_id, t.cause, t.what, t.last,
-                         date_trunc('hour', now() AT TIME ZONE 'UTC')))::uuid,
+                         date_trunc(CASE t.cause WHEN 'spend_day' THEN 'day'
+                                    WHEN 'spend_month' THEN 'month' ELSE 'hour' END,
+                                    now() AT TIME ZONE 'UTC')))::uuid,
            'channel.troubled',
            jsonb_build_object('channel', t.channel, 'channel_id', t.channel_id,
                               'cause', t.cause, 'what', t.what, 'last', t.last)

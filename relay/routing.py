@@ -102,7 +102,9 @@ def _estimate(
     unseen, channels = codec.unseen_input(facts), []
     # What the model can say at most, where that is known of all that may answer.
     assumed_cap = unseen_tokens = thinking_tokens = 0
-    tokens_max = _tokens_max(context, candidates)
+    tokens_max = context.principal.tpm
+    if context.snapshot.limited:
+        tokens_max = _tokens_max(context, candidates)
     for candidate in candidates:
         channel = context.snapshot.channels[candidate.channel_id]
         model = capabilities_of(candidate.upstream_model, channel.provider, facts.model)

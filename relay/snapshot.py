@@ -56,6 +56,8 @@ class Channel:
     uncapped: bool = False
     # None where nothing is limited.
     limits: ChannelLimits | None = None
+    # What it may cost in a day and in a month, in nano.
+    spend_caps: tuple[int | None, int | None] = (None, None)
 
 
 class Plan(NamedTuple):
@@ -88,6 +90,10 @@ class Snapshot:
     unusable: tuple[tuple[str, str], ...] = ()
     # The ids of those that serve only who pays later.
     uncapped: frozenset[str] = frozenset()
+    # Whether any channel has limits.
+    limited: bool = False
+    # Those whose spend has a cap.
+    spend_capped: frozenset[str] = frozenset()
     _known: dict[str, "_Matched"] = field(default_factory=dict)
 
     def now(self) -> float:
@@ -258,6 +264,10 @@ def build(text: str, vault: Vault) -> Snapshot:
         created=int(raw.changed),
         unusable=tuple(unusable),
         uncapped=frozenset(channel.id for channel in channels.values() if channel.uncapped),
+        limited=any(channel.limits is not None for channel in channels.values()),
+        spend_capped=frozenset(
+            channel.id for channel in channels.values() if channel.spend_caps != (None, None)
+        ),
     )
 
 
@@ -287,6 +297,8 @@ class _ChannelRow(msgspec.Struct):
     rpm: int | None = None
     tpm: int | None = None
     parallel: int | None = None
+    spend_cap_day_nano: int | None = None
+    spend_cap_month_nano: int | None = None
 
 
 class _PlanRow(msgspec.Struct):
@@ -341,6 +353,7 @@ def _channel(row: _ChannelRow, vault: Vault) -> Channel:
         timeouts=Timeouts.of(row.timeouts),
         breaker=BreakerRule(**row.breaker),
         limits=_limits(row),
+        spend_caps=(row.spend_cap_day_nano, row.spend_cap_month_nano),
     )
 
 
@@ -379,6 +392,8 @@ _LOAD = """
                 'on_leave', c.on_leave, 'uncapped', c.uncapped,
                 'names_client', c.names_client,
                 'rpm', c.rpm, 'tpm', c.tpm, 'parallel', c.parallel,
+                'spend_cap_day_nano', c.spend_cap_day_nano,
+                'spend_cap_month_nano', c.spend_cap_month_nano,
                 'timeouts', c.timeouts, 'breaker', c.breaker,
                 'keys', coalesce((
                     SELECT json_agg(json_build_array(

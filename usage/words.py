@@ -55,6 +55,8 @@ SKIPPED: Final[Mapping[str, Promise]] = {
     "requests": _("its limit of requests per minute was reached"),
     "tokens": _("its limit of tokens per minute was reached"),
     "parallel": _("its limit of concurrent requests was reached"),
+    "spend_day": _("its cap on daily cost was reached"),
+    "spend_month": _("its cap on monthly cost was reached"),
     "cooling": _("it was at the provider's rate limit"),
     "failing": _("it was failing"),
     "key_refused": _("the provider rejected its key"),

@@ -272,6 +272,8 @@ _SHOWN_FIRST: Final = (
         "rpm",
         "tpm",
         "parallel",
+        "spend_cap_day",
+        "spend_cap_month",
         "timeouts.connect",
         "timeouts.first_content",
         "timeouts.idle",
@@ -324,11 +326,14 @@ def _text(name: str, value: Value) -> str:
     return "none" if plain in (None, "") else str(plain)
 
 
+_AMOUNTS: Final = ("credit", "credit_line", "amount", "spend_cap_day", "spend_cap_month")
+
+
 def shown(name: str, value: Value) -> object:
     """A field's value as plain data in the file's own form; secrets become dots."""
     if isinstance(value, Secret | Kept):
         return "••••"
-    if name in ("credit", "credit_line", "amount") and isinstance(value, int):
+    if name in _AMOUNTS and isinstance(value, int):
         return format_usd(value)
     if name == "multiplier" and isinstance(value, int):
         return format_multiplier(value)

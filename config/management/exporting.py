@@ -22,6 +22,7 @@ from config.management.exporting_access import (
     unless_default,
 )
 from config.management.item_fields import BUDGET_TERMS, KEY_LIMITS, LIMITS, ORGANISATION_STATES
+from gateway.channel_fields import CAP_NAMES
 
 Document = dict[str, Any]
 
@@ -128,6 +129,7 @@ def _channel(name: str, fields: Mapping[str, Value]) -> Document:
         **({"uncapped": True} if fields["uncapped"] else {}),
         **({} if fields["names_client"] else {"names_client": False}),
         **_limits(fields),
+        **_caps(fields),
         "timeouts": timeouts,
         "breaker": breaker,
     }
@@ -163,6 +165,11 @@ def _organisation(slug: str, fields: Mapping[str, Value]) -> Document:
         organisation["credit_line"] = format_usd(cast(int, fields["credit_line"]))
     organisation |= unless_default(shape.Organisation, fields, ORGANISATION_STATES)
     return organisation | _limits(fields) | {"members": [], "teams": []}
+
+
+def _caps(fields: Mapping[str, Value]) -> Document:
+    caps = {name: cast(int | None, fields[name]) for name in CAP_NAMES}
+    return {name: format_usd(cap) for name, cap in caps.items() if cap is not None}
 
 
 def _limits(fields: Mapping[str, Value]) -> Document:

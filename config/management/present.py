@@ -12,7 +12,7 @@ from billing.prices import CATALOGUE, key_of
 from config.management.difference import Id, Item, Secret, Value
 from config.management.present_access import limits_of, present_access, present_people
 from config.management.wanted import price_id
-from gateway.channel_fields import LIMITS
+from gateway.channel_fields import CAP_NAMES, LIMITS
 from gateway.channels import BREAKER, TIMEOUTS
 from gateway.installation import installation_settings
 from gateway.models import Channel, ChannelKey
@@ -87,6 +87,7 @@ def _channels() -> Iterator[Item]:
             "uncapped": channel.uncapped,
             "names_client": channel.names_client,
             **{name: getattr(channel, name) for name in LIMITS},
+            **{name: getattr(channel, f"{name}_nano") for name in CAP_NAMES},
             **{f"timeouts.{name}": timeouts[name] for name in TIMEOUTS},
             **{f"breaker.{name}": breaker[name] for name in BREAKER},
         }

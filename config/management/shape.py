@@ -106,6 +106,12 @@ def _amount(text: str) -> str:
     return text
 
 
+def _cap(text: str) -> str:
+    if parse_usd(_amount(text)) == 0:
+        raise wrong("expected an amount above 0")
+    return text
+
+
 def _granted(operator: bool) -> bool:
     if not operator:
         raise wrong("expected true; leave the field out for people who are not operators")
@@ -217,6 +223,8 @@ class Channel(Part):
     rpm: Count | None = None
     tpm: Count | None = None
     parallel: Count | None = None
+    spend_cap_day: Annotated[Decimal, AfterValidator(_cap)] | None = None
+    spend_cap_month: Annotated[Decimal, AfterValidator(_cap)] | None = None
     timeouts: Timeouts = Timeouts()
     breaker: Breaker = Breaker()
 

@@ -26,6 +26,7 @@ from config.management.item_fields import (
 from config.management.loading import Loaded, price_key, stored_rates
 from config.management.wanted_access import wanted_access, wanted_people
 from config.management.yaml_source import Path
+from gateway.channel_fields import CAP_NAMES
 
 Digest = Callable[[str], bytes]
 
@@ -91,6 +92,10 @@ class _Flattener:
             "keys": (),
             **defaults_of(shape.Channel, plain),
         }
+        for name in CAP_NAMES:
+            defaults[name], text = None, getattr(channel, name)
+            if name in channel.model_fields_set:
+                fields[name] = None if text is None else parse_usd(text)
         address = self._loaded.text(*path, "base_url")
         (fields if "base_url" in channel.model_fields_set else defaults)["base_url"] = address
         if "models" in channel.model_fields_set:

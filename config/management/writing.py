@@ -26,7 +26,7 @@ from config.management.writing_access import (
 )
 from config.management.yaml_source import FileInvalid, Source
 from gateway import channels, installation
-from gateway.channel_fields import ChannelFields
+from gateway.channel_fields import CAP_NAMES, ChannelFields
 from gateway.models import Channel
 from lib.refusal import Refused
 from usage import budgeting
@@ -279,7 +279,7 @@ def _channel_fields(after: Mapping[str, Value], channel: Channel | None) -> Chan
         if part:
             fields.setdefault(group, {})[part] = value
         else:
-            fields[name] = value
+            fields[f"{name}_nano" if name in CAP_NAMES else name] = value
     if "keys" in fields:
         stored = {bytes(key.digest): key for key in channel.keys.all()} if channel else {}
         fields["keys"] = [

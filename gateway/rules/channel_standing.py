@@ -11,7 +11,7 @@ own): it is held against its own organisation only, and only when nothing good c
 """
 
 from collections.abc import Iterator
-from typing import Final, Literal, NamedTuple
+from typing import Final, Literal, NamedTuple, get_args
 from uuid import UUID
 
 from gateway.rules.breaker import Breaker, BreakerRule
@@ -33,6 +33,7 @@ _MODELS_MAX: Final = 1024
 
 BarReason = Literal["requests", "tokens", "parallel", "spend_day", "spend_month"]
 """The limit of a channel's own that is reached."""
+BAR_REASONS: Final = frozenset(get_args(BarReason))
 BlockReason = Reason | BarReason | Literal["cooling", "failing"]
 """Why a channel cannot be used now: what only an operator can end, a limit of its own, its
 provider's limit, its faults or those of its keys."""

@@ -4,7 +4,7 @@ from typing import Literal, NamedTuple
 
 from dialects.errors import ErrorKind
 
-Condition = Literal["good", "open", "half_open", "keys_out", "models_out"]
+Condition = Literal["good", "open", "half_open", "keys_out", "models_out", "limited"]
 
 
 class ChannelStatus(NamedTuple):

@@ -80,7 +80,8 @@ def test_a_channel_is_added_changed_and_deleted_without_its_secret(dora: Client)
 
 def test_limits_of_a_channel(dora: Client) -> None:
     """Null takes one away; no limit is 0."""
-    one = made(dora, rpm=60, parallel=4)
+    one = made(dora, rpm=60, parallel=4, spend_cap_day="12.5")
+    assert (one["spend_cap_day"], one["spend_cap_month"]) == ("12.50", None)
     assert (one["rpm"], one["tpm"], one["parallel"]) == (60, None, 4)
     path = f"/channels/{one['id']}"
     changed = patch(dora, path, {"rpm": None, "tpm": 1_000}).json()
@@ -92,6 +93,14 @@ def test_limits_of_a_channel(dora: Client) -> None:
     assert (event.detail["before"], event.detail["after"]) == (
         {"rpm": 60, "tpm": None}, {"rpm": None, "tpm": 1_000},
     )  # fmt: skip
+
+
+@pytest.mark.parametrize("amount", ["0", "-1", "1.", "x"])
+def test_a_spend_cap_is_an_amount(dora: Client, amount: str) -> None:
+    one = made(dora)
+    refused = patch(dora, f"/channels/{one['id']}", {"spend_cap_month": amount})
+    assert refused.status_code == 422
+    assert "spend_cap_month" in refused.json()["error"]["message"]
 
 
 def test_keys_of_the_pool(dora: Client) -> None:

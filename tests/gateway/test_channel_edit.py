@@ -5,13 +5,14 @@ from collections.abc import Iterator
 from typing import Any
 
 import pytest
+from django.db import connection
 from django.test import Client
 
 from accounts.actors import SYSTEM
 from billing.models import RateSecond
 from gateway.channels import change_channel, create_channel, open_secret, switch_key, version_of
 from gateway.installation import save_settings
-from gateway.models import Channel
+from gateway.models import Channel, ChannelSpend
 from lib import clock
 from lib.ids import id_text
 from tests import cast
@@ -59,6 +60,7 @@ def settings(channel: Channel, **over: Any) -> dict[str, Any]:
         "enabled": "on", "provider": channel.provider, "base_url": channel.base_url,
         "priority": "0", "weight": "1", "retries": "2", "on_leave": "cancel",
         "names_client": "on", "rpm": "", "tpm": "", "parallel": "",
+        "spend_cap_day": "", "spend_cap_month": "",
         "connect": "3", "first_content": "60", "idle": "60", "total": "1800",
         "breaker_enabled": "on", "failures": "", "window": "10",
         "open_for": "10", "version": version_of(channel),
@@ -124,6 +126,28 @@ def test_limits_are_set_and_their_use_is_shown(dora: Client, channel: Channel) -
     assert "Requests per minute 60 of 60 Reached" in html
     assert "Tokens per minute 1,500 of 100,000" in html
     assert "Concurrent requests" not in html
+
+
+def test_spend_caps_are_set_and_what_is_spent_is_shown(dora: Client, channel: Channel) -> None:
+    path = path_of(channel, "/edit")
+    given = settings(channel, spend_cap_day="12.5", spend_cap_month="$1,000")
+    assert changes_in(dora.post(path, given).content.decode()) == [
+        "Per day (USD) – 12.50",
+        "Per month (USD) – 1000.00",
+    ]
+    assert dora.post(path, settings(channel, spend_cap_day="0")).status_code == 422
+    assert dora.post(path, given | {"save": "1"}).status_code == 303
+    channel.refresh_from_db()
+    assert channel.spend_cap_month_nano == 1_000 * 10**9
+    same = settings(channel, spend_cap_day="12.50", spend_cap_month="1000")
+    assert "Nothing changes." in dora.post(path, same).content.decode()
+    with connection.cursor() as cursor:
+        cursor.execute("SELECT (now() AT TIME ZONE 'UTC')::date")
+        (today,) = cursor.fetchone()
+    ChannelSpend.objects.create(channel_id=channel.id, day=today, cost_nano=12_500_000_000)
+    html = text_of(dora.get(path_of(channel)).content.decode())
+    assert "Cost today $12.50 of $12.50 Reached" in html
+    assert "Cost this month $12.50 of $1,000.00" in html
 
 
 def test_who_comes_second_sees_both_and_may_save_over_it(dora: Client, channel: Channel) -> None:

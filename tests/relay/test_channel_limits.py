@@ -5,6 +5,7 @@ from concurrent.futures import ThreadPoolExecutor
 from typing import Any
 
 import pytest
+from psycopg import sql
 
 from tests.fakes.upstream import FakeUpstream
 from tests.hub import RATES, Answer, Hub
@@ -120,3 +121,68 @@ def test_an_uncapped_request_is_capped_to_the_channels_tokens(hub: Hub, fake: Fa
     answer = hub.post(tenant, ask(model, max_tokens=400))
     assert answer.status == 429
     assert "larger than the limit of tokens per minute" in answer.error["message"]
+
+
+@pytest.mark.parametrize("cap", ["spend_cap_day_nano", "spend_cap_month_nano"])
+def test_a_channel_whose_cost_has_reached_its_cap_is_skipped(
+    hub: Hub, fake: FakeUpstream, other_fake: FakeUpstream, cap: str
+) -> None:
+    """By what is settled: the request that goes over it is answered. Operators are told once."""
+    model = served(hub, (fake, {cap: 1}), (other_fake, {}))
+    tenant = hub.tenant()
+    body = ask(model, "#tokens=1")
+    first = hub.post(tenant, body)
+    assert channel_of(hub, first) == f"{model}-0"
+    answers: list[Answer] = []
+
+    def capped() -> bool:
+        answers.append(hub.post(tenant, body))
+        return channel_of(hub, answers[-1]) == f"{model}-1"
+
+    hub.wait(capped, "the cap does nothing")
+    reason = cap.removeprefix("spend_cap_").removesuffix("_nano")
+    assert skipped(hub, answers[-1]) == [{"channel": f"{model}-0", "reason": f"spend_{reason}"}]
+    told = "SELECT body FROM outbox_fact WHERE kind = 'channel.troubled' AND body->>'channel' = %s"
+    hub.wait(lambda: bool(hub.rows(told, f"{model}-0")), "nobody is told")
+    assert {row["body"]["cause"] for row in hub.rows(told, f"{model}-0")} == {f"spend_{reason}"}
+    hub.connection.execute(
+        sql.SQL("UPDATE gateway_channel SET {} = {} WHERE name = %s").format(
+            sql.Identifier(cap), sql.Literal(10**12)
+        ),
+        [f"{model}-0"],
+    )
+    hub.bump()
+    hub.wait(lambda: channel_of(hub, hub.post(tenant, body)) == f"{model}-0", "the cap stays")
+
+
+def test_without_another_channel_a_cap_is_the_answer(hub: Hub, fake: FakeUpstream) -> None:
+    model, tenant = hub.model(fake, spend_cap_month_nano=1), hub.tenant()
+    assert hub.post(tenant, ask(model, "#tokens=1")).status == 200
+    answers: list[Answer] = []
+
+    def refused() -> bool:
+        answers.append(hub.post(tenant, ask(model, "#tokens=1")))
+        return answers[-1].status != 200
+
+    hub.wait(refused, "the cap does nothing")
+    assert (answers[-1].status, answers[-1].error["code"]) == (503, "no_channel_available")
+    assert "the operator's cap on its cost is reached" in answers[-1].error["message"]
+    assert 1 <= int(answers[-1].headers["retry-after"]) <= 3960
+
+
+def test_who_could_serve_a_request_but_is_full_is_not_taken_for_unable(
+    hub: Hub, fake: FakeUpstream, other_fake: FakeUpstream
+) -> None:
+    """The other channel has no tools: the client hears of the limit, and not that it is wrong."""
+    model, tenant = f"m-{secrets.token_hex(6)}", hub.tenant()
+    hub.price(model, RATES)
+    hub.channel(model, fake.url, fake.key, rpm=1)
+    other = hub.channel(model, other_fake.url, other_fake.key, priority=1)
+    hub.connection.execute(
+        "UPDATE gateway_route SET can = '{\"tools\": false}' WHERE channel_id = %s", [other]
+    )
+    hub.know(model)
+    tool = {"type": "function", "function": {"name": "f", "parameters": {"type": "object"}}}
+    answers = [hub.post(tenant, ask(model, "#tokens=1", tools=[tool])) for _ in range(3)]
+    assert [answer.status for answer in answers] == [200, 429, 429]
+    assert channel_of(hub, hub.post(tenant, ask(model, "#tokens=1"))) == f"{model}-1"

@@ -247,3 +247,21 @@ def test_memory_survives_a_restart(own_hub: Hub, fake: FakeUpstream) -> None:
     own_hub.kill()
     own_hub.start()
     own_hub.wait(lambda: conditions(own_hub) == ["open", "open"], "it is forgotten")
+
+
+def test_a_limit_that_is_reached_is_told_and_each_process_finds_it_itself(
+    pair: tuple[Process, Process], clock: Clock
+) -> None:
+    """The database counts for all of them: what one was refused may fit what another one asks."""
+    one, other = pair
+    one.health.bar(CHANNEL, "spend_day", 30.0)
+    assert (one.condition, one.asks()) == ("limited", False)
+    assert one.sharing.report()["c"].status.seconds == 31
+    other.hear(one)
+    assert (other.condition, other.asks()) == ("good", True)
+    clock.now += 30.0
+    assert (one.condition, one.asks()) == ("good", True)
+    assert one.sharing.report() == {}
+    one.health.bar(CHANNEL, "requests", 5.0)
+    one.health.bar(CHANNEL, "requests", 0.0)
+    assert one.asks()
