@@ -12,7 +12,7 @@ from typing import cast
 from django.db.models import QuerySet
 from django.http import Http404, HttpRequest
 
-from accounts.key_lookup import digest_of, find_key, key_state
+from accounts.key_lookup import find_key_of, key_state
 from accounts.models import HasRole, Key, KeyKind, Membership, Organisation, Role, User
 from accounts.rules import key_format, roles
 from accounts.rules.authority import Authority
@@ -141,7 +141,7 @@ def key_actor(text: str) -> Actor | None:
     """
     if key_format.check(text) not in (key_format.KeyForm.OWN, key_format.KeyForm.FOREIGN):
         return None
-    key, ends_at = find_key(digest_of(text))
+    key, ends_at = find_key_of(text)
     if key is None or key_state(key, clock.now()) != "active" or not _place_stands(key):
         return None
     if key.user is None:

@@ -12,7 +12,7 @@ from accounts import entry_requirements
 from accounts.access import AccessDenied
 from accounts.actors import Actor, key_actor, last_membership, session_actor
 from accounts.guards import act_as
-from accounts.key_lookup import digest_of
+from accounts.key_lookup import used_digest
 from accounts.last_uses import LAST_USES
 from accounts.models import User
 from accounts.origin import origin_of
@@ -88,7 +88,8 @@ def _check_entry(request: HttpRequest, user: User) -> None:
 def _note_use(request: HttpRequest, actor: Actor | None, text: str) -> None:
     if actor is not None and actor.key is not None:
         origin = origin_of(request)
-        LAST_USES.note(actor.key.id, digest_of(text), origin.address, origin.client)
+        digest = used_digest(actor.key, text)
+        LAST_USES.note(actor.key.id, digest, origin.address, origin.client)
 
 
 def _check_address(request: HttpRequest, actor: Actor | None) -> None:

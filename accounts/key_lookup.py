@@ -24,9 +24,30 @@ def find_key(digest: bytes) -> tuple[Key | None, dt.datetime | None]:
     return keys.get(id=former.key_id), former.until
 
 
+def find_key_of(text: str) -> tuple[Key | None, dt.datetime | None]:
+    """The same for the text that is presented, in whichever way it is stored."""
+    found: tuple[Key | None, dt.datetime | None] = (None, None)
+    for digest in key_format.digests_of(pepper(), text):
+        found = find_key(digest)
+        if found[0] is not None:
+            break
+    return found
+
+
+def used_digest(key: Key, text: str) -> bytes:
+    """Under what the text of a key is stored."""
+    first, *others = key_format.digests_of(pepper(), text)
+    return next((digest for digest in others if digest == bytes(key.digest)), first)
+
+
 def digest_of(text: str) -> bytes:
     """What is stored of a key: its HMAC-SHA-256 under the installation's pepper."""
     return key_format.digest(pepper(), text)
+
+
+def digest_of_hash(sha256_digest: bytes) -> bytes:
+    """What is stored of a key of which only the SHA-256 is known."""
+    return key_format.digest_of_hash(pepper(), sha256_digest)
 
 
 def living_former_secrets(key: Key, now: dt.datetime) -> list[FormerSecret]:

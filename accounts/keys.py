@@ -15,6 +15,7 @@ from accounts import audit
 from accounts.actors import Actor, authority_of_member
 from accounts.epoch import bump_epoch
 from accounts.key_lookup import digest_of as digest_of
+from accounts.key_lookup import digest_of_hash as digest_of_hash
 from accounts.key_lookup import key_state
 from accounts.members import authority_of, check_grant
 from accounts.models import (
@@ -140,6 +141,25 @@ def bring_key(
         created_by=actor.user,
     )
     return _save(actor, "key.brought", key, text)
+
+
+def bring_hashed_key(
+    actor: Actor,
+    team: Team,
+    name: str,
+    sha256_digest: bytes,
+    *,
+    last4: str = "",
+    user: User | None = None,
+) -> Key:
+    """A model key of another system that keeps of its text no more than the SHA-256: clients send
+    the text as before. KeyRefused when it was brought so already."""
+    key = Key(
+        organisation=team.organisation, team=team, user=user, name=name, created_by=actor.user
+    )
+    key.digest = digest_of_hash(sha256_digest)
+    key.prefix, key.last4 = "", last4
+    return _insert(actor, "key.brought", key)
 
 
 def change_key(actor: Actor, key: Key, **changes: Any) -> Key:
@@ -420,10 +440,14 @@ def _check_name(name: str) -> None:
 
 
 def _save(actor: Actor, action: str, key: Key, text: str) -> Key:
-    _check_name(key.name)
     if key.expires_at is not None and key.expires_at <= clock.now():
         raise KeyRefused("expires_at", gettext("The expiry date is in the past."))
     _give(key, text)
+    return _insert(actor, action, key)
+
+
+def _insert(actor: Actor, action: str, key: Key) -> Key:
+    _check_name(key.name)
     with transaction.atomic():
         with _unique_name(key.name):
             key.save(force_insert=True)

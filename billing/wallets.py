@@ -15,7 +15,7 @@ from billing.ledger import lock_wallet, post
 from billing.models import Account, AccountKind, Hold, HoldState, WalletSetting
 from billing.rules.funding import cut_line
 from billing.rules.money import format_usd
-from billing.rules.posting import opening_credit
+from billing.rules.posting import opening_credit, opening_debt
 from lib.ids import new_id
 
 
@@ -57,6 +57,13 @@ def add_opening_credit(organisation: Organisation, amount_nano: int, *, actor: s
     amount: an opening is corrected by an adjustment, not by a second opening.
     """
     return post(opening_credit(organisation.id, amount_nano), actor=actor)
+
+
+def open_balance(organisation: Organisation, amount_nano: int, *, actor: str = "") -> bool:
+    """The same with what an organisation has elsewhere already: below 0 it begins with a debt."""
+    if amount_nano < 0:
+        return post(opening_debt(organisation.id, -amount_nano), actor=actor)
+    return add_opening_credit(organisation, amount_nano, actor=actor)
 
 
 def credit_line(organisation: Organisation | UUID) -> int:

@@ -22,3 +22,26 @@ class JobRun(models.Model):
 
     def __str__(self) -> str:
         return self.task
+
+
+class ImportedRow(models.Model):
+    """What was made of one row of another hub's database, so that it is made once.
+
+    `source` names that database, `table` and `row` say where it stands there, `made` is the id of
+    what was made here. `fingerprint` tells a key from another database's of the same id.
+    """
+
+    source = models.CharField(max_length=60)
+    table = models.CharField(max_length=60)
+    row = models.CharField(max_length=500)
+    made = models.CharField(max_length=60)
+    fingerprint = models.CharField(max_length=16, default="", db_default="")
+    imported_at = models.DateTimeField(db_default=Now())
+
+    class Meta:
+        constraints = [
+            models.UniqueConstraint(fields=["source", "table", "row"], name="row_imported_once")
+        ]
+
+    def __str__(self) -> str:
+        return f"{self.source}: {self.table} {self.row}"

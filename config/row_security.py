@@ -213,6 +213,7 @@ CLOSED: Final[Mapping[str, str]] = {
     "gateway.TrafficTotal": "Sums over all organisations.",
     "gateway.TrafficBucket": "Sums over all organisations.",
     "config.JobRun": "The installation's jobs.",
+    "config.ImportedRow": "What operators brought over from another hub.",
 }
 
 # Made by a migration and not by a model: the cache, whose keys are digests.

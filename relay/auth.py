@@ -194,7 +194,8 @@ class Authenticator:
             form = key_format.check(credentials.key)
             if form in (key_format.KeyForm.OWN_BROKEN, key_format.KeyForm.IMPOSSIBLE):
                 raise RequestFault("authentication", None, "")
-            principal = await self._look_up(digest)
+            digests = key_format.digests_of(self._pepper, credentials.key)
+            principal = await self._look_up(digests)
         if principal is None or not _is_valid(principal, now):
             raise RequestFault("authentication", None, "")
         if principal.kind != "relay":
@@ -216,26 +217,32 @@ class Authenticator:
             raise RequestFault("authentication", None, "")
         return principal
 
-    async def _look_up(self, digest: bytes) -> Principal | None:
-        task = self._loading.get(digest)
+    async def _look_up(self, digests: Sequence[bytes]) -> Principal | None:
+        task = self._loading.get(digests[0])
         if task is None:
-            task = self._loading[digest] = asyncio.create_task(self._load(digest))
+            task = self._loading[digests[0]] = asyncio.create_task(self._load(digests))
         # A client that leaves must not take the look-up from the others who wait for it.
         return await asyncio.shield(task)
 
-    async def _load(self, digest: bytes) -> Principal | None:
+    async def _load(self, digests: Sequence[bytes]) -> Principal | None:
+        """The principal of the first digest that a key is stored under, known by the first of all
+        from then on."""
         cache, loading = self._cache, self._loading
         try:
-            text = "\\x" + digest.hex()
-            rows = await self._query((_BY_DIGEST, {"digest": text, "user": ""}))
-            principal = _principal(rows[0], digest) if rows else None
+            principal = None
+            for digest in digests:
+                text = "\\x" + digest.hex()
+                rows = await self._query((_BY_DIGEST, {"digest": text, "user": ""}))
+                if rows:
+                    principal = _principal(rows[0], digest)
+                    break
             # After a change meanwhile these are the dictionaries that nobody looks at any more.
             if len(cache) >= _CACHED_MAX:
                 cache.clear()
-            cache[digest] = principal
+            cache[digests[0]] = principal
             return principal
         finally:
-            loading.pop(digest, None)
+            loading.pop(digests[0], None)
 
 
 def _is_valid(principal: Principal, now: float) -> bool:

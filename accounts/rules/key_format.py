@@ -10,7 +10,9 @@ form and have no checksum to break.
 
 import hmac
 import re
+from collections.abc import Sequence
 from enum import Enum
+from hashlib import sha256
 from typing import Final, Literal
 from zlib import crc32
 
@@ -83,6 +85,25 @@ def digest(pepper: str, text: str) -> bytes:
     database, makes a stolen table useless for trying keys that were brought from elsewhere.
     """
     return hmac.digest(pepper.encode(), text.encode(), "sha256")
+
+
+def digest_of_hash(pepper: str, sha256_digest: bytes) -> bytes:
+    """What is stored of a key of which only the SHA-256 is known: that of another system, which
+    keeps no more itself.
+
+    What is digested begins with a space, which no text that can be presented does: knowing the
+    hash opens nothing.
+    """
+    return hmac.digest(pepper.encode(), b" sha256 " + sha256_digest, "sha256")
+
+
+def digests_of(pepper: str, text: str) -> Sequence[bytes]:
+    """Under what a text may be stored, the likeliest first. One of our own is stored in one way
+    only, and so takes one look-up."""
+    if text.startswith(OWN_PREFIX):
+        return (digest(pepper, text),)
+    hashed = sha256(text.encode()).digest()
+    return digest(pepper, text), digest_of_hash(pepper, hashed)
 
 
 def _base62(number: int, length: int) -> str:

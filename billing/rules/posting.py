@@ -99,6 +99,20 @@ def opening_credit(organisation_id: UUID, amount_nano: int) -> Posting:
     )
 
 
+def opening_debt(organisation_id: UUID, owed_nano: int) -> Posting:
+    """What an organisation owes to begin with, in place of a credit."""
+    if owed_nano <= 0:
+        raise PostingInvalid(f"opening debt of {owed_nano} nano: expected more than 0")
+    return Posting(
+        f"opening:{organisation_id}",
+        "opening",
+        (
+            Entry("equity:opening", organisation_id, owed_nano),
+            Entry("customer:debt", organisation_id, -owed_nano),
+        ),
+    )
+
+
 def adjust_attempt(
     attempt_id: UUID,
     organisation_id: UUID,

@@ -1,4 +1,5 @@
 import datetime as dt
+from hashlib import sha256
 
 import pytest
 from django.urls import reverse
@@ -252,3 +253,20 @@ def test_the_form_hands_a_key_to_a_colleague(people: Cast) -> None:
     for holder in (str(stranger.pk), "0", "<i>", "9" * 40):
         assert client.post(url, {**sent, "name": "wrong", "holder": holder}).status_code == 422
     assert not Key.objects.filter(name="wrong").exists()
+
+
+def test_brought_key_of_which_only_the_hash_is_known_opens_with_its_text(people: Cast) -> None:
+    text = "sk-brought-from-elsewhere-1"
+    hashed = sha256(text.encode()).digest()
+    team = people.core
+
+    key = keys.bring_hashed_key(SYSTEM, team, "old", hashed, last4=text[-4:])
+
+    assert str(key) == "old (…re-1)"
+    found = actors.key_actor(text)
+    assert found is not None
+    assert found.key == key
+    assert actors.key_actor(hashed.hex()) is None
+    assert key_lookup.used_digest(key, text) == bytes(key.digest)
+    with pytest.raises(keys.KeyRefused):
+        keys.bring_hashed_key(SYSTEM, team, "again", hashed)

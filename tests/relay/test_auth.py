@@ -5,6 +5,7 @@ import json
 import uuid
 from collections.abc import Mapping, Sequence
 from dataclasses import replace
+from hashlib import sha256
 from typing import Any
 
 import pytest
@@ -45,6 +46,7 @@ class Table:
 
     def __init__(self, disabled: str = "f") -> None:
         self.asked = 0
+        self.stored = key_format.digest("pepper", KEY)
         self.disabled = disabled
         self.away = False
         self.gate = asyncio.Event()
@@ -55,8 +57,7 @@ class Table:
         await self.gate.wait()
         if self.away:
             raise DatabaseAway("away")
-        wanted = "\\x" + key_format.digest("pepper", KEY).hex()
-        if statement[1]["digest"] != wanted:
+        if statement[1]["digest"] != "\\x" + self.stored.hex():
             return []
         ids = [str(uuid.UUID(int=n)) for n in (1, 2, 3)]
         row = (*ids, None, "relay", "gpt-*\ngpt", "2000.5", self.disabled, None, "24")
@@ -146,6 +147,32 @@ async def test_unknown_key_is_remembered_as_unknown() -> None:
     for _ in range(3):
         with pytest.raises(RequestFault):
             await authenticator.principal(Credentials(KEY + "x", False), 0.0)
+    assert table.asked == 2, "once in each way in which a brought key may be stored"
+
+
+async def test_key_of_which_only_the_hash_is_known_opens_with_its_text_and_not_with_its_hash() -> (
+    None
+):
+    table = Table()
+    text = "sk-brought-from-elsewhere-1"
+    hashed = sha256(text.encode()).digest()
+    table.stored = key_format.digest_of_hash("pepper", hashed)
+    authenticator = Authenticator("pepper", table)
+    found = await authenticator.principal(Credentials(text, False), 0.0)
+    # What revocation asks for is the digest that is stored.
+    assert found.digest == table.stored
+    await authenticator.principal(Credentials(text, False), 0.0)
+    assert table.asked == 2, "known by its text from then on"
+    for forged in (hashed.hex(), "sha256" + hashed.hex(), " sha256 " + hashed.decode("latin-1")):
+        with pytest.raises(RequestFault):
+            await authenticator.principal(Credentials(forged, False), 0.0)
+
+
+async def test_own_key_takes_one_look_up_whether_it_is_known_or_not() -> None:
+    table = Table()
+    own = key_format.compose("relay", bytes(32))
+    with pytest.raises(RequestFault):
+        await Authenticator("pepper", table).principal(Credentials(own, False), 0.0)
     assert table.asked == 1
 
 

@@ -6,7 +6,14 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from accounts.rules.key_format import KeyForm, check, compose, digest
+from accounts.rules.key_format import (
+    KeyForm,
+    check,
+    compose,
+    digest,
+    digest_of_hash,
+    digests_of,
+)
 
 RANDOM = bytes(range(32))
 kinds = st.sampled_from(["relay", "management"])
@@ -97,3 +104,23 @@ def test_digest_is_hmac_sha256_under_the_pepper() -> None:
 
     assert digest("pepper", "sk-weir-key") == outer
     assert digest("other", "sk-weir-key") != outer
+
+
+def test_own_key_is_stored_in_one_way_and_a_brought_one_in_one_of_two() -> None:
+    own, brought = compose("relay", RANDOM), "sk-brought-from-elsewhere-1"
+    hashed = sha256(brought.encode()).digest()
+
+    assert digests_of("pepper", own) == (digest("pepper", own),)
+    assert digests_of("pepper", brought) == (
+        digest("pepper", brought),
+        digest_of_hash("pepper", hashed),
+    )
+
+
+def test_knowing_the_hash_opens_nothing() -> None:
+    stored = digest_of_hash("pepper", sha256(b"sk-brought-from-elsewhere-1").digest())
+    hashed = sha256(b"sk-brought-from-elsewhere-1").hexdigest()
+
+    assert stored not in digests_of("pepper", hashed)
+    # What is digested begins with a space: no text that is a key does.
+    assert check(" sha256 " + "a" * 32) is KeyForm.IMPOSSIBLE

@@ -1,0 +1,57 @@
+"""What LiteLLM stores encrypted, opened with its salt key (proxy/common_utils of 1.106).
+
+Its key is the SHA-256 of the salt key, or of the master key where there is none. A value is
+NaCl's secret box in base64, or AES-256-GCM behind a prefix.
+"""
+
+import base64
+import binascii
+from dataclasses import dataclass, field
+from hashlib import sha256
+from typing import Final
+
+from cryptography.exceptions import InvalidTag
+from cryptography.hazmat.primitives.ciphers.aead import AESGCM
+from nacl.exceptions import CryptoError
+from nacl.secret import SecretBox
+
+_GCM: Final = "v2:gcm:"
+_NONCE: Final = 12
+_SEALED_MIN: Final = 40
+
+
+class Sealed(ValueError):
+    """It cannot be opened; the text says what is missing."""
+
+
+@dataclass(frozen=True)
+class SaltKey:
+    """`text` "" = it was not given: what is encrypted stays closed, what is not is read."""
+
+    text: str = field(default="", repr=False)
+
+    def open(self, value: str) -> str:
+        """The text behind a stored value. Raises Sealed."""
+        gcm = value.startswith(_GCM)
+        octets = _octets(value.removeprefix(_GCM))
+        if octets is None or (not gcm and len(octets) < _SEALED_MIN):
+            return value
+        if not self.text:
+            raise Sealed("its settings are encrypted: give LiteLLM's salt key by --salt-key")
+        key = sha256(self.text.encode()).digest()
+        try:
+            if gcm:
+                opened = AESGCM(key).decrypt(octets[:_NONCE], octets[_NONCE:], None)
+            else:
+                opened = SecretBox(key).decrypt(octets)
+            return opened.decode()
+        except (CryptoError, InvalidTag, ValueError) as error:
+            raise Sealed("its settings cannot be decrypted with this salt key") from error
+
+
+def _octets(value: str) -> bytes | None:
+    """What base64 stands for; None for a plain text."""
+    try:
+        return base64.b64decode(value, altchars=b"-_", validate=True)
+    except (binascii.Error, ValueError):
+        return None

@@ -1,0 +1,149 @@
+"""Channels of New API and One API."""
+
+import datetime as dt
+from typing import Final
+
+from config.management.imports import values
+from config.management.imports.haul import Channel, Origin
+from config.management.imports.quota_channel_types import (
+    CHANNEL_TYPES,
+    ChannelType,
+    Peer,
+    address_of,
+)
+from config.management.imports.reading import Reader, Skipped, field, is_model_name, told_apart
+from config.management.imports.values import Row
+
+_TABLE: Final = "channels"
+_ENABLED: Final = 1
+# What changes a request or an answer on its way. A channel that has it is imported turned off: it
+# would do something else here than it did there.
+_CHANGES_REQUESTS: Final = (
+    *("param_override", "header_override", "status_code_mapping", "setting", "settings"),
+    *("openai_organization", "system_prompt", "config", "other"),
+)
+_TAKEN: Final = frozenset(
+    {
+        *("id", "type", "key", "status", "name", "weight", "base_url", "models", "group"),
+        *("model_mapping", "priority", "channel_info", "created_time", *_CHANGES_REQUESTS),
+    }
+)
+# Until then New API took the dots out of the names of Azure's deployments; One API still does.
+_DOTS_STAY_SINCE: Final = dt.datetime(2025, 5, 10, tzinfo=dt.UTC)
+_CHAIN_MAX: Final = 20
+
+
+def read_channels(reader: Reader, peer: Peer) -> tuple[list[Channel], dict[str, set[str]]]:
+    """The channels, and by group the names of the models that a channel of it serves."""
+    groups: dict[str, set[str]] = {}
+    rows = reader.database.rows.get(_TABLE, ())
+    names = told_apart({values.text(row.get("id")): _name(row) for row in rows})
+
+    def convert(row: Row) -> Channel:
+        channel = _channel(reader, peer, row, names[values.text(row.get("id"))])
+        for group in _listed(field(row, "group", values.text)):
+            groups.setdefault(group, set()).update(channel.models)
+        return channel
+
+    return reader.each(_TABLE, convert, taken=_TAKEN), groups
+
+
+def _name(row: Row) -> str:
+    return values.text(row.get("name")).strip() or f"channel {values.text(row.get('id'))}"
+
+
+def _channel(reader: Reader, peer: Peer, row: Row, name: str) -> Channel:
+    number = field(row, "type", values.integer)
+    kind = CHANNEL_TYPES[peer].get(number)
+    if kind is None:
+        raise Skipped(f"type {number} is not known here")
+    if not kind.provider:
+        raise Skipped(f"Weir has no provider for {kind.name} (type {number})")
+    provider, base_url = address_of(kind, field(row, "base_url", values.text))
+    if kind.name == "Azure" and (version := _azure_version(row)):
+        base_url = f"{base_url}?api-version={version}"
+    changing = _changing(row, kind)
+    id = field(row, "id", values.text)
+    if changing:
+        reader.report.note(
+            _TABLE, id, name, f"imported turned off: look at its {', '.join(changing)} first"
+        )
+    weight = field(row, "weight", values.integer)
+    return Channel(
+        Origin(_TABLE, id),
+        name,
+        provider,
+        base_url,
+        _keys(reader, row, name),
+        _models(peer, row, kind),
+        enabled=field(row, "status", values.integer) == _ENABLED and not changing,
+        # There the highest is asked first, here the lowest.
+        priority=-field(row, "priority", values.integer),
+        # There a weight of 0 gets a share, too.
+        weight=weight or 1,
+    )
+
+
+def _changing(row: Row, kind: ChannelType) -> list[str]:
+    return [
+        column
+        for column in _CHANGES_REQUESTS
+        if not values.is_nothing(row.get(column))
+        and not (column in ("other", "config") and kind.name == "Azure")
+    ]
+
+
+def _azure_version(row: Row) -> str:
+    config = field(row, "config", values.mapping)
+    return field(row, "other", values.text).strip() or str(config.get("api_version") or "")
+
+
+def _keys(reader: Reader, row: Row, name: str) -> tuple[str, ...]:
+    """The keys of a pool that were in use."""
+    written = field(row, "key", values.text).strip("\n")
+    keys = [key.strip() for key in written.split("\n")]
+    states = field(row, "channel_info", values.mapping).get("multi_key_status_list") or {}
+    off = {
+        keys[int(place)]
+        for place, state in states.items()
+        if str(place).isdigit() and int(place) < len(keys) and state != _ENABLED
+    }
+    if off:
+        reader.report.note(
+            _TABLE, field(row, "id", values.text), name, f"{len(off)} keys that were turned off"
+        )
+    return tuple(dict.fromkeys(key for key in keys if key and key not in off))
+
+
+def _models(peer: Peer, row: Row, kind: ChannelType) -> dict[str, str]:
+    mapping = field(row, "model_mapping", values.mapping)
+    if any(not isinstance(name, str) for name in mapping.values()):
+        raise Skipped("model_mapping: expected names of models")
+    created = field(row, "created_time", values.instant)
+    dots = kind.name != "Azure" or (
+        peer == "new-api" and created is not None and created >= _DOTS_STAY_SINCE
+    )
+    served = {}
+    for model in _listed(field(row, "models", values.text)):
+        upstream = _mapped(model, mapping, chains=peer == "new-api")
+        upstream = upstream if dots else upstream.replace(".", "")
+        if not is_model_name(model) or not is_model_name(upstream):
+            raise Skipped(f"models: {model[:60]!r} is not the name of a model")
+        served[model] = "" if upstream == model else upstream
+    return served
+
+
+def _mapped(model: str, mapping: dict[str, str], *, chains: bool) -> str:
+    """The upstream name. New API follows a chain of names; what leads back to itself is refused."""
+    for _ in range(_CHAIN_MAX):
+        following = mapping.get(model, "")
+        if following in ("", model):
+            return model
+        model = following
+        if not chains:
+            return model
+    raise Skipped("model_mapping leads round in a circle")
+
+
+def _listed(written: str) -> list[str]:
+    return [part for part in map(str.strip, written.split(",")) if part]

@@ -1,0 +1,86 @@
+"""The same database, kept by SQLite, MySQL or Postgres, becomes the same things."""
+
+from pathlib import Path
+
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from config.management.imports import quota_hubs
+from config.management.imports.databases import Database, open_database
+from config.management.imports.haul import Haul
+from config.management.imports.quota_channel_types import Peer
+from config.management.imports.report import as_json
+from config.management.imports.values import Row
+from tests.config.imports.databases import read, sqlite_file
+
+
+def _as_mysql(database: Database) -> str:
+    """The rows as mysqldump writes them."""
+    statements = ["-- MySQL dump 10.13"]
+    for table, rows in database.rows.items():
+        columns = ", ".join(f"`{column}` text" for column in rows[0])
+        statements.append(f"CREATE TABLE `{table}` ({columns});")
+        for row in rows:
+            statements.append(
+                f"INSERT INTO `{table}` VALUES ({', '.join(map(_literal, row.values()))});"
+            )
+    return "\n".join(statements) + "\n"
+
+
+def _literal(value: object) -> str:
+    if value is None:
+        return "NULL"
+    if isinstance(value, int):
+        return str(value)
+    return "'" + str(value).replace("\\", "\\\\").replace("'", "\\'").replace("\n", "\\n") + "'"
+
+
+def _as_postgres(database: Database) -> str:
+    """The rows as pg_dump writes them."""
+    statements = ["-- PostgreSQL database dump"]
+    for table, rows in database.rows.items():
+        columns = ", ".join(f'"{column}"' for column in rows[0])
+        statements.append(f"COPY public.{table} ({columns}) FROM stdin;")
+        statements += ["\t".join(map(_copied, row.values())) for row in rows]
+        statements.append("\\.")
+    return "\n".join(statements) + "\n"
+
+
+def _copied(value: object) -> str:
+    if value is None:
+        return "\\N"
+    return str(value).replace("\\", "\\\\").replace("\n", "\\n").replace("\t", "\\t")
+
+
+def _converted(peer: Peer, database: Database) -> tuple[object, ...]:
+    haul: Haul = quota_hubs.convert(peer, database)
+    told = as_json(haul.report)
+    told.pop("tables_left")
+    return haul.plans, haul.channels, haul.prices, haul.organisations, told
+
+
+@pytest.mark.parametrize("peer", ["new-api", "one-api"])
+@pytest.mark.parametrize("form", [_as_mysql, _as_postgres])
+def test_dump_becomes_what_the_file_does(peer: Peer, form: object, tmp_path: Path) -> None:
+    file = read(peer, sqlite_file(peer, tmp_path))
+    dump = tmp_path / "dump.sql"
+    dump.write_text(form(file))  # type: ignore[operator]
+    assert _converted(peer, open_database(str(dump), quota_hubs.TABLES)) == _converted(peer, file)
+
+
+@given(st.lists(st.integers(-(2**40), 2**40), max_size=8), st.integers(1, 10**7))
+def test_every_unit_is_accounted_for(quotas: list[int], per_usd: int) -> None:
+    users: list[Row] = [
+        {"id": n, "username": f"u{n}", "status": 1 + n % 3, "quota": quota, "group": "default"}
+        for n, quota in enumerate(quotas)
+    ]
+    options: list[Row] = [{"key": "QuotaPerUnit", "value": str(per_usd)}]
+    rows: dict[str, list[Row]] = {"users": users, "tokens": [], "channels": [], "options": options}
+    haul = quota_hubs.convert("new-api", Database(rows, {}))
+    money = haul.report.money
+    imported = sum(each.balance_nano for each in haul.organisations)
+    assert money.peer_nano - money.left_behind_nano - money.rounded_nano == imported
+    # Half a nano at the most for each user.
+    assert abs(money.rounded_nano) <= len(quotas)
+    assert len(haul.organisations) == sum(1 for user in users if user["status"] != 3)
