@@ -3,7 +3,7 @@ or no channel is left. Fail-over happens before the commit point only (P7)."""
 
 import asyncio
 import random
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from itertools import takewhile
 from math import inf
 from typing import Final
@@ -14,8 +14,8 @@ from dialects.errors import RequestFault
 from gateway.rules.channel_standing import Block
 from gateway.rules.fail_over import ATTEMPTS_MAX, LAST_START_SHARE, backoff_s_max, next_candidate
 from gateway.rules.faults import FAULTS
-from gateway.rules.routing import Candidate
-from relay.admitted_attempt import AdmittedAttempt, PlacedHold
+from gateway.rules.routing import Candidate, Skipped
+from relay.admitted_attempt import AdmittedAttempt, Chosen, PlacedHold
 from relay.attempt import Attempt
 from relay.attempt_end import final_end
 from relay.channel_health import none_left
@@ -28,7 +28,7 @@ from relay.error_answers import (
     ChannelsOut,
     answer_to_failures,
 )
-from relay.hold_placing import HoldPlacer, SkippedChannel
+from relay.hold_placing import HoldPlacer
 from relay.limit_answers import ChannelFull
 from relay.prepared_request import PreparedRequest
 from relay.request_context import Outcome, RequestContext
@@ -36,6 +36,7 @@ from relay.request_translator import RequestTranslator
 from relay.routing import RoutedRequest
 from relay.settlement import Resolved
 from relay.upstream import UpstreamFailed
+from usage.rules.choices import Why
 
 # Faults that the same channel would only repeat, and those that only the same key would.
 _CHANNEL_OUT: Final = frozenset({"route_off", "misconfigured"})
@@ -43,11 +44,13 @@ _KEY_OUT: Final = frozenset({"key_off", "cool"})
 
 
 class _Next(msgspec.Struct, frozen=True):
-    """What the next attempt is: `fresh` on a connection that was never used (F32), not by the key
-    `avoid`, which was at fault (-1: by any)."""
+    """What the next attempt is, and why it goes there and not elsewhere: `fresh` on a connection
+    that was never used (F32), not by the key `avoid`, which was at fault (-1: by any)."""
 
     candidate: Candidate
     prepared: PreparedRequest
+    why: Why
+    skipped: Sequence[Skipped] = ()
     fresh: bool = False
     avoid: int = -1
 
@@ -83,6 +86,7 @@ class FailOver:
         "_routed",
         "_settles_at_once",
         "_translator",
+        "_unfit",
     )
 
     def __init__(
@@ -101,6 +105,8 @@ class FailOver:
         self._candidates = list(routed.candidates)
         self._resting = list(routed.resting)
         self._full: list[_Full] = []
+        # Those that cannot serve this request.
+        self._unfit: list[Skipped] = []
         # Before content, in their order.
         self._failed: list[_Failed] = []
         # The one that runs.
@@ -190,8 +196,8 @@ class FailOver:
         )
         attempt: Attempt | None = None
         try:
-            skipped = self._skipped(following.candidate)
-            hold = await self._holds.place(following.candidate, number, replaces, skipped)
+            chosen = Chosen(following.candidate, following.why, probe.key, following.skipped)
+            hold = await self._holds.place(chosen, number, replaces)
             self._settles_at_once = hold.settles_at_once
             attempt = Attempt(context, self._admitted(following, number, hold), probe)
         except (DatabaseAway, DatabaseRefused):
@@ -230,8 +236,10 @@ class FailOver:
         while True:
             candidate = self._candidates[0]
             try:
-                return _Next(candidate, await self._translator.prepare(candidate))
+                prepared = await self._translator.prepare(candidate)
+                return _Next(candidate, prepared, candidate.why, self._skipped(candidate))
             except RequestFault:
+                self._unfit.append(Skipped(candidate.channel_id, "unsupported"))
                 self._take_out(candidate)
                 if not self._candidates:
                     raise
@@ -275,22 +283,25 @@ class FailOver:
             if block is not None:
                 yield block
 
-    def _skipped(self, candidate: Candidate) -> list[SkippedChannel]:
-        """The channels before it in the order of the routes that cannot be used now."""
-        if not self._full and not self._routed.resting:
-            return []
-        context, blocks = self._context, {}
-        for item in self._full:
-            blocks[item.candidate.channel_id] = item.block
-        skipped = []
-        for before in takewhile(lambda item: item != candidate, self._routed.planned):
-            block = blocks.get(before.channel_id) or context.parts.health.why_not(
-                before, context.principal.organisation_id
-            )
-            if block is not None:
-                name = context.snapshot.channels[before.channel_id].name
-                skipped.append(SkippedChannel(name, block.reason))
-        return skipped
+    def _skipped(self, chosen: Candidate) -> Sequence[Skipped]:
+        """The channels before this one in the order of the routes that are passed over, and why."""
+        known = [
+            Skipped(item.candidate.channel_id, item.block.reason, item.block.wait_s)
+            for item in self._full
+        ]
+        known += [*self._routed.skipped, *self._unfit]
+        if self._failed:
+            tried = {failed.candidate.channel_id for failed in self._failed}
+            rest = [item for item in self._candidates if item.channel_id not in tried]
+            organisation_id = self._context.principal.organisation_id
+            known += self._context.parts.health.skipped(rest, organisation_id)
+            known += [Skipped(channel_id, "retry_budget") for channel_id in self._spent(rest)]
+        if not known:
+            return ()
+        # The first reason that is known of each.
+        reasons = {item.channel_id: item for item in reversed(known)}
+        before = takewhile(lambda item: item != chosen, self._routed.planned)
+        return [reasons[item.channel_id] for item in before if item.channel_id in reasons]
 
     async def _after(self, attempt: Attempt) -> _Next | None:
         """The same behind an attempt that failed; None where none shall follow."""
@@ -303,33 +314,39 @@ class FailOver:
     async def _following(self) -> _Next | None:
         last = self._failed[-1]
         while (again := self._next_candidate()) is not None:
-            candidate, fresh = again
+            candidate, why = again
             try:
                 prepared = await self._translator.prepare(candidate)
             except RequestFault:
                 self._candidates.remove(candidate)
+                self._unfit.append(Skipped(candidate.channel_id, "unsupported"))
             else:
                 # A key at fault is not used again, if its channel has another.
-                same = candidate.channel_id == last.candidate.channel_id and not fresh
-                return _Next(candidate, prepared, fresh, last.key if same else -1)
+                avoid = last.key if why == "retry" else -1
+                skipped = self._skipped(candidate)
+                return _Next(candidate, prepared, why, skipped, why == "resend", avoid)
         return None
 
-    def _next_candidate(self) -> tuple[Candidate, bool] | None:
-        """Whom the fault table lets be asked next, and whether on a fresh connection; None where
-        the last failure is the answer."""
+    def _spent(self, candidates: Sequence[Candidate]) -> set[str]:
+        """The channels that take no further attempt now."""
+        channel_ids = {candidate.channel_id for candidate in candidates}
+        return self._routed.retry_budget.spent(channel_ids, self._context.parts.health.now())
+
+    def _next_candidate(self) -> tuple[Candidate, Why] | None:
+        """Whom the fault table lets be asked next, and why; None where the last failure is the
+        answer."""
         last, made = self._failed[-1], [failed.candidate for failed in self._failed]
         row = FAULTS[last.failure.fault]
         times = sum(failed.failure.fault == last.failure.fault for failed in self._failed)
         if row.next == "never" or (row.next == "once" and times > 1) or not self._in_time():
             return None
-        health = self._context.parts.health
-        channel_ids = {candidate.channel_id for candidate in self._candidates}
-        closed = self._routed.retry_budget.spent(channel_ids, health.now())
-        closed |= {item.candidate.channel_id for item in self._full}
+        closed = self._spent(self._candidates) | {item.candidate.channel_id for item in self._full}
         if row.next == "resend" and times == 1 and len(made) < ATTEMPTS_MAX:
-            return None if last.candidate.channel_id in closed else (last.candidate, True)
+            return None if last.candidate.channel_id in closed else (last.candidate, "resend")
         candidate = next_candidate(self._candidates, made, closed=closed | self._out(last))
-        return None if candidate is None else (candidate, False)
+        if candidate is None:
+            return None
+        return candidate, "retry" if candidate == last.candidate else "failover"
 
     def _in_time(self) -> bool:
         """Whether anybody waits for another attempt, and it could end in time."""

@@ -7,10 +7,12 @@ weight from the caller's seed, so that the same seed always gives the same order
 
 from bisect import bisect_right
 from collections.abc import Collection, Iterable
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from itertools import accumulate, groupby
+from typing import NamedTuple
 
 from billing.rules.patterns import matches
+from usage.rules.choices import SkipReason, Why
 
 _MASK = 2**64 - 1
 
@@ -35,12 +37,23 @@ class Route:
 
 @dataclass(frozen=True, slots=True)
 class Candidate:
-    """A channel that may be tried, and what the model is called there."""
+    """A channel that may be tried, what the model is called there, and why it stands where it
+    does."""
 
     channel_id: str
     upstream_model: str
     retries: int
     overrides: frozenset[tuple[str, bool]] = frozenset()
+    why: Why = field(default="only", compare=False)
+
+
+class Skipped(NamedTuple):
+    """A channel of the model that is passed over; `wait_s`: until it is asked if there is nothing
+    else, 0 where it is not waited for."""
+
+    channel_id: str
+    reason: SkipReason
+    wait_s: float = 0.0
 
 
 def plan(
@@ -59,11 +72,13 @@ def plan(
             best[route.channel_id] = route
     ordered = sorted(best.values(), key=lambda route: (*_rank(route), route.channel_id))
     candidates = []
-    for _, equals in groupby(ordered, key=_rank):
-        for route in _draw(list(equals), seed):
+    for _, group in groupby(ordered, key=_rank):
+        equals = list(group)
+        why: Why = "weight" if len(equals) > 1 else "priority" if len(ordered) > 1 else "only"
+        for route in _draw(equals, seed):
             upstream_model = route.upstream_model or model
             candidates.append(
-                Candidate(route.channel_id, upstream_model, route.retries, route.overrides)
+                Candidate(route.channel_id, upstream_model, route.retries, route.overrides, why)
             )
     return candidates
 
