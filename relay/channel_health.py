@@ -191,13 +191,12 @@ class Health:
     # ---- before an attempt
 
     def budget(self, model: str) -> RetryBudget:
-        """The budget of a model's further attempts; the request that asks is counted."""
+        """The budget of a model's further attempts."""
         budget = self._budgets.get(model)
         if budget is None:
             if len(self._budgets) >= _BUDGETS_MAX:
                 self._budgets.clear()
             budget = self._budgets[model] = RetryBudget()
-        budget.request(self.now())
         return budget
 
     def ready(self, candidates: list[Candidate], organisation_id: UUID) -> list[Candidate]:

@@ -48,6 +48,15 @@ class RoutedRequest(msgspec.Struct, frozen=True):
     estimate: HoldEstimate | UnaryHoldEstimate | None
     retry_budget: RetryBudget
 
+    def cap_max(self, assumed: int) -> int:
+        """What bounds the output of a request that names no cap; `assumed` of a free model."""
+        return assumed if self.estimate is None else self.estimate.cap
+
+
+def draw_seed() -> int:
+    """What the order among equals is drawn from, anew for each request."""
+    return random.getrandbits(64)
+
 
 def route(context: RequestContext, facts: Facts, model: RequestedModel) -> RoutedRequest:
     """Where a request may go. Raises RequestFault, and ChannelsOut when no channel of the model
@@ -62,7 +71,8 @@ def route(context: RequestContext, facts: Facts, model: RequestedModel) -> Route
     ready = health.ready(candidates, organisation_id)
     retry_budget = health.budget(model.name)
     if not ready:
-        raise ChannelsOut(health.why_out(candidates, organisation_id, facts.model))
+        out = health.why_out(candidates, organisation_id, facts.model)
+        raise ChannelsOut(out, [*skipped, *health.skipped(candidates, organisation_id)])
     resting: Sequence[Candidate] = ()
     if len(ready) < len(candidates):
         resting = [candidate for candidate in candidates if candidate not in ready]
@@ -75,7 +85,7 @@ def route(context: RequestContext, facts: Facts, model: RequestedModel) -> Route
 def _planned(context: RequestContext, model: str) -> list[Candidate]:
     snapshot = context.snapshot
     return snapshot.only_candidate(model) or plan(
-        model, snapshot.routes_of(model), seed=random.getrandbits(64)
+        model, snapshot.routes_of(model), seed=draw_seed()
     )
 
 
@@ -89,12 +99,14 @@ def _capped(
     capped = [item for item in planned if item.channel_id not in uncapped]
     if len(capped) == len(planned):
         return planned, ()
-    if not capped:
-        message = message_of("no_channel", model=facts.model)
-        raise ChannelsOut(Out("no_channel", KINDS["no_channel"].status, message, _NEVER_MS))
-    return capped, [
+    skipped = [
         Skipped(item.channel_id, "prepaid") for item in planned if item.channel_id in uncapped
     ]
+    if not capped:
+        message = message_of("no_channel", model=facts.model)
+        out = Out("no_channel", KINDS["no_channel"].status, message, _NEVER_MS)
+        raise ChannelsOut(out, skipped)
+    return capped, skipped
 
 
 def _price(context: RequestContext, facts: Facts, model: str) -> Price | None:

@@ -96,16 +96,10 @@ class Run:
             facts = continuation.facts
         model = self._reader.find_model(facts.model)
         routed = route(context, facts, model)
+        routed.retry_budget.request(context.parts.health.now())
+        cap_max = routed.cap_max(context.parts.config.output_tokens_assumed)
         translator = RequestTranslator(
-            context,
-            facts,
-            model,
-            cap_max=(
-                context.parts.config.output_tokens_assumed
-                if routed.estimate is None
-                else routed.estimate.cap
-            ),
-            continuation=continuation,
+            context, facts, model, cap_max=cap_max, continuation=continuation
         )
         return FailOver(context, routed, translator, revoked=self._revoked)
 

@@ -75,6 +75,7 @@ SKIPPED: Final[Mapping[str, Promise]] = {
     "spend_month": _("its spend limit for the month was reached"),
     "prepaid": _("it ignores output limits, so it serves only organisations that pay later"),
     "unsupported": _("it cannot serve this request"),
+    "disabled": _("it is turned off"),
     "retry_budget": _("too many of its retries failed lately"),
 }
 """Why a channel was passed over."""

@@ -37,6 +37,17 @@ def next_candidate(
     return None
 
 
+def attempt_order(
+    candidates: Sequence[Candidate], *, closed: Collection[str] = ()
+) -> list[Candidate]:
+    """Whom a request asks, were each to fail before content with a fault that lets the next one be
+    asked. The first is asked in any case; `closed` is as for `next_candidate`."""
+    made = list(candidates[:1])
+    while made and (following := next_candidate(candidates, made, closed=closed)) is not None:
+        made.append(following)
+    return made
+
+
 def backoff_s_max(failures: int) -> float:
     """Seconds to wait at most before the same channel is asked again, after so many failures;
     another channel is asked at once. The wait is drawn from 0 to it, so that clients that failed

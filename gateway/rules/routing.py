@@ -63,14 +63,7 @@ def plan(
 
     `skip` holds the ids of channels that are out (open breaker, cooling). Empty when none is left.
     """
-    best: dict[str, Route] = {}
-    for route in routes:
-        if route.channel_id in skip or not matches(route.model, model):
-            continue
-        known = best.get(route.channel_id)
-        if known is None or _rank(route) < _rank(known):
-            best[route.channel_id] = route
-    ordered = sorted(best.values(), key=lambda route: (*_rank(route), route.channel_id))
+    ordered = _closest(model, routes, skip)
     candidates = []
     for _, group in groupby(ordered, key=_rank):
         equals = list(group)
@@ -81,6 +74,33 @@ def plan(
                 Candidate(route.channel_id, upstream_model, route.retries, route.overrides, why)
             )
     return candidates
+
+
+def first_place_percent(
+    model: str, routes: Iterable[Route], channel_ids: Collection[str]
+) -> dict[str, int]:
+    """How often each of these channels is drawn first among those of equal rank with it, where
+    there are several."""
+    ordered = [route for route in _closest(model, routes) if route.channel_id in channel_ids]
+    shares: dict[str, int] = {}
+    for _, group in groupby(ordered, key=_rank):
+        equals = list(group)
+        total = sum(route.weight for route in equals)
+        if len(equals) > 1 and total:
+            shares |= {route.channel_id: round(100 * route.weight / total) for route in equals}
+    return shares
+
+
+def _closest(model: str, routes: Iterable[Route], skip: Collection[str] = ()) -> list[Route]:
+    """The closest route of each channel, those of equal rank beside each other."""
+    best: dict[str, Route] = {}
+    for route in routes:
+        if route.channel_id in skip or not matches(route.model, model):
+            continue
+        known = best.get(route.channel_id)
+        if known is None or _rank(route) < _rank(known):
+            best[route.channel_id] = route
+    return sorted(best.values(), key=lambda route: (*_rank(route), route.channel_id))
 
 
 def _rank(route: Route) -> tuple[bool, int, int]:

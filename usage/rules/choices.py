@@ -8,6 +8,8 @@ weight, nothing that is well is left, the one before it failed, it is asked once
 other is left, or because its connection was found closed."""
 
 SkipReason = Literal[
+    # It, or each of its keys, is turned off.
+    "disabled",
     # It serves only who pays later, it cannot serve this request, further attempts are used up.
     "prepaid",
     "unsupported",
