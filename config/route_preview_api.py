@@ -28,6 +28,7 @@ class RoutePreviewIn(Schema):
 class PreviewedAttemptOut(Schema):
     """An attempt that would be made if those before it failed."""
 
+    model: str
     channel: str
     upstream_model: str
     why: Why

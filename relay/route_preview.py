@@ -6,7 +6,7 @@ from typing import NamedTuple
 
 from dialects.chat import Base64
 from dialects.errors import RequestFault
-from gateway.rules.fail_over import attempt_order
+from gateway.rules.fail_over import ATTEMPTS_MAX, AttemptsLeft, attempt_order
 from gateway.rules.routing import Candidate, Skipped, first_place_percent
 from lib.egress import EgressPolicy
 from relay.auth import Principal
@@ -18,7 +18,8 @@ from relay.hold_preview import bound_within
 from relay.request_context import Bound, RequestContext
 from relay.request_reader import RequestReader
 from relay.request_translator import RequestTranslator
-from relay.routing import RoutedRequest, route
+from relay.routed_models import RoutedModel, RoutedModels
+from relay.routing import RoutedRequest
 from usage.rules.choices import SkipReason, Why
 
 _ReadAvailable = Callable[[Principal, Iterable[int]], Awaitable[int]]
@@ -29,6 +30,7 @@ class PreviewedAttempt(NamedTuple):
     channel comes first among those of equal rank that can be asked, None where that is not
     drawn."""
 
+    model: str
     channel: str
     upstream_model: str
     why: Why
@@ -80,25 +82,63 @@ async def _preview(
     if continuation is not None:
         facts = continuation.facts
     model = reader.find_model(facts.model)
-    routed = route(context, facts, model)
-    translator = RequestTranslator(
-        context,
-        facts,
-        model,
-        cap_max=routed.cap_max(context.parts.config.output_tokens_assumed),
-        continuation=continuation,
-        fetch_files=_leave_files,
-    )
-    fitting, unfit, fault = await _fit(context, translator, routed)
-    skipped = _named(context, [*routed.skipped, *unfit])
-    if fault is not None:
-        return RoutePreview(model.name, skipped=skipped, refusal=answer_to(fault))
-    budgets = budgets_of(context, context.principal, model)
-    bound = bound_within(routed, await available_nano(context.principal, budgets))
-    attempts = _attempts(context, routed, fitting)
-    asked = {attempt.channel for attempt in attempts}
+    fallbacks = reader.find_fallbacks(facts, model)
+    models = RoutedModels(context, facts, continuation, fallbacks, fetch_files=_leave_files)
+    order = _Order(context)
+    answering: RoutedModel | None = models.first(model)
+    while answering is not None and order.made < ATTEMPTS_MAX:
+        others = bool(models)
+        fitting = await order.add(answering, fallback=others)
+        following = models.next(failed=order.made > 0)
+        if following is None and others:
+            # None of them can be asked: the attempt that was kept for them is free.
+            order.take_rest(answering, fitting)
+        answering = following
+    skipped = _named(context, [*models.skipped, *order.skipped])
+    if order.first is None:
+        refusal = None if order.fault is None else answer_to(order.fault)
+        return RoutePreview(model.name, skipped=skipped, refusal=refusal)
+    budgets = budgets_of(context, context.principal, order.first.model)
+    bound = bound_within(order.first, await available_nano(context.principal, budgets))
+    asked = {attempt.channel for attempt in order.attempts}
     skipped = [item for item in skipped if item.channel not in asked]
-    return RoutePreview(model.name, attempts, skipped, bound=bound)
+    return RoutePreview(model.name, order.attempts, skipped, bound=bound)
+
+
+class _Order:
+    """The attempts, model by model, as if each of them failed. `first` is what the first one is
+    made of, `fault` why the last model has none."""
+
+    def __init__(self, context: RequestContext) -> None:
+        self._context = context
+        self._before: list[PreviewedAttempt] = []
+        self.attempts: list[PreviewedAttempt] = []
+        self.skipped: list[Skipped] = []
+        self.first: RoutedRequest | None = None
+        self.fault: RequestFault | None = None
+
+    @property
+    def made(self) -> int:
+        return len(self.attempts)
+
+    async def add(self, answering: RoutedModel, *, fallback: bool) -> list[Candidate]:
+        """The attempts for one model, without the one that is kept for another; returns its
+        channels. Raises RequestFault where the request is refused for it."""
+        fitting, unfit, fault = await _fit(self._context, answering.translator, answering.routed)
+        self.skipped += [*answering.routed.skipped, *unfit]
+        self.fault, self._before = fault, self.attempts
+        if fitting:
+            self.first = self.first or answering.routed
+            left = AttemptsLeft(len(self._before), fallback)
+            self.attempts = [*self._before, *_attempts(self._context, answering, fitting, left)]
+        elif fault is not None and not self._before and fault.kind != "unsupported_capability":
+            raise fault
+        return fitting
+
+    def take_rest(self, answering: RoutedModel, fitting: list[Candidate]) -> None:
+        """The attempts for the last model again, with the one that was kept."""
+        left = AttemptsLeft(len(self._before))
+        self.attempts = [*self._before, *_attempts(self._context, answering, fitting, left)]
 
 
 async def _leave_files(urls: Sequence[str], policy: EgressPolicy) -> dict[str, Base64]:
@@ -131,20 +171,24 @@ async def _fit(
 
 
 def _attempts(
-    context: RequestContext, routed: RoutedRequest, fitting: Sequence[Candidate]
+    context: RequestContext,
+    answering: RoutedModel,
+    fitting: Sequence[Candidate],
+    left: AttemptsLeft,
 ) -> list[PreviewedAttempt]:
-    channels, now = context.snapshot.channels, context.parts.health.now()
+    routed, channels, now = answering.routed, context.snapshot.channels, context.parts.health.now()
+    model = routed.model.name
     spent = routed.retry_budget.spent({item.channel_id for item in fitting}, now)
-    routes = context.snapshot.routes_of(routed.model.name)
-    shares = first_place_percent(routed.model.name, routes, [item.channel_id for item in fitting])
+    routes = context.snapshot.routes_of(model)
+    shares = first_place_percent(model, routes, [item.channel_id for item in fitting])
     attempts: list[PreviewedAttempt] = []
     before: Candidate | None = None
-    for candidate in attempt_order(fitting, closed=spent):
-        why: Why = candidate.why
+    for candidate in attempt_order(fitting, left, closed=spent):
+        why: Why = "model_fallback" if answering.fallback else candidate.why
         if before is not None:
             why = "retry" if candidate == before else "failover"
         name, share = channels[candidate.channel_id].name, shares.get(candidate.channel_id)
-        attempts.append(PreviewedAttempt(name, candidate.upstream_model, why, share))
+        attempts.append(PreviewedAttempt(model, name, candidate.upstream_model, why, share))
         before = candidate
     return attempts
 

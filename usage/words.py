@@ -59,6 +59,7 @@ CHOSEN: Final[Mapping[str, Promise]] = {
     "failover": _("Next after a failure"),
     "retry": _("Retried: no other channel left"),
     "resend": _("Resent: the connection was closed"),
+    "model_fallback": _("Fallback model"),
 }
 """Why an attempt went to its channel."""
 SKIPPED: Final[Mapping[str, Promise]] = {

@@ -21,7 +21,10 @@ pytestmark = pytest.mark.django_db
 BODY = {"model": "m", "messages": [{"role": "user", "content": "x"}]}
 TOLD = RoutePreview(
     "m",
-    (PreviewedAttempt("east", "up-1", "weight", 75), PreviewedAttempt("west", "m", "failover", 25)),
+    (
+        PreviewedAttempt("m", "east", "up-1", "weight", 75),
+        PreviewedAttempt("m", "west", "m", "failover", 25),
+    ),
     (SkippedChannel("north", "cooling", 12.4),),
     bound=Bound(2_000_000, None, 10, 20, 1, 1_000_000_000, True),
 )
@@ -85,8 +88,20 @@ def test_the_management_api(people: cast.Cast, key: Key, monkeypatch: pytest.Mon
         {
             "model": "m",
             "attempts": [
-                {"channel": "east", "upstream_model": "up-1", "why": "weight", "share_percent": 75},
-                {"channel": "west", "upstream_model": "m", "why": "failover", "share_percent": 25},
+                {
+                    "model": "m",
+                    "channel": "east",
+                    "upstream_model": "up-1",
+                    "why": "weight",
+                    "share_percent": 75,
+                },
+                {
+                    "model": "m",
+                    "channel": "west",
+                    "upstream_model": "m",
+                    "why": "failover",
+                    "share_percent": 25,
+                },
             ],
             "skipped": [
                 {"channel": "north", "reason": "cooling", "wait_s": 12.4},

@@ -34,9 +34,11 @@ _TROUBLES = {
 
 
 class SetUp(NamedTuple):
-    """A model and who serves it; the troubles of some channels, by their ids."""
+    """A model and who serves it, and those that may answer in its place; the troubles of some
+    channels, by their ids."""
 
     model: str
+    fallbacks: list[str]
     seed: int
     tools: bool
     troubles: dict[UUID, str]
@@ -45,7 +47,12 @@ class SetUp(NamedTuple):
 @pytest.fixture
 def set_ups(hub: Hub, fake: FakeUpstream, other_fake: FakeUpstream) -> list[SetUp]:
     chance = random.Random(1818)
-    return [_set_up(hub, (fake, other_fake), chance, n) for n in range(SET_UPS)]
+    made: list[SetUp] = []
+    for n in range(SET_UPS):
+        earlier = [one.model for one in made[-3:]]
+        fallbacks = earlier if chance.random() < 0.5 else []
+        made.append(_set_up(hub, (fake, other_fake), chance, n, fallbacks))
+    return made
 
 
 @pytest_asyncio.fixture
@@ -57,7 +64,11 @@ async def relay(hub: Hub, set_ups: list[SetUp]) -> AsyncIterator[Relay]:
 
 
 def _set_up(
-    hub: Hub, fakes: tuple[FakeUpstream, FakeUpstream], chance: random.Random, n: int
+    hub: Hub,
+    fakes: tuple[FakeUpstream, FakeUpstream],
+    chance: random.Random,
+    n: int,
+    fallbacks: list[str],
 ) -> SetUp:
     model, troubles = f"route-{n}-{new_id().hex[-6:]}", {}
     hub.price(model, RATES)
@@ -82,7 +93,7 @@ def _set_up(
         )
         if chance.random() < 0.25:
             troubles[channel_id] = chance.choice(sorted(_TROUBLES))
-    return SetUp(model, chance.getrandbits(64), chance.random() < 0.5, troubles)
+    return SetUp(model, fallbacks, chance.getrandbits(64), chance.random() < 0.5, troubles)
 
 
 async def test_the_order_that_is_told_is_the_order_that_is_taken(
@@ -111,6 +122,8 @@ async def _told_and_taken(
     relay: Relay, hub: Hub, tenant: Tenant, made: SetUp
 ) -> tuple[RoutePreview, list[tuple[str, str]]]:
     over: dict[str, Any] = {"tools": _TOOLS} if made.tools else {}
+    if made.fallbacks:
+        over["models"] = made.fallbacks
     raw = json.dumps(ask(made.model, "#fault=F10 #tokens=1", **over)).encode()
     who = await principal(relay, hub, tenant)
     told = await relay.preview_route(who, PATH, raw)

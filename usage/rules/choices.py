@@ -2,10 +2,20 @@
 
 from typing import Literal
 
-Why = Literal["only", "priority", "weight", "last_resort", "failover", "retry", "resend"]
+Why = Literal[
+    "only",
+    "priority",
+    "weight",
+    "last_resort",
+    "failover",
+    "retry",
+    "resend",
+    "model_fallback",
+]
 """Why a channel is asked: no other serves the model, it comes before the others, it was drawn by
 weight, nothing that is well is left, the one before it failed, it is asked once more because no
-other is left, or because its connection was found closed."""
+other is left, or because its connection was found closed; it is the first for a model that answers
+in place of another."""
 
 SkipReason = Literal[
     # It, or each of its keys, is turned off.
