@@ -21,11 +21,15 @@ _T = TypeVar("_T")
 _TOOL_NAME_CHARACTERS_MAX: Final = 64
 MODEL_CHARACTERS_MAX: Final = 256
 USER_CHARACTERS_MAX: Final = 256
+FALLBACKS_MAX: Final = 8
+OWN_FIELDS: Final = ("max_cost", "models")
+"""What no upstream is sent."""
 
 _MODEL = re.compile(r"[^\x00-\x1f\x7f-\x9f\ud800-\udfff]+")
 _STRING_OR_NUMBER: Final = b'"-0123456789'
 _NO_STORE = re.compile(r"[\x00-\x1f\x7f\ud800-\udfff]")
 _raws = msgspec.json.Decoder(list[msgspec.Raw])
+_texts = msgspec.json.Decoder(list[str])
 # Far out of every range: what stands for a number that is too large to be read.
 _OUT_OF_RANGE: Final = 10**30
 # Larger than any number that the parser makes.
@@ -228,15 +232,14 @@ def read_array(body: Body, name: str) -> list[msgspec.Raw]:
 def edit_body(
     body: Body, upstream_model: str, edits: Mapping[str, bytes | None] | None = None
 ) -> bytes:
-    """The body for the upstream: its own name of the model, our own field taken out, `edits`.
+    """The body for the upstream: its own name of the model, our own fields taken out, `edits`.
 
     Nothing else changes, and a body that is right as it stands goes on byte for byte.
     """
     changed: dict[str, bytes | None] = dict(edits or {})
     if value_of(body.value("model")) != upstream_model:
         changed["model"] = msgspec.json.encode(upstream_model)
-    if "max_cost" in body.members:
-        changed["max_cost"] = None
+    changed |= dict.fromkeys(name for name in OWN_FIELDS if name in body.members)
     return body.splice(changed) if changed else body.raw
 
 
@@ -253,6 +256,23 @@ def read_model(members: Members, otherwise: str | None = None) -> str:
     if model is None:
         model = otherwise
     return check_model(members.due("model", model or None))
+
+
+def read_fallbacks(body: Body) -> list[str]:
+    """The models that may answer in place of the one that is asked, in order: our own field
+    `models`. Raises RequestFault."""
+    raw = body.value("models")
+    if raw is None or raw == b"null":
+        return []
+    try:
+        models = _texts.decode(raw)
+    except msgspec.ValidationError:
+        what = "models must be an array of model names"
+        raise RequestFault("invalid_type", "models", what) from None
+    if len(models) > FALLBACKS_MAX:
+        what = f"models may have at most {FALLBACKS_MAX} names"
+        raise RequestFault("invalid_value", "models", what)
+    return [check_model(model) for model in models]
 
 
 def read_max_cost(body: Body) -> int | None:

@@ -7,6 +7,7 @@ from django.utils.translation import gettext_lazy as _
 from gateway.examples import MODEL
 from reference.fields import Field
 from reference.page import (
+    FALLBACKS,
     FREQUENCY,
     LOGIT_BIAS,
     MAX_COST,
@@ -129,6 +130,7 @@ CHAT: Final = ReferencePage(
         Field("metadata, store, prediction", "object, boolean", PASSED),
         CACHE_ID,
         MAX_COST,
+        FALLBACKS,
     ),
     {
         "model": MODEL,
@@ -232,6 +234,7 @@ RESPONSES: Final = ReferencePage(
         Field("metadata, truncation, background, conversation, stream_options", "object", PASSED),
         CACHE_ID,
         MAX_COST,
+        FALLBACKS,
     ),
     {
         "model": MODEL,
@@ -276,6 +279,7 @@ COMPACT: Final = ReferencePage(
         Field("instructions", "string", _("The system prompt, for this request only.")),
         Field("previous_response_id", "string", _("The stored response to continue from.")),
         MAX_COST,
+        FALLBACKS,
     ),
     {
         "model": MODEL,

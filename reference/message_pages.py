@@ -6,7 +6,16 @@ from django.utils.translation import gettext_lazy as _
 
 from gateway.examples import MODEL
 from reference.fields import Field
-from reference.page import CONTENTS, MAX_COST, MODEL_FIELD, PASSED, STREAM, TOP_P, ReferencePage
+from reference.page import (
+    CONTENTS,
+    FALLBACKS,
+    MAX_COST,
+    MODEL_FIELD,
+    PASSED,
+    STREAM,
+    TOP_P,
+    ReferencePage,
+)
 
 MESSAGES: Final = ReferencePage(
     "messages",
@@ -68,6 +77,7 @@ MESSAGES: Final = ReferencePage(
             _("Passed on to Anthropic. Neither is required."),
         ),
         MAX_COST,
+        FALLBACKS,
     ),
     {
         "model": MODEL,

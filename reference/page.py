@@ -45,6 +45,15 @@ MAX_COST: Final = Field(
         "to the provider."
     ),
 )
+FALLBACKS: Final = Field(
+    "models",
+    "array",
+    _(
+        "Models to use instead, in order, if the model fails before it answers: an error, a "
+        "context that is too long, or content that the provider blocks. The answer names the model "
+        "used, and its price is charged. At most 8. Specific to Weir; not sent to the provider."
+    ),
+)
 STREAM: Final = Field("stream", "boolean", _("Stream the answer as server-sent events."))
 TEMPERATURE: Final = Field(
     "temperature",

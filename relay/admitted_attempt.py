@@ -1,12 +1,13 @@
 """An attempt as it was admitted: what is sent where, under which hold. Nothing of it changes."""
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from uuid import UUID
 
 import msgspec
 
 from dialects.codec import Facts
 from gateway.price_lookup import Price
+from gateway.rules.routing import Candidate, Skipped
 from relay.auth import Principal
 from relay.continuation import Continuation
 from relay.downstream import Head
@@ -15,6 +16,16 @@ from relay.limit_answers import Headroom
 from relay.prepared_request import PreparedRequest
 from relay.request_context import RequestContext
 from relay.snapshot import Channel
+from usage.rules.choices import Why
+
+
+class Chosen(msgspec.Struct, frozen=True):
+    """Whom an attempt asks and why, by which of its channel's keys, and who is passed over."""
+
+    candidate: Candidate
+    why: Why
+    key: int
+    skipped: Sequence[Skipped]
 
 
 class PlacedHold(msgspec.Struct, frozen=True):

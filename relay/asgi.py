@@ -40,6 +40,7 @@ from relay.request_context import (
     RequestOptions,
     Source,
 )
+from relay.route_preview import RoutePreview, preview_route
 from relay.run import Run
 from relay.several_prompts import Prompts
 from relay.snapshot import Snapshot
@@ -170,6 +171,27 @@ class Relay:
             RequestOptions(max_cost_nano, labels),
         )
         return await read_bound(context, body, life.available_nano)
+
+    async def preview_route(
+        self, principal: Principal, path: str, body: bytes, *, labels: Labels = NO_LABELS
+    ) -> RoutePreview:
+        """Where this body would go, posted to that path now; nothing is sent or held.
+
+        Raises RequestFault where nothing is posted to that path, DatabaseAway, DatabaseRefused.
+        """
+        life, endpoint = self._started(), find_endpoint(path)
+        if endpoint is None or endpoint.handler not in ("chat", "unary"):
+            raise RequestFault("route_not_found", None, path)
+        context = _context(
+            life,
+            life.snapshot,
+            principal,
+            QueueSink(),
+            read_invocation(endpoint, path, (), b""),
+            new_id(),
+            options=RequestOptions(labels=labels),
+        )
+        return await preview_route(context, body, life.available_nano)
 
     async def _chat_task(
         self,

@@ -8,7 +8,8 @@ is in `rules/channel_standing.py`.
 import logging
 import random
 import time
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterable, Mapping, Sequence
+from dataclasses import replace
 from math import inf
 from types import MappingProxyType
 from typing import Final, NamedTuple
@@ -20,7 +21,7 @@ from gateway.rules.channel_standing import BarReason, Block, BlockReason, Fault,
 from gateway.rules.channel_status import ChannelStatus
 from gateway.rules.cooldown import Rest
 from gateway.rules.faults import FAULTS
-from gateway.rules.routing import Candidate
+from gateway.rules.routing import Candidate, Skipped
 from lib.ids import id_text
 from relay.operator_alerts import LONG_S, Alert, Alerts, Cause
 from relay.snapshot import Channel, Snapshot
@@ -198,13 +199,12 @@ class Health:
     # ---- before an attempt
 
     def budget(self, model: str) -> RetryBudget:
-        """The budget of a model's further attempts; the request that asks is counted."""
+        """The budget of a model's further attempts."""
         budget = self._budgets.get(model)
         if budget is None:
             if len(self._budgets) >= _BUDGETS_MAX:
                 self._budgets.clear()
             budget = self._budgets[model] = RetryBudget()
-        budget.request(self.now())
         return budget
 
     def ready(self, candidates: list[Candidate], organisation_id: UUID) -> list[Candidate]:
@@ -224,16 +224,23 @@ class Health:
             for candidate, state, sought in known
             if state is None or state.allows(sought, now)
         ]
-        left = left or [
+        if left:
+            return left
+        left = [
             candidate for candidate, state, sought in known if state and state.asks(sought, now)
         ]
-        if left or random.randrange(100) >= PANIC_PERCENT:
-            return left
-        return [
-            candidate
-            for candidate, state, sought in known
-            if state and state.only_fails(sought, now)
-        ]
+        if not left and random.randrange(100) < PANIC_PERCENT:
+            left = [
+                candidate
+                for candidate, state, sought in known
+                if state and state.only_fails(sought, now)
+            ]
+        return [replace(candidate, why="last_resort") for candidate in left]
+
+    def skipped(self, candidates: Iterable[Candidate], organisation_id: UUID) -> list[Skipped]:
+        """Why those are passed over that are."""
+        blocks = [(item.channel_id, self.why_not(item, organisation_id)) for item in candidates]
+        return [Skipped(name, block.reason, block.wait_s) for name, block in blocks if block]
 
     def out(self, candidates: Sequence[Candidate], organisation_id: UUID) -> set[str]:
         """The ids of the candidates' channels that may not be asked now."""

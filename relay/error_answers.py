@@ -32,6 +32,7 @@ from dialects.task_errors import Family
 from dialects.upstream_errors import provider_limit_message
 from gateway.rules.cooldown import RETRY_AFTER_S_MAX
 from gateway.rules.faults import final_kind
+from gateway.rules.routing import Skipped
 from gateway.rules.timeouts import Timeouts
 from relay.channel_health import Out, jittered
 from relay.database import DatabaseAway, DatabaseRefused
@@ -46,11 +47,12 @@ _WAIT_MS: Final = 1000
 
 
 class ChannelsOut(Exception):
-    """No channel of the model can be asked now."""
+    """No channel of the model can be asked now; `skipped` says why of each."""
 
-    def __init__(self, out: Out) -> None:
+    def __init__(self, out: Out, skipped: Sequence[Skipped] = ()) -> None:
         super().__init__(out.message)
         self.out = out
+        self.skipped = skipped
 
 
 def answer_of_kind(kind: ErrorKind, *, retry_after_ms: int | None = None) -> ErrorAnswer:

@@ -3,106 +3,38 @@ or no channel is left. Fail-over happens before the commit point only (P7)."""
 
 import asyncio
 import random
-from contextlib import suppress
-from itertools import takewhile
-from math import inf
-from typing import Final
 
-import msgspec
-
-from dialects.errors import RequestFault
-from gateway.rules.channel_standing import BAR_REASONS, Block
-from gateway.rules.fail_over import ATTEMPTS_MAX, LAST_START_SHARE, backoff_s_max, next_candidate
-from gateway.rules.faults import FAULTS
-from gateway.rules.routing import Candidate
-from relay.admitted_attempt import AdmittedAttempt, PlacedHold
+from gateway.rules.fail_over import backoff_s_max
+from relay.admitted_attempt import AdmittedAttempt, Chosen, PlacedHold
 from relay.attempt import Attempt
 from relay.attempt_end import final_end
-from relay.channel_health import none_left
 from relay.database import DatabaseAway, DatabaseRefused
 from relay.downstream import ErrorAnswer
-from relay.error_answers import (
-    CLIENT_CLOSED,
-    OVERLOADED,
-    STOPPING,
-    ChannelsOut,
-    answer_to_failures,
-)
-from relay.hold_placing import HoldPlacer, SkippedChannel
+from relay.error_answers import CLIENT_CLOSED, OVERLOADED, STOPPING, answer_to_failures
 from relay.limit_answers import ChannelFull
-from relay.prepared_request import PreparedRequest
+from relay.next_attempts import Failed, NextAttempt, NextAttempts
 from relay.request_context import Outcome, RequestContext
-from relay.request_translator import RequestTranslator
-from relay.routing import RoutedRequest
+from relay.routed_models import RoutedModel, RoutedModels
 from relay.settlement import Resolved
 from relay.upstream import UpstreamFailed
 
-# Faults that the same channel would only repeat, and those that only the same key would.
-_CHANNEL_OUT: Final = frozenset({"route_off", "misconfigured"})
-_KEY_OUT: Final = frozenset({"key_off", "cool"})
-
-
-class _Next(msgspec.Struct, frozen=True):
-    """What the next attempt is: `fresh` on a connection that was never used (F32), not by the key
-    `avoid`, which was at fault (-1: by any)."""
-
-    candidate: Candidate
-    prepared: PreparedRequest
-    fresh: bool = False
-    avoid: int = -1
-
-
-class _Full(msgspec.Struct, frozen=True):
-    """A candidate whose channel had a limit of its own reached when its hold was to be placed."""
-
-    candidate: Candidate
-    block: Block
-
-
-class _Failed(msgspec.Struct, frozen=True):
-    """An attempt that failed before content, by which key of its channel."""
-
-    candidate: Candidate
-    key: int
-    failure: UpstreamFailed
-
 
 class FailOver:
-    """Answers one request that was routed. Raises RequestFault `max_cost_exceeded` when it is made
-    for one whose least hold is above what its client would pay."""
+    """Answers one request that was routed: by its model, then by those that may answer in its
+    place."""
 
-    __slots__ = (
-        "_attempt",
-        "_candidates",
-        "_context",
-        "_failed",
-        "_full",
-        "_holds",
-        "_resting",
-        "_revoked",
-        "_routed",
-        "_settles_at_once",
-        "_translator",
-    )
+    __slots__ = ("_attempt", "_context", "_next", "_revoked", "_settles_at_once")
 
     def __init__(
         self,
         context: RequestContext,
-        routed: RoutedRequest,
-        translator: RequestTranslator,
+        first: RoutedModel,
+        models: RoutedModels,
         *,
         revoked: bool,
     ) -> None:
         self._context = context
-        self._routed = routed
-        self._translator = translator
-        self._holds = HoldPlacer(context, routed)
-        # Who can be asked for this request, as far as is known.
-        self._candidates = list(routed.candidates)
-        self._resting = list(routed.resting)
-        self._full: list[_Full] = []
-        # Before content, in their order.
-        self._failed: list[_Failed] = []
+        self._next = NextAttempts(context, first, models)
         # The one that runs.
         self._attempt: Attempt | None = None
         # The key has ended: the next attempt is stopped when it begins.
@@ -127,7 +59,7 @@ class FailOver:
         """Answer it, by as many as it takes. Raises RequestFault, ChannelsOut, DatabaseAway,
         DatabaseRefused."""
         try:
-            following = await self._first()
+            following = await self._next.first()
         except asyncio.CancelledError:
             self._check_left()
             return self._record(CLIENT_CLOSED)
@@ -139,10 +71,10 @@ class FailOver:
                 # What it was to replace is resolved.
                 replaces = None
                 try:
-                    another = await self._instead_of(following.candidate, full)
+                    another = await self._instead_of(following, full)
                 except asyncio.CancelledError:
                     self._check_left()
-                    return self._record(CLIENT_CLOSED, after_attempts=bool(self._failed))
+                    return self._record(CLIENT_CLOSED, after_attempts=bool(self._next.failed))
                 if another is None:
                     return await self._give_up_unadmitted()
                 following = another
@@ -162,36 +94,36 @@ class FailOver:
                 # Its traceback leads back here: the attempt, and what was read of its answer, would
                 # stay until the next collection of garbage.
                 failure.__traceback__ = failure.__context__ = None
-                self._failed.append(_Failed(following.candidate, attempt.key, failure))
+                self._next.failed.append(Failed(following.candidate, attempt.key, failure))
             self._attempt = None
             try:
                 again = await self._after(attempt)
-                if again is not None and again.candidate == following.candidate and not again.fresh:
+                if again is not None and again.why == "retry":
                     await self._back_off()
             except asyncio.CancelledError:
                 return await self._end_cancelled(attempt)
             if again is None:
                 return await self._give_up(attempt)
-            replaces = attempt.failed(self._failed[-1].failure, final=False)
+            replaces = attempt.failed(self._next.failed[-1].failure, final=False)
             following = again
 
     # ---- one attempt
 
-    async def _admit(self, following: _Next, replaces: Resolved | None) -> Attempt:
+    async def _admit(self, following: NextAttempt, replaces: Resolved | None) -> Attempt:
         """Place the hold of an attempt; `replaces` is the end of the one before it. Raises
         RequestFault when the wallet or the key says no, ChannelFull when the channel does."""
-        context, number = self._context, len(self._failed) + 1
+        context, number = self._context, len(self._next.failed) + 1
         probe = context.parts.health.begin(
             following.candidate,
             context.snapshot.channels[following.candidate.channel_id],
             context.principal.organisation_id,
-            self._routed.retry_budget if number > 1 else None,
+            self._next.answering.routed.retry_budget if number > 1 else None,
             avoid=following.avoid,
         )
         attempt: Attempt | None = None
         try:
-            skipped = self._skipped(following.candidate)
-            hold = await self._holds.place(following.candidate, number, replaces, skipped)
+            chosen = Chosen(following.candidate, following.why, probe.key, following.skipped)
+            hold = await self._next.answering.holds.place(chosen, number, replaces)
             self._settles_at_once = hold.settles_at_once
             attempt = Attempt(context, self._admitted(following, number, hold), probe)
         except (DatabaseAway, DatabaseRefused):
@@ -206,15 +138,15 @@ class FailOver:
                 probe.close()
         return attempt
 
-    def _admitted(self, following: _Next, number: int, hold: PlacedHold) -> AdmittedAttempt:
-        routed, candidate = self._routed, following.candidate
+    def _admitted(self, following: NextAttempt, number: int, hold: PlacedHold) -> AdmittedAttempt:
+        routed, candidate = self._next.answering.routed, following.candidate
         return AdmittedAttempt(
             number,
             routed.facts,
             self._context.snapshot.channels[candidate.channel_id],
             candidate.upstream_model,
             following.prepared,
-            self._translator.continuation,
+            self._next.answering.translator.continuation,
             routed.price,
             None if routed.estimate is None else routed.estimate.output_bytes_max,
             hold,
@@ -222,148 +154,26 @@ class FailOver:
 
     # ---- who is next
 
-    async def _first(self) -> _Next:
-        """The best candidate that can be asked for this; those before it are taken out.
-
-        Raises RequestFault when none can, ChannelsOut when only such could that are at a limit of
-        their own.
-        """
-        while True:
-            candidate = self._candidates[0]
-            try:
-                return _Next(candidate, await self._translator.prepare(candidate))
-            except RequestFault:
-                self._take_out(candidate)
-                if self._candidates:
-                    continue
-                if blocks := await self._held_back():
-                    raise ChannelsOut(none_left(blocks, self._routed.facts.model)) from None
-                raise
-
-    def _take_out(self, candidate: Candidate) -> None:
-        """This one cannot serve the request; those that rest are asked where nothing that is well
-        can."""
-        self._candidates.remove(candidate)
-        if not self._candidates and self._resting:
-            organisation_id = self._context.principal.organisation_id
-            self._candidates = self._context.parts.health.ready(self._resting, organisation_id)
-            self._resting = []
-
-    async def _instead_of(self, candidate: Candidate, full: ChannelFull) -> _Next | None:
-        """Who is asked in place of a channel that is at a limit of its own; None where the failures
-        before it are the answer. Raises RequestFault, ChannelsOut, DatabaseAway, DatabaseRefused.
-        """
-        context = self._context
-        wait_s = inf if full.wait_ms is None else full.wait_ms / 1000
-        self._full.append(_Full(candidate, Block(full.reason, wait_s)))
-        if full.reason == "requests":
-            channel = context.snapshot.channels[candidate.channel_id]
-            context.parts.health.bar(channel, full.reason, wait_s)
-        if self._failed:
-            try:
-                return await self._following()
-            except (DatabaseAway, DatabaseRefused):
-                self._record(OVERLOADED, after_attempts=True)
-                raise
-        self._take_out(candidate)
-        if not self._candidates:
-            raise ChannelsOut(none_left(await self._held_back(), self._routed.facts.model))
-        return await self._first()
-
-    async def _held_back(self) -> list[Block]:
-        """The limits of their own that keep out channels which could serve the request."""
-        blocks = [item.block for item in self._full]
-        organisation_id = self._context.principal.organisation_id
-        for candidate in self._routed.resting:
-            block = self._context.parts.health.why_not(candidate, organisation_id)
-            if block is not None and block.reason in BAR_REASONS:
-                with suppress(RequestFault):
-                    await self._translator.prepare(candidate)
-                    blocks.append(block)
-        return blocks
-
-    def _skipped(self, candidate: Candidate) -> list[SkippedChannel]:
-        """The channels before it in the order of the routes that cannot be used now."""
-        if not self._full and not self._routed.resting:
-            return []
-        context, blocks = self._context, {}
-        for item in self._full:
-            blocks[item.candidate.channel_id] = item.block
-        skipped = []
-        for before in takewhile(lambda item: item != candidate, self._routed.planned):
-            block = blocks.get(before.channel_id) or context.parts.health.why_not(
-                before, context.principal.organisation_id
-            )
-            if block is not None:
-                name = context.snapshot.channels[before.channel_id].name
-                skipped.append(SkippedChannel(name, block.reason))
-        return skipped
-
-    async def _after(self, attempt: Attempt) -> _Next | None:
-        """The same behind an attempt that failed; None where none shall follow."""
+    async def _after(self, attempt: Attempt) -> NextAttempt | None:
+        """Who is asked behind an attempt that failed; None where none shall be."""
         try:
-            return await self._following()
+            return await self._next.following()
         except (DatabaseAway, DatabaseRefused):
-            self._settle(attempt.failed(self._failed[-1].failure, final=True), OVERLOADED)
+            self._settle(attempt.failed(self._next.failed[-1].failure, final=True), OVERLOADED)
             raise
 
-    async def _following(self) -> _Next | None:
-        last = self._failed[-1]
-        while (again := self._next_candidate()) is not None:
-            candidate, fresh = again
-            try:
-                prepared = await self._translator.prepare(candidate)
-            except RequestFault:
-                self._candidates.remove(candidate)
-            else:
-                # A key at fault is not used again, if its channel has another.
-                same = candidate.channel_id == last.candidate.channel_id and not fresh
-                return _Next(candidate, prepared, fresh, last.key if same else -1)
-        return None
-
-    def _next_candidate(self) -> tuple[Candidate, bool] | None:
-        """Whom the fault table lets be asked next, and whether on a fresh connection; None where
-        the last failure is the answer."""
-        last, made = self._failed[-1], [failed.candidate for failed in self._failed]
-        row = FAULTS[last.failure.fault]
-        times = sum(failed.failure.fault == last.failure.fault for failed in self._failed)
-        if row.next == "never" or (row.next == "once" and times > 1) or not self._in_time():
-            return None
-        health = self._context.parts.health
-        channel_ids = {candidate.channel_id for candidate in self._candidates}
-        closed = self._routed.retry_budget.spent(channel_ids, health.now())
-        closed |= {item.candidate.channel_id for item in self._full}
-        if row.next == "resend" and times == 1 and len(made) < ATTEMPTS_MAX:
-            return None if last.candidate.channel_id in closed else (last.candidate, True)
-        candidate = next_candidate(self._candidates, made, closed=closed | self._out(last))
-        return None if candidate is None else (candidate, False)
-
-    def _in_time(self) -> bool:
-        """Whether anybody waits for another attempt, and it could end in time."""
-        context, channel_id = self._context, self._failed[-1].candidate.channel_id
-        last_start_s = context.snapshot.channels[channel_id].timeouts.total * LAST_START_SHARE
-        return not context.downstream.client_gone and context.time() - context.began <= last_start_s
-
-    def _out(self, last: _Failed) -> set[str]:
-        """The channels that are out, for everybody or for this request."""
-        health, organisation_id = (
-            self._context.parts.health,
-            self._context.principal.organisation_id,
-        )
-        out = health.out(self._candidates, organisation_id) | {
-            failed.candidate.channel_id
-            for failed in self._failed
-            if FAULTS[failed.failure.fault].health in _CHANNEL_OUT
-        }
-        if FAULTS[last.failure.fault].health in _KEY_OUT and not health.has_other_key(
-            last.candidate, organisation_id, last.key
-        ):
-            out.add(last.candidate.channel_id)
-        return out
+    async def _instead_of(self, following: NextAttempt, full: ChannelFull) -> NextAttempt | None:
+        """Who is asked in place of a channel that is at a limit of its own."""
+        try:
+            return await self._next.instead_of(following.candidate, full)
+        except (DatabaseAway, DatabaseRefused):
+            if self._next.failed:
+                self._record(OVERLOADED, after_attempts=True)
+            raise
 
     async def _back_off(self) -> None:
         """Before the same channel is asked again."""
-        await asyncio.sleep(random.uniform(0, backoff_s_max(len(self._failed))))
+        await asyncio.sleep(random.uniform(0, backoff_s_max(len(self._next.failed))))
 
     # ---- its ends, where no attempt answers
 
@@ -373,14 +183,14 @@ class FailOver:
         context = self._context
         if context.deadline.caught() is not None:
             return await self._give_up(attempt)
-        self._settle(attempt.failed(self._failed[-1].failure, final=True), STOPPING)
+        self._settle(attempt.failed(self._next.failed[-1].failure, final=True), STOPPING)
         if not context.downstream.client_gone:
             await context.downstream.refuse(STOPPING)
         return context.uncharged_outcome(STOPPING)
 
     async def _give_up_unadmitted(self) -> Outcome:
         """Answer with the last failure where the attempt behind it was not admitted."""
-        error = answer_to_failures([failed.failure for failed in self._failed])
+        error = answer_to_failures([failed.failure for failed in self._next.failed])
         outcome = self._record(error, after_attempts=True)
         if not self._context.downstream.client_gone:
             await self._context.downstream.refuse(error)
@@ -388,7 +198,7 @@ class FailOver:
 
     async def _give_up(self, attempt: Attempt) -> Outcome:
         """Answer with the last failure, or the one that the contract prefers to it."""
-        failures = [failed.failure for failed in self._failed]
+        failures = [failed.failure for failed in self._next.failed]
         ended = attempt.failed(failures[-1], final=True)
         if self._context.downstream.client_gone:
             self._settle(ended, CLIENT_CLOSED)
@@ -410,7 +220,7 @@ class FailOver:
         ledger.settle(final_end(ended, error), at_once=self._settles_at_once)
 
     def _record(self, error: ErrorAnswer, *, after_attempts: bool = False) -> Outcome:
-        routed = self._routed
+        routed = self._next.answering.routed
         return self._context.record_refusal(
             error, routed.model.name, stream=routed.facts.stream, after_attempts=after_attempts
         )

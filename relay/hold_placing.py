@@ -1,7 +1,7 @@
 """The hold of an attempt is asked for until it is placed or refused: a smaller one where the money
 does not reach, with the principal read again where its budgets have changed."""
 
-from collections.abc import Sequence
+from collections.abc import Mapping
 from typing import Final, NoReturn
 
 import msgspec
@@ -11,12 +11,10 @@ from billing.rules.pricing import PPM
 from dialects.errors import RequestFault
 from gateway.price_lookup import Price, requested_tier
 from gateway.providers.suffixes import RequestedModel
-from gateway.rules.channel_standing import BlockReason
 from gateway.rules.hold_bound import estimate_tokens
-from gateway.rules.routing import Candidate
 from lib.ids import new_id
 from relay.admission import AdmissionRequest, Guarded, Verdict
-from relay.admitted_attempt import PlacedHold
+from relay.admitted_attempt import Chosen, PlacedHold
 from relay.auth import Principal
 from relay.downstream import NOTHING_LIMITED
 from relay.hold_estimate import Size
@@ -32,13 +30,8 @@ from usage.sql import AttemptOpened
 _ADMISSION_TRIES: Final = 4
 # Where less than so many holds are left, another process may miss the one that has just ended.
 _SCARCE: Final = 16
-
-
-class SkippedChannel(msgspec.Struct, frozen=True):
-    """A channel that came before the one of an attempt, and why it could not be used."""
-
-    channel: str
-    reason: BlockReason
+# Of the channels that were passed over, a row names so many.
+_SKIPPED_MAX: Final = 16
 
 
 class HoldPlacer:
@@ -54,24 +47,17 @@ class HoldPlacer:
         self._first_size = Size(0, None) if estimate is None else estimate.first()
         self._principal = context.principal
 
-    async def place(
-        self,
-        candidate: Candidate,
-        number: int,
-        replaces: Resolved | None,
-        skipped: Sequence[SkippedChannel] = (),
-    ) -> PlacedHold:
+    async def place(self, chosen: Chosen, number: int, replaces: Resolved | None) -> PlacedHold:
         """Place the hold of the attempt of this number; `replaces` is the end of the failed one
         before it. Raises RequestFault when the wallet or the key says no, ChannelFull when the
         channel does, DatabaseAway, DatabaseRefused."""
-        context, size, cost = self._context, self._first_size, self._cost(candidate)
-        channel = context.snapshot.channels[candidate.channel_id]
+        context, size = self._context, self._first_size
+        channel = context.snapshot.channels[chosen.candidate.channel_id]
+        cost = self._cost(channel)
         ttl_s = int(channel.timeouts.total) + context.parts.config.hold_margin_s
         for _ in range(_ADMISSION_TRIES):
             guarded = self._guarded(size, channel.limits)
-            opened = self._opened(candidate, number, size, cost)
-            if skipped:
-                opened = opened._replace(skipped=msgspec.json.encode(skipped).decode())
+            opened = self._opened(chosen, number, size, cost)
             request = AdmissionRequest(opened, ttl_s, replaces, self._principal.guards, guarded)
             verdict = await context.parts.ledger.admit(request)
             replaces = None
@@ -121,21 +107,19 @@ class HoldPlacer:
             cost,
         )
 
-    def _cost(self, candidate: Candidate) -> Price | None:
+    def _cost(self, channel: Channel) -> Price | None:
         """What the provider is owed by, asked as the body asks."""
         snapshot, routed = self._context.snapshot, self._routed
         if not snapshot.costs:
             return None
-        channel = snapshot.channels[candidate.channel_id]
         cost = snapshot.cost_of(routed.model.name, channel.name)
         return cost.for_request(requested_tier(routed.facts.body)) if cost and cost.others else cost
 
-    def _opened(
-        self, candidate: Candidate, number: int, size: Size, cost: Price | None
-    ) -> AttemptOpened:
+    def _opened(self, chosen: Chosen, number: int, size: Size, cost: Price | None) -> AttemptOpened:
         """The row of an attempt, with an id of its own."""
         context, routed, principal = self._context, self._routed, self._principal
-        channel, price = context.snapshot.channels[candidate.channel_id], routed.price
+        channels, candidate, price = context.snapshot.channels, chosen.candidate, routed.price
+        channel = channels[candidate.channel_id]
         return AttemptOpened(
             principal.organisation_id,
             new_id(),
@@ -157,6 +141,9 @@ class HoldPlacer:
             PPM if price is None else price.version.multiplier_ppm,
             None if cost is None else cost.id,
             estimate_tokens(routed.facts.text_bytes),
+            _skipped_text(chosen, channels) if chosen.skipped else None,
+            chosen.why,
+            channel.key_endings[chosen.key] if channel.key_endings else "",
         )
 
     def _guarded(self, size: Size, limits: ChannelLimits | None) -> Guarded | None:
@@ -170,6 +157,15 @@ class HoldPlacer:
             cap = estimate.cap if size.output_cap is None else size.output_cap
             tokens = estimate.input_tokens + cap * facts.choices
         return Guarded(budgets, tokens, limits)
+
+
+def _skipped_text(chosen: Chosen, channels: Mapping[str, Channel]) -> str:
+    """As the attempt's row has them."""
+    skipped = [
+        {"channel": channels[item.channel_id].name, "reason": item.reason}
+        for item in chosen.skipped[:_SKIPPED_MAX]
+    ]
+    return msgspec.json.encode(skipped).decode()
 
 
 def budgets_of(

@@ -18,9 +18,13 @@ async def read_bound(context: RequestContext, raw: bytes, available_nano: _ReadA
     facts = reader.read_facts(raw)
     model = reader.find_model(facts.model)
     routed = route(context, facts, model)
-    bound = _bound(routed)
     budgets = budgets_of(context, principal, model)
-    return _within(bound, routed, await available_nano(principal, budgets))
+    return bound_within(routed, await available_nano(principal, budgets))
+
+
+def bound_within(routed: RoutedRequest, available_nano: int) -> Bound:
+    """What a routed request would hold of that much. Raises RequestFault `max_cost_exceeded`."""
+    return _within(_bound(routed), routed, available_nano)
 
 
 def _bound(routed: RoutedRequest) -> Bound:

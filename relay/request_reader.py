@@ -6,10 +6,12 @@ import msgspec
 from dialects.body import check_nested_names, read_body
 from dialects.codec import Facts
 from dialects.errors import RequestFault
+from dialects.members import read_fallbacks
 from gateway.providers.models import is_listed
 from gateway.providers.suffixes import RequestedModel, has_ending, read_requested_model
 from relay.labels import LABELS_HEADER
 from relay.request_context import MODEL_LENGTH_MAX, Invocation, RequestContext
+from relay.unary import UnaryFacts
 
 
 class RequestReader:
@@ -48,6 +50,20 @@ class RequestReader:
         if self._context.principal.required_labels:
             self._check_labels()
         return model
+
+    def find_fallbacks(self, facts: Facts, model: RequestedModel) -> list[RequestedModel]:
+        """The other models that may answer, in the order in which the client names them. Raises
+        RequestFault as `find_model`: who misspells one would find out when it is needed."""
+        if "models" not in facts.body.members:
+            return []
+        if isinstance(facts, UnaryFacts):
+            what = "models is for requests that generate text: their fallbacks answer alike"
+            raise RequestFault("unsupported_capability", "models", what)
+        found = {model.name: model}
+        for name in read_fallbacks(facts.body):
+            other = self._look_up(name)
+            found.setdefault(other.name, other)
+        return list(found.values())[1:]
 
     def _look_up(self, name: str) -> RequestedModel:
         snapshot, principal = self._context.snapshot, self._context.principal

@@ -8,7 +8,7 @@ one whose model name asks for thinking in a dialect that has no place for it in 
 """
 
 import time
-from collections.abc import Mapping, Sequence
+from collections.abc import Awaitable, Callable, Mapping, Sequence
 from dataclasses import replace
 from functools import lru_cache
 from types import MappingProxyType
@@ -46,6 +46,7 @@ from gateway.providers.provider import BadModelName, NotOffered, Provider
 from gateway.providers.suffixes import RequestedModel
 from gateway.providers.targets import dialect_for, must_stream, needs_of, upstream_of
 from gateway.rules.routing import Candidate
+from lib.egress import EgressPolicy
 from lib.ids import id_text
 from relay.continuation import Continuation
 from relay.database import DatabaseAway, DatabaseRefused
@@ -69,6 +70,9 @@ _OUTSIDE: Final[Trait] = "usage_reasoning_outside"
 _TAGS: Final[Trait] = "think_tags"
 
 
+FetchFiles = Callable[[Sequence[str], EgressPolicy], Awaitable[dict[str, Base64]]]
+
+
 class _Destination(msgspec.Struct, frozen=True):
     """A model of a channel, and what it can do."""
 
@@ -84,13 +88,15 @@ class _Destination(msgspec.Struct, frozen=True):
 class RequestTranslator:
     """One request of a client, for every channel that it may be sent to. `cap_max` bounds the
     output of a request that names no cap, where the upstream must be told one; `continuation` is
-    that of a request of the responses dialect."""
+    that of a request of the responses dialect, `fetch_files` what reads files by their
+    addresses."""
 
     __slots__ = (
         "_cap_max",
         "_context",
         "_decoded_request",
         "_facts",
+        "_fetch_files",
         "_fetched",
         "_model",
         "continuation",
@@ -104,8 +110,10 @@ class RequestTranslator:
         *,
         cap_max: int,
         continuation: Continuation | None = None,
+        fetch_files: FetchFiles = fetch,
     ) -> None:
         self.continuation = continuation
+        self._fetch_files = fetch_files
         self._context = context
         self._facts = facts
         self._model = model
@@ -287,7 +295,7 @@ class RequestTranslator:
         urls = codec.fetched_urls(request)
         missing = [url for url in urls if url not in self._fetched]
         if missing:
-            self._fetched |= await fetch(missing, self._context.snapshot.egress_users)
+            self._fetched |= await self._fetch_files(missing, self._context.snapshot.egress_users)
         return replace_urls(request, self._fetched) if urls else request
 
     # ---- what it needs

@@ -13,7 +13,7 @@ from gateway.price_lookup import Price, requested_tier
 from gateway.providers.models import Capabilities, capabilities_of
 from gateway.providers.suffixes import RequestedModel
 from gateway.rules.breaker import RetryBudget
-from gateway.rules.routing import Candidate, plan
+from gateway.rules.routing import Candidate, Skipped, plan
 from relay.channel_health import Out
 from relay.error_answers import ChannelsOut
 from relay.hold_estimate import HoldEstimate, UnaryHoldEstimate
@@ -33,8 +33,9 @@ class RoutedRequest(msgspec.Struct, frozen=True):
     """A request, and who may answer it.
 
     `candidates` can be asked now, best first; `resting` are those that rest while another can
-    serve; `planned` are both, in the order of the routes. `price` and `estimate` are None where the
-    model is free. `retry_budget` is that of the model's further attempts.
+    serve; `planned` are all that serve the model, in the order of the routes, of which `skipped`
+    are passed over, with why. `price` and `estimate` are None where the model is free.
+    `retry_budget` is that of the model's further attempts.
     """
 
     facts: Facts
@@ -42,16 +43,27 @@ class RoutedRequest(msgspec.Struct, frozen=True):
     candidates: Sequence[Candidate]
     resting: Sequence[Candidate]
     planned: Sequence[Candidate]
+    skipped: Sequence[Skipped]
     price: Price | None
     estimate: HoldEstimate | UnaryHoldEstimate | None
     retry_budget: RetryBudget
+
+    def cap_max(self, assumed: int) -> int:
+        """What bounds the output of a request that names no cap; `assumed` of a free model."""
+        return assumed if self.estimate is None else self.estimate.cap
+
+
+def draw_seed() -> int:
+    """What the order among equals is drawn from, anew for each request."""
+    return random.getrandbits(64)
 
 
 def route(context: RequestContext, facts: Facts, model: RequestedModel) -> RoutedRequest:
     """Where a request may go. Raises RequestFault, and ChannelsOut when no channel of the model
     can be asked now."""
     health, organisation_id = context.parts.health, context.principal.organisation_id
-    candidates = _candidates(context, facts, model.name)
+    planned = _planned(context, model.name)
+    candidates, skipped = _capped(context, facts, planned)
     price = _price(context, facts, model.name)
     estimate = None if price is None else _estimate(context, facts, price, candidates)
     if price is None and context.snapshot.unpriced_models == "alert":
@@ -59,25 +71,42 @@ def route(context: RequestContext, facts: Facts, model: RequestedModel) -> Route
     ready = health.ready(candidates, organisation_id)
     retry_budget = health.budget(model.name)
     if not ready:
-        raise ChannelsOut(health.why_out(candidates, organisation_id, facts.model))
+        out = health.why_out(candidates, organisation_id, facts.model)
+        raise ChannelsOut(out, [*skipped, *health.skipped(candidates, organisation_id)])
     resting: Sequence[Candidate] = ()
     if len(ready) < len(candidates):
         resting = [candidate for candidate in candidates if candidate not in ready]
-    return RoutedRequest(facts, model, ready, resting, candidates, price, estimate, retry_budget)
-
-
-def _candidates(context: RequestContext, facts: Facts, model: str) -> list[Candidate]:
-    snapshot = context.snapshot
-    candidates = snapshot.only_candidate(model) or plan(
-        model, snapshot.routes_of(model), seed=random.getrandbits(64)
+        skipped = [*skipped, *health.skipped(resting, organisation_id)]
+    return RoutedRequest(
+        facts, model, ready, resting, planned, skipped, price, estimate, retry_budget
     )
-    if not snapshot.uncapped or context.principal.postpaid:
-        return candidates
-    capped = [item for item in candidates if item.channel_id not in snapshot.uncapped]
+
+
+def _planned(context: RequestContext, model: str) -> list[Candidate]:
+    snapshot = context.snapshot
+    return snapshot.only_candidate(model) or plan(
+        model, snapshot.routes_of(model), seed=draw_seed()
+    )
+
+
+def _capped(
+    context: RequestContext, facts: Facts, planned: list[Candidate]
+) -> tuple[list[Candidate], Sequence[Skipped]]:
+    """Those that hold to output caps, for who pays before (I13). Raises ChannelsOut."""
+    uncapped = context.snapshot.uncapped
+    if not uncapped or context.principal.postpaid:
+        return planned, ()
+    capped = [item for item in planned if item.channel_id not in uncapped]
+    if len(capped) == len(planned):
+        return planned, ()
+    skipped = [
+        Skipped(item.channel_id, "prepaid") for item in planned if item.channel_id in uncapped
+    ]
     if not capped:
         message = message_of("no_channel", model=facts.model)
-        raise ChannelsOut(Out("no_channel", KINDS["no_channel"].status, message, _NEVER_MS))
-    return capped
+        out = Out("no_channel", KINDS["no_channel"].status, message, _NEVER_MS)
+        raise ChannelsOut(out, skipped)
+    return capped, skipped
 
 
 def _price(context: RequestContext, facts: Facts, model: str) -> Price | None:

@@ -4,6 +4,7 @@ read -> route -> bound -> admit -> send -> first content (commit point) -> relay
 
 request_reader.py   its body, and the model that it names
 routing.py          who may answer it, at which price, and what must be held
+routed_models.py    which other models may answer in its place
 fail_over.py        its attempts, until one answers
 """
 
@@ -21,8 +22,7 @@ from relay.fail_over import FailOver
 from relay.limit_answers import UsedUp
 from relay.request_context import Outcome, RequestContext
 from relay.request_reader import RequestReader
-from relay.request_translator import RequestTranslator
-from relay.routing import route
+from relay.routed_models import RoutedModels
 
 
 class Run:
@@ -95,19 +95,9 @@ class Run:
         if continuation is not None:
             facts = continuation.facts
         model = self._reader.find_model(facts.model)
-        routed = route(context, facts, model)
-        translator = RequestTranslator(
-            context,
-            facts,
-            model,
-            cap_max=(
-                context.parts.config.output_tokens_assumed
-                if routed.estimate is None
-                else routed.estimate.cap
-            ),
-            continuation=continuation,
-        )
-        return FailOver(context, routed, translator, revoked=self._revoked)
+        fallbacks = self._reader.find_fallbacks(facts, model)
+        models = RoutedModels(context, facts, continuation, fallbacks)
+        return FailOver(context, models.first(model), models, revoked=self._revoked)
 
     async def _refuse(self, error: RequestFault | ChannelsOut) -> Outcome:
         answer, reader = answer_to(error), self._reader

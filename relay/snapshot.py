@@ -58,6 +58,8 @@ class Channel:
     limits: ChannelLimits | None = None
     # What it may cost in a day and in a month, in nano.
     spend_caps: tuple[int | None, int | None] = (None, None)
+    # How its keys end; () where there is none.
+    key_endings: tuple[str, ...] = ()
 
 
 class Plan(NamedTuple):
@@ -290,7 +292,7 @@ class _ChannelRow(msgspec.Struct):
     on_leave: str
     timeouts: dict[str, float]
     breaker: dict[str, Any]
-    keys: list[tuple[str, str]]
+    keys: list[tuple[str, str, str]]
     routes: list[_RouteRow]
     uncapped: bool = False
     names_client: bool = True
@@ -324,7 +326,7 @@ def _channel(row: _ChannelRow, vault: Vault) -> Channel:
     # The place that gateway/channels.py sealed the key for.
     secrets: list[str | None] = [
         vault.open(base64.b64decode(sealed), f"gateway_channelkey|{key_id}|sealed")
-        for key_id, sealed in row.keys
+        for key_id, sealed, _ in row.keys
     ]
     return Channel(
         id=row.id,
@@ -340,6 +342,7 @@ def _channel(row: _ChannelRow, vault: Vault) -> Channel:
             }
             for secret in secrets or [None]
         ),
+        key_endings=tuple(last4 for _, _, last4 in row.keys),
         passed_headers={
             dialect: frozenset(
                 name.encode()
@@ -397,7 +400,7 @@ _LOAD = """
                 'timeouts', c.timeouts, 'breaker', c.breaker,
                 'keys', coalesce((
                     SELECT json_agg(json_build_array(
-                        k.id, translate(encode(k.sealed, 'base64'), E'\\n', ''))
+                        k.id, translate(encode(k.sealed, 'base64'), E'\\n', ''), k.last4)
                         ORDER BY k.position)
                     FROM gateway_channelkey k
                     WHERE k.channel_id = c.id AND k.disabled_at IS NULL), '[]'::json),

@@ -453,8 +453,8 @@ class Hub:
             sealed = self._vault.seal(text, f"gateway_channelkey|{key_id}|sealed")
             self.connection.execute(
                 "INSERT INTO gateway_channelkey (id, channel_id, position, sealed, digest, last4) "
-                "VALUES (%s, %s, %s, %s, '', '')",
-                [key_id, channel_id, position, sealed],
+                "VALUES (%s, %s, %s, %s, '', %s)",
+                [key_id, channel_id, position, sealed, text[-4:]],
             )
         self.connection.execute(
             "INSERT INTO gateway_route (channel_id, model, upstream_model) VALUES (%s, %s, %s)",

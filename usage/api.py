@@ -20,7 +20,9 @@ from lib.ids import id_text
 from lib.openapi import also_answers
 from usage import filters, receipts, reports
 from usage.filters import GroupBy, RangeRefused, Scope, UsageFilter
+from usage.receipts import AttemptShown
 from usage.reports import RequestRow, Totals
+from usage.rules.choices import SkipReason, Why
 from usage.visibility import Period
 
 router = Router(tags=["Usage"])
@@ -125,6 +127,26 @@ class RequestOut(Schema):
     cost: str | None = Field(
         description="For operators: the provider's cost in USD; null if unknown."
     )
+
+
+class SkippedOut(Schema):
+    channel: str
+    reason: SkipReason
+
+
+class AttemptOut(Schema):
+    n: int
+    channel: str
+    upstream_model: str
+    why: Why | None = Field(description="Why this channel; null in old requests.")
+    channel_key: str | None = Field(description="The last characters of the provider key.")
+    skipped: list[SkippedOut] = Field(description="Channels of the model that were passed over.")
+    status: int | None = Field(description="null while it runs.")
+    kind: str | None = Field(description="The type of error.")
+
+
+class RequestDetailOut(RequestOut):
+    route: list[AttemptOut] | None = Field(description="For operators: its attempts, in order.")
 
 
 class RateOut(Schema):
@@ -270,12 +292,14 @@ def list_requests(request: HttpRequest, query: Query[RequestQuery]) -> dict[str,
     }
 
 
-@router.get("/requests/{id}", response=RequestOut, summary="Show a request")
+@router.get("/requests/{id}", response=RequestDetailOut, summary="Show a request")
 def show_request(request: HttpRequest, id: str) -> dict[str, Any]:
     """One request you have access to. Its `status` is null until it is settled, a moment after
     the answer."""
     actor = actors.actor_of(request)
-    return _shown(actor, receipts.request_detail(actor, id).row)
+    detail = receipts.request_detail(actor, id)
+    route = [_attempt(attempt) for attempt in detail.attempts if attempt.n]
+    return {**_shown(actor, detail.row), "route": route if actor.operator else None}
 
 
 @router.get(
@@ -361,4 +385,17 @@ def _shown(actor: Actor, row: RequestRow) -> dict[str, Any]:
         "total_ms": row.total_ms,
         "attempts": row.attempts,
         "cost": format_usd(row.cost_nano) if actor.operator and row.cost_nano is not None else None,
+    }
+
+
+def _attempt(attempt: AttemptShown) -> dict[str, Any]:
+    return {
+        "n": attempt.n,
+        "channel": attempt.channel_name,
+        "upstream_model": attempt.upstream_model,
+        "why": attempt.why or None,
+        "channel_key": attempt.channel_key or None,
+        "skipped": [{"channel": name, "reason": why} for name, why in attempt.skipped],
+        "status": attempt.status,
+        "kind": attempt.kind,
     }

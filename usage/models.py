@@ -47,6 +47,12 @@ class Attempt(models.Model):
         null=True,
         help_text="The channels before it that could not be used, as [{channel, reason}, …].",
     )
+    why = models.CharField(
+        max_length=16, db_default="", help_text="Why this channel: usage/rules/choices.py."
+    )
+    channel_key = models.CharField(
+        max_length=4, db_default="", help_text="How the provider key ends that was used."
+    )
     admitted_at = models.DateTimeField(db_default=Now())
 
     def __str__(self) -> str:

@@ -57,7 +57,8 @@ class PriceShown:
 @dataclass(frozen=True)
 class AttemptShown:
     """One attempt. `start_ms` and `end_ms` count from the first one's admission. `skipped` are the
-    channels before it that could not be used, each with why.
+    channels before it that could not be used, each with why. They are for operators, and so are why
+    this one was asked and how the provider's key ends.
 
     `id` is the request's own where it was refused before any attempt: `n` is 0 then.
     """
@@ -80,6 +81,8 @@ class AttemptShown:
     basis: str
     postings: tuple[PostingShown, ...]
     skipped: tuple[tuple[str, str], ...] = ()
+    why: str = ""
+    channel_key: str = ""
 
 
 @dataclass(frozen=True)
@@ -213,7 +216,9 @@ def without_channel_names(detail: RequestDetail) -> RequestDetail:
         if attempt.n:
             letters.setdefault(attempt.channel_id, chr(ord("A") + len(letters)))
         name = letters.get(attempt.channel_id, "")
-        attempts.append(replace(attempt, channel_name=name, channel_id=None, skipped=()))
+        attempts.append(
+            replace(attempt, channel_name=name, channel_id=None, skipped=(), why="", channel_key="")
+        )
     row = replace(detail.row, channel_name="", channel_id=None)
     return replace(detail, row=row, attempts=tuple(attempts))
 
@@ -374,6 +379,8 @@ class _AttemptRow(NamedTuple):
     multiplier_ppm: int
     cost_nano: int | None
     skipped: Any
+    why: str
+    channel_key: str
 
 
 def _cost_nano(rows: Sequence[_AttemptRow]) -> int | None:
@@ -411,6 +418,8 @@ def _attempt(row: _AttemptRow, begun_at: dt.datetime) -> AttemptShown:
             for posting in postings
         ),
         skipped=tuple((item["channel"], item["reason"]) for item in _json(row.skipped) or ()),
+        why=row.why,
+        channel_key=row.channel_key,
     )
 
 
@@ -462,7 +471,7 @@ _DETAIL: Final = """
                coalesce(u.price_version_id, a.price_version_id) AS price_version_id,
                u.ttft_ms, u.total_ms, u.raw_usage, u.flags,
                coalesce(u.multiplier_ppm, a.multiplier_ppm) AS multiplier_ppm, u.cost_nano,
-               a.skipped
+               a.skipped, coalesce(a.why, '') AS why, coalesce(a.channel_key, '') AS channel_key
         FROM attempt a FULL JOIN record u USING (id)
     )
     SELECT w.id, w.n, w.admitted_at, o.slug, t.slug, w.key_id, k.name, p.email, w.model,
@@ -483,7 +492,7 @@ _DETAIL: Final = """
                    'adjust:' || w.id || ':review')
            ),
            priced.model, version.valid_from, version.valid_to, version.source, version.rates,
-           w.multiplier_ppm, w.cost_nano, w.skipped
+           w.multiplier_ppm, w.cost_nano, w.skipped, w.why, w.channel_key
     FROM whole w
     JOIN accounts_organisation o ON o.id = w.organisation_id
     LEFT JOIN accounts_team t ON t.id = w.team_id

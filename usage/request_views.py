@@ -157,6 +157,7 @@ def _attempt(detail: receipts.RequestDetail, attempt: receipts.AttemptShown) -> 
         "one": attempt,
         "kind": words.KINDS.get(attempt.kind or "", attempt.kind or ""),
         "basis": words.BASES.get(attempt.basis, attempt.basis),
+        "why": words.CHOSEN.get(attempt.why, attempt.why),
         "skipped": [(name, words.SKIPPED.get(why, why)) for name, why in attempt.skipped],
         "whole": whole,
         "wait_ms": (first_ms if attempt.ttft_ms else end_ms) - attempt.start_ms,

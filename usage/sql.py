@@ -39,6 +39,8 @@ class AttemptOpened(NamedTuple):
     input_estimate: int = 0
     # JSON text; None where no channel was passed over.
     skipped: str | None = None
+    why: str = ""
+    channel_key: str = ""
 
 
 class Ending(NamedTuple):
@@ -127,6 +129,8 @@ def open_attempts(opened: Sequence[AttemptOpened]) -> Statement:
         "cost_versions": _array(columns[18]),
         "estimates": _array(columns[19]),
         "skipped": _quoted(columns[20]),
+        "whys": _quoted(columns[21]),
+        "channel_keys": _quoted(columns[22]),
     }
 
 
@@ -243,22 +247,25 @@ _OPEN_ATTEMPTS = """
     INSERT INTO usage_attempt (
         organisation_id, id, request_id, n, team_id, key_id, user_id, model, channel_id,
         channel_name, upstream_model, dialect, operation, stream, source, price_version_id,
-        hold_nano, multiplier_ppm, cost_version_id, input_estimate, skipped, admitted_at
+        hold_nano, multiplier_ppm, cost_version_id, input_estimate, skipped, why, channel_key,
+        admitted_at
     )
     SELECT t.organisation_id, t.id, t.request_id, t.n, t.team_id, t.key_id, t.user_id, t.model,
            t.channel_id, t.channel_name, t.upstream_model, t.dialect, t.operation, t.stream,
            t.source, t.price_version_id, t.hold_nano, t.multiplier_ppm, t.cost_version_id,
-           t.input_estimate, t.skipped, hold.opened_at
+           t.input_estimate, t.skipped, t.why, t.channel_key, hold.opened_at
     FROM unnest(
         %(organisations)s::uuid[], %(ids)s::uuid[], %(requests)s::uuid[], %(ns)s::smallint[],
         %(teams)s::uuid[], %(keys)s::uuid[], %(users)s::bigint[], %(models)s::text[],
         %(channels)s::uuid[], %(channel_names)s::text[], %(upstream_models)s::text[],
         %(dialects)s::text[], %(operations)s::text[], %(streams)s::boolean[], %(sources)s::text[],
         %(price_versions)s::bigint[], %(holds)s::bigint[], %(multipliers)s::bigint[],
-        %(cost_versions)s::bigint[], %(estimates)s::int[], %(skipped)s::jsonb[]
+        %(cost_versions)s::bigint[], %(estimates)s::int[], %(skipped)s::jsonb[],
+        %(whys)s::text[], %(channel_keys)s::text[]
     ) AS t (organisation_id, id, request_id, n, team_id, key_id, user_id, model, channel_id,
             channel_name, upstream_model, dialect, operation, stream, source, price_version_id,
-            hold_nano, multiplier_ppm, cost_version_id, input_estimate, skipped)
+            hold_nano, multiplier_ppm, cost_version_id, input_estimate, skipped, why,
+            channel_key)
     JOIN billing_hold hold ON hold.id = t.id"""
 
 _ENDING_ARRAYS = """

@@ -51,6 +51,17 @@ CHARGED_BY: Final[Mapping[str, Promise]] = {
     "none": _("No model was called, so nothing was charged."),
 }
 
+CHOSEN: Final[Mapping[str, Promise]] = {
+    "only": _("The only channel for the model"),
+    "priority": _("First by priority"),
+    "weight": _("Picked by weight"),
+    "last_resort": _("No healthy channel left"),
+    "failover": _("Next after a failure"),
+    "retry": _("Retried: no other channel left"),
+    "resend": _("Resent: the connection was closed"),
+    "model_fallback": _("Fallback model"),
+}
+"""Why an attempt went to its channel."""
 SKIPPED: Final[Mapping[str, Promise]] = {
     "requests": _("its limit of requests per minute was reached"),
     "tokens": _("its limit of tokens per minute was reached"),
@@ -63,6 +74,10 @@ SKIPPED: Final[Mapping[str, Promise]] = {
     "no_credit": _("the provider's rate limit or credit was used up"),
     "misconfigured": _("no connection to the provider"),
     "model_unknown": _("the provider does not know the model"),
+    "prepaid": _("it ignores output limits, so it serves only organisations that pay later"),
+    "unsupported": _("it cannot serve this request"),
+    "disabled": _("it is turned off"),
+    "retry_budget": _("too many of its retries failed lately"),
 }
 """Why a channel was passed over."""
 KINDS: Final[Mapping[str, Promise]] = {

@@ -40,7 +40,7 @@ _MODES: dict[str, Literal["auto", "required", "none"]] = {
 _NO_PARAMETERS = {"type": "object", "properties": {}}
 _TIERS = {"auto": "auto", "standard_only": "default"}
 
-# `max_cost` is our own and does not go on.
+# `max_cost` and `models` are our own and do not go on.
 _KNOWN = frozenset(
     {
         "model",
@@ -60,6 +60,7 @@ _KNOWN = frozenset(
         "metadata",
         "service_tier",
         "max_cost",
+        "models",
     }
 )
 

@@ -31,6 +31,7 @@ _KNOWN: Final = frozenset(
         "suffix",
         "user",
         "max_cost",
+        "models",
     }
 )
 

@@ -42,9 +42,18 @@ _MODE_UNSAID: Final = "MODE_UNSPECIFIED"
 _SEARCHES: Final = ("googleSearch", "googleSearchRetrieval")
 _JSON: Final = "application/json"
 _SCHEMAS: Final = ("responseJsonSchema", "_responseJsonSchema", "responseSchema")
-# `max_cost` is our own; the model stands in the path.
+# `max_cost` and `models` are our own; the model stands in the path.
 _KNOWN: Final = frozenset(
-    {"contents", "systemInstruction", "tools", "toolConfig", "generationConfig", "model", "maxCost"}
+    {
+        "contents",
+        "systemInstruction",
+        "tools",
+        "toolConfig",
+        "generationConfig",
+        "model",
+        "maxCost",
+        "models",
+    }
 )
 _KNOWN_CONFIG: Final = frozenset(
     {

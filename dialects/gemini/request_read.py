@@ -29,8 +29,8 @@ from dialects.gemini.names import camel, spelling
 from dialects.gemini.request_decode import STOPS_MAX
 from dialects.gemini.seals import read_signature
 from dialects.media import MediaKind
-from dialects.members import Members, check_model, read_array, read_max_cost
-from dialects.raw_json import starts
+from dialects.members import OWN_FIELDS, Members, check_model, read_array, read_max_cost
+from dialects.raw_json import starts, value_of
 
 _CONFIG: Final = "generationConfig"
 _CAP: Final = "maxOutputTokens"
@@ -157,9 +157,9 @@ def edit(
     """
     body = facts.body
     edits: dict[str, bytes | None] = dict(quirks.edits)
-    if "max_cost" in body.members:
-        edits["max_cost"] = None
-    if upstream_model != facts.model and "model" in body.members:
+    edits |= dict.fromkeys(name for name in OWN_FIELDS if name in body.members)
+    named = value_of(body.value("model")) if "model" in body.members else None
+    if named is not None and named not in (upstream_model, f"models/{upstream_model}"):
         edits["model"] = msgspec.json.encode(f"models/{upstream_model}")
     changed: dict[str, bytes | None] = {}
     if output_cap is not None:

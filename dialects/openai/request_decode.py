@@ -46,7 +46,7 @@ _SWITCHES = {"enabled": "on", "disabled": "off", "auto": "adaptive", "adaptive":
 _CHOICES = ("none", "auto", "required")
 _CALLABLE = ("function", "custom")
 
-# `max_cost` is our own, `stream_options` ours to say; neither goes on.
+# `max_cost` and `models` are our own, `stream_options` ours to say; none goes on.
 _KNOWN = frozenset(
     {
         "model",
@@ -89,6 +89,7 @@ _KNOWN = frozenset(
         "functions",
         "function_call",
         "max_cost",
+        "models",
     }
 )
 

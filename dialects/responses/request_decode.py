@@ -40,7 +40,7 @@ _CHOICES: Final = ("none", "auto", "required")
 _CALLABLE: Final = ("function", "custom")
 _SEARCHES: Final = ("web_search", "web_search_preview")
 
-# `max_cost` is our own, `stream_options` says nothing to others.
+# `max_cost` and `models` are our own, `stream_options` says nothing to others.
 _KNOWN: Final = frozenset(
     {
         "model",
@@ -71,6 +71,7 @@ _KNOWN: Final = frozenset(
         "prompt_cache_key",
         "safety_identifier",
         "max_cost",
+        "models",
     }
 )
 

@@ -1,14 +1,18 @@
 """Whether a request gets another attempt, where, and after how long."""
 
 from collections.abc import Collection, Sequence
-from typing import Final
+from typing import Final, NamedTuple
 
+from dialects.errors import ErrorKind
+from gateway.rules.faults import FAULTS
 from gateway.rules.routing import Candidate
 
 ATTEMPTS_MAX: Final = 3
 LAST_START_SHARE: Final = 0.75
 """Of the whole time that a channel has; after it no further attempt begins."""
 _BACKOFF_S: Final = 0.05
+# Refusals of a request that another model may not make.
+_OF_THE_MODEL: Final = frozenset({"context_length_exceeded", "content_filtered"})
 
 
 def next_candidate(
@@ -16,15 +20,16 @@ def next_candidate(
     made: Sequence[Candidate],
     *,
     closed: Collection[str] = (),
+    attempts_max: int = ATTEMPTS_MAX,
 ) -> Candidate | None:
     """The channel for the next attempt, or None when there shall be none.
 
     `made` are the attempts so far, all failed before content. A channel's `retries` says how many
-    attempts may follow a failure of it; there are at most three in all. A channel not tried yet
-    comes first; when there is none the last one is tried again, unless its id is in `closed` (its
-    key or route is off, it cools).
+    attempts may follow a failure of it; there are at most `attempts_max` in all. A channel not
+    tried yet comes first; when there is none the last one is tried again, unless its id is in
+    `closed` (its key or route is off, it cools).
     """
-    if len(made) >= ATTEMPTS_MAX:
+    if len(made) >= attempts_max:
         return None
     if any(len(made) - i > failed.retries for i, failed in enumerate(made)):
         return None
@@ -35,6 +40,47 @@ def next_candidate(
     if made and made[-1].channel_id not in closed:
         return made[-1]
     return None
+
+
+class AttemptsLeft(NamedTuple):
+    """What attempts a model of a request has, behind `made` ones for other models.
+
+    Where another model may answer in its place (`fallback`), the last attempt is kept for that
+    one, and no channel is asked twice.
+    """
+
+    made: int = 0
+    fallback: bool = False
+
+    @property
+    def most(self) -> int:
+        """How many of them there are."""
+        return ATTEMPTS_MAX - self.made - self.fallback
+
+    def shut(self, last: Candidate) -> tuple[str, ...]:
+        """The channels that are not asked again."""
+        return (last.channel_id,) if self.fallback else ()
+
+
+def attempt_order(
+    candidates: Sequence[Candidate], attempts: AttemptsLeft, *, closed: Collection[str] = ()
+) -> list[Candidate]:
+    """Whom a request asks for one model, were each to fail before content with a fault that lets
+    the next one be asked. The first is asked in any case; `closed` is as for `next_candidate`."""
+    made = list(candidates[:1])
+    while made:
+        shut = {*closed, *attempts.shut(made[-1])}
+        following = next_candidate(candidates, made, closed=shut, attempts_max=attempts.most)
+        if following is None:
+            break
+        made.append(following)
+    return made
+
+
+def may_fall_back(fault: str, kind: ErrorKind) -> bool:
+    """Whether another model may answer in place of one that failed so: where the fault is not the
+    request's own, or the other model may have more room or another policy."""
+    return kind in _OF_THE_MODEL or FAULTS[fault].next != "never"
 
 
 def backoff_s_max(failures: int) -> float:

@@ -7,10 +7,12 @@ weight from the caller's seed, so that the same seed always gives the same order
 
 from bisect import bisect_right
 from collections.abc import Collection, Iterable
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from itertools import accumulate, groupby
+from typing import NamedTuple
 
 from billing.rules.patterns import matches
+from usage.rules.choices import SkipReason, Why
 
 _MASK = 2**64 - 1
 
@@ -35,12 +37,23 @@ class Route:
 
 @dataclass(frozen=True, slots=True)
 class Candidate:
-    """A channel that may be tried, and what the model is called there."""
+    """A channel that may be tried, what the model is called there, and why it stands where it
+    does."""
 
     channel_id: str
     upstream_model: str
     retries: int
     overrides: frozenset[tuple[str, bool]] = frozenset()
+    why: Why = field(default="only", compare=False)
+
+
+class Skipped(NamedTuple):
+    """A channel of the model that is passed over; `wait_s`: until it is asked if there is nothing
+    else, 0 where it is not waited for."""
+
+    channel_id: str
+    reason: SkipReason
+    wait_s: float = 0.0
 
 
 def plan(
@@ -50,6 +63,36 @@ def plan(
 
     `skip` holds the ids of channels that are out (open breaker, cooling). Empty when none is left.
     """
+    ordered = _closest(model, routes, skip)
+    candidates = []
+    for _, group in groupby(ordered, key=_rank):
+        equals = list(group)
+        why: Why = "weight" if len(equals) > 1 else "priority" if len(ordered) > 1 else "only"
+        for route in _draw(equals, seed):
+            upstream_model = route.upstream_model or model
+            candidates.append(
+                Candidate(route.channel_id, upstream_model, route.retries, route.overrides, why)
+            )
+    return candidates
+
+
+def first_place_percent(
+    model: str, routes: Iterable[Route], channel_ids: Collection[str]
+) -> dict[str, int]:
+    """How often each of these channels is drawn first among those of equal rank with it, where
+    there are several."""
+    ordered = [route for route in _closest(model, routes) if route.channel_id in channel_ids]
+    shares: dict[str, int] = {}
+    for _, group in groupby(ordered, key=_rank):
+        equals = list(group)
+        total = sum(route.weight for route in equals)
+        if len(equals) > 1 and total:
+            shares |= {route.channel_id: round(100 * route.weight / total) for route in equals}
+    return shares
+
+
+def _closest(model: str, routes: Iterable[Route], skip: Collection[str] = ()) -> list[Route]:
+    """The closest route of each channel, those of equal rank beside each other."""
     best: dict[str, Route] = {}
     for route in routes:
         if route.channel_id in skip or not matches(route.model, model):
@@ -57,15 +100,7 @@ def plan(
         known = best.get(route.channel_id)
         if known is None or _rank(route) < _rank(known):
             best[route.channel_id] = route
-    ordered = sorted(best.values(), key=lambda route: (*_rank(route), route.channel_id))
-    candidates = []
-    for _, equals in groupby(ordered, key=_rank):
-        for route in _draw(list(equals), seed):
-            upstream_model = route.upstream_model or model
-            candidates.append(
-                Candidate(route.channel_id, upstream_model, route.retries, route.overrides)
-            )
-    return candidates
+    return sorted(best.values(), key=lambda route: (*_rank(route), route.channel_id))
 
 
 def _rank(route: Route) -> tuple[bool, int, int]:

@@ -58,6 +58,7 @@ NO_LIST = {
     "usage/_meters.html": "one total",
     "usage/_receipt.html": "one receipt",
     "usage/_timeline.html": "one request",
+    "route_preview.html": "the attempts of one request",
     "usage/_top.html": "the first few of a list",
     "usage/team.html": "one team",
 }

@@ -10,6 +10,7 @@ from accounts.rules.content_retention import RETENTION_HOURS
 from billing import automatic_topups, codes, credits
 from billing.rules import pace
 from config.request_limits import BODY_BYTES_MAX
+from dialects.members import FALLBACKS_MAX
 from gateway import uptime
 from gateway.rules.channel_bounds import URL_MAX
 from notify import endpoints
@@ -34,6 +35,8 @@ def _hours(span: dt.timedelta) -> str:
 
 _WORDS: Final = {5: "five"}
 _SAYS: Final = [
+    ("reference/page.py", f"At most {FALLBACKS_MAX}."),
+    ("docs/routing.md", f"at most {FALLBACKS_MAX} of them"),
     ("accounts/forms.py", _PASSWORD),
     ("templates/account/password_change.html", _PASSWORD),
     ("templates/account/password_set.html", _PASSWORD),

@@ -424,6 +424,7 @@ PAGES: Final[dict[str, Route]] = {
     "reviews": at("credits.read"),
     "operator_palette": at("models.read"),
     "health": at("channels.read"),
+    "route_preview": at("channels.read"),
     "set_up_steps": at("channels.write"),
     "set_up_organisation": at("channels.write", body=sends(name="made")),
     "set_up_skip": at("channels.write"),
@@ -616,4 +617,5 @@ OPERATIONS: Final[dict[str, Route]] = {
         "channels.write", body=sends(provider="openai_compatible", base_url="http://127.0.0.1:9")
     ),
     "GET /jobs": at("channels.read"),
+    "POST /routes/preview": at("channels.read", nothing=True, body=sends(key="gone", body={})),
 }  # fmt: skip

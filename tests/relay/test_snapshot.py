@@ -90,13 +90,14 @@ def test_price_that_is_over_leaves_the_pattern_in_force() -> None:
 def test_secret_is_opened_for_its_own_row_only(caplog: pytest.LogCaptureFixture) -> None:
     sealed = VAULT.seal("sk-secret", "gateway_channelkey|k1|sealed")
     text = base64.b64encode(sealed).decode()
-    good = channel("good", "m", keys=[["k1", text]])
-    moved = channel("moved", "m", keys=[["k2", text]])
+    good = channel("good", "m", keys=[["k1", text, "cret"]])
+    moved = channel("moved", "m", keys=[["k2", text, "cret"]])
     found = snapshot([good, moved])
     assert [one.name for one in found.channels.values()] == ["good"]
     assert dict(next(iter(found.channels.values())).headers[0]["openai"]) == {
         "authorization": "Bearer sk-secret"
     }
+    assert found.channels[good["id"]].key_endings == ("cret",)
     assert "moved" in caplog.text
     assert "sk-secret" not in caplog.text
 

@@ -6,9 +6,8 @@ from collections.abc import Sequence
 
 import pytest
 
-from gateway.rules.routing import Candidate
 from relay import queue_sink
-from relay.admitted_attempt import PlacedHold
+from relay.admitted_attempt import Chosen, PlacedHold
 from relay.asgi import Relay
 from relay.auth import Principal
 from relay.database import PipelinedConnection, Row, Statement
@@ -68,9 +67,9 @@ async def test_a_key_that_ends_between_two_attempts_ends_the_next_one(
         enter(running, run, who)
 
     async def placing(
-        holds: HoldPlacer, candidate: Candidate, number: int, replaces: Resolved | None
+        holds: HoldPlacer, chosen: Chosen, number: int, replaces: Resolved | None
     ) -> PlacedHold:
-        hold = await place(holds, candidate, number, replaces)
+        hold = await place(holds, chosen, number, replaces)
         if number > 1:
             runs[-1].revoke()
         return hold

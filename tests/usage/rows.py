@@ -91,10 +91,11 @@ def end(attempt: Attempt, charge_nano: int = 210_000, **over: Any) -> UsageRecor
         state="kept" if kept else "settled",
         resolved_at=attempt.admitted_at + dt.timedelta(seconds=2),
     )
+    kept_fields = {field.attname for field in UsageRecord._meta.concrete_fields}
     copied = {
         field.attname: getattr(attempt, field.attname)
         for field in Attempt._meta.concrete_fields
-        if field.attname not in ("n", "pk", "input_estimate", "skipped")
+        if field.attname in kept_fields
     }
     ended = {
         "final": True,

@@ -272,6 +272,23 @@ def test_one_request(people: cast.Cast, key: Key) -> None:
     assert text.count('title="01') == 2
 
 
+def test_why_a_channel_is_for_operators(people: cast.Cast, key: Key) -> None:
+    attempt = admit(
+        key,
+        why="failover",
+        channel_key="4f2a",
+        skipped=[{"channel": "azure-west", "reason": "unsupported"}],
+    )
+    record = end(attempt)
+    path = f"requests/{id_text(record.request_id)}"
+    told = page(cast.signed_in(people.dora), path)
+    for part in ("Next after a failure", "Provider key …4f2a", "azure-west skipped: it cannot"):
+        assert part in told
+    hidden = page(cast.signed_in(people.alice), path)
+    assert "azure-west" not in hidden
+    assert "4f2a" not in hidden
+
+
 def test_marks_of_a_request_are_words(people: cast.Cast, key: Key) -> None:
     record = happen(key, flags=["F14", "usage_missing"])
     text = page(cast.signed_in(people.alice), f"requests/{id_text(record.request_id)}")

@@ -128,6 +128,9 @@ def test_untouched_body_passes_as_it_came() -> None:
 
 def test_a_model_in_the_body_does_not_contradict_the_path() -> None:
     assert json.loads(edited(body(model="models/m")))["model"] == "models/up"
+    assert json.loads(edited(body(model="models/m", models=["up"]), "up")) == json.loads(
+        body(model="models/up")
+    )
 
 
 def test_our_own_field_is_taken_out() -> None:

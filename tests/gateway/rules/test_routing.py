@@ -33,6 +33,15 @@ def test_priority_and_skip() -> None:
     assert plan("x", routes, seed=5) == []
 
 
+def test_each_says_why_it_stands_where_it_does() -> None:
+    alone = plan("m", [Route("a", "m")], seed=1)
+    ranked = plan("m", [Route("a", "m"), Route("b", "m", priority=1)], seed=1)
+    drawn = plan("m", [Route("a", "m"), Route("b", "m"), Route("c", "m", priority=1)], seed=1)
+    assert [item.why for item in alone] == ["only"]
+    assert [item.why for item in ranked] == ["priority", "priority"]
+    assert [item.why for item in drawn] == ["weight", "weight", "priority"]
+
+
 def test_weights_share_the_first_place() -> None:
     routes = [Route("a", "m", weight=3), Route("b", "m", weight=1), Route("z", "m", weight=0)]
     drawn = [ids(plan("m", routes, seed=seed)) for seed in range(4_000)]

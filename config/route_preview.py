@@ -1,0 +1,93 @@
+"""Where a request of a key would go, for operators: what the relay of this process says, and the
+channels that are turned off, of which it knows nothing."""
+
+from collections.abc import Iterator
+from typing import Any, Final, Protocol
+from uuid import UUID
+
+from asgiref.sync import async_to_sync
+from django.http import HttpRequest
+from django.utils.translation import gettext
+
+from accounts.access import any_key
+from accounts.actors import Actor
+from billing.rules.patterns import matches
+from dialects.errors import RequestFault
+from gateway.access import visible_channels
+from gateway.models import Channel
+from lib.refusal import Refused
+from relay.auth import Principal
+from relay.database import DatabaseAway, DatabaseRefused
+from relay.error_answers import answer_to
+from relay.route_preview import RoutePreview, SkippedChannel
+
+PATHS: Final = (
+    "/v1/chat/completions",
+    "/v1/responses",
+    "/v1/messages",
+    "/v1/completions",
+    "/v1/embeddings",
+    "/v1/moderations",
+    "/v1/rerank",
+)
+
+
+class PreviewRefused(Refused):
+    """Nothing can be said; the message says why."""
+
+
+class PreviewingRelay(Protocol):
+    """What a preview needs of the running relay (`relay.asgi.Relay`)."""
+
+    async def principal_of_key(self, key_id: UUID, user_id: int | None = None) -> Principal:
+        """The principal of a key without its text."""
+
+    async def preview_route(self, principal: Principal, path: str, body: bytes) -> RoutePreview:
+        """Where this body would go, posted to that path now."""
+
+
+def preview_route(
+    request: HttpRequest, actor: Actor, key_id: str, path: str, body: bytes
+) -> RoutePreview:
+    """Where a request with this key and body would go; nothing is sent or held.
+
+    Http404 when there is no such key. Raises PreviewRefused where the relay cannot say.
+    """
+    key = any_key(actor, key_id)
+    relay = _relay_of(request)
+    if relay is None:
+        raise PreviewRefused("body", gettext("This process has no relay."))
+    try:
+        preview = async_to_sync(_asked)(relay, key.id, path, body)
+    except (DatabaseAway, DatabaseRefused) as error:
+        raise PreviewRefused("body", gettext("The database is not answering.")) from error
+    if not preview.model:
+        return preview
+    told = {item.channel for item in preview.attempts}
+    told |= {item.channel for item in preview.skipped}
+    off = [item for item in _turned_off(actor, preview.model) if item.channel not in told]
+    return preview._replace(skipped=[*preview.skipped, *off])
+
+
+def _relay_of(request: HttpRequest) -> PreviewingRelay | None:
+    scope: dict[str, Any] = getattr(request, "scope", {})
+    return scope.get("weir.relay")
+
+
+async def _asked(relay: PreviewingRelay, key_id: UUID, path: str, body: bytes) -> RoutePreview:
+    try:
+        principal = await relay.principal_of_key(key_id)
+        return await relay.preview_route(principal, path, body)
+    except RequestFault as fault:
+        return RoutePreview("", refusal=answer_to(fault))
+
+
+def _turned_off(actor: Actor, model: str) -> Iterator[SkippedChannel]:
+    for channel in visible_channels(actor):
+        if _is_off(channel) and any(matches(row.model, model) for row in channel.routes.all()):
+            yield SkippedChannel(channel.name, "disabled", 0.0)
+
+
+def _is_off(channel: Channel) -> bool:
+    keys = channel.keys.all()
+    return not channel.enabled or (bool(keys) and all(key.disabled_at for key in keys))

@@ -1,0 +1,150 @@
+"""The route preview of operators, as a page and over the management API."""
+
+import json
+from typing import Any
+from uuid import UUID
+
+import pytest
+from django.test import Client
+
+from accounts.models import Key
+from config import route_preview
+from gateway.models import Channel, Route
+from lib.ids import id_text, new_id
+from relay.downstream import ErrorAnswer
+from relay.request_context import Bound
+from relay.route_preview import PreviewedAttempt, RoutePreview, SkippedChannel
+from tests import cast
+
+pytestmark = pytest.mark.django_db
+
+BODY = {"model": "m", "messages": [{"role": "user", "content": "x"}]}
+TOLD = RoutePreview(
+    "m",
+    (
+        PreviewedAttempt("m", "east", "up-1", "weight", 75),
+        PreviewedAttempt("m", "west", "m", "failover", 25),
+    ),
+    (SkippedChannel("north", "cooling", 12.4),),
+    bound=Bound(2_000_000, None, 10, 20, 1, 1_000_000_000, True),
+)
+REFUSED = RoutePreview("", refusal=ErrorAnswer("model_not_found", 404, "The model is not there."))
+
+
+class ScriptedRelay:
+    """Tells what it was given."""
+
+    def __init__(self, told: RoutePreview) -> None:
+        self.told = told
+        self.asked: list[tuple[UUID, str, bytes]] = []
+
+    async def principal_of_key(self, key_id: UUID, user_id: int | None = None) -> Any:
+        return key_id
+
+    async def preview_route(self, principal: Any, path: str, body: bytes) -> RoutePreview:
+        self.asked.append((principal, path, body))
+        return self.told
+
+
+@pytest.fixture
+def people() -> cast.Cast:
+    people = cast.assemble()
+    off = Channel.objects.create(
+        name="south", provider="openai", base_url="https://x.example/v1", enabled=False
+    )
+    Route.objects.create(channel=off, model="m*")
+    return people
+
+
+@pytest.fixture
+def key(people: cast.Cast) -> Key:
+    return cast.make_key(people.core, "ci", user=people.bob)[0]
+
+
+def answering(monkeypatch: pytest.MonkeyPatch, told: RoutePreview) -> ScriptedRelay:
+    relay = ScriptedRelay(told)
+    monkeypatch.setattr(route_preview, "_relay_of", lambda request: relay)
+    return relay
+
+
+def operator(people: cast.Cast) -> Client:
+    return cast.signed_in(people.dora)
+
+
+def post(client: Client, key_id: str) -> tuple[int, Any]:
+    data = {"key": key_id, "path": "/v1/chat/completions", "body": BODY}
+    response = client.post(
+        "/api/v1/routes/preview", json.dumps(data), content_type="application/json"
+    )
+    return response.status_code, response.json()
+
+
+def test_the_management_api(people: cast.Cast, key: Key, monkeypatch: pytest.MonkeyPatch) -> None:
+    relay = answering(monkeypatch, TOLD)
+    client = operator(people)
+    status, told = post(client, id_text(key.id))
+    assert (status, told) == (
+        200,
+        {
+            "model": "m",
+            "attempts": [
+                {
+                    "model": "m",
+                    "channel": "east",
+                    "upstream_model": "up-1",
+                    "why": "weight",
+                    "share_percent": 75,
+                },
+                {
+                    "model": "m",
+                    "channel": "west",
+                    "upstream_model": "m",
+                    "why": "failover",
+                    "share_percent": 25,
+                },
+            ],
+            "skipped": [
+                {"channel": "north", "reason": "cooling", "wait_s": 12.4},
+                {"channel": "south", "reason": "disabled", "wait_s": 0.0},
+            ],
+            "refusal": None,
+            "hold": {"hold": "0.002", "available": "1.00", "fits": True},
+        },
+    )
+    ((asked_key, path, body),) = relay.asked
+    assert (asked_key, path, json.loads(body)) == (key.id, "/v1/chat/completions", BODY)
+    assert post(client, id_text(new_id()))[0] == 404
+
+
+def test_a_refusal_is_told(people: cast.Cast, key: Key, monkeypatch: pytest.MonkeyPatch) -> None:
+    answering(monkeypatch, REFUSED)
+    _, told = post(operator(people), id_text(key.id))
+    assert told["attempts"] == []
+    assert told["refusal"] == {
+        "status": 404,
+        "kind": "model_not_found",
+        "message": "The model is not there.",
+    }
+
+
+def test_the_page(people: cast.Cast, key: Key, monkeypatch: pytest.MonkeyPatch) -> None:
+    answering(monkeypatch, TOLD)
+    client = cast.signed_in(people.dora)
+    sent = {"key": id_text(key.id), "path": "/v1/messages", "body": json.dumps(BODY)}
+    text = client.post("/admin/routes/preview", sent).content.decode()
+    told = ["east", "Picked by weight", "first in 75% of requests", "Next after a failure"]
+    told += ["north", "it was at the provider", "tried again in 12 s", "south", "it is turned off"]
+    assert [part for part in told if part not in text] == []
+    missing = client.post("/admin/routes/preview", sent | {"key": "nothing"})
+    assert missing.status_code == 422
+    assert "There is no key with this ID." in missing.content.decode()
+
+
+def test_the_page_tells_a_refusal(
+    people: cast.Cast, key: Key, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    answering(monkeypatch, REFUSED)
+    sent = {"key": id_text(key.id), "path": "/v1/messages", "body": "{}"}
+    text = cast.signed_in(people.dora).post("/admin/routes/preview", sent).content.decode()
+    assert "This request would be rejected (404)." in text
+    assert "The model is not there." in text

@@ -1,0 +1,152 @@
+"""Another model answers in place of one that fails before content: `models` in a request. Who
+answers is who the answer names, whose price is held and charged."""
+
+from concurrent.futures import ThreadPoolExecutor
+from typing import Any
+
+import pytest
+
+from tests.fakes.upstream import FakeUpstream
+from tests.hub import Answer, Hub, Tenant
+from tests.relay.asking import ask, chunks_of
+
+pytestmark = pytest.mark.usefixtures("balanced_books")
+CHEAP = {"in_text": 1_000_000, "out_text": 2_000_000}
+DEAR = {"in_text": 10_000_000, "out_text": 50_000_000}
+
+
+def attempts(hub: Hub, tenant: Tenant) -> list[dict[str, Any]]:
+    hub.settled(tenant)
+    return hub.rows(
+        "SELECT model, why, hold_nano, right(channel_name, 1) AS channel FROM usage_attempt "
+        "WHERE organisation_id = %s ORDER BY admitted_at, n",
+        tenant.organisation_id,
+    )
+
+
+def asked(hub: Hub, tenant: Tenant) -> list[tuple[str, str]]:
+    return [(row["model"], row["why"]) for row in attempts(hub, tenant)]
+
+
+def refusal(answer: Answer) -> tuple[int, str | None]:
+    return answer.status, answer.error["param"]
+
+
+@pytest.mark.parametrize("fault", ["F10", "F8:none", "F5", "F6:context", "F6:content"])
+@pytest.mark.parametrize("stream", [False, True])
+def test_the_fallback_answers_and_is_paid_for(
+    hub: Hub, fake: FakeUpstream, other_fake: FakeUpstream, fault: str, stream: bool
+) -> None:
+    tenant = hub.tenant()
+    first, second = hub.model(fake, rates=CHEAP), hub.model(other_fake, rates=DEAR)
+    text = f"#a.fault={fault} #tokens=7 #prompt=100"
+    body = ask(first, text, models=[second], stream=stream, max_tokens=50)
+    if stream:
+        body["stream_options"] = {"include_usage": True}
+    answer = hub.post(tenant, body)
+    assert answer.status == 200, answer.body
+    named = chunks_of(answer)[0]["model"] if stream else answer.json()["model"]
+    assert named == second
+    rows = attempts(hub, tenant)
+    assert [(row["model"], row["why"]) for row in rows] == [
+        (first, "only"),
+        (second, "model_fallback"),
+    ]
+    record = hub.record(answer.headers["x-request-id"])
+    assert (record["model"], record["charge_nano"]) == (second, 100 * 10 + 7 * 50)
+    assert rows[1]["hold_nano"] == int(record["hold_nano"]) > rows[0]["hold_nano"]
+    charged = hub.rows(
+        "SELECT sum(charge_nano)::bigint AS charge FROM usage_usagerecord "
+        "WHERE organisation_id = %s",
+        tenant.organisation_id,
+    )
+    assert charged == [{"charge": 100 * 10 + 7 * 50}]
+
+
+def test_a_wrong_request_is_no_reason_for_another_model(
+    hub: Hub, fake: FakeUpstream, other_fake: FakeUpstream
+) -> None:
+    tenant, first, second = hub.tenant(), hub.model(fake), hub.model(other_fake)
+    answer = hub.post(tenant, ask(first, "#a.fault=F6:400 #tokens=1", models=[second]))
+    assert answer.status == 400
+    assert asked(hub, tenant) == [(first, "only")]
+
+
+def test_three_attempts_in_all_the_last_one_for_the_fallback(
+    hub: Hub, fake: FakeUpstream, other_fake: FakeUpstream
+) -> None:
+    """P21: a list of models does not multiply attempts."""
+    tenant, first = hub.tenant(), hub.model(fake, fake, fake)
+    second, third = hub.model(other_fake), hub.model(other_fake)
+    body = ask(first, "#fault=F10 #tokens=1", models=[second, third])
+    assert hub.post(tenant, body).status == 502
+    assert [row["channel"] for row in attempts(hub, tenant)] == ["0", "1", "0"]
+    assert asked(hub, tenant) == [
+        (first, "priority"),
+        (first, "failover"),
+        (second, "model_fallback"),
+    ]
+
+
+def test_an_outage_of_all_models_is_not_amplified(
+    hub: Hub, fake: FakeUpstream, other_fake: FakeUpstream
+) -> None:
+    """P21: at most 1.2 attempts for each of 240 requests, each of which names another model."""
+    tenant = hub.tenant("100.00")
+    first, second = hub.model(fake), hub.model(other_fake)
+    body = ask(first, "#fault=F10", models=[second])
+    with ThreadPoolExecutor(12) as pool:
+        answers = list(pool.map(lambda _: hub.post(tenant, body), range(240)))
+    assert {answer.status for answer in answers} <= {502, 503}
+    assert len(attempts(hub, tenant)) <= 1.2 * len(answers)
+
+
+def test_a_model_whose_channels_are_out_costs_no_attempt(
+    hub: Hub, fake: FakeUpstream, other_fake: FakeUpstream
+) -> None:
+    tenant, first, second = hub.tenant(), hub.model(fake), hub.model(other_fake)
+    assert hub.post(tenant, ask(first, "#a.fault=F8:huge #tokens=1")).status == 429
+    answer = hub.post(tenant, ask(first, "#tokens=1", models=[second]))
+    assert (answer.status, answer.json()["model"]) == (200, second)
+    assert asked(hub, tenant) == [(first, "only"), (second, "model_fallback")]
+
+
+def test_a_dearer_fallback_is_held_for_or_not_asked(
+    hub: Hub, fake: FakeUpstream, other_fake: FakeUpstream
+) -> None:
+    """P2: what the first model held does not pay for the second one."""
+    first, second = hub.model(fake, rates=CHEAP), hub.model(other_fake, rates=DEAR)
+    poor = hub.tenant("0.000002")
+    body = ask(first, "#a.fault=F10 #tokens=1", models=[second], max_tokens=100)
+    asked_before = len(other_fake.books())
+    answer = hub.post(poor, body)
+    assert (answer.status, answer.error["code"]) == (402, "insufficient_quota")
+    assert asked(hub, poor) == [(first, "only")]
+    assert hub.balance(poor)["available"] == 2_000
+    capped = hub.tenant()
+    answer = hub.post(capped, body | {"max_cost": "0.000002"})
+    assert answer.status in (500, 502, 503)
+    assert asked(hub, capped) == [(first, "only"), (first, "retry"), (first, "retry")]
+    assert len(other_fake.books()) == asked_before
+
+
+def test_the_list_is_checked_before_anything_is_asked(
+    hub: Hub, fake: FakeUpstream, other_fake: FakeUpstream
+) -> None:
+    tenant, first, second = hub.tenant(), hub.model(fake), hub.model(other_fake)
+    kept = hub.key(tenant, patterns=(first,))
+    assert hub.post(tenant, ask(first, models=["nobody-has-it"])).status == 404
+    assert refusal(hub.post(tenant, ask(first, models=second))) == (400, "models")
+    assert refusal(hub.post(tenant, ask(first, models=[1]))) == (400, "models")
+    assert refusal(hub.post(tenant, ask(first, models=[second] * 9))) == (422, "models")
+    assert hub.post(kept, ask(first, models=[second])).status == 403
+    embedding = {"model": first, "input": "x", "models": [second]}
+    assert refusal(hub.post(tenant, embedding, path="/v1/embeddings")) == (400, "models")
+    assert asked(hub, tenant) == []
+
+
+def test_null_and_its_own_name_are_no_fallback(hub: Hub, fake: FakeUpstream) -> None:
+    tenant, model = hub.tenant(), hub.model(fake)
+    for models in (None, [], [model]):
+        assert hub.post(tenant, ask(model, "#tokens=1", models=models)).status == 200
+    assert asked(hub, tenant) == [(model, "only")] * 3

@@ -1,0 +1,186 @@
+"""What a preview tells is what the relay then does: for generated set-ups of routes, the channels
+that are asked, in their order, where each fails in turn."""
+
+import asyncio
+import json
+import random
+from collections.abc import AsyncIterator
+from typing import Any, NamedTuple
+from uuid import UUID
+
+import pytest
+import pytest_asyncio
+
+from gateway.rules.channel_standing import Sought
+from lib.ids import new_id
+from relay.asgi import Relay
+from relay.channel_health import Health
+from relay.request_context import Outcome
+from relay.route_preview import RoutePreview
+from relay.upstream import UpstreamFailed
+from tests.fakes.upstream import FakeUpstream
+from tests.hub import RATES, Hub, Tenant
+from tests.relay.asking import ask
+from tests.relay.test_in_process import config, principal
+
+PATH = "/v1/chat/completions"
+SET_UPS = 40
+_TOOLS = [{"type": "function", "function": {"name": "f", "parameters": {"type": "object"}}}]
+_TROUBLES = {
+    "key_refused": ("F5", 401, None),
+    "cooling": ("F8", 429, 60_000),
+    "misconfigured": ("F3", 0, None),
+}
+
+
+class SetUp(NamedTuple):
+    """A model and who serves it, and those that may answer in its place; the troubles of some
+    channels, by their ids."""
+
+    model: str
+    fallbacks: list[str]
+    seed: int
+    tools: bool
+    troubles: dict[UUID, str]
+
+
+@pytest.fixture
+def set_ups(hub: Hub, fake: FakeUpstream, other_fake: FakeUpstream) -> list[SetUp]:
+    chance = random.Random(1818)
+    made: list[SetUp] = []
+    for n in range(SET_UPS):
+        earlier = [one.model for one in made[-3:]]
+        fallbacks = earlier if chance.random() < 0.5 else []
+        made.append(_set_up(hub, (fake, other_fake), chance, n, fallbacks))
+    return made
+
+
+@pytest_asyncio.fixture
+async def relay(hub: Hub, set_ups: list[SetUp]) -> AsyncIterator[Relay]:
+    relay = Relay(config(hub))
+    await relay.start()
+    yield relay
+    await relay.stop()
+
+
+def _set_up(
+    hub: Hub,
+    fakes: tuple[FakeUpstream, FakeUpstream],
+    chance: random.Random,
+    n: int,
+    fallbacks: list[str],
+) -> SetUp:
+    model, troubles = f"route-{n}-{new_id().hex[-6:]}", {}
+    hub.price(model, RATES)
+    for number in range(chance.randint(1, 5)):
+        fake = chance.choice(fakes)
+        channel_id = hub.channel(
+            model if chance.random() < 0.8 else f"{model[:-2]}*",
+            fake.url,
+            fake.key,
+            priority=number,
+            retries=chance.choice((0, 1, 2, 2, 2)),
+        )
+        hub.connection.execute(
+            "UPDATE gateway_channel SET name = %s, priority = %s, weight = %s, uncapped = %s, "
+            "enabled = %s WHERE id = %s",
+            [f"{model}/{number}", chance.choice((0, 0, 1)), chance.choice((0, 1, 5)),
+             chance.random() < 0.15, chance.random() < 0.9, channel_id],
+        )  # fmt: skip
+        can = {"tools": False} if chance.random() < 0.25 else {}
+        hub.connection.execute(
+            "UPDATE gateway_route SET can = %s WHERE channel_id = %s", [json.dumps(can), channel_id]
+        )
+        if chance.random() < 0.25:
+            troubles[channel_id] = chance.choice(sorted(_TROUBLES))
+    return SetUp(model, fallbacks, chance.getrandbits(64), chance.random() < 0.5, troubles)
+
+
+async def test_the_order_that_is_told_is_the_order_that_is_taken(
+    relay: Relay, set_ups: list[SetUp], hub: Hub, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    tenant = hub.tenant()
+    assert relay._life is not None
+    health = relay._life.parts.health
+    # Of what only fails, a few go out nevertheless, by chance.
+    monkeypatch.setattr("relay.channel_health.PANIC_PERCENT", 0)
+    lengths = list[int]()
+    for made in set_ups:
+        monkeypatch.setattr("relay.routing.draw_seed", lambda seed=made.seed: seed)
+        _trouble(relay, health, made, tenant)
+        told, taken = await _told_and_taken(relay, hub, tenant, made)
+        assert [item.channel for item in told.attempts] == [name for name, _ in taken], made
+        assert [item.why for item in told.attempts] == [why for _, why in taken], made
+        lengths.append(len(taken))
+    # The set-ups are worth their name.
+    assert {0, 1, 2, 3} <= set(lengths)
+    await asyncio.to_thread(hub.settled, tenant)
+    await asyncio.to_thread(hub.assert_books_balance)
+
+
+async def _told_and_taken(
+    relay: Relay, hub: Hub, tenant: Tenant, made: SetUp
+) -> tuple[RoutePreview, list[tuple[str, str]]]:
+    over: dict[str, Any] = {"tools": _TOOLS} if made.tools else {}
+    if made.fallbacks:
+        over["models"] = made.fallbacks
+    raw = json.dumps(ask(made.model, "#fault=F10 #tokens=1", **over)).encode()
+    who = await principal(relay, hub, tenant)
+    told = await relay.preview_route(who, PATH, raw)
+    request_id = new_id()
+    chat = relay.chat(who, raw, source="api", request_id=request_id)
+    (outcome,) = [item async for item in chat if isinstance(item, Outcome)]
+    if told.refusal is not None:
+        assert (outcome.status, outcome.kind) == (told.refusal.status, told.refusal.kind), made
+    attempts = await asyncio.to_thread(
+        hub.rows,
+        "SELECT channel_name, why FROM usage_attempt WHERE request_id = %s ORDER BY n",
+        request_id,
+    )
+    return told, [(row["channel_name"], row["why"]) for row in attempts]
+
+
+def _trouble(relay: Relay, health: Health, made: SetUp, tenant: Tenant) -> None:
+    assert relay._life is not None
+    for channel_id, trouble in made.troubles.items():
+        channel = relay._life.snapshot.channels.get(str(channel_id))
+        if channel is None:
+            continue
+        fault, status, retry_after_ms = _TROUBLES[trouble]
+        failure = UpstreamFailed(
+            fault, "upstream_error", "x", retry_after_ms=retry_after_ms, upstream_status=status
+        )
+        sought = Sought("fake", UUID(str(tenant.organisation_id)))
+        health.blame(health.state_of(channel), 0, sought, health.now(), failure)
+
+
+async def test_a_preview_says_why_others_are_skipped_and_asks_nobody(
+    hub: Hub, fake: FakeUpstream, other_fake: FakeUpstream
+) -> None:
+    model = hub.model(fake, other_fake)
+    tenant, relay = hub.tenant(), Relay(config(hub))
+    await relay.start()
+    try:
+        assert relay._life is not None
+        first = relay._life.snapshot.routes_of(model)[0].channel_id
+        health, channels = relay._life.parts.health, relay._life.snapshot.channels
+        failure = UpstreamFailed("F5", "upstream_auth", "x", upstream_status=401)
+        sought = Sought("fake", UUID(str(tenant.organisation_id)))
+        health.blame(health.state_of(channels[first]), 0, sought, health.now(), failure)
+        who = await principal(relay, hub, tenant)
+        asked_before = len(fake.books()) + len(other_fake.books())
+        told = await relay.preview_route(who, PATH, json.dumps(ask(model)).encode())
+        unknown = await relay.preview_route(who, PATH, json.dumps(ask("nobody")).encode())
+    finally:
+        await relay.stop()
+    skipped = [(item.channel, item.reason) for item in told.skipped]
+    assert skipped == [(channels[first].name, "key_refused")]
+    assert told.bound is not None
+    assert told.bound.fits
+    assert unknown.refusal is not None
+    assert (unknown.refusal.kind, unknown.attempts) == ("model_not_found", ())
+    assert len(fake.books()) + len(other_fake.books()) == asked_before
+    await asyncio.to_thread(hub.settled, tenant)
+    assert not hub.rows(
+        "SELECT 1 FROM usage_attempt WHERE organisation_id = %s", tenant.organisation_id
+    )
