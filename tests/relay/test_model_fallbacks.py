@@ -122,7 +122,7 @@ def test_a_dearer_fallback_is_held_for_or_not_asked(
     answer = hub.post(poor, body)
     assert (answer.status, answer.error["code"]) == (402, "insufficient_quota")
     assert asked(hub, poor) == [(first, "only")]
-    assert hub.balance(poor)["available"] == 2_000
+    assert hub.balance(poor)["customer:available"] == 2_000
     capped = hub.tenant()
     answer = hub.post(capped, body | {"max_cost": "0.000002"})
     assert answer.status in (500, 502, 503)
