@@ -104,6 +104,8 @@ def test_two_parallel_calls_are_answered_and_the_answer_goes_on(stage: Stage, bo
     expect(page.locator("#tools-check")).to_contain_text("/0/name")
     page.fill("#set-tools", json.dumps(WEATHER))
     expect(page.locator("#tools-check")).to_contain_text("1 tool, valid")
+    page.locator(".pane[data-pane=tools]").get_by_role("button", name="Search").click()
+    expect(page.locator("#tools-check")).to_contain_text("2 tools, valid")  # an example beside it
     page.fill("#chat-text", "Weather? #tools=2 #reasoning=4")
     for button in (".bound-line", "[popovertarget=menu-attach]"):
         page.locator(button).click()
