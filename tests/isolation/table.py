@@ -616,4 +616,5 @@ OPERATIONS: Final[dict[str, Route]] = {
         "channels.write", body=sends(provider="openai_compatible", base_url="http://127.0.0.1:9")
     ),
     "GET /jobs": at("channels.read"),
+    "GET /system": at("channels.read"),
 }  # fmt: skip
