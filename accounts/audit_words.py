@@ -19,6 +19,7 @@ _OBJECTS: Final[Mapping[str, Promise]] = {
     "delivery": _("Delivery"),
     "installationsetting": _("Installation settings"),
     "invitation": _("Invitation"),
+    "jobrun": _("Background job"),
     "key": _("API key"),
     "leavingrule": _("Playground rule"),
     "membership": _("Member"),

@@ -21,7 +21,7 @@ from django.utils.deprecation import MiddlewareMixin
 
 from accounts import audit
 from accounts.actors import SYSTEM, Actor
-from accounts.models import User
+from accounts.models import SetUpLink, SignInLink, User
 from accounts.rules.session_life import is_over
 from accounts.session_store import session_digest
 from lib import clock
@@ -44,6 +44,18 @@ def end(user: User, reason: str, *, but: str | None = None, actor: Actor = SYSTE
 def end_one(user: User, id: int, actor: Actor) -> int:
     """End the session of that row, if it is that person's; how many were ended."""
     return _end(sessions_of(user).filter(pk=id), user, "session.ended", actor)
+
+
+def end_all() -> int:
+    """End everybody's sessions, and the links that let somebody in once; how many sessions."""
+    with transaction.atomic():
+        SignInLink.objects.all().delete()
+        SetUpLink.objects.all().delete()
+        UserSession.objects.all().delete()
+        digests = list(Session.objects.values_list("session_key", flat=True))
+        Session.objects.all().delete()
+        _notify(digests)
+    return len(digests)
 
 
 def sessions_of(user: User) -> QuerySet[UserSession]:

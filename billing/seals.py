@@ -23,6 +23,7 @@ from typing import Any, Final, NamedTuple, Protocol
 from django.db import connection, transaction
 
 from billing.models import Seal, SealCut, SealKind
+from lib.postgres_tools import BACKUP_NAME
 
 _BEGINNING: Final = dt.datetime(2000, 1, 1, tzinfo=dt.UTC)
 # A quiet installation is sealed as well, so that an end that was cut off is missed.
@@ -200,10 +201,12 @@ def _instant(at: dt.datetime) -> str:
     return at.astimezone(dt.UTC).isoformat()
 
 
-# Rows have the time at which their transaction began; no older one runs any more.
-_HORIZON: Final = """
+# Rows have the time at which their transaction began; no older one runs any more. A backup writes
+# none, and may run for hours.
+_HORIZON: Final = f"""
     SELECT least(now() - interval '1 second', min(xact_start)), now() FROM pg_stat_activity
-    WHERE datname = current_database() AND pid <> pg_backend_pid()"""
+    WHERE datname = current_database() AND pid <> pg_backend_pid()
+      AND (application_name IS DISTINCT FROM '{BACKUP_NAME}' OR backend_xid IS NOT NULL)"""  # noqa: S608
 
 _SEALS: Final = """
     SELECT id, from_at, to_at, rows, digest, code, form FROM billing_seal

@@ -4,16 +4,19 @@ The relay places and settles holds itself, by the statements of `sql/`; here is 
 rest (I24), and `rules/hold_life.py` has what can become of any.
 """
 
+import datetime as dt
 import json
 from collections.abc import Mapping, Sequence
 from typing import Any, NamedTuple
 from uuid import UUID
 
 from billing.ledger import execute
+from billing.models import Process
 from billing.rules.meters import find_meter
 from billing.sql import sweep_holds
 from billing.sql.accounts import LOSS_KINDS, lock_accounts, open_accounts
 from billing.sql.resolve_holds import HoldResolved, Loss, post_losses, resolve_holds
+from lib import clock
 from lib.ids import new_id
 
 # A process that was only cut off from the database renews its lease within this time.
@@ -48,6 +51,11 @@ def due_holds(limit: int) -> list[DueHold]:
     if due:
         execute(lock_accounts({hold.organisation_id for hold in due}))
     return due
+
+
+def suspect_all() -> None:
+    """Nobody lives any more who placed a hold until now: all open ones are due."""
+    Process.objects.update(suspected_at=clock.now() - dt.timedelta(seconds=10 * _SILENCE_S))
 
 
 class Expired(NamedTuple):

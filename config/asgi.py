@@ -4,16 +4,14 @@ import asyncio
 import contextlib
 import gc
 import os
-import pkgutil
-from pathlib import Path
 
 os.environ.setdefault("DJANGO_SETTINGS_MODULE", "config.settings")
 
-from django.apps import apps
 from django.conf import settings
 from django.core.asgi import get_asgi_application
 
 from accounts import sealing
+from config.code_migrations import code_migrations
 from config.health import Health
 from config.protocol import open_files
 from config.request_limits import RequestLimits
@@ -43,19 +41,9 @@ def _relay() -> Relay:
                 env.text("DRAIN_ACCEPT_SECONDS", str(ACCEPT_WHILE_DRAINING_S))
             ),
             public_url=settings.PUBLIC_URL,
-            migrations=_migrations(),
-            spool_folder=Path(env.text("SPOOL_DIR", str(settings.DATA_DIR / "spool"))),
+            migrations=code_migrations(),
+            spool_folder=settings.SPOOL_DIR,
         )
-    )
-
-
-def _migrations() -> tuple[tuple[str, str], ...]:
-    """What the database of this code has applied, by the names of the files alone."""
-    return tuple(
-        (app.label, module.name)
-        for app in apps.get_app_configs()
-        if Path(app.path).parent == settings.BASE_DIR
-        for module in pkgutil.iter_modules([str(Path(app.path) / "migrations")])
     )
 
 

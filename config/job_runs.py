@@ -10,9 +10,10 @@ from collections.abc import Iterator
 from contextlib import contextmanager
 from typing import Final, NamedTuple
 
+from django.conf import settings
 from django.db import Error, connection, transaction
 
-from config.job_times import JOBS, WATCH, Job
+from config.job_times import BACKUP_TASK, JOBS, RECORDED, WATCH, Job, backup_job
 from config.models import JobRun
 from lib import clock
 from notify.job_alarms import send_alarms
@@ -59,14 +60,30 @@ def recorded(task: str) -> Iterator[None]:
         error = type(failure).__name__
         raise
     finally:
-        if task in JOBS:
+        if task in RECORDED:
             _record(task, began_at, error)
 
 
 def job_states() -> list[JobState]:
     """How the jobs fare, in the order of the schedule; none where no web process has ever run."""
     runs, now = JobRun.objects.in_bulk(), clock.now()
-    return [_state(job, runs[task], now) for task, job in JOBS.items() if task in runs]
+    return [_state(job, runs[job.task], now) for job in _expected_jobs() if job.task in runs]
+
+
+def last_backup() -> JobRun | None:
+    """The last run of `manage.py backup`, and with it the last good one."""
+    return JobRun.objects.filter(task=BACKUP_TASK).first()
+
+
+def note_backup(made_at: dt.datetime) -> JobRun:
+    """The installation was restored from a backup of that instant, which cannot tell of itself."""
+    ended = {"ended_at": made_at, "good_at": made_at, "error": ""}
+    return JobRun.objects.update_or_create(task=BACKUP_TASK, defaults=ended)[0]
+
+
+def expect_from_now() -> None:
+    """Nobody could see to any job before this moment: the installation was restored."""
+    JobRun.objects.update(expected_at=clock.now(), told_at=None)
 
 
 def watch() -> None:
@@ -84,6 +101,12 @@ def watch() -> None:
         _tell("jobs.stopped", [state for state in states if state.late and not state.reported])
         _tell("jobs.resumed", [state for state in states if state.resumed])
     send_alarms()
+
+
+def _expected_jobs() -> list[Job]:
+    """Every job that has to run; a backup only where it is said how often."""
+    hours = settings.BACKUP_EVERY_HOURS
+    return [*JOBS.values(), *([backup_job(hours)] if hours else [])]
 
 
 def _state(job: Job, run: JobRun, now: dt.datetime) -> JobState:
@@ -110,10 +133,11 @@ def _just_looked() -> bool:
 
 def _expect_all() -> None:
     """From now on each job is expected; again, where nobody has looked for a while: who was
-    switched off altogether has missed nothing."""
-    JobRun.objects.bulk_create([JobRun(task=task) for task in JOBS], ignore_conflicts=True)
+    switched off altogether has missed nothing but a backup."""
+    runs = [JobRun(task=job.task) for job in _expected_jobs()]
+    JobRun.objects.bulk_create(runs, ignore_conflicts=True)
     if not JobRun.objects.filter(task=WATCH.task, good_at__gt=clock.now() - _PAUSE).exists():
-        JobRun.objects.update(expected_at=clock.now())
+        JobRun.objects.exclude(task=BACKUP_TASK).update(expected_at=clock.now())
 
 
 def _tell(kind: str, states: list[JobState]) -> None:

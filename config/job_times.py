@@ -56,6 +56,15 @@ SCHEDULE: Final = (
     Job("playground.tasks.drop_expired_events", 60, 120, _("Delete old answer events")),
 )
 JOBS: Final = {job.task: job for job in (WATCH, *SCHEDULE)}
+# Run by `manage.py backup`, on a schedule that is not ours.
+BACKUP_TASK: Final = "config.backups.back_up"
+RECORDED: Final = frozenset({*JOBS, BACKUP_TASK})
+
+
+def backup_job(every_hours: int) -> Job:
+    """Backups, where one is expected every so many hours: late half as long again after that, for
+    one takes its time."""
+    return Job(BACKUP_TASK, every_hours * 3600, every_hours * 5400, _("Back up"))
 
 
 def beat_schedule() -> dict[str, Any]:

@@ -7,7 +7,6 @@ from the books (`gateway/traffic.py`).
 from collections.abc import Iterable, Iterator, Sequence
 from typing import Final, NamedTuple
 
-from django.db import connection
 from prometheus_client import CollectorRegistry, generate_latest
 from prometheus_client.core import (
     CounterMetricFamily,
@@ -18,6 +17,7 @@ from prometheus_client.core import (
 
 from billing.rules.money import NANO_PER_USD
 from config.job_runs import job_states
+from config.queues import read_queues
 from gateway.channel_figures import ChannelFigures
 from gateway.channel_reports import CONDITIONS, ChannelTroubles
 from gateway.models import Channel
@@ -113,13 +113,11 @@ def _queues() -> Iterator[Metric]:
         "weir_queue_oldest_age_seconds", "For how long the oldest has waited.", labels=("queue",)
     )
     held = GaugeMetricFamily("weir_held_usd", "Money that open holds hold.")
-    with connection.cursor() as cursor:
-        cursor.execute(_QUEUES)
-        for queue, count, seconds, nano in cursor:
-            length.add_metric((queue,), count)
-            age.add_metric((queue,), float(seconds or 0))
-            if queue == "holds":
-                held.add_metric((), float(nano or 0) / NANO_PER_USD)
+    for queue in read_queues():
+        length.add_metric((queue.name,), queue.length)
+        age.add_metric((queue.name,), queue.oldest_s)
+        if queue.name == "holds":
+            held.add_metric((), queue.nano / NANO_PER_USD)
     yield from (length, age, held)
 
 
@@ -135,24 +133,3 @@ def _jobs() -> Iterator[Metric]:
         if state.run.good_at is not None:
             good_at.add_metric((state.job.task,), state.run.good_at.timestamp())
     yield from (late, good_at)
-
-
-# A transfer or a letter that waits for its time is not late: what is due waits.
-_QUEUES: Final = """
-    SELECT 'holds', count(*), extract(epoch FROM now() - min(opened_at)), sum(amount_nano)
-    FROM billing_hold WHERE state = 'open'
-    UNION ALL
-    SELECT 'holds_to_decide', count(*), extract(epoch FROM now() - min(opened_at)), NULL
-    FROM billing_hold WHERE state = 'kept'
-    UNION ALL
-    SELECT 'events', count(*), extract(epoch FROM now() - min(created_at)), NULL
-    FROM outbox_fact WHERE taken_at IS NULL
-    UNION ALL
-    SELECT 'deliveries', count(*), extract(epoch FROM now() - min(due_at)), NULL
-    FROM notify_delivery WHERE state = 'pending' AND due_at <= now()
-    UNION ALL
-    SELECT 'price_previews', count(*), extract(epoch FROM now() - min(created_at)), NULL
-    FROM gateway_pricepreview WHERE state IN ('queued', 'running')
-    UNION ALL
-    SELECT 'late_usage', count(*), extract(epoch FROM now() - min(learnt_at)), NULL
-    FROM usage_latetruth WHERE posted_at IS NULL AND meters IS NOT NULL"""

@@ -56,6 +56,8 @@ DATABASES = {
     }
 }
 BROKER_URL = env.text("BROKER_URL", "")
+# Where a web process keeps what cannot be written to the database now.
+SPOOL_DIR = Path(env.text("SPOOL_DIR", str(DATA_DIR / "spool")))
 
 INSTALLED_APPS = [
     "django.contrib.auth",
@@ -221,6 +223,9 @@ CREDIT_LIMIT_USD = env.text("CREDIT_LIMIT_USD", "100")
 # After how many days events of the audit trail are cut off; 0 keeps them for ever. It is here and
 # not on a page: who could lower it there could remove what was told of them.
 AUDIT_RETENTION_DAYS = int(env.text("AUDIT_RETENTION_DAYS", "0"))
+# How often a backup is expected, in hours: operators are told of one that does not come. 0 expects
+# none.
+BACKUP_EVERY_HOURS = int(env.text("BACKUP_EVERY_HOURS", "0"))
 # Where transfers are paid to, its lines with | between; told to whoever orders one.
 BANK_ACCOUNT = env.text("BANK_ACCOUNT", "")
 # Card payments. The mode, live or test, is that of the key.
@@ -319,6 +324,8 @@ if WEIR_KEK is not None and SECRET_KEY in split_keks(WEIR_KEK):
     raise env.ConfigurationError("WEIR_KEK and SECRET_KEY are the same. Make two secrets.")
 if AUDIT_RETENTION_DAYS < 0:
     raise env.ConfigurationError("AUDIT_RETENTION_DAYS is below 0. Give a number of days, or 0.")
+if BACKUP_EVERY_HOURS < 0:
+    raise env.ConfigurationError("BACKUP_EVERY_HOURS is below 0. Give a number of hours, or 0.")
 if bool(STRIPE_SECRET_KEY) != bool(STRIPE_WEBHOOK_SECRET):
     raise env.ConfigurationError(
         "STRIPE_SECRET_KEY and STRIPE_WEBHOOK_SECRET belong together. Set both or neither."

@@ -20,6 +20,8 @@ from accounts.signin import is_own_path
 from config import command_palette
 from config.api import error_response
 from config.job_runs import job_states
+from config.system_rows import queue_rows, system_rows, version_rows
+from config.system_state import system_state
 from lib.htmx import is_htmx, see_other
 
 
@@ -79,7 +81,14 @@ def design(request: HttpRequest, actor: Actor) -> HttpResponse:
 @operator_page("channels.read")
 @require_safe
 def health(request: HttpRequest, actor: Actor) -> HttpResponse:
-    return render(request, "health.html", {"states": job_states()})
+    state = system_state()
+    context = {
+        "states": job_states(),
+        "rows": system_rows(state),
+        "versions": version_rows(state),
+        "queues": list(queue_rows(state)),
+    }
+    return render(request, "health.html", context)
 
 
 # Errors -----------------------------------------------------------------------------------------

@@ -14,10 +14,17 @@ _BATCH = 500
 
 
 def sweep() -> int:
-    """Resolve every hold that nobody will settle; how many.
+    """Resolve every hold that nobody will settle, and ask providers about them; how many.
 
-    Any process may run it, several at once. A hold is settled by its last high-water mark (I24).
+    Any process may run it, several at once.
     """
+    swept = resolve_due()
+    usage_reconciliation.reconcile()
+    return swept
+
+
+def resolve_due() -> int:
+    """Resolve every hold that nobody will settle, by its last high-water mark (I24); how many."""
     swept = 0
     while True:
         with transaction.atomic():
@@ -37,6 +44,4 @@ def sweep() -> int:
             )
         swept += len(resolved)
         if len(due) < _BATCH:
-            break
-    usage_reconciliation.reconcile()
-    return swept
+            return swept

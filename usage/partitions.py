@@ -6,14 +6,18 @@ their time because a month whose rows already lie in the default partition canno
 
 import datetime as dt
 
-from django.db import connection
+from django.db import connection, transaction
 from django.db.backends.base.schema import BaseDatabaseSchemaEditor
+from django.db.backends.utils import CursorWrapper
 
 from lib import clock
 from lib.ids import first_id_at
 
 PARTITIONED = ("usage_attempt", "usage_usagerecord")
 _AHEAD = 3
+# Making one waits for whoever reads the table, such as a backup; meanwhile nobody could write. It
+# is tried again an hour later.
+_LOCK_WAIT_MS = 1000
 
 
 def ensure_partitions() -> list[str]:
@@ -27,18 +31,37 @@ def ensure_partitions() -> list[str]:
                 name = f"{table}_{month:%Y_%m}"
                 cursor.execute("SELECT to_regclass(%s)", [name])
                 if cursor.fetchone() == (None,):
-                    cursor.execute(
-                        f"CREATE TABLE {name} PARTITION OF {table} "
-                        f"FOR VALUES FROM ('{_edge(month)}') TO ('{_edge(following)}')"
-                    )
-                    # The triggers of rows come from the table; this one does not.
-                    cursor.execute(
-                        f"CREATE TRIGGER never_emptied BEFORE TRUNCATE ON {name} "
-                        "FOR EACH STATEMENT EXECUTE FUNCTION weir_written_once()"
-                    )
+                    _make(cursor, name, table, f"FROM ('{_edge(month)}') TO ('{_edge(following)}')")
                     made.append(name)
             month = following
     return made
+
+
+def _make(cursor: CursorWrapper, name: str, table: str, span: str) -> None:
+    with transaction.atomic():
+        cursor.execute(f"SET LOCAL lock_timeout = {_LOCK_WAIT_MS}")
+        cursor.execute(f"CREATE TABLE {name} PARTITION OF {table} FOR VALUES {span}")
+        # The triggers of rows come from the table; this one does not.
+        cursor.execute(
+            f"CREATE TRIGGER never_emptied BEFORE TRUNCATE ON {name} "
+            "FOR EACH STATEMENT EXECUTE FUNCTION weir_written_once()"
+        )
+
+
+def made_until() -> dt.date | None:
+    """The last month, by its first day, that every table has a partition for."""
+    with connection.cursor() as cursor:
+        cursor.execute(_MADE_UNTIL, {"tables": list(PARTITIONED)})
+        until: dt.date | None = cursor.fetchone()[0]
+    return until
+
+
+def has_rows_outside() -> bool:
+    """Whether a default partition has taken rows, whose month cannot be made any more."""
+    found = " OR ".join(f"EXISTS (SELECT FROM {table}_other)" for table in PARTITIONED)
+    with connection.cursor() as cursor:
+        cursor.execute(f"SELECT {found}")
+        return bool(cursor.fetchone()[0])
 
 
 def ensure_at_migration(apps: object, schema_editor: BaseDatabaseSchemaEditor) -> None:
@@ -47,3 +70,12 @@ def ensure_at_migration(apps: object, schema_editor: BaseDatabaseSchemaEditor) -
 
 def _edge(month: dt.date) -> str:
     return str(first_id_at(dt.datetime(month.year, month.month, 1, tzinfo=dt.UTC)))
+
+
+_MADE_UNTIL = """
+    SELECT min(until) FROM (
+        SELECT (SELECT max(to_date(right(part.relname, 7), 'YYYY_MM'))
+                FROM pg_inherits JOIN pg_class part ON part.oid = inhrelid
+                WHERE inhparent = name::regclass AND part.relname ~ '_[0-9]{4}_[0-9]{2}$') AS until
+        FROM unnest(%(tables)s::text[]) AS name
+    ) tables HAVING count(until) = count(*)"""

@@ -20,6 +20,7 @@ from django.db.backends.utils import CursorWrapper
 from psycopg.errors import LockNotAvailable
 
 from billing.rules.meters import METERS
+from lib.postgres_tools import BACKUP_NAME
 from usage.rules.outcomes import FAILED_SQL
 
 
@@ -119,12 +120,14 @@ def _advance(cursor: CursorWrapper, settled_at: dt.datetime, *, forget: bool = F
 
 _LOCK: Final = "LOCK TABLE usage_rollupwatermark IN EXCLUSIVE MODE"
 
-# A backend that is active and has no transaction yet is about to begin one.
-_SETTLED_AT: Final = """
+# A backend that is active and has no transaction yet is about to begin one. A backup writes
+# nothing.
+_SETTLED_AT: Final = f"""
     SELECT least(now(), min(coalesce(xact_start, query_start)))
     FROM pg_stat_activity
     WHERE datname = current_database() AND backend_type = 'client backend'
-      AND pid <> pg_backend_pid() AND (xact_start IS NOT NULL OR state = 'active')"""
+      AND pid <> pg_backend_pid() AND (xact_start IS NOT NULL OR state = 'active')
+      AND (application_name IS DISTINCT FROM '{BACKUP_NAME}' OR backend_xid IS NOT NULL)"""  # noqa: S608
 
 _READ_CURSOR: Final = """
     SELECT xid, pg_snapshot_xmin(pg_current_snapshot())::text::bigint

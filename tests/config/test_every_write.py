@@ -118,6 +118,7 @@ ONES_OWN_SESSION_OR_ADDRESS: Final = {
     "mfa_reauthenticate_webauthn",
 }
 COMPUTED_ANEW: Final = {"manage.py rebuild_rollups"}
+THE_SCHEMA: Final = {"manage.py migrate"}
 QUIET: Final = (
     NOTHING_CHANGES
     | ONES_OWN_CHAT
@@ -125,6 +126,7 @@ QUIET: Final = (
     | A_CALL_OF_A_MODEL
     | ONES_OWN_SESSION_OR_ADDRESS
     | COMPUTED_ANEW
+    | THE_SCHEMA
 )
 
 

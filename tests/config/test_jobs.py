@@ -14,7 +14,7 @@ from django.utils import translation
 from accounts.models import KeyKind
 from config.celery import app
 from config.job_runs import job_states, recorded, watch
-from config.job_times import JOBS, SCHEDULE, WATCH
+from config.job_times import BACKUP_TASK, JOBS, SCHEDULE, WATCH
 from config.models import JobRun
 from lib import clock
 from notify.models import Delivery
@@ -276,3 +276,48 @@ def test_the_api_tells_operators_how_each_job_fares(people: Cast) -> None:
     _, relay = make_key(people.core, "r", user=people.alice)
     for caller in (signed_in(people.alice), with_key(management), with_key(relay)):
         assert caller.get("/api/v1/jobs").status_code == 403
+
+
+def backed_up(hours_ago: int) -> None:
+    at = clock.now() - dt.timedelta(hours=hours_ago)
+    JobRun.objects.filter(task=BACKUP_TASK).update(good_at=at, ended_at=at, expected_at=at)
+
+
+def test_a_backup_that_does_not_come_is_told_where_one_is_expected(
+    people: Cast, settings: Any
+) -> None:
+    with recorded(BACKUP_TASK):
+        pass
+    look()
+    backed_up(hours_ago=1000)
+    look()
+    assert "Back up" not in verify()
+    settings.BACKUP_EVERY_HOURS = 24
+    backed_up(hours_ago=35)
+    look()
+    assert "Back up" not in verify()
+    assert mail.outbox == []
+    # Nobody was there to start one; that is no excuse for a backup.
+    JobRun.objects.filter(task=WATCH.task).update(good_at=clock.now() - dt.timedelta(hours=8))
+    backed_up(hours_ago=37)
+    watch()
+    assert "Back up (config.backups.back_up): no successful run since" in verify()
+    (letter,) = mail.outbox
+    assert "- Back up (config.backups.back_up): " in letter.body
+    dora = signed_in(people.dora)
+    assert "Late<" in dora.get("/admin/health").content.decode()
+    assert dora.get("/api/v1/system").json()["backup_late"] is True
+    late = 'weir_job_late{job="config.backups.back_up"} 1.0'
+    assert late in signed_in(people.dora).get("/metrics").content.decode()
+    with recorded(BACKUP_TASK):
+        pass
+    look()
+    assert [letter.subject for letter in mail.outbox[1:]] == ["Background job running again"]
+    assert "Back up" not in verify()
+
+
+def test_a_backup_that_fails_is_told_at_once_on_the_page(people: Cast) -> None:
+    with suppress(OSError), recorded(BACKUP_TASK):
+        raise OSError
+    page = signed_in(people.dora).get("/admin/health").content.decode()
+    assert "Failed: OSError" in page

@@ -312,7 +312,7 @@ KEPT = frozenset({
     "Weir", "OpenAI", "OpenAPI", "API", "URL", "ID", "UTC", "JSON", "CSV", "USD", "US", "RFC",
     "DNS", "IANA", "https", "curl", "GET", "POST", "PUT", "PATCH", "DELETE", "token", "Token",
     "tok", "nano", "null", "slug", "Webhook", "Schema", "Python", "JavaScript", "Enter", "Shift",
-    "Esc", "English",
+    "Esc", "English", "PostgreSQL", "kB", "MB", "GB", "TB",
 })  # fmt: skip
 # Names and code in hints and examples, kept only as a whole: `Top P` is a parameter, and a `Top`
 # that stands alone is a word left over.

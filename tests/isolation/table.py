@@ -618,4 +618,5 @@ OPERATIONS: Final[dict[str, Route]] = {
     ),
     "GET /jobs": at("channels.read"),
     "POST /routes/preview": at("channels.read", nothing=True, body=sends(key="gone", body={})),
+    "GET /system": at("channels.read"),
 }  # fmt: skip

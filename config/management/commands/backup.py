@@ -1,0 +1,43 @@
+"""Back the installation up into one file, while it runs."""
+
+import sys
+from pathlib import Path
+from typing import Any
+
+from django.core.management.base import BaseCommand, CommandError, CommandParser
+
+from config.backups import BackupError, Written, back_up, back_up_to
+from lib import clock
+
+
+class Command(BaseCommand):
+    help = (
+        "Back up the database, with the files in it, into one file. The secrets of the "
+        "installation are not in it: keep WEIR_KEK, WEIR_KEY_PEPPER and SECRET_KEY elsewhere; "
+        "without them the backup is of no use."
+    )
+
+    def add_arguments(self, parser: CommandParser) -> None:
+        parser.add_argument(
+            "target", help="a new file, a folder in which one is made, or - for standard output"
+        )
+
+    def handle(self, *args: Any, target: str, **options: Any) -> None:
+        try:
+            if target == "-":
+                self._say(back_up_to(sys.stdout.buffer), "standard output")
+            else:
+                file = _file_of(Path(target))
+                self._say(back_up(file), str(file))
+        except BackupError as error:
+            raise CommandError(str(error)) from error
+
+    def _say(self, written: Written, place: str) -> None:
+        # Standard output may be the backup itself.
+        of = clock.rfc3339(written.manifest.made_at)
+        self.stderr.write(f"{place}: {written.bytes} bytes, as of {of}", self.style.NOTICE)
+
+
+def _file_of(target: Path) -> Path:
+    name = f"weir-{clock.now():%Y-%m-%dT%H-%M-%SZ}.zip"
+    return target / name if target.is_dir() else target

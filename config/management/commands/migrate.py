@@ -1,0 +1,41 @@
+"""`manage.py migrate` on an installation that serves: it waits for no lock for long.
+
+Who waits for a lock on a table lets everybody wait behind it who comes later, also those who only
+read. So a migration that cannot have its lock within a moment is taken back and tried again, and
+requests go on in between.
+"""
+
+from typing import Any, Final
+
+from django.core.management import CommandError
+from django.core.management.commands import migrate
+from django.db import OperationalError, connections
+from psycopg.errors import LockNotAvailable
+
+LOCK_WAIT_MS: Final = 2000
+TRIES: Final = 5
+
+
+class Command(migrate.Command):
+    """Django's own, with a limit on how long a lock is waited for."""
+
+    def handle(self, *args: Any, **options: Any) -> None:
+        connection = connections[options["database"]]
+        for attempt in range(1, TRIES + 1):
+            with connection.cursor() as cursor:
+                cursor.execute(f"SET lock_timeout = {LOCK_WAIT_MS}")
+            try:
+                super().handle(*args, **options)
+            except OperationalError as error:
+                if not isinstance(error.__cause__, LockNotAvailable):
+                    raise
+                if attempt == TRIES:
+                    raise CommandError(
+                        "A table is in use for longer than a migration waits, as it is during a "
+                        "backup. What was applied stays; run migrate again later."
+                    ) from error
+            else:
+                return
+            finally:
+                with connection.cursor() as cursor:
+                    cursor.execute("RESET lock_timeout")

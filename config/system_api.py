@@ -1,0 +1,62 @@
+"""The management API of the system's state; for operators. The page of its health shows the
+same."""
+
+import datetime as dt
+from typing import Any
+
+from django.http import HttpRequest
+from ninja import Router, Schema
+from pydantic import Field
+
+from accounts import access, actors, api_auth
+from config.system_state import as_json, system_state
+
+router = Router(tags=["Operators"], auth=api_auth.installation_auth)
+
+
+class QueueOut(Schema):
+    """What waits to be done."""
+
+    name: str
+    length: int
+    oldest_s: int = Field(description="For how many seconds the oldest has waited.")
+
+
+class SystemOut(Schema):
+    """How the installation stands, seen from the process that answers."""
+
+    version: str
+    python: str
+    postgres: str
+    pending_migrations: list[str] = Field(
+        description="Migrations of this version that the database lacks."
+    )
+    partitions_until: dt.date | None = Field(
+        description="The first day of the last month that usage tables have a partition for."
+    )
+    partitions_behind: bool = Field(
+        description="Whether next month has none, or rows lie outside of all."
+    )
+    database_bytes: int
+    disk_free_bytes: int = Field(description="On the disk where this process keeps its spool.")
+    disk_total_bytes: int
+    clock_skew_ms: int = Field(
+        description="By how much the database's clock is ahead of this process's."
+    )
+    queues: list[QueueOut]
+    last_backup_at: dt.datetime | None
+    backup_every_hours: int | None = Field(description="Null where no backup is expected.")
+    backup_late: bool
+    backup_error: str = Field(description="The type of the last one's error; empty if it worked.")
+    ledger_checked_at: dt.datetime | None
+    ledger_problems: int = Field(description="Invariants of the ledger that do not hold.")
+    audit_log_checked_at: dt.datetime | None
+    audit_log_problems: int
+
+
+@router.get("/system", response=SystemOut, summary="Retrieve the system's state")
+def read_system(request: HttpRequest) -> dict[str, Any]:
+    """Versions, migrations, queues, partitions, disk, clock, and when the last backup and the last
+    verification were."""
+    access.require(actors.actor_of(request), "channels.read")
+    return as_json(system_state())

@@ -1,0 +1,114 @@
+"""What the page of the system's health says of each part of it."""
+
+import datetime as dt
+from collections.abc import Iterator
+from typing import Any, NamedTuple
+
+from django.utils.formats import date_format
+from django.utils.translation import gettext, gettext_lazy, ngettext
+
+from config.system_state import Backup, Checked, SystemState
+from lib.formatting import data_size, grouped
+
+_QUEUES: Any = {
+    "holds": gettext_lazy("Open holds"),
+    "holds_to_decide": gettext_lazy("Holds to decide on"),
+    "events": gettext_lazy("Events to send"),
+    "deliveries": gettext_lazy("Deliveries due"),
+    "price_previews": gettext_lazy("Price previews"),
+    "late_usage": gettext_lazy("Usage that arrived late"),
+}
+
+
+class SystemRow(NamedTuple):
+    """One line: `tone` and `status` are those of its badge, `at` is when."""
+
+    title: str
+    value: str
+    status: str
+    tone: str = "ok"
+    at: dt.datetime | None = None
+
+
+def system_rows(state: SystemState) -> list[SystemRow]:
+    """What can be wrong, in the order of the page."""
+    return [
+        _migrations(state.pending_migrations),
+        _ledger(gettext("Ledger"), state.books),
+        _ledger(gettext("Audit log"), state.trail),
+        _backup(state.backup),
+        _disk(state),
+        _clock(state),
+        _partitions(state),
+    ]
+
+
+def version_rows(state: SystemState) -> list[tuple[str, str]]:
+    """What runs here."""
+    return [
+        ("Weir", state.version),
+        ("Python", state.python),
+        ("PostgreSQL", state.postgres),
+        (gettext("Database size"), data_size(state.database_bytes)),
+    ]
+
+
+def queue_rows(state: SystemState) -> Iterator[tuple[str, str, int]]:
+    """What waits: its name, its number, for how many milliseconds the oldest has waited."""
+    for queue in state.queues:
+        yield str(_QUEUES[queue.name]), grouped(queue.length), round(queue.oldest_s * 1000)
+
+
+def _migrations(pending: list[str]) -> SystemRow:
+    title = gettext("Migrations")
+    if not pending:
+        return SystemRow(title, gettext("All applied"), gettext("OK"))
+    count = ngettext("%(n)s pending", "%(n)s pending", len(pending)) % {"n": len(pending)}
+    return SystemRow(title, f"{count}: {pending[0]}", gettext("Run migrate"), "bad")
+
+
+def _ledger(title: str, checked: Checked | None) -> SystemRow:
+    if checked is None:
+        return SystemRow(title, gettext("Not verified yet"), gettext("Not run yet"), "")
+    if checked.problems:
+        count = ngettext("%(n)s problem", "%(n)s problems", checked.problems)
+        text = count % {"n": grouped(checked.problems)}
+        return SystemRow(title, text, gettext("Run verify"), "bad", checked.at)
+    return SystemRow(title, gettext("Verified"), gettext("OK"), "ok", checked.at)
+
+
+def _backup(backup: Backup) -> SystemRow:
+    title = gettext("Backup")
+    value = gettext("Last backup") if backup.made_at else gettext("No backup yet")
+    if backup.late:
+        return SystemRow(title, value, gettext("Late"), "bad", backup.made_at)
+    if backup.error:
+        return SystemRow(title, value, gettext("Failed: %(error)s") % {"error": backup.error},
+                         "warn", backup.made_at)  # fmt: skip
+    if not backup.every_hours:
+        return SystemRow(title, value, gettext("No schedule"), "", backup.made_at)
+    return SystemRow(title, value, gettext("OK"), "ok", backup.made_at)
+
+
+def _disk(state: SystemState) -> SystemRow:
+    sizes = {"free": data_size(state.disk.free_bytes), "total": data_size(state.disk.total_bytes)}
+    value = gettext("%(free)s free of %(total)s") % sizes
+    status, tone = (gettext("Low"), "warn") if state.disk.low else (gettext("OK"), "ok")
+    return SystemRow(gettext("Disk of this process"), value, status, tone)
+
+
+def _clock(state: SystemState) -> SystemRow:
+    skew_ms = round(abs(state.clock_skew) / dt.timedelta(milliseconds=1))
+    value = gettext("%(n)s ms from the database") % {"n": grouped(skew_ms)}
+    status, tone = (gettext("Skewed"), "warn") if state.clock_off else (gettext("OK"), "ok")
+    return SystemRow(gettext("Clock"), value, status, tone)
+
+
+def _partitions(state: SystemState) -> SystemRow:
+    title, until = gettext("Partitions"), state.partitions.until
+    month = date_format(until, "YEAR_MONTH_FORMAT") if until else gettext("None")
+    value = gettext("Until %(month)s") % {"month": month}
+    if state.partitions.overflowed:
+        return SystemRow(title, value, gettext("Rows outside"), "warn")
+    status, tone = (gettext("Behind"), "bad") if state.partitions.behind else (gettext("OK"), "ok")
+    return SystemRow(title, value, status, tone)

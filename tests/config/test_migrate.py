@@ -1,0 +1,73 @@
+"""A migration waits for no lock for long: behind it everybody would wait who comes later."""
+
+from collections.abc import Iterator
+from os import environ
+from typing import Any
+
+import psycopg
+import pytest
+from django.core.management import CommandError, call_command, get_commands
+from django.core.management.commands import migrate as djangos
+from django.db import connection
+
+from config.management.commands import migrate
+
+pytestmark = pytest.mark.django_db(transaction=True)
+
+
+class InTheWay:
+    """Somebody who reads a table, and a migration that wants it for itself."""
+
+    def __init__(self) -> None:
+        self.tries = 0
+        self.ends_after = migrate.TRIES
+        self._reader = psycopg.connect(
+            environ["DATABASE_URL"], dbname=connection.settings_dict["NAME"]
+        )
+        self._reader.execute("SELECT FROM accounts_epoch")
+
+    def migrate(self, *_: Any, **__: Any) -> None:
+        self.tries += 1
+        if self.tries > self.ends_after:
+            self.close()
+        with connection.cursor() as cursor:
+            cursor.execute("DO $$ BEGIN LOCK TABLE accounts_epoch; END $$")
+
+    def close(self) -> None:
+        self._reader.close()
+
+
+@pytest.fixture
+def reader(monkeypatch: pytest.MonkeyPatch) -> Iterator[InTheWay]:
+    """It is gone before the database is emptied, which would wait for it."""
+    found = InTheWay()
+    monkeypatch.setattr(migrate, "LOCK_WAIT_MS", 10)
+    monkeypatch.setattr(djangos.Command, "handle", found.migrate)
+    try:
+        yield found
+    finally:
+        found.close()
+
+
+def lock_timeout() -> str:
+    with connection.cursor() as cursor:
+        cursor.execute("SHOW lock_timeout")
+        return str(cursor.fetchone()[0])
+
+
+def test_a_table_in_use_is_given_up_and_tried_again(reader: InTheWay) -> None:
+    reader.ends_after = migrate.TRIES - 1
+    call_command("migrate", verbosity=0)
+    assert reader.tries == migrate.TRIES
+    assert lock_timeout() == "0"
+
+
+def test_one_that_stays_in_use_is_told(reader: InTheWay) -> None:
+    with pytest.raises(CommandError, match="run migrate again later"):
+        call_command("migrate", verbosity=0)
+    assert reader.tries == migrate.TRIES
+    assert lock_timeout() == "0"
+
+
+def test_the_command_is_the_one_that_the_installation_runs() -> None:
+    assert get_commands()["migrate"] == "config"
