@@ -110,7 +110,7 @@ def _of_field(field: Any) -> Iterator[str]:
     if isinstance(default, models.Expression) and not isinstance(default, Value | Now):
         yield "a default of its own for each row rewrites the table"
     indexed = field.db_index or field.unique
-    if isinstance(field, models.ForeignKey):
+    if field.many_to_one or field.one_to_one:
         indexed = field.db_index
         if field.db_constraint:
             yield "a foreign key is checked under a lock: db_constraint=False"
