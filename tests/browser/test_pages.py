@@ -193,7 +193,9 @@ def test_every_page_has_its_language_a_title_one_heading_and_names(
     faults: dict[str, list[str]] = {}
     for state, paths in readers:
         cookies = {one["name"]: one["value"] for one in (state or {}).get("cookies", [])}
-        with httpx.Client(base_url=site.url, cookies={**cookies, "language": "zh-hans"}) as client:
+        with httpx.Client(
+            base_url=site.url, cookies={**cookies, "language": "zh-hans"}, timeout=60
+        ) as client:
             for name in paths.keys() - DRAWN.keys():
                 faults[name] = faults_of(client.get(paths[name]))
     assert {name: found for name, found in faults.items() if found} == {}

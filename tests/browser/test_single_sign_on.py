@@ -84,7 +84,7 @@ def page(walk: Walk, browser: Browser) -> Iterator[Page]:
 @pytest.fixture
 def person(walk: Walk) -> Iterator[httpx.Client]:
     """Somebody whose browser nobody looks at: these pages and forms are plain ones."""
-    with httpx.Client(base_url=walk.hub.url, follow_redirects=True) as person:
+    with httpx.Client(base_url=walk.hub.url, follow_redirects=True, timeout=60) as person:
         yield person
 
 
@@ -217,7 +217,7 @@ def test_a_replayed_state_lets_nobody_in(walk: Walk, person: httpx.Client) -> No
     ada(walk)
     query = held_back(person, walk, "ada")
     # Elsewhere than where it was begun: the state is of another session.
-    with httpx.Client(base_url=walk.hub.url, follow_redirects=True) as other:
+    with httpx.Client(base_url=walk.hub.url, follow_redirects=True, timeout=60) as other:
         refused(other, come_back(other, walk, query), NOT_IN)
     # And a second time where it was.
     come_back(person, walk, query)
@@ -232,7 +232,7 @@ def test_a_replayed_code_lets_nobody_in(walk: Walk, person: httpx.Client) -> Non
     used = held_back(person, walk, "ada")
     come_back(person, walk, used)
     assert is_in(person)
-    with httpx.Client(base_url=walk.hub.url, follow_redirects=True) as thief:
+    with httpx.Client(base_url=walk.hub.url, follow_redirects=True, timeout=60) as thief:
         fresh = held_back(thief, walk, "ada")
         refused(thief, come_back(thief, walk, fresh | {"code": used["code"]}), NOT_IN)
 

@@ -190,7 +190,7 @@ def test_who_comes_back_into_a_running_answer_sees_its_end_and_nothing_covers_it
     ask(page, stage, stage.echo_model(60, 0), held_behind(40, 60, 75))
     expect(page.locator(f"{BLOCKS} [data-b='40']")).to_be_attached()
     page.reload()
-    page.wait_for_function("document.querySelector('[data-log]').scrollTop > 0")
+    page.wait_for_function("() => document.querySelector('[data-log]').scrollTop > 0")
     stage.echo.release()
     expect(page.locator(f"{BLOCKS} [data-b='60']")).to_be_in_viewport()
     page.locator("[data-log]").hover()

@@ -117,7 +117,7 @@ def test_five_seconds_without_a_network_lose_nothing(stage: Stage, bob_apart: Wa
     text = f"A weir raises{HOLD} it. {PROSE[:half]}{HOLD}{PROSE[half:]}"
     ask(page, stage, stage.echo_model(9, 0), text)
     wait_text(page, "A weir raises")
-    page.wait_for_function(f"!!{READER}")
+    page.wait_for_function(f"() => !!{READER}")
     bob_apart.context.set_offline(True)
     # Where the browser has ended the stream by itself already, there is no reader any more.
     page.evaluate(f"{READER}?.cancel()")

@@ -87,7 +87,7 @@ def test_a_chat_of_200_turns_opens_in_a_second(stage: Stage, bob: Watched) -> No
     took = []
     for _ in range(3):
         page.goto(f"{stage.playground}/c/{chat}")
-        page.wait_for_function("window.openedAt")
+        page.wait_for_function("() => window.openedAt")
         took.append(page.evaluate("window.openedAt"))
         assert page.locator(".msg").count() > 0
     print(took, page.locator(".msg").count())  # noqa: T201
