@@ -17,7 +17,7 @@ test: python git
 	@$(BIN)/python -m stack.browser
 	@$(BIN)/python -m stack.servers
 	@$(BIN)/python -m stack.javascript
-	@$(BIN)/python -m pytest -n 4 --dist loadfile --max-worker-restart 0 $(ARGS)
+	@$(BIN)/python -m pytest -n 3 --dist loadfile --max-worker-restart 0 $(ARGS)
 
 # The slow tests: every byte offset, full sizes, 100 kills under load, and four times as many examples
 # of what is drawn at random; a part: make chaos ARGS="tests/gateway"

@@ -61,7 +61,7 @@ PROMPTS = Table(
 )
 
 
-@organisation_page("playground.read")
+@organisation_page("prompts.read")
 @require_safe
 def prompt_list(request: HttpRequest, actor: Actor) -> HttpResponseBase:
     state = read_table(PROMPTS, request, actor)
@@ -76,7 +76,7 @@ def prompt_list(request: HttpRequest, actor: Actor) -> HttpResponseBase:
     return answer_table(request, state, QuerySource(rows), templates, {"slug": slug_of(actor)})
 
 
-@organisation_page("playground.read")
+@organisation_page("prompts.read")
 @require_safe
 def prompt_pick(request: HttpRequest, actor: Actor) -> HttpResponse:
     """The prompts that can be put into the draft of a page, searched by name."""
@@ -101,7 +101,7 @@ def prompt_pick(request: HttpRequest, actor: Actor) -> HttpResponse:
     return render(request, "playground/_prompts_found.html", context)
 
 
-@organisation_page("playground.read")
+@organisation_page("prompts.read")
 @require_safe
 def prompt_show(request: HttpRequest, actor: Actor, prompt: str) -> HttpResponse:
     """One version, and what it changed against another."""

@@ -62,6 +62,8 @@ FLEETING = {
     # Statistics that were taken of a table while it was empty make plans that never end once it is
     # full, and when they are taken is chance.
     "autovacuum": "off",
+    # All workers of a test run share it, each with the pools of several hubs.
+    "max_connections": "400",
     # A test run keeps it in memory.
     "max_wal_size": "128MB",
 }

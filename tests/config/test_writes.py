@@ -396,6 +396,9 @@ WRITES: Final[dict[str, Callable[[World], object]]] = {
     ),
     "accounts.teams.restore_team": lambda w: teams.restore_team(w.second, actor=w.alice),
     "accounts.keys.bring_key": lambda w: keys.bring_key(w.alice, w.people.core, "b", "x" * 30),
+    "accounts.keys.bring_hashed_key": lambda w: keys.bring_hashed_key(
+        w.alice, w.people.core, "h", b"x" * 32
+    ),
     "accounts.keys.change_key": lambda w: keys.change_key(w.alice, w.key, disabled=True),
     "accounts.keys.change_limits": lambda w: keys.change_limits(w.alice, w.membership, rpm=3),
     "accounts.keys.change_limits team": lambda w: keys.change_limits(w.alice, w.people.core, tpm=3),

@@ -351,10 +351,10 @@ PAGES: Final[dict[str, Route]] = {
     "keys_choose": at("playground.use"),
     "leaving_rule": at("playground.write"),
     "payer_rules": at("playground.write"),
-    "prompts": at("playground.read"),
-    "prompt_pick": at("playground.read"),
+    "prompts": at("prompts.read"),
+    "prompt_pick": at("prompts.read"),
     "prompt_save": at("playground.use"),
-    "prompt": at("playground.read", PROMPT),
+    "prompt": at("prompts.read", PROMPT),
     "prompt_production": at("playground.use", PROMPT, body=sends(number="1")),
     # The installation: for everybody else it does not exist
     "people": at("organisations.read"),

@@ -182,7 +182,7 @@ def test_the_dialog_asks_and_removes(people: Cast) -> None:
     name = f"key-{id_text(key.id)}"
     asked = browser.post(page, {name: "disable"})
     assert asked.status_code == 422
-    assert "Choose what becomes of the chats" in text_of(asked)
+    assert "Choose what happens to the chats" in text_of(asked)
     removed = browser.post(page, {name: "disable", "chats_to": "delete"})
     assert (removed.status_code, removed["Location"]) == (303, "/o/acme/team")
     assert with_key(text).get("/api/v1/keys").status_code == 401

@@ -176,7 +176,9 @@ def test_escape_stops_the_upstream_and_the_charge_is_shown(
     charge = row["usage"]["prompt_tokens"] * RATES["in_text"] + 20 * RATES["out_text"]
     assert run["charge_nano"] * 1_000_000 == charge
     foot = page.locator(".msg footer").last.inner_text()
-    shown = re.search(r"Stopped by you · .*charged \$([\d.]+) \((?:measured|drained)\)", foot)
+    shown = re.search(
+        r"Stopped by you · .*charged \$([\d.]+) \((measured(?: after disconnect)?)\)", foot
+    )
     assert shown, foot
     digits = len(shown[1].partition(".")[2])
     assert Decimal(shown[1]) == round(Decimal(run["charge_nano"]).scaleb(-9), digits)

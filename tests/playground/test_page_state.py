@@ -10,6 +10,7 @@ from playwright.sync_api import Browser, Page, Route, expect
 
 from tests.hub import RATES
 from tests.playground.conftest import Stage, Watched, watch
+from tests.playground.echo import HOLD
 from tests.playground.test_live import BLOCKS, DONE, ask, choose_model
 
 pytestmark = pytest.mark.browser
@@ -90,11 +91,13 @@ def test_a_stream_whose_first_request_fails_is_asked_for_again(
             route.abort("connectionfailed")
 
     page.route(re.compile("/events"), fail)
-    ask(page, stage, stage.echo_model(40, 0), "a question")
+    ask(page, stage, stage.echo_model(40, 0), f"a question{HOLD} of two")
     expect(page.locator("#link-state")).to_contain_text("Connection lost")
     page.unroute_all()
-    page.wait_for_selector(DONE)
     expect(page.locator(BLOCKS)).to_have_text("a question")
+    stage.echo.release()
+    page.wait_for_selector(DONE)
+    expect(page.locator(BLOCKS)).to_have_text("a question of two")
     expect(page.locator("#link-state")).not_to_contain_text("Connection lost")
 
 

@@ -107,7 +107,7 @@ def test_a_custom_role_that_uses_the_playground_has_its_own_rule(people: Cast) -
     alice = actor(people.alice, people.acme)
     assert change_rules(alice, {id_text(role.id): "own"})[id_text(role.id)] == PayerRule.OWN
     assert rules_of(people.acme)["developer"] == PayerRule.ANY
-    with pytest.raises(Refused, match="no role of the playground"):
+    with pytest.raises(Refused, match="not a role that can use the playground"):
         change_rules(alice, {"viewer": "own"})
 
 
