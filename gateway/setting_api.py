@@ -70,7 +70,7 @@ class SettingChangesOut(Schema):
     next: None = None
 
 
-@router.get("/settings", response=InstallationSettingsOut, summary="Retrieve settings")
+@router.get("/settings", response=InstallationSettingsOut, summary="Show settings")
 def read_settings(request: HttpRequest) -> dict[str, Any]:
     """The settings of the installation that can be changed while it runs."""
     access.require(actors.actor_of(request), "channels.write")

@@ -15,11 +15,16 @@ from accounts import access, audit_log, sign_up
 from accounts.actors import Actor
 from accounts.audit_log import Change, ShownEvent
 from accounts.models import AuditEvent
+from accounts.rules.roles import Action
 from gateway.installation import current_values, save_settings
 from lib.ids import id_text
 from lib.refusal import Refused
 
-ACTIONS: Final = ("settings.changed", "sign_up.changed")
+# Each kind of change, and what may be done by who undoes one.
+_PERMISSIONS: Final[Mapping[str, Action]] = {
+    "settings.changed": "channels.write",
+    "sign_up.changed": "organisations.write",
+}
 SHOWN_MAX: Final = 50
 
 
@@ -41,7 +46,7 @@ class SettingChange(NamedTuple):
 def setting_changes(actor: Actor) -> list[SettingChange]:
     """The last changes, newest first."""
     events = list(_events(actor).order_by("-id")[:SHOWN_MAX])
-    current = {action: _current(action) for action in ACTIONS}
+    current = {action: _current(action) for action in _PERMISSIONS}
     return [
         SettingChange(shown, _in_force(shown.event, current[shown.event.action]))
         for shown in audit_log.shown(events)
@@ -54,7 +59,8 @@ def access_setting_change(actor: Actor, id: str) -> AuditEvent:
 
 
 def undo_setting_change(actor: Actor, event: AuditEvent) -> None:
-    """Set what a change replaced, as a change of its own. Raises Refused."""
+    """Set what a change replaced, as a change of its own. Raises Refused, AccessDenied."""
+    access.require(actor, _PERMISSIONS[event.action])
     with transaction.atomic():
         if not _in_force(event, _current(event.action)):
             text = gettext("These settings were changed again since. Undo the later change first.")
@@ -68,7 +74,7 @@ def undo_setting_change(actor: Actor, event: AuditEvent) -> None:
 
 def _events(actor: Actor) -> Any:
     access.require(actor, "channels.write")
-    return audit_log.all_events(actor).filter(action__in=ACTIONS)
+    return audit_log.all_events(actor).filter(action__in=_PERMISSIONS)
 
 
 def _current(action: str) -> Mapping[str, Any]:
