@@ -9,6 +9,7 @@ from gateway import (
     own_price_views,
     plan_views,
     price_views,
+    settings_views,
     status_views,
 )
 
@@ -85,6 +86,13 @@ urlpatterns = [
     ),
     path("admin/models", channel_views.model_list, name="models_admin"),
     path("status", status_views.status, name="status"),
+    path("admin/settings", settings_views.settings_page, name="installation_settings"),
+    path("admin/settings/save", settings_views.save_page, name="installation_settings_save"),
+    path(
+        "admin/settings/changes/<str:id>/undo",
+        settings_views.undo_change,
+        name="installation_settings_undo",
+    ),
     path("admin/announcements", status_views.announcements, name="announcements"),
     path(
         "admin/announcements/publish",

@@ -149,6 +149,7 @@ def pages(site: Installation, browser: Browser, signed_in: StorageState) -> dict
         "reviews": "/admin/reviews",
         "health": "/admin/health",
         "announcements": "/admin/announcements",
+        "settings of the installation": "/admin/settings",
         "status": "/status",
         "start": f"{ours}/start",
         "limits of all": f"{ours}/limits/organisation",

@@ -34,6 +34,7 @@ NO_LIST = {
     "gateway/price.html": "one price",
     "gateway/proposal.html": "one proposal",
     "gateway/proposals.html": "the latest few previews",
+    "gateway/settings.html": "the latest few changes",
     "gateway/status.html": "every model beside its last week",
     "health.html": "checks",
     "home/_channels.html": "every channel beside its last day",

@@ -390,6 +390,12 @@ PAGES: Final[dict[str, Route]] = {
     "announcement_end": at("channels.write", ANNOUNCEMENT),
     "announcement_dismiss": at("signed in", rest={"id": "none"}, nothing=True),
     "status_setting": at("channels.write"),
+    "installation_settings": at("channels.write"),
+    "installation_settings_save": at(
+        "channels.write",
+        body=sends(unpriced_models="reject", egress_allow="", egress_allow_users=""),
+    ),
+    "installation_settings_undo": at("channels.write", nothing=True),
     "channel_test": at("channels.test", CHANNEL_ROW),
     "channel_switch": at("channels.write", CHANNEL_ROW),
     "channel_enable": at("channels.write", CHANNEL_ROW),
@@ -553,6 +559,10 @@ OPERATIONS: Final[dict[str, Route]] = {
     "POST /organisations/{slug}/single-sign-on/confirm-domains": at(
         "organisations.write", ORGANISATION, nothing=True, body=sends(domains=["made.example"])
     ),
+    "GET /settings": at("channels.write"),
+    "PATCH /settings": at("channels.write"),
+    "GET /settings/changes": at("channels.write"),
+    "POST /settings/changes/{id}/undo": at("channels.write", nothing=True),
     "GET /sign-up": at("organisations.read"),
     "PATCH /sign-up": at("organisations.write"),
     "GET /people": at("organisations.read"),
