@@ -395,7 +395,7 @@ PAGES: Final[dict[str, Route]] = {
         "channels.write",
         body=sends(unpriced_models="reject", egress_allow="", egress_allow_users=""),
     ),
-    "installation_settings_undo": at("channels.write", nothing=True),
+    "installation_settings_undo": at("channels.write", rest={"id": "none"}, nothing=True),
     "channel_test": at("channels.test", CHANNEL_ROW),
     "channel_switch": at("channels.write", CHANNEL_ROW),
     "channel_enable": at("channels.write", CHANNEL_ROW),
@@ -562,7 +562,9 @@ OPERATIONS: Final[dict[str, Route]] = {
     "GET /settings": at("channels.write"),
     "PATCH /settings": at("channels.write"),
     "GET /settings/changes": at("channels.write"),
-    "POST /settings/changes/{id}/undo": at("channels.write", nothing=True),
+    "POST /settings/changes/{id}/undo": at(
+        "channels.write", rest={"id": "none"}, nothing=True
+    ),
     "GET /sign-up": at("organisations.read"),
     "PATCH /sign-up": at("organisations.write"),
     "GET /people": at("organisations.read"),
