@@ -176,9 +176,10 @@ class Hub:
         self._log.unlink(missing_ok=True)
         shutil.rmtree(self.spool, ignore_errors=True)
 
-    def wait(self, holds: Callable[[], bool], complaint: str, seconds: float = 60.0) -> None:
+    def wait(self, holds: Callable[[], bool], complaint: str, seconds: float = 300.0) -> None:
         """Ask again and again until it is so; ever less often, for whoever is waited for needs the
-        machine too."""
+        machine too. What is summed up waits for every transaction of the server: of other workers'
+        tests as well, which may be one transaction for minutes."""
         end, pause = time.monotonic() + seconds, 0.002
         while True:
             try:
