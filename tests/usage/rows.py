@@ -5,6 +5,8 @@ import os
 from typing import Any
 from uuid import UUID
 
+from django.db import transaction
+
 from accounts.models import Key
 from billing import ledger, wallets
 from billing.models import Hold, Price, PriceVersion
@@ -116,7 +118,8 @@ def end(attempt: Attempt, charge_nano: int = 210_000, **over: Any) -> UsageRecor
 def happen(
     key: Key, at: dt.datetime = NOON, charge_nano: int = 210_000, **over: Any
 ) -> UsageRecord:
-    """One request of one attempt, from admission to its record."""
+    """One request of one attempt, from admission to its record: at once, or what resolves expired
+    holds beside it would take a past one for abandoned."""
     attempted = {
         name: over.pop(name)
         for name in (
@@ -135,7 +138,8 @@ def happen(
         )
         if name in over
     }
-    return end(admit(key, at, **attempted), charge_nano, **over)
+    with transaction.atomic():
+        return end(admit(key, at, **attempted), charge_nano, **over)
 
 
 def refuse(key: Key, at: dt.datetime = NOON, **over: Any) -> UsageRecord:
