@@ -61,11 +61,11 @@ class RequestReader:
             raise RequestFault("unsupported_capability", "models", what)
         found = {model.name: model}
         for name in read_fallbacks(facts.body):
-            other = self._look_up(name)
+            other = self._look_up(name, "models")
             found.setdefault(other.name, other)
         return list(found.values())[1:]
 
-    def _look_up(self, name: str) -> RequestedModel:
+    def _look_up(self, name: str, param: str = "model") -> RequestedModel:
         snapshot, principal = self._context.snapshot, self._context.principal
         model = RequestedModel(name)
         if has_ending(name):
@@ -75,9 +75,9 @@ class RequestReader:
         known = len(model.name) <= MODEL_LENGTH_MAX and snapshot.routes_of(model.name)
         plan_id = principal.plan_id
         if not known or (plan_id is not None and not snapshot.shows(model.name, plan_id)):
-            raise RequestFault("model_not_found", "model", "", model=name)
+            raise RequestFault("model_not_found", param, "", model=name)
         if not principal.may_use(model.name):
-            raise RequestFault("permission", "model", f"model {model.name}")
+            raise RequestFault("permission", param, f"model {model.name}")
         return model
 
     def _check_labels(self) -> None:
