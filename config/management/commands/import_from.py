@@ -66,7 +66,7 @@ class Command(BaseCommand):
             raise CommandError(f"Nothing was imported: {error}.") from error
         except OperationalError as error:
             raise CommandError(f"The database of Weir cannot be used: {error}") from error
-        except (*(DatabaseUnreadable, OtherInstallation, ConfigurationError, VaultError),) as error:
+        except (DatabaseUnreadable, OtherInstallation, ConfigurationError, VaultError) as error:
             raise CommandError(str(error)) from error
         if options["json"]:
             told = {"written": options["write"], **as_json(report)}

@@ -36,7 +36,11 @@ from lib.refusal import Refused
 from usage import budgeting
 
 _REFUSALS: Final = (
-    *(Refused, plans.PlanRefused, prices.PriceRefused, MoneyInvalid, ValidationError),
+    Refused,
+    plans.PlanRefused,
+    prices.PriceRefused,
+    MoneyInvalid,
+    ValidationError,
     # What the database itself refuses of a value: a name that is too long.
     DataError,
 )
