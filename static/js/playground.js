@@ -70,8 +70,17 @@ on("change", ({ target }) => {
 
 // The bound follows what is typed ------------------------------------------------------------------
 let asking;
+// What refused other words stops nobody from sending these: the server looks at them itself.
+function forgetBound(bound) {
+  window.htmx?.trigger(bound, "htmx:abort");
+  const blocked = $("[data-blocked]", bound);
+  if (!blocked) return;
+  blocked.removeAttribute("data-blocked");
+  $("[data-send]").disabled = false;
+}
 const askBound = () => {
   clearTimeout(asking);
+  if ($("#bound")) forgetBound($("#bound"));
   asking = setTimeout(() => {
     const bound = $("#bound"), text = $("#chat-text");
     if (!bound || $("#composer").hasAttribute("data-running")) return;

@@ -570,6 +570,7 @@ def test_a_saved_prompt_is_put_into_the_draft(stage: Stage, bob: Watched) -> Non
     expect(page.locator("#set-system")).to_have_value("You answer letters to {{party}}.")
     expect(page.locator("#chat-model")).to_have_value(model)
     expect(page.locator("#chat-text")).to_have_value("what was typed before")
+    expect(page.locator("#bound [data-blocked]")).to_be_visible()  # the party is missing
     page.fill("[name='var.party']", "nobody")
     page.locator("#chat-text").press("Enter")
     page.wait_for_selector(ENDED)
