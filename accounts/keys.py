@@ -29,6 +29,7 @@ from accounts.models import (
     Team,
     User,
 )
+from accounts.names import check_name
 from accounts.rules import key_format
 from accounts.rules.authority import Authority
 from accounts.rules.authority import first_beyond as first_beyond_authority
@@ -437,6 +438,7 @@ def _check_name(name: str) -> None:
         raise KeyRefused(
             "name", gettext("A name is a single line that does not start or end with a space.")
         )
+    check_name(name)
 
 
 def _save(actor: Actor, action: str, key: Key, text: str) -> Key:

@@ -27,15 +27,17 @@ def create_organisation(
 ) -> Organisation:
     """An organisation with one team and the key that its playground is metered by.
 
-    Without a slug it is made from the name; a taken one gets a short random ending.
+    Without a slug it is made from the name; a taken one gets a short random ending. Raises Refused
+    for a name that cannot be.
     """
+    checked = check_name(name)
     with transaction.atomic():
-        organisation = _named(name, slug or slugify(name)[:SLUG_LENGTH])
+        organisation = _named(checked, slug or slugify(checked)[:SLUG_LENGTH])
         Team.objects.create(organisation=organisation, name=FIRST_TEAM, slug=FIRST_TEAM)
         keys.make_playground_key(organisation)
         if owner is not None:
             Membership.objects.create(user=owner, organisation=organisation, role=Role.OWNER)
-        audit.record(actor, organisation, "organisation.created", organisation, name=name)
+        audit.record(actor, organisation, "organisation.created", organisation, name=checked)
         bump_epoch()
     return organisation
 
