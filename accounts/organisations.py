@@ -11,7 +11,7 @@ from accounts import audit, keys
 from accounts.actors import Actor
 from accounts.changes import change_row
 from accounts.epoch import bump_epoch
-from accounts.models import Key, Membership, Organisation, Role, Team, User
+from accounts.models import Membership, Organisation, Role, Team, User
 from accounts.names import check_name
 from accounts.rules.labels import LABELS
 from lib import clock
@@ -65,9 +65,9 @@ def force_second_factor(
     return change_row(organisation, "organisation.changed", actor, second_factor_roles=names)
 
 
-def require_labels(of: Organisation | Team | Key, labels: Collection[str], *, actor: Actor) -> None:
-    """The labels that each request of the organisation, of a team or of a key must have. Raises
-    Refused for one that is no label."""
+def require_labels(of: Organisation | Team, labels: Collection[str], *, actor: Actor) -> None:
+    """The labels that each request of an organisation or a team must have. Raises Refused for
+    one that is no label."""
     for label in labels:
         if label not in LABELS:
             text = gettext("Unknown label %(label)s. Choose from: %(known)s.")
