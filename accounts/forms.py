@@ -68,6 +68,20 @@ def _words(label: Any, hint: Any) -> forms.CharField:
     )
 
 
+def _required_labels() -> forms.MultipleChoiceField:
+    return forms.MultipleChoiceField(
+        label=gettext_lazy("Required labels"),
+        required=False,
+        choices=[
+            ("project", gettext_lazy("Project")),
+            ("customer", gettext_lazy("Customer")),
+            ("tags", gettext_lazy("Tags")),
+        ],
+        widget=forms.CheckboxSelectMultiple,
+        help_text=gettext_lazy("Requests without them are rejected."),
+    )
+
+
 class CountsForm(forms.Form):
     """What may be asked in a minute and at once; empty = no limit."""
 
@@ -101,6 +115,7 @@ class LimitsForm(CountsForm):
             "budgets."
         ),
     )
+    required_labels = _required_labels()
     log_content = forms.BooleanField(
         label=gettext_lazy("Store content"),
         required=False,
@@ -369,20 +384,6 @@ class NameForm(forms.Form):
         label=gettext_lazy("Name"),
         max_length=NAME_MAX,
         widget=forms.TextInput(attrs={"autocomplete": "off", "autofocus": True}),
-    )
-
-
-def _required_labels() -> forms.MultipleChoiceField:
-    return forms.MultipleChoiceField(
-        label=gettext_lazy("Required labels"),
-        required=False,
-        choices=[
-            ("project", gettext_lazy("Project")),
-            ("customer", gettext_lazy("Customer")),
-            ("tags", gettext_lazy("Tags")),
-        ],
-        widget=forms.CheckboxSelectMultiple,
-        help_text=gettext_lazy("Requests without them are rejected."),
     )
 
 

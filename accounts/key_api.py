@@ -1,7 +1,7 @@
 """The management API of keys. Pages call the same functions."""
 
 import datetime as dt
-from typing import Annotated, Any, Literal
+from typing import Annotated, Any, Final, Literal
 
 from django.http import Http404, HttpRequest
 from ninja import Query, Router, Schema, Status
@@ -21,6 +21,10 @@ router = Router(tags=["Keys"])
 Count = Annotated[int, Field(ge=1, le=LIMIT_MAX, strict=True)]
 Word = Annotated[str, Field(min_length=1, max_length=100)]
 Pattern = Annotated[str, Field(min_length=1, max_length=200, pattern=r"^\S+$")]
+Label = Literal["project", "customer", "tags"]
+_NEVER_NULL: Final = (
+    "name", "models", "disabled", "endpoints", "networks", "tags", "required_labels", "log_content",
+)  # fmt: skip
 
 
 class KeyIn(Schema):
@@ -56,6 +60,9 @@ class KeyIn(Schema):
         default_factory=list,
         description="Added to every request made with this key, for grouping and budgets. "
         "Each has 1 to 100 visible characters and no space at the start or end.",
+    )
+    required_labels: list[Label] = Field(
+        default_factory=list, description="Labels that every request must have."
     )
     log_content: bool = Field(True, description="Whether content may be stored temporarily.")
 
@@ -105,6 +112,7 @@ class KeyChange(Schema):
     networks: list[Word] | None = None
     tags: list[Word] | None = None
     project: str | None = Field(None, description="Slug of a project of the key's team.")
+    required_labels: list[Label] | None = None
     log_content: bool | None = None
 
 
@@ -166,6 +174,7 @@ class KeyOut(Schema):
     endpoints: list[str]
     networks: list[str]
     tags: list[str]
+    required_labels: list[str]
     log_content: bool
     former_secrets: list[FormerSecretOut] = Field(
         description="Former secrets that still work after a rotation."
@@ -240,7 +249,7 @@ def change_key(request: HttpRequest, id: str, body: KeyChange) -> KeyOut:
     second."""
     actor = actors.actor_of(request)
     stated = body.dict(exclude_unset=True)
-    for name in ("name", "models", "disabled", "endpoints", "networks", "tags", "log_content"):
+    for name in _NEVER_NULL:
         if name in stated and stated[name] is None:
             raise keys.KeyRefused(name, f"{name} cannot be null: leave it out, or give a value.")
     if "models" in stated:

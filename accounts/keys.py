@@ -29,6 +29,7 @@ from accounts.models import (
     Team,
     User,
 )
+from accounts.names import check_name
 from accounts.rules import key_format
 from accounts.rules.authority import Authority
 from accounts.rules.authority import first_beyond as first_beyond_authority
@@ -43,7 +44,9 @@ PLAYGROUND_NAME: Final = "Playground"
 GRACE_HOURS_MAX = 168
 """How long a secret may work at most after the key was rotated (docs/promises.md, "API keys")."""
 
-LIMITS = ("rpm", "tpm", "parallel", "endpoints", "networks", "tags", "log_content")
+LIMITS = (
+    "rpm", "tpm", "parallel", "endpoints", "networks", "tags", "required_labels", "log_content",
+)  # fmt: skip
 """What narrows a key beside its models and its end; see `accounts.models.Key`."""
 
 _CHANGEABLE = ("name", "project", "model_patterns", "expires_at", "disabled")
@@ -437,6 +440,7 @@ def _check_name(name: str) -> None:
         raise KeyRefused(
             "name", gettext("A name is a single line that does not start or end with a space.")
         )
+    check_name(name)
 
 
 def _save(actor: Actor, action: str, key: Key, text: str) -> Key:

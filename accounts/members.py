@@ -1,13 +1,15 @@
 """People, and what they are in an organisation: one function per write.
 
 Whoever sets a role gives only what they have, and changes only whom they stand above (P23); the
-installation itself is bound by neither. An organisation is never left without an owner.
+installation itself is bound by neither. An organisation is never left without an owner, and the
+installation never without an operator.
 """
 
 from collections.abc import Sequence
 from types import EllipsisType
 
 from django.db import transaction
+from django.db.models import Q
 from django.utils.translation import gettext
 
 from accounts import audit, sessions
@@ -20,6 +22,10 @@ from lib.refusal import Refused
 
 class LastOwner(Refused):
     """The change would leave the organisation without an owner."""
+
+
+class LastOperator(Refused):
+    """The change would leave the installation without an operator."""
 
 
 def set_member(
@@ -117,17 +123,27 @@ def add_person(email: str, *, actor: Actor, name: str = "", operator: bool = Fal
 def set_active(user: User, active: bool, *, actor: Actor) -> None:
     """Whether a person may come in at all; one who may not has no living key and no session.
 
-    Raises LastOwner instead of shutting out the only owner of an organisation who may come in.
+    Raises LastOwner instead of shutting out the only owner of an organisation who may come in, and
+    LastOperator instead of the only operator.
     """
     owned = Organisation.objects.filter(memberships__user=user, memberships__role=Role.OWNER)
     with transaction.atomic():
         organisations = list(owned.select_for_update(of=("self",)).order_by("id"))
-        locked = User.objects.select_for_update().get(id=user.id)
+        # The operators' rows are a lock too: two who deactivate each other come one by one.
+        concerned = User.objects.filter(Q(id=user.id) | Q(operator=True, is_active=True))
+        rows = {row.id: row for row in concerned.select_for_update(no_key=True).order_by("id")}
+        locked = rows.pop(user.id)
         if locked.is_active == active:
             return
         if not active:
             for organisation in organisations:
                 _check_owner_stays(organisation, locked)
+            if locked.operator and not any(row.operator for row in rows.values()):
+                raise LastOperator(
+                    "active",
+                    gettext("%(email)s is the last operator of this installation.")
+                    % {"email": locked.email},
+                )
         locked.is_active = active
         locked.save(update_fields=["is_active"])
         action = "user.activated" if active else "user.deactivated"

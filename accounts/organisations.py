@@ -11,7 +11,7 @@ from accounts import audit, keys
 from accounts.actors import Actor
 from accounts.changes import change_row
 from accounts.epoch import bump_epoch
-from accounts.models import Key, Membership, Organisation, Role, Team, User
+from accounts.models import Membership, Organisation, Role, Team, User
 from accounts.names import check_name
 from accounts.rules.labels import LABELS
 from lib import clock
@@ -27,15 +27,17 @@ def create_organisation(
 ) -> Organisation:
     """An organisation with one team and the key that its playground is metered by.
 
-    Without a slug it is made from the name; a taken one gets a short random ending.
+    Without a slug it is made from the name; a taken one gets a short random ending. Raises Refused
+    for a name that cannot be.
     """
+    checked = check_name(name)
     with transaction.atomic():
-        organisation = _named(name, slug or slugify(name)[:SLUG_LENGTH])
+        organisation = _named(checked, slug or slugify(checked)[:SLUG_LENGTH])
         Team.objects.create(organisation=organisation, name=FIRST_TEAM, slug=FIRST_TEAM)
         keys.make_playground_key(organisation)
         if owner is not None:
             Membership.objects.create(user=owner, organisation=organisation, role=Role.OWNER)
-        audit.record(actor, organisation, "organisation.created", organisation, name=name)
+        audit.record(actor, organisation, "organisation.created", organisation, name=checked)
         bump_epoch()
     return organisation
 
@@ -63,9 +65,9 @@ def force_second_factor(
     return change_row(organisation, "organisation.changed", actor, second_factor_roles=names)
 
 
-def require_labels(of: Organisation | Team | Key, labels: Collection[str], *, actor: Actor) -> None:
-    """The labels that each request of the organisation, of a team or of a key must have. Raises
-    Refused for one that is no label."""
+def require_labels(of: Organisation | Team, labels: Collection[str], *, actor: Actor) -> None:
+    """The labels that each request of an organisation or a team must have. Raises Refused for
+    one that is no label."""
     for label in labels:
         if label not in LABELS:
             text = gettext("Unknown label %(label)s. Choose from: %(known)s.")

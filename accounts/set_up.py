@@ -14,7 +14,6 @@ from accounts import audit, members, organisations
 from accounts.actors import SYSTEM
 from accounts.link_texts import link_digest, new_link_text
 from accounts.models import Organisation, SetUpLink, User
-from accounts.names import check_name
 from accounts.rules import link_life
 from accounts.security_changes import oneself
 from lib import clock
@@ -76,7 +75,7 @@ def found_first_organisation(user: User, name: str) -> Organisation:
         membership = user.memberships.select_related("organisation").first()
         if membership is not None:
             return membership.organisation
-        return organisations.create_organisation(check_name(name), owner=user, actor=oneself(user))
+        return organisations.create_organisation(name, owner=user, actor=oneself(user))
 
 
 def _living(text: str) -> QuerySet[SetUpLink]:

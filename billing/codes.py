@@ -22,6 +22,7 @@ from django.utils.translation import gettext
 from accounts import audit
 from accounts.actors import Actor
 from accounts.models import Organisation
+from accounts.names import check_name
 from accounts.sealing import pepper
 from billing import promo
 from billing.ledger import lock_wallet
@@ -76,7 +77,9 @@ def create_batch(
     expires_at: dt.datetime | None = None,
     credit_days: int | None = None,
 ) -> CodeBatch:
-    """A batch whose codes are still to be made, by its download. Raises CodeRefused."""
+    """A batch whose codes are still to be made, by its download. Raises CodeRefused, and Refused
+    for a name that cannot be."""
+    checked = check_name(name)
     if value_nano <= 0:
         raise CodeRefused("value", gettext("The value must be greater than zero."))
     if not 1 <= count <= CODES_MAX:
@@ -88,11 +91,11 @@ def create_batch(
         raise CodeRefused("expires_at", gettext("The expiry date is in the past."))
     with transaction.atomic():
         batch = CodeBatch.objects.create(
-            name=name, value_nano=value_nano, count=count, max_uses=max_uses,
+            name=checked, value_nano=value_nano, count=count, max_uses=max_uses,
             expires_at=expires_at, credit_days=credit_days, created_by=actor.user,
         )  # fmt: skip
         audit.record(
-            actor, None, "codes.created", batch, name=name, value=format_usd(value_nano),
+            actor, None, "codes.created", batch, name=checked, value=format_usd(value_nano),
             count=count, max_uses=max_uses,
         )  # fmt: skip
     return batch

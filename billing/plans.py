@@ -21,6 +21,7 @@ from accounts import audit
 from accounts.actors import Actor
 from accounts.epoch import bump_epoch
 from accounts.models import Key, Membership, Organisation, Team
+from accounts.names import check_name
 from billing.models import MemberPlan, OrganisationPlan, Plan, PlanCut, TeamPlan
 from billing.rules.pricing import PPM
 
@@ -84,8 +85,9 @@ def save_plan(
     multiplier_ppm: int | None = None,
     models: Sequence[str] | None = None,
 ) -> Plan:
-    """Make a plan, or set what is given of one that is there. SecondPersonNeeded when the
-    multiplier waits; the models are set then."""
+    """Make a plan, or set what is given of one that is there. Raises Refused for a name that cannot
+    be, and SecondPersonNeeded when the multiplier waits; the models are set then."""
+    name = check_name(name)
     waits = False
     with transaction.atomic():
         plan, _ = Plan.objects.select_for_update().get_or_create(name=name)

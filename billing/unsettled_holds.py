@@ -15,6 +15,7 @@ from billing.models import Process
 from billing.rules.meters import find_meter
 from billing.sql import sweep_holds
 from billing.sql.accounts import LOSS_KINDS, lock_accounts, open_accounts
+from billing.sql.place_holds import lock_channels
 from billing.sql.resolve_holds import HoldResolved, Loss, post_losses, resolve_holds
 from lib import clock
 from lib.ids import new_id
@@ -33,7 +34,8 @@ class DueHold(NamedTuple):
 
 
 def due_holds(limit: int) -> list[DueHold]:
-    """Up to `limit` holds past their time or of dead processes, their accounts locked.
+    """Up to `limit` holds past their time or of dead processes, their accounts locked, and after
+    these what counts their tokens, in the one order of locks (I23).
 
     Runs in the transaction in which `expire` then resolves them. Any number of processes may call
     it: one works, the others find nothing to do.
@@ -42,14 +44,15 @@ def due_holds(limit: int) -> list[DueHold]:
         return []
     execute(sweep_holds.suspect_processes())
     execute(sweep_holds.forget_processes())
-    due = [
-        DueHold(attempt_id, organisation_id, amount_nano, _meters(mark))
-        for attempt_id, organisation_id, amount_nano, mark in execute(
-            sweep_holds.due_holds(limit, _SILENCE_S)
-        )
-    ]
+    due, rated = list[DueHold](), set[UUID]()
+    for *hold, mark, rated_ids in execute(sweep_holds.due_holds(limit, _SILENCE_S)):
+        due.append(DueHold(*hold, _meters(mark)))
+        rated.update(rated_ids or ())
     if due:
         execute(lock_accounts({hold.organisation_id for hold in due}))
+    if rated:
+        # Which of them are channels is not known here; of the others nobody takes this lock.
+        execute(lock_channels(rated))
     return due
 
 

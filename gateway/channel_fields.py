@@ -6,6 +6,7 @@ from typing import TypedDict
 
 from django.utils.translation import gettext
 
+from accounts import names
 from accounts.rules.limits import LIMIT_MAX
 from gateway.models import Channel, ChannelKey, OnLeave
 from gateway.providers import UnknownProvider, provider_named
@@ -86,6 +87,7 @@ def check_name(name: str) -> None:
     if not name or name != name.strip() or len(name) > bounds.NAME_MAX:
         text = gettext("Enter a name of at most %(n)s characters.")
         raise ChannelRefused("name", text % {"n": bounds.NAME_MAX})
+    names.check_name(name)
     if Channel.objects.filter(name=name).exists():
         text = gettext("Another channel is already named %(name)s.")
         raise ChannelRefused("name", text % {"name": name})

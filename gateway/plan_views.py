@@ -33,6 +33,7 @@ from gateway.access import access_plan, visible_plans
 from gateway.price_forms import PlanForm, PlanHolderForm
 from gateway.price_views import price_tabs
 from lib.htmx import see_other
+from lib.refusal import Refused
 from lib.tables.pages import answer_table
 from lib.tables.sources import ListSource
 from lib.tables.table import Column, Filter, State, Table
@@ -71,6 +72,9 @@ def plan_save(request: HttpRequest, actor: Actor) -> HttpResponseBase:
     sent = form.cleaned_data
     try:
         save_plan(actor, sent["name"], multiplier_ppm=sent["multiplier"], models=sent["models"])
+    except Refused as refused:
+        refused.tell(form)
+        return _refused(request, actor, form)
     except SecondPersonNeeded:
         messages.warning(request, _second_person())
     else:

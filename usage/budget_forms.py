@@ -1,7 +1,7 @@
 """Forms of budgets, and of keys with their budgets."""
 
 import datetime as dt
-from typing import Any, cast
+from typing import Any, Final, cast
 from zoneinfo import available_timezones
 
 from django import forms
@@ -19,6 +19,8 @@ from billing.rules.money import format_usd
 from lib import clock
 from lib.whole_numbers import WholeNumberField
 from usage.time_zones import ZONES
+
+_AS_STORED: Final = ("rpm", "tpm", "parallel", "required_labels", "log_content")
 
 PERIOD_NAMES = {
     "hour": gettext_lazy("Hour"),
@@ -133,7 +135,7 @@ class KeyEditForm(_Budgeted, KeyForm):
             "name": key.name,
             "models": "\n".join(key.model_patterns),
             "disabled": key.disabled,
-            **{name: getattr(key, name) for name in ("rpm", "tpm", "parallel", "log_content")},
+            **{name: getattr(key, name) for name in _AS_STORED},
             **{name: " ".join(getattr(key, name)) for name in ("endpoints", "networks")},
             "tags": join_labels(key.tags),
         }

@@ -1,9 +1,10 @@
 """Rollups: sums of the usage records per quarter of an hour, replaced and never incremented (I16).
 
 Records are never changed, so what is out of date is told by what is new: every record carries the
-id of the transaction that wrote it. A run reads up from the oldest transaction that was not over
-at the last run; the buckets of those records are deleted and summed again from all their records.
-Whatever the order of commits, no record is missed, and any number of runs gives the same bytes.
+id of the transaction that wrote it. A run reads up from the oldest transaction of this database
+that was not over at the last run; the buckets of those records are deleted and summed again from
+all their records. Whatever the order of commits, no record is missed, and any number of runs gives
+the same bytes.
 
 Complete means: no record of a request admitted before `complete_to` can still come. What may come
 is known beforehand: an open hold is an attempt whose record is missing, and a transaction that is
@@ -130,8 +131,23 @@ _SETTLED_AT: Final = f"""
       AND (application_name IS DISTINCT FROM '{BACKUP_NAME}' OR backend_xid IS NOT NULL)"""  # noqa: S608
 
 _READ_CURSOR: Final = """
-    SELECT xid, pg_snapshot_xmin(pg_current_snapshot())::text::bigint
+    SELECT xid, pg_snapshot_xmax(pg_current_snapshot())::text::bigint
     FROM usage_rollupwatermark"""
+
+# The oldest transaction that this snapshot does not see and that may yet write here. A snapshot
+# tells those of all databases of the server, and which database a transaction is of can be told
+# while it runs: what is not known to be of another one counts. Neither a standby's feedback nor a
+# replication slot is in a snapshot.
+_OLDEST_OPEN: Final = """
+    least(pg_current_xact_id_if_assigned()::text::bigint, coalesce((
+        SELECT min(open::text::bigint) FROM pg_snapshot_xip(pg_current_snapshot()) AS open
+        WHERE NOT EXISTS (
+            SELECT FROM pg_stat_activity
+            WHERE backend_xid = open::xid AND datname <> current_database())
+        AND NOT EXISTS (
+            SELECT FROM pg_prepared_xacts
+            WHERE transaction = open::xid AND database <> current_database())
+    ), pg_snapshot_xmax(pg_current_snapshot())::text::bigint))"""
 
 # Everything that this snapshot sees is summed, so what is above its end can only be the mark of
 # another server, brought along by a dump: those records were summed by the rebuild after it.
@@ -209,13 +225,13 @@ _WRITE_DIRTY: Final = _write(
 _COUNT_BUCKETS: Final = "SELECT count(DISTINCT (organisation_id, bucket_at)) FROM usage_rollup"
 
 # What was complete stays so; only a rebuild may find less, after a restored dump.
-_ADVANCE: Final = """
+_ADVANCE: Final = f"""
     INSERT INTO usage_rollupwatermark AS watermark (id, xid, complete_to, rest_until)
-    SELECT 1, pg_snapshot_xmin(pg_current_snapshot())::text::bigint,
+    SELECT 1, {_OLDEST_OPEN},
            least(%(settled_at)s, min(opened_at)),
            clock_timestamp() + 20 * (clock_timestamp() - now())
     FROM billing_hold WHERE state = 'open'
     ON CONFLICT (id) DO UPDATE
     SET xid = excluded.xid, rest_until = excluded.rest_until,
         complete_to = CASE WHEN %(forget)s THEN excluded.complete_to
-                           ELSE greatest(watermark.complete_to, excluded.complete_to) END"""
+                           ELSE greatest(watermark.complete_to, excluded.complete_to) END"""  # noqa: S608

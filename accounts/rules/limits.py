@@ -5,7 +5,7 @@ from collections.abc import Iterable, Mapping, Sequence
 from ipaddress import IPv4Network, IPv6Address, IPv6Network
 from typing import Final
 
-from accounts.rules.labels import LABEL_LENGTH, is_label
+from accounts.rules.labels import LABEL_LENGTH, LABELS, is_label
 
 Network = IPv4Network | IPv6Network
 
@@ -64,6 +64,10 @@ def check_limits(limits: Mapping[str, object]) -> None:
         if not is_label(tag):
             what = f"expected tags of 1 to {LABEL_LENGTH} visible characters, no space at an end"
             raise LimitInvalid("tags", f"{what}; found {tag[:LABEL_LENGTH]!a}")
+    for label in _listed(limits, "required_labels"):
+        if label not in LABELS:
+            what = f"expected labels, which are {', '.join(LABELS)}; found {label!r}"
+            raise LimitInvalid("required_labels", what)
 
 
 def is_address_in(address: str, networks: Iterable[Network]) -> bool:

@@ -42,7 +42,7 @@ def forget_processes() -> Statement:
 
 def due_holds(limit: int, silence_s: int) -> Statement:
     """Open holds that nobody will settle, oldest first: (attempt_id, organisation_id, amount_nano,
-    mark).
+    mark, rated_ids), the last null where nothing counts its tokens.
 
     They are past their time, or their process has been suspected for `silence_s`. They are not
     locked here, for accounts come first; `resolve_holds` looks again.
@@ -75,7 +75,8 @@ _FORGET_PROCESSES = """
         SELECT FROM billing_hold hold WHERE hold.state = 'open' AND hold.process_id = process.id)"""
 
 _DUE_HOLDS = """
-    SELECT hold.id, hold.organisation_id, hold.amount_nano, hold.mark FROM billing_hold hold
+    SELECT hold.id, hold.organisation_id, hold.amount_nano, hold.mark, hold.rated_ids
+    FROM billing_hold hold
     LEFT JOIN billing_process process ON process.id = hold.process_id
     WHERE hold.state = 'open' AND (
         hold.expires_at < now()

@@ -27,8 +27,10 @@ Kind = Literal[
     "member",
     "invitation",
     "single_sign_on",
+    "payer_rule",
     "key",
     "budget",
+    "sign_up",
 ]
 Action = Literal["create", "change", "remove"]
 
@@ -280,7 +282,7 @@ _SHOWN_FIRST: Final = (
     ),
     *("timeouts.total", "breaker.enabled", "breaker.failures", "breaker.window"),
     *("breaker.open_for", "rates", "valid_to", "multiplier", "currency", "retention_hours", "plan"),
-    *("include_cost", "credit", "credit_line", "team", "role", "secret"),
+    *("include_cost", "credit", "credit_line", "low_balance", "team", "role", "secret"),
 )
 
 
@@ -326,7 +328,14 @@ def _text(name: str, value: Value) -> str:
     return "none" if plain in (None, "") else str(plain)
 
 
-_AMOUNTS: Final = ("credit", "credit_line", "amount", "spend_cap_day", "spend_cap_month")
+_AMOUNTS: Final = (
+    "credit",
+    "credit_line",
+    "low_balance",
+    "amount",
+    "spend_cap_day",
+    "spend_cap_month",
+)
 
 
 def shown(name: str, value: Value) -> object:

@@ -23,6 +23,7 @@ from config.management.exporting_access import (
 )
 from config.management.item_fields import BUDGET_TERMS, KEY_LIMITS, LIMITS, ORGANISATION_STATES
 from gateway.channel_fields import CAP_NAMES
+from playground.models import PayerRule
 
 Document = dict[str, Any]
 
@@ -78,11 +79,17 @@ def document(present: Iterable[Item]) -> Document:
             case "single_sign_on":
                 sso = single_sign_on_document(fields)
                 organisations[item.id.name[0]]["single_sign_on"] = sso
+            case "payer_rule":
+                if fields["rule"] != PayerRule.ANY:
+                    rules = organisations[item.id.name[0]].setdefault("payer_rules", {})
+                    rules[item.id.name[1]] = fields["rule"]
+            case "sign_up":
+                whole["sign_up"] = _document_of(fields, tuple(shape.SignUp.model_fields))
             case "key":
                 key = {"name": item.id.name[1], "secret": shape.KEEP}
                 key |= _document_of(fields, ("models", "expires_at", "disabled"))
                 key |= _limits(fields) | _key_limits(fields)
-                holder = ("user", "service_account", "project", "required_labels")
+                holder = ("user", "service_account", "project")
                 key |= unless_default(shape.Key, fields, holder)
                 teams[item.id.name[0], cast(str, fields["team"])]["keys"].append(key)
                 keys[item.id.name[0], item.id.name[1]] = key
@@ -163,6 +170,8 @@ def _organisation(slug: str, fields: Mapping[str, Value]) -> Document:
         organisation["credit"] = format_usd(cast(int, fields["credit"]))
     if fields["credit_line"]:
         organisation["credit_line"] = format_usd(cast(int, fields["credit_line"]))
+    if fields["low_balance"] is not None:
+        organisation["low_balance"] = format_usd(cast(int, fields["low_balance"]))
     organisation |= unless_default(shape.Organisation, fields, ORGANISATION_STATES)
     return organisation | _limits(fields) | {"members": [], "teams": []}
 

@@ -9,8 +9,7 @@ from config.management.difference import Value
 
 LIMITS: Final = ("rpm", "tpm", "parallel")
 BUDGET_TERMS: Final = ("timezone", "enabled", "action", "alert_percents", "alert_forecast")
-KEY_LIMITS: Final = ("endpoints", "ips", "tags", "log_content")
-KEY_PLACE: Final = ("project", "required_labels")
+KEY_LIMITS: Final = ("endpoints", "ips", "tags", "required_labels", "log_content")
 ORGANISATION_STATES: Final = ("required_labels", "second_factor_roles", "suspended", "archived")
 TEAM_FIELDS: Final = ("plan", "required_labels", "archived", *LIMITS)
 MEMBER_FIELDS: Final = ("teams", "plan", *LIMITS)

@@ -6,11 +6,23 @@ from django.db import connection
 from django.db.models import Prefetch
 
 from accounts.models import Key, KeyKind, Membership, Organisation, Team
-from billing.models import Account, Budget, LedgerEntry, OrganisationPlan, PriceVersion
+from billing.models import (
+    Account,
+    Budget,
+    LedgerEntry,
+    OrganisationPlan,
+    PriceVersion,
+    WalletSetting,
+)
 from billing.plans import list_plans
 from billing.prices import CATALOGUE, key_of
 from config.management.difference import Id, Item, Secret, Value
-from config.management.present_access import limits_of, present_access, present_people
+from config.management.present_access import (
+    limits_of,
+    present_access,
+    present_people,
+    present_sign_up,
+)
 from config.management.wanted import price_id
 from gateway.channel_fields import CAP_NAMES, LIMITS
 from gateway.channels import BREAKER, TIMEOUTS
@@ -37,6 +49,7 @@ def present_items() -> list[Item]:
         *_plans(),
         *present_people(),
         *_organisations(),
+        present_sign_up(),
     ]
 
 
@@ -135,6 +148,7 @@ def _organisations() -> Iterator[Item]:
     lines = dict(
         Account.objects.filter(overdraft_nano__gt=0).values_list("organisation", "overdraft_nano")
     )
+    low_balances = dict(WalletSetting.objects.values_list("organisation", "low_nano"))
     for organisation in Organisation.objects.order_by("created_at", "id"):
         fields: dict[str, Value] = {
             "name": organisation.name,
@@ -144,6 +158,7 @@ def _organisations() -> Iterator[Item]:
             "plan": plans.get(organisation.id, ""),
             "credit": credits.get(organisation.id),
             "credit_line": lines.get(organisation.id, 0),
+            "low_balance": low_balances.get(organisation.id),
             "required_labels": tuple(organisation.required_labels),
             "second_factor_roles": tuple(organisation.second_factor_roles),
             "suspended": organisation.suspended_reason if organisation.suspended_at else None,
@@ -168,7 +183,7 @@ def _organisations() -> Iterator[Item]:
             "ips": tuple(key.networks),
             "tags": tuple(key.tags),
             "log_content": key.log_content,
-            "required_labels": tuple(key.required_labels),
+            "required_labels": tuple(sorted(key.required_labels)),
             "user": key.user.email.lower() if key.user else "",
             "service_account": key.service_account.name if key.service_account else "",
             "project": key.project.slug if key.project else "",

@@ -3,7 +3,7 @@
 from collections.abc import Iterator
 from typing import Any
 
-from accounts import single_sign_on
+from accounts import sign_up, single_sign_on
 from accounts.key_lookup import digest_of
 from accounts.member_access import role_name
 from accounts.models import (
@@ -11,6 +11,7 @@ from accounts.models import (
     Invitation,
     Limited,
     Membership,
+    Organisation,
     Project,
     ServiceAccount,
     SingleSignOn,
@@ -21,6 +22,8 @@ from billing.models import MemberPlan, TeamPlan
 from config.management.difference import Id, Item, Secret, Value
 from config.management.item_fields import LIMITS, tuples
 from lib import clock
+from playground.models import PayerRule
+from playground.payer_rules import rules_by_name
 
 
 def present_people() -> Iterator[Item]:
@@ -60,6 +63,13 @@ def present_access() -> Iterator[Item]:
     yield from _members()
     yield from _invitations()
     yield from _single_sign_on()
+    yield from _payer_rules()
+
+
+def present_sign_up() -> Item:
+    described = sign_up.described()
+    fields = tuples({**described, "mode": str(described["mode"])})
+    return Item(Id("sign_up"), fields, lasting=True)
 
 
 def limits_of(row: Limited) -> dict[str, Value]:
@@ -132,3 +142,11 @@ def _single_sign_on() -> Iterator[Item]:
         )
         fields["secret"] = Secret(digest_of(single_sign_on.secret_of(row)))
         yield Item(Id("single_sign_on", (row.organisation.slug,)), fields)
+
+
+def _payer_rules() -> Iterator[Item]:
+    """One for each role whose people use the playground; what holds anyway is not removed."""
+    for organisation in Organisation.objects.order_by("created_at", "id"):
+        for role, rule in rules_by_name(organisation).items():
+            id = Id("payer_rule", (organisation.slug, role))
+            yield Item(id, {"rule": str(rule)}, lasting=rule == PayerRule.ANY)

@@ -362,6 +362,17 @@ class SingleSignOn(Part):
     required: bool = False
 
 
+class SignUpDomain(Part):
+    domain: Annotated[str, StringConstraints(min_length=1, max_length=253)]
+    organisation: Annotated[str, StringConstraints(min_length=1, max_length=60)]
+    role: Literal["admin", "billing", "developer", "viewer"]
+
+
+class SignUp(Part):
+    mode: Literal["off", "invite", "domain", "open"] = "invite"
+    domains: list[SignUpDomain] = []
+
+
 class Organisation(Counted):
     name: Name
     slug: Annotated[str, StringConstraints(pattern=r"^[a-z0-9]+(-[a-z0-9]+)*$", max_length=50)] = ""
@@ -370,9 +381,13 @@ class Organisation(Counted):
     include_cost: bool = False
     credit: Annotated[Decimal, AfterValidator(_credit)] | None = None
     credit_line: Annotated[Decimal, AfterValidator(_line)] = "0"
+    low_balance: Annotated[Decimal, AfterValidator(_amount)] | None = None
     plan: Name | Literal[""] = ""
     required_labels: Labels = []
     second_factor_roles: list[str] = []
+    payer_rules: dict[
+        RoleName, Literal["any", "people", "own_or_playground", "own", "playground"]
+    ] = {}
     suspended: Annotated[str, StringConstraints(max_length=500)] | None = None
     archived: bool = False
     budgets: list[ScopedBudget] = []
@@ -398,3 +413,4 @@ class Installation(Part):
     plans: list[Plan] = []
     people: list[Person] = []
     organisations: list[Organisation] = []
+    sign_up: SignUp = SignUp()

@@ -14,7 +14,6 @@ from config.management.difference import Id, Item, Kept, Secret, Value
 from config.management.item_fields import (
     BUDGET_TERMS,
     KEY_LIMITS,
-    KEY_PLACE,
     LIMITS,
     MEMBER_FIELDS,
     ORGANISATION_STATES,
@@ -24,7 +23,7 @@ from config.management.item_fields import (
     tuples,
 )
 from config.management.loading import Loaded, price_key, stored_rates
-from config.management.wanted_access import wanted_access, wanted_people
+from config.management.wanted_access import wanted_access, wanted_people, wanted_sign_up
 from config.management.yaml_source import Path
 from gateway.channel_fields import CAP_NAMES
 
@@ -67,6 +66,8 @@ class _Flattener:
         for n, organisation in enumerate(self._file.organisations):
             slug = _slug_of(organisation, organisations)
             yield from self._organisation(organisation, slug, ("organisations", n))
+        if "sign_up" in self._file.model_fields_set:
+            yield wanted_sign_up(self._file.sign_up)
 
     def _settings(self, settings: shape.Settings) -> Item:
         names = tuple(shape.Settings.model_fields)
@@ -162,7 +163,11 @@ class _Flattener:
             fields["credit"] = parse_usd(organisation.credit)
         if "credit_line" in organisation.model_fields_set:
             fields["credit_line"] = parse_usd(organisation.credit_line)
-        defaults = tuples(defaults_of(shape.Organisation, plain)) | {"credit_line": 0}
+        if "low_balance" in organisation.model_fields_set:
+            low = organisation.low_balance
+            fields["low_balance"] = None if low is None else parse_usd(low)
+        defaults = tuples(defaults_of(shape.Organisation, plain))
+        defaults |= {"credit_line": 0, "low_balance": None}
         yield Item(Id("organisation", (slug,)), fields, defaults, path)
         for n, team in enumerate(organisation.teams):
             fields = tuples(stated(team, ("slug", *TEAM_FIELDS)))
@@ -208,7 +213,7 @@ class _Flattener:
                     yield _budget(key.budget, (slug, "key", key.name), (*at, "keys", k, "budget"))
 
     def _key(self, key: shape.Key, slug: str, team: str, path: Path) -> Item:
-        names = ("models", "expires_at", "disabled", *LIMITS, *KEY_LIMITS, *KEY_PLACE)
+        names = ("models", "expires_at", "disabled", *LIMITS, *KEY_LIMITS, "project")
         fields: dict[str, Value] = {
             "team": team,
             **tuples(stated(key, (*names, "service_account"))),

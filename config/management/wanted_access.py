@@ -27,6 +27,17 @@ def wanted_people(people: Iterable[shape.Person]) -> Iterator[Item]:
         yield Item(id, fields, {"active": True}, ("people", n))
 
 
+def wanted_sign_up(sign_up: shape.SignUp) -> Item:
+    names = tuple(shape.SignUp.model_fields)
+    fields: dict[str, Any] = tuples(stated(sign_up, names))
+    if "domains" in fields:
+        ordered = sorted(sign_up.domains, key=lambda domain: domain.domain.lower())
+        fields["domains"] = tuple(
+            {**domain.model_dump(), "domain": domain.domain.strip().lower()} for domain in ordered
+        )
+    return Item(Id("sign_up"), fields, tuples(defaults_of(shape.SignUp, names)), ("sign_up",))
+
+
 def wanted_access(
     organisation: shape.Organisation, slug: str, path: Path, client_secret: Secret | Kept
 ) -> Iterator[Item]:
@@ -43,6 +54,9 @@ def wanted_access(
             yield _service_account(account, slug, team.name, (*at, "service_accounts", k))
     for n, invitation in enumerate(organisation.invitations):
         yield _invitation(invitation, slug, (*path, "invitations", n))
+    for role_name, rule in organisation.payer_rules.items():
+        id = Id("payer_rule", (slug, role_name))
+        yield Item(id, {"rule": rule}, path=(*path, "payer_rules", role_name))
     if organisation.single_sign_on is not None:
         sso_path = (*path, "single_sign_on")
         yield _single_sign_on(organisation.single_sign_on, slug, client_secret, sso_path)

@@ -6,10 +6,10 @@ from typing import Any, cast
 
 from django.db.models import F, Q, QuerySet
 
-from accounts import keys, members, organisations
+from accounts import keys, members, organisations, sign_up
 from accounts.actors import SYSTEM
 from accounts.models import Key, KeyKind, Organisation, Role, Team
-from billing import budgets, plans, prices, wallets
+from billing import budgets, low_balance, plans, prices, wallets
 from billing.models import Budget, Plan, PriceVersion
 from billing.rules.conditions import PriceKey
 from config.management.difference import Change, Id, Kind, Secret, Value
@@ -51,18 +51,20 @@ _ORDER: dict[Kind, int] = {
     "member": 10,
     "invitation": 11,
     "single_sign_on": 12,
-    "key": 13,
-    "budget": 14,
+    "payer_rule": 13,
+    "key": 14,
+    "budget": 15,
+    "sign_up": 16,
 }
 # A plan or a role goes when nobody is on it or has it any more.
-_REMOVED_LAST = 15
+_REMOVED_LAST = 17
 
 # A field of the file -> a key's field.
 _LIMIT_FIELDS = {name: name for name in (*LIMITS, *KEY_LIMITS)} | {"ips": "networks"}
 
 
 # What of an organisation changes by a function of its own.
-_SETTINGS = ("retention_hours", "include_cost", "credit_line")
+_SETTINGS = ("retention_hours", "include_cost", "credit_line", "low_balance")
 
 
 _REFUSALS = (ChangeRefused, Refused, prices.PriceRefused, plans.PlanRefused, members.LastOwner)
@@ -113,6 +115,9 @@ class _Writer:
     def _settings(self, change: Change) -> None:
         after = cast(dict[str, Any], change.after)
         installation.save_settings(SYSTEM, **after)
+
+    def _sign_up(self, change: Change) -> None:
+        sign_up.save_sign_up(SYSTEM, **cast(dict[str, Any], change.after))
 
     def _channel(self, change: Change) -> None:
         (name,) = change.id.name
@@ -191,6 +196,8 @@ class _Writer:
             wallets.add_opening_credit(self._find(slug), credit, actor="apply")
         if "credit_line" in after:
             wallets.set_credit_line(self._find(slug), after["credit_line"], actor=SYSTEM)
+        if "low_balance" in after and (after["low_balance"] is not None or change.before):
+            low_balance.set_low_balance(SYSTEM, self._find(slug), after["low_balance"])
         write_states(self._find(slug), after)
 
     def _key(self, change: Change) -> None:

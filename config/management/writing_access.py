@@ -1,6 +1,7 @@
 """Carry out the changes of people and their access, each by the function that `accounts` has."""
 
 from collections.abc import Callable, Mapping
+from dataclasses import replace
 from functools import partial
 from typing import Any, Final, cast
 
@@ -34,6 +35,9 @@ from accounts.models import (
 from billing import plans
 from config.management.difference import Change, Kind, Secret, Value
 from config.management.item_fields import LIMITS
+from lib.ids import id_text
+from playground.models import PayerRule
+from playground.payer_rules import change_rules
 
 
 class ChangeRefused(ValueError):
@@ -246,12 +250,11 @@ def _stored_rule(organisation: Organisation, rule: Mapping[str, Any]) -> dict[st
 
 
 def held_by(key: Key) -> dict[str, Value]:
-    """Whose a key is and what it asks of requests, as a file says it."""
+    """Whose a key is, as a file says it."""
     return {
         "user": key.user.email if key.user else "",
         "service_account": key.service_account.name if key.service_account else "",
         "project": key.project.slug if key.project else "",
-        "required_labels": tuple(key.required_labels),
     }
 
 
@@ -270,16 +273,13 @@ def holder_of_key(
 
 
 def place_key(key: Key, fields: Mapping[str, Value]) -> None:
-    """Put a key into its project, and set what it asks of requests."""
+    """Put a key into its project."""
     if "project" in fields:
         slug = fields["project"]
         project = key.organisation.projects.filter(slug=slug).first() if slug else None
         if slug and project is None:
             raise ChangeRefused(f"there is no project {slug!r}")
         keys.change_key(SYSTEM, key, project=project)
-    if "required_labels" in fields:
-        labels = cast(tuple[str, ...], fields["required_labels"])
-        organisations.require_labels(key, labels, actor=SYSTEM)
 
 
 def _team_named(organisation: Organisation, name: str) -> Team:
@@ -306,6 +306,14 @@ def _role_named(organisation: Organisation, name: str) -> tuple[Role, CustomRole
     return Role.CUSTOM, custom
 
 
+def _payer_rule(organisation: Organisation, change: Change) -> None:
+    name = change.id.name[1]
+    role, custom_role = _role_named(organisation, name)
+    rule = PayerRule.ANY if change.action == "remove" else cast(str, change.after["rule"])
+    at = id_text(custom_role.id) if custom_role else role.value
+    change_rules(replace(SYSTEM, organisation=organisation), {at: rule})
+
+
 ACCESS_WRITES: Final[dict[Kind, Callable[[Organisation, Change], None]]] = {
     "role": _role,
     "team": _team,
@@ -314,4 +322,5 @@ ACCESS_WRITES: Final[dict[Kind, Callable[[Organisation, Change], None]]] = {
     "member": _member,
     "invitation": _invitation,
     "single_sign_on": _single_sign_on,
+    "payer_rule": _payer_rule,
 }

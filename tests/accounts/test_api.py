@@ -326,3 +326,16 @@ def test_an_expiry_of_any_offset_is_kept_as_its_instant(people: Cast) -> None:
         assert management(people, name=f"m {at}").post(
             URL, body, "application/json"
         ).status_code == (status)
+
+
+def test_a_key_says_which_labels_its_requests_must_have(people: Cast) -> None:
+    client = management(people)
+    made = client.post(
+        URL, {"name": "web", "required_labels": ["customer"]}, content_type="application/json"
+    ).json()
+    assert made["required_labels"] == ["customer"]
+    path = f"{URL}/{made['id']}"
+    for labels, status in ((["project", "tags"], 200), (["colour"], 422), (None, 422)):
+        body = json.dumps({"required_labels": labels})
+        assert client.patch(path, body, "application/json").status_code == status, labels
+    assert client.get(path).json()["required_labels"] == ["project", "tags"]

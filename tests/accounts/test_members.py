@@ -1,6 +1,10 @@
+from concurrent.futures import ThreadPoolExecutor
+from functools import partial
+from threading import Barrier
 from typing import Any
 
 import pytest
+from django.db import connection
 
 from accounts import custom_roles, members, teams
 from accounts.access import scope_of, visible_keys
@@ -56,6 +60,46 @@ def test_the_last_owner_who_may_come_in_is_not_switched_off(people: Cast) -> Non
             leave()
     members.set_active(people.alice, True, actor=SYSTEM)
     members.remove_member(people.acme, "bob@example.org", actor=SYSTEM)
+
+
+def test_the_last_operator_is_not_switched_off(people: Cast) -> None:
+    with pytest.raises(members.LastOperator, match=r"dora@example.org is the last operator"):
+        members.set_active(people.dora, False, actor=SYSTEM)
+    second = members.add_person("eve@example.org", operator=True, actor=SYSTEM)
+    members.set_active(people.dora, False, actor=SYSTEM)
+    with pytest.raises(members.LastOperator):
+        members.set_active(second, False, actor=SYSTEM)
+    members.set_active(people.dora, True, actor=SYSTEM)
+    members.set_active(second, False, actor=SYSTEM)
+    assert [one.email for one in User.objects.filter(operator=True, is_active=True)] == [
+        people.dora.email
+    ]
+
+
+@pytest.mark.django_db(transaction=True)
+def test_two_operators_who_switch_each_other_off_leave_one() -> None:
+    pair = [
+        members.add_person(f"{name}@example.org", operator=True, actor=SYSTEM)
+        for name in ("dora", "eve")
+    ]
+    with ThreadPoolExecutor(2) as pool:
+        for _ in range(10):
+            gate = Barrier(2)
+            outcomes = list(pool.map(partial(switch_off, gate), pair, reversed(pair)))
+            assert sorted(outcomes) == ["done", "refused"]
+            left = User.objects.get(operator=True, is_active=True)
+            User.objects.exclude(id=left.id).update(is_active=True)
+
+
+def switch_off(gate: Barrier, by: User, person: User) -> str:
+    gate.wait()
+    try:
+        members.set_active(person, False, actor=actor(by))
+    except members.LastOperator:
+        return "refused"
+    finally:
+        connection.close()
+    return "done"
 
 
 def test_who_is_switched_off_and_on_again_is_noted_once_each(people: Cast) -> None:

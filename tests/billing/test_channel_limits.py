@@ -2,7 +2,9 @@
 
 import threading
 import uuid
+from itertools import product
 from typing import Any
+from uuid import UUID
 
 import pytest
 from django.db import connection, transaction
@@ -14,9 +16,11 @@ from billing.rules.channel_limits import ChannelLimits
 from billing.sql.accounts import WALLET_KINDS, lock_accounts, open_accounts
 from billing.sql.place_holds import HoldRequest, lock_channels, place_holds
 from billing.sql.resolve_holds import HoldResolved, resolve_holds
+from billing.unsettled_holds import Expired, due_holds, expire
 from billing.wallets import add_opening_credit
 from gateway.channel_limits import limits_of
 from gateway.models import Channel
+from lib import clock
 from lib.ids import new_id
 
 pytestmark = pytest.mark.django_db
@@ -149,6 +153,40 @@ def test_organisations_that_ask_at_once_do_not_go_over(keys: tuple[Key, Key]) ->
         wait_for_a_lock()
     asking.join()
     assert (word, answers) == ("admitted", ["limited"])
+
+
+@pytest.mark.django_db(transaction=True)
+def test_the_sweeper_takes_the_lock_of_a_channel_before_it_touches_its_counts(
+    keys: tuple[Key, Key],
+) -> None:
+    """I23: settlements and the sweeper come one by one, whatever the order of their rows."""
+    channels = [limits(tpm=100), limits(tpm=100)]
+    for key, channel in product(keys, channels):
+        assert words(request(key, channel, tokens=10)) == ["admitted"]
+    lost, settled = (
+        Hold.objects.filter(organisation=key.organisation).order_by("id") for key in keys
+    )
+    lost.update(expires_at=clock.now())
+    swept: list[UUID] = []
+
+    def sweep() -> None:
+        with transaction.atomic():
+            swept.extend(expire([Expired(hold, 0, 0, 0) for hold in due_holds(10)]))
+        connection.close()
+
+    sweeping = threading.Thread(target=sweep)
+    with transaction.atomic():
+        execute(lock_accounts([keys[1].organisation_id]))
+        execute(lock_channels(channel.channel_id for channel in channels))
+        sweeping.start()
+        wait_for_a_lock()
+        # One statement for each: a sweeper that had no lock would have come in between.
+        for hold in settled:
+            ended = HoldResolved(hold.id, new_id(), hold.organisation_id, "settled", 0, tokens=3)
+            execute(resolve_holds([ended]))
+    sweeping.join()
+    assert set(swept) == {hold.id for hold in lost}
+    assert [use(channel) for channel in channels] == [(0, 3, 0)] * 2
 
 
 def wait_for_a_lock() -> None:

@@ -2,6 +2,7 @@
 
 import re
 from collections.abc import Iterator
+from dataclasses import replace
 from io import StringIO
 from pathlib import Path
 from typing import Any
@@ -20,6 +21,7 @@ from accounts import (
     organisations,
     projects,
     service_accounts,
+    sign_up,
     single_sign_on,
     teams,
 )
@@ -39,9 +41,11 @@ from accounts.models import (
     Team,
     User,
 )
-from billing import plans
+from billing import low_balance, plans
 from billing.models import Budget
+from lib.ids import id_text
 from lib.refusal import Refused
+from playground.payer_rules import change_rules
 from tests.cast import Cast, actor, assemble
 from tests.hostile import STORABLE
 from tests.hub import ROOT
@@ -104,7 +108,7 @@ def furnished() -> Cast:
     )
     for name, holder in (("robots", {"service_account": robot}), ("bobs", {"user": people.bob})):
         key = keys.bring_key(SYSTEM, core, name, KEY_TEXTS[name], **holder)
-        organisations.require_labels(key, ["customer"], actor=SYSTEM)
+        keys.change_key(SYSTEM, key, required_labels=["customer"])
     alice = actor(people.alice, acme)
     offer = Offer(Role.VIEWER, teams=[lab], message="Welcome, «you»")
     invitations.invite(acme, ["new@example.org"], offer, actor=alice)
@@ -125,6 +129,13 @@ def furnished() -> Cast:
         default_role="viewer",
         required=True,
     )
+    low_balance.set_low_balance(SYSTEM, acme, 20 * 10**9)
+    chatter = custom_roles.create_role(acme, "Chatter", ["playground.use"], actor=SYSTEM)
+    change_rules(
+        replace(SYSTEM, organisation=acme), {"developer": "own", id_text(chatter.id): "people"}
+    )
+    domains = [{"domain": "acme.example", "organisation": "acme", "role": "viewer"}]
+    sign_up.save_sign_up(SYSTEM, mode="off", domains=domains)
     budgeting.create_budget(
         SYSTEM, acme, scope="user", subject=str(people.bob.id), amount_nano=5 * 10**9,
         period="month",
@@ -231,6 +242,7 @@ organisations:
     told = installation.apply(bare, "--prune")
     for line in (
         "- role acme/Reader",
+        "- payer_rule acme/developer",
         "- invitation acme/new@example.org",
         "- single_sign_on acme",
         "- member acme/lin@example.org",
@@ -254,6 +266,12 @@ CHANGES = {
     "an archived team": ("    archived: true\n    keys: []", "    archived: false\n    keys: []"),
     "single sign-on": ("group_claim: roles", "group_claim: groups"),
     "confirmed domains": ("domains_confirmed: false", "domains_confirmed: true"),
+    "a rule of who pays": ("developer: own", "developer: playground"),
+    "a rule of who pays that ends": ("Chatter: people", "Chatter: any"),
+    "an alert": ("low_balance: '20", "low_balance: '21"),
+    "an alert that ends": ("low_balance: '20.00'", "low_balance: null"),
+    "who may sign up": ("mode: 'off'", "mode: invite"),
+    "a domain": ("    role: viewer\n", "    role: developer\n"),
     "a second factor": ("  - custom\n  - owner", "  - owner"),
     "a member's teams": (
         "    teams:\n    - Research lab\n    rpm",
@@ -282,6 +300,9 @@ WRONG = {
     "role: viewer": ("role: boss", "there is no role named 'boss'"),
     "invited_by: alice@": ("invited_by: nobody@", "nobody@example.org is not a member"),
     "invited_by: alice": ("invited_by: bob", "You cannot grant"),
+    "developer: own": ("viewer: own", "viewer is not a role that can use the playground"),
+    "Chatter: people": ("Shouter: people", "there is no role named 'Shouter'"),
+    "domain: acme.example": ("domain: acme", "acme is not a domain such as"),
     "    - members.read": ("    - members.fly", "Unknown permission members.fly"),
     "user: bob@example.org": ("user: alice@example.org", "a file cannot hand it over"),
     "service_account: robot": ("service_account: other", "a file cannot hand it over"),
@@ -352,8 +373,9 @@ def named_so(make: Any, text: str) -> Any:
 
 
 def test_the_example_of_the_documentation_can_be_applied(
-    installation: Installation, monkeypatch: pytest.MonkeyPatch
+    installation: Installation, monkeypatch: pytest.MonkeyPatch, settings: Any
 ) -> None:
+    settings.ACCOUNT_EMAIL_VERIFICATION = "mandatory"
     monkeypatch.setenv("OIDC_SECRET", SECRET)
     monkeypatch.setenv("CRAWLER_KEY", KEY_TEXTS["robots"])
     page = (ROOT / "docs/configuration.md").read_text()

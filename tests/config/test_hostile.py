@@ -5,7 +5,7 @@ import io
 import json
 import re
 import secrets
-from collections.abc import Iterable, Iterator
+from collections.abc import Callable, Iterable, Iterator
 from contextlib import suppress
 from dataclasses import dataclass
 from itertools import product
@@ -19,16 +19,27 @@ from django.core import mail
 from django.core.management import call_command
 from django.db import connection, models
 
-from accounts import audit
+from accounts import (
+    audit,
+    custom_roles,
+    keys,
+    organisations,
+    projects,
+    service_accounts,
+    teams,
+)
+from accounts.actors import SYSTEM
 from accounts.models import Key, KeyKind
-from billing import codes, credits, promo
+from billing import codes, credits, plans, promo
 from config.celery import app
 from config.job_runs import watch
 from config.job_times import SCHEDULE
 from config.models import JobRun
+from gateway import channels
 from gateway.models import Channel, Route
 from lib import clock
 from lib.ids import id_text
+from lib.refusal import Refused
 from notify import deliveries, sending
 from notify.models import Delivery, WebhookEndpoint
 from playground.models import Conversation, Message, MessageRole
@@ -282,6 +293,38 @@ def send(people: cast.Cast, settings: Any, hostile: Iterable[HostileBody]) -> No
             assert answer.json()["error"]["message"]
         elif TEXTS[one.text] == NUL:
             pytest.fail(f"{one.field} takes a zero byte")
+
+
+NAMED: Final[dict[str, Callable[[cast.Cast, str], object]]] = {
+    "organisation": lambda to, name: organisations.create_organisation(
+        name, owner=None, actor=SYSTEM
+    ),
+    "renamed organisation": lambda to, name: organisations.rename_organisation(
+        to.acme, name, actor=SYSTEM
+    ),
+    "team": lambda to, name: teams.create_team(to.acme, name, actor=SYSTEM),
+    "project": lambda to, name: projects.create_project(to.core, name, actor=SYSTEM),
+    "service account": lambda to, name: service_accounts.create_service_account(
+        to.core, name, actor=SYSTEM
+    ),
+    "role": lambda to, name: custom_roles.create_role(to.acme, name, [], actor=SYSTEM),
+    "key": lambda to, name: keys.mint_key(SYSTEM, to.core, name, user=None),
+    "key of elsewhere": lambda to, name: keys.bring_key(SYSTEM, to.core, name, "k" * 30),
+    "batch of codes": lambda to, name: codes.create_batch(SYSTEM, name, USD, 1),
+    "plan": lambda to, name: plans.save_plan(SYSTEM, name, models=[]),
+    "channel": lambda to, name: channels.create_channel(
+        SYSTEM, name, {"provider": "openai", "base_url": "", "keys": [], "models": {}}
+    ),
+}
+
+
+@pytest.mark.parametrize("noun", NAMED)
+def test_nothing_is_made_with_a_name_that_is_none(people: cast.Cast, noun: str) -> None:
+    """Whoever calls: not the forms alone look at it."""
+    for name in ("", "  ", LONG, NUL, "two\nlines"):
+        with pytest.raises(Refused) as refused:
+            NAMED[noun](people, name)
+        assert refused.value.field == "name", ascii(name)[:12]
 
 
 TEXT_FIELDS = [

@@ -4,7 +4,7 @@ import inspect
 
 import pytest
 
-from tests.isolation.cells import cells, draw, faults_of, page_routes
+from tests.isolation.cells import PARTS, cells, draw, faults_of_all, page_routes
 from tests.isolation.table import PAGES
 from tests.isolation.world import World
 
@@ -40,14 +40,14 @@ def test_pages_show_nobody_what_is_not_theirs(world: World) -> None:
         for cell in cells(name)
         if cell.who.carrier == "session" or name == "home"
     ]
-    faults = [fault for cell in draw(everything) for fault in faults_of(world, cell)]
+    faults = list(faults_of_all(world, draw(everything)))
     assert not faults, "\n".join(faults)
 
 
 @pytest.mark.slow
-@pytest.mark.parametrize("first", sorted({name[0] for name in PAGES}))
-def test_every_cell_of_every_page(world: World, first: str) -> None:
-    names = [name for name in plain_pages() if name.startswith(first)]
-    everything = (cell for name in names for cell in cells(name))
-    faults = [fault for cell in everything for fault in faults_of(world, cell)]
+@pytest.mark.parametrize("part", range(PARTS))
+@pytest.mark.usefixtures("bare_errors")
+def test_every_cell_of_every_page(world: World, part: int) -> None:
+    everything = (cell for name in plain_pages()[part::PARTS] for cell in cells(name))
+    faults = list(faults_of_all(world, everything))
     assert not faults, "\n".join(faults)

@@ -230,6 +230,7 @@ def test_key_is_made_with_limits_and_a_budget(people: Cast, alice: Client) -> No
         "name": "web", "kind": "relay", "models": "", "lifetime": "", "rpm": "600", "tpm": "",
         "parallel": "5", "endpoints": "messages, embeddings", "networks": "10.0.0.0/8",
         "tags": "beta, two words", "budget": "$5.00", "period": "week",
+        "required_labels": ["customer", "project"],
     }  # fmt: skip
     assert alice.post("/o/acme/keys/new", form).status_code == 200
     key = Key.objects.get(name="web")
@@ -237,6 +238,7 @@ def test_key_is_made_with_limits_and_a_budget(people: Cast, alice: Client) -> No
     assert (key.endpoints, key.networks, key.tags) == (
         ["messages", "embeddings"], ["10.0.0.0/8"], ["beta", "two words"],
     )  # fmt: skip
+    assert key.required_labels == ["customer", "project"]
     budget = Budget.objects.get()
     assert (budget.scope, budget.subject, budget.period) == ("key", str(key.id), "week")
     listed = alice.get("/o/acme/keys").content.decode()

@@ -2,7 +2,7 @@
 
 from typing import Any
 
-from accounts import keys, members, organisations, teams
+from accounts import keys, members, teams
 from accounts.actors import SYSTEM
 from accounts.models import KeyKind, Membership, Role
 from billing import plans
@@ -20,7 +20,7 @@ def test_every_level_of_a_limit_is_told_and_the_lowest_binds(people: Cast) -> No
     keys.change_limits(SYSTEM, people.core, rpm=50)
     keys.change_limits(SYSTEM, Membership.objects.get(user=people.bob), rpm=60, parallel=4)
     key, _ = make_key(people.core, "ci", user=people.bob, rpm=70, model_patterns=["gpt-*"])
-    organisations.require_labels(key, ["tags"], actor=SYSTEM)
+    keys.change_key(SYSTEM, key, required_labels=["tags"])
     key.refresh_from_db()
     budgeting.create_budget(
         SYSTEM, people.acme, scope="team", subject=str(people.core.id), amount_nano=5 * 10**9,

@@ -14,7 +14,7 @@ from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
 from accounts.models import Key
-from tests import cast
+from tests import cast, databases
 from tests.usage.rows import NOON, admit, credit, end, happen, id_at, refuse
 from usage.models import Rollup, RollupWatermark, UsageRecord
 from usage.rollups import rebuild, roll_up
@@ -131,8 +131,8 @@ def test_a_run_without_news_changes_nothing(key: Key) -> None:
     happen(key)
     roll_up()
     before = dump()
-    # A transaction that is open anywhere on the server has the last buckets summed once more (how
-    # many is its affair); replaced, they are the same bytes.
+    # A transaction that ends while its database is looked up has the last buckets summed once more
+    # (how many is its affair); replaced, they are the same bytes.
     assert roll_up() is not None
     assert dump() == before
 
@@ -160,6 +160,32 @@ def test_a_late_commit_is_not_missed(key: Key, another: psycopg.Connection[Any])
     roll_up()
     assert sum(row[10] for row in stored()) == 4
     assert stored() == from_records()
+
+
+def test_a_transaction_of_another_database_holds_nothing_up(
+    key: Key, another: psycopg.Connection[Any]
+) -> None:
+    """Of those that are open on the server, only one that may write here is waited for."""
+    begun = "SELECT pg_current_xact_id()::text::bigint"
+    with databases.admin() as elsewhere, elsewhere.transaction():
+        (theirs,) = one_row(elsewhere.execute(begun))
+        happen(key)
+        roll_up()
+        assert RollupWatermark.objects.get().xid > theirs
+        (ours,) = one_row(another.execute(begun))
+        happen(key)
+        roll_up()
+        assert RollupWatermark.objects.get().xid == ours
+    another.rollback()
+    roll_up()
+    assert RollupWatermark.objects.get().xid > ours
+    assert stored() == from_records()
+
+
+def one_row(cursor: psycopg.Cursor[Any]) -> tuple[Any, ...]:
+    row = cursor.fetchone()
+    assert row is not None
+    return tuple(row)
 
 
 def test_nobody_sums_beside_another(key: Key, another: psycopg.Connection[Any]) -> None:

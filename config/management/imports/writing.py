@@ -18,7 +18,6 @@ from django.db.models import Q, Sum
 from accounts import keys, members, organisations, teams
 from accounts.actors import SYSTEM
 from accounts.models import Organisation, Role, Team, User
-from accounts.names import check_name
 from billing import plans, prices, wallets
 from billing.models import LedgerEntry, Plan, PriceVersion
 from billing.rules.meters import parse_rate
@@ -189,8 +188,7 @@ class _Writer:
             organisations.suspend_organisation(organisation, wanted.suspended, actor=SYSTEM)
 
     def _make_organisation(self, wanted: haul.Organisation) -> object:
-        name = check_name(wanted.name)
-        organisation = organisations.create_organisation(name, owner=None, actor=SYSTEM)
+        organisation = organisations.create_organisation(wanted.name, owner=None, actor=SYSTEM)
         self._put_on_plan(organisation, wanted.plan)
         keys.change_limits(SYSTEM, organisation, **_counts(wanted.counts))
         self._add_budgets(organisation, "organisation", "", wanted.budgets)
