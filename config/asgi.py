@@ -16,6 +16,7 @@ from config.health import Health
 from config.protocol import open_files
 from config.request_limits import RequestLimits
 from config.sweeping import sweep_for_ever
+from config.version import VERSION
 from lib import env
 from lib.asgi import Receive, Scope, Send
 from lib.vault import WrongSecret
@@ -30,21 +31,25 @@ pages = RequestLimits(get_asgi_application())
 
 def _relay() -> Relay:
     env.needed("SECRET_KEY", settings.SECRET_KEY_GIVEN)
-    return Relay(
-        RelayConfig(
-            dsn=env.needed("DATABASE_URL", settings.DATABASE_URL),
-            kek=sealing.kek(),
-            pepper=sealing.pepper(),
-            keep_alive_s=float(env.text("KEEP_ALIVE_SECONDS", str(KEEP_ALIVE_S))),
-            drain_s=float(env.text("DRAIN_SECONDS", str(DRAIN_S))),
-            accept_while_draining_s=float(
-                env.text("DRAIN_ACCEPT_SECONDS", str(ACCEPT_WHILE_DRAINING_S))
-            ),
-            public_url=settings.PUBLIC_URL,
-            migrations=code_migrations(),
-            spool_folder=settings.SPOOL_DIR,
-        )
+    config = RelayConfig(
+        dsn=env.needed("DATABASE_URL", settings.DATABASE_URL),
+        kek=sealing.kek(),
+        pepper=sealing.pepper(),
+        keep_alive_s=float(env.text("KEEP_ALIVE_SECONDS", str(KEEP_ALIVE_S))),
+        drain_s=float(env.text("DRAIN_SECONDS", str(DRAIN_S))),
+        accept_while_draining_s=float(
+            env.text("DRAIN_ACCEPT_SECONDS", str(ACCEPT_WHILE_DRAINING_S))
+        ),
+        public_url=settings.PUBLIC_URL,
+        migrations=code_migrations(),
+        spool_folder=settings.SPOOL_DIR,
     )
+    if not settings.TRACES:
+        return Relay(config)
+    # Loaded only where traces are on.
+    from relay.tracing import TracedRelay
+
+    return TracedRelay(config, settings.TRACE_CHANNELS, VERSION)
 
 
 relay = _relay()

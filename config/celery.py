@@ -16,6 +16,7 @@ os.environ.setdefault("DJANGO_SETTINGS_MODULE", "config.settings")
 from accounts.origin import ORIGIN, Origin
 from config.job_times import beat_schedule
 from lib.env import ConfigurationError
+from lib.log_context import REQUEST_ID
 from lib.vault import VaultError
 
 log = logging.getLogger(__name__)
@@ -60,10 +61,12 @@ class RecordedTask(Task):  # type: ignore[misc]
         from config.job_runs import recorded
 
         token = ORIGIN.set(lambda: Origin(client=self.name))
+        logged = REQUEST_ID.set(self.request.id)
         try:
             with recorded(self.name):
                 return super().__call__(*args, **kwargs)
         finally:
+            REQUEST_ID.reset(logged)
             ORIGIN.reset(token)
 
 

@@ -16,6 +16,7 @@ from django.utils.decorators import sync_and_async_middleware
 from accounts.origin import ORIGIN, origin_of
 from config.request_limits import KNOWN
 from lib.ids import id_text, new_id
+from lib.log_context import REQUEST_ID
 from lib.tenancy import current_tenant, each_within, each_within_async, within
 
 Answer = Callable[[HttpRequest], HttpResponseBase]
@@ -28,8 +29,7 @@ def request_id(get_response: Answer | AsyncAnswer) -> Answer | AsyncAnswer:
         get_async = cast(AsyncAnswer, get_response)
 
         async def answer_async(request: HttpRequest) -> HttpResponseBase:
-            request.id = id_text(new_id())  # type: ignore[attr-defined]
-            with _origin(request):
+            with _named(request):
                 return _marked(request, await get_async(request))
 
         return answer_async
@@ -37,20 +37,22 @@ def request_id(get_response: Answer | AsyncAnswer) -> Answer | AsyncAnswer:
     get = cast(Answer, get_response)
 
     def answer(request: HttpRequest) -> HttpResponseBase:
-        request.id = id_text(new_id())  # type: ignore[attr-defined]
-        with _origin(request):
+        with _named(request):
             return _marked(request, get(request))
 
     return answer
 
 
 @contextmanager
-def _origin(request: HttpRequest) -> Iterator[None]:
-    token = ORIGIN.set(partial(origin_of, request))
+def _named(request: HttpRequest) -> Iterator[None]:
+    """The request has an id, its log lines name it, and the audit trail knows where it is from."""
+    request.id = id_text(new_id())  # type: ignore[attr-defined]
+    origin, logged = ORIGIN.set(partial(origin_of, request)), REQUEST_ID.set(request.id)  # type: ignore[attr-defined]
     try:
         yield
     finally:
-        ORIGIN.reset(token)
+        REQUEST_ID.reset(logged)
+        ORIGIN.reset(origin)
 
 
 def _marked(request: HttpRequest, response: HttpResponseBase) -> HttpResponseBase:

@@ -8,7 +8,7 @@ from urllib.parse import urlsplit
 from psycopg.conninfo import conninfo_to_dict
 
 from accounts.rules import link_life, passwords, session_life
-from config.log_lines import shorten_refusal
+from config.log_lines import JsonLine, TextLine, name_request, shorten_refusal
 from config.request_limits import BODY_BYTES_MAX, UPLOAD_BYTES_MAX
 from lib import env
 from lib.vault import split_keks
@@ -247,6 +247,16 @@ except ValueError as error:
         f"METRICS_ALLOW: {error}. Give CIDR, separated by commas."
     ) from error
 
+# Traces of the relay. What the spans are and where they go is for the SDK's own variables, OTEL_*.
+_traces_exporter = env.text("OTEL_TRACES_EXPORTER", "none")
+if _traces_exporter not in ("none", "otlp"):
+    raise env.ConfigurationError(
+        f"OTEL_TRACES_EXPORTER is {_traces_exporter!r}; it must be otlp or none."
+    )
+TRACES = _traces_exporter == "otlp"
+# The channels whose provider is sent the context of a trace, by name; * is all of them.
+TRACE_CHANNELS = [name for name in env.text("TRACE_CHANNELS", "").split(",") if name]
+
 # Larger bodies are refused (config/request_limits.py); what is let in touches no disk.
 DATA_UPLOAD_MAX_MEMORY_SIZE = BODY_BYTES_MAX
 # A page of a channel's models sends a few fields for each of up to 2,000 models.
@@ -302,21 +312,32 @@ STORAGES = {
     "staticfiles": {"BACKEND": "servestatic.storage.CompressedManifestStaticFilesStorage"},
 }
 
+LOG_FORMAT = env.text("LOG_FORMAT", "text")
+if LOG_FORMAT not in ("text", "json"):
+    raise env.ConfigurationError(f"LOG_FORMAT is {LOG_FORMAT!r}; it must be text or json.")
 LOGGING = {
     "version": 1,
     "disable_existing_loggers": False,
-    "formatters": {"line": {"format": "%(levelname)s %(name)s: %(message)s"}},
-    "filters": {"refusals": {"()": "django.utils.log.CallbackFilter", "callback": shorten_refusal}},
+    "formatters": {"text": {"()": TextLine}, "json": {"()": JsonLine}},
+    "filters": {
+        "refusals": {"()": "django.utils.log.CallbackFilter", "callback": shorten_refusal},
+        "requests": {"()": "django.utils.log.CallbackFilter", "callback": name_request},
+    },
     "handlers": {
         "stderr": {
             "class": "logging.StreamHandler",
-            "formatter": "line",
-            "filters": ["refusals"],
+            "formatter": LOG_FORMAT,
+            "filters": ["refusals", "requests"],
         }
     },
     "root": {"handlers": ["stderr"], "level": env.text("LOG_LEVEL", "INFO")},
-    # A line for every request of ours to elsewhere, with its address, is nobody's wish.
-    "loggers": {"httpx": {"level": "WARNING"}},
+    "loggers": {
+        # A line for every request of ours to elsewhere, with its address, is nobody's wish.
+        "httpx": {"level": "WARNING"},
+        # It has a handler of its own, of another form; its level is that of its command line.
+        "uvicorn": {"handlers": ["stderr"], "propagate": False},
+        "uvicorn.error": {"handlers": [], "propagate": True},
+    },
 }
 
 # Checks across settings -------------------------------------------------------------------------

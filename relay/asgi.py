@@ -15,6 +15,7 @@ from dialects.codecs import CODECS
 from dialects.errors import RequestFault
 from lib.asgi import Receive, Scope, Send
 from lib.ids import id_text, new_id
+from lib.log_context import REQUEST_ID
 from relay import legacy_billing, models_list, stored_responses
 from relay.auth import Principal, read_credentials
 from relay.config import RelayConfig
@@ -28,6 +29,7 @@ from relay.hold_preview import read_bound
 from relay.http_sink import HttpSink
 from relay.idempotency import IdempotentRequest
 from relay.labels import NO_LABELS, Labels
+from relay.ledger_writer import LedgerWriter
 from relay.lifespan import Lifespan
 from relay.queue_sink import QueueSink
 from relay.request_body import ClientGone, read_body, read_body_fields
@@ -45,6 +47,7 @@ from relay.run import Run
 from relay.several_prompts import Prompts
 from relay.snapshot import Snapshot
 from relay.unary import EMBEDDINGS
+from relay.upstream import Upstreams
 
 log = logging.getLogger(__name__)
 
@@ -79,8 +82,11 @@ class Relay:
         return self._life is not None and bool(self._life.snapshot.routes_of(model))
 
     async def start(self) -> None:
-        self._life = Lifespan(self._config)
+        self._life = self._new_life()
         await self._life.start()
+
+    def _new_life(self) -> Lifespan:
+        return Lifespan(self._config, ledger_writer=LedgerWriter, upstreams=Upstreams())
 
     async def stop(self) -> None:
         """Let what runs end within the time to drain, cut the rest, and write the books."""
@@ -203,6 +209,7 @@ class Relay:
     ) -> Outcome:
         # The context belongs to the task that it is made in.
         context = make_context()
+        REQUEST_ID.set(context.request_id)
         context.downstream.on_admission = on_admission
         sink.run = run = Run(context)
         life.open_requests.enter()
@@ -228,6 +235,7 @@ class Relay:
             endpoint = None
         invocation = read_invocation(endpoint, path, scope["headers"], scope["query_string"])
         sink = HttpSink(scope, send, new_id(), invocation)
+        REQUEST_ID.set(sink.request_id)
         if method == "OPTIONS":
             await sink.respond(204, PREFLIGHT, b"")
         elif endpoint is None:

@@ -80,6 +80,7 @@ class AttemptEnd:
             log.error(
                 "the count of channel %s cannot be right (%s): request %s is under review",
                 self._admitted.channel.name, ", ".join(bill.flags), id_text(context.request_id),
+                extra={"request_id": id_text(context.request_id)},
             )  # fmt: skip
         return outcome
 

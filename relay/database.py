@@ -15,6 +15,7 @@ import contextlib
 import random
 import re
 from collections.abc import Mapping, Sequence
+from contextvars import Context
 from uuid import UUID
 
 import psycopg
@@ -163,7 +164,7 @@ class PipelinedConnection:
     def open_later(self) -> None:
         """Keep trying to connect until it works."""
         if self._reopening is None and not self._closing:
-            self._reopening = asyncio.create_task(self._reopen())
+            self._reopening = asyncio.create_task(self._reopen(), context=Context())
 
     async def close(self) -> None:
         self._closing = True

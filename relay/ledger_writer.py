@@ -28,6 +28,7 @@ import logging
 import random
 import time
 from collections.abc import Sequence
+from contextvars import Context
 from typing import Final
 
 from relay.admission import AdmissionRequest, Verdict
@@ -57,9 +58,12 @@ class LedgerWriter:
         connection: PipelinedConnection,
         spool: Spool | None = None,
         journal: Journal | None = None,
+        *,
+        recovery: LedgerRecovery | None = None,
     ) -> None:
+        """`recovery` in place of one of `spool` and `journal`."""
         self._connection = connection
-        self._recovery = LedgerRecovery(spool, journal)
+        self._recovery = LedgerRecovery(spool, journal) if recovery is None else recovery
         self._queue = LedgerQueue(self._write_now)
         self.marks = LedgerMarks(self._recovery, self._wake)
         self._batches = BatchWriter(connection, self._queue, self.marks, self._recovery)
@@ -130,7 +134,7 @@ class LedgerWriter:
 
     def _wake(self) -> None:
         if self._worker is None:
-            self._worker = asyncio.create_task(self._work())
+            self._worker = asyncio.create_task(self._work(), context=Context())
         elif self._retry_s:
             self._wakeup.set()
 

@@ -9,7 +9,7 @@ ready by itself.
 import asyncio
 import contextlib
 import logging
-from collections.abc import Iterable, Sequence
+from collections.abc import Callable, Iterable, Sequence
 from itertools import count
 
 from accounts.last_uses import LAST_USES, write_last_uses
@@ -49,7 +49,13 @@ _LEASE_RENEW_S = 1.0
 class Lifespan:
     """Everything of the relay that lives longer than a request."""
 
-    def __init__(self, config: RelayConfig) -> None:
+    def __init__(
+        self,
+        config: RelayConfig,
+        *,
+        ledger_writer: Callable[[PipelinedConnection, Spool | None, Journal | None], LedgerWriter],
+        upstreams: Upstreams,
+    ) -> None:
         self.config = config
         self.open_requests = _OpenRequests()
         self._connections = _Connections(config)
@@ -60,8 +66,8 @@ class Lifespan:
         self.running = Running(self._ask)
         self.parts = Parts(
             config,
-            _ledger_writer(config, self._connections.ledger),
-            Upstreams(),
+            ledger_writer(self._connections.ledger, *_kept_files(config, self._connections.ledger)),
+            upstreams,
             Health(),
             LargeEvents(config.large_events_bytes_max),
             states,
@@ -257,9 +263,13 @@ class _OpenRequests:
         await self._none.wait()
 
 
-def _ledger_writer(config: RelayConfig, connection: PipelinedConnection) -> LedgerWriter:
-    spool = journal = None
-    if config.spool_folder is not None and connection.process_id is not None:
-        spool = Spool(config.spool_folder, connection.process_id, config.spool_bytes_max)
-        journal = Journal(config.spool_folder, connection.process_id)
-    return LedgerWriter(connection, spool, journal)
+def _kept_files(
+    config: RelayConfig, connection: PipelinedConnection
+) -> tuple[Spool, Journal] | tuple[None, None]:
+    """What outlives the process of what its ledger writer has not written."""
+    if config.spool_folder is None or connection.process_id is None:
+        return None, None
+    return (
+        Spool(config.spool_folder, connection.process_id, config.spool_bytes_max),
+        Journal(config.spool_folder, connection.process_id),
+    )

@@ -14,6 +14,7 @@ import asyncio
 import contextlib
 import logging
 from collections.abc import Collection, Mapping, Sequence
+from contextvars import Context
 from hashlib import sha256
 from typing import Final, Literal, NamedTuple
 from uuid import UUID
@@ -105,7 +106,7 @@ class StateStore:
         future: asyncio.Future[_Rows] = asyncio.get_running_loop().create_future()
         self._waiting.append((statements, future))
         if self._worker is None:
-            self._worker = asyncio.create_task(self._work())
+            self._worker = asyncio.create_task(self._work(), context=Context())
         return await future
 
     async def join(self) -> None:

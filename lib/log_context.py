@@ -1,0 +1,24 @@
+"""Which request, or which background job, the running code works for: log lines name it."""
+
+import asyncio
+from contextvars import ContextVar
+from typing import Final
+from uuid import UUID
+
+from lib.ids import id_text
+
+REQUEST_ID: Final[ContextVar[UUID | str | None]] = ContextVar("request_id", default=None)
+"""The id that the client is told, or that of a task; None outside of any."""
+
+
+def current_request_id() -> str | None:
+    """As log lines have it; None where it cannot be known: a callback of the event loop runs in the
+    context of whoever opened the connection, which many requests use."""
+    try:
+        if asyncio.current_task() is None:
+            return None
+    except RuntimeError:
+        # A thread without an event loop has the context of its own caller.
+        pass
+    value = REQUEST_ID.get()
+    return id_text(value) if isinstance(value, UUID) else value
