@@ -9,7 +9,7 @@ every attempt, and the events of the answer are encoded for the client.
 """
 
 from abc import ABC, abstractmethod
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from typing import Any, ClassVar, Final, Generic, NamedTuple, Protocol, TypeVar
 
 from dialects import api_errors
@@ -91,6 +91,9 @@ class Decoder(Counting, Protocol):
 
     @property
     def complete(self) -> bool: ...
+    def show(self, rewrite: Callable[[bytes], bytes]) -> None:
+        """Give the client each frame as `rewrite` has it, which changes nothing of its texts."""
+
     def feed(self, chunk: bytes) -> list[Step]:
         """What is whole now."""
 

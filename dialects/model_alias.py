@@ -16,9 +16,7 @@ from typing import Final
 import msgspec
 
 from dialects.body import Body
-from dialects.events import Step
 from dialects.json_repair import read_answer_body
-from dialects.stream import StepDecoder
 
 # A beginning that is longer holds more than a head.
 _BEGINNING_BYTES_MAX: Final = 1_024
@@ -26,35 +24,15 @@ _root = msgspec.json.Decoder(dict[str, msgspec.Raw])
 _DATA: Final = re.compile(rb"^data: ?(\{.*\}) *\r?$", re.MULTILINE)
 
 
-class NamingDecoder:
-    """A decoder whose steps tell `name` as the model; `path` leads to the member in a frame."""
+class FrameNaming:
+    """Tells `name` as the model in the frames of one stream; `path` leads to the member."""
 
-    def __init__(self, decoder: StepDecoder, path: Sequence[str], name: str) -> None:
-        self._decoder = decoder
+    def __init__(self, path: Sequence[str], name: str) -> None:
         self._path = path
         self._member = b'"%b"' % path[-1].encode()
         self._name = msgspec.json.encode(name)
         self._before: bytes | None = None
         self._after = b""
-
-    def feed(self, chunk: bytes) -> list[Step]:
-        """What is whole now."""
-        return self._name_all(self._decoder.feed(chunk))
-
-    def end(self) -> list[Step]:
-        """The upstream has closed."""
-        return self._name_all(self._decoder.end())
-
-    def _name_all(self, steps: list[Step]) -> list[Step]:
-        before = self._before
-        for at, step in enumerate(steps):
-            raw = step.raw
-            if before is not None and raw.startswith(before):
-                steps[at] = Step(raw.replace(before, self._after), step.events)
-            elif raw:
-                steps[at] = Step(self.show(raw), step.events)
-                before = self._before
-        return steps
 
     def show(self, raw: bytes) -> bytes:
         """Whole frames with that name."""

@@ -6,18 +6,19 @@ A dialect says what one frame means (`_read`); here is when a stream is over and
 import re
 from abc import ABC, abstractmethod
 from collections.abc import Callable
-from typing import Any, ClassVar, Final, Protocol
+from typing import Any, ClassVar, Final, NamedTuple, Protocol
 
 import msgspec
 
 from dialects.errors import mask_members
 from dialects.events import Broken, BrokenFault, End, Event, Step, TextDelta
 from dialects.json_repair import repair_frame
+from dialects.raw_json import size
 from dialects.sse import Frame, FrameSplitter
 from dialects.upstream_errors import UpstreamFault
 
-# What stands for itself in a JSON text.
-_SAFE: Final = re.compile(rb"[ !#-\[\]-~]+")
+# What may stand in a JSON text, but for its being UTF-8 and its surrogates being pairs.
+_TEXT: Final = re.compile(rb'(?:[^"\\\x00-\x1f]++|\\(?:["\\/bfnrt]|u[0-9A-Fa-f]{4}))++')
 _MISSES_MAX: Final = 4
 
 
@@ -83,8 +84,10 @@ class FrameDecoder(ABC):
     def __init__(self, frame_bytes_max: int, *, forwarded: bool = False) -> None:
         self._splitter: Splitter = FrameSplitter(frame_bytes_max)
         self._closed = False
-        self._like: _Like | None = None
+        self._template: _Template | None = None
         self._misses = 0 if forwarded else _MISSES_MAX
+        # What the client gets of a frame, where that is not what came.
+        self._show: Callable[[bytes], bytes] | None = None
         self.usage: bytes | None = None
         self.complete = False
 
@@ -98,6 +101,10 @@ class FrameDecoder(ABC):
         """UTF-8 bytes of reasoning so far."""
         return self._reader.reasoning_bytes
 
+    def show(self, rewrite: Callable[[bytes], bytes]) -> None:
+        """Give the client each frame as `rewrite` has it, which changes nothing of its texts."""
+        self._show = rewrite
+
     def feed(self, chunk: bytes) -> list[Step]:
         """What is whole now. The last step holds End, UpstreamError or Broken when it is over."""
         if self._closed:
@@ -106,20 +113,25 @@ class FrameDecoder(ABC):
         if self._misses < _MISSES_MAX and self._splitter.begins(chunk):
             chunk = self._feed_alike(chunk, steps)
         for frame in self._splitter.feed(chunk) if chunk and not self._closed else ():
-            steps.append(self._read(frame))
+            steps.append(self._shown(self._read(frame)))
             if self._closed:
                 return steps
         if self._splitter.too_large:
             steps.append(self._break("F17"))
         return steps
 
+    def _shown(self, step: Step) -> Step:
+        if self._show is None or not step.raw:
+            return step
+        return Step(self._show(step.raw), step.events)
+
     def _feed_alike(self, chunk: bytes, steps: list[Step]) -> bytes:
         """Read the whole frames of a chunk, of which most will differ from the one before in
         nothing but their text; what is left of the chunk comes back."""
         at = 0
         while True:
-            if self._like is not None:
-                at = self._skip_alike(self._like, chunk, at, steps)
+            if self._template is not None:
+                at = self._skip_alike(self._template, chunk, at, steps)
                 if at == len(chunk):
                     return b""
             end = chunk.find(b"\n\n", at) + 2
@@ -127,29 +139,42 @@ class FrameDecoder(ABC):
                 return chunk[at:]
             (frame,) = self._splitter.feed(chunk[at:end])
             step = self._read(frame)
-            steps.append(step)
+            shown = self._shown(step)
+            steps.append(shown)
             at = end
             if self._closed:
                 return b""
-            self._like = _like(frame, step)
-            self._misses += self._like is not None
+            self._template = _template(frame, step, shown.raw)
+            self._misses += self._template is not None
 
-    def _skip_alike(self, like: "_Like", chunk: bytes, at: int, steps: list[Step]) -> int:
+    def _skip_alike(self, template: "_Template", chunk: bytes, at: int, steps: list[Step]) -> int:
         """Where the first frame from `at` on stands that differs in more than its text."""
-        choice, before, after = like
+        choice, before, after, shown_before, shown_after = template
         events: list[Event] = []
-        begin = at
+        shown: list[bytes] = []
+        begin, text_bytes = at, 0
         while chunk.startswith(before, at):
-            text_at = at + len(before)
-            text = _SAFE.match(chunk, text_at)
-            if text is None or not chunk.startswith(after, text.end()):
+            match = _TEXT.match(chunk, at + len(before))
+            if match is None or not chunk.startswith(after, match.end()):
                 break
-            events.append(TextDelta(choice, text[0].decode()))
-            self._reader.text_bytes += text.end() - text_at
-            at = text.end() + len(after)
+            raw = match[0]
+            try:
+                if b"\\" in raw:
+                    text = msgspec.json.decode(b'"%b"' % raw)
+                    text_bytes += size(text)
+                else:
+                    text = raw.decode()
+                    text_bytes += len(raw)
+            except (UnicodeDecodeError, msgspec.DecodeError):
+                break
+            events.append(TextDelta(choice, text))
+            at = match.end() + len(after)
+            if self._show is not None:
+                shown += (shown_before, raw, shown_after)
         if events:
             self._misses = 0
-            steps.append(Step(chunk[begin:at], events))
+            self._reader.text_bytes += text_bytes
+            steps.append(Step(b"".join(shown) or chunk[begin:at], events))
         return at
 
     def end(self) -> list[Step]:
@@ -161,6 +186,7 @@ class FrameDecoder(ABC):
         # Cut right behind `data:` it says nothing, and no client could read it.
         if frame is not None and frame.data:
             steps += self._read_leftover(frame)
+        steps = [self._shown(step) for step in steps]
         if not self._closed:
             steps.append(self._stop())
         return steps
@@ -211,11 +237,17 @@ class FrameDecoder(ABC):
         return Step(raw, [fault.event])
 
 
-# A choice, and what stands before and after the text of a frame that holds a piece of it.
-_Like = tuple[int, bytes, bytes]
+class _Template(NamedTuple):
+    """A frame that holds a piece of a choice's text, without that; and the same as it is shown."""
+
+    choice: int
+    before: bytes
+    after: bytes
+    shown_before: bytes
+    shown_after: bytes
 
 
-def _like(frame: Frame, step: Step) -> _Like | None:
+def _template(frame: Frame, step: Step, shown: bytes) -> _Template | None:
     """What the next frame may look like, if this one tells a piece of text and nothing else.
 
     Such a frame and one that differs in this text alone are read the same. Where a text stands
@@ -224,11 +256,16 @@ def _like(frame: Frame, step: Step) -> _Like | None:
     events, raw = step.events, step.raw
     if len(events) != 1 or type(events[0]) is not TextDelta or raw is not frame.raw:
         return None
-    text = events[0].text.encode()
-    if b"\\" in raw or b"\r" in raw or not raw.isascii() or raw.count(b'"%b"' % text) != 1:
+    if b"\\" in raw or b"\r" in raw:
         return None
-    before, _, after = raw.partition(b'"%b"' % text)
-    return events[0].choice, before + b'"', b'"' + after
+    text = b'"%b"' % events[0].text.encode()
+    if raw.count(text) != 1 or shown.count(text) != 1:
+        return None
+    before, _, after = raw.partition(text)
+    shown_before, _, shown_after = shown.partition(text)
+    return _Template(
+        events[0].choice, before + b'"', b'"' + after, shown_before + b'"', b'"' + shown_after
+    )
 
 
 def is_utf8(raw: bytes) -> bool:

@@ -164,7 +164,8 @@ class LedgerWriter:
                 self._recovery.forget(batch.endings)
                 if queue.spooled or self._recovery.spooled_marks:
                     await self._unspool(len(batch.endings))
-                await self._let_others_run()
+                if batch.admissions or queue.admissions:
+                    await self._let_others_run()
             queue.due = queue.has_endings and (queue.due or failed)
             queue.let_wait()
         self._worker = None

@@ -8,10 +8,13 @@ second is the floor under it.
 import asyncio
 import contextlib
 import logging
+from collections.abc import Callable
+from typing import Final
 from uuid import UUID
 
 import psycopg
 from psycopg.conninfo import make_conninfo
+from psycopg.pq.abc import PGconn
 
 from lib.ids import id_text
 from lib.vault import Vault, WrongSecret
@@ -28,6 +31,8 @@ from relay.snapshot import EMPTY, Snapshot
 log = logging.getLogger(__name__)
 
 _LISTEN_RETRY_S = 1.0
+# A connection of which nobody hears again is lost after half a minute, not after hours.
+_KEPT_ALIVE: Final = {"keepalives_idle": 15, "keepalives_interval": 5, "keepalives_count": 3}
 
 
 class Refresher:
@@ -81,7 +86,10 @@ class Refresher:
     async def listen(self) -> None:
         """Hear of changes at their commit."""
         dsn = make_conninfo(
-            self._config.dsn, application_name="weir relay notifications", connect_timeout=2
+            self._config.dsn,
+            application_name="weir relay notifications",
+            connect_timeout=2,
+            **_KEPT_ALIVE,
         )
         while True:
             try:
@@ -89,8 +97,7 @@ class Refresher:
                 async with connection:
                     await connection.execute("LISTEN weir_epoch")
                     # What changed while nobody listened is found by the poll.
-                    async for _ in connection.notifies():
-                        self._changed.set()
+                    await _hear(connection.pgconn, self._changed.set)
             except (psycopg.Error, OSError):
                 await asyncio.sleep(_LISTEN_RETRY_S)
 
@@ -116,3 +123,27 @@ class Refresher:
         with contextlib.suppress(DatabaseAway, DatabaseRefused):
             await self._running.end_revoked()
             self._looked_at = epoch
+
+
+async def _hear(pgconn: PGconn, hear: Callable[[], None]) -> None:
+    """Call `hear` for notifications as they come, until the connection is lost: psycopg's own loop
+    wakes ten times a second to look for them. Raises psycopg.Error."""
+    loop, socket = asyncio.get_running_loop(), pgconn.socket
+    lost: asyncio.Future[None] = loop.create_future()
+
+    def read() -> None:
+        try:
+            pgconn.consume_input()
+            while pgconn.notifies() is not None:
+                hear()
+        except psycopg.Error as error:
+            # Its socket is closed already.
+            loop.remove_reader(socket)
+            if not lost.done():
+                lost.set_exception(error)
+
+    loop.add_reader(socket, read)
+    try:
+        await lost
+    finally:
+        loop.remove_reader(socket)

@@ -21,7 +21,7 @@ from dialects.codec import Codec, Decoder, Facts, Target
 from dialects.errors import ErrorKind
 from dialects.events import Broken, End, Event, Finish, Start, Step, UpstreamError
 from dialects.lone_surrogates import Pairs
-from dialects.model_alias import NamingDecoder, name_answer
+from dialects.model_alias import FrameNaming, name_answer
 from dialects.openai.outside_reasoning import InsideDecoder
 from dialects.service_tier import tier_of_frames
 from lib.ids import id_text
@@ -130,9 +130,10 @@ class Forwarding:
         reader: Source = prepared.untagging(self.decoder, facts.choices)
         if prepared.traits.normalises_usage:
             reader = InsideDecoder(reader)
-        self._naming: NamingDecoder | None = None
+        self._naming: FrameNaming | None = None
         if model := prepared.traits.requested_model:
-            reader = self._naming = NamingDecoder(reader, codec.model_in_frame, model)
+            self._naming = FrameNaming(codec.model_in_frame, model)
+            self.decoder.show(self._naming.show)
         self._codec: Codec[Any] = codec
         self._request_id = request_id
         # Those of the outermost reader: a chunk passes no layer that has nothing to do with it.

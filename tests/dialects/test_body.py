@@ -202,15 +202,21 @@ def test_a_name_that_stands_twice_is_refused_at_any_depth(raw: bytes) -> None:
     assert caught.value.kind == "malformed_json"
 
 
+LONG = ["y" * 1100, '\\"' + "y" * 1100, "y" * 1100 + "\\\\", "\\\\" * 600, '\\"},{' * 300]
+# Two of them mean the same, of which one is long.
+NAMES = ["a", "b", "\\u0061", '\\"', "c", "a" * 300, "\\u0061" * 300, LONG[0], LONG[2]]
 PAIRS = st.recursive(
     st.sampled_from(
-        ["1", "null", "1e999", '"x"', '"\\""', '"\\u0022"', '"{\\"a\\":1,\\"a\\":1}"', '""']
+        [
+            *("1", "null", "1e999", '"x"', '"\\""', '"\\u0022"', '"{\\"a\\":1,\\"a\\":1}"', '""'),
+            *(f'"{text}"' for text in LONG),
+        ]
     ),
     lambda inner: st.one_of(
         st.lists(inner, max_size=3).map(lambda items: f"[{','.join(items)}]"),
-        st.lists(
-            st.tuples(st.sampled_from(["a", "b", "\\u0061", '\\"', "c"]), inner), max_size=3
-        ).map(lambda pairs: "{" + " ,".join(f'"{name}" : {value}' for name, value in pairs) + "}"),
+        st.lists(st.tuples(st.sampled_from(NAMES), inner), max_size=3).map(
+            lambda pairs: "{" + " ,".join(f'"{name}" : {value}' for name, value in pairs) + "}"
+        ),
     ),
     max_leaves=12,
 )
@@ -218,7 +224,9 @@ PAIRS = st.recursive(
 
 @given(PAIRS)
 def test_just_what_has_a_name_twice_is_refused(value: str) -> None:
-    for written in (value, value.replace(" ", "")):
+    """In a short body as in a long one."""
+    long = f', "long" : "{"x" * 70_000}"'
+    for written in (value, value.replace(" ", ""), value + long):
         raw = f'{{"top":{written}}}'.encode()
         try:
             check_nested_names(raw)

@@ -7,27 +7,15 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from dialects.events import Step
-from dialects.model_alias import NamingDecoder, name_answer
+from dialects.model_alias import FrameNaming, name_answer
 from dialects.openai import stream_decode as openai
 
 ASKED = 'mine "2"'
 HEAD = '"id":"c","object":"chat.completion.chunk","created":1,"model":"theirs",'
 
 
-class _Steps:
-    """Gives each piece that it is fed as a step, as it is."""
-
-    def feed(self, chunk: bytes) -> list[Step]:
-        return [Step(chunk, [])]
-
-    def end(self) -> list[Step]:
-        return [Step(b"", [])]
-
-
 def shown(raw: bytes, *path: str) -> bytes:
-    (step,) = NamingDecoder(_Steps(), path or ("model",), ASKED).feed(raw)
-    return step.raw
+    return FrameNaming(path or ("model",), ASKED).show(raw)
 
 
 def chunk(text: str, *, after: str = "") -> bytes:
@@ -59,11 +47,10 @@ def test_one_member_of_a_frame_is_changed(path: tuple[str, ...], raw: str) -> No
 
 
 def test_frames_that_begin_alike_are_known_by_their_beginning() -> None:
-    decoder = NamingDecoder(_Steps(), ("model",), ASKED)
+    naming = FrameNaming(("model",), ASKED)
     raws = [chunk("a"), chunk("b") + chunk('"model":"theirs"'), b": ping\n\n", chunk("ü")]
-    joined = b"".join(step.raw for raw in raws for step in decoder.feed(raw))
+    joined = b"".join(map(naming.show, raws))
     assert joined == b"".join(raws).replace(b'"theirs",', json.dumps(ASKED).encode() + b",")
-    assert decoder.end() == [Step(b"", [])]
 
 
 @given(
@@ -75,7 +62,8 @@ def test_a_forwarded_stream_differs_in_nothing_else(texts: list[str], after: str
     """However it is cut, and wherever the member stands."""
     head = HEAD.replace('"model":"theirs",', "") if after else HEAD
     raw = b"".join(chunk(text, after=after) for text in texts).replace(HEAD.encode(), head.encode())
-    decoder = NamingDecoder(openai.Decoder(include_usage=True), ("model",), "mine")
+    decoder = openai.Decoder(include_usage=True)
+    decoder.show(FrameNaming(("model",), "mine").show)
     steps = [step for at in range(0, len(raw), cut) for step in decoder.feed(raw[at : at + cut])]
     frames = b"".join(step.raw for step in steps).split(b"\n\n")[:-1]
     expected = [json.loads(frame[6:]) | {"model": "mine"} for frame in raw.split(b"\n\n")[:-1]]
