@@ -10,6 +10,7 @@ from pydantic import ConfigDict, Field
 from accounts import access, actors, api_auth
 from billing.rules.money import format_usd
 from config.route_preview import preview_route
+from gateway.rules.model_rules import Cause
 from relay.request_context import Bound
 from relay.route_preview import RoutePreview
 from usage.rules.choices import SkipReason, Why
@@ -63,6 +64,8 @@ class RoutePreviewOut(Schema):
     skipped: list[PreviewSkippedOut]
     refusal: PreviewRefusalOut | None = Field(description="What the client would get instead.")
     hold: PreviewHoldOut | None
+    fallbacks: list[str] = Field(description="Models that can answer in its place, in order.")
+    causes: list[Cause] = Field(description="What lets them.")
 
 
 @router.post("/routes/preview", response=RoutePreviewOut, summary="Preview a route")
@@ -85,6 +88,8 @@ def _shown(preview: RoutePreview) -> dict[str, Any]:
         if refusal is None
         else {"status": refusal.status, "kind": refusal.kind, "message": refusal.message},
         "hold": _hold(preview.bound),
+        "fallbacks": list(preview.fallbacks),
+        "causes": sorted(preview.causes),
     }
 
 

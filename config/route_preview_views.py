@@ -11,6 +11,7 @@ from django.views.decorators.http import require_http_methods
 from accounts.actors import Actor
 from accounts.guards import operator_page
 from config.route_preview import PATHS, PreviewRefused, preview_route
+from gateway.model_rule_views import CAUSE_WORDS
 from relay.route_preview import RoutePreview
 from usage import words
 
@@ -68,6 +69,7 @@ def _initial(request: HttpRequest) -> dict[str, str]:
 def _shown(preview: RoutePreview) -> dict[str, Any]:
     return {
         "preview": preview,
+        "causes": [CAUSE_WORDS[cause] for cause in sorted(preview.causes)],
         "attempts": [
             {"attempt": attempt, "why": words.CHOSEN[attempt.why]} for attempt in preview.attempts
         ],

@@ -43,6 +43,17 @@ class Channel(models.Model):
     breaker = models.JSONField(
         default=dict, help_text="enabled, failures, window and open_for in seconds."
     )
+    conditions = models.JSONField(
+        default=dict,
+        db_default=models.Value({}, output_field=models.JSONField()),
+        help_text="Which requests it is for: gateway/rules/channel_conditions.py.",
+    )
+    zero_retention = models.BooleanField(
+        default=False, db_default=False, help_text="Its provider keeps no data of requests."
+    )
+    region = models.CharField(
+        max_length=40, default="", db_default="", help_text="Where it is; empty: not known."
+    )
     last_test = models.JSONField(null=True)
     archived_at = models.DateTimeField(null=True, help_text="Put away: off, and in no list.")
     created_at = models.DateTimeField(db_default=Now())
@@ -109,6 +120,35 @@ class Route(models.Model):
 
     def __str__(self) -> str:
         return self.model
+
+
+class ModelRule(models.Model):
+    """What operators rule for a model or a pattern of names (gateway/rules/model_rules.py)."""
+
+    id = models.BigAutoField(primary_key=True)
+    model = models.CharField(max_length=200, unique=True)
+    fallbacks = ArrayField(models.CharField(max_length=200), default=list, blank=True)
+    causes = ArrayField(models.CharField(max_length=16), default=list, blank=True)
+
+    class Meta:
+        ordering = ["model"]
+
+    def __str__(self) -> str:
+        return self.model
+
+
+class ModelAlias(models.Model):
+    """A public name that stands for another one, be that a model's or an alias."""
+
+    id = models.BigAutoField(primary_key=True)
+    name = models.CharField(max_length=200, unique=True)
+    target = models.CharField(max_length=200)
+
+    class Meta:
+        ordering = ["name"]
+
+    def __str__(self) -> str:
+        return f"{self.name} → {self.target}"
 
 
 class InstallationSetting(models.Model):

@@ -69,12 +69,13 @@ _GOOD: Final = ChannelStatus("good")
 
 
 class Out(NamedTuple):
-    """Why none of a model's channels can be asked, as the client hears it."""
+    """Why none of a model's channels can be asked, as the client hears it. `retry_after_ms` None:
+    waiting does not help."""
 
     kind: ErrorKind
     status: int
     message: str
-    retry_after_ms: int
+    retry_after_ms: int | None
 
 
 class ChannelState(Standing):

@@ -83,7 +83,12 @@ class Run:
             model = self._reader.find_model(facts.model).name
             routes = context.snapshot.routes_of(model)
             candidates = plan(model, routes, seed=random.getrandbits(64))
-            await count_tokens(context, counter, facts, candidates)
+            with suppress(ChannelsOut):
+                candidates, _ = screen(context, facts, candidates)
+                await count_tokens(context, counter, facts, candidates)
+                return
+            # Nobody may be asked: it is counted here.
+            await count_tokens(context, counter, facts, [])
         except RequestFault as fault:
             await context.downstream.refuse(answer_to(fault))
         finally:

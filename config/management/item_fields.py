@@ -14,7 +14,10 @@ KEY_PLACE: Final = ("project", "required_labels")
 ORGANISATION_STATES: Final = ("required_labels", "second_factor_roles", "suspended", "archived")
 TEAM_FIELDS: Final = ("plan", "required_labels", "archived", *LIMITS)
 MEMBER_FIELDS: Final = ("teams", "plan", *LIMITS)
-_UNORDERED: Final = frozenset({"permissions", "required_labels", "second_factor_roles", "teams"})
+RULE_FIELDS: Final = ("fallbacks", "causes")
+_UNORDERED: Final = frozenset(
+    {"causes", "permissions", "required_labels", "second_factor_roles", "teams"}
+)
 SINGLE_SIGN_ON_FIELDS: Final = (
     *("issuer", "client_id", "domains", "domains_confirmed", "group_claim", "group_rules"),
     *("default_role", "required"),

@@ -10,12 +10,15 @@ from billing.models import Account, Budget, LedgerEntry, OrganisationPlan, Price
 from billing.plans import list_plans
 from billing.prices import CATALOGUE, key_of
 from config.management.difference import Id, Item, Secret, Value
+from config.management.item_fields import tuples
 from config.management.present_access import limits_of, present_access, present_people
 from config.management.wanted import price_id
+from gateway.aliases import all_aliases
 from gateway.channel_fields import CAP_NAMES, LIMITS
 from gateway.channels import BREAKER, TIMEOUTS
 from gateway.installation import installation_settings
-from gateway.models import Channel, ChannelKey
+from gateway.model_rules import facts_of
+from gateway.models import Channel, ChannelKey, ModelRule
 from lib import clock
 
 
@@ -35,6 +38,8 @@ def present_items() -> list[Item]:
         *_channels(),
         *_prices(),
         *_plans(),
+        *_model_rules(),
+        *_aliases(),
         *present_people(),
         *_organisations(),
     ]
@@ -86,6 +91,9 @@ def _channels() -> Iterator[Item]:
             "on_leave": channel.on_leave,
             "uncapped": channel.uncapped,
             "names_client": channel.names_client,
+            "conditions": channel.conditions,
+            "zero_retention": channel.zero_retention,
+            "region": channel.region,
             **{name: getattr(channel, name) for name in LIMITS},
             **{name: getattr(channel, f"{name}_nano") for name in CAP_NAMES},
             **{f"timeouts.{name}": timeouts[name] for name in TIMEOUTS},
@@ -123,6 +131,16 @@ def _plans() -> Iterator[Item]:
             "models": plan.model_patterns,
         }
         yield Item(Id("plan", (plan.name,)), fields)
+
+
+def _model_rules() -> Iterator[Item]:
+    for rule in ModelRule.objects.order_by("model"):
+        yield Item(Id("model_rule", (rule.model,)), tuples(facts_of(rule)))
+
+
+def _aliases() -> Iterator[Item]:
+    for name, target in all_aliases().items():
+        yield Item(Id("alias", (name,)), {"target": target})
 
 
 def _organisations() -> Iterator[Item]:

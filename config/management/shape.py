@@ -36,6 +36,8 @@ from gateway.rules.channel_bounds import (
     SECONDS_MAX,
     WEIGHT_MAX,
 )
+from gateway.rules.channel_conditions import Feature
+from gateway.rules.model_rules import CAUSES, FALLBACKS_MAX, Cause
 from gateway.rules.timeouts import Timeouts as ChannelTimeouts
 
 KEEP: Final = "keep"
@@ -206,6 +208,18 @@ class Upstream(Part):
     weight: Weight | None = None
 
 
+class Conditions(Part):
+    plans: list[str] = []
+    teams: list[str] = []
+    projects: list[str] = []
+    tags: list[str] = []
+    customers: list[str] = []
+    prompt_min: int | None = None
+    prompt_max: int | None = None
+    requires: list[Feature] = []
+    excludes: list[Feature] = []
+
+
 class Channel(Part):
     name: Name
     provider: str
@@ -225,6 +239,9 @@ class Channel(Part):
     parallel: Count | None = None
     spend_cap_day: Annotated[Decimal, AfterValidator(_cap)] | None = None
     spend_cap_month: Annotated[Decimal, AfterValidator(_cap)] | None = None
+    conditions: Conditions = Conditions()
+    zero_retention: bool = False
+    region: str = ""
     timeouts: Timeouts = Timeouts()
     breaker: Breaker = Breaker()
 
@@ -251,6 +268,12 @@ class Plan(Part):
     name: Name
     multiplier: Annotated[Decimal, AfterValidator(_multiplier)] = "1"
     models: list[ModelName] = []
+
+
+class ModelRule(Part):
+    model: ModelName
+    fallbacks: Annotated[list[ModelName], Field(max_length=FALLBACKS_MAX)] = []
+    causes: list[Cause] = sorted(CAUSES)
 
 
 class Budget(Part):
@@ -396,5 +419,7 @@ class Installation(Part):
     channels: list[Channel] = []
     prices: list[Price] = []
     plans: list[Plan] = []
+    model_rules: list[ModelRule] = []
+    aliases: dict[ModelName, ModelName] = {}
     people: list[Person] = []
     organisations: list[Organisation] = []
