@@ -58,6 +58,12 @@ class KeyIn(Schema):
         "Each has 1 to 100 visible characters and no space at the start or end.",
     )
     log_content: bool = Field(True, description="Whether content may be stored temporarily.")
+    zero_retention: bool = Field(
+        False, description="Only use providers that keep no data of requests."
+    )
+    data_regions: list[Word] = Field(
+        default_factory=list, description="Only use providers in these regions. Empty: any."
+    )
 
 
 class LimitChange(Schema):
@@ -106,6 +112,8 @@ class KeyChange(Schema):
     tags: list[Word] | None = None
     project: str | None = Field(None, description="Slug of a project of the key's team.")
     log_content: bool | None = None
+    zero_retention: bool | None = None
+    data_regions: list[Word] | None = None
 
 
 class KeyRotation(Schema):
@@ -167,6 +175,8 @@ class KeyOut(Schema):
     networks: list[str]
     tags: list[str]
     log_content: bool
+    zero_retention: bool
+    data_regions: list[str]
     former_secrets: list[FormerSecretOut] = Field(
         description="Former secrets that still work after a rotation."
     )
@@ -240,7 +250,10 @@ def change_key(request: HttpRequest, id: str, body: KeyChange) -> KeyOut:
     second."""
     actor = actors.actor_of(request)
     stated = body.dict(exclude_unset=True)
-    for name in ("name", "models", "disabled", "endpoints", "networks", "tags", "log_content"):
+    for name in (
+        *("name", "models", "disabled", "endpoints", "networks", "tags", "log_content"),
+        *("zero_retention", "data_regions"),
+    ):
         if name in stated and stated[name] is None:
             raise keys.KeyRefused(name, f"{name} cannot be null: leave it out, or give a value.")
     if "models" in stated:

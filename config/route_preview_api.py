@@ -1,6 +1,6 @@
 """The management API of the route preview; for operators. Its page shows the same."""
 
-from typing import Any
+from typing import Annotated, Any, Literal
 
 import msgspec
 from django.http import HttpRequest
@@ -18,12 +18,18 @@ from usage.rules.choices import SkipReason, Why
 router = Router(tags=["Channels"], auth=api_auth.installation_auth)
 
 
+HeaderText = Annotated[str, Field(max_length=4000)]
+
+
 class RoutePreviewIn(Schema):
     model_config = ConfigDict(extra="forbid")
 
     key: str = Field(description="ID of the API key that would send the request.")
     path: str = Field("/v1/chat/completions", max_length=300, description="Of the model API.")
     body: dict[str, Any] = Field(description="The body of the request.")
+    headers: dict[Literal["x-weir-labels", "x-weir-data-policy"], HeaderText] = Field(
+        default_factory=dict, description="Headers that can decide where it goes."
+    )
 
 
 class PreviewedAttemptOut(Schema):
@@ -75,7 +81,8 @@ def preview(request: HttpRequest, data: RoutePreviewIn) -> dict[str, Any]:
     actor = actors.actor_of(request)
     access.require(actor, "channels.read")
     body = msgspec.json.encode(data.body)
-    return _shown(preview_route(request, actor, data.key, data.path, body))
+    headers = {str(name): text for name, text in data.headers.items()}
+    return _shown(preview_route(request, actor, data.key, data.path, body, headers))
 
 
 def _shown(preview: RoutePreview) -> dict[str, Any]:

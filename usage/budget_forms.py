@@ -134,7 +134,11 @@ class KeyEditForm(_Budgeted, KeyForm):
             "models": "\n".join(key.model_patterns),
             "disabled": key.disabled,
             **{name: getattr(key, name) for name in ("rpm", "tpm", "parallel", "log_content")},
-            **{name: " ".join(getattr(key, name)) for name in ("endpoints", "networks")},
+            "zero_retention": key.zero_retention,
+            **{
+                name: " ".join(getattr(key, name))
+                for name in ("endpoints", "networks", "data_regions")
+            },
             "tags": join_labels(key.tags),
         }
         if budget is not None:

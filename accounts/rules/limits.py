@@ -5,6 +5,7 @@ from collections.abc import Iterable, Mapping, Sequence
 from ipaddress import IPv4Network, IPv6Address, IPv6Network
 from typing import Final
 
+from accounts.rules.data_policy import REGION_MAX, is_region
 from accounts.rules.labels import LABEL_LENGTH, is_label
 
 Network = IPv4Network | IPv6Network
@@ -64,6 +65,10 @@ def check_limits(limits: Mapping[str, object]) -> None:
         if not is_label(tag):
             what = f"expected tags of 1 to {LABEL_LENGTH} visible characters, no space at an end"
             raise LimitInvalid("tags", f"{what}; found {tag[:LABEL_LENGTH]!a}")
+    for region in _listed(limits, "data_regions"):
+        if not is_region(region):
+            what = f"expected regions such as eu or us-east-1; found {region[:REGION_MAX]!a}"
+            raise LimitInvalid("data_regions", what)
 
 
 def is_address_in(address: str, networks: Iterable[Network]) -> bool:

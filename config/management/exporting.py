@@ -195,7 +195,9 @@ def _limits(fields: Mapping[str, Value]) -> Document:
 
 def _key_limits(fields: Mapping[str, Value]) -> Document:
     limits = {
-        name: value for name, value in _document_of(fields, KEY_LIMITS).items() if value != []
+        name: value
+        for name, value in _document_of(fields, KEY_LIMITS).items()
+        if value != [] and not (name == "zero_retention" and not value)
     }
     if limits["log_content"]:
         del limits["log_content"]

@@ -9,14 +9,18 @@ from config.management.difference import Value
 
 LIMITS: Final = ("rpm", "tpm", "parallel")
 BUDGET_TERMS: Final = ("timezone", "enabled", "action", "alert_percents", "alert_forecast")
-KEY_LIMITS: Final = ("endpoints", "ips", "tags", "log_content")
+DATA_POLICY: Final = ("zero_retention", "data_regions")
+KEY_LIMITS: Final = ("endpoints", "ips", "tags", "log_content", *DATA_POLICY)
 KEY_PLACE: Final = ("project", "required_labels")
-ORGANISATION_STATES: Final = ("required_labels", "second_factor_roles", "suspended", "archived")
+ORGANISATION_STATES: Final = (
+    *DATA_POLICY,
+    *("required_labels", "second_factor_roles", "suspended", "archived"),
+)
 TEAM_FIELDS: Final = ("plan", "required_labels", "archived", *LIMITS)
 MEMBER_FIELDS: Final = ("teams", "plan", *LIMITS)
 RULE_FIELDS: Final = ("fallbacks", "causes")
 _UNORDERED: Final = frozenset(
-    {"causes", "permissions", "required_labels", "second_factor_roles", "teams"}
+    {"causes", "data_regions", "permissions", "required_labels", "second_factor_roles", "teams"}
 )
 SINGLE_SIGN_ON_FIELDS: Final = (
     *("issuer", "client_id", "domains", "domains_confirmed", "group_claim", "group_rules"),

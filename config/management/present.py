@@ -11,7 +11,12 @@ from billing.plans import list_plans
 from billing.prices import CATALOGUE, key_of
 from config.management.difference import Id, Item, Secret, Value
 from config.management.item_fields import tuples
-from config.management.present_access import limits_of, present_access, present_people
+from config.management.present_access import (
+    data_policy_of,
+    limits_of,
+    present_access,
+    present_people,
+)
 from config.management.wanted import price_id
 from gateway.aliases import all_aliases
 from gateway.channel_fields import CAP_NAMES, LIMITS
@@ -159,6 +164,7 @@ def _organisations() -> Iterator[Item]:
             "currency": organisation.currency,
             "retention_hours": organisation.retention_hours,
             "include_cost": organisation.include_cost,
+            **data_policy_of(organisation),
             "plan": plans.get(organisation.id, ""),
             "credit": credits.get(organisation.id),
             "credit_line": lines.get(organisation.id, 0),
@@ -186,6 +192,7 @@ def _organisations() -> Iterator[Item]:
             "ips": tuple(key.networks),
             "tags": tuple(key.tags),
             "log_content": key.log_content,
+            **data_policy_of(key),
             "required_labels": tuple(key.required_labels),
             "user": key.user.email.lower() if key.user else "",
             "service_account": key.service_account.name if key.service_account else "",

@@ -9,8 +9,10 @@ from accounts.member_access import role_name
 from accounts.models import (
     CustomRole,
     Invitation,
+    Key,
     Limited,
     Membership,
+    Organisation,
     Project,
     ServiceAccount,
     SingleSignOn,
@@ -19,7 +21,7 @@ from accounts.models import (
 )
 from billing.models import MemberPlan, TeamPlan
 from config.management.difference import Id, Item, Secret, Value
-from config.management.item_fields import LIMITS, tuples
+from config.management.item_fields import DATA_POLICY, LIMITS, tuples
 from lib import clock
 
 
@@ -60,6 +62,11 @@ def present_access() -> Iterator[Item]:
     yield from _members()
     yield from _invitations()
     yield from _single_sign_on()
+
+
+def data_policy_of(row: Organisation | Key) -> dict[str, Value]:
+    """Where its requests may go."""
+    return tuples({name: getattr(row, name) for name in DATA_POLICY})
 
 
 def limits_of(row: Limited) -> dict[str, Value]:

@@ -20,6 +20,7 @@ from pydantic import (
 from pydantic_core import PydanticCustomError
 
 from accounts.rules.content_retention import RETENTION_HOURS, RETENTION_HOURS_MAX
+from accounts.rules.data_policy import REGION_MAX, REGION_PATTERN
 from accounts.rules.limits import LIMIT_MAX
 from billing.rules.conditions import ConditionInvalid, read_hours, tier_name
 from billing.rules.meters import MeterUnknown, find_meter, parse_rate
@@ -159,6 +160,7 @@ Name = Annotated[str, StringConstraints(min_length=1, max_length=NAME_MAX, patte
 RoleName = Annotated[str, StringConstraints(min_length=1, max_length=60, pattern=r"^\S(.*\S)?$")]
 Email = Annotated[str, StringConstraints(max_length=254, pattern=r"^[^@\s]+@[^@\s]+$")]
 Slug = Annotated[str, StringConstraints(pattern=r"^[a-z0-9_]+(-[a-z0-9_]+)*$", max_length=60)]
+Region = Annotated[str, StringConstraints(pattern=REGION_PATTERN, max_length=REGION_MAX)]
 Labels = list[Literal["project", "customer", "tags"]]
 ModelName = Annotated[
     str, StringConstraints(min_length=1, max_length=MODEL_MAX, pattern=MODEL_PATTERN)
@@ -241,7 +243,7 @@ class Channel(Part):
     spend_cap_month: Annotated[Decimal, AfterValidator(_cap)] | None = None
     conditions: Conditions = Conditions()
     zero_retention: bool = False
-    region: str = ""
+    region: Region | Literal[""] = ""
     timeouts: Timeouts = Timeouts()
     breaker: Breaker = Breaker()
 
@@ -317,6 +319,8 @@ class Key(Limited):
     tags: list[str] = []
     required_labels: Labels = []
     log_content: bool = True
+    zero_retention: bool = False
+    data_regions: list[Region] = []
     user: Email | Literal[""] = ""
     service_account: Name | Literal[""] = ""
     project: Slug | Literal[""] = ""
@@ -391,6 +395,8 @@ class Organisation(Counted):
     currency: Literal["USD"] = "USD"
     retention_hours: Annotated[int, Field(ge=0, le=RETENTION_HOURS_MAX)] = RETENTION_HOURS
     include_cost: bool = False
+    zero_retention: bool = False
+    data_regions: list[Region] = []
     credit: Annotated[Decimal, AfterValidator(_credit)] | None = None
     credit_line: Annotated[Decimal, AfterValidator(_line)] = "0"
     plan: Name | Literal[""] = ""

@@ -37,12 +37,16 @@ class ScriptedRelay:
     def __init__(self, told: RoutePreview) -> None:
         self.told = told
         self.asked: list[tuple[UUID, str, bytes]] = []
+        self.headers: Any = ()
 
     async def principal_of_key(self, key_id: UUID, user_id: int | None = None) -> Any:
         return key_id
 
-    async def preview_route(self, principal: Any, path: str, body: bytes) -> RoutePreview:
+    async def preview_route(
+        self, principal: Any, path: str, body: bytes, headers: Any = ()
+    ) -> RoutePreview:
         self.asked.append((principal, path, body))
+        self.headers = headers
         return self.told
 
 
