@@ -1,7 +1,7 @@
 """The management API of operators for what holds of models whichever channel serves them: rules and
 aliases. Pages call the same functions."""
 
-from typing import Annotated, Final
+from typing import Annotated, Final, cast
 
 from django.http import HttpRequest
 from django.utils.translation import gettext
@@ -11,10 +11,11 @@ from pydantic import ConfigDict, Field
 from accounts import access, actors, api_auth
 from gateway.access import access_alias, access_rule, visible_aliases, visible_rules
 from gateway.aliases import remove_alias, save_alias
-from gateway.model_rules import remove_rule, save_rule
+from gateway.model_rules import RuleFields, facts_of, remove_rule, save_rule
 from gateway.models import ModelAlias, ModelRule
 from gateway.rules import channel_bounds as bounds
 from gateway.rules.model_rules import FALLBACKS_MAX, Cause
+from gateway.rules.picks import Pick
 from lib import pagination
 from lib.refusal import Refused
 
@@ -24,6 +25,12 @@ Name = Annotated[str, Field(max_length=bounds.MODEL_MAX, pattern=bounds.MODEL_PA
 _CAUSES: Final = (
     "`error`: no channel can serve the request, or all that were tried failed. `context_length`: "
     "it is longer than the model's context. `content_policy`: the provider blocks its content."
+)
+
+_PICKS: Final = (
+    "What comes first among channels of equal priority: by `weight`; the lowest `latency`, `ttft` "
+    "or `price` or the highest `throughput` of the last minutes; the fewest requests `in_flight`; "
+    "always the same for a `conversation` or `user`."
 )
 
 
@@ -36,6 +43,7 @@ class ModelRuleChange(Schema):
         None, max_length=FALLBACKS_MAX, description="Models that answer in its place, in order."
     )
     causes: list[Cause] | None = Field(None, description=_CAUSES)
+    pick: Pick | None = Field(None, description=_PICKS)
 
 
 class ModelRuleIn(ModelRuleChange):
@@ -49,6 +57,7 @@ class ModelRuleOut(Schema):
     model: str
     fallbacks: list[str]
     causes: list[Cause]
+    pick: Pick
 
 
 class ModelRulePage(Schema):
@@ -168,14 +177,16 @@ def delete_alias(request: HttpRequest, id: str) -> Status[None]:
     return Status(204, None)
 
 
-def _stated(body: ModelRuleChange) -> dict[str, list[str]]:
+def _stated(body: ModelRuleChange) -> RuleFields:
     stated = body.model_dump(exclude_unset=True, exclude={"model"})
-    return {name: value for name, value in stated.items() if value is not None}
+    return cast(RuleFields, {name: value for name, value in stated.items() if value is not None})
 
 
 def _rule(rule: ModelRule) -> ModelRuleOut:
     return ModelRuleOut(
-        id=str(rule.id), model=rule.model, fallbacks=rule.fallbacks, causes=rule.causes
+        id=str(rule.id),
+        model=rule.model,
+        **facts_of(rule),  # type: ignore[arg-type]
     )
 
 

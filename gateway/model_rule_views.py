@@ -31,6 +31,16 @@ CAUSE_WORDS: Final[Mapping[str, Promise]] = {
     "content_policy": _("The provider blocks the content"),
 }
 """When other models answer in place of one."""
+_PICK_WORDS: Final[Mapping[str, Promise]] = {
+    "weight": _("Weight"),
+    "latency": _("Lowest latency"),
+    "ttft": _("Lowest time to first token"),
+    "throughput": _("Highest throughput"),
+    "in_flight": _("Fewest requests in flight"),
+    "price": _("Lowest price, cache hits counted"),
+    "conversation": _("Same channel for a conversation"),
+    "user": _("Same channel for a user"),
+}
 
 
 def _model_name(label: Any, hint: Any = "") -> forms.CharField:
@@ -60,10 +70,18 @@ class ModelRuleForm(forms.Form):
         widget=forms.CheckboxSelectMultiple,
     )
 
+    pick = forms.ChoiceField(
+        label=_("Pick channels by"),
+        choices=list(_PICK_WORDS.items()),
+        help_text=_("Among channels of equal priority. A weight of 0 always comes last."),
+        widget=forms.Select(attrs={"class": "input"}),
+    )
+
     def stated(self) -> RuleFields:
         """The fields as `save_rule` takes them."""
         sent = self.cleaned_data
-        return {"fallbacks": sent["fallbacks"].split(), "causes": sent["causes"]}
+        fallbacks = sent["fallbacks"].split()
+        return {"fallbacks": fallbacks, "causes": sent["causes"], "pick": sent["pick"]}
 
 
 class AliasForm(forms.Form):
@@ -172,4 +190,5 @@ def _list_page(
 
 
 def _rule_row(rule: ModelRule) -> dict[str, Any]:
-    return {"rule": rule, "causes": [CAUSE_WORDS[cause] for cause in rule.causes]}
+    causes = [CAUSE_WORDS[cause] for cause in rule.causes]
+    return {"rule": rule, "causes": causes, "pick": _PICK_WORDS[rule.pick]}

@@ -14,6 +14,7 @@ from accounts.epoch import bump_epoch
 from gateway.models import ModelRule
 from gateway.rules import channel_bounds as bounds
 from gateway.rules.model_rules import CAUSES, FALLBACKS_MAX, Cause
+from gateway.rules.picks import PICKS, Pick
 from lib.refusal import Refused
 
 
@@ -22,6 +23,7 @@ class RuleFields(TypedDict, total=False):
 
     fallbacks: Sequence[str]
     causes: Sequence[Cause]
+    pick: Pick
 
 
 FIELDS: Final = tuple(RuleFields.__annotations__)
@@ -85,5 +87,8 @@ def _check(rule: ModelRule) -> None:
     if unknown:
         text = gettext("There is no cause named %(name)s.")
         raise Refused("causes", text % {"name": min(unknown)})
+    if rule.pick not in PICKS:
+        text = gettext("There is no way to pick channels named %(name)s.")
+        raise Refused("pick", text % {"name": rule.pick[:60]})
     if rule.fallbacks and not rule.causes:
         raise Refused("causes", gettext("Choose when the fallback models answer."))

@@ -129,6 +129,7 @@ class ModelRule(models.Model):
     model = models.CharField(max_length=200, unique=True)
     fallbacks = ArrayField(models.CharField(max_length=200), default=list, blank=True)
     causes = ArrayField(models.CharField(max_length=16), default=list, blank=True)
+    pick = models.CharField(max_length=12, default="weight", db_default="weight")
 
     class Meta:
         ordering = ["model"]
@@ -348,6 +349,8 @@ class TrafficBucket(models.Model):
     `attempts` and `failed` are the channel's, `requests` and `failed_requests` the model's: of a
     request with several attempts only the last one ends it. `first_tokens` are how many answers
     began within each bound of `gateway/traffic.py`; `output_tokens` were written in `writing_ms`.
+    `answers` took `first_token_ms` until their first content and `answer_ms` in all; of their
+    `input_tokens`, `cached_tokens` came from a cache.
     """
 
     pk = models.CompositePrimaryKey("bucket_at", "channel_id", "model")
@@ -360,6 +363,11 @@ class TrafficBucket(models.Model):
     failed_requests = models.BigIntegerField()
     output_tokens = models.BigIntegerField()
     writing_ms = models.BigIntegerField()
+    answers = models.BigIntegerField(default=0, db_default=0)
+    first_token_ms = models.BigIntegerField(default=0, db_default=0)
+    answer_ms = models.BigIntegerField(default=0, db_default=0)
+    input_tokens = models.BigIntegerField(default=0, db_default=0)
+    cached_tokens = models.BigIntegerField(default=0, db_default=0)
     first_tokens = ArrayField(models.BigIntegerField())
 
     def __str__(self) -> str:

@@ -184,8 +184,10 @@ def _attempts(
     routed, channels, now = answering.routed, context.snapshot.channels, context.parts.health.now()
     model = routed.model.name
     spent = routed.retry_budget.spent({item.channel_id for item in fitting}, now)
-    routes = context.snapshot.routes_of(model)
-    shares = first_place_percent(model, routes, [item.channel_id for item in fitting])
+    routes, drawn = context.snapshot.routes_of(model), [item.channel_id for item in fitting]
+    if context.snapshot.rule_of(model).pick != "weight":
+        drawn = []
+    shares = first_place_percent(model, routes, drawn)
     attempts: list[PreviewedAttempt] = []
     before: Candidate | None = None
     for candidate in attempt_order(fitting, left, closed=spent):

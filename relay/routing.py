@@ -17,6 +17,7 @@ from gateway.rules.routing import Candidate, Skipped, plan
 from relay.error_answers import ChannelsOut
 from relay.hold_estimate import HoldEstimate, UnaryHoldEstimate
 from relay.operator_alerts import Alert
+from relay.ordering import ordering_of
 from relay.request_context import RequestContext
 from relay.screening import screen
 from relay.unary import UnaryFacts
@@ -60,7 +61,7 @@ def route(context: RequestContext, facts: Facts, model: RequestedModel) -> Route
     """Where a request may go. Raises RequestFault, and ChannelsOut when no channel of the model
     can be asked now."""
     health, organisation_id = context.parts.health, context.principal.organisation_id
-    planned = _planned(context, model.name)
+    planned = _planned(context, facts, model.name)
     candidates, skipped = screen(context, facts, planned)
     price = _price(context, facts, model.name)
     estimate = None if price is None else _estimate(context, facts, price, candidates)
@@ -80,11 +81,13 @@ def route(context: RequestContext, facts: Facts, model: RequestedModel) -> Route
     )
 
 
-def _planned(context: RequestContext, model: str) -> list[Candidate]:
+def _planned(context: RequestContext, facts: Facts, model: str) -> list[Candidate]:
     snapshot = context.snapshot
-    return snapshot.only_candidate(model) or plan(
-        model, snapshot.routes_of(model), seed=draw_seed()
-    )
+    only = snapshot.only_candidate(model)
+    if only:
+        return only
+    ordering = ordering_of(context, facts, model) if snapshot.rules else None
+    return plan(model, snapshot.routes_of(model), seed=draw_seed(), ordering=ordering)
 
 
 def _price(context: RequestContext, facts: Facts, model: str) -> Price | None:

@@ -25,6 +25,7 @@ from gateway.rules.aliases import resolved
 from gateway.rules.breaker import BreakerRule
 from gateway.rules.channel_conditions import Conditions, compiled
 from gateway.rules.model_rules import Cause, ModelRule, rule_of
+from gateway.rules.picks import Pick
 from gateway.rules.routing import Candidate, Route, plan
 from gateway.rules.timeouts import Timeouts
 from lib.egress import EgressPolicy
@@ -297,7 +298,7 @@ def build(text: str, vault: Vault) -> Snapshot:
             channel.id for channel in channels.values() if channel.spend_caps != (None, None)
         ),
         rules=tuple(
-            ModelRule(rule.model, tuple(rule.fallbacks), frozenset(rule.causes))
+            ModelRule(rule.model, tuple(rule.fallbacks), frozenset(rule.causes), rule.pick)
             for rule in raw.rules
         ),
         aliases=resolved(raw.aliases),
@@ -348,6 +349,7 @@ class _RuleRow(msgspec.Struct):
     model: str
     fallbacks: list[str]
     causes: list[Cause]
+    pick: Pick
 
 
 class _Catalogue(msgspec.Struct):
@@ -482,7 +484,8 @@ _LOAD = """
             FROM billing_plan), '[]'::json),
         'rules', coalesce((
             SELECT json_agg(json_build_object(
-                'model', model, 'fallbacks', to_json(fallbacks), 'causes', to_json(causes)))
+                'model', model, 'fallbacks', to_json(fallbacks), 'causes', to_json(causes),
+                'pick', pick))
             FROM gateway_modelrule), '[]'::json),
         'aliases', coalesce((
             SELECT json_object_agg(name, target) FROM gateway_modelalias), '{}'::json),

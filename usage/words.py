@@ -61,6 +61,13 @@ CHOSEN: Final[Mapping[str, Promise]] = {
     "resend": _("Resent: the connection was closed"),
     "model_fallback": _("Fallback model"),
     "fallback_rule": _("Fallback model, by an operator's rule"),
+    "latency": _("Picked by latency"),
+    "ttft": _("Picked by time to first token"),
+    "throughput": _("Picked by throughput"),
+    "in_flight": _("Picked by requests in flight"),
+    "price": _("Picked by price"),
+    "conversation": _("Picked by conversation"),
+    "user": _("Picked by user"),
 }
 """Why an attempt went to its channel."""
 SKIPPED: Final[Mapping[str, Promise]] = {

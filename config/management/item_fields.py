@@ -18,7 +18,7 @@ ORGANISATION_STATES: Final = (
 )
 TEAM_FIELDS: Final = ("plan", "required_labels", "archived", *LIMITS)
 MEMBER_FIELDS: Final = ("teams", "plan", *LIMITS)
-RULE_FIELDS: Final = ("fallbacks", "causes")
+RULE_FIELDS: Final = ("fallbacks", "causes", "pick")
 _UNORDERED: Final = frozenset(
     {"causes", "data_regions", "permissions", "required_labels", "second_factor_roles", "teams"}
 )

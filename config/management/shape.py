@@ -39,6 +39,7 @@ from gateway.rules.channel_bounds import (
 )
 from gateway.rules.channel_conditions import Feature
 from gateway.rules.model_rules import CAUSES, FALLBACKS_MAX, Cause
+from gateway.rules.picks import Pick
 from gateway.rules.timeouts import Timeouts as ChannelTimeouts
 
 KEEP: Final = "keep"
@@ -276,6 +277,7 @@ class ModelRule(Part):
     model: ModelName
     fallbacks: Annotated[list[ModelName], Field(max_length=FALLBACKS_MAX)] = []
     causes: list[Cause] = sorted(CAUSES)
+    pick: Pick = "weight"
 
 
 class Budget(Part):

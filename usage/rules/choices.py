@@ -12,6 +12,14 @@ Why = Literal[
     "resend",
     "model_fallback",
     "fallback_rule",
+    # By what operators rule for the model: gateway/rules/picks.py.
+    "latency",
+    "ttft",
+    "throughput",
+    "in_flight",
+    "price",
+    "conversation",
+    "user",
 ]
 """Why a channel is asked: no other serves the model, it comes before the others, it was drawn by
 weight, nothing that is well is left, the one before it failed, it is asked once more because no
