@@ -159,7 +159,7 @@ class ChannelChange(Schema):
         None, description="What it may cost in a day (UTC): a decimal string in USD."
     )
     spend_cap_month: SpendCap | None = Field(None, description="The same in a calendar month.")
-    conditions: ConditionsIn = ConditionsIn()
+    conditions: ConditionsIn = Field(default_factory=ConditionsIn)
     zero_retention: Switch = Field(False, description="The provider keeps no data of requests.")
     region: str = Field(
         "", max_length=REGION_MAX, description="Where it is: `eu`, `us-east-1`. Empty: unknown."

@@ -3,7 +3,7 @@ what its organisation pays with, by the conditions that operators set. Who is ou
 `channel_health.py`."""
 
 from collections.abc import Collection, Mapping, Sequence
-from typing import Final, Protocol, cast
+from typing import Any, Final, Protocol, cast
 
 from accounts.rules.data_policy import NO_POLICY, DataPolicy, joined
 from dialects.body import Body
@@ -33,7 +33,7 @@ class ScreenedFacts(Protocol):
     @property
     def text_bytes(self) -> int: ...
     @property
-    def media(self) -> Mapping[str, int]: ...
+    def media(self) -> Mapping[Any, int]: ...
 
 
 def screen(

@@ -139,7 +139,7 @@ def test_a_file_brings_all_of_it_and_the_export_brings_it_back(tmp_path: Path) -
 
 
 def test_an_organisation_and_a_key_ask_for_a_data_policy(people: Cast) -> None:
-    olga = signed_in(people.olga)
+    olga = signed_in(people.alice)
     answer = olga.patch(
         "/api/v1/organisation",
         {"zero_retention": True, "data_regions": ["us", "eu"]},

@@ -149,5 +149,5 @@ def test_a_file_brings_both_and_the_export_brings_them_back(tmp_path: Path) -> N
 
 def test_a_rule_that_says_nothing_new_is_no_change() -> None:
     save_rule(SYSTEM, "gpt", fallbacks=["claude"])
-    save_rule(SYSTEM, "gpt", fallbacks=["claude"], causes=sorted(CAUSES, reverse=True))  # type: ignore[arg-type]
+    save_rule(SYSTEM, "gpt", fallbacks=["claude"], causes=sorted(CAUSES, reverse=True))
     assert AuditEvent.objects.filter(action="model_rule.saved").count() == 1

@@ -68,7 +68,9 @@ def test_weight_0_and_lower_ranks_come_last_whatever_they_show() -> None:
 
 
 def test_a_conversation_stays_and_only_those_of_who_is_out_move() -> None:
-    routes = [Route(name, "m", weight=weight) for name, weight in zip("abcd", (1, 1, 2, 4), strict=True)]
+    routes = [
+        Route(name, "m", weight=weight) for name, weight in zip("abcd", (1, 1, 2, 4), strict=True)
+    ]
     keys = [str(n).encode() for n in range(4_000)]
     orders: dict[bytes, list[str]] = {
         key: ids(routes, Ordering("conversation", key=key), seed=n) for n, key in enumerate(keys)
