@@ -21,6 +21,7 @@ from gateway.rules.channel_conditions import (
     VALUES_MAX,
     normal,
 )
+from lib.formatting import grouped
 from lib.whole_numbers import WholeNumberField
 
 FEATURE_WORDS: Final[Mapping[str, Promise]] = {
@@ -166,3 +167,18 @@ def typed(channel: Channel) -> dict[str, Any]:
     words = {name: join_labels(conditions.get(name, ())) for name in ("plans", "teams", *_LABELS)}
     features = {name: conditions.get(name, []) for name in ("requires", "excludes")}
     return {**words, **features, **{name: conditions.get(name) for name in COUNTS}}
+
+
+def shown_conditions(channel: Channel) -> list[tuple[Any, str]]:
+    """The conditions of a channel in words: each with its label."""
+    return [
+        (ConditionFields.base_fields[name].label, _shown(name, value))
+        for name, value in typed(channel).items()
+        if value not in (None, "", [])
+    ]
+
+
+def _shown(name: str, value: Any) -> str:
+    if name in ("requires", "excludes"):
+        return ", ".join(str(FEATURE_WORDS[one]) for one in value)
+    return gettext("%(n)s tokens") % {"n": grouped(value)} if name in COUNTS else str(value)

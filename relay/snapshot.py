@@ -24,8 +24,8 @@ from gateway.providers.provider import USER_AGENT, Address, BadAddress, Provider
 from gateway.rules.aliases import resolved
 from gateway.rules.breaker import BreakerRule
 from gateway.rules.channel_conditions import Conditions, compiled
-from gateway.rules.model_rules import Cause, ModelRule, rule_of
-from gateway.rules.picks import Pick
+from gateway.rules.model_rules import CAUSES, ModelRule, rule_of
+from gateway.rules.picks import PICKS, Pick
 from gateway.rules.routing import Candidate, Route, plan
 from gateway.rules.timeouts import Timeouts
 from lib.egress import EgressPolicy
@@ -297,10 +297,7 @@ def build(text: str, vault: Vault) -> Snapshot:
         spend_capped=frozenset(
             channel.id for channel in channels.values() if channel.spend_caps != (None, None)
         ),
-        rules=tuple(
-            ModelRule(rule.model, tuple(rule.fallbacks), frozenset(rule.causes), rule.pick)
-            for rule in raw.rules
-        ),
+        rules=tuple(_rule(row) for row in raw.rules),
         aliases=resolved(raw.aliases),
     )
 
@@ -348,8 +345,8 @@ class _PlanRow(msgspec.Struct):
 class _RuleRow(msgspec.Struct):
     model: str
     fallbacks: list[str]
-    causes: list[Cause]
-    pick: Pick
+    causes: list[str]
+    pick: str
 
 
 class _Catalogue(msgspec.Struct):
@@ -410,6 +407,13 @@ def _channel(
         region=row.region,
         spend_caps=(row.spend_cap_day_nano, row.spend_cap_month_nano),
     )
+
+
+def _rule(row: _RuleRow) -> ModelRule:
+    """What a younger version of this code may have written beside what is known is left out."""
+    causes = frozenset(cause for cause in CAUSES if cause in row.causes)
+    pick: Pick = next((pick for pick in PICKS if pick == row.pick), "weight")
+    return ModelRule(row.model, tuple(row.fallbacks), causes, pick)
 
 
 def _limits(row: _ChannelRow) -> ChannelLimits | None:

@@ -14,6 +14,7 @@ from gateway.models import Channel
 from lib.ids import id_text
 from tests.cast import Cast, signed_in
 from tests.config.test_apply_command import Installation
+from tests.markup import squeezed
 
 pytestmark = pytest.mark.django_db
 CONDITIONS = {
@@ -83,6 +84,9 @@ def test_conditions_are_set_on_the_page(dora: Client, channel: Channel) -> None:
     channel.refresh_from_db()
     assert channel.conditions == CONDITIONS
     assert (channel.zero_retention, channel.region) == (True, "eu")
+    page = squeezed(dora.get(f"/admin/channels/{id_text(channel.id)}").content.decode())
+    for words in ("<dt>Longest prompt</dt><dd>8,000 tokens</dd>", "<dd>Images</dd>", "acme/core"):
+        assert words in page
     # Sent as it is shown, nothing changes.
     shown = SettingsForm(channel)
     again = SettingsForm(channel, data={name: shown[name].value() for name in shown.fields})  # type: ignore[arg-type]
