@@ -197,3 +197,23 @@ def test_a_request_decides_for_itself_and_a_key_for_its_models(
     assert hub.post(tenant, body | {"models": None}).json()["model"] == second
     kept = hub.key(tenant, patterns=(first, third))
     assert hub.post(kept, body).status >= 400
+
+
+def test_a_rule_costs_nobody_the_answer_to_their_own_model(
+    hub: Hub, fake: FakeUpstream, other_fake: FakeUpstream
+) -> None:
+    """P2: the dearer model is not asked, and its price is not what the client hears of."""
+    first, second = hub.model(fake, rates=CHEAP), hub.model(other_fake, rates=DEAR)
+    hub.rule(first, fallbacks=[second], causes=["error"])
+    poor, asked_before = hub.tenant("0.000002"), len(other_fake.books())
+    answer = hub.post(poor, ask(first, "#a.fault=F10 #tokens=1", max_tokens=100))
+    assert answer.status in (500, 502, 503)
+    assert {model for model, _ in asked(hub, poor)} == {first}
+    assert hub.balance(poor)["customer:available"] == 2_000
+    assert len(other_fake.books()) == asked_before
+    hub.settled(poor)
+    ends = hub.rows(
+        "SELECT status FROM usage_usagerecord WHERE organisation_id = %s AND final",
+        poor.organisation_id,
+    )
+    assert [row["status"] for row in ends] == [answer.status]
