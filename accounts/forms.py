@@ -43,6 +43,7 @@ _NO_SUCH = {
     "networks": gettext_lazy(
         "%(word)s is not a valid network. Write it as 10.0.0.0/8 or as a single address."
     ),
+    "data_regions": gettext_lazy("%(word)s is not a region. Enter one such as eu or us-east-1."),
     "tags": gettext_lazy("%(word)s is not a valid tag. A tag has 1 to 100 visible characters."),
 }
 
@@ -79,6 +80,21 @@ def _required_labels() -> forms.MultipleChoiceField:
         ],
         widget=forms.CheckboxSelectMultiple,
         help_text=gettext_lazy("Requests without them are rejected."),
+    )
+
+
+def _zero_retention() -> forms.BooleanField:
+    return forms.BooleanField(
+        label=gettext_lazy("Require zero data retention"),
+        required=False,
+        help_text=gettext_lazy("Requests only go to providers that keep no data of them."),
+    )
+
+
+def _data_regions() -> forms.CharField:
+    return _words(
+        gettext_lazy("Data regions"),
+        gettext_lazy("For example eu or us-east-1. Requests only go to providers there."),
     )
 
 
@@ -125,6 +141,12 @@ class LimitsForm(CountsForm):
             "replay them. When off, prompts and answers are never stored."
         ),
     )
+
+    zero_retention = _zero_retention()
+    data_regions = _data_regions()
+
+    def clean_data_regions(self) -> list[str]:
+        return self._listed("data_regions", _split)
 
     def clean_endpoints(self) -> list[str]:
         return self._listed("endpoints", _split)
@@ -420,6 +442,8 @@ class OrganisationForm(NameForm):
             "From 0 to 24. Kept encrypted so that later requests can continue or repeat them."
         ),
     )
+    zero_retention = _zero_retention()
+    data_regions = _data_regions()
     required_labels = _required_labels()
     second_factor_roles = forms.MultipleChoiceField(
         label=gettext_lazy("Require two-factor authentication for"),
@@ -430,11 +454,16 @@ class OrganisationForm(NameForm):
 
     def __init__(self, *args: Any, roles: Iterable[tuple[str, Any]] | None, **kwargs: Any) -> None:
         super().__init__(*args, **kwargs)
+        if isinstance(regions := self.initial.get("data_regions"), list):
+            self.initial["data_regions"] = " ".join(regions)
         if roles is None:
             del self.fields["second_factor_roles"]
             return
         factor = cast(forms.MultipleChoiceField, self.fields["second_factor_roles"])
         factor.choices = list(roles)
+
+    def clean_data_regions(self) -> list[str]:
+        return _split(self.cleaned_data["data_regions"])
 
 
 class SuspensionForm(forms.Form):

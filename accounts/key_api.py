@@ -23,7 +23,8 @@ Word = Annotated[str, Field(min_length=1, max_length=100)]
 Pattern = Annotated[str, Field(min_length=1, max_length=200, pattern=r"^\S+$")]
 Label = Literal["project", "customer", "tags"]
 _NEVER_NULL: Final = (
-    "name", "models", "disabled", "endpoints", "networks", "tags", "required_labels", "log_content",
+    *("name", "models", "disabled", "endpoints", "networks", "tags", "required_labels"),
+    *("log_content", "zero_retention", "data_regions"),
 )  # fmt: skip
 
 
@@ -65,6 +66,12 @@ class KeyIn(Schema):
         default_factory=list, description="Labels that every request must have."
     )
     log_content: bool = Field(True, description="Whether content may be stored temporarily.")
+    zero_retention: bool = Field(
+        False, description="Only use providers that keep no data of requests."
+    )
+    data_regions: list[Word] = Field(
+        default_factory=list, description="Only use providers in these regions. Empty: any."
+    )
 
 
 class LimitChange(Schema):
@@ -114,6 +121,8 @@ class KeyChange(Schema):
     project: str | None = Field(None, description="Slug of a project of the key's team.")
     required_labels: list[Label] | None = None
     log_content: bool | None = None
+    zero_retention: bool | None = None
+    data_regions: list[Word] | None = None
 
 
 class KeyRotation(Schema):
@@ -176,6 +185,8 @@ class KeyOut(Schema):
     tags: list[str]
     required_labels: list[str]
     log_content: bool
+    zero_retention: bool
+    data_regions: list[str]
     former_secrets: list[FormerSecretOut] = Field(
         description="Former secrets that still work after a rotation."
     )

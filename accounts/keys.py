@@ -45,8 +45,9 @@ GRACE_HOURS_MAX = 168
 """How long a secret may work at most after the key was rotated (docs/promises.md, "API keys")."""
 
 LIMITS = (
-    "rpm", "tpm", "parallel", "endpoints", "networks", "tags", "required_labels", "log_content",
-)  # fmt: skip
+    *("rpm", "tpm", "parallel", "endpoints", "networks", "tags", "required_labels", "log_content"),
+    *("zero_retention", "data_regions"),
+)
 """What narrows a key beside its models and its end; see `accounts.models.Key`."""
 
 _CHANGEABLE = ("name", "project", "model_patterns", "expires_at", "disabled")

@@ -65,6 +65,24 @@ def required_labels_field() -> "ArrayField[list[str], list[str]]":
     )
 
 
+def zero_retention_field() -> "models.BooleanField[bool, bool]":
+    return models.BooleanField(
+        default=False,
+        db_default=False,
+        help_text="Requests go only to providers that keep no data of them.",
+    )
+
+
+def data_regions_field() -> "ArrayField[list[str], list[str]]":
+    return ArrayField(
+        models.CharField(max_length=40),
+        default=list,
+        db_default=[],
+        blank=True,
+        help_text="Requests go only to channels in one of these regions; none = any.",
+    )
+
+
 class Organisation(Limited):
     id = models.UUIDField(primary_key=True, default=new_id, editable=False)
     name = models.CharField(max_length=120)
@@ -79,6 +97,8 @@ class Organisation(Limited):
     include_cost = models.BooleanField(
         default=False, db_default=False, help_text="Answers tell their charge without being asked."
     )
+    zero_retention = zero_retention_field()
+    data_regions = data_regions_field()
     required_labels = required_labels_field()
     second_factor_roles = ArrayField(
         models.CharField(max_length=40),
@@ -325,6 +345,8 @@ class Key(Limited):
         help_text="Labels of every request of the key, for grouping and budgets.",
     )
     required_labels = required_labels_field()
+    zero_retention = zero_retention_field()
+    data_regions = data_regions_field()
     log_content = models.BooleanField(
         db_default=True, help_text="Whether what is asked and answered may be kept for a while."
     )

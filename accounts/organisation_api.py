@@ -1,7 +1,7 @@
 """The management API of an organisation, its teams and projects. Pages call the same functions."""
 
 import datetime as dt
-from typing import Any, Literal
+from typing import Annotated, Any, Literal
 
 from django.db import transaction
 from django.http import HttpRequest
@@ -12,12 +12,14 @@ from accounts import access, actors, organisations, projects, teams
 from accounts.actors import organisation_of
 from accounts.models import Organisation, Project, Role, Team
 from accounts.names import NAME_MAX
+from accounts.rules.data_policy import REGION_MAX, REGION_PATTERN, REGIONS_MAX
 from lib import pagination
 from lib.whole_numbers import Whole
 
 router = Router(tags=["Organisation"])
 
 Label = Literal["project", "customer", "tags"]
+Region = Annotated[str, Field(max_length=REGION_MAX, pattern=REGION_PATTERN)]
 
 
 class OrganisationOut(Schema):
@@ -26,6 +28,8 @@ class OrganisationOut(Schema):
     currency: str
     include_cost: bool
     retention_hours: int
+    zero_retention: bool
+    data_regions: list[str]
     required_labels: list[str]
     second_factor_roles: list[str]
     suspended_at: dt.datetime | None
@@ -42,6 +46,14 @@ class OrganisationChange(Schema):
     include_cost: bool | None = Field(None, description="Report the cost in every response.")
     retention_hours: Whole | None = Field(
         None, ge=0, le=24, description="How long answers are kept for later requests."
+    )
+    zero_retention: bool | None = Field(
+        None, description="Only use providers that keep no data of requests."
+    )
+    data_regions: list[Region] | None = Field(
+        None,
+        max_length=REGIONS_MAX,
+        description="Only use providers in these regions, such as `eu`. Empty: any.",
     )
     required_labels: list[Label] | None = Field(
         None, description="Labels that every request must have."
@@ -137,6 +149,14 @@ def change_organisation(request: HttpRequest, body: OrganisationChange) -> Organ
             organisations.set_include_cost(organisation, body.include_cost, actor=actor)
         if body.retention_hours is not None:
             organisations.set_retention(organisation, body.retention_hours, actor=actor)
+        if body.zero_retention is not None or body.data_regions is not None:
+            zero, regions = body.zero_retention, body.data_regions
+            organisations.set_data_policy(
+                organisation,
+                zero_retention=organisation.zero_retention if zero is None else zero,
+                regions=organisation.data_regions if regions is None else regions,
+                actor=actor,
+            )
         if body.required_labels is not None:
             organisations.require_labels(organisation, body.required_labels, actor=actor)
         if body.second_factor_roles is not None:

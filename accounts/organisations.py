@@ -1,7 +1,7 @@
 """Organisations: one function per write."""
 
 import os
-from collections.abc import Collection
+from collections.abc import Collection, Sequence
 
 from django.db import IntegrityError, transaction
 from django.utils.text import slugify
@@ -13,6 +13,7 @@ from accounts.changes import change_row
 from accounts.epoch import bump_epoch
 from accounts.models import Membership, Organisation, Role, Team, User
 from accounts.names import check_name
+from accounts.rules.data_policy import REGION_MAX, REGIONS_MAX, is_region
 from accounts.rules.labels import LABELS
 from lib import clock
 from lib.refusal import Refused, check_text
@@ -55,6 +56,22 @@ def set_retention(organisation: Organisation, hours: int, *, actor: Actor) -> Or
 def set_include_cost(organisation: Organisation, wanted: bool, *, actor: Actor) -> Organisation:
     """Whether answers tell their charge where the request says nothing of it."""
     return change_row(organisation, "organisation.changed", actor, include_cost=wanted)
+
+
+def set_data_policy(
+    organisation: Organisation, *, zero_retention: bool, regions: Sequence[str], actor: Actor
+) -> Organisation:
+    """Where the organisation's requests may go: only to providers that keep nothing, only to such
+    in one of these regions. Raises Refused for what is no region."""
+    if len(regions) > REGIONS_MAX:
+        text = gettext("You can list up to %(n)s entries.")
+        raise Refused("data_regions", text % {"n": REGIONS_MAX})
+    for region in regions:
+        if not is_region(region):
+            text = gettext("%(word)s is not a region. Enter one such as eu or us-east-1.")
+            raise Refused("data_regions", text % {"word": region[:REGION_MAX]})
+    changes = {"zero_retention": zero_retention, "data_regions": sorted(set(regions))}
+    return change_row(organisation, "organisation.changed", actor, **changes)
 
 
 def force_second_factor(

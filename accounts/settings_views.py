@@ -19,7 +19,10 @@ from accounts.models import Organisation, Role
 from lib.htmx import render_dialog, see_other
 from lib.refusal import Refused
 
-_FIELDS = ("name", "include_cost", "retention_hours", "required_labels", "second_factor_roles")
+_FIELDS = (
+    *("name", "include_cost", "retention_hours", "zero_retention", "data_regions"),
+    *("required_labels", "second_factor_roles"),
+)
 
 
 @organisation_page("organisation.write")
@@ -48,6 +51,12 @@ def _save(actor: Actor, organisation: Organisation, data: dict[str, Any]) -> Non
         organisations.rename_organisation(organisation, data["name"], actor=actor)
         organisations.set_include_cost(organisation, data["include_cost"], actor=actor)
         organisations.set_retention(organisation, data["retention_hours"], actor=actor)
+        organisations.set_data_policy(
+            organisation,
+            zero_retention=data["zero_retention"],
+            regions=data["data_regions"],
+            actor=actor,
+        )
         organisations.require_labels(organisation, data["required_labels"], actor=actor)
         if (names := data.get("second_factor_roles")) is not None:
             organisations.force_second_factor(organisation, names, actor=actor)

@@ -1,7 +1,8 @@
 """Where a request of a key would go, for operators: what the relay of this process says, and the
 channels that are turned off, of which it knows nothing."""
 
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping, Sequence
+from types import MappingProxyType
 from typing import Any, Final, Protocol
 from uuid import UUID
 
@@ -17,8 +18,10 @@ from gateway.access import visible_channels
 from gateway.models import Channel
 from lib.refusal import Refused
 from relay.auth import Principal
+from relay.data_policy import DATA_POLICY_HEADER
 from relay.database import DatabaseAway, DatabaseRefused
 from relay.error_answers import answer_to
+from relay.labels import LABELS_HEADER
 from relay.route_preview import RoutePreview, SkippedChannel
 
 PATHS: Final = (
@@ -32,6 +35,11 @@ PATHS: Final = (
 )
 
 
+HEADERS: Final = (LABELS_HEADER, DATA_POLICY_HEADER)
+"""What of a request's headers decides where it goes."""
+Headers = Sequence[tuple[bytes, bytes]]
+
+
 class PreviewRefused(Refused):
     """Nothing can be said; the message says why."""
 
@@ -42,14 +50,22 @@ class PreviewingRelay(Protocol):
     async def principal_of_key(self, key_id: UUID, user_id: int | None = None) -> Principal:
         """The principal of a key without its text."""
 
-    async def preview_route(self, principal: Principal, path: str, body: bytes) -> RoutePreview:
-        """Where this body would go, posted to that path now."""
+    async def preview_route(
+        self, principal: Principal, path: str, body: bytes, headers: Headers = ()
+    ) -> RoutePreview:
+        """Where this body would go, posted to that path now with these headers."""
 
 
 def preview_route(
-    request: HttpRequest, actor: Actor, key_id: str, path: str, body: bytes
+    request: HttpRequest,
+    actor: Actor,
+    key_id: str,
+    path: str,
+    body: bytes,
+    headers: Mapping[str, str] = MappingProxyType({}),
 ) -> RoutePreview:
-    """Where a request with this key and body would go; nothing is sent or held.
+    """Where a request with this key and body would go; nothing is sent or held. Of its `headers`
+    HEADERS count.
 
     Http404 when there is no such key. Raises PreviewRefused where the relay cannot say.
     """
@@ -58,7 +74,8 @@ def preview_route(
     if relay is None:
         raise PreviewRefused("body", gettext("This process has no relay."))
     try:
-        preview = async_to_sync(_asked)(relay, key.id, path, body)
+        sent = [(name.encode(), value.encode()) for name, value in headers.items() if value]
+        preview = async_to_sync(_asked)(relay, key.id, path, body, sent)
     except (DatabaseAway, DatabaseRefused) as error:
         raise PreviewRefused("body", gettext("The database is not answering.")) from error
     if not preview.model:
@@ -74,10 +91,12 @@ def _relay_of(request: HttpRequest) -> PreviewingRelay | None:
     return scope.get("weir.relay")
 
 
-async def _asked(relay: PreviewingRelay, key_id: UUID, path: str, body: bytes) -> RoutePreview:
+async def _asked(
+    relay: PreviewingRelay, key_id: UUID, path: str, body: bytes, headers: Headers
+) -> RoutePreview:
     try:
         principal = await relay.principal_of_key(key_id)
-        return await relay.preview_route(principal, path, body)
+        return await relay.preview_route(principal, path, body, headers)
     except RequestFault as fault:
         return RoutePreview("", refusal=answer_to(fault))
 

@@ -1,6 +1,6 @@
 """The management API of the route preview; for operators. Its page shows the same."""
 
-from typing import Any
+from typing import Annotated, Any, Literal
 
 import msgspec
 from django.http import HttpRequest
@@ -10,11 +10,15 @@ from pydantic import ConfigDict, Field
 from accounts import access, actors, api_auth
 from billing.rules.money import format_usd
 from config.route_preview import preview_route
+from gateway.rules.model_rules import Cause
 from relay.request_context import Bound
 from relay.route_preview import RoutePreview
 from usage.rules.choices import SkipReason, Why
 
 router = Router(tags=["Channels"], auth=api_auth.installation_auth)
+
+
+HeaderText = Annotated[str, Field(max_length=4000)]
 
 
 class RoutePreviewIn(Schema):
@@ -23,6 +27,9 @@ class RoutePreviewIn(Schema):
     key: str = Field(description="ID of the API key that would send the request.")
     path: str = Field("/v1/chat/completions", max_length=300, description="Of the model API.")
     body: dict[str, Any] = Field(description="The body of the request.")
+    headers: dict[Literal["x-weir-labels", "x-weir-data-policy"], HeaderText] = Field(
+        default_factory=dict, description="Headers that can decide where it goes."
+    )
 
 
 class PreviewedAttemptOut(Schema):
@@ -63,6 +70,8 @@ class RoutePreviewOut(Schema):
     skipped: list[PreviewSkippedOut]
     refusal: PreviewRefusalOut | None = Field(description="What the client would get instead.")
     hold: PreviewHoldOut | None
+    fallbacks: list[str] = Field(description="Models that can answer in its place, in order.")
+    causes: list[Cause] = Field(description="What lets them.")
 
 
 @router.post("/routes/preview", response=RoutePreviewOut, summary="Preview a route")
@@ -72,7 +81,8 @@ def preview(request: HttpRequest, data: RoutePreviewIn) -> dict[str, Any]:
     actor = actors.actor_of(request)
     access.require(actor, "channels.read")
     body = msgspec.json.encode(data.body)
-    return _shown(preview_route(request, actor, data.key, data.path, body))
+    headers = {str(name): text for name, text in data.headers.items()}
+    return _shown(preview_route(request, actor, data.key, data.path, body, headers))
 
 
 def _shown(preview: RoutePreview) -> dict[str, Any]:
@@ -85,6 +95,8 @@ def _shown(preview: RoutePreview) -> dict[str, Any]:
         if refusal is None
         else {"status": refusal.status, "kind": refusal.kind, "message": refusal.message},
         "hold": _hold(preview.bound),
+        "fallbacks": list(preview.fallbacks),
+        "causes": sorted(preview.causes),
     }
 
 

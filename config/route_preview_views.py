@@ -11,10 +11,23 @@ from django.views.decorators.http import require_http_methods
 from accounts.actors import Actor
 from accounts.guards import operator_page
 from config.route_preview import PATHS, PreviewRefused, preview_route
+from gateway.model_rule_views import CAUSE_WORDS
+from relay.data_policy import DATA_POLICY_HEADER
+from relay.labels import LABELS_HEADER
 from relay.route_preview import RoutePreview
 from usage import words
 
 _EXAMPLE: Final = '{"model": "", "messages": [{"role": "user", "content": "Hello"}]}'
+
+
+def _header(name: str, hint: Any) -> forms.CharField:
+    return forms.CharField(
+        label=name,
+        help_text=hint,
+        max_length=4000,
+        required=False,
+        widget=forms.TextInput(attrs={"class": "input mono", "autocomplete": "off"}),
+    )
 
 
 class RoutePreviewForm(forms.Form):
@@ -39,6 +52,13 @@ class RoutePreviewForm(forms.Form):
         strip=False,
         widget=forms.Textarea(attrs={"class": "input mono", "rows": 10, "spellcheck": "false"}),
     )
+    labels = _header(LABELS_HEADER, gettext_lazy("Labels, if a channel is only for some of them."))
+    data_policy = _header(DATA_POLICY_HEADER, gettext_lazy("Zero data retention and regions."))
+
+    def headers(self) -> dict[str, str]:
+        """Those that decide where it goes."""
+        sent = self.cleaned_data
+        return {LABELS_HEADER: sent["labels"], DATA_POLICY_HEADER: sent["data_policy"]}
 
 
 @operator_page("channels.read")
@@ -51,7 +71,12 @@ def route_preview(request: HttpRequest, actor: Actor) -> HttpResponseBase:
         cleaned = form.cleaned_data
         try:
             found = preview_route(
-                request, actor, cleaned["key"], cleaned["path"], cleaned["body"].encode()
+                request,
+                actor,
+                cleaned["key"],
+                cleaned["path"],
+                cleaned["body"].encode(),
+                form.headers(),
             )
         except Http404:
             form.add_error("key", gettext("There is no key with this ID."))
@@ -68,6 +93,7 @@ def _initial(request: HttpRequest) -> dict[str, str]:
 def _shown(preview: RoutePreview) -> dict[str, Any]:
     return {
         "preview": preview,
+        "causes": [CAUSE_WORDS[cause] for cause in sorted(preview.causes)],
         "attempts": [
             {"attempt": attempt, "why": words.CHOSEN[attempt.why]} for attempt in preview.attempts
         ],

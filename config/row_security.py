@@ -178,6 +178,8 @@ READ_ONLY: Final[Mapping[str, str]] = {
     "usage.RollupWatermark": "One row for the installation.",
     "gateway.Channel": "The channels serve all.",
     "gateway.Route": "The channels serve all.",
+    "gateway.ModelRule": "The models are the same for all.",
+    "gateway.ModelAlias": "The models are the same for all.",
     "gateway.InstallationSetting": "One row for the installation.",
     "gateway.Announcement": "Told to everybody.",
 }

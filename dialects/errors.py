@@ -31,6 +31,7 @@ ErrorKind = Literal[
     "max_cost_exceeded",
     "model_unpriced",
     "permission",
+    "data_policy",
     "model_not_found",
     "task_not_found",
     "route_not_found",
@@ -112,6 +113,12 @@ KINDS: Final[Mapping[ErrorKind, ErrorRow]] = MappingProxyType(
         "permission": ErrorRow(
             403, "permission_error", "permission_denied", "The API key may not use {what}"
         ),
+        "data_policy": ErrorRow(
+            403,
+            "permission_error",
+            "data_policy",
+            "No channel of model {model} meets the data policy: {what}",
+        ),
         "model_not_found": ErrorRow(
             404,
             _CLIENT,
@@ -191,6 +198,7 @@ ANTHROPIC_TYPES: Final[Mapping[ErrorKind, str]] = MappingProxyType(
         "max_cost_exceeded": "billing_error",
         "model_unpriced": "billing_error",
         "permission": "permission_error",
+        "data_policy": "permission_error",
         "model_not_found": "not_found_error",
         "task_not_found": "not_found_error",
         "route_not_found": "not_found_error",
@@ -220,6 +228,7 @@ GEMINI_STATUSES: Final[Mapping[ErrorKind, str]] = MappingProxyType(
         "max_cost_exceeded": "RESOURCE_EXHAUSTED",
         "model_unpriced": "RESOURCE_EXHAUSTED",
         "permission": "PERMISSION_DENIED",
+        "data_policy": "PERMISSION_DENIED",
         "model_not_found": "NOT_FOUND",
         "task_not_found": "NOT_FOUND",
         "route_not_found": "NOT_FOUND",

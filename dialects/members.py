@@ -258,12 +258,12 @@ def read_model(members: Members, otherwise: str | None = None) -> str:
     return check_model(members.due("model", model or None))
 
 
-def read_fallbacks(body: Body) -> list[str]:
+def read_fallbacks(body: Body) -> list[str] | None:
     """The models that may answer in place of the one that is asked, in order: our own field
-    `models`. Raises RequestFault."""
+    `models`; None where it is absent, which is another thing than none. Raises RequestFault."""
     raw = body.value("models")
     if raw is None or raw == b"null":
-        return []
+        return None
     try:
         models = _texts.decode(raw)
     except msgspec.ValidationError:

@@ -6,7 +6,14 @@ from accounts.access import one_of, require
 from accounts.actors import Actor
 from billing.models import Plan, Price, PriceProposal, PriceVersion
 from gateway.announcements import current_announcements
-from gateway.models import Announcement, Channel, ChannelKey, PricePreview
+from gateway.models import (
+    Announcement,
+    Channel,
+    ChannelKey,
+    ModelAlias,
+    ModelRule,
+    PricePreview,
+)
 from lib.ids import parse_number
 
 
@@ -30,6 +37,28 @@ def access_channel_key(actor: Actor, channel: Channel, id: str) -> ChannelKey:
     """One key of a channel by the text of its id. Http404 when there is none such."""
     require(actor, "channels.read")
     return one_of(channel.keys.all(), id)
+
+
+def visible_rules(actor: Actor) -> QuerySet[ModelRule]:
+    """What operators rule for models, by name."""
+    require(actor, "channels.read")
+    return ModelRule.objects.order_by("model")
+
+
+def access_rule(actor: Actor, id: str | int) -> ModelRule:
+    """One of them. Http404 when there is none such."""
+    return one_of(visible_rules(actor), parse_number(id) if isinstance(id, str) else id)
+
+
+def visible_aliases(actor: Actor) -> QuerySet[ModelAlias]:
+    """The names that stand for others, by name."""
+    require(actor, "channels.read")
+    return ModelAlias.objects.order_by("name")
+
+
+def access_alias(actor: Actor, id: str | int) -> ModelAlias:
+    """One of them. Http404 when there is none such."""
+    return one_of(visible_aliases(actor), parse_number(id) if isinstance(id, str) else id)
 
 
 def access_price(actor: Actor, id: int) -> Price:

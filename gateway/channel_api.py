@@ -11,24 +11,21 @@ from ninja import Body, Query, Router, Schema, Status
 from pydantic import AfterValidator, ConfigDict, Field
 
 from accounts import access, actors, api_auth
+from accounts.rules.data_policy import REGION_MAX
 from accounts.rules.limits import LIMIT_MAX
 from billing.rules.money import MoneyInvalid, format_usd, parse_usd
 from gateway import channels
 from gateway.access import access_channel, access_channel_key, every_channel, visible_channels
 from gateway.channel_check_words import words_of
 from gateway.channel_checks import check_channel, target_of, upstream_name
-from gateway.channel_fields import (
-    CAP_NAMES,
-    PLAIN,
-    SPEND_CAPS,
-    ChannelFields,
-    ChannelRefused,
-)
+from gateway.channel_fields import CAP_NAMES, PLAIN, SPEND_CAPS, ChannelFields
+from gateway.channel_refusals import ChannelRefused
 from gateway.model_lists import ModelList, list_models
 from gateway.models import Channel, ChannelKey
 from gateway.providers.overrides import Capability
 from gateway.rules import channel_bounds as bounds
 from gateway.rules.breaker import BreakerRule
+from gateway.rules.channel_conditions import PROMPT_MAX, VALUES_MAX, Feature
 from gateway.rules.timeouts import Timeouts
 from gateway.staged_calls import Target
 from lib import pagination
@@ -63,6 +60,8 @@ ModelName = Annotated[str, Field(max_length=bounds.MODEL_MAX, pattern=bounds.MOD
 Switch = Annotated[bool, Field(strict=True)]
 Secret = Annotated[str, Field(min_length=1, max_length=bounds.SECRET_MAX)]
 OnLeave = Literal["cancel", "drain"]
+Values = Annotated[list[Annotated[str, Field(max_length=200)]], Field(max_length=VALUES_MAX)]
+Tokens = Annotated[Whole, Field(ge=0, le=PROMPT_MAX)]
 
 
 class RouteIn(Schema):
@@ -106,6 +105,24 @@ class BreakerIn(Schema):
     )
 
 
+class ConditionsIn(Schema):
+    """Which requests a channel serves: one value of each condition that is stated must fit."""
+
+    model_config = ConfigDict(extra="forbid")
+
+    plans: Values = Field(default_factory=list, description="Names of plans.")
+    teams: Values = Field(
+        default_factory=list, description="Slugs: `acme`, or `acme/core` for one team."
+    )
+    projects: Values = Field(default_factory=list, description="Labels of the request or its key.")
+    tags: Values = []
+    customers: Values = []
+    prompt_min: Tokens | None = Field(None, description="Estimated tokens of the prompt.")
+    prompt_max: Tokens | None = None
+    requires: list[Feature] = Field(default_factory=list, description="What must be in it.")
+    excludes: list[Feature] = Field(default_factory=list, description="What must not.")
+
+
 class ChannelChange(Schema):
     """What to change; what is left out stays."""
 
@@ -142,6 +159,11 @@ class ChannelChange(Schema):
         None, description="What it may cost in a day (UTC): a decimal string in USD."
     )
     spend_cap_month: SpendCap | None = Field(None, description="The same in a calendar month.")
+    conditions: ConditionsIn = ConditionsIn()
+    zero_retention: Switch = Field(False, description="The provider keeps no data of requests.")
+    region: str = Field(
+        "", max_length=REGION_MAX, description="Where it is: `eu`, `us-east-1`. Empty: unknown."
+    )
     timeouts: TimeoutsIn = TimeoutsIn()
     breaker: BreakerIn = BreakerIn()
 
@@ -264,6 +286,9 @@ class ChannelOut(Schema):
     parallel: int | None
     spend_cap_day: str | None
     spend_cap_month: str | None
+    conditions: dict[str, Any]
+    zero_retention: bool
+    region: str
     timeouts: dict[str, float]
     breaker: dict[str, bool | float | None]
     keys: list[ChannelKeyOut]

@@ -17,8 +17,8 @@ from gateway import channels
 from gateway.access import access_channel, access_channel_key
 from gateway.channel_check_words import shown_list
 from gateway.channel_checks import target_of
-from gateway.channel_fields import ChannelRefused, ChannelStale
 from gateway.channel_forms import CopyForm, KeyForm, SettingsForm
+from gateway.channel_refusals import ChannelRefused, ChannelStale
 from gateway.model_lists import list_models
 from gateway.models import Channel
 from gateway.route_table import (

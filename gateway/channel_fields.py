@@ -2,27 +2,21 @@
 
 import re
 from collections.abc import Mapping, Sequence
-from typing import TypedDict
+from typing import Any, TypedDict
 
 from django.utils.translation import gettext
 
 from accounts import names
+from accounts.rules.data_policy import is_region
 from accounts.rules.limits import LIMIT_MAX
+from gateway.channel_conditions import check_conditions
+from gateway.channel_refusals import ChannelRefused
 from gateway.models import Channel, ChannelKey, OnLeave
 from gateway.providers import UnknownProvider, provider_named
 from gateway.providers.overrides import CAPABILITIES
 from gateway.providers.provider import BadAddress, Provider
 from gateway.rules import channel_bounds as bounds
 from lib.egress import EgressDenied, check_host, host_and_port
-from lib.refusal import Refused
-
-
-class ChannelRefused(Refused):
-    """The channel cannot be so."""
-
-
-class ChannelStale(ChannelRefused):
-    """Somebody else changed the channel since it was read."""
 
 
 class ChannelFields(TypedDict, total=False):
@@ -31,7 +25,8 @@ class ChannelFields(TypedDict, total=False):
     `keys`: a text for a new secret, a ChannelKey for a stored one that stays. `models`: every name
     or pattern that the channel serves -> upstream name, "" for the same. `can`: what of them an
     operator knows better than the catalogue (gateway/providers/overrides.py), by those names.
-    `priorities` and `weights`: those of them that have their own, by those names.
+    `priorities` and `weights`: those of them that have their own, by those names. `conditions`: as
+    gateway/rules/channel_conditions.py has them, all of them.
     """
 
     provider: str
@@ -54,6 +49,9 @@ class ChannelFields(TypedDict, total=False):
     parallel: int | None
     spend_cap_day_nano: int | None
     spend_cap_month_nano: int | None
+    conditions: Mapping[str, Any]
+    zero_retention: bool
+    region: str
     timeouts: Mapping[str, float]
     breaker: Mapping[str, bool | float | None]
 
@@ -77,6 +75,9 @@ PLAIN = (
     "names_client",
     *LIMITS,
     *SPEND_CAPS,
+    "conditions",
+    "zero_retention",
+    "region",
 )
 """The fields that stand in a column of their own, by the same name."""
 ROUTE_FIELDS = ("models", "can", "priorities", "weights")
@@ -110,6 +111,9 @@ def check_settings(channel: Channel) -> None:
     if channel.archived_at is not None and channel.enabled:
         text = gettext("An archived channel cannot be turned on. Restore it first.")
         raise ChannelRefused("enabled", text)
+    channel.conditions = check_conditions(channel.conditions)
+    if channel.region and not is_region(channel.region):
+        raise ChannelRefused("region", gettext("Enter a region such as eu or us-east-1."))
     for name, seconds in channel.timeouts.items():
         _check_seconds(f"timeouts.{name}", seconds)
     for name in ("window", "open_for"):

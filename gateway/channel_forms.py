@@ -9,9 +9,11 @@ from django.http import QueryDict
 from django.utils.translation import gettext
 from django.utils.translation import gettext_lazy as _
 
+from accounts.rules.data_policy import REGION_MAX
 from accounts.rules.limits import LIMIT_MAX
 from billing.forms import MoneyField
 from billing.rules.money import format_usd
+from gateway.channel_conditions import FEATURE_WORDS, ConditionFields, typed
 from gateway.channel_fields import CAP_NAMES, PLAIN, ChannelFields
 from gateway.channels import BREAKER, TIMEOUTS
 from gateway.models import Channel
@@ -146,7 +148,7 @@ def _seconds(label: Any) -> SecondsField:
     return SecondsField(label=label, help_text=_("Seconds"), widget=forms.TextInput(attrs=attrs))
 
 
-class SettingsForm(forms.Form):
+class SettingsForm(ConditionFields):
     """The settings of a channel, as one form: all but its keys and its models."""
 
     enabled = forms.BooleanField(
@@ -205,6 +207,18 @@ class SettingsForm(forms.Form):
     parallel = _limit(_("Concurrent requests"), _("Requests running at the same time."))
     spend_cap_day = SpendCapField(_("Per day (USD)"), _("Empty: no cap. Days are those of UTC."))
     spend_cap_month = SpendCapField(_("Per month (USD)"), _("Calendar months of UTC."))
+    zero_retention = forms.BooleanField(
+        label=_("Zero data retention"),
+        required=False,
+        help_text=_("The provider keeps neither requests nor answers."),
+    )
+    region = forms.CharField(
+        label=_("Region"),
+        max_length=REGION_MAX,
+        required=False,
+        help_text=_("Where the provider processes data, such as eu or us-east-1."),
+        widget=forms.TextInput(attrs=_CODE),
+    )
     connect = _seconds(_("Connect"))
     first_content = _seconds(_("First content"))
     idle = _seconds(_("Between chunks"))
@@ -231,7 +245,7 @@ class SettingsForm(forms.Form):
         """Say a refusal at the field that it is about."""
         name = refused.field.removeprefix("timeouts.")
         name = {"breaker.failures": "failures", "keys": "secret"}.get(name, name)
-        name = name.removeprefix("breaker.")
+        name = name.removeprefix("breaker.").removeprefix("conditions.")
         self.add_error(name if name in self.fields else None, refused.message)
 
     @property
@@ -250,6 +264,7 @@ class SettingsForm(forms.Form):
         for name in CAP_NAMES:
             if name in changed:
                 changed[f"{name}_nano"] = changed.pop(name)
+        self.take_conditions(changed)
         fields = cast(ChannelFields, changed)
         if timeouts:
             fields["timeouts"] = timeouts
@@ -279,6 +294,9 @@ class SettingsForm(forms.Form):
             return gettext("Entered") if value else ""
         if isinstance(field, forms.BooleanField):
             return gettext("Yes") if value else gettext("No")
+        if isinstance(field, forms.MultipleChoiceField):
+            words = dict(FEATURE_WORDS)
+            return ", ".join(str(words[one]) for one in value or ())
         if isinstance(field, forms.ChoiceField):
             return str(dict(field.choices).get(value, value))  # type: ignore[arg-type]
         if isinstance(value, float):
@@ -301,6 +319,7 @@ def _settings_of(channel: Channel) -> dict[str, Any]:
     return {
         **{name: getattr(channel, name) for name in PLAIN},
         **{name: getattr(channel, f"{name}_nano") for name in CAP_NAMES},
+        **typed(channel),
         **TIMEOUTS,
         **channel.timeouts,
         **{field: breaker[name] for name, field in _BREAKER_FIELDS.items()},

@@ -17,8 +17,8 @@ from accounts.actors import Actor
 from accounts.guards import operator_page
 from gateway.channel_check_words import shown_check, shown_list
 from gateway.channel_checks import stored_form, try_model
-from gateway.channel_fields import ChannelRefused
 from gateway.channel_forms import OFFERED, ChosenModels, ConnectionForm, chosen_from
+from gateway.channel_refusals import ChannelRefused
 from gateway.channel_setup import ProposedModel, propose_models, routes_of, set_up_channel
 from gateway.channels import TIMEOUTS
 from gateway.installation import installation_settings

@@ -11,7 +11,8 @@ from django.utils.translation import gettext
 from accounts.actors import Actor
 from billing.prices import ListedPrice, PriceRefused, set_price
 from billing.rules.pricing import PPM
-from gateway.channel_fields import ChannelFields, ChannelRefused
+from gateway.channel_fields import ChannelFields
+from gateway.channel_refusals import ChannelRefused
 from gateway.channels import create_channel
 from gateway.models import Channel
 from gateway.price_book import BookEntry

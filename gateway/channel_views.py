@@ -18,6 +18,7 @@ from billing.rate_words import source_name
 from billing.rules.pricing import PPM
 from gateway.access import access_channel, every_channel, visible_channels
 from gateway.channel_checks import check_channel
+from gateway.channel_conditions import shown_conditions
 from gateway.channel_figures import ChannelFigures
 from gateway.channel_limits import limits_of
 from gateway.channel_reports import ChannelTroubles
@@ -254,6 +255,7 @@ def _channel_page(
         "limits": limits_of(channel),
         "switches": SwitchForm(_models(channel)),
         "switched": [(route, _switched(route)) for route in channel.routes.all()],
+        "conditions": shown_conditions(channel),
     }
     return render_part(
         request, "gateway/channel.html", "gateway/_test.html", context, status=status

@@ -25,13 +25,12 @@ from gateway.channel_fields import (
     PLAIN,
     ROUTE_FIELDS,
     ChannelFields,
-    ChannelRefused,
-    ChannelStale,
     check_name,
     check_routes,
     check_secret,
     check_settings,
 )
+from gateway.channel_refusals import ChannelRefused, ChannelStale
 from gateway.models import Channel, ChannelKey, Route
 from gateway.rules import channel_bounds as bounds
 from gateway.rules.breaker import BreakerRule

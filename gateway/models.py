@@ -43,6 +43,17 @@ class Channel(models.Model):
     breaker = models.JSONField(
         default=dict, help_text="enabled, failures, window and open_for in seconds."
     )
+    conditions = models.JSONField(
+        default=dict,
+        db_default=models.Value({}, output_field=models.JSONField()),
+        help_text="Which requests it is for: gateway/rules/channel_conditions.py.",
+    )
+    zero_retention = models.BooleanField(
+        default=False, db_default=False, help_text="Its provider keeps no data of requests."
+    )
+    region = models.CharField(
+        max_length=40, default="", db_default="", help_text="Where it is; empty: not known."
+    )
     last_test = models.JSONField(null=True)
     archived_at = models.DateTimeField(null=True, help_text="Put away: off, and in no list.")
     created_at = models.DateTimeField(db_default=Now())
@@ -109,6 +120,36 @@ class Route(models.Model):
 
     def __str__(self) -> str:
         return self.model
+
+
+class ModelRule(models.Model):
+    """What operators rule for a model or a pattern of names (gateway/rules/model_rules.py)."""
+
+    id = models.BigAutoField(primary_key=True)
+    model = models.CharField(max_length=200, unique=True)
+    fallbacks = ArrayField(models.CharField(max_length=200), default=list, blank=True)
+    causes = ArrayField(models.CharField(max_length=16), default=list, blank=True)
+    pick = models.CharField(max_length=12, default="weight", db_default="weight")
+
+    class Meta:
+        ordering = ["model"]
+
+    def __str__(self) -> str:
+        return self.model
+
+
+class ModelAlias(models.Model):
+    """A public name that stands for another one, be that a model's or an alias."""
+
+    id = models.BigAutoField(primary_key=True)
+    name = models.CharField(max_length=200, unique=True)
+    target = models.CharField(max_length=200)
+
+    class Meta:
+        ordering = ["name"]
+
+    def __str__(self) -> str:
+        return f"{self.name} → {self.target}"
 
 
 class InstallationSetting(models.Model):
@@ -308,6 +349,8 @@ class TrafficBucket(models.Model):
     `attempts` and `failed` are the channel's, `requests` and `failed_requests` the model's: of a
     request with several attempts only the last one ends it. `first_tokens` are how many answers
     began within each bound of `gateway/traffic.py`; `output_tokens` were written in `writing_ms`.
+    `answers` took `first_token_ms` until their first content and `answer_ms` in all; of their
+    `input_tokens`, `cached_tokens` came from a cache.
     """
 
     pk = models.CompositePrimaryKey("bucket_at", "channel_id", "model")
@@ -320,6 +363,11 @@ class TrafficBucket(models.Model):
     failed_requests = models.BigIntegerField()
     output_tokens = models.BigIntegerField()
     writing_ms = models.BigIntegerField()
+    answers = models.BigIntegerField(default=0, db_default=0)
+    first_token_ms = models.BigIntegerField(default=0, db_default=0)
+    answer_ms = models.BigIntegerField(default=0, db_default=0)
+    input_tokens = models.BigIntegerField(default=0, db_default=0)
+    cached_tokens = models.BigIntegerField(default=0, db_default=0)
     first_tokens = ArrayField(models.BigIntegerField())
 
     def __str__(self) -> str:

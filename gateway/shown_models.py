@@ -9,13 +9,16 @@ from django.utils.translation import gettext
 from django.utils.translation import gettext_lazy as _
 
 from accounts.actors import Actor
+from billing.plans import ListedPlan
 from billing.rules.patterns import matches
+from gateway.aliases import all_aliases
 from gateway.installation import installation_settings
 from gateway.models import Channel, Route
 from gateway.price_book import BookEntry, PriceBook, price_book
 from gateway.providers import PROVIDERS
 from gateway.providers.models import UNKNOWN, Capabilities, capabilities_of, find_row
 from gateway.providers.overrides import UNSAID, Overrides, overridden
+from gateway.rules.aliases import resolved
 from lib import clock
 
 OWNERS: Final[Mapping[str, str]] = {
@@ -142,20 +145,27 @@ def shown_models(book: PriceBook, *, unpriced: bool) -> list[ShownModel]:
         entries.setdefault(entry.model, []).append(entry)
     names = set(entries)
     if unpriced:
-        patterns = book.plan.model_patterns
         names |= {
             route.model
             for channel in channels
             for route in channel.routes.all()
-            if "*" not in route.model
-            and (not patterns or any(matches(shown, route.model) for shown in patterns))
+            if "*" not in route.model and shows(book.plan, route.model)
         }
     served = [_served_by(channel) for channel in channels]
     places = {name: place for name in names if (place := _place(name, served)) is not None}
+    for alias, end in resolved(all_aliases()).items():
+        if end in places and shows(book.plan, alias):
+            places[alias], entries[alias] = places[end], entries.get(end, [])
     same: dict[tuple[str, str], list[str]] = {}
     for name, place in places.items():
         same.setdefault((str(place[0].id), place[1]), []).append(name)
     return [_shown(name, places[name], entries.get(name, []), same) for name in sorted(places)]
+
+
+def shows(plan: ListedPlan, name: str) -> bool:
+    """Whether who is on a plan sees a model."""
+    patterns = plan.model_patterns
+    return not patterns or any(matches(pattern, name) for pattern in patterns)
 
 
 def _shown(

@@ -140,7 +140,9 @@ _COUNT: Final = f"""
                coalesce(r.cost_nano, r.charge_nano) AS cost_nano,
                r.ttft_ms, r.total_ms, r.ended_at,
                coalesce((r.meters->>'out_text')::bigint, 0)
-                   + coalesce((r.meters->>'out_reasoning')::bigint, 0) AS written
+                   + coalesce((r.meters->>'out_reasoning')::bigint, 0) AS written,
+               coalesce((r.meters->>'in_cache_read')::bigint, 0) AS cached,
+               coalesce((r.meters->>'in_text')::bigint, 0) AS uncached
         FROM usage_usagerecord r
         WHERE r.xid >= pg_snapshot_xmin(%(before)s::pg_snapshot)
           AND NOT pg_visible_in_snapshot(r.xid, %(before)s::pg_snapshot)
@@ -164,7 +166,8 @@ _COUNT: Final = f"""
     bucketed AS (
         INSERT INTO gateway_trafficbucket AS bucket (
             bucket_at, channel_id, model, attempts, failed, requests, failed_requests,
-            output_tokens, writing_ms, first_tokens)
+            output_tokens, writing_ms, answers, first_token_ms, answer_ms, input_tokens,
+            cached_tokens, first_tokens)
         SELECT date_bin('5 minutes', ended_at, 'epoch'), channel_id, label,
                count(*) FILTER (WHERE channel_id <> '{NO_CHANNEL}'),
                count(*) FILTER (WHERE channel_id <> '{NO_CHANNEL}' AND fault),
@@ -172,6 +175,10 @@ _COUNT: Final = f"""
                count(*) FILTER (WHERE final AND (status >= 500 OR fault)),
                coalesce(sum(written) FILTER (WHERE ttft_ms IS NOT NULL), 0),
                coalesce(sum(total_ms - ttft_ms) FILTER (WHERE written > 0), 0),
+               count(*) FILTER (WHERE ttft_ms IS NOT NULL AND NOT fault),
+               coalesce(sum(ttft_ms) FILTER (WHERE NOT fault), 0),
+               coalesce(sum(total_ms) FILTER (WHERE ttft_ms IS NOT NULL AND NOT fault), 0),
+               coalesce(sum(cached + uncached), 0), coalesce(sum(cached), 0),
                {_histogram("ttft_ms", FIRST_TOKEN_MS)}
         FROM labelled WHERE ended_at > now() - interval '{KEPT.days} days'
         GROUP BY 1, 2, 3
@@ -182,6 +189,11 @@ _COUNT: Final = f"""
             failed_requests = bucket.failed_requests + excluded.failed_requests,
             output_tokens = bucket.output_tokens + excluded.output_tokens,
             writing_ms = bucket.writing_ms + excluded.writing_ms,
+            answers = bucket.answers + excluded.answers,
+            first_token_ms = bucket.first_token_ms + excluded.first_token_ms,
+            answer_ms = bucket.answer_ms + excluded.answer_ms,
+            input_tokens = bucket.input_tokens + excluded.input_tokens,
+            cached_tokens = bucket.cached_tokens + excluded.cached_tokens,
             first_tokens = ARRAY(
                 SELECT a + b FROM unnest(bucket.first_tokens, excluded.first_tokens)
                     WITH ORDINALITY AS pair (a, b, n) ORDER BY n)

@@ -5,6 +5,7 @@ from gateway import (
     channel_new_views,
     channel_views,
     health_views,
+    model_rule_views,
     model_views,
     own_price_views,
     plan_views,
@@ -85,6 +86,18 @@ urlpatterns = [
         name="organisation_prices_csv",
     ),
     path("admin/models", channel_views.model_list, name="models_admin"),
+    path("admin/models/rules", model_rule_views.model_rules, name="model_rules"),
+    path("admin/models/rules/add", model_rule_views.model_rule_add, name="model_rule_add"),
+    path("admin/models/rules/<int:id>", model_rule_views.model_rule, name="model_rule"),
+    path(
+        "admin/models/rules/<int:id>/remove",
+        model_rule_views.model_rule_remove,
+        name="model_rule_remove",
+    ),
+    path("admin/models/aliases", model_rule_views.alias_save, name="alias_save"),
+    path(
+        "admin/models/aliases/<int:id>/remove", model_rule_views.alias_remove, name="alias_remove"
+    ),
     path("status", status_views.status, name="status"),
     path("admin/settings", settings_views.settings_page, name="installation_settings"),
     path("admin/settings/save", settings_views.save_page, name="installation_settings_save"),

@@ -88,6 +88,13 @@ ERRORS: Final[Mapping[ErrorKind, ErrorHelp]] = {
         ),
         _("Use another key, or edit this key on the API keys page."),
     ),
+    "data_policy": ErrorHelp(
+        _(
+            "The organisation, the key or the request asks for providers that keep no data or are "
+            "in a region, and no channel of the model is."
+        ),
+        _("Use another model, or ask less in x-weir-data-policy."),
+    ),
     "model_not_found": ErrorHelp(
         _("No channel serves this model, or the key has no access to it."),
         _("Check the name against GET /v1/models."),

@@ -44,6 +44,15 @@ SENT: Final[tuple[Field, ...]] = (
         ),
     ),
     Field(
+        "x-weir-data-policy",
+        "JSON",
+        _(
+            "Where the request may go: zero_retention (only providers that keep no data) and "
+            "regions (only these, such as eu). Added to the policies of the key and the "
+            "organisation; if no channel meets all of them, the request is rejected with 403."
+        ),
+    ),
+    Field(
         "x-weir-include-cost",
         "true, false",
         _(

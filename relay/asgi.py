@@ -5,7 +5,7 @@ What is asked is read here, with who asks it; what happens then is `run.py`.
 
 import asyncio
 import logging
-from collections.abc import AsyncGenerator, Callable, Iterable, Mapping
+from collections.abc import AsyncGenerator, Callable, Iterable, Mapping, Sequence
 from functools import partial
 from typing import Final
 from uuid import UUID
@@ -179,15 +179,24 @@ class Relay:
         return await read_bound(context, body, life.available_nano)
 
     async def preview_route(
-        self, principal: Principal, path: str, body: bytes, *, labels: Labels = NO_LABELS
+        self,
+        principal: Principal,
+        path: str,
+        body: bytes,
+        headers: Sequence[tuple[bytes, bytes]] = (),
     ) -> RoutePreview:
-        """Where this body would go, posted to that path now; nothing is sent or held.
+        """Where this body would go, posted to that path now; nothing is sent or held. Of the
+        `headers` those count that say where it may go.
 
         Raises RequestFault where nothing is posted to that path, DatabaseAway, DatabaseRefused.
         """
         life, endpoint = self._started(), find_endpoint(path)
         if endpoint is None or endpoint.handler not in ("chat", "unary"):
             raise RequestFault("route_not_found", None, path)
+        fields = read_body_fields(headers, endpoint.body_bytes_max)
+        options = RequestOptions(
+            fields.max_cost_nano, fields.labels, data_policy=fields.data_policy
+        )
         context = _context(
             life,
             life.snapshot,
@@ -195,7 +204,7 @@ class Relay:
             QueueSink(),
             read_invocation(endpoint, path, (), b""),
             new_id(),
-            options=RequestOptions(labels=labels),
+            options=options,
         )
         return await preview_route(context, body, life.available_nano)
 
@@ -301,6 +310,7 @@ class Relay:
             fields.max_cost_nano,
             fields.labels,
             principal.include_cost if include_cost is None else include_cost,
+            fields.data_policy,
         )
         context = _context(
             life,

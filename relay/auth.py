@@ -16,6 +16,7 @@ import msgspec
 
 from accounts.rules import key_format
 from accounts.rules.content_retention import RETENTION_HOURS
+from accounts.rules.data_policy import NO_POLICY, DataPolicy, joined, policy_of
 from accounts.rules.limits import Network, is_address_in
 from accounts.sql import holder_stands
 from billing.rules.budget import Scope
@@ -48,7 +49,8 @@ class Principal:
     long its answers are kept for later requests, 0 = not at all, which is also so for a key that
     keeps no content; an `operator`'s key is told which channel answered; `include_cost`: its
     answers tell their charge unless a request says no; `postpaid`: its organisation has a credit
-    line; `required_labels` are those that its key, its team or its organisation asks of a request,
+    line; `data_policy` is what its organisation and its key ask for; `required_labels` are those
+    that its key, its team or its organisation asks of a request,
     `project` the label that the key's requests have unless they say another.
 
     `limited` says that the key, its team, its organisation or who asks has a limit of requests or
@@ -69,6 +71,7 @@ class Principal:
     operator: bool = False
     include_cost: bool = False
     postpaid: bool = False
+    data_policy: DataPolicy = NO_POLICY
     endpoints: tuple[str, ...] = ()
     networks: tuple[Network, ...] = ()
     tags: tuple[str, ...] = ()
@@ -249,6 +252,11 @@ def _is_valid(principal: Principal, now: float) -> bool:
     return not principal.disabled and (principal.expires_at is None or now < principal.expires_at)
 
 
+class _StatedPolicy(msgspec.Struct):
+    zero_retention: bool
+    regions: list[str]
+
+
 class _KeyPolicy(msgspec.Struct):
     """What bounds the use of a key, as the statement below gives it."""
 
@@ -264,6 +272,7 @@ class _KeyPolicy(msgspec.Struct):
     postpaid: bool = False
     project: str | None = None
     required_labels: list[str] = []
+    data: list[_StatedPolicy] = []
 
 
 _key_policy = msgspec.json.Decoder(_KeyPolicy)
@@ -286,6 +295,7 @@ def _principal(row: Row, digest: bytes = b"") -> Principal:
         operator=decoded.operator,
         include_cost=decoded.include_cost,
         postpaid=decoded.postpaid,
+        data_policy=_data_policy(decoded.data),
         endpoints=tuple(decoded.endpoints),
         networks=tuple(map(ip_network, decoded.networks)),
         tags=tuple(decoded.tags),
@@ -297,6 +307,14 @@ def _principal(row: Row, digest: bytes = b"") -> Principal:
         budgets=tuple(decoded.budgets),
         digest=digest,
     )
+
+
+def _data_policy(stated: Sequence[_StatedPolicy]) -> DataPolicy:
+    policy = joined(
+        policy_of(zero_retention=one.zero_retention, regions=one.regions) for one in stated
+    )
+    # The one object by which most requests are told from those that have any.
+    return NO_POLICY if policy == NO_POLICY else policy
 
 
 # A secret that was rotated away opens its key until its own end, which is then the key's. A key
@@ -323,6 +341,11 @@ _COLUMNS = f"""
                    SELECT FROM billing_account account
                    WHERE account.organisation_id = key.organisation_id
                      AND account.kind = 'customer:available' AND account.overdraft_nano > 0),
+               'data', json_build_array(
+                   json_build_object('zero_retention', owner.zero_retention,
+                                     'regions', owner.data_regions),
+                   json_build_object('zero_retention', key.zero_retention,
+                                     'regions', key.data_regions)),
                'endpoints', key.endpoints, 'networks', key.networks, 'tags', key.tags,
                'project', (SELECT slug FROM accounts_project WHERE id = key.project_id),
                'required_labels', ARRAY(

@@ -23,6 +23,7 @@ from gateway.rules.cooldown import Rest
 from gateway.rules.faults import FAULTS
 from gateway.rules.routing import Candidate, Skipped
 from lib.ids import id_text
+from relay.channel_measures import ChannelMeasures
 from relay.operator_alerts import LONG_S, Alert, Alerts, Cause
 from relay.snapshot import Channel, Snapshot
 from relay.upstream import UpstreamFailed
@@ -69,23 +70,26 @@ _GOOD: Final = ChannelStatus("good")
 
 
 class Out(NamedTuple):
-    """Why none of a model's channels can be asked, as the client hears it."""
+    """Why none of a model's channels can be asked, as the client hears it. `retry_after_ms` None:
+    waiting does not help."""
 
     kind: ErrorKind
     status: int
     message: str
-    retry_after_ms: int
+    retry_after_ms: int | None
 
 
 class ChannelState(Standing):
     """What is known of one channel."""
 
-    __slots__ = ("channel", "kind", "since")
+    __slots__ = ("channel", "in_flight", "kind", "since")
 
     def __init__(self, channel: Channel) -> None:
         super().__init__(channel.breaker, len(channel.headers))
         self.channel = channel
         self.kind: ErrorKind | None = None
+        # How many attempts of this process it is answering.
+        self.in_flight = 0
         # When its trouble began.
         self.since = 0.0
 
@@ -121,6 +125,7 @@ class HealthProbe:
         self._began = health.now()
         self.key = state.next_key(sought, self._began, avoid)
         self._open = True
+        state.in_flight += 1
         # What nobody else asks while this does.
         self._breakers: list[Breaker] = []
         self._rests: list[Rest] = []
@@ -150,6 +155,7 @@ class HealthProbe:
             return
         self._open = False
         state, now = self._state, self._health.now()
+        state.in_flight -= 1
         state.breaker.good(now)
         key = state.keys[self.key]
         if key.breaker is not None:
@@ -169,6 +175,7 @@ class HealthProbe:
             self.close()
             return
         self._open = False
+        self._state.in_flight -= 1
         self._health.blame(self._state, self.key, self._sought, self._began, failure)
         for breaker in self._breakers:
             breaker.give_back()
@@ -179,6 +186,7 @@ class HealthProbe:
         """It is over; what it has not told anything of may be asked by the next one."""
         if self._open:
             self._open = False
+            self._state.in_flight -= 1
             for breaker in self._breakers:
                 breaker.give_back()
             now = self._health.now()
@@ -195,6 +203,7 @@ class Health:
         self._budgets: dict[str, RetryBudget] = {}
         self.alerts = Alerts()
         self.now = time.monotonic
+        self.measures = ChannelMeasures(time.monotonic, self._in_flight)
 
     # ---- before an attempt
 
@@ -401,6 +410,9 @@ class Health:
         if not wait_s:
             return ChannelStatus("half_open", 0, state.kind)
         return ChannelStatus("open", int(wait_s) + 1, state.kind)
+
+    def _in_flight(self) -> Mapping[str, int]:
+        return {name: state.in_flight for name, state in self._states.items()}
 
     def _block(self, candidate: Candidate, organisation_id: UUID, now: float) -> Block | None:
         state, sought = self._known(candidate, organisation_id)

@@ -11,7 +11,7 @@ from relay.attempt_end import final_end
 from relay.database import DatabaseAway, DatabaseRefused
 from relay.downstream import ErrorAnswer
 from relay.error_answers import CLIENT_CLOSED, OVERLOADED, STOPPING, answer_to_failures
-from relay.limit_answers import ChannelFull
+from relay.limit_answers import ChannelFull, UsedUp
 from relay.next_attempts import Failed, NextAttempt, NextAttempts
 from relay.request_context import Outcome, RequestContext
 from relay.routed_models import RoutedModel, RoutedModels
@@ -79,6 +79,11 @@ class FailOver:
                     return await self._give_up_unadmitted()
                 following = another
                 continue
+            except UsedUp:
+                # Who has not named the dearer model is told what became of their own.
+                if following.why != "fallback_rule" or not self._next.failed:
+                    raise
+                return await self._give_up_unadmitted()
             except asyncio.CancelledError:
                 # Whether or not the hold is being placed: admission writes the record.
                 self._check_left()

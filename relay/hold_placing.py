@@ -35,13 +35,17 @@ _SKIPPED_MAX: Final = 16
 
 
 class HoldPlacer:
-    """Places the holds of one request's attempts. Raises RequestFault `max_cost_exceeded` when it
-    is made for a request whose least hold is above what its client would pay."""
+    """Places the holds of one request's attempts. `asked_model` is the name that it asks for, where
+    it is another one than the model's. Raises RequestFault `max_cost_exceeded` when it is made for
+    a request whose least hold is above what its client would pay."""
 
-    __slots__ = ("_context", "_first_size", "_principal", "_routed")
+    __slots__ = ("_asked_model", "_context", "_first_size", "_principal", "_routed")
 
-    def __init__(self, context: RequestContext, routed: RoutedRequest) -> None:
+    def __init__(
+        self, context: RequestContext, routed: RoutedRequest, asked_model: str = ""
+    ) -> None:
         estimate = routed.estimate
+        self._asked_model = asked_model
         self._context = context
         self._routed = routed
         self._first_size = Size(0, None) if estimate is None else estimate.first()
@@ -144,6 +148,7 @@ class HoldPlacer:
             _skipped_text(chosen, channels) if chosen.skipped else None,
             chosen.why,
             channel.key_endings[chosen.key] if channel.key_endings else "",
+            self._asked_model,
         )
 
     def _guarded(self, size: Size, limits: ChannelLimits | None) -> Guarded | None:

@@ -95,6 +95,7 @@ class Lifespan:
         await self._refresher.start()
         await self._tell_processes()
         await self._apply_spend_caps()
+        await self._measure()
         read_vocabulary()
         self._tasks = [
             asyncio.create_task(self._refresher.poll()),
@@ -186,6 +187,7 @@ class Lifespan:
             if heard or tick % QUIET_TICKS == 0 or self._health_sharing.report():
                 heard = await self._tell_processes()
             await self._apply_spend_caps()
+            await self._measure()
             await self._health_sharing.reconnect(self.parts.upstreams, self.snapshot)
             await asyncio.sleep(TICK_S)
 
@@ -205,6 +207,10 @@ class Lifespan:
     async def _apply_spend_caps(self) -> None:
         with contextlib.suppress(DatabaseAway, DatabaseRefused):
             await apply_spend_caps(self.parts.health, self.snapshot, self._ask)
+
+    async def _measure(self) -> None:
+        with contextlib.suppress(DatabaseAway, DatabaseRefused):
+            await self.parts.health.measures.refresh(self.snapshot, self._ask)
 
     async def _tell_operators(self) -> None:
         alerts = self.parts.health.alerts

@@ -53,7 +53,7 @@ def _may_call(snapshot: Snapshot, principal: Principal, name: str) -> bool:
 
 
 def _row(snapshot: Snapshot, principal: Principal, name: str) -> ModelRow:
-    candidate = plan(name, snapshot.routes_of(name), seed=0)[0]
+    candidate = plan(snapshot.served_name(name), snapshot.routes_of(name), seed=0)[0]
     capabilities = _capabilities(candidate, name)
     price = snapshot.price_of(name, principal.plan_id)
     rates = {} if price is None else price.version.shown_rates()

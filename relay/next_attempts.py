@@ -101,7 +101,7 @@ class NextAttempts:
         """Who is asked behind an attempt that failed; None where none shall be. Raises
         DatabaseAway, DatabaseRefused."""
         while (found := await self._another()) is None:
-            others = bool(self._models)
+            others = self._models.on_error
             if not self._falls_back():
                 # Where none of the others can be asked, the attempt that was kept for them is free.
                 return await self._another() if others and not self._models else None
@@ -167,7 +167,7 @@ class NextAttempts:
             candidate = self._candidates[0]
             try:
                 prepared = await self.answering.translator.prepare(candidate)
-                why: Why = "model_fallback" if self.answering.fallback else candidate.why
+                why = self.answering.why or candidate.why
                 return NextAttempt(candidate, prepared, why, self._skipped(candidate))
             except RequestFault:
                 self._unfit.append(Skipped(candidate.channel_id, "unsupported"))
@@ -213,7 +213,7 @@ class NextAttempts:
         last, made = here[-1], [failed.candidate for failed in here]
         row = FAULTS[last.failure.fault]
         times = sum(failed.failure.fault == last.failure.fault for failed in here)
-        attempts = AttemptsLeft(self._failed_before, fallback=bool(self._models))
+        attempts = AttemptsLeft(self._failed_before, fallback=self._models.on_error)
         if row.next == "never" or (row.next == "once" and times > 1) or not self._in_time():
             return None
         closed = self._spent(self._candidates) | self._full_ids
@@ -240,12 +240,16 @@ class NextAttempts:
         failure = self.failed[-1].failure
         return (
             len(self.failed) < ATTEMPTS_MAX
-            and may_fall_back(failure.fault, failure.kind)
+            and may_fall_back(failure.fault, failure.kind, self._models.causes)
             and self._in_time()
-            and self._take_other_model()
+            and self._take_next_model()
         )
 
     def _take_other_model(self) -> bool:
+        """Go over to it because no channel of this one can be asked."""
+        return self._models.on_error and self._take_next_model()
+
+    def _take_next_model(self) -> bool:
         full = self._full_ids
         while (model := self._models.next(failed=bool(self.failed))) is not None:
             candidates = [item for item in model.routed.candidates if item.channel_id not in full]

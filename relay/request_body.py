@@ -7,10 +7,12 @@ from typing import Final
 
 import msgspec
 
+from accounts.rules.data_policy import NO_POLICY, DataPolicy, joined
 from dialects.errors import RequestFault, message_of
 from dialects.max_cost import read_amount
 from lib.asgi import Receive
 from relay.config import RelayConfig
+from relay.data_policy import read_data_policy
 from relay.idempotency import read_key
 from relay.labels import NO_LABELS, Labels, read_labels
 
@@ -29,6 +31,7 @@ class BodyFields(msgspec.Struct):
     max_cost_nano: int | None = None
     labels: Labels = NO_LABELS
     include_cost: bool | None = None
+    data_policy: DataPolicy = NO_POLICY
 
 
 def read_body_fields(headers: Sequence[tuple[bytes, bytes]], bytes_max: int) -> BodyFields:
@@ -76,6 +79,11 @@ def _read_labels(fields: BodyFields, value: bytes) -> None:
     fields.labels = read_labels(value)
 
 
+def _read_data_policy(fields: BodyFields, value: bytes) -> None:
+    # Stated twice, both hold.
+    fields.data_policy = joined((fields.data_policy, read_data_policy(value)))
+
+
 _READERS: Final[Mapping[bytes, Callable[[BodyFields, bytes], None]]] = {
     b"content-type": _check_type,
     b"content-encoding": _check_encoding,
@@ -84,6 +92,7 @@ _READERS: Final[Mapping[bytes, Callable[[BodyFields, bytes], None]]] = {
     b"x-weir-max-cost": _read_max_cost,
     b"x-weir-include-cost": _read_include_cost,
     b"x-weir-labels": _read_labels,
+    b"x-weir-data-policy": _read_data_policy,
 }
 
 

@@ -8,6 +8,7 @@ from uuid import UUID
 
 import msgspec
 
+from accounts.rules.data_policy import NO_POLICY, DataPolicy
 from dialects.codec import Codec, Target
 from relay.auth import Principal
 from relay.channel_health import Health
@@ -94,11 +95,13 @@ class Invocation(msgspec.Struct, frozen=True):
 
 class RequestOptions(msgspec.Struct, frozen=True):
     """What a client wants beside its body: to pay no more than `max_cost_nano`, to find the request
-    by its `labels`, to read its charge in the usage of its answer."""
+    by its `labels`, to read its charge in the usage of its answer, to have its data only where
+    `data_policy` lets it be."""
 
     max_cost_nano: int | None = None
     labels: Labels = NO_LABELS
     include_cost: bool = False
+    data_policy: DataPolicy = NO_POLICY
 
 
 class RequestContext:

@@ -1,6 +1,8 @@
 """A client's body, read as far as the relay itself must know it, and the model that it names: found
 in the catalogue, or refused as unknown or not allowed."""
 
+from contextlib import suppress
+
 import msgspec
 
 from dialects.body import check_nested_names, read_body
@@ -9,8 +11,10 @@ from dialects.errors import RequestFault
 from dialects.members import read_fallbacks
 from gateway.providers.models import is_listed
 from gateway.providers.suffixes import RequestedModel, has_ending, read_requested_model
+from gateway.rules.model_rules import CAUSES
 from relay.labels import LABELS_HEADER
 from relay.request_context import MODEL_LENGTH_MAX, Invocation, RequestContext
+from relay.routed_models import NO_FALLBACKS, Fallbacks
 from relay.unary import UnaryFacts
 
 
@@ -51,26 +55,48 @@ class RequestReader:
             self._check_labels()
         return model
 
-    def find_fallbacks(self, facts: Facts, model: RequestedModel) -> list[RequestedModel]:
-        """The other models that may answer, in the order in which the client names them. Raises
-        RequestFault as `find_model`: who misspells one would find out when it is needed."""
+    def find_fallbacks(self, facts: Facts, model: RequestedModel) -> Fallbacks:
+        """The other models that may answer: those that the client names, else those that operators
+        do. Raises RequestFault as `find_model` for the client's: who misspells one would find out
+        when it is needed."""
         if "models" not in facts.body.members:
-            return []
+            return (
+                self._ruled_fallbacks(facts, model)
+                if self._context.snapshot.rules
+                else NO_FALLBACKS
+            )
         if isinstance(facts, UnaryFacts):
             what = "models is for requests that generate text: their fallbacks answer alike"
             raise RequestFault("unsupported_capability", "models", what)
+        named = read_fallbacks(facts.body)
+        if named is None:
+            return self._ruled_fallbacks(facts, model)
         found = {model.name: model}
-        for name in read_fallbacks(facts.body):
+        for name in named:
             other = self._look_up(name, "models")
             found.setdefault(other.name, other)
-        return list(found.values())[1:]
+        return Fallbacks(list(found.values())[1:], CAUSES)
+
+    def _ruled_fallbacks(self, facts: Facts, model: RequestedModel) -> Fallbacks:
+        """Those of the operators' rule, without what the key may not use or nobody serves now."""
+        rule = self._context.snapshot.rule_of(model.name)
+        if not rule.fallbacks or isinstance(facts, UnaryFacts):
+            return NO_FALLBACKS
+        found = {model.name: model}
+        for name in rule.fallbacks:
+            with suppress(RequestFault):
+                other = self._look_up(name)
+                found.setdefault(other.name, other)
+        return Fallbacks(list(found.values())[1:], rule.causes, "fallback_rule")
 
     def _look_up(self, name: str, param: str = "model") -> RequestedModel:
         snapshot, principal = self._context.snapshot, self._context.principal
         model = RequestedModel(name)
         if has_ending(name):
-            exact = snapshot.exact_routes
-            model = read_requested_model(name, lambda known: known in exact or is_listed(known))
+            exact, aliases = snapshot.exact_routes, snapshot.aliases
+            model = read_requested_model(
+                name, lambda known: known in exact or known in aliases or is_listed(known)
+            )
         # A pattern meets names that are longer than any catalogue's, and than a row has room for.
         known = len(model.name) <= MODEL_LENGTH_MAX and snapshot.routes_of(model.name)
         plan_id = principal.plan_id
@@ -78,7 +104,12 @@ class RequestReader:
             raise RequestFault("model_not_found", param, "", model=name)
         if not principal.may_use(model.name):
             raise RequestFault("permission", param, f"model {model.name}")
-        return model
+        # Whether it may be asked is judged by the name that is asked; what it is, and what it
+        # costs, by the one that it stands for.
+        served = snapshot.aliases.get(model.name) if snapshot.aliases else None
+        if served is None:
+            return model
+        return msgspec.structs.replace(model, name=served, alias=model.name)
 
     def _check_labels(self) -> None:
         # A page has no place for a tag or a customer; whoever asks there stands in the records.

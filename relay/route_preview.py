@@ -7,6 +7,7 @@ from typing import NamedTuple
 from dialects.chat import Base64
 from dialects.errors import RequestFault
 from gateway.rules.fail_over import ATTEMPTS_MAX, AttemptsLeft, attempt_order
+from gateway.rules.model_rules import Cause
 from gateway.rules.routing import Candidate, Skipped, first_place_percent
 from lib.egress import EgressPolicy
 from relay.auth import Principal
@@ -49,13 +50,16 @@ class SkippedChannel(NamedTuple):
 class RoutePreview(NamedTuple):
     """Where a request would go. `model` is the name in the catalogue, "" where it is not found;
     `refusal` is what the client would be answered where nothing is asked at all; `bound` is what
-    the first attempt would hold."""
+    the first attempt would hold. `fallbacks` are the models that may answer in its place, each for
+    one of `causes`."""
 
     model: str
     attempts: Sequence[PreviewedAttempt] = ()
     skipped: Sequence[SkippedChannel] = ()
     refusal: ErrorAnswer | None = None
     bound: Bound | None = None
+    fallbacks: Sequence[str] = ()
+    causes: frozenset[Cause] = frozenset()
 
 
 async def preview_route(
@@ -87,9 +91,9 @@ async def _preview(
     order = _Order(context)
     answering: RoutedModel | None = models.first(model)
     while answering is not None and order.made < ATTEMPTS_MAX:
-        others = bool(models)
+        others = models.on_error
         fitting = await order.add(answering, fallback=others)
-        following = models.next(failed=order.made > 0)
+        following = models.next(failed=order.made > 0) if others else None
         if following is None and others:
             # None of them can be asked: the attempt that was kept for them is free.
             order.take_rest(answering, fitting)
@@ -102,7 +106,8 @@ async def _preview(
     bound = bound_within(order.first, await available_nano(context.principal, budgets))
     asked = {attempt.channel for attempt in order.attempts}
     skipped = [item for item in skipped if item.channel not in asked]
-    return RoutePreview(model.name, order.attempts, skipped, bound=bound)
+    names = [other.name for other in fallbacks.models]
+    return RoutePreview(model.name, order.attempts, skipped, None, bound, names, fallbacks.causes)
 
 
 class _Order:
@@ -179,12 +184,14 @@ def _attempts(
     routed, channels, now = answering.routed, context.snapshot.channels, context.parts.health.now()
     model = routed.model.name
     spent = routed.retry_budget.spent({item.channel_id for item in fitting}, now)
-    routes = context.snapshot.routes_of(model)
-    shares = first_place_percent(model, routes, [item.channel_id for item in fitting])
+    routes, drawn = context.snapshot.routes_of(model), [item.channel_id for item in fitting]
+    if context.snapshot.rule_of(model).pick != "weight":
+        drawn = []
+    shares = first_place_percent(model, routes, drawn)
     attempts: list[PreviewedAttempt] = []
     before: Candidate | None = None
     for candidate in attempt_order(fitting, left, closed=spent):
-        why: Why = "model_fallback" if answering.fallback else candidate.why
+        why = answering.why or candidate.why
         if before is not None:
             why = "retry" if candidate == before else "failover"
         name, share = channels[candidate.channel_id].name, shares.get(candidate.channel_id)

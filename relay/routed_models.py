@@ -1,17 +1,19 @@
 """The models that may answer a request: the one that it asks for, or another one that its client
-names, where that one fails before any content.
+or its operator names, where that one fails before any content.
 
 Each has its own candidates, price and hold: who answers is who is paid for.
 """
 
+import dataclasses
 from collections.abc import Sequence
-from typing import Any, NamedTuple, cast
+from typing import Any, Final, NamedTuple
 
 import msgspec
 
 from dialects.codec import Facts
 from dialects.errors import RequestFault
 from gateway.providers.suffixes import RequestedModel
+from gateway.rules.model_rules import Cause
 from gateway.rules.routing import Skipped
 from relay.continuation import Continuation
 from relay.error_answers import ChannelsOut
@@ -20,50 +22,89 @@ from relay.hold_placing import HoldPlacer
 from relay.request_context import RequestContext
 from relay.request_translator import FetchFiles, RequestTranslator
 from relay.routing import RoutedRequest, route
+from relay.unary import UnaryFacts
+from usage.rules.choices import Why
+
+
+class Fallbacks(NamedTuple):
+    """Other models that may answer a request, in their order, each for one of `causes`; `why` is
+    what a row says of the first attempt for one."""
+
+    models: Sequence[RequestedModel] = ()
+    causes: frozenset[Cause] = frozenset()
+    why: Why = "model_fallback"
+
+
+NO_FALLBACKS: Final = Fallbacks()
 
 
 class RoutedModel(NamedTuple):
-    """One model that may answer, with its channels, for what it holds."""
+    """One model that may answer, with its channels, for what it holds. `why` it is asked: None
+    where it is the one that the request asks for."""
 
     routed: RoutedRequest
     translator: RequestTranslator
     holds: HoldPlacer
-    fallback: bool
+    why: Why | None
 
 
 class RoutedModels:
-    """Those of one request; `fallbacks` are the models beside its own, in order. False when none of
-    them is left. `skipped` are the channels of those that could not be asked."""
+    """Those of one request; `fallbacks` are the models beside its own. False when none of them is
+    left. `causes` are those for which they answer, `skipped` the channels of those that could not
+    be asked."""
 
-    __slots__ = ("_context", "_continuation", "_facts", "_fallbacks", "_fetch_files", "skipped")
+    __slots__ = (
+        "_asked",
+        "_context",
+        "_continuation",
+        "_facts",
+        "_fetch_files",
+        "_left",
+        "_why",
+        "causes",
+        "skipped",
+    )
 
     def __init__(
         self,
         context: RequestContext,
         facts: Facts,
         continuation: Continuation | None,
-        fallbacks: Sequence[RequestedModel],
+        fallbacks: Fallbacks,
         *,
         fetch_files: FetchFiles = fetch,
     ) -> None:
         self._context = context
         self._facts = facts
         self._continuation = continuation
-        self._fallbacks = list(fallbacks)
+        self._left = list(fallbacks.models)
+        self._why = fallbacks.why
+        # The name that the request asks for, which rows have where another model answers.
+        self._asked = ""
+        self.causes = fallbacks.causes
         self._fetch_files = fetch_files
         self.skipped: list[Skipped] = []
 
     def __bool__(self) -> bool:
-        return bool(self._fallbacks)
+        return bool(self._left)
+
+    @property
+    def on_error(self) -> bool:
+        """Whether one is left that answers where channels of another one are out or fail."""
+        return bool(self._left) and "error" in self.causes
 
     def first(self, model: RequestedModel) -> RoutedModel:
         """The model that is asked for, or the next one where no channel of it can be asked. Raises
         RequestFault, ChannelsOut."""
+        facts = self._facts
+        if model.alias:
+            facts = _naming(facts, model)
+        self._asked = model.alias or (model.name if self._left else "")
         try:
-            return self._routed_model(self._facts, model, fallback=False)
+            return self._routed_model(facts, model, None)
         except ChannelsOut as out:
             self.skipped += out.skipped
-            routed_model = self.next()
+            routed_model = self.next() if self.on_error else None
             if routed_model is None:
                 raise
             return routed_model
@@ -71,12 +112,10 @@ class RoutedModels:
     def next(self, *, failed: bool = False) -> RoutedModel | None:
         """The next model that can be asked; `failed`: behind attempts, so that those of its
         channels are out that take no further ones."""
-        while self._fallbacks:
-            model = self._fallbacks.pop(0)
-            # Who answers is who the answer names.
-            facts = msgspec.structs.replace(cast(Any, self._facts), model=model.name)
+        while self._left:
+            model = self._left.pop(0)
             try:
-                routed_model = self._routed_model(facts, model, fallback=True)
+                routed_model = self._routed_model(_naming(self._facts, model), model, self._why)
             except ChannelsOut as out:
                 self.skipped += out.skipped
                 continue
@@ -88,7 +127,7 @@ class RoutedModels:
                 return routed_model
         return None
 
-    def _routed_model(self, facts: Facts, model: RequestedModel, *, fallback: bool) -> RoutedModel:
+    def _routed_model(self, facts: Facts, model: RequestedModel, why: Why | None) -> RoutedModel:
         context = self._context
         routed = route(context, facts, model)
         cap_max = routed.cap_max(context.parts.config.output_tokens_assumed)
@@ -100,7 +139,8 @@ class RoutedModels:
             continuation=self._continuation,
             fetch_files=self._fetch_files,
         )
-        return RoutedModel(routed, translator, HoldPlacer(context, routed), fallback)
+        asked = self._asked if why is not None else model.alias
+        return RoutedModel(routed, translator, HoldPlacer(context, routed, asked), why)
 
     def _unspent(self, routed_model: RoutedModel) -> RoutedModel:
         routed, now = routed_model.routed, self._context.parts.health.now()
@@ -113,3 +153,10 @@ class RoutedModels:
         return routed_model._replace(
             routed=msgspec.structs.replace(routed, candidates=left, skipped=skipped)
         )
+
+
+def _naming(facts: Facts, model: RequestedModel) -> Facts:
+    """The same with this model's name: who answers is who the answer names."""
+    change: Any = dataclasses.replace if isinstance(facts, UnaryFacts) else msgspec.structs.replace
+    named: Facts = change(facts, model=model.name)
+    return named

@@ -8,25 +8,24 @@ from typing import Final
 import msgspec
 
 from dialects.codec import Facts
-from dialects.errors import KINDS, RequestFault, message_of
+from dialects.errors import RequestFault
 from gateway.price_lookup import Price, requested_tier
 from gateway.providers.models import Capabilities, capabilities_of
 from gateway.providers.suffixes import RequestedModel
 from gateway.rules.breaker import RetryBudget
 from gateway.rules.routing import Candidate, Skipped, plan
-from relay.channel_health import Out
 from relay.error_answers import ChannelsOut
 from relay.hold_estimate import HoldEstimate, UnaryHoldEstimate
 from relay.operator_alerts import Alert
+from relay.ordering import ordering_of
 from relay.request_context import RequestContext
+from relay.screening import screen
 from relay.unary import UnaryFacts
 
 # What a model may think that is known to do so beside its cap, where its limit is not.
 _THINKING_TOKENS: Final = 32_000
 # What a model may read that is stored elsewhere, where its context is not known.
 _UNSEEN_TOKENS: Final = 200_000
-# When to ask again for a model that only others are served.
-_NEVER_MS: Final = 60_000
 
 
 class RoutedRequest(msgspec.Struct, frozen=True):
@@ -62,8 +61,8 @@ def route(context: RequestContext, facts: Facts, model: RequestedModel) -> Route
     """Where a request may go. Raises RequestFault, and ChannelsOut when no channel of the model
     can be asked now."""
     health, organisation_id = context.parts.health, context.principal.organisation_id
-    planned = _planned(context, model.name)
-    candidates, skipped = _capped(context, facts, planned)
+    planned = _planned(context, facts, model.name)
+    candidates, skipped = screen(context, facts, planned)
     price = _price(context, facts, model.name)
     estimate = None if price is None else _estimate(context, facts, price, candidates)
     if price is None and context.snapshot.unpriced_models == "alert":
@@ -82,31 +81,13 @@ def route(context: RequestContext, facts: Facts, model: RequestedModel) -> Route
     )
 
 
-def _planned(context: RequestContext, model: str) -> list[Candidate]:
+def _planned(context: RequestContext, facts: Facts, model: str) -> list[Candidate]:
     snapshot = context.snapshot
-    return snapshot.only_candidate(model) or plan(
-        model, snapshot.routes_of(model), seed=draw_seed()
-    )
-
-
-def _capped(
-    context: RequestContext, facts: Facts, planned: list[Candidate]
-) -> tuple[list[Candidate], Sequence[Skipped]]:
-    """Those that hold to output caps, for who pays before (I13). Raises ChannelsOut."""
-    uncapped = context.snapshot.uncapped
-    if not uncapped or context.principal.postpaid:
-        return planned, ()
-    capped = [item for item in planned if item.channel_id not in uncapped]
-    if len(capped) == len(planned):
-        return planned, ()
-    skipped = [
-        Skipped(item.channel_id, "prepaid") for item in planned if item.channel_id in uncapped
-    ]
-    if not capped:
-        message = message_of("no_channel", model=facts.model)
-        out = Out("no_channel", KINDS["no_channel"].status, message, _NEVER_MS)
-        raise ChannelsOut(out, skipped)
-    return capped, skipped
+    only = snapshot.only_candidate(model)
+    if only:
+        return only
+    ordering = ordering_of(context, facts, model) if snapshot.rules else None
+    return plan(model, snapshot.routes_of(model), seed=draw_seed(), ordering=ordering)
 
 
 def _price(context: RequestContext, facts: Facts, model: str) -> Price | None:

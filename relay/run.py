@@ -23,6 +23,7 @@ from relay.limit_answers import UsedUp
 from relay.request_context import Outcome, RequestContext
 from relay.request_reader import RequestReader
 from relay.routed_models import RoutedModels
+from relay.screening import screen
 
 
 class Run:
@@ -83,6 +84,11 @@ class Run:
             model = self._reader.find_model(facts.model).name
             routes = context.snapshot.routes_of(model)
             candidates = plan(model, routes, seed=random.getrandbits(64))
+            try:
+                candidates, _ = screen(context, facts, candidates)
+            except ChannelsOut:
+                # Nobody may be asked: it is counted here.
+                candidates = []
             await count_tokens(context, counter, facts, candidates)
         except RequestFault as fault:
             await context.downstream.refuse(answer_to(fault))

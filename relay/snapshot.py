@@ -21,7 +21,11 @@ from dialects.chat import Dialect
 from gateway.price_lookup import Price, PriceList, PriceRow
 from gateway.providers import UnknownProvider, provider_named
 from gateway.providers.provider import USER_AGENT, Address, BadAddress, Provider
+from gateway.rules.aliases import resolved
 from gateway.rules.breaker import BreakerRule
+from gateway.rules.channel_conditions import Conditions, compiled
+from gateway.rules.model_rules import CAUSES, ModelRule, rule_of
+from gateway.rules.picks import PICKS, Pick
 from gateway.rules.routing import Candidate, Route, plan
 from gateway.rules.timeouts import Timeouts
 from lib.egress import EgressPolicy
@@ -56,6 +60,10 @@ class Channel:
     uncapped: bool = False
     # None where nothing is limited.
     limits: ChannelLimits | None = None
+    # Which requests it is for; None = all.
+    conditions: Conditions | None = None
+    zero_retention: bool = False
+    region: str = ""
     # What it may cost in a day and in a month, in nano.
     spend_caps: tuple[int | None, int | None] = (None, None)
     # How its keys end; () where there is none.
@@ -90,18 +98,26 @@ class Snapshot:
     created: int
     # The ids and names of the channels that were left out.
     unusable: tuple[tuple[str, str], ...] = ()
-    # The ids of those that serve only who pays later.
-    uncapped: frozenset[str] = frozenset()
+    # Whether any of them does not serve every request.
+    selective: bool = False
     # Whether any channel has limits.
     limited: bool = False
     # Those whose spend has a cap.
     spend_capped: frozenset[str] = frozenset()
+    # What operators rule for models.
+    rules: tuple[ModelRule, ...] = ()
+    # Names that stand for others, each with the one at the end of its way.
+    aliases: Mapping[str, str] = field(default_factory=dict)
     _known: dict[str, "_Matched"] = field(default_factory=dict)
 
     def now(self) -> float:
         """The database's clock (Unix seconds), by which prices and keys are valid; a step of our
         own clock does not move it."""
         return self.loaded_at + time.monotonic() - self.loaded_at_here
+
+    def served_name(self, model: str) -> str:
+        """The name that a name stands for: its own, unless it is an alias."""
+        return self.aliases.get(model, model)
 
     def routes_of(self, model: str) -> Sequence[Route]:
         """Every route that may serve a model; `routing.plan` puts them in order."""
@@ -110,6 +126,10 @@ class Snapshot:
     def only_candidate(self, model: str) -> list[Candidate]:
         """The plan for a model that one route serves, for which nothing is to be drawn; else []."""
         return self._match(model).only
+
+    def rule_of(self, model: str) -> ModelRule:
+        """What operators rule for a model."""
+        return self._match(model).rule
 
     def price_of(self, model: str, plan_id: int | None = None) -> Price | None:
         """The price in force for who is on a plan; an exact name beats the longest pattern."""
@@ -143,14 +163,16 @@ class Snapshot:
         if known is None:
             if len(self._known) >= _KNOWN_MAX:
                 self._known.clear()
+            asked, model = model, self.served_name(model)
             routes = (
                 *self.exact_routes.get(model, ()),
                 *(route for route in self.pattern_routes if matches(route.model, model)),
             )
-            known = self._known[model] = _Matched(
+            known = self._known[asked] = _Matched(
                 routes,
                 plan(model, routes, seed=0) if len(routes) == 1 else [],
                 self.charges.names_for(model),
+                rule_of(model, self.rules),
             )
         return known
 
@@ -160,6 +182,7 @@ class Snapshot:
         for name in self.charges.names:
             if "*" not in name and any(matches(route.model, name) for route in self.pattern_routes):
                 names.add(name)
+        names |= {name for name in self.aliases if self.routes_of(name)}
         return sorted(names)
 
 
@@ -167,6 +190,7 @@ class _Matched(NamedTuple):
     routes: tuple[Route, ...]
     only: list[Candidate]
     price_names: tuple[str, ...]
+    rule: ModelRule
 
 
 # Clients choose the names that patterns meet: what is remembered of them has a bound.
@@ -222,9 +246,10 @@ def build(text: str, vault: Vault) -> Snapshot:
     channels: dict[str, Channel] = {}
     routes: list[Route] = []
     unusable: list[tuple[str, str]] = []
+    plan_ids = {plan.name: plan.id for plan in raw.plans}
     for row in raw.channels:
         try:
-            channel = _channel(row, vault)
+            channel = _channel(row, vault, plan_ids, raw.condition_holders)
         except (UnknownProvider, BadAddress, VaultError) as error:
             log.error("channel %s is out of use: %s", row.name, error)
             unusable.append((row.id, row.name))
@@ -265,11 +290,15 @@ def build(text: str, vault: Vault) -> Snapshot:
         loaded_at_here=time.monotonic(),
         created=int(raw.changed),
         unusable=tuple(unusable),
-        uncapped=frozenset(channel.id for channel in channels.values() if channel.uncapped),
+        selective=any(
+            channel.uncapped or channel.conditions is not None for channel in channels.values()
+        ),
         limited=any(channel.limits is not None for channel in channels.values()),
         spend_capped=frozenset(
             channel.id for channel in channels.values() if channel.spend_caps != (None, None)
         ),
+        rules=tuple(_rule(row) for row in raw.rules),
+        aliases=resolved(raw.aliases),
     )
 
 
@@ -301,12 +330,23 @@ class _ChannelRow(msgspec.Struct):
     parallel: int | None = None
     spend_cap_day_nano: int | None = None
     spend_cap_month_nano: int | None = None
+    conditions: dict[str, Any] = {}
+    zero_retention: bool = False
+    region: str = ""
 
 
 class _PlanRow(msgspec.Struct):
     id: int
+    name: str
     multiplier_ppm: int
     models: list[str]
+
+
+class _RuleRow(msgspec.Struct):
+    model: str
+    fallbacks: list[str]
+    causes: list[str]
+    pick: str
 
 
 class _Catalogue(msgspec.Struct):
@@ -319,9 +359,15 @@ class _Catalogue(msgspec.Struct):
     channels: list[_ChannelRow]
     prices: list[PriceRow]
     plans: list[_PlanRow]
+    rules: list[_RuleRow]
+    aliases: dict[str, str]
+    # The ids of the organisations and teams that conditions of channels name.
+    condition_holders: dict[str, UUID]
 
 
-def _channel(row: _ChannelRow, vault: Vault) -> Channel:
+def _channel(
+    row: _ChannelRow, vault: Vault, plan_ids: Mapping[str, int], holders: Mapping[str, UUID]
+) -> Channel:
     provider = provider_named(row.provider)
     # The place that gateway/channels.py sealed the key for.
     secrets: list[str | None] = [
@@ -356,8 +402,18 @@ def _channel(row: _ChannelRow, vault: Vault) -> Channel:
         timeouts=Timeouts.of(row.timeouts),
         breaker=BreakerRule(**row.breaker),
         limits=_limits(row),
+        conditions=compiled(row.conditions, plan_ids, holders),
+        zero_retention=row.zero_retention,
+        region=row.region,
         spend_caps=(row.spend_cap_day_nano, row.spend_cap_month_nano),
     )
+
+
+def _rule(row: _RuleRow) -> ModelRule:
+    """What a younger version of this code may have written beside what is known is left out."""
+    causes = frozenset(cause for cause in CAUSES if cause in row.causes)
+    pick: Pick = next((pick for pick in PICKS if pick == row.pick), "weight")
+    return ModelRule(row.model, tuple(row.fallbacks), causes, pick)
 
 
 def _limits(row: _ChannelRow) -> ChannelLimits | None:
@@ -397,6 +453,8 @@ _LOAD = """
                 'rpm', c.rpm, 'tpm', c.tpm, 'parallel', c.parallel,
                 'spend_cap_day_nano', c.spend_cap_day_nano,
                 'spend_cap_month_nano', c.spend_cap_month_nano,
+                'conditions', c.conditions, 'zero_retention', c.zero_retention,
+                'region', c.region,
                 'timeouts', c.timeouts, 'breaker', c.breaker,
                 'keys', coalesce((
                     SELECT json_agg(json_build_array(
@@ -425,6 +483,25 @@ _LOAD = """
             WHERE v.valid_to IS NULL OR v.valid_to > now()), '[]'::json),
         'plans', coalesce((
             SELECT json_agg(json_build_object(
-                'id', id, 'multiplier_ppm', multiplier_ppm, 'models', to_json(model_patterns)))
-            FROM billing_plan), '[]'::json)
+                'id', id, 'name', name, 'multiplier_ppm', multiplier_ppm,
+                'models', to_json(model_patterns)))
+            FROM billing_plan), '[]'::json),
+        'rules', coalesce((
+            SELECT json_agg(json_build_object(
+                'model', model, 'fallbacks', to_json(fallbacks), 'causes', to_json(causes),
+                'pick', pick))
+            FROM gateway_modelrule), '[]'::json),
+        'aliases', coalesce((
+            SELECT json_object_agg(name, target) FROM gateway_modelalias), '{}'::json),
+        'condition_holders', coalesce((
+            SELECT json_object_agg(named.holder, coalesce(team.id, owner.id))
+            FROM (
+                SELECT DISTINCT jsonb_array_elements_text(c.conditions->'teams') AS holder
+                FROM gateway_channel c WHERE c.enabled
+            ) named
+            JOIN accounts_organisation owner ON owner.slug = split_part(named.holder, '/', 1)
+            LEFT JOIN accounts_team team
+              ON team.organisation_id = owner.id
+             AND team.slug = split_part(named.holder, '/', 2)
+            WHERE team.id IS NOT NULL OR strpos(named.holder, '/') = 0), '{}'::json)
     )::text"""

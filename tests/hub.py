@@ -464,6 +464,26 @@ class Hub:
         self._channels.append(channel_id)
         return channel_id
 
+    def rule(self, model: str, **fields: Any) -> None:
+        """What operators rule for a model. Returns when the hub knows it."""
+        wanted = {"model": model, "fallbacks": [], "causes": []} | fields
+        self.connection.execute(
+            sql.SQL("INSERT INTO gateway_modelrule ({}) VALUES ({})").format(
+                sql.SQL(", ").join(map(sql.Identifier, wanted)),
+                sql.SQL(", ").join([sql.Placeholder()] * len(wanted)),
+            ),
+            list(wanted.values()),
+        )
+        # Whoever lists the alias knows the rule that was there before it.
+        self.alias(f"knows-{secrets.token_hex(6)}", model)
+
+    def alias(self, name: str, target: str) -> None:
+        """A name that stands for another one. Returns when the hub knows it."""
+        self.connection.execute(
+            "INSERT INTO gateway_modelalias (name, target) VALUES (%s, %s)", [name, target]
+        )
+        self.know(name)
+
     @contextmanager
     def forgetful(self) -> Iterator[None]:
         """Take the channels and prices that are made within out of the catalogue at the end: the
@@ -481,6 +501,8 @@ class Hub:
                 "WHERE id = ANY(%s) AND valid_to IS NULL",
                 [self._versions[versions:]],
             )
+            self.connection.execute("DELETE FROM gateway_modelrule")
+            self.connection.execute("DELETE FROM gateway_modelalias")
 
     # ---- asking
 

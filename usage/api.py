@@ -136,6 +136,7 @@ class SkippedOut(Schema):
 
 class AttemptOut(Schema):
     n: int
+    model: str = Field(description="The model it was for, by its name here.")
     channel: str
     upstream_model: str
     why: Why | None = Field(description="Why this channel; null in old requests.")
@@ -146,6 +147,9 @@ class AttemptOut(Schema):
 
 
 class RequestDetailOut(RequestOut):
+    asked_model: str | None = Field(
+        description="The name that was asked for, if `model` answers in its place."
+    )
     route: list[AttemptOut] | None = Field(description="For operators: its attempts, in order.")
 
 
@@ -299,7 +303,11 @@ def show_request(request: HttpRequest, id: str) -> dict[str, Any]:
     actor = actors.actor_of(request)
     detail = receipts.request_detail(actor, id)
     route = [_attempt(attempt) for attempt in detail.attempts if attempt.n]
-    return {**_shown(actor, detail.row), "route": route if actor.operator else None}
+    return {
+        **_shown(actor, detail.row),
+        "asked_model": detail.asked_model,
+        "route": route if actor.operator else None,
+    }
 
 
 @router.get(
@@ -391,6 +399,7 @@ def _shown(actor: Actor, row: RequestRow) -> dict[str, Any]:
 def _attempt(attempt: AttemptShown) -> dict[str, Any]:
     return {
         "n": attempt.n,
+        "model": attempt.model,
         "channel": attempt.channel_name,
         "upstream_model": attempt.upstream_model,
         "why": attempt.why or None,

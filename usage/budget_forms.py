@@ -20,7 +20,7 @@ from lib import clock
 from lib.whole_numbers import WholeNumberField
 from usage.time_zones import ZONES
 
-_AS_STORED: Final = ("rpm", "tpm", "parallel", "required_labels", "log_content")
+_AS_STORED: Final = ("rpm", "tpm", "parallel", "required_labels", "log_content", "zero_retention")
 
 PERIOD_NAMES = {
     "hour": gettext_lazy("Hour"),
@@ -136,7 +136,10 @@ class KeyEditForm(_Budgeted, KeyForm):
             "models": "\n".join(key.model_patterns),
             "disabled": key.disabled,
             **{name: getattr(key, name) for name in _AS_STORED},
-            **{name: " ".join(getattr(key, name)) for name in ("endpoints", "networks")},
+            **{
+                name: " ".join(getattr(key, name))
+                for name in ("endpoints", "networks", "data_regions")
+            },
             "tags": join_labels(key.tags),
         }
         if budget is not None:

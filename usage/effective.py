@@ -73,6 +73,7 @@ def effective_settings(
         *_labels(levels),
         *_models(organisation, team, member, key),
         *_content(organisation, key),
+        *_data(organisation, key),
     ]
 
 
@@ -150,3 +151,15 @@ def _content(organisation: Organisation, key: Key | None) -> Iterator[Setting]:
         return
     hours = gettext("%(n)s hours") % {"n": organisation.retention_hours}
     yield Setting(title, gettext("Organisation"), hours)
+
+
+def _data(organisation: Organisation, key: Key | None) -> Iterator[Setting]:
+    title, none = gettext("Data policy"), True
+    for level, row in ((gettext("Organisation"), organisation), (gettext("API key"), key)):
+        words = [gettext("Zero data retention")] if row and row.zero_retention else []
+        words += [" / ".join(row.data_regions)] if row and row.data_regions else []
+        if words:
+            none = False
+            yield Setting(title, level, ", ".join(words))
+    if none:
+        yield Setting(title, "", gettext("None"))

@@ -53,6 +53,11 @@ class Attempt(models.Model):
     channel_key = models.CharField(
         max_length=4, db_default="", help_text="How the provider key ends that was used."
     )
+    asked_model = models.CharField(
+        max_length=200,
+        db_default="",
+        help_text="The name that was asked for, where it is another one than the model's.",
+    )
     admitted_at = models.DateTimeField(db_default=Now())
 
     def __str__(self) -> str:

@@ -83,6 +83,8 @@ class AttemptShown:
     skipped: tuple[tuple[str, str], ...] = ()
     why: str = ""
     channel_key: str = ""
+    model: str = ""
+    asked_model: str = ""
 
 
 @dataclass(frozen=True)
@@ -138,6 +140,11 @@ class RequestDetail:
     attempts: tuple[AttemptShown, ...]
     price: PriceShown | None
     receipt: Receipt | None
+
+    @property
+    def asked_model(self) -> str | None:
+        """The name that the request asked for, where its end was another model's."""
+        return next((one.asked_model for one in self.attempts if one.final), "") or None
 
     @property
     def corrections(self) -> list[PostingShown]:
@@ -381,6 +388,7 @@ class _AttemptRow(NamedTuple):
     skipped: Any
     why: str
     channel_key: str
+    asked_model: str
 
 
 def _cost_nano(rows: Sequence[_AttemptRow]) -> int | None:
@@ -420,6 +428,8 @@ def _attempt(row: _AttemptRow, begun_at: dt.datetime) -> AttemptShown:
         skipped=tuple((item["channel"], item["reason"]) for item in _json(row.skipped) or ()),
         why=row.why,
         channel_key=row.channel_key,
+        model=row.model,
+        asked_model=row.asked_model,
     )
 
 
@@ -471,7 +481,8 @@ _DETAIL: Final = """
                coalesce(u.price_version_id, a.price_version_id) AS price_version_id,
                u.ttft_ms, u.total_ms, u.raw_usage, u.flags,
                coalesce(u.multiplier_ppm, a.multiplier_ppm) AS multiplier_ppm, u.cost_nano,
-               a.skipped, coalesce(a.why, '') AS why, coalesce(a.channel_key, '') AS channel_key
+               a.skipped, coalesce(a.why, '') AS why, coalesce(a.channel_key, '') AS channel_key,
+               coalesce(a.asked_model, '') AS asked_model
         FROM attempt a FULL JOIN record u USING (id)
     )
     SELECT w.id, w.n, w.admitted_at, o.slug, t.slug, w.key_id, k.name, p.email, w.model,
@@ -492,7 +503,7 @@ _DETAIL: Final = """
                    'adjust:' || w.id || ':review')
            ),
            priced.model, version.valid_from, version.valid_to, version.source, version.rates,
-           w.multiplier_ppm, w.cost_nano, w.skipped, w.why, w.channel_key
+           w.multiplier_ppm, w.cost_nano, w.skipped, w.why, w.channel_key, w.asked_model
     FROM whole w
     JOIN accounts_organisation o ON o.id = w.organisation_id
     LEFT JOIN accounts_team t ON t.id = w.team_id

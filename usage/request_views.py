@@ -120,6 +120,7 @@ def _detail(
         "zone": zone.key,
         "refresh_url": request.get_full_path(),
         "milliseconds": f"{row.admitted_at.microsecond // 1000:03}",
+        "asked_model": shown.asked_model,
         "basis": words.BASES.get(row.basis, row.basis),
         "api_format": words.api_format(row.dialect, row.operation),
         "charged_by": words.CHARGED_BY.get(row.basis, ""),

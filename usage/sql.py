@@ -41,6 +41,7 @@ class AttemptOpened(NamedTuple):
     skipped: str | None = None
     why: str = ""
     channel_key: str = ""
+    asked_model: str = ""
 
 
 class Ending(NamedTuple):
@@ -131,6 +132,7 @@ def open_attempts(opened: Sequence[AttemptOpened]) -> Statement:
         "skipped": _quoted(columns[20]),
         "whys": _quoted(columns[21]),
         "channel_keys": _quoted(columns[22]),
+        "asked_models": _quoted(columns[23]),
     }
 
 
@@ -248,12 +250,12 @@ _OPEN_ATTEMPTS = """
         organisation_id, id, request_id, n, team_id, key_id, user_id, model, channel_id,
         channel_name, upstream_model, dialect, operation, stream, source, price_version_id,
         hold_nano, multiplier_ppm, cost_version_id, input_estimate, skipped, why, channel_key,
-        admitted_at
+        asked_model, admitted_at
     )
     SELECT t.organisation_id, t.id, t.request_id, t.n, t.team_id, t.key_id, t.user_id, t.model,
            t.channel_id, t.channel_name, t.upstream_model, t.dialect, t.operation, t.stream,
            t.source, t.price_version_id, t.hold_nano, t.multiplier_ppm, t.cost_version_id,
-           t.input_estimate, t.skipped, t.why, t.channel_key, hold.opened_at
+           t.input_estimate, t.skipped, t.why, t.channel_key, t.asked_model, hold.opened_at
     FROM unnest(
         %(organisations)s::uuid[], %(ids)s::uuid[], %(requests)s::uuid[], %(ns)s::smallint[],
         %(teams)s::uuid[], %(keys)s::uuid[], %(users)s::bigint[], %(models)s::text[],
@@ -261,11 +263,11 @@ _OPEN_ATTEMPTS = """
         %(dialects)s::text[], %(operations)s::text[], %(streams)s::boolean[], %(sources)s::text[],
         %(price_versions)s::bigint[], %(holds)s::bigint[], %(multipliers)s::bigint[],
         %(cost_versions)s::bigint[], %(estimates)s::int[], %(skipped)s::jsonb[],
-        %(whys)s::text[], %(channel_keys)s::text[]
+        %(whys)s::text[], %(channel_keys)s::text[], %(asked_models)s::text[]
     ) AS t (organisation_id, id, request_id, n, team_id, key_id, user_id, model, channel_id,
             channel_name, upstream_model, dialect, operation, stream, source, price_version_id,
             hold_nano, multiplier_ppm, cost_version_id, input_estimate, skipped, why,
-            channel_key)
+            channel_key, asked_model)
     JOIN billing_hold hold ON hold.id = t.id"""
 
 _ENDING_ARRAYS = """

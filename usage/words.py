@@ -60,6 +60,14 @@ CHOSEN: Final[Mapping[str, Promise]] = {
     "retry": _("Retried: no other channel left"),
     "resend": _("Resent: the connection was closed"),
     "model_fallback": _("Fallback model"),
+    "fallback_rule": _("Fallback model, by an operator's rule"),
+    "latency": _("Picked by latency"),
+    "ttft": _("Picked by time to first token"),
+    "throughput": _("Picked by throughput"),
+    "in_flight": _("Picked by requests in flight"),
+    "price": _("Picked by price"),
+    "conversation": _("Picked by conversation"),
+    "user": _("Picked by user"),
 }
 """Why an attempt went to its channel."""
 SKIPPED: Final[Mapping[str, Promise]] = {
@@ -78,6 +86,13 @@ SKIPPED: Final[Mapping[str, Promise]] = {
     "unsupported": _("it cannot serve this request"),
     "disabled": _("it is turned off"),
     "retry_budget": _("too many of its retries failed lately"),
+    "plan": _("it is not for this plan"),
+    "team": _("it is not for this team"),
+    "label": _("it is not for these labels"),
+    "prompt_length": _("it is not for prompts of this length"),
+    "content": _("it is not for this kind of request"),
+    "retention": _("its provider may keep data"),
+    "region": _("it is not in the required region"),
 }
 """Why a channel was passed over."""
 KINDS: Final[Mapping[str, Promise]] = {
@@ -96,6 +111,7 @@ KINDS: Final[Mapping[str, Promise]] = {
     "max_cost_exceeded": _("The request's cost limit was too low"),
     "model_unpriced": _("The model has no price"),
     "permission": _("The key is not allowed to do this"),
+    "data_policy": _("No channel meets the data policy"),
     "model_not_found": _("Model not found"),
     "task_not_found": _("Task not found"),
     "conflict": _("The request conflicted with another one"),

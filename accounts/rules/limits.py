@@ -5,6 +5,7 @@ from collections.abc import Iterable, Mapping, Sequence
 from ipaddress import IPv4Network, IPv6Address, IPv6Network
 from typing import Final
 
+from accounts.rules.data_policy import REGION_MAX, is_region
 from accounts.rules.labels import LABEL_LENGTH, LABELS, is_label
 
 Network = IPv4Network | IPv6Network
@@ -68,6 +69,10 @@ def check_limits(limits: Mapping[str, object]) -> None:
         if label not in LABELS:
             what = f"expected labels, which are {', '.join(LABELS)}; found {label!r}"
             raise LimitInvalid("required_labels", what)
+    for region in _listed(limits, "data_regions"):
+        if not is_region(region):
+            what = f"expected regions such as eu or us-east-1; found {region[:REGION_MAX]!a}"
+            raise LimitInvalid("data_regions", what)
 
 
 def is_address_in(address: str, networks: Iterable[Network]) -> bool:

@@ -18,6 +18,8 @@ Kind = Literal[
     "channel",
     "price",
     "plan",
+    "model_rule",
+    "alias",
     "person",
     "organisation",
     "role",

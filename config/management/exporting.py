@@ -21,7 +21,13 @@ from config.management.exporting_access import (
     team_document,
     unless_default,
 )
-from config.management.item_fields import BUDGET_TERMS, KEY_LIMITS, LIMITS, ORGANISATION_STATES
+from config.management.item_fields import (
+    BUDGET_TERMS,
+    KEY_LIMITS,
+    LIMITS,
+    ORGANISATION_STATES,
+    RULE_FIELDS,
+)
 from gateway.channel_fields import CAP_NAMES
 from playground.models import PayerRule
 
@@ -46,6 +52,11 @@ def document(present: Iterable[Item]) -> Document:
                 whole["prices"].append(_price(item.id.name, fields))
             case "plan":
                 whole["plans"].append(_plan(item.id.name[0], fields))
+            case "model_rule":
+                rule = {"model": item.id.name[0], **_document_of(fields, RULE_FIELDS)}
+                whole.setdefault("model_rules", []).append(rule)
+            case "alias":
+                whole.setdefault("aliases", {})[item.id.name[0]] = fields["target"]
             case "person":
                 person = {"email": item.id.name[0]}
                 person |= unless_default(shape.Person, fields, ("name", "operator", "active"))
@@ -135,6 +146,11 @@ def _channel(name: str, fields: Mapping[str, Value]) -> Document:
         **({"archived": True} if fields["archived"] else {}),
         **({"uncapped": True} if fields["uncapped"] else {}),
         **({} if fields["names_client"] else {"names_client": False}),
+        **{
+            name: fields[name]
+            for name in ("conditions", "zero_retention", "region")
+            if fields[name]
+        },
         **_limits(fields),
         **_caps(fields),
         "timeouts": timeouts,
@@ -188,7 +204,9 @@ def _limits(fields: Mapping[str, Value]) -> Document:
 
 def _key_limits(fields: Mapping[str, Value]) -> Document:
     limits = {
-        name: value for name, value in _document_of(fields, KEY_LIMITS).items() if value != []
+        name: value
+        for name, value in _document_of(fields, KEY_LIMITS).items()
+        if value != [] and not (name == "zero_retention" and not value)
     }
     if limits["log_content"]:
         del limits["log_content"]

@@ -9,11 +9,18 @@ from config.management.difference import Value
 
 LIMITS: Final = ("rpm", "tpm", "parallel")
 BUDGET_TERMS: Final = ("timezone", "enabled", "action", "alert_percents", "alert_forecast")
-KEY_LIMITS: Final = ("endpoints", "ips", "tags", "required_labels", "log_content")
-ORGANISATION_STATES: Final = ("required_labels", "second_factor_roles", "suspended", "archived")
+DATA_POLICY: Final = ("zero_retention", "data_regions")
+KEY_LIMITS: Final = ("endpoints", "ips", "tags", "required_labels", "log_content", *DATA_POLICY)
+ORGANISATION_STATES: Final = (
+    *DATA_POLICY,
+    *("required_labels", "second_factor_roles", "suspended", "archived"),
+)
 TEAM_FIELDS: Final = ("plan", "required_labels", "archived", *LIMITS)
 MEMBER_FIELDS: Final = ("teams", "plan", *LIMITS)
-_UNORDERED: Final = frozenset({"permissions", "required_labels", "second_factor_roles", "teams"})
+RULE_FIELDS: Final = ("fallbacks", "causes", "pick")
+_UNORDERED: Final = frozenset(
+    {"causes", "data_regions", "permissions", "required_labels", "second_factor_roles", "teams"}
+)
 SINGLE_SIGN_ON_FIELDS: Final = (
     *("issuer", "client_id", "domains", "domains_confirmed", "group_claim", "group_rules"),
     *("default_role", "required"),

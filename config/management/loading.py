@@ -100,6 +100,13 @@ class _Checker:
         )
         self._once(
             (
+                (rule.model, ("model_rules", n, "model"))
+                for n, rule in enumerate(self._file.model_rules)
+            ),
+            "a rule for the model",
+        )
+        self._once(
+            (
                 (row.email.lower(), ("people", n, "email"))
                 for n, row in enumerate(self._file.people)
             ),

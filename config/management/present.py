@@ -17,17 +17,21 @@ from billing.models import (
 from billing.plans import list_plans
 from billing.prices import CATALOGUE, key_of
 from config.management.difference import Id, Item, Secret, Value
+from config.management.item_fields import tuples
 from config.management.present_access import (
+    data_policy_of,
     limits_of,
     present_access,
     present_people,
     present_sign_up,
 )
 from config.management.wanted import price_id
+from gateway.aliases import all_aliases
 from gateway.channel_fields import CAP_NAMES, LIMITS
 from gateway.channels import BREAKER, TIMEOUTS
 from gateway.installation import installation_settings
-from gateway.models import Channel, ChannelKey
+from gateway.model_rules import facts_of
+from gateway.models import Channel, ChannelKey, ModelRule
 from lib import clock
 
 
@@ -47,6 +51,8 @@ def present_items() -> list[Item]:
         *_channels(),
         *_prices(),
         *_plans(),
+        *_model_rules(),
+        *_aliases(),
         *present_people(),
         *_organisations(),
         present_sign_up(),
@@ -99,6 +105,9 @@ def _channels() -> Iterator[Item]:
             "on_leave": channel.on_leave,
             "uncapped": channel.uncapped,
             "names_client": channel.names_client,
+            "conditions": channel.conditions,
+            "zero_retention": channel.zero_retention,
+            "region": channel.region,
             **{name: getattr(channel, name) for name in LIMITS},
             **{name: getattr(channel, f"{name}_nano") for name in CAP_NAMES},
             **{f"timeouts.{name}": timeouts[name] for name in TIMEOUTS},
@@ -138,6 +147,16 @@ def _plans() -> Iterator[Item]:
         yield Item(Id("plan", (plan.name,)), fields)
 
 
+def _model_rules() -> Iterator[Item]:
+    for rule in ModelRule.objects.order_by("model"):
+        yield Item(Id("model_rule", (rule.model,)), tuples(facts_of(rule)))
+
+
+def _aliases() -> Iterator[Item]:
+    for name, target in all_aliases().items():
+        yield Item(Id("alias", (name,)), {"target": target})
+
+
 def _organisations() -> Iterator[Item]:
     plans = dict(OrganisationPlan.objects.values_list("organisation_id", "plan__name"))
     credits = dict(
@@ -155,6 +174,7 @@ def _organisations() -> Iterator[Item]:
             "currency": organisation.currency,
             "retention_hours": organisation.retention_hours,
             "include_cost": organisation.include_cost,
+            **data_policy_of(organisation),
             "plan": plans.get(organisation.id, ""),
             "credit": credits.get(organisation.id),
             "credit_line": lines.get(organisation.id, 0),
@@ -183,6 +203,7 @@ def _organisations() -> Iterator[Item]:
             "ips": tuple(key.networks),
             "tags": tuple(key.tags),
             "log_content": key.log_content,
+            **data_policy_of(key),
             "required_labels": tuple(sorted(key.required_labels)),
             "user": key.user.email.lower() if key.user else "",
             "service_account": key.service_account.name if key.service_account else "",

@@ -9,6 +9,7 @@ from accounts.member_access import role_name
 from accounts.models import (
     CustomRole,
     Invitation,
+    Key,
     Limited,
     Membership,
     Organisation,
@@ -20,7 +21,7 @@ from accounts.models import (
 )
 from billing.models import MemberPlan, TeamPlan
 from config.management.difference import Id, Item, Secret, Value
-from config.management.item_fields import LIMITS, tuples
+from config.management.item_fields import DATA_POLICY, LIMITS, tuples
 from lib import clock
 from playground.models import PayerRule
 from playground.payer_rules import rules_by_name
@@ -70,6 +71,11 @@ def present_sign_up() -> Item:
     described = sign_up.described()
     fields = tuples({**described, "mode": str(described["mode"])})
     return Item(Id("sign_up"), fields, lasting=True)
+
+
+def data_policy_of(row: Organisation | Key) -> dict[str, Value]:
+    """Where its requests may go."""
+    return tuples({name: getattr(row, name) for name in DATA_POLICY})
 
 
 def limits_of(row: Limited) -> dict[str, Value]:

@@ -20,6 +20,7 @@ from pydantic import (
 from pydantic_core import PydanticCustomError
 
 from accounts.rules.content_retention import RETENTION_HOURS, RETENTION_HOURS_MAX
+from accounts.rules.data_policy import REGION_MAX, REGION_PATTERN
 from accounts.rules.limits import LIMIT_MAX
 from billing.rules.conditions import ConditionInvalid, read_hours, tier_name
 from billing.rules.meters import MeterUnknown, find_meter, parse_rate
@@ -36,6 +37,9 @@ from gateway.rules.channel_bounds import (
     SECONDS_MAX,
     WEIGHT_MAX,
 )
+from gateway.rules.channel_conditions import Feature
+from gateway.rules.model_rules import CAUSES, FALLBACKS_MAX, Cause
+from gateway.rules.picks import Pick
 from gateway.rules.timeouts import Timeouts as ChannelTimeouts
 
 KEEP: Final = "keep"
@@ -157,6 +161,7 @@ Name = Annotated[str, StringConstraints(min_length=1, max_length=NAME_MAX, patte
 RoleName = Annotated[str, StringConstraints(min_length=1, max_length=60, pattern=r"^\S(.*\S)?$")]
 Email = Annotated[str, StringConstraints(max_length=254, pattern=r"^[^@\s]+@[^@\s]+$")]
 Slug = Annotated[str, StringConstraints(pattern=r"^[a-z0-9_]+(-[a-z0-9_]+)*$", max_length=60)]
+Region = Annotated[str, StringConstraints(pattern=REGION_PATTERN, max_length=REGION_MAX)]
 Labels = list[Literal["project", "customer", "tags"]]
 ModelName = Annotated[
     str, StringConstraints(min_length=1, max_length=MODEL_MAX, pattern=MODEL_PATTERN)
@@ -206,6 +211,18 @@ class Upstream(Part):
     weight: Weight | None = None
 
 
+class Conditions(Part):
+    plans: list[str] = []
+    teams: list[str] = []
+    projects: list[str] = []
+    tags: list[str] = []
+    customers: list[str] = []
+    prompt_min: int | None = None
+    prompt_max: int | None = None
+    requires: list[Feature] = []
+    excludes: list[Feature] = []
+
+
 class Channel(Part):
     name: Name
     provider: str
@@ -225,6 +242,9 @@ class Channel(Part):
     parallel: Count | None = None
     spend_cap_day: Annotated[Decimal, AfterValidator(_cap)] | None = None
     spend_cap_month: Annotated[Decimal, AfterValidator(_cap)] | None = None
+    conditions: Conditions = Conditions()
+    zero_retention: bool = False
+    region: Region | Literal[""] = ""
     timeouts: Timeouts = Timeouts()
     breaker: Breaker = Breaker()
 
@@ -251,6 +271,13 @@ class Plan(Part):
     name: Name
     multiplier: Annotated[Decimal, AfterValidator(_multiplier)] = "1"
     models: list[ModelName] = []
+
+
+class ModelRule(Part):
+    model: ModelName
+    fallbacks: Annotated[list[ModelName], Field(max_length=FALLBACKS_MAX)] = []
+    causes: list[Cause] = sorted(CAUSES)
+    pick: Pick = "weight"
 
 
 class Budget(Part):
@@ -294,6 +321,8 @@ class Key(Limited):
     tags: list[str] = []
     required_labels: Labels = []
     log_content: bool = True
+    zero_retention: bool = False
+    data_regions: list[Region] = []
     user: Email | Literal[""] = ""
     service_account: Name | Literal[""] = ""
     project: Slug | Literal[""] = ""
@@ -379,6 +408,8 @@ class Organisation(Counted):
     currency: Literal["USD"] = "USD"
     retention_hours: Annotated[int, Field(ge=0, le=RETENTION_HOURS_MAX)] = RETENTION_HOURS
     include_cost: bool = False
+    zero_retention: bool = False
+    data_regions: list[Region] = []
     credit: Annotated[Decimal, AfterValidator(_credit)] | None = None
     credit_line: Annotated[Decimal, AfterValidator(_line)] = "0"
     low_balance: Annotated[Decimal, AfterValidator(_amount)] | None = None
@@ -411,6 +442,8 @@ class Installation(Part):
     channels: list[Channel] = []
     prices: list[Price] = []
     plans: list[Plan] = []
+    model_rules: list[ModelRule] = []
+    aliases: dict[ModelName, ModelName] = {}
     people: list[Person] = []
     organisations: list[Organisation] = []
     sign_up: SignUp = SignUp()

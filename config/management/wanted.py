@@ -17,6 +17,7 @@ from config.management.item_fields import (
     LIMITS,
     MEMBER_FIELDS,
     ORGANISATION_STATES,
+    RULE_FIELDS,
     TEAM_FIELDS,
     defaults_of,
     stated,
@@ -26,6 +27,7 @@ from config.management.loading import Loaded, price_key, stored_rates
 from config.management.wanted_access import wanted_access, wanted_people, wanted_sign_up
 from config.management.yaml_source import Path
 from gateway.channel_fields import CAP_NAMES
+from gateway.rules.channel_conditions import normal
 
 Digest = Callable[[str], bytes]
 
@@ -62,6 +64,12 @@ class _Flattener:
             yield self._price(price, ("prices", n))
         for n, plan in enumerate(self._file.plans):
             yield self._plan(plan, ("plans", n))
+        for n, rule in enumerate(self._file.model_rules):
+            fields = tuples(stated(rule, RULE_FIELDS))
+            defaults = tuples(defaults_of(shape.ModelRule, RULE_FIELDS))
+            yield Item(Id("model_rule", (rule.model,)), fields, defaults, ("model_rules", n))
+        for name, target in self._file.aliases.items():
+            yield Item(Id("alias", (name,)), {"target": target}, path=("aliases", name))
         yield from wanted_people(self._file.people)
         for n, organisation in enumerate(self._file.organisations):
             slug = _slug_of(organisation, organisations)
@@ -81,7 +89,7 @@ class _Flattener:
     def _channel(self, channel: shape.Channel, path: Path) -> Item:
         plain = (
             *("enabled", "archived", "priority", "weight", "retries", "on_leave", "uncapped"),
-            "names_client",
+            *("names_client", "zero_retention", "region"),
             *LIMITS,
         )
         fields: dict[str, Value] = {"provider": channel.provider, **stated(channel, plain)}
@@ -91,8 +99,11 @@ class _Flattener:
             "priorities": {},
             "weights": {},
             "keys": (),
+            "conditions": {},
             **defaults_of(shape.Channel, plain),
         }
+        if "conditions" in channel.model_fields_set:
+            fields["conditions"] = normal(channel.conditions.model_dump())
         for name in CAP_NAMES:
             defaults[name], text = None, getattr(channel, name)
             if name in channel.model_fields_set:

@@ -25,9 +25,9 @@ from config.management.writing_access import (
     write_states,
 )
 from config.management.yaml_source import FileInvalid, Source
-from gateway import channels, installation
+from gateway import aliases, channels, installation, model_rules
 from gateway.channel_fields import CAP_NAMES, ChannelFields
-from gateway.models import Channel
+from gateway.models import Channel, ModelAlias, ModelRule
 from lib.refusal import Refused
 from usage import budgeting
 from usage.models import Attempt, UsageRecord
@@ -42,22 +42,24 @@ _ORDER: dict[Kind, int] = {
     "channel": 1,
     "price": 2,
     "plan": 3,
-    "person": 4,
-    "organisation": 5,
-    "role": 6,
-    "team": 7,
-    "project": 8,
-    "service_account": 9,
-    "member": 10,
-    "invitation": 11,
-    "single_sign_on": 12,
-    "payer_rule": 13,
-    "key": 14,
-    "budget": 15,
-    "sign_up": 16,
+    "model_rule": 4,
+    "alias": 5,
+    "person": 6,
+    "organisation": 7,
+    "role": 8,
+    "team": 9,
+    "project": 10,
+    "service_account": 11,
+    "member": 12,
+    "invitation": 13,
+    "single_sign_on": 14,
+    "payer_rule": 15,
+    "key": 16,
+    "budget": 17,
+    "sign_up": 18,
 }
 # A plan or a role goes when nobody is on it or has it any more.
-_REMOVED_LAST = 17
+_REMOVED_LAST = 19
 
 # A field of the file -> a key's field.
 _LIMIT_FIELDS = {name: name for name in (*LIMITS, *KEY_LIMITS)} | {"ips": "networks"}
@@ -83,6 +85,12 @@ def write(changes: tuple[Change, ...], source: Source) -> None:
             path = (*change.path, getattr(refusal, "field", ""))
             path = path if path in source.lines else change.path
             raise FileInvalid([source.problem(path, str(refusal))]) from refusal
+    try:
+        aliases.check_aliases()
+    except aliases.AliasCycle as cycle:
+        # What the file says of one of its names, or else of none.
+        paths = (change.path for change in changes if change.id.name[:1] == (cycle.cycle[0],))
+        raise FileInvalid([source.problem(next(paths, ()), str(cycle))]) from cycle
 
 
 def _rank(change: Change) -> tuple[int, int, str]:
@@ -167,6 +175,20 @@ class _Writer:
         plans.save_plan(
             SYSTEM, name, multiplier_ppm=after.get("multiplier"), models=after.get("models")
         )
+
+    def _model_rule(self, change: Change) -> None:
+        (model,) = change.id.name
+        if change.action == "remove":
+            model_rules.remove_rule(SYSTEM, ModelRule.objects.get(model=model))
+        else:
+            model_rules.save_rule(SYSTEM, model, **cast(Any, change.after))
+
+    def _alias(self, change: Change) -> None:
+        (name,) = change.id.name
+        if change.action == "remove":
+            aliases.remove_alias(SYSTEM, ModelAlias.objects.get(name=name))
+        else:
+            aliases.write_alias(SYSTEM, name, cast(str, change.after["target"]))
 
     def _organisation(self, change: Change) -> None:
         (slug,) = change.id.name

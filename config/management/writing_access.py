@@ -66,6 +66,13 @@ def write_states(organisation: Organisation, after: Mapping[str, Any]) -> None:
     """What an organisation asks of its members and requests, and whether it is in use."""
     if "required_labels" in after:
         organisations.require_labels(organisation, after["required_labels"], actor=SYSTEM)
+    if "zero_retention" in after or "data_regions" in after:
+        organisations.set_data_policy(
+            organisation,
+            zero_retention=after.get("zero_retention", organisation.zero_retention),
+            regions=after.get("data_regions", organisation.data_regions),
+            actor=SYSTEM,
+        )
     if "second_factor_roles" in after:
         roles = after["second_factor_roles"]
         organisations.force_second_factor(organisation, roles, actor=SYSTEM)

@@ -24,10 +24,12 @@ _USUAL: Final[tuple[Effort, ...]] = ("minimal", "low", "medium", "high")
 
 
 class RequestedModel(msgspec.Struct, frozen=True):
-    """A model's plain name, and the thinking that its ending asked for, None without one."""
+    """A model's plain name, and the thinking that its ending asked for, None without one. `alias`
+    is the name that was asked for and stands for it, "" where it is its own."""
 
     name: str
     reasoning: ReasoningSettings | None = None
+    alias: str = ""
 
 
 def has_ending(name: str) -> bool:

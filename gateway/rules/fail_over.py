@@ -1,10 +1,11 @@
 """Whether a request gets another attempt, where, and after how long."""
 
-from collections.abc import Collection, Sequence
+from collections.abc import Collection, Mapping, Sequence
 from typing import Final, NamedTuple
 
 from dialects.errors import ErrorKind
 from gateway.rules.faults import FAULTS
+from gateway.rules.model_rules import CAUSES, Cause
 from gateway.rules.routing import Candidate
 
 ATTEMPTS_MAX: Final = 3
@@ -12,7 +13,10 @@ LAST_START_SHARE: Final = 0.75
 """Of the whole time that a channel has; after it no further attempt begins."""
 _BACKOFF_S: Final = 0.05
 # Refusals of a request that another model may not make.
-_OF_THE_MODEL: Final = frozenset({"context_length_exceeded", "content_filtered"})
+_OF_THE_MODEL: Final[Mapping[ErrorKind, Cause]] = {
+    "context_length_exceeded": "context_length",
+    "content_filtered": "content_policy",
+}
 
 
 def next_candidate(
@@ -77,10 +81,14 @@ def attempt_order(
     return made
 
 
-def may_fall_back(fault: str, kind: ErrorKind) -> bool:
-    """Whether another model may answer in place of one that failed so: where the fault is not the
-    request's own, or the other model may have more room or another policy."""
-    return kind in _OF_THE_MODEL or FAULTS[fault].next != "never"
+def may_fall_back(fault: str, kind: ErrorKind, causes: Collection[Cause] = CAUSES) -> bool:
+    """Whether another model may answer in place of one that failed so, where it may for these
+    causes: the fault is not the request's own, or the other model may have more room or another
+    policy."""
+    cause = _OF_THE_MODEL.get(kind)
+    if cause is not None:
+        return cause in causes
+    return "error" in causes and FAULTS[fault].next != "never"
 
 
 def backoff_s_max(failures: int) -> float:

@@ -2,7 +2,8 @@
 
 A route that names the model comes before a route whose pattern matches it, a longer pattern
 before a shorter one; among equals a lower priority comes first; among those the order is drawn by
-weight from the caller's seed, so that the same seed always gives the same order.
+weight from the caller's seed, so that the same seed always gives the same order, or taken by
+what an operator's rule says of the model (`picks.py`).
 """
 
 from bisect import bisect_right
@@ -12,6 +13,7 @@ from itertools import accumulate, groupby
 from typing import NamedTuple
 
 from billing.rules.patterns import matches
+from gateway.rules.picks import Ordering, ordered
 from usage.rules.choices import SkipReason, Why
 
 _MASK = 2**64 - 1
@@ -57,18 +59,29 @@ class Skipped(NamedTuple):
 
 
 def plan(
-    model: str, routes: Iterable[Route], *, seed: int, skip: Collection[str] = ()
+    model: str,
+    routes: Iterable[Route],
+    *,
+    seed: int,
+    skip: Collection[str] = (),
+    ordering: Ordering | None = None,
 ) -> list[Candidate]:
-    """Every channel that may answer for `model`, best first, each once.
+    """Every channel that may answer for `model`, best first, each once; among equals as `ordering`
+    says, None for by weight.
 
     `skip` holds the ids of channels that are out (open breaker, cooling). Empty when none is left.
     """
-    ordered = _closest(model, routes, skip)
+    ranked = _closest(model, routes, skip)
+    by_pick: Why = "weight" if ordering is None else ordering.pick
     candidates = []
-    for _, group in groupby(ordered, key=_rank):
+    for _, group in groupby(ranked, key=_rank):
         equals = list(group)
-        why: Why = "weight" if len(equals) > 1 else "priority" if len(ordered) > 1 else "only"
-        for route in _draw(equals, seed):
+        why: Why = by_pick if len(equals) > 1 else "priority" if len(ranked) > 1 else "only"
+        if ordering is None or len(equals) == 1:
+            in_order = _draw(equals, seed)
+        else:
+            in_order = ordered(equals, ordering, lambda some: _draw(list(some), seed))
+        for route in in_order:
             upstream_model = route.upstream_model or model
             candidates.append(
                 Candidate(route.channel_id, upstream_model, route.retries, route.overrides, why)
@@ -81,9 +94,9 @@ def first_place_percent(
 ) -> dict[str, int]:
     """How often each of these channels is drawn first among those of equal rank with it, where
     there are several."""
-    ordered = [route for route in _closest(model, routes) if route.channel_id in channel_ids]
+    ranked = [route for route in _closest(model, routes) if route.channel_id in channel_ids]
     shares: dict[str, int] = {}
-    for _, group in groupby(ordered, key=_rank):
+    for _, group in groupby(ranked, key=_rank):
         equals = list(group)
         total = sum(route.weight for route in equals)
         if len(equals) > 1 and total:

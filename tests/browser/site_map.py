@@ -22,7 +22,9 @@ from billing import codes, credits, plans, proposals, raises, topups
 from billing.models import BudgetScope, PriceVersion
 from billing.rules.conditions import PriceKey
 from gateway import previews
+from gateway.aliases import save_alias
 from gateway.announcements import publish_announcement
+from gateway.model_rules import save_rule
 from lib import clock
 from lib.ids import id_text
 from notify import endpoints
@@ -136,6 +138,9 @@ def furnish() -> dict[str, str]:
     )
     preview = previews.start_preview(actor, [draft.id], 7)
     plan = plans.save_plan(actor, "looked-at", multiplier_ppm=1_100_000)
+    rule = save_rule(actor, "looked-at-*", fallbacks=[MODEL])
+    save_alias(actor, "looked-at", "looked-at-1")
+    save_alias(actor, "looked-at-0", "looked-at")
     announcement = publish_announcement(
         actor,
         title="Looked at",
@@ -197,6 +202,7 @@ def furnish() -> dict[str, str]:
         "proposal": f"/admin/prices/proposals/{id_text(draft.id)}",
         "preview": f"/admin/prices/previews/{id_text(preview.id)}",
         "plan": f"/admin/plans/{plan.id}",
+        "model rule": f"/admin/models/rules/{rule.id}",
         "announcement": f"/admin/announcements/{announcement.shown_id}",
         "prompt": f"{ours}/prompts/{prompt.prompt.slug}",
         "share a chat": f"{ours}/playground/c/{id_text(chat.id)}/share",

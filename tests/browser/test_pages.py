@@ -141,6 +141,7 @@ def pages(site: Installation, browser: Browser, signed_in: StorageState) -> dict
         "edit its models": f"/admin/channels/{channel}/models",
         "copy a channel": f"/admin/channels/{channel}/copy",
         "models": "/admin/models",
+        "model rules": "/admin/models/rules",
         "route preview": "/admin/routes/preview",
         "price book": "/admin/prices",
         "new price": "/admin/prices/new",

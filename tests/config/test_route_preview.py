@@ -27,6 +27,8 @@ TOLD = RoutePreview(
     ),
     (SkippedChannel("north", "cooling", 12.4),),
     bound=Bound(2_000_000, None, 10, 20, 1, 1_000_000_000, True),
+    fallbacks=("n",),
+    causes=frozenset({"error"}),
 )
 REFUSED = RoutePreview("", refusal=ErrorAnswer("model_not_found", 404, "The model is not there."))
 
@@ -37,12 +39,16 @@ class ScriptedRelay:
     def __init__(self, told: RoutePreview) -> None:
         self.told = told
         self.asked: list[tuple[UUID, str, bytes]] = []
+        self.headers: Any = ()
 
     async def principal_of_key(self, key_id: UUID, user_id: int | None = None) -> Any:
         return key_id
 
-    async def preview_route(self, principal: Any, path: str, body: bytes) -> RoutePreview:
+    async def preview_route(
+        self, principal: Any, path: str, body: bytes, headers: Any = ()
+    ) -> RoutePreview:
         self.asked.append((principal, path, body))
+        self.headers = headers
         return self.told
 
 
@@ -109,6 +115,8 @@ def test_the_management_api(people: cast.Cast, key: Key, monkeypatch: pytest.Mon
             ],
             "refusal": None,
             "hold": {"hold": "0.002", "available": "1.00", "fits": True},
+            "fallbacks": ["n"],
+            "causes": ["error"],
         },
     )
     ((asked_key, path, body),) = relay.asked
@@ -128,13 +136,16 @@ def test_a_refusal_is_told(people: cast.Cast, key: Key, monkeypatch: pytest.Monk
 
 
 def test_the_page(people: cast.Cast, key: Key, monkeypatch: pytest.MonkeyPatch) -> None:
-    answering(monkeypatch, TOLD)
+    relay = answering(monkeypatch, TOLD)
     client = cast.signed_in(people.dora)
     sent = {"key": id_text(key.id), "path": "/v1/messages", "body": json.dumps(BODY)}
+    sent["labels"] = '{"tags": ["beta"]}'
     text = client.post("/admin/routes/preview", sent).content.decode()
     told = ["east", "Picked by weight", "first in 75% of requests", "Next after a failure"]
+    told += ["No channel can serve it, or all of them failed"]
     told += ["north", "it was at the provider", "tried again in 12 s", "south", "it is turned off"]
     assert [part for part in told if part not in text] == []
+    assert relay.headers == [(b"x-weir-labels", b'{"tags": ["beta"]}')]
     missing = client.post("/admin/routes/preview", sent | {"key": "nothing"})
     assert missing.status_code == 422
     assert "There is no key with this ID." in missing.content.decode()

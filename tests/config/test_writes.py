@@ -74,7 +74,7 @@ from billing.models import (
 )
 from billing.rules.catalogue import CatalogueRow
 from billing.rules.conditions import PriceKey
-from gateway import announcements, channels, installation, previews
+from gateway import aliases, announcements, channels, installation, model_rules, previews
 from gateway.channel_fields import ChannelFields
 from gateway.models import Announcement, Channel, PricePreview
 from lib import clock
@@ -362,7 +362,7 @@ WRITES: Final[dict[str, Callable[[World], object]]] = {
         w.people.acme, "Acme Ltd.", actor=w.alice
     ),
     "accounts.organisations.require_labels": lambda w: organisations.require_labels(
-        w.key, ["project"], actor=w.alice
+        w.people.acme, ["project"], actor=w.alice
     ),
     "accounts.organisations.restore_organisation": lambda w: organisations.restore_organisation(
         w.people.acme, actor=w.dora
@@ -427,6 +427,9 @@ WRITES: Final[dict[str, Callable[[World], object]]] = {
         w.people.acme, "bob@example.org", actor=w.alice
     ),
     "accounts.members.set_active": lambda w: members.set_active(w.people.bob, False, actor=w.dora),
+    "accounts.organisations.set_data_policy": lambda w: organisations.set_data_policy(
+        w.people.acme, zero_retention=True, regions=["eu"], actor=w.alice
+    ),
     "accounts.organisations.set_include_cost": lambda w: organisations.set_include_cost(
         w.people.acme, True, actor=w.alice
     ),
@@ -535,6 +538,14 @@ WRITES: Final[dict[str, Callable[[World], object]]] = {
     ),
     "gateway.announcements.end_announcement": lambda w: announcements.end_announcement(
         w.dora, announce(w)
+    ),
+    "gateway.aliases.write_alias": lambda w: aliases.save_alias(w.dora, "fast", "m-1"),
+    "gateway.aliases.remove_alias": lambda w: aliases.remove_alias(
+        w.dora, aliases.save_alias(w.dora, "fast", "m-1")
+    ),
+    "gateway.model_rules.save_rule": lambda w: model_rules.save_rule(w.dora, "m-*", pick="ttft"),
+    "gateway.model_rules.remove_rule": lambda w: model_rules.remove_rule(
+        w.dora, model_rules.save_rule(w.dora, "m-*")
     ),
     "gateway.channels.add_key": lambda w: channels.add_key(w.dora, w.channel, "second-secret"),
     "gateway.channels.archive_channel": lambda w: channels.archive_channel(w.dora, w.channel),

@@ -8,7 +8,8 @@ from django.db import connection
 from accounts.actors import SYSTEM
 from accounts.models import AuditEvent, Epoch
 from accounts.sealing import vault
-from gateway.channel_fields import ChannelFields, ChannelRefused, ChannelStale
+from gateway.channel_fields import ChannelFields
+from gateway.channel_refusals import ChannelRefused, ChannelStale
 from gateway.channels import (
     TIMEOUTS,
     add_key,

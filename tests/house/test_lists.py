@@ -31,6 +31,7 @@ NO_LIST = {
     "usersessions/usersession_list.html": "a person's own sessions",
     "gateway/_channel_health.html": "the models of one channel",
     "gateway/announcements.html": "the latest few announcements",
+    "gateway/model_rules.html": "forms beside what they made",
     "gateway/price.html": "one price",
     "gateway/proposal.html": "one proposal",
     "gateway/proposals.html": "the latest few previews",

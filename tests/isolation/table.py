@@ -12,6 +12,7 @@ from typing import Any, Final, Literal
 from accounts.rules.roles import Action
 from tests.isolation.who import Guard
 from tests.isolation.world import (
+    ALIAS,
     ANNOUNCEMENT,
     ANY_AUDIT_EVENT,
     AUDIT_EVENT,
@@ -33,6 +34,7 @@ from tests.isolation.world import (
     MEDIUM,
     MEMBER,
     MESSAGE,
+    MODEL_RULE,
     ORGANISATION,
     PASSKEY,
     PAYMENT,
@@ -384,6 +386,12 @@ PAGES: Final[dict[str, Route]] = {
     "channel": at("channels.read", CHANNEL_ROW),
     "channel_states": at("channels.read"),
     "channel_health": at("channels.read", CHANNEL_ROW),
+    "model_rules": at("channels.read"),
+    "model_rule_add": at("channels.write"),
+    "model_rule": at("channels.write", MODEL_RULE),
+    "model_rule_remove": at("channels.write", MODEL_RULE),
+    "alias_save": at("channels.write"),
+    "alias_remove": at("channels.write", ALIAS),
     "announcements": at("channels.read"),
     "announcement_publish": at("channels.write"),
     "announcement": at("channels.write", ANNOUNCEMENT),
@@ -629,6 +637,16 @@ OPERATIONS: Final[dict[str, Route]] = {
         "channels.write", body=sends(provider="openai_compatible", base_url="http://127.0.0.1:9")
     ),
     "GET /jobs": at("channels.read"),
+    "GET /model-rules": at("channels.read"),
+    "POST /model-rules": at("channels.write", body=sends(model="made-*")),
+    "GET /model-rules/{id}": at("channels.read", MODEL_RULE),
+    "PATCH /model-rules/{id}": at("channels.write", MODEL_RULE, body=sends(fallbacks=[])),
+    "DELETE /model-rules/{id}": at("channels.write", MODEL_RULE),
+    "GET /aliases": at("channels.read"),
+    "POST /aliases": at("channels.write", body=sends(name="made", target="m-1")),
+    "GET /aliases/{id}": at("channels.read", ALIAS),
+    "PATCH /aliases/{id}": at("channels.write", ALIAS, body=sends(target="m-2")),
+    "DELETE /aliases/{id}": at("channels.write", ALIAS),
     "POST /routes/preview": at("channels.read", nothing=True, body=sends(key="gone", body={})),
     "GET /system": at("channels.read"),
 }  # fmt: skip

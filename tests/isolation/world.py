@@ -43,9 +43,11 @@ from billing import budgets, codes, credits, plans, prices, proposals, topups, w
 from billing.models import Budget, BudgetRaise, Posting, PriceProposal
 from billing.rules.conditions import PriceKey
 from gateway import channels, previews
+from gateway.aliases import save_alias
 from gateway.announcements import publish_announcement
 from gateway.channel_fields import ChannelFields
 from gateway.installation import save_settings
+from gateway.model_rules import save_rule
 from lib import clock
 from lib.ids import id_text, new_id, parse_id
 from notify import endpoints
@@ -443,6 +445,14 @@ def _announcement(world: World, at: Place) -> str:
     return told.shown_id
 
 
+def _model_rule(world: World, at: Place) -> str:
+    return str(save_rule(SYSTEM, f"m-{new_id()}").id)
+
+
+def _alias(world: World, at: Place) -> str:
+    return str(save_alias(SYSTEM, f"alias-{new_id()}", "m-1").id)
+
+
 def _preview(world: World, at: Place) -> str:
     return id_text(previews.start_preview(_operator(world), [_proposal_row().id], 7).id)
 
@@ -546,6 +556,8 @@ CHANNEL_KEY: Final = _of_installation(
     "key of a channel", "channels.read", _channel_key, missing=_pair
 )
 ANNOUNCEMENT: Final = _of_installation("announcement", "channels.read", _announcement)
+MODEL_RULE: Final = _of_installation("model rule", "channels.read", _model_rule, missing=_number)
+ALIAS: Final = _of_installation("alias", "channels.read", _alias, missing=_number)
 CREDIT: Final = _of_installation("credit", "credits.read", _credit)
 POSTING: Final = _of_installation("posting", "credits.read", _posting)
 PAYMENT: Final = _of_installation("payment", "credits.read", _top_up)

@@ -150,3 +150,70 @@ def test_null_and_its_own_name_are_no_fallback(hub: Hub, fake: FakeUpstream) -> 
     for models in (None, [], [model]):
         assert hub.post(tenant, ask(model, "#tokens=1", models=models)).status == 200
     assert asked(hub, tenant) == [(model, "only")] * 3
+
+
+# ---- by an operator's rule
+
+
+@pytest.mark.parametrize(
+    ("fault", "cause"),
+    [("F10", "error"), ("F6:context", "context_length"), ("F6:content", "content_policy")],
+)
+def test_a_rule_names_the_fallback_for_its_causes_alone(
+    hub: Hub, fake: FakeUpstream, other_fake: FakeUpstream, fault: str, cause: str
+) -> None:
+    tenant, causes = hub.tenant(), ["error", "context_length", "content_policy"]
+    first, second = hub.model(fake, rates=CHEAP), hub.model(other_fake, rates=DEAR)
+    body = ask(first, f"#a.fault={fault} #tokens=7 #prompt=100", max_tokens=50)
+    hub.rule(first, fallbacks=[second], causes=[cause])
+    answer = hub.post(tenant, body)
+    assert (answer.status, answer.json()["model"]) == (200, second)
+    record = hub.record(answer.headers["x-request-id"])
+    assert (record["model"], record["charge_nano"]) == (second, 100 * 10 + 7 * 50)
+    rows = hub.rows(
+        "SELECT model, why, asked_model FROM usage_attempt WHERE organisation_id = %s ORDER BY n",
+        tenant.organisation_id,
+    )
+    assert rows == [
+        {"model": first, "why": "only", "asked_model": ""},
+        {"model": second, "why": "fallback_rule", "asked_model": first},
+    ]
+    other = hub.tenant()
+    third = hub.model(fake, rates=CHEAP)
+    hub.rule(third, fallbacks=[second], causes=[one for one in causes if one != cause])
+    assert hub.post(other, body | {"model": third}).status >= 400
+    assert {model for model, _ in asked(hub, other)} == {third}
+
+
+def test_a_request_decides_for_itself_and_a_key_for_its_models(
+    hub: Hub, fake: FakeUpstream, other_fake: FakeUpstream
+) -> None:
+    first, second, third = hub.model(fake), hub.model(other_fake), hub.model(other_fake)
+    hub.rule(first, fallbacks=["nobody-has-it", second], causes=["error"])
+    body = ask(first, "#a.fault=F5 #tokens=1")
+    tenant = hub.tenant()
+    assert hub.post(tenant, body | {"models": []}).status >= 400
+    assert hub.post(tenant, body | {"models": [third]}).json()["model"] == third
+    assert hub.post(tenant, body | {"models": None}).json()["model"] == second
+    kept = hub.key(tenant, patterns=(first, third))
+    assert hub.post(kept, body).status >= 400
+
+
+def test_a_rule_costs_nobody_the_answer_to_their_own_model(
+    hub: Hub, fake: FakeUpstream, other_fake: FakeUpstream
+) -> None:
+    """P2: the dearer model is not asked, and its price is not what the client hears of."""
+    first, second = hub.model(fake, rates=CHEAP), hub.model(other_fake, rates=DEAR)
+    hub.rule(first, fallbacks=[second], causes=["error"])
+    poor, asked_before = hub.tenant("0.000002"), len(other_fake.books())
+    answer = hub.post(poor, ask(first, "#a.fault=F10 #tokens=1", max_tokens=100))
+    assert answer.status in (500, 502, 503)
+    assert {model for model, _ in asked(hub, poor)} == {first}
+    assert hub.balance(poor)["customer:available"] == 2_000
+    assert len(other_fake.books()) == asked_before
+    hub.settled(poor)
+    ends = hub.rows(
+        "SELECT status FROM usage_usagerecord WHERE organisation_id = %s AND final",
+        poor.organisation_id,
+    )
+    assert [row["status"] for row in ends] == [answer.status]

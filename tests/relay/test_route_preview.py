@@ -5,16 +5,22 @@ import asyncio
 import json
 import random
 from collections.abc import AsyncIterator
-from typing import Any, NamedTuple
+from dataclasses import replace
+from typing import Any, Final, NamedTuple, cast
+from unittest.mock import AsyncMock
 from uuid import UUID
 
 import pytest
 import pytest_asyncio
 
-from gateway.rules.channel_standing import Sought
+from accounts.rules.data_policy import NO_POLICY, DataPolicy, policy_of
+from gateway.rules.channel_standing import BarReason, Sought
+from gateway.rules.model_rules import CAUSES
+from gateway.rules.picks import MEASURED, PICKS, STICKY
 from lib.ids import new_id
 from relay.asgi import Relay
 from relay.channel_health import Health
+from relay.channel_measures import ChannelMeasures
 from relay.request_context import Outcome
 from relay.route_preview import RoutePreview
 from relay.upstream import UpstreamFailed
@@ -33,15 +39,34 @@ _TROUBLES = {
 }
 
 
+_OWN_LIMITS: Final = ("requests", "parallel")
+_CONDITIONS: Final[tuple[dict[str, Any], ...]] = (
+    {"requires": ["tools"]},
+    {"excludes": ["tools"]},
+    {"tags": ["beta"]},
+    {"prompt_max": 1},
+    {"plans": ["nobodys"]},
+)
+_POLICIES: Final = (
+    DataPolicy(zero_retention=True),
+    policy_of(zero_retention=False, regions=["eu"]),
+)
+
+
 class SetUp(NamedTuple):
     """A model and who serves it, and those that may answer in its place; the troubles of some
-    channels, by their ids."""
+    channels, by their ids. `asked` is its own name or an alias, `policy` and `tags` are the key's,
+    `running` how many requests each channel is answering elsewhere."""
 
     model: str
-    fallbacks: list[str]
+    asked: str
+    fallbacks: list[str] | None
     seed: int
     tools: bool
+    policy: DataPolicy
+    tags: tuple[str, ...]
     troubles: dict[UUID, str]
+    running: dict[str, int]
 
 
 @pytest.fixture
@@ -50,15 +75,18 @@ def set_ups(hub: Hub, fake: FakeUpstream, other_fake: FakeUpstream) -> list[SetU
     made: list[SetUp] = []
     for n in range(SET_UPS):
         earlier = [one.model for one in made[-3:]]
-        fallbacks = earlier if chance.random() < 0.5 else []
-        made.append(_set_up(hub, (fake, other_fake), chance, n, fallbacks))
+        made.append(_set_up(hub, (fake, other_fake), chance, n, earlier))
     return made
 
 
 @pytest_asyncio.fixture
-async def relay(hub: Hub, set_ups: list[SetUp]) -> AsyncIterator[Relay]:
+async def relay(
+    hub: Hub, set_ups: list[SetUp], monkeypatch: pytest.MonkeyPatch
+) -> AsyncIterator[Relay]:
     relay = Relay(config(hub))
     await relay.start()
+    # What is read anew each second is not to change between the two.
+    monkeypatch.setattr(ChannelMeasures, "refresh", AsyncMock())
     yield relay
     await relay.stop()
 
@@ -68,9 +96,9 @@ def _set_up(
     fakes: tuple[FakeUpstream, FakeUpstream],
     chance: random.Random,
     n: int,
-    fallbacks: list[str],
+    earlier: list[str],
 ) -> SetUp:
-    model, troubles = f"route-{n}-{new_id().hex[-6:]}", {}
+    model, troubles, running = f"route-{n}-{new_id().hex[-6:]}", {}, {}
     hub.price(model, RATES)
     for number in range(chance.randint(1, 5)):
         fake = chance.choice(fakes)
@@ -83,17 +111,60 @@ def _set_up(
         )
         hub.connection.execute(
             "UPDATE gateway_channel SET name = %s, priority = %s, weight = %s, uncapped = %s, "
-            "enabled = %s WHERE id = %s",
+            "enabled = %s, conditions = %s, zero_retention = %s, region = %s WHERE id = %s",
             [f"{model}/{number}", chance.choice((0, 0, 1)), chance.choice((0, 1, 5)),
-             chance.random() < 0.15, chance.random() < 0.9, channel_id],
+             chance.random() < 0.15, chance.random() < 0.9,
+             json.dumps(chance.choice(_CONDITIONS) if chance.random() < 0.3 else {}),
+             chance.random() < 0.6, chance.choice(("", "eu", "eu-west-1")), channel_id],
         )  # fmt: skip
+        if chance.random() < 0.7:
+            _did_lately(hub, chance, channel_id, model)
+            rates = {"in_text": chance.randint(1, 9) * 10**6, "out_text": 3 * 10**6}
+            hub.price(model, rates, kind="cost", channel=f"{model}/{number}")
+        running[str(channel_id)] = chance.randrange(5)
         can = {"tools": False} if chance.random() < 0.25 else {}
         hub.connection.execute(
             "UPDATE gateway_route SET can = %s WHERE channel_id = %s", [json.dumps(can), channel_id]
         )
         if chance.random() < 0.25:
-            troubles[channel_id] = chance.choice(sorted(_TROUBLES))
-    return SetUp(model, fallbacks, chance.getrandbits(64), chance.random() < 0.5, troubles)
+            troubles[channel_id] = chance.choice([*sorted(_TROUBLES), *_OWN_LIMITS])
+    if chance.random() < 0.6:
+        causes = chance.sample(sorted(CAUSES), 2)
+        fallbacks = earlier if chance.random() < 0.6 else []
+        hub.connection.execute(
+            "INSERT INTO gateway_modelrule (model, fallbacks, causes, pick) "
+            "VALUES (%s, %s, %s, %s)",
+            [model, fallbacks, causes, chance.choice(sorted(PICKS))],
+        )
+    asked = model
+    if chance.random() < 0.3:
+        asked = f"{model}-alias"
+        hub.connection.execute(
+            "INSERT INTO gateway_modelalias (name, target) VALUES (%s, %s), (%s, %s)",
+            [asked, f"{model}-step", f"{model}-step", model],
+        )
+    return SetUp(
+        model,
+        asked,
+        chance.choice((earlier, [], None, None)),
+        chance.getrandbits(64),
+        chance.random() < 0.5,
+        chance.choice(_POLICIES) if chance.random() < 0.3 else NO_POLICY,
+        ("beta",) if chance.random() < 0.5 else (),
+        troubles,
+        running,
+    )
+
+
+def _did_lately(hub: Hub, chance: random.Random, channel_id: UUID, model: str) -> None:
+    """What is counted of a channel."""
+    hub.connection.execute(
+        "INSERT INTO gateway_trafficbucket (bucket_at, channel_id, model, attempts, failed, "
+        "requests, failed_requests, output_tokens, writing_ms, first_tokens, answers, "
+        "first_token_ms, answer_ms, input_tokens, cached_tokens) "
+        "VALUES (now(), %s, %s, 9, 0, 9, 0, %s, 5000, '{}', 9, %s, %s, 900, %s)",
+        [channel_id, model, *(chance.randint(1, 900) for _ in range(4))],
+    )
 
 
 async def test_the_order_that_is_told_is_the_order_that_is_taken(
@@ -104,16 +175,23 @@ async def test_the_order_that_is_told_is_the_order_that_is_taken(
     health = relay._life.parts.health
     # Of what only fails, a few go out nevertheless, by chance.
     monkeypatch.setattr("relay.channel_health.PANIC_PERCENT", 0)
-    lengths = list[int]()
+    lengths, whys, reasons = list[int](), set[str](), set[str]()
     for made in set_ups:
         monkeypatch.setattr("relay.routing.draw_seed", lambda seed=made.seed: seed)
         _trouble(relay, health, made, tenant)
+        health.measures._elsewhere = made.running
         told, taken = await _told_and_taken(relay, hub, tenant, made)
         assert [item.channel for item in told.attempts] == [name for name, _ in taken], made
         assert [item.why for item in told.attempts] == [why for _, why in taken], made
         lengths.append(len(taken))
+        whys |= {why for _, why in taken}
+        reasons |= {item.reason for item in told.skipped}
     # The set-ups are worth their name.
     assert {0, 1, 2, 3} <= set(lengths)
+    assert {"fallback_rule", "model_fallback", "failover", "retry"} <= whys
+    assert whys & MEASURED
+    assert whys & STICKY
+    assert {"retention", "region", "content", "label", "prompt_length", "requests"} <= reasons
     await asyncio.to_thread(hub.settled, tenant)
     await asyncio.to_thread(hub.assert_books_balance)
 
@@ -122,10 +200,11 @@ async def _told_and_taken(
     relay: Relay, hub: Hub, tenant: Tenant, made: SetUp
 ) -> tuple[RoutePreview, list[tuple[str, str]]]:
     over: dict[str, Any] = {"tools": _TOOLS} if made.tools else {}
-    if made.fallbacks:
+    if made.fallbacks is not None:
         over["models"] = made.fallbacks
-    raw = json.dumps(ask(made.model, "#fault=F10 #tokens=1", **over)).encode()
+    raw = json.dumps(ask(made.asked, "#fault=F10 #tokens=1", **over)).encode()
     who = await principal(relay, hub, tenant)
+    who = replace(who, data_policy=made.policy, tags=made.tags)
     told = await relay.preview_route(who, PATH, raw)
     request_id = new_id()
     chat = relay.chat(who, raw, source="api", request_id=request_id)
@@ -145,6 +224,9 @@ def _trouble(relay: Relay, health: Health, made: SetUp, tenant: Tenant) -> None:
     for channel_id, trouble in made.troubles.items():
         channel = relay._life.snapshot.channels.get(str(channel_id))
         if channel is None:
+            continue
+        if trouble in _OWN_LIMITS:
+            health.bar(channel, cast(BarReason, trouble), 600.0)
             continue
         fault, status, retry_after_ms = _TROUBLES[trouble]
         failure = UpstreamFailed(

@@ -11,11 +11,20 @@ Why = Literal[
     "retry",
     "resend",
     "model_fallback",
+    "fallback_rule",
+    # By what operators rule for the model: gateway/rules/picks.py.
+    "latency",
+    "ttft",
+    "throughput",
+    "in_flight",
+    "price",
+    "conversation",
+    "user",
 ]
 """Why a channel is asked: no other serves the model, it comes before the others, it was drawn by
 weight, nothing that is well is left, the one before it failed, it is asked once more because no
 other is left, or because its connection was found closed; it is the first for a model that answers
-in place of another."""
+in place of another, named by the request or by an operator's rule."""
 
 SkipReason = Literal[
     # It, or each of its keys, is turned off.
@@ -36,5 +45,14 @@ SkipReason = Literal[
     "parallel",
     "spend_day",
     "spend_month",
+    # It is not for such a request: gateway/rules/channel_conditions.py.
+    "plan",
+    "team",
+    "label",
+    "prompt_length",
+    "content",
+    # It may not have the request's data: accounts/rules/data_policy.py.
+    "retention",
+    "region",
 ]
 """Why a channel of the model is passed over."""

@@ -1,0 +1,61 @@
+"""What a request's data may meet: only providers that keep nothing, only such in a region.
+
+An organisation, a key and a request may each ask for it; all of it holds.
+"""
+
+import re
+from collections.abc import Iterable, Sequence
+from typing import Final, Literal, NamedTuple
+
+PolicyReason = Literal["retention", "region"]
+"""Why a channel may not have the data: its provider may keep it, or is elsewhere."""
+REGION_PATTERN: Final = r"^[a-z0-9]+(-[a-z0-9]+)*$"
+"""`eu`, `us-east-1`: the larger region first."""
+REGION_MAX: Final = 40
+REGIONS_MAX: Final = 20
+
+
+class DataPolicy(NamedTuple):
+    """`regions` are as many choices as were made: of each, one region must be the channel's."""
+
+    zero_retention: bool = False
+    regions: tuple[tuple[str, ...], ...] = ()
+
+    def why_not(self, *, zero_retention: bool, region: str) -> PolicyReason | None:
+        """Why a channel may not have the data; None where it may."""
+        if self.zero_retention and not zero_retention:
+            return "retention"
+        met = (any(lies_in(region, wanted) for wanted in choice) for choice in self.regions)
+        return None if all(met) else "region"
+
+    def __str__(self) -> str:
+        parts = ["zero data retention"] if self.zero_retention else []
+        parts += [f"region {' or '.join(choice)}" for choice in self.regions]
+        return ", ".join(parts)
+
+
+NO_POLICY: Final = DataPolicy()
+
+
+def policy_of(*, zero_retention: bool, regions: Sequence[str]) -> DataPolicy:
+    """One choice of somebody's."""
+    return DataPolicy(zero_retention, (tuple(regions),) if regions else ())
+
+
+def joined(policies: Iterable[DataPolicy]) -> DataPolicy:
+    """All of them together."""
+    zero_retention, regions = False, dict[tuple[str, ...], None]()
+    for policy in policies:
+        zero_retention = zero_retention or policy.zero_retention
+        regions |= dict.fromkeys(policy.regions)
+    return DataPolicy(zero_retention, tuple(regions))
+
+
+def is_region(text: str) -> bool:
+    """Whether it can be the name of a region."""
+    return len(text) <= REGION_MAX and re.fullmatch(REGION_PATTERN, text) is not None
+
+
+def lies_in(region: str, wanted: str) -> bool:
+    """Whether a region is the wanted one or lies in it: eu-west-1 in eu-west and in eu."""
+    return region == wanted or region.startswith(f"{wanted}-")

@@ -1,0 +1,72 @@
+"""Aliases: public names that lead to other public names, in as many steps as there are.
+
+Whoever saves a step that leads back to its own beginning is refused, with the whole way named. The
+relay reads where each name ends, not the steps (`relay/snapshot.py`).
+"""
+
+from django.db import connection, transaction
+from django.utils.translation import gettext
+
+from accounts import audit
+from accounts.actors import Actor
+from accounts.epoch import bump_epoch
+from gateway.model_rules import check_model_name
+from gateway.models import ModelAlias
+from gateway.rules.aliases import find_cycle
+from lib.refusal import Refused
+
+
+class AliasCycle(Refused):
+    """The names would lead back to where they began: `cycle`, its first name last again."""
+
+    def __init__(self, cycle: list[str]) -> None:
+        text = gettext("These aliases lead back to their beginning: %(way)s.")
+        super().__init__("target", text % {"way": " → ".join(cycle)})
+        self.cycle = cycle
+
+
+def all_aliases() -> dict[str, str]:
+    """Each alias, and the name that it stands for."""
+    return dict(ModelAlias.objects.order_by("name").values_list("name", "target"))
+
+
+def save_alias(actor: Actor, name: str, target: str) -> ModelAlias:
+    """Have a name stand for another one. Raises Refused, AliasCycle."""
+    with transaction.atomic():
+        alias = write_alias(actor, name, target)
+        check_aliases()
+    return alias
+
+
+def write_alias(actor: Actor, name: str, target: str) -> ModelAlias:
+    """One of several changes, inside the transaction in which `check_aliases` follows. Raises
+    Refused."""
+    check_model_name("name", name, pattern=False)
+    check_model_name("target", target, pattern=False)
+    with connection.cursor() as cursor:
+        # Of two at the same time, neither would see the cycle that both of them make.
+        cursor.execute("SELECT pg_advisory_xact_lock(hashtext('weir aliases'))")
+    stored = ModelAlias.objects.filter(name=name).first()
+    before = stored.target if stored else None
+    alias = stored or ModelAlias(name=name)
+    if before != target:
+        alias.target = target
+        alias.save()
+        audit.record(actor, None, "alias.saved", alias, name=name, before=before, after=target)
+        bump_epoch()
+    return alias
+
+
+def check_aliases() -> None:
+    """Raise AliasCycle where the aliases as they are lead in a circle."""
+    cycle = find_cycle(all_aliases())
+    if cycle is not None:
+        raise AliasCycle(cycle)
+
+
+def remove_alias(actor: Actor, alias: ModelAlias) -> None:
+    """Let a name stand for nothing but itself."""
+    with transaction.atomic():
+        audit.record(actor, None, "alias.removed", alias, name=alias.name, before=alias.target)
+        alias.delete()
+        bump_epoch()

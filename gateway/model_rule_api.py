@@ -1,0 +1,194 @@
+"""The management API of operators for what holds of models whichever channel serves them: rules and
+aliases. Pages call the same functions."""
+
+from typing import Annotated, Final, cast
+
+from django.http import HttpRequest
+from django.utils.translation import gettext
+from ninja import Query, Router, Schema, Status
+from pydantic import ConfigDict, Field
+
+from accounts import access, actors, api_auth
+from gateway.access import access_alias, access_rule, visible_aliases, visible_rules
+from gateway.aliases import remove_alias, save_alias
+from gateway.model_rules import RuleFields, facts_of, remove_rule, save_rule
+from gateway.models import ModelAlias, ModelRule
+from gateway.rules import channel_bounds as bounds
+from gateway.rules.model_rules import FALLBACKS_MAX, Cause
+from gateway.rules.picks import Pick
+from lib import pagination
+from lib.refusal import Refused
+
+router = Router(tags=["Channels"], auth=api_auth.installation_auth)
+
+Name = Annotated[str, Field(max_length=bounds.MODEL_MAX, pattern=bounds.MODEL_PATTERN)]
+_CAUSES: Final = (
+    "`error`: no channel can serve the request, or all that were tried failed. `context_length`: "
+    "it is longer than the model's context. `content_policy`: the provider blocks its content."
+)
+
+_PICKS: Final = (
+    "What comes first among channels of equal priority: by `weight`; the lowest `latency`, `ttft` "
+    "or `price` or the highest `throughput` of the last minutes; the fewest requests `in_flight`; "
+    "always the same for a `conversation` or `user`."
+)
+
+
+class ModelRuleChange(Schema):
+    """What to change; what is left out stays."""
+
+    model_config = ConfigDict(extra="forbid")
+
+    fallbacks: list[Name] | None = Field(
+        None, max_length=FALLBACKS_MAX, description="Models that answer in its place, in order."
+    )
+    causes: list[Cause] | None = Field(None, description=_CAUSES)
+    pick: Pick | None = Field(None, description=_PICKS)
+
+
+class ModelRuleIn(ModelRuleChange):
+    """A rule to be made."""
+
+    model: Name = Field(description="A model's name, or a pattern such as `gpt-*`.")
+
+
+class ModelRuleOut(Schema):
+    id: str
+    model: str
+    fallbacks: list[str]
+    causes: list[Cause]
+    pick: Pick
+
+
+class ModelRulePage(Schema):
+    items: list[ModelRuleOut]
+    next: str | None
+
+
+class AliasIn(Schema):
+    """A name, and the one that it stands for."""
+
+    model_config = ConfigDict(extra="forbid")
+
+    name: Name
+    target: Name = Field(description="A model's name, or another alias.")
+
+
+class AliasChange(Schema):
+    """What the alias stands for from now on."""
+
+    model_config = ConfigDict(extra="forbid")
+
+    target: Name
+
+
+class AliasOut(Schema):
+    id: str
+    name: str
+    target: str
+
+
+class AliasPage(Schema):
+    items: list[AliasOut]
+    next: str | None
+
+
+@router.get("/model-rules", response=ModelRulePage, summary="List model rules")
+def list_rules(request: HttpRequest, query: Query[pagination.PageQuery]) -> ModelRulePage:
+    """What holds for models whichever channel serves them, oldest first."""
+    rows = visible_rules(actors.actor_of(request)).order_by("id")
+    page = pagination.page_by_number(rows, query.limit, query.cursor)
+    return ModelRulePage(items=[_rule(rule) for rule in page.items], next=page.next)
+
+
+@router.post("/model-rules", response={201: ModelRuleOut}, summary="Create a model rule")
+def create_rule(request: HttpRequest, body: ModelRuleIn) -> Status[ModelRuleOut]:
+    """One rule applies to a model: that for its name, or else the longest pattern."""
+    actor = actors.actor_of(request)
+    access.require(actor, "channels.write")
+    if visible_rules(actor).filter(model=body.model).exists():
+        raise Refused("model", gettext("There is already a rule for this model."))
+    return Status(201, _rule(save_rule(actor, body.model, **_stated(body))))
+
+
+@router.get("/model-rules/{id}", response=ModelRuleOut, summary="Show a model rule")
+def show_rule(request: HttpRequest, id: str) -> ModelRuleOut:
+    """One rule."""
+    return _rule(access_rule(actors.actor_of(request), id))
+
+
+@router.patch("/model-rules/{id}", response=ModelRuleOut, summary="Change a model rule")
+def change_rule(request: HttpRequest, id: str, body: ModelRuleChange) -> ModelRuleOut:
+    """Applies to new requests within a second."""
+    actor = actors.actor_of(request)
+    access.require(actor, "channels.write")
+    rule = access_rule(actor, id)
+    return _rule(save_rule(actor, rule.model, **_stated(body)))
+
+
+@router.delete("/model-rules/{id}", response={204: None}, summary="Delete a model rule")
+def delete_rule(request: HttpRequest, id: str) -> Status[None]:
+    """The model is then served by its own channels alone."""
+    actor = actors.actor_of(request)
+    access.require(actor, "channels.write")
+    remove_rule(actor, access_rule(actor, id))
+    return Status(204, None)
+
+
+@router.get("/aliases", response=AliasPage, summary="List aliases")
+def list_aliases(request: HttpRequest, query: Query[pagination.PageQuery]) -> AliasPage:
+    """Model names that stand for others, oldest first."""
+    rows = visible_aliases(actors.actor_of(request)).order_by("id")
+    page = pagination.page_by_number(rows, query.limit, query.cursor)
+    return AliasPage(items=[_alias(alias) for alias in page.items], next=page.next)
+
+
+@router.post("/aliases", response={201: AliasOut}, summary="Create an alias")
+def create_alias(request: HttpRequest, body: AliasIn) -> Status[AliasOut]:
+    """Requests for the name are served by the model at the end of the chain, at its price. A chain
+    that leads back to its beginning is rejected."""
+    actor = actors.actor_of(request)
+    access.require(actor, "channels.write")
+    if visible_aliases(actor).filter(name=body.name).exists():
+        raise Refused("name", gettext("There is already an alias with this name."))
+    return Status(201, _alias(save_alias(actor, body.name, body.target)))
+
+
+@router.get("/aliases/{id}", response=AliasOut, summary="Show an alias")
+def show_alias(request: HttpRequest, id: str) -> AliasOut:
+    """One alias."""
+    return _alias(access_alias(actors.actor_of(request), id))
+
+
+@router.patch("/aliases/{id}", response=AliasOut, summary="Change an alias")
+def change_alias(request: HttpRequest, id: str, body: AliasChange) -> AliasOut:
+    """Applies to new requests within a second."""
+    actor = actors.actor_of(request)
+    access.require(actor, "channels.write")
+    return _alias(save_alias(actor, access_alias(actor, id).name, body.target))
+
+
+@router.delete("/aliases/{id}", response={204: None}, summary="Delete an alias")
+def delete_alias(request: HttpRequest, id: str) -> Status[None]:
+    """The name then stands for itself."""
+    actor = actors.actor_of(request)
+    access.require(actor, "channels.write")
+    remove_alias(actor, access_alias(actor, id))
+    return Status(204, None)
+
+
+def _stated(body: ModelRuleChange) -> RuleFields:
+    stated = body.model_dump(exclude_unset=True, exclude={"model"})
+    return cast(RuleFields, {name: value for name, value in stated.items() if value is not None})
+
+
+def _rule(rule: ModelRule) -> ModelRuleOut:
+    return ModelRuleOut(
+        id=str(rule.id),
+        model=rule.model,
+        **facts_of(rule),  # type: ignore[arg-type]
+    )
+
+
+def _alias(alias: ModelAlias) -> AliasOut:
+    return AliasOut(id=str(alias.id), name=alias.name, target=alias.target)

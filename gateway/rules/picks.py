@@ -1,0 +1,135 @@
+"""How channels of equal rank are ordered for a request, where an operator's rule says more than
+their weights.
+
+    weight                        drawn anew for each request
+    latency, ttft, throughput     by how they did lately: whole answers, first content, tokens per
+                                  second
+    in_flight                     by how many requests they are answering now
+    price                         by what a usual request costs there, with its cache hits counted
+    conversation, user            the same conversation or user goes to the same channel, as long as
+                                  that can be asked
+
+A weight of 0 comes last in all of them.
+"""
+
+import math
+from collections.abc import Callable, Iterable, Mapping, Sequence
+from hashlib import blake2b
+from typing import Final, Literal, NamedTuple, Protocol, TypeVar, get_args
+
+Pick = Literal[
+    "weight", "latency", "ttft", "throughput", "in_flight", "price", "conversation", "user"
+]
+PICKS: Final[frozenset[Pick]] = frozenset(get_args(Pick))
+STICKY: Final[frozenset[Pick]] = frozenset({"conversation", "user"})
+MEASURED: Final[frozenset[Pick]] = PICKS - STICKY - {"weight"}
+# Of a request that nothing is known of: tokens out for each in.
+_OUT_FOR_IN: Final = 0.25
+
+
+class Weighted(Protocol):
+    """A route of a channel."""
+
+    @property
+    def channel_id(self) -> str: ...
+    @property
+    def weight(self) -> int: ...
+
+
+class Ordering(NamedTuple):
+    """How to order channels of equal rank: by `figures`, of which less is better, or as `key`
+    says. A channel without a figure is not known, and counts as the best that is: it gets its share
+    until it is."""
+
+    pick: Pick
+    figures: Mapping[str, float] = {}
+    key: bytes = b""
+
+
+class Measured(NamedTuple):
+    """How a channel did for a model lately: of `answers`, the time until their first content and
+    their end; tokens that were written in so many milliseconds; tokens read, and how many of them
+    from a cache."""
+
+    answers: int = 0
+    first_token_ms: int = 0
+    answer_ms: int = 0
+    output_tokens: int = 0
+    writing_ms: int = 0
+    input_tokens: int = 0
+    cached_tokens: int = 0
+
+    def plus(self, other: "Measured") -> "Measured":
+        return Measured(*(a + b for a, b in zip(self, other, strict=True)))
+
+
+NOTHING: Final = Measured()
+R = TypeVar("R", bound=Weighted)
+
+
+def ordered(
+    equals: Sequence[R], ordering: Ordering, draw: Callable[[Sequence[R]], list[R]]
+) -> list[R]:
+    """Channels of equal rank in the order in which they are asked; `draw` orders by weight those
+    that nothing tells apart."""
+    if ordering.pick in STICKY:
+        return sorted(equals, key=lambda route: _closeness(route, ordering.key), reverse=True)
+    known = [
+        ordering.figures[route.channel_id]
+        for route in equals
+        if route.channel_id in ordering.figures
+    ]
+    best = min(known, default=0.0)
+    figure = {route.channel_id: ordering.figures.get(route.channel_id, best) for route in equals}
+    return sorted(draw(equals), key=lambda route: (not route.weight, figure[route.channel_id]))
+
+
+def figures_of(
+    pick: Pick, measured: Mapping[str, Measured], rates: Mapping[str, Mapping[str, int]]
+) -> dict[str, float]:
+    """The figures of channels by their ids, less being better, of those that are known. `rates` are
+    what the model costs us there, by meter."""
+    if pick == "price":
+        usual = _sum(measured.values())
+        return {
+            channel_id: _usual_cost(rates[channel_id], measured.get(channel_id, NOTHING), usual)
+            for channel_id in rates
+        }
+    figures = ((channel_id, _figure(pick, one)) for channel_id, one in measured.items())
+    return {channel_id: figure for channel_id, figure in figures if figure is not None}
+
+
+def _figure(pick: Pick, one: Measured) -> float | None:
+    if pick == "throughput":
+        tokens = one.output_tokens
+        return -1000 * tokens / one.writing_ms if tokens and one.writing_ms else None
+    spent = one.answer_ms if pick == "latency" else one.first_token_ms
+    return spent / one.answers if one.answers else None
+
+
+def _usual_cost(rates: Mapping[str, int], here: Measured, usual: Measured) -> float:
+    """What one token read costs here, with its part of what is written for it: of the model's usual
+    requests, but with this channel's own share of cache hits."""
+    hits = here.cached_tokens / here.input_tokens if here.input_tokens else 0.0
+    out = usual.output_tokens / usual.input_tokens if usual.input_tokens else _OUT_FOR_IN
+    read = rates.get("in_text", 0)
+    cached = rates.get("in_cache_read", read)
+    return (1 - hits) * read + hits * cached + out * rates.get("out_text", 0)
+
+
+def _sum(measured: Iterable[Measured]) -> Measured:
+    whole = NOTHING
+    for one in measured:
+        whole = whole.plus(one)
+    return whole
+
+
+def _closeness(route: Weighted, key: bytes) -> float:
+    """Rendezvous hashing: each channel draws its own number from the key, and the highest has it.
+    Who is out takes only its own share along, and weights share as they do elsewhere (Wang et al.,
+    "Weighted rendezvous hashing")."""
+    if not route.weight:
+        return -math.inf
+    digest = blake2b(key + route.channel_id.encode(), digest_size=8).digest()
+    drawn = (int.from_bytes(digest, "big") + 1) / (2**64 + 1)
+    return -route.weight / math.log(drawn)

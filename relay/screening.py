@@ -1,0 +1,121 @@
+"""Which channels of a model may serve a request at all: by the data policy that it is under, by
+what its organisation pays with, by the conditions that operators set. Who is out only for now is
+`channel_health.py`."""
+
+from collections.abc import Collection, Mapping, Sequence
+from typing import Any, Final, Protocol, cast
+
+from accounts.rules.data_policy import NO_POLICY, DataPolicy, joined
+from dialects.body import Body
+from dialects.errors import KINDS, message_of
+from gateway.rules.channel_conditions import Asked, Feature
+from gateway.rules.hold_bound import estimate_tokens
+from gateway.rules.routing import Candidate, Skipped
+from relay.channel_health import Out
+from relay.error_answers import ChannelsOut
+from relay.request_context import RequestContext
+from relay.snapshot import Channel
+from usage.rules.choices import SkipReason
+
+# When to ask again where only others are served.
+_NEVER_MS: Final = 60_000
+_NO_TOOLS: Final = frozenset({None, b"[]", b"null"})
+_BY_POLICY: Final = frozenset({"retention", "region"})
+
+
+class ScreenedFacts(Protocol):
+    """What must be known of a request."""
+
+    @property
+    def body(self) -> Body: ...
+    @property
+    def model(self) -> str: ...
+    @property
+    def text_bytes(self) -> int: ...
+    @property
+    def media(self) -> Mapping[Any, int]: ...
+
+
+def screen(
+    context: RequestContext, facts: ScreenedFacts, planned: list[Candidate]
+) -> tuple[list[Candidate], Sequence[Skipped]]:
+    """Those that may, and why the others may not. Raises ChannelsOut where none may."""
+    policy = policy_of(context)
+    if policy is NO_POLICY and not context.snapshot.selective:
+        return planned, ()
+    screening = _Screening(context, facts, policy)
+    left: list[Candidate] = []
+    skipped: list[Skipped] = []
+    for candidate in planned:
+        channel = context.snapshot.channels[candidate.channel_id]
+        reason = screening.why_not(channel)
+        if reason is None:
+            left.append(candidate)
+        else:
+            skipped.append(Skipped(candidate.channel_id, reason))
+    if skipped and not left:
+        raise ChannelsOut(_none_left(facts.model, policy, skipped), skipped)
+    return left, skipped
+
+
+def policy_of(context: RequestContext) -> DataPolicy:
+    """What holds for the data of a request: all that its organisation, its key and it itself ask
+    for."""
+    own, asked = context.principal.data_policy, context.options.data_policy
+    return own if asked is NO_POLICY else joined((own, asked))
+
+
+class _Screening:
+    """One request, with what is asked of it read at most once."""
+
+    def __init__(self, context: RequestContext, facts: ScreenedFacts, policy: DataPolicy) -> None:
+        self._context = context
+        self._facts = facts
+        self._policy = policy
+        self._asked: Asked | None = None
+
+    def why_not(self, channel: Channel) -> SkipReason | None:
+        reason = self._policy.why_not(zero_retention=channel.zero_retention, region=channel.region)
+        if reason is not None:
+            return reason
+        if channel.uncapped and not self._context.principal.postpaid:
+            # What it says above a hold nobody has paid (I13).
+            return "prepaid"
+        if channel.conditions is None:
+            return None
+        if self._asked is None:
+            self._asked = _asked(self._context, self._facts)
+        return channel.conditions.why_not(self._asked)
+
+
+def _asked(context: RequestContext, facts: ScreenedFacts) -> Asked:
+    principal, labels = context.principal, context.options.labels
+    return Asked(
+        principal.plan_id,
+        (principal.team_id, principal.organisation_id),
+        labels.project or principal.project,
+        (*principal.tags, *labels.tags),
+        labels.customer,
+        estimate_tokens(facts.text_bytes),
+        _features(facts),
+    )
+
+
+def _features(facts: ScreenedFacts) -> Collection[Feature]:
+    found = {kind for kind, parts in facts.media.items() if parts}
+    if facts.body.value("tools") not in _NO_TOOLS:
+        found.add("tools")
+    # Who only counts tokens streams nothing.
+    if getattr(facts, "stream", False):
+        found.add("stream")
+    return cast(Collection[Feature], found)
+
+
+def _none_left(model: str, policy: DataPolicy, skipped: Sequence[Skipped]) -> Out:
+    if any(item.reason in _BY_POLICY for item in skipped):
+        message = message_of("data_policy", str(policy), model=model)
+        return Out("data_policy", KINDS["data_policy"].status, message, None)
+    message = message_of("no_channel", model=model)
+    if any(item.reason != "prepaid" for item in skipped):
+        message += ": none of its channels is for such a request"
+    return Out("no_channel", KINDS["no_channel"].status, message, _NEVER_MS)

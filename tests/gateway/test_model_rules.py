@@ -1,0 +1,153 @@
+"""Rules and aliases of models: by page, by API and by file, and refused where they cannot be."""
+
+from pathlib import Path
+from typing import Any
+
+import pytest
+from django.core.management import CommandError
+from django.test import Client
+
+from accounts.actors import SYSTEM
+from accounts.models import AuditEvent
+from gateway.aliases import all_aliases, save_alias
+from gateway.model_rules import facts_of, save_rule
+from gateway.models import ModelAlias, ModelRule
+from gateway.rules.model_rules import CAUSES
+from tests.cast import Cast, signed_in
+from tests.config.test_apply_command import Installation
+from tests.markup import squeezed
+
+pytestmark = pytest.mark.django_db
+PAGE = "/admin/models/rules"
+API = "/api/v1"
+FILE = """\
+version: 1
+model_rules:
+  - {model: "gpt-*", fallbacks: [claude, gemini], causes: [error]}
+  - {model: claude, fallbacks: [gemini]}
+aliases: {fast: small, small: gpt-4o-mini}
+"""
+
+
+@pytest.fixture
+def dora(people: Cast) -> Client:
+    return signed_in(people.dora)
+
+
+def stored() -> dict[str, dict[str, object]]:
+    return {rule.model: facts_of(rule) for rule in ModelRule.objects.order_by("model")}
+
+
+def send(api: Client, verb: str, path: str, given: dict[str, Any] | None = None) -> Any:
+    return getattr(api, verb)(f"{API}{path}", given, content_type="application/json")
+
+
+def test_a_rule_is_made_changed_and_deleted_on_its_page(dora: Client) -> None:
+    sent = {"model": "gpt-*", "fallbacks": "claude\ngemini", "causes": ["error"]}
+    assert dora.post(f"{PAGE}/add", sent)["location"] == PAGE
+    assert stored() == {"gpt-*": {"fallbacks": ["claude", "gemini"], "causes": ["error"]}}
+    assert "claude, gemini" in squeezed(dora.get(PAGE).content.decode())
+    again = dora.post(f"{PAGE}/add", sent)
+    assert (again.status_code, "already a rule" in again.content.decode()) == (422, True)
+    rule = ModelRule.objects.get()
+    # The model of a rule stays, whatever is sent.
+    changed = {"model": "*", "fallbacks": "claude", "causes": ["error", "content_policy"]}
+    assert dora.post(f"{PAGE}/{rule.id}", changed).status_code == 303
+    assert stored() == {"gpt-*": {"fallbacks": ["claude"], "causes": ["content_policy", "error"]}}
+    assert dora.post(f"{PAGE}/{rule.id}/remove").status_code == 303
+    assert stored() == {}
+    actions = AuditEvent.objects.filter(action__startswith="model_rule").order_by("id")
+    assert list(actions.values_list("action", flat=True)) == [
+        "model_rule.saved",
+        "model_rule.saved",
+        "model_rule.removed",
+    ]
+
+
+@pytest.mark.parametrize(
+    ("fields", "param"),
+    [
+        ({"model": "a b"}, "model"),
+        ({"model": "gpt", "fallbacks": ["gpt"]}, "fallbacks"),
+        ({"model": "gpt", "fallbacks": ["a", "a"]}, "fallbacks"),
+        ({"model": "gpt", "fallbacks": ["claude-*"]}, "fallbacks"),
+        ({"model": "gpt", "fallbacks": [f"m{n}" for n in range(9)]}, "fallbacks"),
+        ({"model": "gpt", "fallbacks": ["a"], "causes": []}, "causes"),
+        ({"model": "gpt", "causes": ["boredom"]}, "causes"),
+        ({"model": "gpt", "more": 1}, "more"),
+    ],
+)
+def test_what_cannot_be_ruled_is_refused(dora: Client, fields: dict[str, Any], param: str) -> None:
+    answer = send(dora, "post", "/model-rules", fields)
+    assert answer.status_code in (400, 422), answer.content
+    assert param in str(answer.json()["error"]["param"])
+    assert stored() == {}
+
+
+def test_rules_by_the_api(dora: Client) -> None:
+    made = send(dora, "post", "/model-rules", {"model": "gpt", "fallbacks": ["claude"]}).json()
+    assert made["causes"] == sorted(CAUSES)
+    path = f"/model-rules/{made['id']}"
+    changed = send(dora, "patch", path, {"causes": ["error"]}).json()
+    assert (changed["fallbacks"], changed["causes"]) == (["claude"], ["error"])
+    assert send(dora, "get", "/model-rules").json()["items"] == [changed]
+    assert dora.delete(f"{API}{path}").status_code == 204
+    assert send(dora, "get", path).status_code == 404
+
+
+def test_a_circle_of_aliases_is_refused_and_named(dora: Client) -> None:
+    """On the page, by the API and by a file; nothing of it is kept."""
+    save_alias(SYSTEM, "fast", "small")
+    save_alias(SYSTEM, "small", "gpt")
+    way = "gpt → fast → small → gpt"
+    page = dora.post("/admin/models/aliases", {"name": "gpt", "target": "fast"})
+    assert (page.status_code, "fast → small → gpt → fast" in page.content.decode()) == (422, True)
+    answer = send(dora, "post", "/aliases", {"name": "gpt", "target": "fast"})
+    assert (answer.status_code, answer.json()["error"]["param"]) == (422, "target")
+    assert "→" in answer.json()["error"]["message"], way
+    assert send(dora, "post", "/aliases", {"name": "self", "target": "self"}).status_code == 422
+    assert all_aliases() == {"fast": "small", "small": "gpt"}
+
+
+def test_aliases_on_the_page_and_by_the_api(dora: Client) -> None:
+    assert (
+        dora.post("/admin/models/aliases", {"name": "fast", "target": "small"}).status_code == 303
+    )
+    made = send(dora, "post", "/aliases", {"name": "small", "target": "gpt"}).json()
+    assert "served by gpt" in squeezed(dora.get(PAGE).content.decode())
+    assert send(dora, "post", "/aliases", {"name": "small", "target": "x"}).status_code == 422
+    changed = send(dora, "patch", f"/aliases/{made['id']}", {"target": "o3"}).json()
+    assert send(dora, "get", f"/aliases/{made['id']}").json() == changed
+    assert [row["target"] for row in send(dora, "get", "/aliases").json()["items"]] == [
+        "small",
+        "o3",
+    ]
+    fast = ModelAlias.objects.get(name="fast")
+    assert dora.post(f"/admin/models/aliases/{fast.id}/remove").status_code == 303
+    assert dora.delete(f"{API}/aliases/{made['id']}").status_code == 204
+    assert all_aliases() == {}
+
+
+def test_a_file_brings_both_and_the_export_brings_them_back(tmp_path: Path) -> None:
+    installation = Installation(tmp_path)
+    installation.apply(FILE)
+    assert stored() == {
+        "claude": {"fallbacks": ["gemini"], "causes": sorted(CAUSES)},
+        "gpt-*": {"fallbacks": ["claude", "gemini"], "causes": ["error"]},
+    }
+    exported = installation.export()
+    assert "nothing to change" in installation.apply(exported, "--prune")
+    # What another order of single steps would refuse halfway.
+    turned = "version: 1\naliases: {small: fast, fast: o3}\n"
+    installation.apply(turned)
+    assert all_aliases() == {"fast": "o3", "small": "fast"}
+    with pytest.raises(CommandError, match=r":2: aliases.fast: .*fast → small → fast"):
+        installation.apply("version: 1\naliases: {fast: small}\n")
+    installation.apply("version: 1\n", "--prune")
+    assert (stored(), all_aliases()) == ({}, {})
+
+
+def test_a_rule_that_says_nothing_new_is_no_change() -> None:
+    save_rule(SYSTEM, "gpt", fallbacks=["claude"])
+    save_rule(SYSTEM, "gpt", fallbacks=["claude"], causes=sorted(CAUSES, reverse=True))
+    assert AuditEvent.objects.filter(action="model_rule.saved").count() == 1

@@ -1,0 +1,87 @@
+"""A public name stands for another one, in several steps. Whether it may be asked is judged by the
+name that is asked; the model that serves is named, priced, booked and counted."""
+
+import secrets
+
+import pytest
+
+from tests.fakes.upstream import FakeUpstream
+from tests.hub import Hub
+from tests.relay.asking import ask, chunks_of
+
+pytestmark = pytest.mark.usefixtures("balanced_books")
+DEAR = {"in_text": 10_000_000, "out_text": 50_000_000}
+
+
+def names(count: int) -> list[str]:
+    return [f"alias-{secrets.token_hex(5)}" for _ in range(count)]
+
+
+@pytest.mark.parametrize("stream", [False, True])
+def test_the_model_at_the_end_answers_and_is_paid_for(
+    hub: Hub, fake: FakeUpstream, stream: bool
+) -> None:
+    tenant, (fast, small) = hub.tenant(), names(2)
+    model = hub.model(fake, rates=DEAR)
+    hub.alias(small, model)
+    hub.alias(fast, small)
+    body = ask(fast, "#tokens=7 #prompt=100", stream=stream)
+    if stream:
+        body["stream_options"] = {"include_usage": True}
+    answer = hub.post(tenant, body)
+    assert answer.status == 200, answer.body
+    named = chunks_of(answer)[0]["model"] if stream else answer.json()["model"]
+    assert named == model
+    record = hub.record(answer.headers["x-request-id"])
+    assert (record["model"], record["charge_nano"]) == (model, 100 * 10 + 7 * 50)
+    hub.settled(tenant)
+    assert hub.rows(
+        "SELECT model, asked_model, why FROM usage_attempt WHERE organisation_id = %s",
+        tenant.organisation_id,
+    ) == [{"model": model, "asked_model": fast, "why": "only"}]
+
+
+def test_a_key_is_for_the_name_that_is_asked(hub: Hub, fake: FakeUpstream) -> None:
+    tenant, (fast,) = hub.tenant(), names(1)
+    model = hub.model(fake)
+    hub.alias(fast, model)
+    alone = hub.key(tenant, patterns=(fast,))
+    assert hub.post(alone, ask(fast, "#tokens=1")).status == 200
+    assert hub.post(alone, ask(model, "#tokens=1")).status == 403
+    other = hub.key(tenant, patterns=(model,))
+    assert hub.post(other, ask(fast, "#tokens=1")).status == 403
+    listed = {row["id"] for row in hub.get("/v1/models", alone).json()["data"]}
+    assert listed == {fast}
+    assert hub.get(f"/v1/models/{fast}", alone).status == 200
+
+
+def test_an_alias_goes_before_a_route_of_its_name_and_may_lead_nowhere(
+    hub: Hub, fake: FakeUpstream, other_fake: FakeUpstream
+) -> None:
+    """Also where somebody has made a circle without asking: nobody serves it."""
+    tenant, (lost, one, two) = hub.tenant(), names(3)
+    old, new = hub.model(fake), hub.model(other_fake)
+    for name, target in ((lost, "nobody-has-it"), (one, two), (two, one)):
+        hub.connection.execute(
+            "INSERT INTO gateway_modelalias (name, target) VALUES (%s, %s)", [name, target]
+        )
+    hub.alias(old, new)
+    # What knows the last of them knows all.
+    hub.alias(names(1)[0], new)
+    assert hub.post(tenant, ask(old, "#tokens=1")).json()["model"] == new
+    for name in (lost, one, two):
+        answer = hub.post(tenant, ask(name, "#tokens=1"))
+        assert (answer.status, answer.error["code"]) == (404, "model_not_found")
+
+
+def test_a_budget_of_a_model_counts_what_its_aliases_cost(hub: Hub, fake: FakeUpstream) -> None:
+    tenant, (fast,) = hub.tenant(), names(1)
+    model = hub.model(fake)
+    hub.alias(fast, model)
+    hub.budget(tenant, "0.000000001", scope="model", subject=model)
+    hub.bump()
+    hub.know(fast)
+    hub.wait(
+        lambda: hub.post(tenant, ask(fast, "#tokens=1", max_tokens=50)).status == 402,
+        "an alias goes round a budget",
+    )
