@@ -117,7 +117,7 @@ class ConditionsIn(Schema):
     projects: Values = Field(default_factory=list, description="Labels of the request or its key.")
     tags: Values = []
     customers: Values = []
-    prompt_min: Tokens | None = Field(None, description="Estimated tokens of the prompt.")
+    prompt_min: Tokens | None = Field(default=None, description="Estimated tokens of the prompt.")
     prompt_max: Tokens | None = None
     requires: list[Feature] = Field(default_factory=list, description="What must be in it.")
     excludes: list[Feature] = Field(default_factory=list, description="What must not.")
