@@ -13,6 +13,8 @@ from pydantic import AfterValidator, ConfigDict, Field
 from accounts import access, actors, api_auth
 from accounts.rules.limits import LIMIT_MAX
 from billing.rules.money import MoneyInvalid, format_usd, parse_usd
+from dialects.chat import Dialect
+from dialects.system_prompt import PromptMode
 from gateway import channels
 from gateway.access import access_channel, access_channel_key, every_channel, visible_channels
 from gateway.channel_check_words import words_of
@@ -29,6 +31,14 @@ from gateway.models import Channel, ChannelKey
 from gateway.providers.overrides import Capability
 from gateway.rules import channel_bounds as bounds
 from gateway.rules.breaker import BreakerRule
+from gateway.rules.request_overrides import (
+    HEADER_CHARACTERS_MAX,
+    HEADERS_MAX,
+    PARAMETERS_MAX,
+    PROMPT_CHARACTERS_MAX,
+    FieldName,
+    FieldRule,
+)
 from gateway.rules.timeouts import Timeouts
 from gateway.staged_calls import Target
 from lib import pagination
@@ -63,6 +73,20 @@ ModelName = Annotated[str, Field(max_length=bounds.MODEL_MAX, pattern=bounds.MOD
 Switch = Annotated[bool, Field(strict=True)]
 Secret = Annotated[str, Field(min_length=1, max_length=bounds.SECRET_MAX)]
 OnLeave = Literal["cancel", "drain"]
+Pem = Annotated[str, Field(max_length=bounds.PEM_MAX)]
+Parameter = Annotated[str, Field(max_length=260)]
+HeaderName = Annotated[str, Field(max_length=64)]
+HeaderValue = Annotated[str, Field(max_length=HEADER_CHARACTERS_MAX)]
+
+
+class ModelTimeoutsIn(Schema):
+    """Seconds of one model; null: the channel's."""
+
+    model_config = ConfigDict(extra="forbid")
+
+    first_content: Seconds | None = None
+    idle: Seconds | None = None
+    total: Seconds | None = None
 
 
 class RouteIn(Schema):
@@ -78,6 +102,7 @@ class RouteIn(Schema):
     )
     priority: Priority | None = Field(None, description="Null: the channel's.")
     weight: Weight | None = Field(None, description="Null: the channel's.")
+    timeouts: ModelTimeoutsIn = ModelTimeoutsIn()
 
 
 class TimeoutsIn(Schema):
@@ -106,6 +131,53 @@ class BreakerIn(Schema):
     )
 
 
+class ParametersIn(Schema):
+    """Members of the body, by the names of the API that is spoken; dots lead into objects, as in
+    `generationConfig.topK`. What decides the price or the form of the answer is refused."""
+
+    model_config = ConfigDict(extra="forbid")
+
+    set: dict[Parameter, Any] = Field(default_factory=dict, max_length=PARAMETERS_MAX)
+    default: dict[Parameter, Any] = Field(
+        default_factory=dict,
+        max_length=PARAMETERS_MAX,
+        description="For requests that do not name the parameter.",
+    )
+    remove: list[Parameter] = Field(default_factory=list, max_length=PARAMETERS_MAX)
+
+
+class SystemPromptIn(Schema):
+    """A text for the system in every chat; its tokens are charged as input."""
+
+    model_config = ConfigDict(extra="forbid")
+
+    text: str = Field(min_length=1, max_length=PROMPT_CHARACTERS_MAX)
+    mode: PromptMode = Field("prepend", description="Where it stands to the client's own.")
+
+
+class OverridesIn(Schema):
+    """What the channel changes of requests; replaces all stored overrides."""
+
+    model_config = ConfigDict(extra="forbid")
+
+    parameters: dict[Dialect, ParametersIn] = Field(
+        default_factory=dict, description="By the API that is spoken to the provider."
+    )
+    system_prompt: SystemPromptIn | None = None
+    headers: dict[HeaderName, HeaderValue] = Field(
+        default_factory=dict,
+        max_length=HEADERS_MAX,
+        description="Variables: {request_id}, {organisation}, {key}, {user}, {model}.",
+    )
+    client_headers: list[HeaderName] = Field(
+        default_factory=list, max_length=HEADERS_MAX, description="Forwarded from the client."
+    )
+    fields: dict[FieldName, FieldRule] = Field(
+        default_factory=dict,
+        description="Paid or data-relevant fields: drop removes them, refuse answers 400.",
+    )
+
+
 class ChannelChange(Schema):
     """What to change; what is left out stays."""
 
@@ -126,6 +198,18 @@ class ChannelChange(Schema):
         max_length=bounds.ROUTES_MAX,
         description="Every name or pattern the channel serves.",
     )
+    proxy_url: str = Field(
+        "",
+        max_length=bounds.URL_MAX,
+        description="http://host:port or socks5://host:port. A change of it, of the provider, the "
+        "base URL or the trusted authorities removes all stored secrets.",
+    )
+    proxy_login: str = Field(
+        "", max_length=600, description="user:password; never returned. Empty: none."
+    )
+    ca_bundle: Pem = Field("", description="Authorities that are trusted instead of the system's.")
+    client_cert: Pem = Field("", description="Client certificate in PEM, with its chain.")
+    client_key: Pem = Field("", description="Its key in PEM; never returned.")
     enabled: Switch = True
     priority: Priority = Field(0, description="Lower is tried first.")
     weight: Weight = Field(1, description="Share of requests between equal priorities.")
@@ -142,6 +226,7 @@ class ChannelChange(Schema):
         None, description="What it may cost in a day (UTC): a decimal string in USD."
     )
     spend_cap_month: SpendCap | None = Field(None, description="The same in a calendar month.")
+    overrides: OverridesIn = OverridesIn()
     timeouts: TimeoutsIn = TimeoutsIn()
     breaker: BreakerIn = BreakerIn()
 
@@ -208,6 +293,7 @@ class RouteOut(Schema):
     can: dict[str, bool]
     priority: int | None
     weight: int | None
+    timeouts: dict[str, float]
 
 
 class ChannelKeyOut(Schema):
@@ -251,6 +337,11 @@ class ChannelOut(Schema):
     name: str
     provider: str
     base_url: str
+    proxy_url: str
+    has_proxy_login: bool
+    ca_bundle: str
+    client_cert: str
+    has_client_key: bool
     enabled: bool
     archived_at: dt.datetime | None
     priority: int
@@ -264,6 +355,7 @@ class ChannelOut(Schema):
     parallel: int | None
     spend_cap_day: str | None
     spend_cap_month: str | None
+    overrides: dict[str, Any]
     timeouts: dict[str, float]
     breaker: dict[str, bool | float | None]
     keys: list[ChannelKeyOut]
@@ -427,6 +519,11 @@ def _fields(body: ChannelChange) -> ChannelFields:
         stated["weights"] = {
             name: route.weight for name, route in routes if route.weight is not None
         }
+        stated["model_timeouts"] = {
+            name: seconds
+            for name, route in routes
+            if (seconds := route.timeouts.model_dump(exclude_none=True))
+        }
     for name in CAP_NAMES:
         if name in stated:
             amount = stated.pop(name)
@@ -442,7 +539,10 @@ def _channel(channel: Channel) -> ChannelOut:
         **{name: getattr(channel, name) for name in PLAIN if name not in SPEND_CAPS},
         spend_cap_day=_usd(channel.spend_cap_day_nano),
         spend_cap_month=_usd(channel.spend_cap_month_nano),
+        has_proxy_login=channel.proxy_login is not None,
+        has_client_key=channel.client_key is not None,
         archived_at=channel.archived_at,
+        overrides=channel.overrides,
         timeouts={**channels.TIMEOUTS, **channel.timeouts},
         breaker={**channels.BREAKER, **channel.breaker},
         keys=[_key(key) for key in channel.keys.all()],
@@ -452,6 +552,7 @@ def _channel(channel: Channel) -> ChannelOut:
                 can=route.can,
                 priority=route.priority,
                 weight=route.weight,
+                timeouts=route.timeouts,
             )
             for route in channel.routes.all()
         },
