@@ -35,6 +35,7 @@ from billing.prices import PriceRefused, PriceStale
 from billing.processors.processor import ProcessorError
 from config.job_api import router as job_router
 from config.route_preview_api import router as route_preview_router
+from config.sent_preview_api import router as sent_preview_router
 from config.system_api import router as system_router
 from gateway.channel_api import router as channel_router
 from gateway.channel_refusals import ChannelStale
@@ -214,6 +215,7 @@ api.add_router("", setting_router)
 api.add_router("", notify_router)
 api.add_router("", job_router)
 api.add_router("", route_preview_router)
+api.add_router("", sent_preview_router)
 api.add_router("", system_router)
 
 

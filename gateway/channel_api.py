@@ -14,6 +14,8 @@ from accounts import access, actors, api_auth
 from accounts.rules.data_policy import REGION_MAX
 from accounts.rules.limits import LIMIT_MAX
 from billing.rules.money import MoneyInvalid, format_usd, parse_usd
+from dialects.chat import Dialect
+from dialects.system_prompt import PromptMode
 from gateway import channels
 from gateway.access import access_channel, access_channel_key, every_channel, visible_channels
 from gateway.channel_check_words import words_of
@@ -26,6 +28,14 @@ from gateway.providers.overrides import Capability
 from gateway.rules import channel_bounds as bounds
 from gateway.rules.breaker import BreakerRule
 from gateway.rules.channel_conditions import PROMPT_MAX, VALUES_MAX, Feature
+from gateway.rules.request_overrides import (
+    HEADER_CHARACTERS_MAX,
+    HEADERS_MAX,
+    PARAMETERS_MAX,
+    PROMPT_CHARACTERS_MAX,
+    FieldName,
+    FieldRule,
+)
 from gateway.rules.timeouts import Timeouts
 from gateway.staged_calls import Target
 from lib import pagination
@@ -62,6 +72,20 @@ Secret = Annotated[str, Field(min_length=1, max_length=bounds.SECRET_MAX)]
 OnLeave = Literal["cancel", "drain"]
 Values = Annotated[list[Annotated[str, Field(max_length=200)]], Field(max_length=VALUES_MAX)]
 Tokens = Annotated[Whole, Field(ge=0, le=PROMPT_MAX)]
+Pem = Annotated[str, Field(max_length=bounds.PEM_MAX)]
+Parameter = Annotated[str, Field(max_length=260)]
+HeaderName = Annotated[str, Field(max_length=64)]
+HeaderValue = Annotated[str, Field(max_length=HEADER_CHARACTERS_MAX)]
+
+
+class ModelTimeoutsIn(Schema):
+    """Seconds of one model; null: the channel's."""
+
+    model_config = ConfigDict(extra="forbid")
+
+    first_content: Seconds | None = None
+    idle: Seconds | None = None
+    total: Seconds | None = None
 
 
 class RouteIn(Schema):
@@ -77,6 +101,7 @@ class RouteIn(Schema):
     )
     priority: Priority | None = Field(None, description="Null: the channel's.")
     weight: Weight | None = Field(None, description="Null: the channel's.")
+    timeouts: ModelTimeoutsIn = ModelTimeoutsIn()
 
 
 class TimeoutsIn(Schema):
@@ -123,6 +148,53 @@ class ConditionsIn(Schema):
     excludes: list[Feature] = Field(default_factory=list, description="What must not.")
 
 
+class ParametersIn(Schema):
+    """Members of the body, by the names of the API that is spoken; dots lead into objects, as in
+    `generationConfig.topK`. What decides the price or the form of the answer is refused."""
+
+    model_config = ConfigDict(extra="forbid")
+
+    set: dict[Parameter, Any] = Field(default_factory=dict, max_length=PARAMETERS_MAX)
+    default: dict[Parameter, Any] = Field(
+        default_factory=dict,
+        max_length=PARAMETERS_MAX,
+        description="For requests that do not name the parameter.",
+    )
+    remove: list[Parameter] = Field(default_factory=list, max_length=PARAMETERS_MAX)
+
+
+class SystemPromptIn(Schema):
+    """A text for the system in every chat; its tokens are charged as input."""
+
+    model_config = ConfigDict(extra="forbid")
+
+    text: str = Field(min_length=1, max_length=PROMPT_CHARACTERS_MAX)
+    mode: PromptMode = Field("prepend", description="Where it stands to the client's own.")
+
+
+class OverridesIn(Schema):
+    """What the channel changes of requests; replaces all stored overrides."""
+
+    model_config = ConfigDict(extra="forbid")
+
+    parameters: dict[Dialect, ParametersIn] = Field(
+        default_factory=dict, description="By the API that is spoken to the provider."
+    )
+    system_prompt: SystemPromptIn | None = None
+    headers: dict[HeaderName, HeaderValue] = Field(
+        default_factory=dict,
+        max_length=HEADERS_MAX,
+        description="Variables: {request_id}, {organisation}, {key}, {user}, {model}.",
+    )
+    client_headers: list[HeaderName] = Field(
+        default_factory=list, max_length=HEADERS_MAX, description="Forwarded from the client."
+    )
+    fields: dict[FieldName, FieldRule] = Field(
+        default_factory=dict,
+        description="Paid or data-relevant fields: drop removes them, refuse answers 400.",
+    )
+
+
 class ChannelChange(Schema):
     """What to change; what is left out stays."""
 
@@ -143,6 +215,18 @@ class ChannelChange(Schema):
         max_length=bounds.ROUTES_MAX,
         description="Every name or pattern the channel serves.",
     )
+    proxy_url: str = Field(
+        "",
+        max_length=bounds.URL_MAX,
+        description="http://host:port or socks5://host:port. A change of it, of the provider, the "
+        "base URL or the trusted authorities removes all stored secrets.",
+    )
+    proxy_login: str = Field(
+        "", max_length=600, description="user:password; never returned. Empty: none."
+    )
+    ca_bundle: Pem = Field("", description="Authorities that are trusted instead of the system's.")
+    client_cert: Pem = Field("", description="Client certificate in PEM, with its chain.")
+    client_key: Pem = Field("", description="Its key in PEM; never returned.")
     enabled: Switch = True
     priority: Priority = Field(0, description="Lower is tried first.")
     weight: Weight = Field(1, description="Share of requests between equal priorities.")
@@ -164,6 +248,7 @@ class ChannelChange(Schema):
     region: str = Field(
         "", max_length=REGION_MAX, description="Where it is: `eu`, `us-east-1`. Empty: unknown."
     )
+    overrides: OverridesIn = OverridesIn()
     timeouts: TimeoutsIn = TimeoutsIn()
     breaker: BreakerIn = BreakerIn()
 
@@ -230,6 +315,7 @@ class RouteOut(Schema):
     can: dict[str, bool]
     priority: int | None
     weight: int | None
+    timeouts: dict[str, float]
 
 
 class ChannelKeyOut(Schema):
@@ -273,6 +359,11 @@ class ChannelOut(Schema):
     name: str
     provider: str
     base_url: str
+    proxy_url: str
+    has_proxy_login: bool
+    ca_bundle: str
+    client_cert: str
+    has_client_key: bool
     enabled: bool
     archived_at: dt.datetime | None
     priority: int
@@ -289,6 +380,7 @@ class ChannelOut(Schema):
     conditions: dict[str, Any]
     zero_retention: bool
     region: str
+    overrides: dict[str, Any]
     timeouts: dict[str, float]
     breaker: dict[str, bool | float | None]
     keys: list[ChannelKeyOut]
@@ -452,6 +544,11 @@ def _fields(body: ChannelChange) -> ChannelFields:
         stated["weights"] = {
             name: route.weight for name, route in routes if route.weight is not None
         }
+        stated["model_timeouts"] = {
+            name: seconds
+            for name, route in routes
+            if (seconds := route.timeouts.model_dump(exclude_none=True))
+        }
     for name in CAP_NAMES:
         if name in stated:
             amount = stated.pop(name)
@@ -467,7 +564,10 @@ def _channel(channel: Channel) -> ChannelOut:
         **{name: getattr(channel, name) for name in PLAIN if name not in SPEND_CAPS},
         spend_cap_day=_usd(channel.spend_cap_day_nano),
         spend_cap_month=_usd(channel.spend_cap_month_nano),
+        has_proxy_login=channel.proxy_login is not None,
+        has_client_key=channel.client_key is not None,
         archived_at=channel.archived_at,
+        overrides=channel.overrides,
         timeouts={**channels.TIMEOUTS, **channel.timeouts},
         breaker={**channels.BREAKER, **channel.breaker},
         keys=[_key(key) for key in channel.keys.all()],
@@ -477,6 +577,7 @@ def _channel(channel: Channel) -> ChannelOut:
                 can=route.can,
                 priority=route.priority,
                 weight=route.weight,
+                timeouts=route.timeouts,
             )
             for route in channel.routes.all()
         },

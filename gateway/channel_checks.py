@@ -25,6 +25,7 @@ from dialects.codecs import CODECS
 from dialects.errors import RequestFault
 from dialects.events import Broken, End, Finish, UpstreamError
 from dialects.operation import chat_operation
+from gateway.channel_egress import outbound_of
 from gateway.channels import open_secret
 from gateway.installation import egress_policy
 from gateway.models import Channel
@@ -32,6 +33,7 @@ from gateway.providers.models import capabilities_of
 from gateway.providers.provider import BadAddress, Provider
 from gateway.providers.targets import dialect_for, upstream_of
 from gateway.rules import routing
+from gateway.rules.request_overrides import NO_OVERRIDES, read_overrides
 from gateway.staged_calls import (
     CallFailed,
     CallResult,
@@ -117,7 +119,15 @@ def target_of(channel: Channel) -> Target:
     """Whom a channel calls, by the first of its keys that is in use. Raises VaultError."""
     key = channel.keys.filter(disabled_at=None).first()
     secret = open_secret(key) if key else ""
-    return Target(channel.provider, channel.base_url, secret, channel.timeouts)
+    overrides = read_overrides(channel.overrides) or NO_OVERRIDES
+    return Target(
+        channel.provider,
+        channel.base_url,
+        secret,
+        channel.timeouts,
+        overrides,
+        outbound_of(channel),
+    )
 
 
 def _new_result(model: str, upstream_model: str) -> ChannelCheck:
@@ -129,6 +139,7 @@ class _CheckRequest(NamedTuple):
     url: str
     headers: Mapping[str, str]
     encoded: Encoded
+    body: bytes
 
 
 class _Run:
@@ -151,7 +162,7 @@ class _Run:
         with self._call.told():
             prepared = self._prepare()
             with self._call.answered(
-                "POST", prepared.url, prepared.headers, prepared.encoded.body
+                "POST", prepared.url, prepared.headers, prepared.body
             ) as answer:
                 self._read(answer, prepared)
 
@@ -173,11 +184,13 @@ class _Run:
         codec = CODECS[dialect]
         address = self._target.address(provider)
         own = {"content-type": "application/json", "x-client-request-id": self._request.request_id}
+        encoded = codec.encode(self._request, upstream)
         return _CheckRequest(
             codec,
             address.url(chat_operation(dialect, stream=True), upstream.model),
-            provider.headers(self._target.secret or None, dialect) | own,
-            codec.encode(self._request, upstream),
+            self._target.headers(provider, dialect, model=self._result.model) | own,
+            encoded,
+            self._target.overrides.chat_body(encoded.body, dialect),
         )
 
     def _read(self, answer: Answer, prepared: "_CheckRequest") -> None:

@@ -2,7 +2,7 @@
 
 import re
 from collections.abc import Mapping, Sequence
-from typing import Any, TypedDict
+from typing import Any, Literal, TypedDict
 
 from django.utils.translation import gettext
 
@@ -26,7 +26,9 @@ class ChannelFields(TypedDict, total=False):
     or pattern that the channel serves -> upstream name, "" for the same. `can`: what of them an
     operator knows better than the catalogue (gateway/providers/overrides.py), by those names.
     `priorities` and `weights`: those of them that have their own, by those names. `conditions`: as
-    gateway/rules/channel_conditions.py has them, all of them.
+    gateway/rules/channel_conditions.py has them, all of them. `overrides`: what
+    it changes of requests (gateway/rules/request_overrides.py), all of it. `model_timeouts`: the
+    seconds of models that are not the channel's. `proxy_login` and `client_key`: "" for none.
     """
 
     provider: str
@@ -36,6 +38,7 @@ class ChannelFields(TypedDict, total=False):
     can: Mapping[str, Mapping[str, bool]]
     priorities: Mapping[str, int]
     weights: Mapping[str, int]
+    model_timeouts: Mapping[str, Mapping[str, float]]
     enabled: bool
     archived: bool
     priority: int
@@ -52,11 +55,21 @@ class ChannelFields(TypedDict, total=False):
     conditions: Mapping[str, Any]
     zero_retention: bool
     region: str
+    overrides: Mapping[str, Any]
+    proxy_url: str
+    proxy_login: str
+    ca_bundle: str
+    client_cert: str
+    client_key: str
     timeouts: Mapping[str, float]
     breaker: Mapping[str, bool | float | None]
 
 
 SPEND_CAP_NANO_MAX = 2**62
+EGRESS_TEXTS = ("proxy_url", "ca_bundle", "client_cert")
+"""By which way it is reached, as it may be read again."""
+EGRESS_SECRETS: tuple[Literal["proxy_login", "client_key"], ...] = ("proxy_login", "client_key")
+"""What of it is sealed."""
 LIMITS = ("rpm", "tpm", "parallel")
 """What may be asked of it in a minute and at once; None = no limit."""
 CAP_NAMES = ("spend_cap_day", "spend_cap_month")
@@ -73,6 +86,7 @@ PLAIN = (
     "on_leave",
     "uncapped",
     "names_client",
+    *EGRESS_TEXTS,
     *LIMITS,
     *SPEND_CAPS,
     "conditions",
@@ -80,7 +94,11 @@ PLAIN = (
     "region",
 )
 """The fields that stand in a column of their own, by the same name."""
-ROUTE_FIELDS = ("models", "can", "priorities", "weights")
+PARTS = ("timeouts", "breaker", "overrides")
+"""The fields of several parts, each in a column of its own."""
+ROUTE_FIELDS = ("models", "can", "priorities", "weights", "model_timeouts")
+MODEL_TIMEOUTS = ("first_content", "idle", "total")
+"""The seconds that a model may have of its own; a connection is for all models."""
 
 
 def check_name(name: str) -> None:
@@ -96,7 +114,7 @@ def check_name(name: str) -> None:
 
 def check_settings(channel: Channel) -> None:
     """Refuse what no request could be made with; the base URL gets its one form."""
-    _check_address(channel, _provider_of(channel))
+    _check_address(channel, provider_of(channel))
     _check_bounds("priority", channel.priority, -bounds.PRIORITY_MAX, bounds.PRIORITY_MAX)
     _check_bounds("weight", channel.weight, 0, bounds.WEIGHT_MAX)
     _check_bounds("retries", channel.retries, 0, bounds.RETRIES_MAX)
@@ -147,6 +165,13 @@ def check_routes(fields: ChannelFields) -> None:
     for model, weight in fields["weights"].items():
         _check_served("weights", model, models)
         _check_bounds("weights", weight, 0, bounds.WEIGHT_MAX)
+    for model, timeouts in fields["model_timeouts"].items():
+        _check_served("model_timeouts", model, models)
+        for name, seconds in timeouts.items():
+            if name not in MODEL_TIMEOUTS:
+                text = gettext("There is no timeout named %(name)s for a model.")
+                raise ChannelRefused("model_timeouts", text % {"name": name[:60]})
+            _check_seconds("model_timeouts", seconds)
 
 
 def check_secret(channel: Channel, secret: str) -> None:
@@ -154,13 +179,14 @@ def check_secret(channel: Channel, secret: str) -> None:
     if not secret or len(secret) > bounds.SECRET_MAX:
         raise ChannelRefused("keys", gettext("Enter the provider's key."))
     try:
-        _provider_of(channel).headers(secret)
+        provider_of(channel).headers(secret)
     except BadAddress as error:
         text = gettext("The key can only contain visible ASCII characters, without spaces.")
         raise ChannelRefused("keys", text) from error
 
 
-def _provider_of(channel: Channel) -> Provider:
+def provider_of(channel: Channel) -> Provider:
+    """A channel's provider. Raises ChannelRefused."""
     try:
         return provider_named(channel.provider)
     except UnknownProvider as error:

@@ -1,6 +1,5 @@
 """Forms of channels: the connection of a new one, the settings of one that is there."""
 
-import re
 from dataclasses import dataclass
 from typing import Any, Final, cast
 
@@ -18,7 +17,7 @@ from gateway.channel_fields import CAP_NAMES, PLAIN, ChannelFields
 from gateway.channels import BREAKER, TIMEOUTS
 from gateway.models import Channel
 from gateway.providers import PROVIDERS
-from gateway.route_table import Change
+from gateway.route_table import SECONDS, Change
 from gateway.rules import channel_bounds as bounds
 from lib.refusal import Refused
 from lib.whole_numbers import WholeNumberField
@@ -30,7 +29,7 @@ _CODE: Final = {
     "autocapitalize": "none",
     "spellcheck": "false",
 }
-_SECONDS: Final = re.compile(r"[0-9]{1,9}(\.[0-9]{1,3})?")
+_PEM: Final = {**_CODE, "rows": 4, "placeholder": "-----BEGIN …"}
 # The demonstration is set up by the installation itself.
 OFFERED: Final = [name for name in PROVIDERS if name != "local"]
 
@@ -109,7 +108,7 @@ class SecondsField(forms.CharField):
         text = super().to_python(value)
         if not text:
             return None
-        if not _SECONDS.fullmatch(text):
+        if not SECONDS.fullmatch(text):
             raise forms.ValidationError(gettext("Enter a number of seconds, such as 7.5."))
         return float(text)
 
@@ -148,6 +147,28 @@ def _seconds(label: Any) -> SecondsField:
     return SecondsField(label=label, help_text=_("Seconds"), widget=forms.TextInput(attrs=attrs))
 
 
+class PemField(forms.CharField):
+    """Text with the line ends in which it is stored. A secret one is never rendered again."""
+
+    def __init__(self, label: Any, hint: Any, *, secret: bool = False) -> None:
+        widget = SecretText(attrs=_PEM) if secret else forms.Textarea(attrs=_PEM)
+        super().__init__(label=label, help_text=hint, required=False, widget=widget)
+
+    def to_python(self, value: Any) -> Any:
+        text = super().to_python(value)
+        return "\n".join([*map(str.rstrip, text.splitlines()), ""]) if text else ""
+
+    def has_changed(self, initial: Any, data: Any) -> bool:
+        return bool(self.to_python(data) != self.to_python(initial))
+
+
+class SecretText(forms.Textarea):
+    """A text of several lines that is never rendered again."""
+
+    def get_context(self, name: str, value: Any, attrs: Any) -> Any:
+        return super().get_context(name, None, attrs)
+
+
 class SettingsForm(ConditionFields):
     """The settings of a channel, as one form: all but its keys and its models."""
 
@@ -169,8 +190,36 @@ class SettingsForm(ConditionFields):
         label=_("Key for the new address"),
         max_length=bounds.SECRET_MAX,
         required=False,
-        help_text=_("A new provider or base URL removes the stored keys."),
+        help_text=_(
+            "A new provider, base URL, proxy or trusted authority removes the stored secrets."
+        ),
         widget=forms.PasswordInput(attrs={**_CODE, "autocomplete": "new-password"}),
+    )
+    proxy_url = forms.CharField(
+        label=_("Proxy"),
+        max_length=bounds.URL_MAX,
+        required=False,
+        help_text=_("http://host:port or socks5://host:port. Empty: a direct connection."),
+        widget=forms.TextInput(attrs={**_CODE, "inputmode": "url"}),
+    )
+    proxy_login = forms.CharField(
+        label=_("Proxy login"),
+        max_length=600,
+        required=False,
+        help_text=_("user:password. Stored encrypted, never shown again."),
+        widget=forms.PasswordInput(attrs={**_CODE, "autocomplete": "new-password"}),
+    )
+    ca_bundle = PemField(
+        _("Trusted authorities"),
+        _("Certificates in PEM. Only these are trusted then; empty: the system's."),
+    )
+    client_cert = PemField(
+        _("Client certificate"), _("In PEM, with its chain. Empty removes the stored key, too.")
+    )
+    client_key = PemField(
+        _("Key of the client certificate"),
+        _("In PEM. Stored encrypted, never shown again."),
+        secret=True,
     )
     priority = _number(
         _("Priority"), -bounds.PRIORITY_MAX, bounds.PRIORITY_MAX, _("Lower is tried first.")
@@ -251,7 +300,7 @@ class SettingsForm(ConditionFields):
     @property
     def moves(self) -> bool:
         """Whether the channel leads elsewhere then."""
-        return not {"provider", "base_url"}.isdisjoint(self.changed_data)
+        return not _ADDRESS.isdisjoint(self.changed_data)
 
     def stated(self) -> ChannelFields:
         """What changes, as a write sets it."""
@@ -290,7 +339,7 @@ class SettingsForm(ConditionFields):
 
     def _text(self, name: str, value: Any) -> str:
         field = self.fields[name]
-        if name == "secret":
+        if name in ("secret", "proxy_login") or isinstance(field, PemField):
             return gettext("Entered") if value else ""
         if isinstance(field, forms.BooleanField):
             return gettext("Yes") if value else gettext("No")
@@ -306,6 +355,7 @@ class SettingsForm(ConditionFields):
         return "" if value is None else str(value)
 
 
+_ADDRESS: Final = frozenset({"provider", "base_url", "proxy_url", "ca_bundle"})
 _BREAKER_FIELDS: Final = {
     "enabled": "breaker_enabled",
     "failures": "failures",

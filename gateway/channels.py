@@ -1,8 +1,8 @@
 """Channels: each write with its checks, its audit event and the notification of the relays.
 
 A provider's key is sealed for its row and never leaves it again: it can be replaced, not read. A
-channel whose address changes loses its stored keys in the same write, so that no key is ever sent
-to an address that it was not given for.
+channel whose address changes, its proxy and its authorities among it, loses its stored secrets in
+the same write, so that none is ever sent to an address that it was not given for.
 """
 
 import datetime as dt
@@ -21,7 +21,9 @@ from accounts import audit
 from accounts.actors import Actor
 from accounts.epoch import bump_epoch
 from accounts.sealing import open_sealed, pepper, seal
+from gateway.channel_egress import address_of, check_route, copy_secrets, facts_of, set_secrets
 from gateway.channel_fields import (
+    PARTS,
     PLAIN,
     ROUTE_FIELDS,
     ChannelFields,
@@ -29,7 +31,9 @@ from gateway.channel_fields import (
     check_routes,
     check_secret,
     check_settings,
+    provider_of,
 )
+from gateway.channel_overrides import check_overrides
 from gateway.channel_refusals import ChannelRefused, ChannelStale
 from gateway.models import Channel, ChannelKey, Route
 from gateway.rules import channel_bounds as bounds
@@ -75,10 +79,13 @@ def copy_channel(actor: Actor, channel: Channel, name: str) -> Channel:
     check_name(name)
     with transaction.atomic():
         source = _locked(channel)
-        copy = Channel(name=name, timeouts=source.timeouts, breaker=source.breaker)
+        copy = Channel(name=name)
+        for field in PARTS:
+            setattr(copy, field, getattr(source, field))
         for field in PLAIN:
             setattr(copy, field, getattr(source, field))
         copy.enabled = False
+        copy_secrets(source, copy)
         with _recorded(actor, copy, "channel.created", copy_of=source.name):
             copy.save()
             for key in source.keys.all():
@@ -204,13 +211,16 @@ def _recorded(actor: Actor, channel: Channel, action: str, **more: object) -> It
 
 
 def _save(actor: Actor, channel: Channel, fields: ChannelFields, action: str) -> Channel:
-    address = (channel.provider, channel.base_url)
+    address = address_of(channel)
     with _recorded(actor, channel, action):
         _set(channel, fields)
         check_settings(channel)
+        check_route(channel)
+        moved = address != address_of(channel)
+        set_secrets(channel, fields, moved=moved)
+        channel.overrides = check_overrides(provider_of(channel), channel.overrides)
         channel.save()
         keys: Sequence[str | ChannelKey] | None = fields.get("keys")
-        moved = address != (channel.provider, channel.base_url)
         if moved:
             keys = keys or ()
             if any(isinstance(key, ChannelKey) for key in keys):
@@ -236,6 +246,8 @@ def _set(channel: Channel, fields: ChannelFields) -> None:
         channel.timeouts = {**channel.timeouts, **fields["timeouts"]}
     if "breaker" in fields:
         channel.breaker = {**channel.breaker, **fields["breaker"]}
+    if "overrides" in fields:
+        channel.overrides = dict(fields["overrides"])
 
 
 def _facts(channel: Channel) -> dict[str, object]:
@@ -245,9 +257,9 @@ def _facts(channel: Channel) -> dict[str, object]:
         return {}
     return {
         **{name: getattr(channel, name) for name in PLAIN},
+        **facts_of(channel),
         "archived": channel.archived_at is not None,
-        "timeouts": channel.timeouts,
-        "breaker": channel.breaker,
+        **{name: getattr(channel, name) for name in PARTS},
         "keys": [_key_fact(key) for key in channel.keys.all()],
         **_routes_of(channel),
     }
@@ -268,6 +280,7 @@ def _routes_of(channel: Channel) -> ChannelFields:
             route.model: route.priority for route in routes if route.priority is not None
         },
         "weights": {route.model: route.weight for route in routes if route.weight is not None},
+        "model_timeouts": {route.model: route.timeouts for route in routes if route.timeouts},
     }
 
 
@@ -282,6 +295,8 @@ def _replace_routes(channel: Channel, given: ChannelFields) -> None:
         fields["priorities"] = _of(models, stored["priorities"])
     if "weights" not in given:
         fields["weights"] = _of(models, stored["weights"])
+    if "model_timeouts" not in given:
+        fields["model_timeouts"] = _of(models, stored["model_timeouts"])
     check_routes(fields)
     channel.routes.all().delete()
     Route.objects.bulk_create(
@@ -292,6 +307,7 @@ def _replace_routes(channel: Channel, given: ChannelFields) -> None:
             can=dict(fields["can"].get(model, {})),
             priority=fields["priorities"].get(model),
             weight=fields["weights"].get(model),
+            timeouts=dict(fields["model_timeouts"].get(model, {})),
         )
         for model, upstream in models.items()
     )

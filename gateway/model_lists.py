@@ -83,7 +83,7 @@ class _Listing:
 
     def _headers(self, provider: Provider, dialect: Dialect) -> dict[str, str]:
         try:
-            return provider.headers(self._target.secret or None, dialect)
+            return self._target.headers(provider, dialect)
         except BadAddress as error:
             raise CallFailed("configuration", str(error)) from error
 

@@ -54,6 +54,16 @@ class Channel(models.Model):
     region = models.CharField(
         max_length=40, default="", db_default="", help_text="Where it is; empty: not known."
     )
+    overrides = models.JSONField(
+        default=dict,
+        db_default=models.Value({}, output_field=models.JSONField()),
+        help_text="What it changes of requests (gateway/rules/request_overrides.py).",
+    )
+    proxy_url = models.CharField(max_length=500, blank=True, default="", db_default="")
+    proxy_login = SealedField(null=True)
+    ca_bundle = models.TextField(blank=True, default="", db_default="")
+    client_cert = models.TextField(blank=True, default="", db_default="")
+    client_key = SealedField(null=True)
     last_test = models.JSONField(null=True)
     archived_at = models.DateTimeField(null=True, help_text="Put away: off, and in no list.")
     created_at = models.DateTimeField(db_default=Now())
@@ -113,6 +123,11 @@ class Route(models.Model):
     )
     priority = models.IntegerField(null=True, help_text="Null: the channel's.")
     weight = models.PositiveIntegerField(null=True, help_text="Null: the channel's.")
+    timeouts = models.JSONField(
+        default=dict,
+        db_default=models.Value({}, output_field=models.JSONField()),
+        help_text="Seconds, of those that are not the channel's.",
+    )
 
     class Meta:
         ordering = ["model"]

@@ -13,9 +13,11 @@ from contextlib import contextmanager
 from dataclasses import dataclass, field
 from typing import Any, Final, Literal
 
+from dialects.chat import Dialect
 from dialects.errors import clean_upstream
 from gateway.providers import UnknownProvider, provider_named
 from gateway.providers.provider import Address, BadAddress, Provider
+from gateway.rules.request_overrides import NO_OVERRIDES, VARIABLES, RequestOverrides, Variable
 from gateway.rules.timeouts import Timeouts
 from lib.egress import (
     Answer,
@@ -26,8 +28,11 @@ from lib.egress import (
     guarded_client,
     host_and_port,
     permitted_addresses,
+    resolve,
     streamed,
 )
+from lib.ids import id_text, new_id
+from lib.outbound import DIRECT, BadPem, Outbound
 
 Fault = Literal[
     "configuration",
@@ -59,12 +64,22 @@ _SHOWN_BYTES_MAX: Final = 4096
 @dataclass(frozen=True, slots=True)
 class Target:
     """Whom to call: a channel, or what somebody is about to make one of. `secret` "" is none;
-    `timeouts` are those of a channel, in seconds."""
+    `timeouts` are those of a channel, in seconds; `overrides` what it changes of requests,
+    `outbound` by which way it is reached."""
 
     provider: str
     base_url: str
     secret: str
     timeouts: Mapping[str, float]
+    overrides: RequestOverrides = NO_OVERRIDES
+    outbound: Outbound = DIRECT
+
+    def headers(self, provider: Provider, dialect: Dialect, *, model: str = "") -> dict[str, str]:
+        """Those of a request that nobody in particular makes. Raises BadAddress."""
+        variables: dict[Variable, str] = dict.fromkeys(VARIABLES, "")
+        variables |= {"request_id": id_text(new_id()), "model": model}
+        own = self.overrides.written_headers(variables)
+        return provider.headers(self.secret or None, dialect) | own
 
     def address(self, provider: Provider) -> Address:
         """Where its operations are; without a base URL, at the provider's own. Raises
@@ -154,7 +169,8 @@ class StagedCall:
                 read_s=min(timeouts.first_content, _CALL_S_MAX),
                 schemes=("http", "https"),
                 # Resolved above, once, for the stage and for the connection.
-                resolver=lambda host, port: addresses,
+                resolver=lambda asked, port: addresses if asked == host else resolve(asked, port),
+                outbound=self.target.outbound,
             )
             with (
                 client,
@@ -169,7 +185,7 @@ class StagedCall:
             raise CallFailed("unresolved", str(error)) from error
         except EgressFailed as error:
             raise CallFailed(error.reason, str(error)) from error
-        except BadAddress as error:
+        except (BadAddress, BadPem) as error:
             raise CallFailed("configuration", str(error)) from error
 
     def reach(self, stage: str) -> None:

@@ -10,6 +10,7 @@ The late endings of processes that were taken for dead are posted here as well.
 import logging
 import time
 from collections.abc import Mapping, Sequence
+from contextlib import ExitStack
 from itertools import groupby, islice
 from typing import Final
 from uuid import UUID
@@ -22,13 +23,15 @@ from billing import usage_corrections
 from billing.usage_corrections import Borne
 from dialects.openai import usage as openai_usage
 from dialects.usage import storable
+from gateway.channel_egress import outbound_of
 from gateway.channels import open_secret
 from gateway.installation import egress_policy
 from gateway.models import Channel
 from gateway.providers import PROVIDERS
 from gateway.providers.provider import BadAddress
-from lib.egress import EgressError, guarded_client
+from lib.egress import EgressError, EgressPolicy, guarded_client
 from lib.ids import id_text
+from lib.outbound import BadPem
 from lib.vault import VaultError
 from usage import late_usage
 from usage.late_usage import LateUsage, Unsure
@@ -80,16 +83,33 @@ def _ask_some(until: float) -> int:
         # No transaction, and no connection, is kept open across the network (I9).
         connection.close()
     answers = []
-    with guarded_client(policy, read_s=_READ_S, schemes=("http", "https")) as client:
+    with ExitStack() as opened:
+        clients: dict[UUID, httpx.Client] = {}
         for attempt in unsure:
             if time.monotonic() > until:
                 break
-            usage = _ask(client, attempt, channels[attempt.channel_id], until)
+            channel = channels[attempt.channel_id]
+            client = clients.get(channel.id) or _client(policy, channel)
+            if client is None:
+                continue
+            if channel.id not in clients:
+                clients[channel.id] = opened.enter_context(client)
+            usage = _ask(client, attempt, channel, until)
             if usage is not None:
                 answers.append((attempt, *usage))
     for attempt, meters, raw_usage in answers:
         late_usage.note(attempt, meters, raw_usage)
     return len(unsure)
+
+
+def _client(policy: EgressPolicy, channel: Channel) -> httpx.Client | None:
+    """What reaches a channel; None where its secrets cannot be opened."""
+    try:
+        outbound = outbound_of(channel)
+        return guarded_client(policy, read_s=_READ_S, schemes=("http", "https"), outbound=outbound)
+    except (VaultError, BadPem) as error:
+        log.warning("%s cannot be asked for usage: %s", channel.name, error)
+        return None
 
 
 def _ask(

@@ -22,13 +22,15 @@ import re
 import socket
 import ssl
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from dataclasses import dataclass
 from functools import cache
 from typing import Any, Final, Literal, TypeAlias
 
 import httpcore
 import httpx
+
+from lib.outbound import DIRECT, Outbound, Proxy, ProxyRefused, tls_context, tunnel
 
 Address = ipaddress.IPv4Address | ipaddress.IPv6Address
 Network = ipaddress.IPv4Network | ipaddress.IPv6Network
@@ -190,12 +192,17 @@ def guarded_client(
     read_s: float = 10.0,
     schemes: Sequence[str] = ("https",),
     resolver: Resolver = resolve,
+    outbound: Outbound = DIRECT,
 ) -> httpx.Client:
-    """A client that reaches what the policy permits, and nothing else. Requests raise EgressError.
+    """A client that reaches what the policy permits, and nothing else. Requests raise EgressError,
+    and BadPem is raised for TLS that cannot be had.
 
-    `schemes` may hold http as well, where an operator wrote the address.
+    `schemes` may hold http as well, where an operator wrote the address. Through a proxy the
+    addresses of the host are judged here all the same, and so are the proxy's.
     """
-    transport = _GuardedTransport(_Network(policy, resolver), schemes)
+    network = _Network(policy, resolver, outbound.proxy)
+    trust = tls_context(outbound) if outbound.own_tls else _trust()
+    transport = _GuardedTransport(network, schemes, trust)
     return httpx.Client(
         transport=transport,
         timeout=httpx.Timeout(read_s, connect=connect_s),
@@ -392,8 +399,8 @@ def _trust() -> ssl.SSLContext:
 
 
 class _GuardedTransport(httpx.HTTPTransport):
-    def __init__(self, network: "_Network", schemes: Sequence[str]) -> None:
-        super().__init__(verify=_trust(), trust_env=False)
+    def __init__(self, network: "_Network", schemes: Sequence[str], trust: ssl.SSLContext) -> None:
+        super().__init__(verify=trust, trust_env=False)
         # httpx has no argument for the network below its pool, httpcore has.
         self._pool._network_backend = network
         self._schemes = schemes
@@ -417,9 +424,10 @@ class _GuardedAsyncTransport(httpx.AsyncHTTPTransport):
 class _Network(httpcore.NetworkBackend):
     """Connects to addresses that were judged; the name is resolved here and nowhere again."""
 
-    def __init__(self, policy: EgressPolicy, resolver: Resolver) -> None:
+    def __init__(self, policy: EgressPolicy, resolver: Resolver, proxy: Proxy | None) -> None:
         self._policy = policy
         self._resolver = resolver
+        self._proxy = proxy
         self._inner = httpcore.SyncBackend()
 
     def connect_tcp(
@@ -431,12 +439,21 @@ class _Network(httpcore.NetworkBackend):
         socket_options: Iterable[Any] | None = None,
     ) -> httpcore.NetworkStream:
         addresses = permitted_addresses(self._policy, host, port, self._resolver)
+        if self._proxy is None:
+            return self._to_one_of(addresses, port, timeout)
+        for address in addresses[:-1] if self._proxy.by_address else ():
+            with suppress(httpcore.ConnectError, httpcore.ConnectTimeout):
+                return self._through(self._proxy, address, port, timeout)
+        told = addresses[-1] if self._proxy.by_address else host
+        return self._through(self._proxy, told, port, timeout)
+
+    def _to_one_of(
+        self, addresses: Sequence[str], port: int, timeout: float | None
+    ) -> httpcore.NetworkStream:
         last = len(addresses) - 1
         for n, address in enumerate(addresses):
             try:
-                stream = self._inner.connect_tcp(
-                    address, port, timeout, local_address, socket_options
-                )
+                stream = self._inner.connect_tcp(address, port, timeout)
             except (httpcore.ConnectError, httpcore.ConnectTimeout):
                 if n == last:
                     raise
@@ -447,7 +464,31 @@ class _Network(httpcore.NetworkBackend):
                 stream.close()
                 raise
             return stream
-        raise Unresolved(f"The name {host} has no address.")
+        raise Unresolved("The name has no address.")
+
+    def _through(
+        self, proxy: Proxy, host: str, port: int, timeout: float | None
+    ) -> httpcore.NetworkStream:
+        """A connection to a host, or to an address, by way of a proxy."""
+        addresses = permitted_addresses(self._policy, proxy.host, proxy.port, self._resolver)
+        stream = self._to_one_of(addresses, proxy.port, timeout)
+        stands = False
+        try:
+            talk = tunnel(proxy, host, port)
+            said = next(talk)
+            while not stands:
+                if said:
+                    stream.write(said, timeout)
+                try:
+                    said = talk.send(stream.read(4096, timeout))
+                except StopIteration:
+                    stands = True
+        except ProxyRefused as error:
+            raise httpcore.ConnectError(str(error)) from error
+        finally:
+            if not stands:
+                stream.close()
+        return stream
 
 
 class _AsyncNetwork(httpcore.AsyncNetworkBackend):

@@ -8,6 +8,7 @@ import msgspec
 from dialects.codec import Facts
 from gateway.price_lookup import Price
 from gateway.rules.routing import Candidate, Skipped
+from gateway.rules.timeouts import Timeouts
 from relay.auth import Principal
 from relay.continuation import Continuation
 from relay.downstream import Head
@@ -54,13 +55,14 @@ class AdmittedAttempt(msgspec.Struct, frozen=True):
     price: Price | None
     output_bytes_max: int | None
     hold: PlacedHold
+    timeouts: Timeouts
 
     @property
     def first_content_s(self) -> float:
         """How long the upstream may take until its first content (F11)."""
         prepared = self.prepared
         whole = prepared.exchange is None and not prepared.stream
-        return self.channel.timeouts.until_content(thinks=prepared.traits.thinks, whole=whole)
+        return self.timeouts.until_content(thinks=prepared.traits.thinks, whole=whole)
 
     def head(self, context: RequestContext, cost_nano: int | None) -> Head:
         """What stands before its answer."""

@@ -44,8 +44,9 @@ from relay.request_context import (
 )
 from relay.route_preview import RoutePreview, preview_route
 from relay.run import Run
+from relay.sent_preview import MASK, SentPreview, preview_sent
 from relay.several_prompts import Prompts
-from relay.snapshot import Snapshot
+from relay.snapshot import ChannelRow, Snapshot, alone
 from relay.unary import EMBEDDINGS
 from relay.upstream import Upstreams
 
@@ -59,6 +60,10 @@ _PAGE_INVOCATIONS: Final[Mapping[PageOperation, Invocation]] = {
     "embeddings": Invocation(CODECS["openai"], "embeddings", unary=EMBEDDINGS),
 }
 _NO_OPTIONS: Final = RequestOptions()
+# Who asks in a preview; nothing is kept for it, and nothing is found.
+_NOBODY: Final = Principal(
+    UUID(int=1), UUID(int=2), UUID(int=3), None, "model", (), None, False, retention_hours=0
+)
 _JSON: Final = (b"content-type", b"application/json")
 # What is answered from what is known here, without any upstream.
 _LOOK_UPS: Final = frozenset({"models", "model", "billing", "response", "response_items"})
@@ -207,6 +212,26 @@ class Relay:
             options=options,
         )
         return await preview_route(context, body, life.available_nano)
+
+    async def preview_sent(
+        self, row: ChannelRow, path: str, headers: Sequence[tuple[str, str]], body: bytes
+    ) -> SentPreview:
+        """What a channel would be sent for this body, posted to that path with these headers by
+        nobody in particular; nothing is sent, and its key is masked.
+
+        Raises RequestFault where nothing is posted to that path, UnknownProvider and BadAddress
+        where no request can be made, DatabaseAway, DatabaseRefused.
+        """
+        life, endpoint = self._started(), find_endpoint(path)
+        if endpoint is None or endpoint.handler not in ("chat", "unary"):
+            raise RequestFault("route_not_found", None, path)
+        snapshot, channel = alone(life.snapshot, row, MASK)
+        raw_headers = [(name.lower().encode(), value.encode()) for name, value in headers]
+        invocation = read_invocation(endpoint, path, raw_headers, b"")
+        context = _context(
+            life, snapshot, _NOBODY, QueueSink(), invocation, new_id(), options=_NO_OPTIONS
+        )
+        return await preview_sent(context, channel, body)
 
     async def _chat_task(
         self,

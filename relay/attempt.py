@@ -144,7 +144,7 @@ class Attempt:
     def _allow_times(self) -> None:
         context, admitted = self._context, self._admitted
         first_content_s = admitted.first_content_s
-        context.deadline.limit("total", admitted.channel.timeouts.total)
+        context.deadline.limit("total", admitted.timeouts.total)
         context.deadline.allow("first_content", first_content_s)
         if admitted.facts.stream:
             context.downstream.start_keep_alive(self._ping, context.parts.config.keep_alive_s)
@@ -217,7 +217,7 @@ class Attempt:
             return await self._stop(STOPPING, _NOBODY_PAYS)
         if reason == "revoked" and self._end.outcome is None:
             return await self._stop(KEY_ENDED, self._bill_so_far())
-        failure = failure_of_limit(reason, admitted.channel.timeouts, admitted.first_content_s)
+        failure = failure_of_limit(reason, admitted.timeouts, admitted.first_content_s)
         if failure is None:
             # What was sent and what was emitted until now is paid.
             return self._end.settle(self._end.unheard, self._bill_so_far())

@@ -6,6 +6,7 @@ from collections.abc import Callable
 from typing import Final
 
 from lib.egress import EgressPolicy
+from lib.outbound import DIRECT, Outbound
 from relay.dialer import Dialer
 from relay.http1 import Connection, Reason
 
@@ -19,7 +20,7 @@ class ConnectionPool:
 
     `failed` makes the exception of a reason and a detail for the operator. `connect_s` bounds a
     connection, `tls_s` making it secure, `head_s` the head of an answer from its first bytes on.
-    Without `reuse` each connection carries one request.
+    Without `reuse` each connection carries one request. `outbound` is by which way it goes.
     """
 
     def __init__(
@@ -32,10 +33,11 @@ class ConnectionPool:
         tls_s: float,
         head_s: float,
         reuse: bool,
+        outbound: Outbound = DIRECT,
     ) -> None:
         self.failed = failed
         self.head_s = head_s
-        self._dialer = Dialer(url, policy, self, connect_s=connect_s, tls_s=tls_s)
+        self._dialer = Dialer(url, policy, self, outbound, connect_s=connect_s, tls_s=tls_s)
         self._reuse = reuse
         self._idle: deque[Connection] = deque()
         self._open: set[Connection] = set()

@@ -24,7 +24,7 @@ from gateway.rules.tokenizers import family_of
 from lib.ids import id_text, new_id
 from relay.downstream import ErrorAnswer, Head
 from relay.request_context import RequestContext
-from relay.request_translator import passed_headers
+from relay.request_translator import overridden_headers, passed_headers
 from relay.tokenizer import count_request
 from relay.upstream import OutgoingRequest, UpstreamFailed
 
@@ -132,6 +132,9 @@ async def _ask(
             continue
         tries += 1
         client_headers = passed_headers(channel, codec, context.invocation.headers)
+        if channel.overrides is not None:
+            headers = overridden_headers(context, channel.overrides, facts.model)
+            client_headers = tuple((dict(client_headers) | headers).items())
         request = OutgoingRequest(codec, url, counter.edit(facts, model), JSON, client_headers)
         key = context.parts.health.usable_key(candidate, context.principal.organisation_id)
         try:

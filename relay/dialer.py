@@ -16,6 +16,7 @@ from typing import Final
 from urllib.parse import urlsplit
 
 from lib.egress import EgressDenied, EgressPolicy
+from lib.outbound import BadPem, Outbound, Proxy, Talk, tls_context, tunnel
 from relay.http1 import Connection, Owner
 
 # Between two addresses of a name (RFC 8305, section 5).
@@ -26,11 +27,19 @@ _NAME_STALE_S: Final = 300.0
 
 
 class Dialer:
-    """Opens connections to the scheme, host and port of an URL, as `policy` permits. `connect_s`
-    bounds a connection, `tls_s` making it secure; `owner` is whose they are."""
+    """Opens connections to the scheme, host and port of an URL, as `policy` permits and by the way
+    that `outbound` is. `connect_s` bounds a connection, `tls_s` making it secure; `owner` is whose
+    they are."""
 
     def __init__(
-        self, url: str, policy: EgressPolicy, owner: Owner, *, connect_s: float, tls_s: float
+        self,
+        url: str,
+        policy: EgressPolicy,
+        owner: Owner,
+        outbound: Outbound,
+        *,
+        connect_s: float,
+        tls_s: float,
     ) -> None:
         parts = urlsplit(url)
         host = parts.hostname or ""
@@ -41,6 +50,8 @@ class Dialer:
         self._owner = owner
         self.connect_s = connect_s
         self._tls_s = tls_s
+        self._outbound = outbound
+        self._context: ssl.SSLContext | None = None
 
     @property
     def host_header(self) -> str:
@@ -51,7 +62,7 @@ class Dialer:
 
     async def dial(self) -> Connection:
         """A new connection, which may have been closed meanwhile. Raises the owner's exception."""
-        made = await self._connected(interleaved(await self._permitted()))
+        made = await self._connected(await self._permitted(self._host, self._port))
         whole = False
         try:
             if self._secure:
@@ -62,30 +73,34 @@ class Dialer:
                 made.cut()
         return made
 
-    async def _permitted(self) -> Sequence[str]:
-        """The addresses of the host, all of them permitted."""
-        addresses = await self._addresses()
+    async def _permitted(self, host: str, port: int) -> Sequence[str]:
+        """The addresses of a host, all of them permitted."""
+        addresses = await self._addresses(host, port)
         try:
             for address in addresses:
                 self._policy.check(address)
         except (EgressDenied, ValueError) as error:
             raise self._owner.failed("denied", str(error)) from error
-        return addresses
+        return interleaved(addresses)
 
-    async def _addresses(self) -> Sequence[str]:
+    async def _addresses(self, host: str, port: int) -> Sequence[str]:
         try:
-            ipaddress.ip_address(self._host)
+            ipaddress.ip_address(host)
         except ValueError:
             try:
-                return await _resolve(self._host, self._port)
+                return await _resolve(host, port)
             except (OSError, UnicodeError) as error:
-                raise self._owner.failed("name", f"{self._host}: {error}") from error
-        return [self._host]
+                raise self._owner.failed("name", f"{host}: {error}") from error
+        return [host]
 
     async def _connected(self, addresses: Sequence[str]) -> Connection:
         """A connection to whichever address answers first, in time."""
+        proxy = self._outbound.proxy
+        at = () if proxy is None else await self._permitted(proxy.host, proxy.port)
         try:
             async with asyncio.timeout(self.connect_s):
+                if proxy is not None:
+                    return await self._tunnelled(proxy, at, addresses)
                 if len(addresses) == 1:
                     return await self._connect(addresses[0])
                 return await self._race(addresses)
@@ -135,10 +150,51 @@ class Dialer:
                 made.cut()
         return made
 
+    async def _tunnelled(
+        self, proxy: Proxy, at: Sequence[str], addresses: Sequence[str]
+    ) -> Connection:
+        """A connection through a proxy at one of these addresses, to one of those, or to the name
+        where the proxy is told that. Raises the OSError of the last one."""
+        failure = OSError("the name has no address")
+        for told in addresses if proxy.by_address else [self._host]:
+            for address in at:
+                try:
+                    return await self._tunnel(proxy, address, told)
+                except OSError as error:
+                    failure = error
+        raise failure
+
+    async def _tunnel(self, proxy: Proxy, address: str, told: str) -> Connection:
+        loop = asyncio.get_running_loop()
+        way = socket.socket(socket.AF_INET6 if ":" in address else socket.AF_INET)
+        whole = False
+        try:
+            way.setblocking(False)
+            await loop.sock_connect(way, (address, proxy.port))
+            self._policy.check(str(way.getpeername()[0]))
+            await _talk_through(loop, way, tunnel(proxy, told, self._port))
+            made = Connection(self._owner, loop)
+            await loop.create_connection(lambda: made, sock=way)
+            whole = True
+        finally:
+            if not whole:
+                way.close()
+        return made
+
+    def _own_context(self) -> ssl.SSLContext:
+        if not self._outbound.own_tls:
+            return _tls_context()
+        if self._context is None:
+            try:
+                self._context = tls_context(self._outbound)
+            except BadPem as error:
+                raise self._owner.failed("tls", str(error)) from error
+        return self._context
+
     async def _secure_it(self, made: Connection) -> None:
         try:
             async with asyncio.timeout(self._tls_s):
-                stands = await made.secure(_tls_context(), self._host)
+                stands = await made.secure(self._own_context(), self._host)
         except TimeoutError as error:
             raise self._owner.failed("timeout", "no secure connection in time") from error
         except OSError as error:
@@ -146,6 +202,18 @@ class Dialer:
             raise self._owner.failed("tls", str(error)) from error
         if not stands:
             raise self._owner.failed("tls", "the connection was closed while it was made secure")
+
+
+async def _talk_through(loop: asyncio.AbstractEventLoop, way: socket.socket, talk: Talk) -> None:
+    """Say what a proxy is to be told, until the tunnel stands. Raises OSError."""
+    said = next(talk)
+    while True:
+        if said:
+            await loop.sock_sendall(way, said)
+        try:
+            said = talk.send(await loop.sock_recv(way, 4096))
+        except StopIteration:
+            return
 
 
 def interleaved(addresses: Sequence[str]) -> list[str]:

@@ -11,6 +11,7 @@ from relay.attempt_end import final_end
 from relay.database import DatabaseAway, DatabaseRefused
 from relay.downstream import ErrorAnswer
 from relay.error_answers import CLIENT_CLOSED, OVERLOADED, STOPPING, answer_to_failures
+from relay.hold_placing import priced_for
 from relay.limit_answers import ChannelFull, UsedUp
 from relay.next_attempts import Failed, NextAttempt, NextAttempts
 from relay.request_context import Outcome, RequestContext
@@ -145,16 +146,18 @@ class FailOver:
 
     def _admitted(self, following: NextAttempt, number: int, hold: PlacedHold) -> AdmittedAttempt:
         routed, candidate = self._next.answering.routed, following.candidate
+        channel = self._context.snapshot.channels[candidate.channel_id]
         return AdmittedAttempt(
             number,
             routed.facts,
-            self._context.snapshot.channels[candidate.channel_id],
+            channel,
             candidate.upstream_model,
             following.prepared,
             self._next.answering.translator.continuation,
-            routed.price,
+            priced_for(routed, channel),
             None if routed.estimate is None else routed.estimate.output_bytes_max,
             hold,
+            channel.timeouts_of(routed.model.name),
         )
 
     # ---- who is next

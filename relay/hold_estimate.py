@@ -32,9 +32,9 @@ class HoldEstimate:
     `assumed_cap` stands for the cap of a request that names none, `unseen_tokens` for input that
     the model reads although the body does not hold it. `tokens_max` is a limit of tokens per minute
     that input and output must fit, where the request names no cap. `thinking_tokens` is what a
-    model may think beside its cap, for each choice; `searches` are those that it may make. Raises
-    RequestFault `model_unpriced` when the price has no rate for what the request will surely be
-    billed for.
+    model may think beside its cap, for each choice; `searches` are those that it may make;
+    `added_bytes` is the most that a channel adds to the input. Raises RequestFault `model_unpriced`
+    when the price has no rate for what the request will surely be billed for.
     """
 
     def __init__(
@@ -49,6 +49,7 @@ class HoldEstimate:
         unseen_tokens: int = 0,
         thinking_tokens: int = 0,
         searches: int = 0,
+        added_bytes: int = 0,
     ) -> None:
         self._facts = facts
         self._version = price_in_force.bound
@@ -57,7 +58,8 @@ class HoldEstimate:
         self._max_cost_nano = max_cost_nano
         self._thinking_tokens = thinking_tokens
         self._searches = searches
-        self._text_tokens = max(text_tokens_max(facts.text_bytes), unseen_tokens)
+        text_tokens = text_tokens_max(facts.text_bytes + added_bytes)
+        self._text_tokens = max(text_tokens, unseen_tokens)
         self._media_tokens = 0
         if facts.media:
             # The dearest of the channels that the request may be sent to.

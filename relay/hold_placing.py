@@ -57,11 +57,12 @@ class HoldPlacer:
         channel does, DatabaseAway, DatabaseRefused."""
         context, size = self._context, self._first_size
         channel = context.snapshot.channels[chosen.candidate.channel_id]
-        cost = self._cost(channel)
-        ttl_s = int(channel.timeouts.total) + context.parts.config.hold_margin_s
+        price, cost = priced_for(self._routed, channel), self._cost(channel)
+        timeouts = channel.timeouts_of(self._routed.model.name)
+        ttl_s = int(timeouts.total) + context.parts.config.hold_margin_s
         for _ in range(_ADMISSION_TRIES):
             guarded = self._guarded(size, channel.limits)
-            opened = self._opened(chosen, number, size, cost)
+            opened = self._opened(chosen, number, size, price, cost)
             request = AdmissionRequest(opened, ttl_s, replaces, self._principal.guards, guarded)
             verdict = await context.parts.ledger.admit(request)
             replaces = None
@@ -117,12 +118,17 @@ class HoldPlacer:
         if not snapshot.costs:
             return None
         cost = snapshot.cost_of(routed.model.name, channel.name)
-        return cost.for_request(requested_tier(routed.facts.body)) if cost and cost.others else cost
+        if cost is None or not cost.others:
+            return cost
+        tier = "" if _drops_tier(channel) else requested_tier(routed.facts.body)
+        return cost.for_request(tier)
 
-    def _opened(self, chosen: Chosen, number: int, size: Size, cost: Price | None) -> AttemptOpened:
+    def _opened(
+        self, chosen: Chosen, number: int, size: Size, price: Price | None, cost: Price | None
+    ) -> AttemptOpened:
         """The row of an attempt, with an id of its own."""
         context, routed, principal = self._context, self._routed, self._principal
-        channels, candidate, price = context.snapshot.channels, chosen.candidate, routed.price
+        channels, candidate = context.snapshot.channels, chosen.candidate
         channel = channels[candidate.channel_id]
         return AttemptOpened(
             principal.organisation_id,
@@ -162,6 +168,18 @@ class HoldPlacer:
             cap = estimate.cap if size.output_cap is None else size.output_cap
             tokens = estimate.input_tokens + cap * facts.choices
         return Guarded(budgets, tokens, limits)
+
+
+def priced_for(routed: RoutedRequest, channel: Channel) -> Price | None:
+    """The price of a request as a channel sends it: without the service tier that it drops. The
+    hold covers both."""
+    if routed.price is None or not _drops_tier(channel):
+        return routed.price
+    return routed.price.for_tier("").for_request("")
+
+
+def _drops_tier(channel: Channel) -> bool:
+    return channel.overrides is not None and channel.overrides.drops_tier
 
 
 def _skipped_text(chosen: Chosen, channels: Mapping[str, Channel]) -> str:

@@ -230,7 +230,9 @@ class NextAttempts:
     def _in_time(self) -> bool:
         """Whether anybody waits for another attempt, and it could end in time."""
         context, channel_id = self._context, self.failed[-1].candidate.channel_id
-        last_start_s = context.snapshot.channels[channel_id].timeouts.total * LAST_START_SHARE
+        model = self.answering.routed.model.name
+        timeouts = context.snapshot.channels[channel_id].timeouts_of(model)
+        last_start_s = timeouts.total * LAST_START_SHARE
         return not context.downstream.client_gone and context.time() - context.began <= last_start_s
 
     # ---- another model

@@ -9,6 +9,7 @@ from dialects.body import NO_QUIRKS, Quirks
 from dialects.chat import ChatRequest, Encoded, JsonObject, Upstream
 from dialects.codec import Codec, Decoder, Facts
 from dialects.openai.think_tags import TagsDecoder
+from gateway.rules.request_overrides import RequestOverrides
 from relay.unary import Exchange
 from relay.upstream import OutgoingRequest
 
@@ -87,7 +88,8 @@ class PreparedRequest(msgspec.Struct, frozen=True):
     """One request as one candidate is sent it. `codec` is the upstream's, `stream` whether it is
     asked for a stream, `client_headers` those of the client's headers that go on. `request` is what
     it says in neutral words, where it is translated; `lowered` the output cap in place of a
-    client's that is above the model's limit; `exchange` is for what is no chat."""
+    client's that is above the model's limit; `exchange` is for what is no chat, `overrides` are
+    what the channel changes."""
 
     codec: Codec[Any]
     url: str
@@ -99,11 +101,19 @@ class PreparedRequest(msgspec.Struct, frozen=True):
     request: ChatRequest | None = None
     lowered: int | None = None
     exchange: Exchange | None = None
+    overrides: RequestOverrides | None = None
 
     def outgoing(self, output_cap: int | None) -> OutgoingRequest:
         """The request as it goes out, with an output cap in place of the client's."""
         body = self.body.encode(self.codec, output_cap)
+        if self.overrides is not None:
+            body = self._overridden(body, self.overrides)
         return OutgoingRequest(self.codec, self.url, body, self.content_type, self.client_headers)
+
+    def _overridden(self, body: bytes, overrides: RequestOverrides) -> bytes:
+        if self.exchange is not None:
+            return overrides.other_body(body)
+        return overrides.chat_body(body, self.codec.name)
 
     @property
     def answer_tool(self) -> str:

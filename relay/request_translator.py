@@ -45,6 +45,7 @@ from gateway.providers.overrides import Overrides, overridden, switched_off
 from gateway.providers.provider import BadModelName, NotOffered, Provider
 from gateway.providers.suffixes import RequestedModel
 from gateway.providers.targets import dialect_for, must_stream, needs_of, upstream_of
+from gateway.rules.request_overrides import RequestOverrides, is_header_value
 from gateway.rules.routing import Candidate
 from lib.egress import EgressPolicy
 from lib.ids import id_text
@@ -129,6 +130,11 @@ class RequestTranslator:
         Raises RequestFault when this candidate cannot be asked for it.
         """
         channel = self._context.snapshot.channels[candidate.channel_id]
+        if channel.overrides is not None:
+            return await self._overridden(channel, channel.overrides, candidate)
+        return await self._prepared(channel, candidate)
+
+    async def _prepared(self, channel: Channel, candidate: Candidate) -> PreparedRequest:
         unary = self._context.invocation.unary
         if unary is not None and isinstance(self._facts, UnaryFacts):
             return self._exchange(unary, self._facts, channel, candidate)
@@ -144,6 +150,22 @@ class RequestTranslator:
         if operation is None:
             return await self._translated(destination, CODECS[dialect], stream=stream)
         return await self._forwarded(destination, operation, thinking, stream=stream)
+
+    async def _overridden(
+        self, channel: Channel, overrides: RequestOverrides, candidate: Candidate
+    ) -> PreparedRequest:
+        """With what the channel changes of it. Raises RequestFault for a field that it refuses."""
+        refused = overrides.refused_field(self._facts.body)
+        if refused is not None:
+            what = f"{refused} is not accepted by the channels of model {self._model.name}"
+            raise RequestFault("unsupported_capability", refused, what)
+        prepared = await self._prepared(channel, candidate)
+        headers = overridden_headers(self._context, overrides, self._model.name)
+        return msgspec.structs.replace(
+            prepared,
+            client_headers=tuple((dict(prepared.client_headers) | headers).items()),
+            overrides=overrides,
+        )
 
     # ---- where to
 
@@ -389,8 +411,10 @@ def _url(channel: Channel, operation: Operation, model: str, model_name: str) ->
 
 def has_operation(channel: Channel, operation: Operation, capabilities: Capabilities) -> bool:
     """Whether a model of a channel has an operation as its clients ask for it."""
-    known = operation in channel.address.urls
-    return known and not (capabilities.chat_only and operation == "completions")
+    if operation not in channel.address.urls:
+        return False
+    # A text completion has no place for a system prompt.
+    return operation != "completions" or not (capabilities.chat_only or channel.has_prompt)
 
 
 def passed_headers(
@@ -402,6 +426,28 @@ def passed_headers(
         return ()
     given = tuple([pair for pair in headers if pair[0] in wanted])
     return _read_passed(channel.provider, codec.name, given) if given else ()
+
+
+def overridden_headers(
+    context: RequestContext, overrides: RequestOverrides, model: str
+) -> dict[str, str]:
+    """What a channel sends of its own, and of a client whatever dialect it speaks."""
+    principal, headers = context.principal, dict[str, str]()
+    for line, value in context.invocation.headers:
+        if line in overrides.passed and is_header_value(text := value.decode("latin-1")):
+            name = line.decode()
+            headers[name] = f"{headers[name]},{text}" if name in headers else text
+    if overrides.headers:
+        headers |= overrides.written_headers(
+            {
+                "request_id": id_text(context.request_id),
+                "organisation": id_text(principal.organisation_id),
+                "key": id_text(principal.key_id),
+                "user": "" if principal.user_id is None else str(principal.user_id),
+                "model": model,
+            }
+        )
+    return headers
 
 
 # A client has the same headers each time.

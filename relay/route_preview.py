@@ -4,16 +4,15 @@ and put in the order in which `fail_over.py` asks."""
 from collections.abc import Awaitable, Callable, Iterable, Sequence
 from typing import NamedTuple
 
-from dialects.chat import Base64
 from dialects.errors import RequestFault
 from gateway.rules.fail_over import ATTEMPTS_MAX, AttemptsLeft, attempt_order
 from gateway.rules.model_rules import Cause
 from gateway.rules.routing import Candidate, Skipped, first_place_percent
-from lib.egress import EgressPolicy
 from relay.auth import Principal
 from relay.continuation import continue_request
 from relay.downstream import ErrorAnswer
 from relay.error_answers import ChannelsOut, answer_to
+from relay.file_fetching import leave_files
 from relay.hold_placing import budgets_of
 from relay.hold_preview import bound_within
 from relay.request_context import Bound, RequestContext
@@ -87,7 +86,7 @@ async def _preview(
         facts = continuation.facts
     model = reader.find_model(facts.model)
     fallbacks = reader.find_fallbacks(facts, model)
-    models = RoutedModels(context, facts, continuation, fallbacks, fetch_files=_leave_files)
+    models = RoutedModels(context, facts, continuation, fallbacks, fetch_files=leave_files)
     order = _Order(context)
     answering: RoutedModel | None = models.first(model)
     while answering is not None and order.made < ATTEMPTS_MAX:
@@ -144,11 +143,6 @@ class _Order:
         """The attempts for the last model again, with the one that was kept."""
         left = AttemptsLeft(len(self._before))
         self.attempts = [*self._before, *_attempts(self._context, answering, fitting, left)]
-
-
-async def _leave_files(urls: Sequence[str], policy: EgressPolicy) -> dict[str, Base64]:
-    """Nothing is asked of anybody: a file is taken to be there."""
-    return {url: Base64("", "") for url in urls}
 
 
 async def _fit(

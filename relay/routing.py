@@ -111,7 +111,7 @@ def _estimate(
     assumed, codec = context.parts.config.output_tokens_assumed, context.invocation.codec
     unseen, channels = codec.unseen_input(facts), []
     # What the model can say at most, where that is known of all that may answer.
-    assumed_cap = unseen_tokens = thinking_tokens = 0
+    assumed_cap = unseen_tokens = thinking_tokens = added_bytes = 0
     tokens_max = context.principal.tpm
     if context.snapshot.limited:
         tokens_max = _tokens_max(context, candidates)
@@ -123,6 +123,8 @@ def _estimate(
             thinking_tokens = max(thinking_tokens, model.output_max or _THINKING_TOKENS)
         if unseen:
             unseen_tokens = max(unseen_tokens, _unseen_tokens(model))
+        if channel.overrides is not None:
+            added_bytes = max(added_bytes, channel.overrides.added_bytes)
         channels.append(channel)
     return HoldEstimate(
         facts,
@@ -134,6 +136,7 @@ def _estimate(
         unseen_tokens=unseen_tokens,
         thinking_tokens=thinking_tokens,
         searches=codec.searches_max(facts),
+        added_bytes=added_bytes,
     )
 
 

@@ -9,7 +9,7 @@ import base64
 import logging
 import time
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from typing import Any, NamedTuple
 from uuid import UUID
 
@@ -26,9 +26,11 @@ from gateway.rules.breaker import BreakerRule
 from gateway.rules.channel_conditions import Conditions, compiled
 from gateway.rules.model_rules import CAUSES, ModelRule, rule_of
 from gateway.rules.picks import PICKS, Pick
+from gateway.rules.request_overrides import RequestOverrides, read_overrides
 from gateway.rules.routing import Candidate, Route, plan
 from gateway.rules.timeouts import Timeouts
 from lib.egress import EgressPolicy
+from lib.outbound import DIRECT, BadProxy, Outbound, read_proxy
 from lib.vault import Vault, VaultError
 
 log = logging.getLogger(__name__)
@@ -68,6 +70,24 @@ class Channel:
     spend_caps: tuple[int | None, int | None] = (None, None)
     # How its keys end; () where there is none.
     key_endings: tuple[str, ...] = ()
+    # None where requests go as they are.
+    overrides: RequestOverrides | None = None
+    # Those of models that have their own, by name or pattern.
+    model_timeouts: Mapping[str, Timeouts] | None = None
+    # By which way it is reached.
+    outbound: Outbound = DIRECT
+    # Whether its overrides have a system prompt.
+    has_prompt: bool = False
+
+    def timeouts_of(self, model: str) -> Timeouts:
+        """Those of a model here: by its name, else by the longest pattern, else the channel's."""
+        if self.model_timeouts is None:
+            return self.timeouts
+        known = self.model_timeouts.get(model)
+        if known is not None:
+            return known
+        fitting = [name for name in self.model_timeouts if "*" in name and matches(name, model)]
+        return self.model_timeouts[max(fitting, key=len)] if fitting else self.timeouts
 
 
 class Plan(NamedTuple):
@@ -249,24 +269,17 @@ def build(text: str, vault: Vault) -> Snapshot:
     plan_ids = {plan.name: plan.id for plan in raw.plans}
     for row in raw.channels:
         try:
-            channel = _channel(row, vault, plan_ids, raw.condition_holders)
-        except (UnknownProvider, BadAddress, VaultError) as error:
+            channel = replace(
+                _channel(row, _opened(row, vault)),
+                outbound=_outbound(row, vault),
+                conditions=compiled(row.conditions, plan_ids, raw.condition_holders),
+            )
+        except _UNUSABLE as error:
             log.error("channel %s is out of use: %s", row.name, error)
             unusable.append((row.id, row.name))
             continue
         channels[channel.id] = channel
-        routes += [
-            Route(
-                channel.id,
-                route.model,
-                route.upstream_model,
-                row.priority if route.priority is None else route.priority,
-                row.weight if route.weight is None else route.weight,
-                row.retries,
-                frozenset(route.can.items()),
-            )
-            for route in row.routes
-        ]
+        routes += _routes(row)
     cost_rows: dict[str, list[PriceRow]] = {}
     for price in raw.prices:
         if price.kind == "cost":
@@ -302,15 +315,24 @@ def build(text: str, vault: Vault) -> Snapshot:
     )
 
 
-class _RouteRow(msgspec.Struct):
+# What a channel is left out for.
+_UNUSABLE = (UnknownProvider, BadAddress, BadProxy, VaultError, msgspec.ValidationError)
+
+
+class RouteRow(msgspec.Struct):
+    """A model that a channel serves, as it is stored."""
+
     model: str
     upstream_model: str
     can: dict[str, bool] = {}
     priority: int | None = None
     weight: int | None = None
+    timeouts: dict[str, float] = {}
 
 
-class _ChannelRow(msgspec.Struct):
+class ChannelRow(msgspec.Struct):
+    """A channel as it is stored; `keys` are their ids, sealed secrets and endings."""
+
     id: str
     name: str
     provider: str
@@ -322,7 +344,7 @@ class _ChannelRow(msgspec.Struct):
     timeouts: dict[str, float]
     breaker: dict[str, Any]
     keys: list[tuple[str, str, str]]
-    routes: list[_RouteRow]
+    routes: list[RouteRow]
     uncapped: bool = False
     names_client: bool = True
     rpm: int | None = None
@@ -333,6 +355,12 @@ class _ChannelRow(msgspec.Struct):
     conditions: dict[str, Any] = {}
     zero_retention: bool = False
     region: str = ""
+    overrides: dict[str, Any] = {}
+    proxy_url: str = ""
+    proxy_login: str | None = None
+    ca_bundle: str = ""
+    client_cert: str = ""
+    client_key: str | None = None
 
 
 class _PlanRow(msgspec.Struct):
@@ -356,7 +384,7 @@ class _Catalogue(msgspec.Struct):
     egress_allow: list[str]
     egress_allow_users: list[str]
     unpriced_models: str
-    channels: list[_ChannelRow]
+    channels: list[ChannelRow]
     prices: list[PriceRow]
     plans: list[_PlanRow]
     rules: list[_RuleRow]
@@ -365,15 +393,64 @@ class _Catalogue(msgspec.Struct):
     condition_holders: dict[str, UUID]
 
 
-def _channel(
-    row: _ChannelRow, vault: Vault, plan_ids: Mapping[str, int], holders: Mapping[str, UUID]
-) -> Channel:
-    provider = provider_named(row.provider)
+def alone(snapshot: Snapshot, row: ChannelRow, secret: str) -> tuple[Snapshot, Channel]:
+    """A channel with this for its key, and a catalogue in which there is no other. Raises
+    UnknownProvider, BadAddress."""
+    channel, routes = _channel(row, [secret or None]), _routes(row)
+    exact: dict[str, tuple[Route, ...]] = {}
+    for route in routes:
+        exact[route.model] = (*exact.get(route.model, ()), route)
+    only = replace(
+        snapshot,
+        channels={channel.id: channel},
+        exact_routes=exact,
+        pattern_routes=tuple(route for route in routes if "*" in route.model),
+        _known={},
+    )
+    return only, channel
+
+
+def _routes(row: ChannelRow) -> list[Route]:
+    return [
+        Route(
+            row.id,
+            route.model,
+            route.upstream_model,
+            row.priority if route.priority is None else route.priority,
+            row.weight if route.weight is None else route.weight,
+            row.retries,
+            frozenset(route.can.items()),
+        )
+        for route in row.routes
+    ]
+
+
+def _opened(row: ChannelRow, vault: Vault) -> list[str | None]:
+    """The secrets of a channel's keys. Raises VaultError."""
     # The place that gateway/channels.py sealed the key for.
-    secrets: list[str | None] = [
+    return [
         vault.open(base64.b64decode(sealed), f"gateway_channelkey|{key_id}|sealed")
         for key_id, sealed, _ in row.keys
     ]
+
+
+def _outbound(row: ChannelRow, vault: Vault) -> Outbound:
+    """By which way a channel is reached. Raises VaultError, BadProxy."""
+
+    def opened(sealed: str | None, column: str) -> str:
+        if sealed is None:
+            return ""
+        return vault.open(base64.b64decode(sealed), f"gateway_channel|{row.id}|{column}")
+
+    if not row.proxy_url and not row.ca_bundle and not row.client_cert:
+        return DIRECT
+    login, key = opened(row.proxy_login, "proxy_login"), opened(row.client_key, "client_key")
+    proxy = read_proxy(row.proxy_url, login) if row.proxy_url else None
+    return Outbound(proxy, row.ca_bundle, row.client_cert, key)
+
+
+def _channel(row: ChannelRow, secrets: Sequence[str | None]) -> Channel:
+    provider, overrides = provider_named(row.provider), read_overrides(row.overrides)
     return Channel(
         id=row.id,
         uuid=UUID(row.id),
@@ -400,12 +477,14 @@ def _channel(
         drain=row.on_leave == "drain",
         uncapped=row.uncapped,
         timeouts=Timeouts.of(row.timeouts),
+        model_timeouts=_model_timeouts(row),
         breaker=BreakerRule(**row.breaker),
         limits=_limits(row),
-        conditions=compiled(row.conditions, plan_ids, holders),
         zero_retention=row.zero_retention,
         region=row.region,
         spend_caps=(row.spend_cap_day_nano, row.spend_cap_month_nano),
+        overrides=overrides,
+        has_prompt=overrides is not None and overrides.system_prompt is not None,
     )
 
 
@@ -416,7 +495,14 @@ def _rule(row: _RuleRow) -> ModelRule:
     return ModelRule(row.model, tuple(row.fallbacks), causes, pick)
 
 
-def _limits(row: _ChannelRow) -> ChannelLimits | None:
+def _model_timeouts(row: ChannelRow) -> Mapping[str, Timeouts] | None:
+    """Every model of a channel, where one has timeouts of its own: the closest name decides."""
+    if not any(route.timeouts for route in row.routes):
+        return None
+    return {route.model: Timeouts.of({**row.timeouts, **route.timeouts}) for route in row.routes}
+
+
+def _limits(row: ChannelRow) -> ChannelLimits | None:
     limits = ChannelLimits(UUID(row.id), row.rpm, row.tpm, row.parallel)
     return None if limits == (limits.channel_id, None, None, None) else limits
 
@@ -455,7 +541,11 @@ _LOAD = """
                 'spend_cap_month_nano', c.spend_cap_month_nano,
                 'conditions', c.conditions, 'zero_retention', c.zero_retention,
                 'region', c.region,
-                'timeouts', c.timeouts, 'breaker', c.breaker,
+                'timeouts', c.timeouts, 'breaker', c.breaker, 'overrides', c.overrides,
+                'proxy_url', c.proxy_url, 'ca_bundle', c.ca_bundle,
+                'client_cert', c.client_cert,
+                'proxy_login', translate(encode(c.proxy_login, 'base64'), E'\\n', ''),
+                'client_key', translate(encode(c.client_key, 'base64'), E'\\n', ''),
                 'keys', coalesce((
                     SELECT json_agg(json_build_array(
                         k.id, translate(encode(k.sealed, 'base64'), E'\\n', ''), k.last4)
@@ -465,7 +555,7 @@ _LOAD = """
                 'routes', coalesce((
                     SELECT json_agg(json_build_object(
                         'model', r.model, 'upstream_model', r.upstream_model, 'can', r.can,
-                        'priority', r.priority, 'weight', r.weight))
+                        'priority', r.priority, 'weight', r.weight, 'timeouts', r.timeouts))
                     FROM gateway_route r WHERE r.channel_id = c.id), '[]'::json)))
             FROM gateway_channel c
             WHERE c.enabled

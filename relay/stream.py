@@ -226,7 +226,7 @@ class StreamChunks:
         self._state = state
         # Knows how far the answer is.
         self._decoder = decoder
-        self._idle_s = admitted.channel.timeouts.idle
+        self._idle_s = admitted.timeouts.idle
         self._output_bytes_max = admitted.output_bytes_max
         # Whether the first content has come: until then nothing is passed on.
         self.committed = False

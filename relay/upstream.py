@@ -33,6 +33,7 @@ _ERROR_BYTES_MAX = 64 * 1024
 _ERROR_BODY_S = 5.0
 _REST_BYTES_MAX = 64 * 1024
 _CACHED_MAX = 256
+_HEAD = b"POST %b HTTP/1.1\r\n%bx-client-request-id: %b\r\ncontent-length: %d\r\n\r\n"
 _HEADERS = {
     "content-type": "application/json",
     "accept": "application/json, text/event-stream",
@@ -144,12 +145,7 @@ class Upstreams:
         except ValueError as error:
             raise _unreachable("F1", f"{channel.name}: {error}") from error
         body = request.body
-        head = b"POST %b HTTP/1.1\r\n%bx-client-request-id: %b\r\ncontent-length: %d\r\n\r\n" % (
-            target,
-            fields,
-            attempt_id.encode(),
-            len(body),
-        )
+        head = _HEAD % (target, fields, attempt_id.encode(), len(body))
         answer = await upstream.pool.connection(fresh=fresh)
         if on_sent is not None:
             on_sent()
@@ -200,6 +196,14 @@ class Upstreams:
         return upstream
 
 
+def request_head(channel: Channel, request: OutgoingRequest, attempt_id: str) -> bytes:
+    """What stands before the body of a request by a channel's first key; nothing is sent. Raises
+    ValueError where no request can be made."""
+    upstream = _open_upstream(channel, EgressPolicy())
+    target, fields = _target(upstream, request.url), _fields(upstream, 0, request)
+    return _HEAD % (target, fields, attempt_id.encode(), len(request.body))
+
+
 def _open_upstream(channel: Channel, policy: EgressPolicy) -> _Upstream:
     head_s = min(_HEAD_S, channel.timeouts.first_content / 2)
 
@@ -217,6 +221,7 @@ def _open_upstream(channel: Channel, policy: EgressPolicy) -> _Upstream:
         tls_s=_TLS_HANDSHAKE_S,
         head_s=head_s,
         reuse=Quirk.NO_CONNECTION_REUSE not in channel.provider.quirks,
+        outbound=channel.outbound,
     )
     return _Upstream((channel, policy), pool, {}, {})
 

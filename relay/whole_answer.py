@@ -116,7 +116,7 @@ class WholeRelay:
             if most is not None and decoder.text_bytes + decoder.reasoning_bytes > most:
                 # F18
                 return await self._answer(decoder, [*events, Finish(0, "length")], _NO_BYTES)
-            self._context.deadline.allow("idle", admitted.channel.timeouts.idle)
+            self._context.deadline.allow("idle", admitted.timeouts.idle)
 
     # ---- from the upstream
 
@@ -142,7 +142,7 @@ class WholeRelay:
             return raw
         pieces, size, size_max = [raw], len(raw), self._context.parts.config.answer_bytes_max
         while True:
-            self._context.deadline.allow("idle", self._admitted.channel.timeouts.idle)
+            self._context.deadline.allow("idle", self._admitted.timeouts.idle)
             piece = await answer.next_bytes()
             if not piece:
                 return b"".join(pieces)

@@ -12,6 +12,7 @@ from typing import Final, Literal, NamedTuple, cast
 from billing.rules.meters import format_rate
 from billing.rules.money import format_multiplier, format_usd
 from config.management.yaml_source import Path
+from gateway.channel_fields import EGRESS_SECRETS
 
 Kind = Literal[
     "settings",
@@ -115,6 +116,13 @@ class Difference:
         return not self.changes
 
 
+# What a channel's secrets were given for.
+_ADDRESS: Final = ("provider", "base_url", "proxy_url", "ca_bundle")
+_MOVED: Final = (
+    "the channel's address changes, which removes its stored secrets: give this one again"
+)
+
+
 def compare(present: Iterable[Item], wanted: Iterable[Item], *, prune: bool) -> Difference:
     """The changes that make the installation equal to the file, wanted ones in the file's order.
 
@@ -146,9 +154,9 @@ def compare(present: Iterable[Item], wanted: Iterable[Item], *, prune: bool) -> 
                     message = f"{shown(name, had)} {_WHY_ONCE[name]}"
                     notes.append(InvalidEntry((*item.path, name), message))
         differing = {name: value for name, value in fields.items() if now.fields[name] != value}
-        if item.id.kind == "channel" and {"provider", "base_url"} & differing.keys():
+        if item.id.kind == "channel" and any(name in differing for name in _ADDRESS):
             # The write drops the stored secrets, so that even equal ones are given again.
-            differing["keys"] = fields["keys"]
+            differing |= {name: fields[name] for name in ("keys", *EGRESS_SECRETS)}
         if differing:
             before = {name: now.fields[name] for name in differing}
             changes.append(Change("change", item.id, before, differing, item.path))
@@ -166,14 +174,18 @@ def _settle_channel_keys(
 ) -> list[InvalidEntry]:
     """Put stored secrets in the place of `keep`. A new address never sees an old secret."""
     moved = now is not None and any(
-        fields.get(name, now.fields[name]) != now.fields[name] for name in ("provider", "base_url")
+        fields.get(name, now.fields[name]) != now.fields[name] for name in _ADDRESS
     )
+    refused = [
+        problem
+        for name in EGRESS_SECRETS
+        for problem in _settle_egress(name, item, fields, now, moved=moved)
+    ]
     stored = _secrets(now.fields["keys"]) if now is not None and not moved else ()
     if "keys" not in fields:
         if moved:
             fields["keys"] = ()
-        return []
-    refused = []
+        return refused
     settled: list[Secret] = []
     for position, secret in enumerate(_secrets(fields["keys"])):
         if isinstance(secret, Secret):
@@ -181,15 +193,26 @@ def _settle_channel_keys(
         elif position < len(stored):
             settled.append(_known(stored[position]))
         else:
-            why = (
-                "the channel's address changes, which removes its stored secrets: give this one "
-                "again"
-                if moved
-                else "there is no stored secret to keep here: give one"
-            )
+            why = _MOVED if moved else "there is no stored secret to keep here: give one"
             refused.append(InvalidEntry((*item.path, "keys", position), why))
     fields["keys"] = tuple(settled)
     return refused
+
+
+def _settle_egress(
+    name: str, item: Item, fields: dict[str, Value], now: Item | None, *, moved: bool
+) -> list[InvalidEntry]:
+    """The same for a secret that there is once."""
+    stored = None if now is None or moved else now.fields[name]
+    if not isinstance(fields.get(name), Kept):
+        if moved:
+            fields.setdefault(name, None)
+        return []
+    fields[name] = stored
+    if stored is not None:
+        return []
+    why = _MOVED if moved else "there is no stored secret to keep here: give one"
+    return [InvalidEntry((*item.path, name), why)]
 
 
 def _settle_key(item: Item, fields: dict[str, Value], now: Item | None) -> list[InvalidEntry]:
@@ -295,8 +318,11 @@ def _shown_order(field: tuple[str, Value]) -> int:
 def _field_lines(change: Change) -> Iterable[str]:
     for name, after in sorted(change.after.items(), key=_shown_order):
         before = change.before.get(name)
-        if name == "secret":
-            yield "secret: set" if change.action == "create" else "secret: replaced"
+        if name in ("secret", *EGRESS_SECRETS):
+            if after is not None:
+                yield f"{name}: {'set' if before is None else 'replaced'}"
+            elif before is not None:
+                yield f"{name}: removed"
         elif name == "keys":
             yield f"keys: {_keys_change(_secrets(before or ()), _secrets(after))}"
         elif change.action == "create":

@@ -28,7 +28,7 @@ from config.management.item_fields import (
     ORGANISATION_STATES,
     RULE_FIELDS,
 )
-from gateway.channel_fields import CAP_NAMES
+from gateway.channel_fields import CAP_NAMES, EGRESS_SECRETS, EGRESS_TEXTS
 from playground.models import PayerRule
 
 Document = dict[str, Any]
@@ -128,18 +128,22 @@ def _channel(name: str, fields: Mapping[str, Value]) -> Document:
     can = cast(dict[str, dict[str, bool]], fields["can"])
     priorities = cast(dict[str, int], fields["priorities"])
     weights = cast(dict[str, int], fields["weights"])
+    own_timeouts = cast(dict[str, dict[str, float]], fields["model_timeouts"])
     timeouts = {part: fields[f"timeouts.{part}"] for part in shape.Timeouts.model_fields}
     breaker = {part: fields[f"breaker.{part}"] for part in shape.Breaker.model_fields}
     return {
         "name": name,
         "provider": fields["provider"],
         "base_url": fields["base_url"],
+        **{name: fields[name] for name in EGRESS_TEXTS if fields[name]},
+        **{name: shape.KEEP for name in EGRESS_SECRETS if fields[name] is not None},
         "keys": [shape.KEEP] * len(cast(tuple[object], fields["keys"])),
         "models": {
             model: ({"upstream": upstream} if upstream else {})
             | ({"can": can[model]} if model in can else {})
             | ({"priority": priorities[model]} if model in priorities else {})
             | ({"weight": weights[model]} if model in weights else {})
+            | ({"timeouts": own_timeouts[model]} if model in own_timeouts else {})
             for model, upstream in models.items()
         },
         **_document_of(fields, ("enabled", "priority", "weight", "retries", "on_leave")),
@@ -153,6 +157,7 @@ def _channel(name: str, fields: Mapping[str, Value]) -> Document:
         },
         **_limits(fields),
         **_caps(fields),
+        **({"overrides": fields["overrides"]} if fields["overrides"] else {}),
         "timeouts": timeouts,
         "breaker": breaker,
     }

@@ -21,8 +21,10 @@ from billing.rules.meters import parse_rate
 from billing.rules.pricing import PriceInvalid, PriceVersion
 from config.management import shape
 from config.management.yaml_source import FileInvalid, Path, Problem, Source, read_yaml
+from gateway.channel_fields import EGRESS_SECRETS
 from gateway.providers import UnknownProvider, provider_named
 from gateway.providers.provider import BadAddress
+from lib.outbound import BadPem, BadProxy, read_certificates, read_proxy
 
 Resolve = Callable[[str], str]
 """What a reference (`env:NAME`, `file:PATH`) stands for. Raises Unresolved."""
@@ -152,6 +154,7 @@ class _Checker:
                 if kept or read is not None:
                     secrets.append(read)
             base_url = self._read((*at, "base_url"), channel.base_url)
+            self._egress(at, channel)
             try:
                 provider = provider_named(channel.provider)
             except UnknownProvider as error:
@@ -178,6 +181,26 @@ class _Checker:
                     provider.headers(given)
                 except BadAddress as error:
                     self._wrong((*at, "keys", position), str(error))
+
+    def _egress(self, at: Path, channel: shape.Channel) -> None:
+        """By which way a channel is reached: certificates are kept in their one form."""
+        proxy = self._read((*at, "proxy_url"), channel.proxy_url)
+        try:
+            if proxy:
+                read_proxy(proxy)
+                self.texts[(*at, "proxy_url")] = proxy.rstrip("/")
+        except BadProxy as error:
+            self._wrong((*at, "proxy_url"), str(error))
+        for name in ("ca_bundle", "client_cert"):
+            text = self._read((*at, name), getattr(channel, name))
+            try:
+                self.texts[(*at, name)] = read_certificates(text) if text else ""
+            except BadPem as error:
+                self._wrong((*at, name), str(error))
+        for name in EGRESS_SECRETS:
+            given = getattr(channel, name)
+            if given not in (None, shape.KEEP):
+                self._read((*at, name), given)
 
     def _prices(self) -> None:
         prices = self._file.prices
@@ -363,7 +386,7 @@ _EXPECTED = {
     "string_too_short": "expected a string that is not empty",
 }
 _FOUND_HIDDEN = frozenset({"missing", "expected"})
-_NEVER_SHOWN = frozenset({"secret", "keys"})
+_NEVER_SHOWN = frozenset({"secret", "keys", *EGRESS_SECRETS})
 
 
 def _form_problem(source: Source, details: ErrorDetails) -> Problem:

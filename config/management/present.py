@@ -27,12 +27,14 @@ from config.management.present_access import (
 )
 from config.management.wanted import price_id
 from gateway.aliases import all_aliases
-from gateway.channel_fields import CAP_NAMES, LIMITS
-from gateway.channels import BREAKER, TIMEOUTS
+from gateway.channel_egress import SecretName, open_egress
+from gateway.channel_fields import CAP_NAMES, EGRESS_SECRETS, EGRESS_TEXTS, LIMITS
+from gateway.channels import BREAKER, TIMEOUTS, secret_digest
 from gateway.installation import installation_settings
 from gateway.model_rules import facts_of
 from gateway.models import Channel, ChannelKey, ModelRule
 from lib import clock
+from lib.vault import VaultError
 
 
 def lock_installation() -> None:
@@ -76,6 +78,16 @@ def _settings() -> Item:
     return Item(Id("settings"), fields, lasting=True)
 
 
+def _secret(channel: Channel, name: SecretName) -> Secret | None:
+    """By its digest; one that cannot be opened differs from every other."""
+    if getattr(channel, name) is None:
+        return None
+    try:
+        return Secret(secret_digest(open_egress(channel, name)))
+    except VaultError:
+        return Secret(b"")
+
+
 def _channels() -> Iterator[Item]:
     keys = Prefetch("keys", ChannelKey.objects.order_by("position"))
     for channel in Channel.objects.prefetch_related(keys, "routes").order_by("name"):
@@ -110,6 +122,12 @@ def _channels() -> Iterator[Item]:
             "region": channel.region,
             **{name: getattr(channel, name) for name in LIMITS},
             **{name: getattr(channel, f"{name}_nano") for name in CAP_NAMES},
+            "model_timeouts": {
+                route.model: route.timeouts for route in channel.routes.all() if route.timeouts
+            },
+            **{name: getattr(channel, name) for name in EGRESS_TEXTS},
+            **{name: _secret(channel, name) for name in EGRESS_SECRETS},
+            "overrides": channel.overrides,
             **{f"timeouts.{name}": timeouts[name] for name in TIMEOUTS},
             **{f"breaker.{name}": breaker[name] for name in BREAKER},
         }

@@ -6,7 +6,7 @@ here where the thing is new or the file is applied with --prune.
 
 import datetime as dt
 import ipaddress
-from typing import Annotated, Final, Literal
+from typing import Annotated, Any, Final, Literal
 
 from pydantic import (
     AfterValidator,
@@ -25,6 +25,8 @@ from accounts.rules.limits import LIMIT_MAX
 from billing.rules.conditions import ConditionInvalid, read_hours, tier_name
 from billing.rules.meters import MeterUnknown, find_meter, parse_rate
 from billing.rules.money import MoneyInvalid, parse_multiplier, parse_usd
+from dialects.chat import Dialect
+from dialects.system_prompt import PromptMode
 from gateway.providers.overrides import Capability
 from gateway.rules.breaker import BreakerRule
 from gateway.rules.channel_bounds import (
@@ -40,6 +42,7 @@ from gateway.rules.channel_bounds import (
 from gateway.rules.channel_conditions import Feature
 from gateway.rules.model_rules import CAUSES, FALLBACKS_MAX, Cause
 from gateway.rules.picks import Pick
+from gateway.rules.request_overrides import FieldName, FieldRule
 from gateway.rules.timeouts import Timeouts as ChannelTimeouts
 
 KEEP: Final = "keep"
@@ -200,8 +203,33 @@ class Breaker(Part):
     open_for: Seconds = _BREAKER.open_for
 
 
+class Parameters(Part):
+    set: dict[str, Any] = {}
+    default: dict[str, Any] = {}
+    remove: list[str] = []
+
+
+class SystemPrompt(Part):
+    text: str
+    mode: PromptMode = "prepend"
+
+
+class Overrides(Part):
+    parameters: dict[Dialect, Parameters] = {}
+    system_prompt: SystemPrompt | None = None
+    headers: dict[str, str] = {}
+    client_headers: list[str] = []
+    fields: dict[FieldName, FieldRule] = {}
+
+
 Priority = Annotated[int, Field(ge=-PRIORITY_MAX, le=PRIORITY_MAX)]
 Weight = Annotated[int, Field(ge=0, le=WEIGHT_MAX)]
+
+
+class ModelTimeouts(Part):
+    first_content: Seconds | None = None
+    idle: Seconds | None = None
+    total: Seconds | None = None
 
 
 class Upstream(Part):
@@ -209,6 +237,7 @@ class Upstream(Part):
     can: dict[Capability, bool] = {}
     priority: Priority | None = None
     weight: Weight | None = None
+    timeouts: ModelTimeouts = ModelTimeouts()
 
 
 class Conditions(Part):
@@ -227,6 +256,11 @@ class Channel(Part):
     name: Name
     provider: str
     base_url: str = ""
+    proxy_url: str = ""
+    proxy_login: Secret | None = None
+    ca_bundle: str = ""
+    client_cert: str = ""
+    client_key: Secret | None = None
     keys: list[Secret] = []
     models: dict[ModelName, Annotated[Upstream, BeforeValidator(_none_is_empty)]] = {}
     enabled: bool = True
@@ -245,6 +279,7 @@ class Channel(Part):
     conditions: Conditions = Conditions()
     zero_retention: bool = False
     region: Region | Literal[""] = ""
+    overrides: Overrides = Overrides()
     timeouts: Timeouts = Timeouts()
     breaker: Breaker = Breaker()
 

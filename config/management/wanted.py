@@ -3,6 +3,7 @@
 import datetime as dt
 from collections.abc import Callable, Iterator, Mapping
 
+import msgspec
 from django.utils.text import slugify
 
 from billing.rules.budget import default_anchor
@@ -26,8 +27,9 @@ from config.management.item_fields import (
 from config.management.loading import Loaded, price_key, stored_rates
 from config.management.wanted_access import wanted_access, wanted_people, wanted_sign_up
 from config.management.yaml_source import Path
-from gateway.channel_fields import CAP_NAMES
+from gateway.channel_fields import CAP_NAMES, EGRESS_SECRETS, EGRESS_TEXTS
 from gateway.rules.channel_conditions import normal
+from gateway.rules.request_overrides import RequestOverrides, stored_overrides
 
 Digest = Callable[[str], bytes]
 
@@ -98,8 +100,12 @@ class _Flattener:
             "can": {},
             "priorities": {},
             "weights": {},
+            "model_timeouts": {},
             "keys": (),
             "conditions": {},
+            **dict.fromkeys(EGRESS_TEXTS, ""),
+            **dict.fromkeys(EGRESS_SECRETS),
+            "overrides": {},
             **defaults_of(shape.Channel, plain),
         }
         if "conditions" in channel.model_fields_set:
@@ -120,6 +126,22 @@ class _Flattener:
             fields["weights"] = {
                 name: model.weight for name, model in models if model.weight is not None
             }
+            fields["model_timeouts"] = {
+                name: seconds
+                for name, model in models
+                if (seconds := model.timeouts.model_dump(exclude_none=True))
+            }
+        for name in EGRESS_TEXTS:
+            if name in channel.model_fields_set:
+                fields[name] = self._loaded.text(*path, name)
+        for secret in EGRESS_SECRETS:
+            if secret in channel.model_fields_set:
+                given = getattr(channel, secret)
+                kept = given == shape.KEEP
+                fields[secret] = Kept() if kept else given and self._channel_secret(*path, secret)
+        if "overrides" in channel.model_fields_set:
+            given = channel.overrides.model_dump(mode="json")
+            fields["overrides"] = stored_overrides(msgspec.convert(given, RequestOverrides))
         if "keys" in channel.model_fields_set:
             fields["keys"] = tuple(
                 Kept() if key == shape.KEEP else self._channel_secret(*path, "keys", n)

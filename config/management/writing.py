@@ -26,7 +26,7 @@ from config.management.writing_access import (
 )
 from config.management.yaml_source import FileInvalid, Source
 from gateway import aliases, channels, installation, model_rules
-from gateway.channel_fields import CAP_NAMES, ChannelFields
+from gateway.channel_fields import CAP_NAMES, EGRESS_SECRETS, ChannelFields
 from gateway.models import Channel, ModelAlias, ModelRule
 from lib.refusal import Refused
 from usage import budgeting
@@ -309,6 +309,14 @@ def _channel_fields(after: Mapping[str, Value], channel: Channel | None) -> Chan
             fields.setdefault(group, {})[part] = value
         else:
             fields[f"{name}_nano" if name in CAP_NAMES else name] = value
+    for name in EGRESS_SECRETS:
+        if isinstance(secret := fields.get(name), Secret):
+            if secret.text:
+                fields[name] = secret.text
+            else:
+                del fields[name]
+        elif name in fields:
+            fields[name] = ""
     if "keys" in fields:
         stored = {bytes(key.digest): key for key in channel.keys.all()} if channel else {}
         fields["keys"] = [

@@ -10,6 +10,7 @@ MODEL_MAX: Final = 200
 MODEL_PATTERN: Final = r"^\S+$"
 URL_MAX: Final = 500
 SECRET_MAX: Final = 4096
+PEM_MAX: Final = 100_000
 KEYS_MAX: Final = 100
 ROUTES_MAX: Final = 2000
 PRIORITY_MAX: Final = 1_000_000

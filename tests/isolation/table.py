@@ -412,6 +412,7 @@ PAGES: Final[dict[str, Route]] = {
     "channel_new_test": at("channels.write"),
     "channel_edit": at("channels.write", CHANNEL_ROW),
     "channel_models": at("channels.write", CHANNEL_ROW),
+    "channel_overrides": at("channels.write", CHANNEL_ROW),
     "channel_models_fetch": at("channels.write", CHANNEL_ROW),
     "channel_copy": at("channels.write", CHANNEL_ROW),
     "channel_archive": at("channels.write", CHANNEL_ROW),
@@ -632,6 +633,9 @@ OPERATIONS: Final[dict[str, Route]] = {
     ),
     "DELETE /channels/{id}/keys/{key}": at("channels.write", CHANNEL_KEY),
     "POST /channels/{id}/test": at("channels.test", CHANNEL_ROW, body=sends(model="m-1")),
+    "POST /channels/{id}/preview": at(
+        "channels.write", CHANNEL_ROW, body=sends(body={"model": "m-1", "messages": []})
+    ),
     "POST /channels/{id}/provider-models": at("channels.test", CHANNEL_ROW),
     "POST /provider-models": at(
         "channels.write", body=sends(provider="openai_compatible", base_url="http://127.0.0.1:9")
