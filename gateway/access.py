@@ -6,7 +6,7 @@ from accounts.access import one_of, require
 from accounts.actors import Actor
 from billing.models import Plan, Price, PriceProposal, PriceVersion
 from gateway.announcements import current_announcements
-from gateway.models import Announcement, Channel, ChannelKey, PricePreview
+from gateway.models import Announcement, Channel, ChannelKey, ChannelTestRun, PricePreview
 from lib.ids import parse_number
 
 
@@ -30,6 +30,12 @@ def access_channel_key(actor: Actor, channel: Channel, id: str) -> ChannelKey:
     """One key of a channel by the text of its id. Http404 when there is none such."""
     require(actor, "channels.read")
     return one_of(channel.keys.all(), id)
+
+
+def access_test_run(actor: Actor, id: str) -> ChannelTestRun:
+    """One test of all channels. Http404 when there is none such."""
+    require(actor, "channels.read")
+    return one_of(ChannelTestRun.objects.select_related("made_by"), id)
 
 
 def access_price(actor: Actor, id: int) -> Price:

@@ -112,6 +112,11 @@ def _channel(name: str, fields: Mapping[str, Value]) -> Document:
     weights = cast(dict[str, int], fields["weights"])
     timeouts = {part: fields[f"timeouts.{part}"] for part in shape.Timeouts.model_fields}
     breaker = {part: fields[f"breaker.{part}"] for part in shape.Breaker.model_fields}
+    testing = {
+        part: fields[f"testing.{part}"]
+        for part, field in shape.Testing.model_fields.items()
+        if fields[f"testing.{part}"] != field.default
+    }
     return {
         "name": name,
         "provider": fields["provider"],
@@ -132,6 +137,7 @@ def _channel(name: str, fields: Mapping[str, Value]) -> Document:
         **_caps(fields),
         "timeouts": timeouts,
         "breaker": breaker,
+        **({"testing": testing} if testing else {}),
     }
 
 

@@ -13,7 +13,7 @@ from config.management.difference import Id, Item, Secret, Value
 from config.management.present_access import limits_of, present_access, present_people
 from config.management.wanted import price_id
 from gateway.channel_fields import CAP_NAMES, LIMITS
-from gateway.channels import BREAKER, TIMEOUTS
+from gateway.channels import BREAKER, TESTING, TIMEOUTS
 from gateway.installation import installation_settings
 from gateway.models import Channel, ChannelKey
 from lib import clock
@@ -62,6 +62,7 @@ def _channels() -> Iterator[Item]:
     for channel in Channel.objects.prefetch_related(keys, "routes").order_by("name"):
         timeouts = {**TIMEOUTS, **channel.timeouts}
         breaker = {**BREAKER, **channel.breaker}
+        testing = {**TESTING, **channel.testing}
         fields: dict[str, Value] = {
             "provider": channel.provider,
             "base_url": channel.base_url,
@@ -90,6 +91,7 @@ def _channels() -> Iterator[Item]:
             **{name: getattr(channel, f"{name}_nano") for name in CAP_NAMES},
             **{f"timeouts.{name}": timeouts[name] for name in TIMEOUTS},
             **{f"breaker.{name}": breaker[name] for name in BREAKER},
+            **{f"testing.{name}": testing[name] for name in TESTING},
         }
         yield Item(Id("channel", (channel.name,)), fields)
 

@@ -74,7 +74,7 @@ from billing.models import (
 )
 from billing.rules.catalogue import CatalogueRow
 from billing.rules.conditions import PriceKey
-from gateway import announcements, channels, installation, previews
+from gateway import announcements, channel_tests, channels, installation, previews
 from gateway.channel_fields import ChannelFields
 from gateway.models import Announcement, Channel, PricePreview
 from lib import clock
@@ -554,6 +554,7 @@ WRITES: Final[dict[str, Callable[[World], object]]] = {
     "gateway.channels.switch_capability": lambda w: channels.switch_capability(
         w.dora, w.channel, "m-1", "tools", False
     ),
+    "gateway.channel_tests.start_run": lambda w: channel_tests.start_run(w.dora, "plain"),
     "gateway.installation.save_settings": lambda w: installation.save_settings(
         w.dora, egress_allow=["10.0.0.0/8"]
     ),
@@ -614,6 +615,8 @@ ELSEWHERE: Final = {
     "billing.raises.end_raises": "raise.ended",
     "billing.automatic_topups.fill_balances": "wallet.automatic_stopped",
     "gateway.channel_checks.check_channel": "channel.tested",
+    "gateway.channels.take_in": "channel.taken_in",
+    "gateway.channels.take_out": "channel.taken_out",
     "usage.reviews.settle_review": "request.reviewed",
 }
 # Nobody is signed in who could be named: the installation does it.

@@ -9,8 +9,8 @@ from typing import Any
 from django.core.management.base import BaseCommand, CommandError
 from django.db import OperationalError, transaction
 
-from config.management.imports.databases import DatabaseUnreadable, open_database
 from config.management.imports.converted import Converted
+from config.management.imports.databases import DatabaseUnreadable, open_database
 from config.management.imports.peers import PEERS, Peer, WrongPeer
 from config.management.imports.report import Report, as_json, as_text
 from config.management.imports.values import ValueUnreadable

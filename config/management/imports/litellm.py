@@ -15,18 +15,18 @@ from accounts.organisations import FIRST_TEAM
 from billing.rules.money import NANO_PER_USD, round_half_even
 from billing.rules.patterns import matches
 from config.management.imports import values
-from config.management.imports.databases import Database
 from config.management.imports.converted import (
     Budget,
+    Converted,
     Counts,
     HashedSecret,
-    Converted,
     Key,
     Member,
     Organisation,
     Origin,
     Team,
 )
+from config.management.imports.databases import Database
 from config.management.imports.litellm_models import TABLE as MODELS
 from config.management.imports.litellm_models import read_models
 from config.management.imports.litellm_secrets import SaltKey

@@ -8,8 +8,8 @@ from typing import Any, Final
 from billing.rules.money import round_half_even
 from billing.rules.pricing import PPM
 from config.management.imports import values
-from config.management.imports.databases import Database
 from config.management.imports.converted import Channel, Converted, Origin, Plan, Price
+from config.management.imports.databases import Database
 from config.management.imports.quota_channel_types import Peer
 from config.management.imports.quota_channels import read_channels
 from config.management.imports.quota_people import Terms, groups_of, read_users

@@ -7,8 +7,8 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from config.management.imports import quota_hubs
-from config.management.imports.databases import Database, open_database
 from config.management.imports.converted import Converted
+from config.management.imports.databases import Database, open_database
 from config.management.imports.quota_channel_types import Peer
 from config.management.imports.report import as_json
 from config.management.imports.values import Row
