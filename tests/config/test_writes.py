@@ -488,6 +488,9 @@ WRITES: Final[dict[str, Callable[[World], object]]] = {
         w.dora, PriceKey("m-4"), RATES, valid_from=None
     ),
     "billing.proposals.ignore": lambda w: proposals.ignore(w.dora, [w.draft.id]),
+    "billing.proposals.propose_list": lambda w: proposals.propose_list(
+        w.dora, {"m-9": RATES}, "list x"
+    ),
     "billing.proposals.propose_catalogue": lambda w: proposals.propose_catalogue(
         w.dora, [ROW], SOURCE
     ),
