@@ -263,7 +263,7 @@ class SettingsForm(forms.Form):
         _("Success rate below (%)"),
         1,
         100,
-        _("Of at least 20 requests in 15 minutes."),
+        _("Share of successes, of at least 20 requests in 15 minutes."),
         required=False,
     )
 

@@ -20,14 +20,18 @@ from gateway.channel_checks import ChannelCheck, check_channel
 from gateway.channels import take_in, take_out
 from gateway.check_calls import Variant
 from gateway.models import Channel, ChannelTestRun, TrafficBucket
-from gateway.rules.channel_testing import CheckRule, why_out_by_test, why_out_by_traffic
+from gateway.rules.channel_testing import (
+    WINDOW_MIN,
+    CheckRule,
+    why_out_by_test,
+    why_out_by_traffic,
+)
 from gateway.served import prices_in_force, testable_names
 from lib import clock
 
 _STEP_S: Final = 20.0
 # Longer than one test can take.
 _CLAIM: Final = dt.timedelta(seconds=120)
-_TRAFFIC: Final = dt.timedelta(minutes=15)
 
 
 def check_by_rule(
@@ -91,7 +95,7 @@ def _due() -> Iterator[Channel]:
 def watch_traffic() -> None:
     """Take out the channels that fail too many of their latest requests."""
     for channel in Channel.objects.filter(enabled=True, testing__success_percent__isnull=False):
-        since = clock.now() - _TRAFFIC
+        since = clock.now() - dt.timedelta(minutes=WINDOW_MIN)
         if channel.taken_in_at is not None:
             since = max(since, channel.taken_in_at)
         buckets = TrafficBucket.objects.filter(channel_id=channel.id, bucket_at__gte=since)

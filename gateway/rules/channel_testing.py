@@ -9,8 +9,10 @@ Cause = Literal["key", "status", "words", "success"]
 
 EVERY_MIN_MAX: Final = 7 * 24 * 60
 TEXT_MAX: Final = 500
-# Of fewer attempts no share is told.
+# Of fewer attempts no share is computed.
 ATTEMPTS_MIN: Final = 20
+WINDOW_MIN: Final = 15
+"""The latest attempts are those of so many minutes."""
 _STATUSES: Final = re.compile(r"[1-5](?:[0-9]{2}|xx)(?:, ?[1-5](?:[0-9]{2}|xx))*")
 
 
