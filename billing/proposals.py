@@ -132,6 +132,50 @@ def propose_catalogue(actor: Actor, rows: Iterable[CatalogueRow], source: str) -
     return counts
 
 
+def propose_list(
+    actor: Actor,
+    rates: Mapping[str, dict[str, Any]],
+    source: str,
+    *,
+    ignored: Collection[str] = (),
+) -> Proposed:
+    """Proposals for what a list, which need not name every model, says from now on otherwise than
+    the prices in force. It removes none.
+
+    Models whose price comes from elsewhere than the shipped catalogue or this list are left alone,
+    and so are those that a name or pattern of `ignored` meets. The open proposals of the same list
+    go; what was ignored of it is not proposed again.
+    """
+    now = clock.now()
+    current = _in_force(list_prices(), now)
+    own = {
+        price.model
+        for price in current.values()
+        if not price.from_catalogue and price.source != source
+    }
+    with transaction.atomic():
+        PriceProposal.objects.filter(source=source, state__in=WAITING).delete()
+        put_away = {
+            (row.model, _canonical(row.rates))
+            for row in PriceProposal.objects.filter(source=source, state=ProposalState.IGNORED)
+        }
+        made: list[PriceProposal] = []
+        for model, wanted in rates.items():
+            there = current.get(PriceKey(model))
+            left = model in own or any(matches(pattern, model) for pattern in ignored)
+            same = there is not None and _same(there.rates, wanted)
+            if not left and not same and (model, _canonical(wanted)) not in put_away:
+                made.append(_proposal(PriceKey(model), wanted, there, source))
+        PriceProposal.objects.bulk_create(made)
+        added = sum(1 for row in made if row.replaces is None)
+        counts = Proposed(added, len(made) - added, 0)
+        if made:
+            audit.record(
+                actor, None, "catalogue.proposed", made[0], source=source, **counts._asdict()
+            )
+    return counts
+
+
 def draft_price(
     actor: Actor,
     key: PriceKey,

@@ -49,6 +49,8 @@ SCHEDULE: Final = (
     Job("gateway.tasks.count_traffic", 2, 90, _("Count traffic")),
     Job("gateway.tasks.drop_old_traffic", 3600, 7200, _("Delete old traffic figures")),
     Job("gateway.tasks.go_on_with_previews", 2, 90, _("Compute price previews")),
+    Job("gateway.tasks.test_channels", 15, 180, _("Test channels")),
+    Job("gateway.tasks.go_on_with_channel_tests", 2, 180, _("Test all channels")),
     Job("playground.tasks.interrupt_lost_runs", 3, 90, _("End interrupted answers")),
     Job("playground.tasks.drop_deleted_chats", 3600, 7200, _("Purge deleted chats")),
     Job("playground.tasks.drop_unsent_files", 3600, 7200, _("Delete files that were never sent")),

@@ -10,6 +10,7 @@ from gateway.models import (
     Announcement,
     Channel,
     ChannelKey,
+    ChannelTestRun,
     ModelAlias,
     ModelRule,
     PricePreview,
@@ -59,6 +60,12 @@ def visible_aliases(actor: Actor) -> QuerySet[ModelAlias]:
 def access_alias(actor: Actor, id: str | int) -> ModelAlias:
     """One of them. Http404 when there is none such."""
     return one_of(visible_aliases(actor), parse_number(id) if isinstance(id, str) else id)
+
+
+def access_test_run(actor: Actor, id: str) -> ChannelTestRun:
+    """One test of all channels. Http404 when there is none such."""
+    require(actor, "channels.read")
+    return one_of(ChannelTestRun.objects.select_related("made_by"), id)
 
 
 def access_price(actor: Actor, id: int) -> Price:

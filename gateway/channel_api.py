@@ -4,7 +4,8 @@ A provider's key goes in and never out: an answer has four characters of it.
 """
 
 import datetime as dt
-from typing import Annotated, Any, Final, Literal
+from typing import Annotated, Any, Final, Literal, cast
+from uuid import UUID
 
 from django.http import HttpRequest
 from ninja import Body, Query, Router, Schema, Status
@@ -17,17 +18,26 @@ from billing.rules.money import MoneyInvalid, format_usd, parse_usd
 from dialects.chat import Dialect
 from dialects.system_prompt import PromptMode
 from gateway import channels
-from gateway.access import access_channel, access_channel_key, every_channel, visible_channels
+from gateway.access import (
+    access_channel,
+    access_channel_key,
+    access_test_run,
+    every_channel,
+    visible_channels,
+)
 from gateway.channel_check_words import words_of
-from gateway.channel_checks import check_channel, target_of, upstream_name
+from gateway.channel_checks import target_of, upstream_name
 from gateway.channel_fields import CAP_NAMES, PLAIN, SPEND_CAPS, ChannelFields
 from gateway.channel_refusals import ChannelRefused
+from gateway.channel_tests import check_by_rule, start_run
+from gateway.check_calls import Variant
 from gateway.model_lists import ModelList, list_models
-from gateway.models import Channel, ChannelKey
+from gateway.models import Channel, ChannelKey, ChannelTestRun
 from gateway.providers.overrides import Capability
 from gateway.rules import channel_bounds as bounds
 from gateway.rules.breaker import BreakerRule
 from gateway.rules.channel_conditions import PROMPT_MAX, VALUES_MAX, Feature
+from gateway.rules.channel_testing import EVERY_MIN_MAX, TEXT_MAX
 from gateway.rules.request_overrides import (
     HEADER_CHARACTERS_MAX,
     HEADERS_MAX,
@@ -195,6 +205,29 @@ class OverridesIn(Schema):
     )
 
 
+class TestingIn(Schema):
+    """When the channel is tested by itself, and what turns it off. A test that passes turns it on
+    again."""
+
+    model_config = ConfigDict(extra="forbid")
+
+    every_min: Annotated[int, Field(ge=1, le=EVERY_MIN_MAX)] | None = Field(
+        None, description="Minutes between two tests; null for none."
+    )
+    model: str = Field("", max_length=bounds.MODEL_MAX, description="Empty: the first model.")
+    variant: Variant = "streamed"
+    on_key: Switch = Field(False, description="Turn off when the provider rejects the key.")
+    statuses: str = Field(
+        "", max_length=TEXT_MAX, description="Turn off on these statuses: `403, 5xx`."
+    )
+    words: str = Field(
+        "", max_length=TEXT_MAX, description="Turn off on these words, separated by commas."
+    )
+    success_percent: Annotated[int, Field(ge=1, le=100)] | None = Field(
+        None, description="Turn off when fewer of the requests of 15 minutes succeed."
+    )
+
+
 class ChannelChange(Schema):
     """What to change; what is left out stays."""
 
@@ -251,6 +284,7 @@ class ChannelChange(Schema):
     overrides: OverridesIn = OverridesIn()
     timeouts: TimeoutsIn = TimeoutsIn()
     breaker: BreakerIn = BreakerIn()
+    testing: TestingIn = TestingIn()
 
 
 class ChannelIn(ChannelChange):
@@ -298,6 +332,7 @@ class TestIn(Schema):
     model_config = ConfigDict(extra="forbid")
 
     model: ModelName
+    variant: Variant = Field("streamed", description="What is asked of the model.")
 
 
 class TargetIn(Schema):
@@ -348,10 +383,45 @@ class TestOut(CallOut):
     at: dt.datetime
     model: str
     upstream_model: str
+    variant: Variant
+    cost: str | None = Field(description="What it cost at the provider, in USD, if known.")
 
 
 class ModelListOut(CallOut):
     models: list[str] = Field(description="The provider's model names.")
+
+
+class TakenOutOut(Schema):
+    cause: Literal["key", "status", "words", "success"]
+    what: str
+    at: dt.datetime
+
+
+class TestRunIn(Schema):
+    """What all channels are asked."""
+
+    model_config = ConfigDict(extra="forbid")
+
+    variant: Variant = "streamed"
+
+
+class TestResultOut(Schema):
+    channel_id: str
+    channel: str
+    ok: bool
+    fault: str | None
+    total_ms: int
+    cost: str | None
+
+
+class TestRunOut(Schema):
+    id: str
+    variant: Variant
+    done: int
+    total: int
+    created_at: dt.datetime
+    ended_at: dt.datetime | None
+    results: list[TestResultOut]
 
 
 class ChannelOut(Schema):
@@ -383,6 +453,8 @@ class ChannelOut(Schema):
     overrides: dict[str, Any]
     timeouts: dict[str, float]
     breaker: dict[str, bool | float | None]
+    testing: dict[str, bool | int | str | None]
+    taken_out: TakenOutOut | None = Field(description="Why its rule turned it off, if it did.")
     keys: list[ChannelKeyOut]
     models: dict[str, RouteOut]
     last_test: TestOut | None
@@ -497,14 +569,29 @@ def remove_key(request: HttpRequest, id: str, key: str) -> Status[None]:
 
 @router.post("/channels/{id}/test", response=TestOut, summary="Test a channel")
 def test_channel(request: HttpRequest, id: str, body: TestIn) -> TestOut:
-    """Sends one short streamed request to the provider. No customer is charged."""
+    """Sends one short request to the provider. No customer is charged."""
     actor = actors.actor_of(request)
     access.require(actor, "channels.test")
     channel = access_channel(actor, id)
     if upstream_name(channel, body.model) is None:
         raise ChannelRefused("model", f"The channel does not serve {body.model}.")
-    check_channel(actor, channel, body.model)
+    check_by_rule(actor, channel, body.model, body.variant)
+    channel.refresh_from_db()
     return _test(channel.last_test or {})
+
+
+@router.post("/channel-tests", response={201: TestRunOut}, summary="Test all channels")
+def test_all_channels(request: HttpRequest, body: TestRunIn) -> Status[TestRunOut]:
+    """Tests every channel in the background, one after the other."""
+    actor = actors.actor_of(request)
+    access.require(actor, "channels.test")
+    return Status(201, _run(start_run(actor, body.variant)))
+
+
+@router.get("/channel-tests/{id}", response=TestRunOut, summary="Show a test of all channels")
+def show_test_run(request: HttpRequest, id: str) -> TestRunOut:
+    """How far it has come, and the results so far."""
+    return _run(access_test_run(actors.actor_of(request), id))
 
 
 @router.post(
@@ -570,6 +657,8 @@ def _channel(channel: Channel) -> ChannelOut:
         overrides=channel.overrides,
         timeouts={**channels.TIMEOUTS, **channel.timeouts},
         breaker={**channels.BREAKER, **channel.breaker},
+        testing={**channels.TESTING, **channel.testing},
+        taken_out=TakenOutOut(**channel.taken_out) if channel.taken_out else None,
         keys=[_key(key) for key in channel.keys.all()],
         models={
             route.model: RouteOut(
@@ -599,7 +688,31 @@ def _key(key: ChannelKey) -> ChannelKeyOut:
 
 def _test(stored: dict[str, Any]) -> TestOut:
     cause, fix = words_of(stored["fault"])
-    return TestOut(**stored, cause=_text(cause), fix=_text(fix))
+    more = {"variant": stored.get("variant", "streamed"), "cost": _usd(stored.get("cost_nano"))}
+    return TestOut(**{**stored, **more}, cause=_text(cause), fix=_text(fix))
+
+
+def _run(run: ChannelTestRun) -> TestRunOut:
+    results = [
+        TestResultOut(
+            channel_id=id_text(UUID(row["channel_id"])),
+            channel=row["channel"],
+            ok=row["ok"],
+            fault=row["fault"],
+            total_ms=row["total_ms"],
+            cost=_usd(row["cost_nano"]),
+        )
+        for row in run.results
+    ]
+    return TestRunOut(
+        id=id_text(run.id),
+        variant=cast(Variant, run.variant),
+        done=len(results),
+        total=run.total,
+        created_at=run.created_at,
+        ended_at=run.ended_at,
+        results=results,
+    )
 
 
 def _model_list(result: ModelList) -> ModelListOut:

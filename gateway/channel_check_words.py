@@ -8,7 +8,7 @@ from typing import Any, Final
 from django.utils.functional import Promise
 from django.utils.translation import gettext_lazy
 
-from gateway.channel_checks import Stage
+from gateway.check_calls import STAGES, Stage, Variant
 from gateway.model_lists import ListStage, ModelList
 from gateway.staged_calls import Fault
 
@@ -18,7 +18,17 @@ STAGE_NAMES: Final[dict[Stage, Promise]] = {
     "accept": gettext_lazy("Key and model accepted"),
     "answer": gettext_lazy("First content received"),
     "stream": gettext_lazy("Stream complete"),
+    "tool": gettext_lazy("Tool called"),
+    "schema": gettext_lazy("Schema followed"),
+    "cancel": gettext_lazy("Canceled in the middle"),
     "usage": gettext_lazy("Usage reported"),
+}
+VARIANT_NAMES: Final[dict[Variant, Promise]] = {
+    "streamed": gettext_lazy("Streamed answer"),
+    "plain": gettext_lazy("Whole answer"),
+    "tools": gettext_lazy("Tool call"),
+    "schema": gettext_lazy("Structured output"),
+    "cancel": gettext_lazy("Cancellation"),
 }
 LIST_STAGE_NAMES: Final[dict[ListStage, Promise]] = {
     "address": STAGE_NAMES["address"],
@@ -90,6 +100,27 @@ FAULTS: Final[dict[Fault, tuple[Promise, Promise]]] = {
         gettext_lazy("The response is not a stream in the expected format."),
         gettext_lazy("Check that the base URL points to an OpenAI-compatible API."),
     ),
+    "not_answer": (
+        gettext_lazy("The response is not JSON."),
+        gettext_lazy("Check that the base URL points to the provider's API."),
+    ),
+    "no_tool_call": (
+        gettext_lazy("The model did not call the tool that it had to call."),
+        gettext_lazy("Turn off tools for this model on the channel, or choose another model."),
+    ),
+    "not_schema": (
+        gettext_lazy("The response does not follow the JSON schema."),
+        gettext_lazy(
+            "Turn off structured output for this model on the channel, or choose another model."
+        ),
+    ),
+    "not_cancelled": (
+        gettext_lazy("The response was complete before it could be canceled."),
+        gettext_lazy(
+            "Check that the server between here and the provider does not collect streams before "
+            "it passes them on."
+        ),
+    ),
     "failed": (
         gettext_lazy("The provider reported an error inside its response."),
         gettext_lazy("Read the provider's message below, then try again."),
@@ -152,6 +183,8 @@ class ShownCheck(ShownCall):
     at: dt.datetime
     model: str
     upstream_model: str
+    variant: Promise
+    cost_nano: int | None
 
 
 def words_of(fault: Fault | None) -> tuple[Promise | None, Promise | None]:
@@ -164,13 +197,19 @@ def shown_check(stored: dict[str, Any] | None) -> ShownCheck | None:
     if stored is None:
         return None
     cause, fix = words_of(stored["fault"])
+    # A result that was stored by an older version is one of a stream.
+    variant: Variant = stored.get("variant", "streamed")
     return ShownCheck(
         ok=stored["ok"],
         at=dt.datetime.fromisoformat(stored["at"]),
         model=stored["model"],
         upstream_model=stored["upstream_model"],
         total_ms=stored["total_ms"],
-        stages=_shown_stages(STAGE_NAMES, stored["stages"]),
+        variant=VARIANT_NAMES[variant],
+        cost_nano=stored.get("cost_nano"),
+        stages=_shown_stages(
+            {stage: STAGE_NAMES[stage] for stage in STAGES[variant]}, stored["stages"]
+        ),
         cause=cause,
         fix=fix,
         status=stored["status"],

@@ -11,11 +11,13 @@ from accounts.rules.data_policy import is_region
 from accounts.rules.limits import LIMIT_MAX
 from gateway.channel_conditions import check_conditions
 from gateway.channel_refusals import ChannelRefused
+from gateway.check_calls import STAGES
 from gateway.models import Channel, ChannelKey, OnLeave
 from gateway.providers import UnknownProvider, provider_named
 from gateway.providers.overrides import CAPABILITIES
 from gateway.providers.provider import BadAddress, Provider
 from gateway.rules import channel_bounds as bounds
+from gateway.rules.channel_testing import EVERY_MIN_MAX, TEXT_MAX, CheckRule, is_status_list
 from lib.egress import EgressDenied, check_host, host_and_port
 
 
@@ -63,6 +65,7 @@ class ChannelFields(TypedDict, total=False):
     client_key: str
     timeouts: Mapping[str, float]
     breaker: Mapping[str, bool | float | None]
+    testing: Mapping[str, bool | int | str | None]
 
 
 SPEND_CAP_NANO_MAX = 2**62
@@ -94,7 +97,7 @@ PLAIN = (
     "region",
 )
 """The fields that stand in a column of their own, by the same name."""
-PARTS = ("timeouts", "breaker", "overrides")
+PARTS = ("timeouts", "breaker", "overrides", "testing")
 """The fields of several parts, each in a column of its own."""
 ROUTE_FIELDS = ("models", "can", "priorities", "weights", "model_timeouts")
 MODEL_TIMEOUTS = ("first_content", "idle", "total")
@@ -140,6 +143,7 @@ def check_settings(channel: Channel) -> None:
     failures = channel.breaker.get("failures")
     if failures is not None:
         _check_bounds("breaker.failures", failures, 1, bounds.FAILURES_MAX)
+    _check_testing(CheckRule(**channel.testing))
 
 
 def check_routes(fields: ChannelFields) -> None:
@@ -212,6 +216,22 @@ def _check_bounds(field: str, value: float, least: int, most: int) -> None:
     if not least <= value <= most:
         text = gettext("Enter a number from %(least)s to %(most)s.")
         raise ChannelRefused(field, text % {"least": least, "most": most})
+
+
+def _check_testing(rule: CheckRule) -> None:
+    if rule.every_min is not None:
+        _check_bounds("testing.every_min", rule.every_min, 1, EVERY_MIN_MAX)
+    if rule.success_percent is not None:
+        _check_bounds("testing.success_percent", rule.success_percent, 1, 100)
+    if rule.variant not in STAGES:
+        raise ChannelRefused("testing.variant", gettext("There is no such test."))
+    if not is_status_list(rule.statuses):
+        text = gettext("Enter HTTP statuses with commas between, such as 403, 5xx.")
+        raise ChannelRefused("testing.statuses", text)
+    for name in ("statuses", "words", "model"):
+        if len(getattr(rule, name)) > TEXT_MAX:
+            text = gettext("Use at most %(n)s characters.") % {"n": TEXT_MAX}
+            raise ChannelRefused(f"testing.{name}", text)
 
 
 def _check_seconds(field: str, seconds: float) -> None:

@@ -12,13 +12,15 @@ from accounts.rules.data_policy import REGION_MAX
 from accounts.rules.limits import LIMIT_MAX
 from billing.forms import MoneyField
 from billing.rules.money import format_usd
+from gateway.channel_check_words import VARIANT_NAMES
 from gateway.channel_conditions import FEATURE_WORDS, ConditionFields, typed
 from gateway.channel_fields import CAP_NAMES, PLAIN, ChannelFields
-from gateway.channels import BREAKER, TIMEOUTS
+from gateway.channels import BREAKER, TESTING, TIMEOUTS
 from gateway.models import Channel
 from gateway.providers import PROVIDERS
 from gateway.route_table import SECONDS, Change
 from gateway.rules import channel_bounds as bounds
+from gateway.rules.channel_testing import EVERY_MIN_MAX, TEXT_MAX
 from lib.refusal import Refused
 from lib.whole_numbers import WholeNumberField
 
@@ -286,6 +288,47 @@ class SettingsForm(ConditionFields):
     )
     window = _seconds(_("Counting window"))
     open_for = _seconds(_("Paused for"))
+    test_every = _number(
+        _("Test every"), 1, EVERY_MIN_MAX, _("Minutes. Empty: only by hand."), required=False
+    )
+    test_variant = forms.ChoiceField(
+        label=_("Test"),
+        choices=list(VARIANT_NAMES.items()),
+        widget=forms.Select(attrs={"class": "input"}),
+    )
+    test_model = forms.CharField(
+        label=_("Model to test"),
+        max_length=bounds.MODEL_MAX,
+        required=False,
+        help_text=_("Empty: the first one."),
+        widget=forms.TextInput(attrs=_CODE),
+    )
+    out_on_key = forms.BooleanField(
+        label=_("Rejected key"),
+        required=False,
+        help_text=_("Turn the channel off when a test finds that the provider rejects its key."),
+    )
+    out_on_statuses = forms.CharField(
+        label=_("Statuses"),
+        max_length=TEXT_MAX,
+        required=False,
+        help_text=_("Of a failed test, such as 403, 5xx."),
+        widget=forms.TextInput(attrs=_CODE),
+    )
+    out_on_words = forms.CharField(
+        label=_("Words"),
+        max_length=TEXT_MAX,
+        required=False,
+        help_text=_("In the provider's message, separated by commas."),
+        widget=forms.TextInput(attrs=_INPUT),
+    )
+    out_below = _number(
+        _("Success rate below (%)"),
+        1,
+        100,
+        _("Share of successes, of at least 20 requests in 15 minutes."),
+        required=False,
+    )
 
     def __init__(self, channel: Channel, data: QueryDict | None = None) -> None:
         super().__init__(data, initial=_settings_of(channel))
@@ -294,6 +337,7 @@ class SettingsForm(ConditionFields):
         """Say a refusal at the field that it is about."""
         name = refused.field.removeprefix("timeouts.")
         name = {"breaker.failures": "failures", "keys": "secret"}.get(name, name)
+        name = _TESTING_FIELDS.get(name.removeprefix("testing."), name)
         name = name.removeprefix("breaker.").removeprefix("conditions.")
         self.add_error(name if name in self.fields else None, refused.message)
 
@@ -310,6 +354,9 @@ class SettingsForm(ConditionFields):
         breaker = {
             name: changed.pop(field) for name, field in _BREAKER_FIELDS.items() if field in changed
         }
+        testing = {
+            name: changed.pop(field) for name, field in _TESTING_FIELDS.items() if field in changed
+        }
         for name in CAP_NAMES:
             if name in changed:
                 changed[f"{name}_nano"] = changed.pop(name)
@@ -319,6 +366,8 @@ class SettingsForm(ConditionFields):
             fields["timeouts"] = timeouts
         if breaker:
             fields["breaker"] = breaker
+        if testing:
+            fields["testing"] = testing
         if self.moves:
             fields["keys"] = [secret] if secret else []
         return fields
@@ -364,8 +413,20 @@ _BREAKER_FIELDS: Final = {
 }
 
 
+_TESTING_FIELDS: Final = {
+    "every_min": "test_every",
+    "model": "test_model",
+    "variant": "test_variant",
+    "on_key": "out_on_key",
+    "statuses": "out_on_statuses",
+    "words": "out_on_words",
+    "success_percent": "out_below",
+}
+
+
 def _settings_of(channel: Channel) -> dict[str, Any]:
     breaker = {**BREAKER, **channel.breaker}
+    testing = {**TESTING, **channel.testing}
     return {
         **{name: getattr(channel, name) for name in PLAIN},
         **{name: getattr(channel, f"{name}_nano") for name in CAP_NAMES},
@@ -373,6 +434,7 @@ def _settings_of(channel: Channel) -> dict[str, Any]:
         **TIMEOUTS,
         **channel.timeouts,
         **{field: breaker[name] for name, field in _BREAKER_FIELDS.items()},
+        **{field: testing[name] for name, field in _TESTING_FIELDS.items()},
     }
 
 

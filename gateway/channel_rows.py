@@ -25,11 +25,27 @@ _STATES: Final[Mapping[str, Badge]] = {
 }
 
 
+_TAKEN_OUT: Final = {
+    "key": _("In a test, the provider rejected its key."),
+    "status": _("In a test, the provider responded with status %(what)s."),
+    "words": _("In a test, the response contained “%(what)s”."),
+    "success": _("Only %(what)s of the latest requests succeeded."),
+}
+
+
+def taken_out_words(channel: Channel) -> str:
+    """Why its rule turned it off; "" where it did not."""
+    out = channel.taken_out
+    return str(_TAKEN_OUT[out["cause"]]) % {"what": out["what"]} if out else ""
+
+
 def state_of(row: Mapping[str, Any]) -> Badge:
     """A channel's state; its cause and when it is tried again are said on hover."""
     status: ChannelStatus | None = row["channel_status"]
     if row["channel"].archived_at:
         return Badge(_("Archived"), icon="archive")
+    if row["channel"].taken_out:
+        return Badge(_("Off by rule"), "bad", hint=taken_out_words(row["channel"]))
     if not row["channel"].enabled:
         return Badge(_("Off"), icon="pause")
     if status is None:

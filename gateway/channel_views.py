@@ -17,12 +17,12 @@ from accounts.table_preferences import read_table
 from billing.rate_words import source_name
 from billing.rules.pricing import PPM
 from gateway.access import access_channel, every_channel, visible_channels
-from gateway.channel_checks import check_channel
 from gateway.channel_conditions import shown_conditions
 from gateway.channel_figures import ChannelFigures
 from gateway.channel_limits import limits_of
 from gateway.channel_reports import ChannelTroubles
-from gateway.channel_rows import channel_row, state_of
+from gateway.channel_rows import channel_row, state_of, taken_out_words
+from gateway.channel_tests import check_by_rule
 from gateway.channels import switch_capability
 from gateway.forms import CheckForm, SwitchForm
 from gateway.health_views import health_context
@@ -125,6 +125,7 @@ def channel_list(request: HttpRequest, actor: Actor) -> HttpResponseBase:
     context = {
         "any": archived or bool(every),
         "may_write": scope_of(actor, "channels.write") is not None,
+        "may_test": scope_of(actor, "channels.test") is not None,
         "commands": _COMMANDS,
     }
     templates = ("gateway/channels.html", "gateway/_channels.html")
@@ -150,7 +151,8 @@ def channel_test(request: HttpRequest, actor: Actor, id: str) -> HttpResponseBas
     form = CheckForm(_names(channel), request.POST)
     if not form.is_valid():
         return _channel_page(request, actor, channel, form, status=422)
-    check_channel(actor, channel, form.cleaned_data["model"])
+    check_by_rule(actor, channel, form.cleaned_data["model"], form.cleaned_data["variant"])
+    channel = access_channel(actor, id)
     if is_htmx(request):
         return _channel_page(request, actor, channel, form)
     return see_other("channel", id)
@@ -245,14 +247,16 @@ def _channel_page(
     last = channel.last_test or {}
     names = _names(channel)
     found = ChannelTroubles().of(channel)
+    asked = {name: last.get(name) for name in ("model", "variant")}
     context = {
         **channel_row(channel, found),
         **health_context(channel),
-        "form": form or CheckForm(names, initial={"model": last.get("model")}),
+        "form": form or CheckForm(names, initial=asked),
         "testable": bool(names),
         "keys": _key_rows(channel, found.keys),
         "may_write": scope_of(actor, "channels.write") is not None,
         "limits": limits_of(channel),
+        "taken_out": taken_out_words(channel),
         "switches": SwitchForm(_models(channel)),
         "switched": [(route, _switched(route)) for route in channel.routes.all()],
         "conditions": shown_conditions(channel),

@@ -18,7 +18,7 @@ from django.db import transaction
 from django.utils.translation import gettext
 
 from accounts import audit
-from accounts.actors import Actor
+from accounts.actors import SYSTEM, Actor
 from accounts.epoch import bump_epoch
 from accounts.sealing import open_sealed, pepper, seal
 from gateway.channel_egress import address_of, check_route, copy_secrets, facts_of, set_secrets
@@ -38,10 +38,12 @@ from gateway.channel_refusals import ChannelRefused, ChannelStale
 from gateway.models import Channel, ChannelKey, Route
 from gateway.rules import channel_bounds as bounds
 from gateway.rules.breaker import BreakerRule
+from gateway.rules.channel_testing import CheckRule, TakenOut
 from gateway.rules.timeouts import Timeouts
 from lib import clock
 from lib.ids import new_id
 from lib.vault import VaultError
+from outbox.facts import put
 
 TIMEOUTS = {field.name: cast(float, field.default) for field in dataclass_fields(Timeouts)}
 """Seconds that a channel has unless it says otherwise."""
@@ -49,6 +51,11 @@ BREAKER = {
     field.name: cast(bool | float | None, field.default) for field in dataclass_fields(BreakerRule)
 }
 """The same for its breaker."""
+TESTING = {
+    field.name: cast(bool | int | str | None, field.default)
+    for field in dataclass_fields(CheckRule)
+}
+"""And for when it is tested, and what takes it out of use."""
 
 
 def create_channel(actor: Actor, name: str, fields: ChannelFields) -> Channel:
@@ -107,6 +114,35 @@ def restore_channel(actor: Actor, channel: Channel) -> Channel:
     """Take a channel back from the archive, turned off."""
     with transaction.atomic():
         return _save(actor, _locked(channel), {"archived": False}, "channel.restored")
+
+
+def take_out(channel: Channel, why: TakenOut) -> bool:
+    """Turn a channel off by its rule, and notify the operators; False where it is off already."""
+    with transaction.atomic():
+        locked = _locked(channel)
+        if not locked.enabled:
+            return False
+        with _recorded(SYSTEM, locked, "channel.taken_out", cause=why.cause, what=why.what):
+            locked.enabled = False
+            locked.taken_out = {**why._asdict(), "at": clock.now().isoformat()}
+            locked.save(update_fields=["enabled", "taken_out"])
+        put(
+            "channel.taken_out", None, channel=locked.name, channel_id=str(locked.id),
+            cause=why.cause, what=why.what,
+        )  # fmt: skip
+    return True
+
+
+def take_in(channel: Channel) -> bool:
+    """Turn a channel on again that its rule turned off; False where it is not off by that."""
+    with transaction.atomic():
+        locked = _locked(channel)
+        if locked.enabled or locked.taken_out is None:
+            return False
+        with _recorded(SYSTEM, locked, "channel.taken_in", cause=locked.taken_out["cause"]):
+            locked.enabled, locked.taken_out, locked.taken_in_at = True, None, clock.now()
+            locked.save(update_fields=["enabled", "taken_out", "taken_in_at"])
+    return True
 
 
 def add_key(actor: Actor, channel: Channel, secret: str) -> ChannelKey:
@@ -248,6 +284,12 @@ def _set(channel: Channel, fields: ChannelFields) -> None:
         channel.breaker = {**channel.breaker, **fields["breaker"]}
     if "overrides" in fields:
         channel.overrides = dict(fields["overrides"])
+    if "testing" in fields:
+        channel.testing = {**channel.testing, **fields["testing"]}
+        channel.next_test_at = None
+    if "enabled" in fields or "archived" in fields:
+        # Whoever turns it on or off by hand has the last word.
+        channel.taken_out = None
 
 
 def _facts(channel: Channel) -> dict[str, object]:

@@ -7,20 +7,30 @@ from django import forms
 from django.http import QueryDict
 from django.utils.translation import gettext_lazy
 
+from gateway.channel_check_words import VARIANT_NAMES
 from gateway.providers.overrides import CAPABILITIES
 from gateway.shown_models import CAPABILITIES as WORDS
 
 
 class CheckForm(forms.Form):
-    """Which of a channel's models a test asks."""
+    """Which of a channel's models a test asks, and what."""
 
     model = forms.ChoiceField(
         label=gettext_lazy("Model"), widget=forms.Select(attrs={"class": "input"})
+    )
+    variant = forms.ChoiceField(
+        label=gettext_lazy("Test"),
+        choices=list(VARIANT_NAMES.items()),
+        required=False,
+        widget=forms.Select(attrs={"class": "input"}),
     )
 
     def __init__(self, names: Sequence[str], *args: Any, **kwargs: Any) -> None:
         super().__init__(*args, **kwargs)
         self.fields["model"].choices = [(name, name) for name in names]  # type: ignore[attr-defined]
+
+    def clean_variant(self) -> str:
+        return str(self.cleaned_data["variant"] or "streamed")
 
 
 # Beside what users are told of: how its server answers.

@@ -56,7 +56,7 @@ class _Listing:
         self._result = result
 
     def run(self) -> None:
-        with self._call.told():
+        with self._call.recorded():
             provider = self._call.provider()
             url, dialect = self._address(provider)
             headers = self._headers(provider, dialect)
@@ -88,7 +88,7 @@ class _Listing:
             raise CallFailed("configuration", str(error)) from error
 
     def _page(self, url: str, headers: dict[str, str], dialect: Dialect) -> ListedPage:
-        with self._call.answered("GET", url, headers) as answer:
+        with self._call.send("GET", url, headers) as answer:
             status = answer.status_code
             if status != 200:
                 fault = "no_list" if status in (404, 405) else fault_of_status(status)

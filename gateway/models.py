@@ -65,6 +65,14 @@ class Channel(models.Model):
     client_cert = models.TextField(blank=True, default="", db_default="")
     client_key = SealedField(null=True)
     last_test = models.JSONField(null=True)
+    testing = models.JSONField(
+        default=dict,
+        db_default=models.Value({}, output_field=models.JSONField()),
+        help_text="gateway/rules/channel_testing.py: CheckRule.",
+    )
+    next_test_at = models.DateTimeField(null=True, help_text="Null: now, if it is tested at all.")
+    taken_out = models.JSONField(null=True, help_text="Off by its rule: cause, what, at.")
+    taken_in_at = models.DateTimeField(null=True, help_text="When its rule turned it on again.")
     archived_at = models.DateTimeField(null=True, help_text="Put away: off, and in no list.")
     created_at = models.DateTimeField(db_default=Now())
 
@@ -270,6 +278,31 @@ class AnswerPiece(models.Model):
 
     def __str__(self) -> str:
         return f"{self.request_id} {self.n}"
+
+
+class ChannelTestRun(models.Model):
+    """A test of all channels: a job with progress.
+
+    `left` are the ids of the channels that are still to be tested, `results` what the others came
+    to: [{channel_id, channel, ok, fault, total_ms, cost_nano}, …]. A process that tests one has the
+    run until `claimed_until`.
+    """
+
+    id = models.UUIDField(primary_key=True, default=new_id, editable=False)
+    variant = models.CharField(max_length=8)
+    left = models.JSONField(default=list)
+    results = models.JSONField(default=list)
+    total = models.PositiveIntegerField()
+    claimed_until = models.DateTimeField(null=True)
+    made_by = models.ForeignKey("accounts.User", models.SET_NULL, null=True, related_name="+")
+    created_at = models.DateTimeField(db_default=Now())
+    ended_at = models.DateTimeField(null=True)
+
+    class Meta:
+        ordering = ["-id"]
+
+    def __str__(self) -> str:
+        return f"{len(self.results)} of {self.total}"
 
 
 class PreviewState(models.TextChoices):

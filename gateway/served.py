@@ -66,14 +66,18 @@ def served_models() -> list[ServedModel]:
     return sorted(models.values(), key=lambda model: (model.pattern, model.name))
 
 
-def prices_in_force() -> dict[str, ListedPrice]:
-    """The version of each plain price that is in force now, by the price's name or pattern."""
+def prices_in_force(kind: str = "charge", channel: str = "") -> dict[str, ListedPrice]:
+    """The version of each plain price of a kind that is in force now, by the price's name or
+    pattern; `channel` is whose own costs are asked for."""
     now = clock.now()
     # What holds at this hour only is listed behind what holds all day, and wins.
     return {
         price.model: price
-        for price in list_prices()
-        if not price.key.service_tier and price.in_force_at(now) and _hold_at(price.key.hours, now)
+        for price in list_prices(kind=kind)
+        if price.key.channel == channel
+        and not price.key.service_tier
+        and price.in_force_at(now)
+        and _hold_at(price.key.hours, now)
     }
 
 

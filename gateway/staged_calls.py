@@ -1,4 +1,4 @@
-"""A call to a provider that is told stage by stage, by the guarded connector.
+"""A call to a provider, recorded stage by stage, by the guarded connector.
 
     address    the host has addresses, and every one of them may be reached
     connect    a connection stands, with TLS where the address says https
@@ -49,9 +49,13 @@ Fault = Literal[
     "redirected",
     "unavailable",
     "not_stream",
+    "not_answer",
     "failed",
     "broken",
     "no_usage",
+    "no_tool_call",
+    "not_schema",
+    "not_cancelled",
     "no_list",
     "not_list",
 ]
@@ -131,8 +135,8 @@ class StagedCall:
         self._deadline = self._began + min(_CALL_S_MAX, Timeouts.of(target.timeouts).total)
 
     @contextmanager
-    def told(self) -> Iterator[None]:
-        """Around all of the call: a failure is written down at its stage and ends here."""
+    def recorded(self) -> Iterator[None]:
+        """Around all of the call: a failure is recorded at its stage and ends here."""
         result = self._result
         try:
             yield
@@ -153,11 +157,11 @@ class StagedCall:
             raise CallFailed("configuration", str(error)) from error
 
     @contextmanager
-    def answered(
+    def send(
         self, method: str, url: str, headers: Mapping[str, str], body: bytes = b""
     ) -> Iterator[Answer]:
-        """The answer, whatever its status; the stages up to the connection are passed, at the first
-        of several calls."""
+        """Send a request: its answer, whatever the status. The stages up to the connection are
+        passed, at the first of several calls."""
         timeouts = Timeouts.of(self.target.timeouts)
         try:
             host, port = host_and_port(url)
@@ -189,7 +193,7 @@ class StagedCall:
             raise CallFailed("configuration", str(error)) from error
 
     def reach(self, stage: str) -> None:
-        """Write down that a stage is passed, once."""
+        """Record that a stage is passed, once."""
         if not self.reached(stage):
             self._result.stages.append({"name": stage, "ok": True, "ms": self._lap()})
 

@@ -2,7 +2,7 @@
 
 from celery import shared_task
 
-from gateway import previews, traffic
+from gateway import channel_tests, previews, traffic
 from gateway.expired_content import drop_expired
 from gateway.unsettled_attempts import sweep
 
@@ -25,6 +25,16 @@ def count_traffic() -> bool:
 @shared_task  # type: ignore[untyped-decorator]
 def drop_old_traffic() -> None:
     traffic.drop_old()
+
+
+@shared_task  # type: ignore[untyped-decorator]
+def test_channels() -> int:
+    return channel_tests.work_off_schedule()
+
+
+@shared_task  # type: ignore[untyped-decorator]
+def go_on_with_channel_tests() -> int:
+    return channel_tests.work_off_runs()
 
 
 @shared_task  # type: ignore[untyped-decorator]

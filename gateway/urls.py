@@ -3,6 +3,7 @@ from django.urls import path
 from gateway import (
     channel_edit_views,
     channel_new_views,
+    channel_test_views,
     channel_views,
     health_views,
     model_rule_views,
@@ -29,6 +30,8 @@ urlpatterns = [
         name="channel_new_models",
     ),
     path("admin/channels/new/test", channel_new_views.channel_new_test, name="channel_new_test"),
+    path("admin/channels/tests", channel_test_views.test_all, name="channel_test_all"),
+    path("admin/channels/tests/<str:id>", channel_test_views.test_run, name="channel_test_run"),
     path("admin/channels/<str:id>", channel_views.channel, name="channel"),
     path("admin/channels/<str:id>/test", channel_views.channel_test, name="channel_test"),
     path("admin/channels/<str:id>/switch", channel_views.channel_switch, name="channel_switch"),

@@ -15,6 +15,7 @@ import os
 from collections.abc import Callable, Collection, Iterable, Mapping, Sequence
 from types import MappingProxyType
 from typing import Final, cast
+from urllib.parse import urlsplit
 from uuid import UUID
 
 import msgspec
@@ -32,7 +33,7 @@ from opentelemetry.util.types import AttributeValue
 from billing.rules.meters import METERS
 from gateway.providers.provider import Provider
 from lib.asgi import Message, Receive, Scope, Send
-from lib.egress import EgressPolicy, host_and_port
+from lib.egress import EgressPolicy
 from lib.ids import id_text, new_id, parse_id
 from relay.admission import AdmissionRequest, Verdict
 from relay.asgi import Relay
@@ -374,13 +375,18 @@ def _usage(meters: Mapping[str, int]) -> dict[str, AttributeValue]:
 
 
 def _server_of(provider: Provider, url: str) -> dict[str, AttributeValue]:
-    """Whom an attempt asks."""
-    host, port = host_and_port(url)
-    return {
-        "gen_ai.provider.name": _PROVIDERS.get(provider.name, provider.name),
-        "server.address": host,
-        "server.port": port,
+    """Whom an attempt asks, as far as its address can be read."""
+    found: dict[str, AttributeValue] = {
+        "gen_ai.provider.name": _PROVIDERS.get(provider.name, provider.name)
     }
+    try:
+        parts = urlsplit(url)
+        found["server.address"] = parts.hostname or ""
+        found["server.port"] = parts.port or (443 if parts.scheme == "https" else 80)
+    except ValueError:
+        # The attempt will fail for it, and say so.
+        pass
+    return found
 
 
 def _context_headers(span: Span) -> Sequence[tuple[str, str]]:

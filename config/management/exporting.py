@@ -131,6 +131,11 @@ def _channel(name: str, fields: Mapping[str, Value]) -> Document:
     own_timeouts = cast(dict[str, dict[str, float]], fields["model_timeouts"])
     timeouts = {part: fields[f"timeouts.{part}"] for part in shape.Timeouts.model_fields}
     breaker = {part: fields[f"breaker.{part}"] for part in shape.Breaker.model_fields}
+    testing = {
+        part: fields[f"testing.{part}"]
+        for part, field in shape.Testing.model_fields.items()
+        if fields[f"testing.{part}"] != field.default
+    }
     return {
         "name": name,
         "provider": fields["provider"],
@@ -160,6 +165,7 @@ def _channel(name: str, fields: Mapping[str, Value]) -> Document:
         **({"overrides": fields["overrides"]} if fields["overrides"] else {}),
         "timeouts": timeouts,
         "breaker": breaker,
+        **({"testing": testing} if testing else {}),
     }
 
 

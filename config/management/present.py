@@ -29,7 +29,7 @@ from config.management.wanted import price_id
 from gateway.aliases import all_aliases
 from gateway.channel_egress import SecretName, open_egress
 from gateway.channel_fields import CAP_NAMES, EGRESS_SECRETS, EGRESS_TEXTS, LIMITS
-from gateway.channels import BREAKER, TIMEOUTS, secret_digest
+from gateway.channels import BREAKER, TESTING, TIMEOUTS, secret_digest
 from gateway.installation import installation_settings
 from gateway.model_rules import facts_of
 from gateway.models import Channel, ChannelKey, ModelRule
@@ -93,6 +93,7 @@ def _channels() -> Iterator[Item]:
     for channel in Channel.objects.prefetch_related(keys, "routes").order_by("name"):
         timeouts = {**TIMEOUTS, **channel.timeouts}
         breaker = {**BREAKER, **channel.breaker}
+        testing = {**TESTING, **channel.testing}
         fields: dict[str, Value] = {
             "provider": channel.provider,
             "base_url": channel.base_url,
@@ -130,6 +131,7 @@ def _channels() -> Iterator[Item]:
             "overrides": channel.overrides,
             **{f"timeouts.{name}": timeouts[name] for name in TIMEOUTS},
             **{f"breaker.{name}": breaker[name] for name in BREAKER},
+            **{f"testing.{name}": testing[name] for name in TESTING},
         }
         yield Item(Id("channel", (channel.name,)), fields)
 

@@ -27,6 +27,7 @@ from billing.rules.meters import MeterUnknown, find_meter, parse_rate
 from billing.rules.money import MoneyInvalid, parse_multiplier, parse_usd
 from dialects.chat import Dialect
 from dialects.system_prompt import PromptMode
+from gateway.check_calls import Variant
 from gateway.providers.overrides import Capability
 from gateway.rules.breaker import BreakerRule
 from gateway.rules.channel_bounds import (
@@ -40,6 +41,7 @@ from gateway.rules.channel_bounds import (
     WEIGHT_MAX,
 )
 from gateway.rules.channel_conditions import Feature
+from gateway.rules.channel_testing import EVERY_MIN_MAX, TEXT_MAX, is_status_list
 from gateway.rules.model_rules import CAUSES, FALLBACKS_MAX, Cause
 from gateway.rules.picks import Pick
 from gateway.rules.request_overrides import FieldName, FieldRule
@@ -63,6 +65,12 @@ def _network(text: str) -> str:
         raise wrong(
             f'expected a network such as "10.0.0.0/8" or "127.0.0.1/32": {error}'
         ) from error
+
+
+def _statuses(text: str) -> str:
+    if not is_status_list(text):
+        raise wrong('expected HTTP statuses with commas between, such as "403, 5xx"')
+    return text
 
 
 def _credit(text: str) -> str:
@@ -222,6 +230,16 @@ class Overrides(Part):
     fields: dict[FieldName, FieldRule] = {}
 
 
+class Testing(Part):
+    every_min: Annotated[int, Field(ge=1, le=EVERY_MIN_MAX)] | None = None
+    model: ModelName | Literal[""] = ""
+    variant: Variant = "streamed"
+    on_key: bool = False
+    statuses: Annotated[str, Field(max_length=TEXT_MAX), AfterValidator(_statuses)] = ""
+    words: Annotated[str, Field(max_length=TEXT_MAX)] = ""
+    success_percent: Annotated[int, Field(ge=1, le=100)] | None = None
+
+
 Priority = Annotated[int, Field(ge=-PRIORITY_MAX, le=PRIORITY_MAX)]
 Weight = Annotated[int, Field(ge=0, le=WEIGHT_MAX)]
 
@@ -282,6 +300,7 @@ class Channel(Part):
     overrides: Overrides = Overrides()
     timeouts: Timeouts = Timeouts()
     breaker: Breaker = Breaker()
+    testing: Testing = Testing()
 
 
 class Tier(Part):

@@ -147,7 +147,11 @@ class _Flattener:
                 Kept() if key == shape.KEEP else self._channel_secret(*path, "keys", n)
                 for n, key in enumerate(channel.keys)
             )
-        for part, values in (("timeouts", channel.timeouts), ("breaker", channel.breaker)):
+        for part, values in (
+            ("timeouts", channel.timeouts),
+            ("breaker", channel.breaker),
+            ("testing", channel.testing),
+        ):
             for name, field in type(values).model_fields.items():
                 defaults[f"{part}.{name}"] = field.default
                 if name in values.model_fields_set:

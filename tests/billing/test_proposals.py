@@ -25,6 +25,7 @@ from billing.proposals import (
     ignore,
     list_proposals,
     propose_catalogue,
+    propose_list,
     withdraw,
 )
 from billing.rules.catalogue import CatalogueRow
@@ -387,3 +388,42 @@ def test_the_shipped_catalogue_proposes_itself_once(people: Cast) -> None:
     assert first.proposed.changed == 1
     assert bring_shipped(SYSTEM).proposed == Proposed(0, 0, 0)
     assert bring_shipped(SYSTEM, again=True).proposed == first.proposed
+
+
+LIST = "list prices.example.org/list.json"
+
+
+def test_a_list_proposes_what_it_says_otherwise_and_removes_nothing(loaded: Cast) -> None:
+    set_price(SYSTEM, "mine", clock.now(), rates(7), source="page")
+    wanted = {
+        name: rates(n) for name, n in (("a", 200), ("b", 100), ("mine", 1), ("new", 5), ("z/x", 5))
+    }
+    assert propose_list(SYSTEM, wanted, LIST, ignored=["z/*"]) == Proposed(1, 1, 0)
+    found = {listed.row.model: listed for listed in list_proposals()}
+    assert {name: listed.what for name, listed in found.items()} == {"a": "changed", "new": "added"}
+    assert in_force("a") == [rates(100)]
+    # Again: the same, and no second one of each.
+    assert propose_list(SYSTEM, wanted, LIST, ignored=["z/*"]) == Proposed(1, 1, 0)
+    assert len(list_proposals()) == 2
+
+
+def test_what_was_ignored_of_a_list_is_proposed_again_only_with_other_rates(loaded: Cast) -> None:
+    propose_list(SYSTEM, {"a": rates(200)}, LIST)
+    (waiting,) = list_proposals()
+    ignore(SYSTEM, [waiting.row.id])
+    assert propose_list(SYSTEM, {"a": rates(200)}, LIST) == Proposed(0, 0, 0)
+    assert propose_list(SYSTEM, {"a": rates(300)}, LIST) == Proposed(0, 1, 0)
+
+
+def test_what_was_accepted_of_a_list_is_the_lists_and_no_longer_the_shipped_ones(
+    loaded: Cast,
+) -> None:
+    propose_list(SYSTEM, {"a": rates(200)}, LIST)
+    accept(SYSTEM, [list_proposals()[0].row.id])
+    assert in_force("a") == [rates(200)]
+    assert propose_catalogue(SYSTEM, [row("a", 50), row("b", 100), row("gone", 100)], NEW) == (
+        Proposed(0, 0, 0)
+    )
+    assert propose_list(SYSTEM, {"a": rates(210)}, LIST) == Proposed(0, 1, 0)
+    other = "list other.example.org/list.json"
+    assert propose_list(SYSTEM, {"a": rates(220)}, other) == Proposed(0, 0, 0)

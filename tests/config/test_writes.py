@@ -74,7 +74,15 @@ from billing.models import (
 )
 from billing.rules.catalogue import CatalogueRow
 from billing.rules.conditions import PriceKey
-from gateway import aliases, announcements, channels, installation, model_rules, previews
+from gateway import (
+    aliases,
+    announcements,
+    channel_tests,
+    channels,
+    installation,
+    model_rules,
+    previews,
+)
 from gateway.channel_fields import ChannelFields
 from gateway.models import Announcement, Channel, PricePreview
 from lib import clock
@@ -491,6 +499,9 @@ WRITES: Final[dict[str, Callable[[World], object]]] = {
         w.dora, PriceKey("m-4"), RATES, valid_from=None
     ),
     "billing.proposals.ignore": lambda w: proposals.ignore(w.dora, [w.draft.id]),
+    "billing.proposals.propose_list": lambda w: proposals.propose_list(
+        w.dora, {"m-9": RATES}, "list x"
+    ),
     "billing.proposals.propose_catalogue": lambda w: proposals.propose_catalogue(
         w.dora, [ROW], SOURCE
     ),
@@ -565,6 +576,7 @@ WRITES: Final[dict[str, Callable[[World], object]]] = {
     "gateway.channels.switch_capability": lambda w: channels.switch_capability(
         w.dora, w.channel, "m-1", "tools", False
     ),
+    "gateway.channel_tests.start_run": lambda w: channel_tests.start_run(w.dora, "plain"),
     "gateway.installation.save_settings": lambda w: installation.save_settings(
         w.dora, egress_allow=["10.0.0.0/8"]
     ),
@@ -625,6 +637,8 @@ ELSEWHERE: Final = {
     "billing.raises.end_raises": "raise.ended",
     "billing.automatic_topups.fill_balances": "wallet.automatic_stopped",
     "gateway.channel_checks.check_channel": "channel.tested",
+    "gateway.channels.take_in": "channel.taken_in",
+    "gateway.channels.take_out": "channel.taken_out",
     "usage.reviews.settle_review": "request.reviewed",
 }
 # Nobody is signed in who could be named: the installation does it.

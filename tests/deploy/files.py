@@ -41,15 +41,35 @@ def _meant(found: "re.Match[str]", given: Mapping[str, str]) -> str:
     return str(rest)
 
 
+TRIAL = "docker-compose.trial.yml"
+
+
 @cache
-def compose_file() -> dict[str, Any]:
+def compose_file(*overrides: str) -> dict[str, Any]:
+    """docker-compose.yml, with what files behind it on the command line add or change."""
     loaded: dict[str, Any] = yaml.safe_load((ROOT / "docker-compose.yml").read_text())
+    for name in overrides:
+        loaded = _merged(loaded, yaml.safe_load((ROOT / name).read_text()), "")
     return loaded
 
 
-def services(given: Mapping[str, str]) -> dict[str, dict[str, Any]]:
+def _merged(value: Any, over: Any, name: str) -> Any:
+    """By compose's rules: mappings are merged, networks added, volumes replaced by their place in
+    the container, commands and all else replaced."""
+    if isinstance(value, dict) and isinstance(over, dict):
+        both = {key: _merged(value[key], over[key], key) for key in value.keys() & over.keys()}
+        return {**value, **over, **both}
+    if name == "networks":
+        return [*value, *over]
+    if name == "volumes":
+        places = {volume.split(":")[1]: volume for volume in (*value, *over)}
+        return list(places.values())
+    return over
+
+
+def services(given: Mapping[str, str], *overrides: str) -> dict[str, dict[str, Any]]:
     """Name -> service, as compose would start them with that environment file."""
-    found: dict[str, dict[str, Any]] = interpolate(compose_file()["services"], given)
+    found: dict[str, dict[str, Any]] = interpolate(compose_file(*overrides)["services"], given)
     return found
 
 

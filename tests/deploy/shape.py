@@ -6,6 +6,7 @@ containers, their ports and absolute paths become local ones. Nothing else is ch
 of the test's own environment reaches a process.
 """
 
+import copy
 import glob
 import os
 import re
@@ -27,6 +28,7 @@ from tests.ports import free_port
 WAIT_SECONDS = 30
 PATH = f"{Path(sys.executable).parent}:{servers.SYSTEM}"
 _INSTALLS = re.compile(r"^pip |-m venv ")
+TRIAL_NETWORK = "172.31.250.0/24"
 _UPSTREAM = re.compile(r"server web:8000 resolve( [^;]*);")
 
 
@@ -84,6 +86,7 @@ class Shape:
         self.services = files.services(given)
         self.redis_port = free_port()
         self.edge_port = free_port()
+        self.provider_port = free_port()
         self.webs: list[Running] = []
         self.running: list[Running] = []
 
@@ -129,7 +132,7 @@ class Shape:
     def inside(self, place: str, text: str) -> str:
         """The text with the absolute paths of a container as folders of the test."""
         root = self.directory / place
-        image = str(self.image) if place in ("image", *_OURS) else "/app"
+        image = str(self.image) if place in ("image", *_OURS) else f"{root}/app"
         return re.sub(
             r"/(app|tmp|etc/weir|var/spool/weir|build)\b",
             lambda found: image if found[1] == "app" else f"{root}/{found[1]}",
@@ -162,7 +165,7 @@ class Shape:
     def launch(self, name: str) -> Running:
         """Start one process of a service."""
         service = self.services[name]
-        port = {"redis": self.redis_port, "nginx": self.edge_port}.get(name) or free_port()
+        port = self._port(name)
         self.mount(name)
         (self.directory / name / "tmp").mkdir(parents=True, exist_ok=True)
         command = [*service.get("entrypoint", []), *service["command"]]
@@ -185,6 +188,17 @@ class Shape:
             self.webs.append(running)
         return running
 
+    def _port(self, name: str) -> int:
+        fixed = {"redis": self.redis_port, "nginx": self.edge_port, "provider": self.provider_port}
+        return fixed.get(name) or free_port()
+
+    def with_trial(self, given: Mapping[str, str]) -> "Shape":
+        """The same containers, with those of docker-compose.trial.yml beside them."""
+        trial = copy.copy(self)
+        trial.given = {**self.given, **given}
+        trial.services = files.services(trial.given, files.TRIAL)
+        return trial
+
     def run(self, name: str) -> Running:
         """Run a one-shot service to its end."""
         running = self.launch(name)
@@ -204,13 +218,25 @@ class Shape:
         assert done.returncode == 0, done.stderr
         return done.stdout
 
+    def _named(self, text: str) -> str:
+        """Containers that are asked by their names."""
+        web = self.webs[0].port if self.webs else 8000
+        return text.replace("//web:8000", f"//127.0.0.1:{web}").replace(
+            "//provider:8100", f"//127.0.0.1:{self.provider_port}"
+        )
+
     def _home(self, name: str) -> Path:
-        return self.image if name in _OURS else self.directory / name
+        if name in _OURS:
+            return self.image
+        # The provider's own code is mounted into the image's folder, which others have for theirs.
+        return self.directory / name / ("app" if name == "provider" else "")
 
     def _local(self, name: str, command: list[str], port: int) -> list[str]:
         """The command with local ports and paths."""
-        own = {"web": "8000", "redis": "6379", "nginx": "8080"}.get(name)
-        text = [self.inside(name, word).replace("0.0.0.0", "127.0.0.1") for word in command]
+        own = {"web": "8000", "redis": "6379", "nginx": "8080", "provider": "8100"}.get(name)
+        text = [
+            self._named(self.inside(name, word)).replace("0.0.0.0", "127.0.0.1") for word in command
+        ]
         return [re.sub(rf"\b{own}\b", str(port), word) for word in text] if own else text
 
     def _environment(self, name: str) -> dict[str, str]:
@@ -218,7 +244,9 @@ class Shape:
         image = files.environment_of(files.dockerfile()[-1]) if name in _OURS else {}
         listed = self.given if "env_file" in service else {}
         environment = {**image, **listed, **service.get("environment", {})}
-        environment = {key: self.inside(name, value) for key, value in environment.items()}
+        environment = {
+            key: self._named(self.inside(name, value)) for key, value in environment.items()
+        }
         if "DATABASE_URL" in environment:
             environment["DATABASE_URL"] = self.database_url
         if "BROKER_URL" in environment:
@@ -237,6 +265,8 @@ class Shape:
             found = files.ROOT / source
             if found.is_dir():
                 shutil.copytree(found, here, dirs_exist_ok=True)
+                for file in here.glob("*.yaml"):
+                    file.write_text(file.read_text().replace(TRIAL_NETWORK, "127.0.0.1/32"))
             else:
                 here.write_text(self._configuration(name, found.read_text()))
 

@@ -251,6 +251,29 @@ def test_postgres_takes_its_settings(stage: Stage) -> None:
         assert re.fullmatch(r"\d+(MB|GB|s|ms)?", value), unit
 
 
+def test_the_trial_has_a_provider_seed_data_and_some_use(stage: Stage) -> None:
+    """The services of docker-compose.trial.yml, beside those that run."""
+    trial = stage.shape.with_trial({"TRIAL_KEY": "the-key-of-the-trial"})
+    provider = trial.start("provider")
+    trial.run("prepare")
+    key = {"Authorization": "Bearer the-key-of-the-trial"}
+    until(
+        lambda: ask(stage.port, "/v1/models", headers=key).status == 200,
+        "the key of the trial is not known",
+    )
+    visitors = trial.run("visitors")
+    assert "30 of 30 questions were answered" in visitors.told()
+    stage.settle()
+    query = (
+        "SELECT DISTINCT channel_name, status FROM usage_usagerecord WHERE model = 'trial-broken' "
+        "ORDER BY 1"
+    )
+    assert stage.rows(query) == [("trial", 502), ("trial-standby", 200)]
+    query = "SELECT operator FROM accounts_user WHERE email = 'operator@trial.example'"
+    assert stage.rows(query) == [(True,)]
+    assert provider.process.poll() is None
+
+
 def test_a_killed_process_leaves_the_other_serving(stage: Stage) -> None:
     killed = stage.webs[0]
     assert stage.chat("hi #tokens=2").status == 200

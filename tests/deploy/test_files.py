@@ -54,6 +54,31 @@ def test_only_nginx_is_published() -> None:
         assert "privileged" not in found
 
 
+@pytest.mark.parametrize("name", ["provider", "visitors"])
+def test_what_the_trial_adds_can_do_no_more(name: str) -> None:
+    """And is seen by nobody outside, nor sees it."""
+    given = {**GIVEN, "TRIAL_KEY": "given"}
+    found = files.services(given, files.TRIAL)[name]
+    assert (found["read_only"], found["cap_drop"]) == (True, ["ALL"])
+    assert found["security_opt"] == ["no-new-privileges:true"]
+    assert found["networks"] == ["trial"]
+    assert "ports" not in found
+    network = files.compose_file(files.TRIAL)["networks"]["trial"]
+    assert network["internal"] is True
+    seeds = (files.ROOT / "deploy/trial/apply/10-trial.yaml").read_text()
+    assert network["ipam"]["config"][0]["subnet"] in seeds
+    with pytest.raises(files.Missing, match=r"^TRIAL_KEY is not set, see docs/production\.md$"):
+        files.services(GIVEN, files.TRIAL)
+
+
+def test_the_trial_leaves_the_rest_as_it_is() -> None:
+    given = {**GIVEN, "TRIAL_KEY": "given"}
+    plain, trial = files.services(given), files.services(given, files.TRIAL)
+    assert set(trial) - set(plain) == {"provider", "visitors"}
+    for name in ("web", "worker"):
+        assert trial[name] == {**plain[name], "networks": [*plain[name]["networks"], "trial"]}
+
+
 @pytest.mark.parametrize("name", PRODUCT)
 def test_a_service_can_do_no_more_than_it_must(name: str) -> None:
     found = service(name)

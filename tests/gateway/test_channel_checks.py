@@ -2,23 +2,29 @@
 
 from collections.abc import Iterator
 from contextlib import AbstractContextManager
+from typing import Any
 
 import pytest
 
 from accounts.actors import SYSTEM
 from accounts.models import AuditEvent
 from billing.models import Posting
-from gateway.channel_checks import STAGES, ChannelCheck, check_channel, upstream_name
+from billing.prices import set_price
+from billing.rules.conditions import PriceKey
+from gateway.channel_checks import check_channel, upstream_name
 from gateway.channel_fields import ChannelFields
 from gateway.channels import create_channel
+from gateway.check_calls import STAGES, ChannelCheck, fits
 from gateway.installation import save_settings
 from gateway.models import Channel
+from lib import clock
 from tests.fakes.listeners import hanging_port, refused_port
 from tests.fakes.upstream import FakeUpstream
 from usage.models import Attempt, UsageRecord
 
 pytestmark = pytest.mark.django_db
 
+STREAMED = STAGES["streamed"]
 KEY = "sk-fake-provider-key-0123456789"
 
 
@@ -53,7 +59,7 @@ def test_a_working_channel_passes_every_stage_and_the_result_is_kept(fake: FakeU
     channel = channel_to(fake.url)
     result = check_channel(SYSTEM, channel, "other")
     assert (result.ok, result.fault, result.upstream_model) == (True, None, "fake-64")
-    assert reached(result) == list(STAGES)
+    assert reached(result) == list(STAGES["streamed"])
     assert all(isinstance(stage["ms"], int) for stage in result.stages)
     stored = Channel.objects.get().last_test or {}
     assert stored["ok"] is True
@@ -100,8 +106,8 @@ def test_each_failure_is_told_at_its_stage(
     finally:
         fake.reset()
     assert (result.ok, result.fault) == (False, fault)
-    assert reached(result) == list(STAGES[: STAGES.index(passed) + 1])
-    assert result.stages[-1]["name"] == STAGES[len(result.stages) - 1]
+    assert reached(result) == list(STREAMED[: STREAMED.index(passed) + 1])
+    assert result.stages[-1]["name"] == STREAMED[len(result.stages) - 1]
     assert KEY not in str(Channel.objects.get().last_test)
 
 
@@ -158,3 +164,87 @@ def test_a_name_that_the_channel_does_not_serve_is_an_error(fake: FakeUpstream) 
     with pytest.raises(ValueError, match="does not serve"):
         check_channel(SYSTEM, channel, "elsewhere")
     assert upstream_name(channel, "other") == "fake-64"
+
+
+# what is asked -> what the fake does to be asked so, and the stages then passed
+VARIANTS: dict[str, tuple[str, str]] = {
+    "plain": ("", "usage"),
+    "tools": ("#tools=1 #arg=city", "usage"),
+    "schema": ("", "usage"),
+    "cancel": ("#tokens=200 #hold=2", "cancel"),
+}
+
+
+@pytest.mark.parametrize("variant", VARIANTS)
+def test_each_variant_passes_its_stages(fake: FakeUpstream, variant: Any) -> None:
+    channel, (directives, last) = channel_to(fake.url), VARIANTS[variant]
+    fake.script(directives or "#tokens=16")
+    try:
+        result = check_channel(SYSTEM, channel, "fake", variant)
+    finally:
+        fake.release()
+        fake.reset()
+    assert (result.ok, result.fault) == (True, None), result
+    assert reached(result) == list(STAGES[variant])
+    assert reached(result)[-1] == last
+    assert (Channel.objects.get().last_test or {})["variant"] == variant
+
+
+# what is asked, and the fault of the fake -> what the test says, and the last stage that passed
+OF_VARIANTS = [
+    ("plain", "#fault=F19:html", "not_answer", "accept"),
+    ("plain", "#usage=none", "no_usage", "answer"),
+    ("plain", "#fault=F10", "unavailable", "connect"),
+    ("tools", "#tokens=5", "no_tool_call", "stream"),
+    ("cancel", "#fault=F11:content #wait_ms=900", "timeout", "accept"),
+]
+
+
+@pytest.mark.parametrize(("variant", "directives", "fault", "passed"), OF_VARIANTS)
+def test_each_failure_of_a_variant_is_found_at_its_stage(
+    fake: FakeUpstream, variant: Any, directives: str, fault: str, passed: str
+) -> None:
+    channel = channel_to(fake.url)
+    fake.script(directives)
+    try:
+        result = check_channel(SYSTEM, channel, "fake", variant)
+    finally:
+        fake.reset()
+    assert (result.ok, result.fault) == (False, fault), result
+    assert reached(result)[-1] == passed
+
+
+def test_what_does_not_fit_the_schema_is_found() -> None:
+    assert fits('{"city": "Oslo"}')
+    for text in ("", "Oslo", "[]", '{"city": 1}', '{"city": "Oslo", "more": 1}', "{" * 2000):
+        assert not fits(text)
+
+
+def test_a_cancelled_test_leaves_its_provider_in_the_middle(fake: FakeUpstream) -> None:
+    channel = channel_to(fake.url)
+    fake.reset()
+    fake.script("#tokens=200 #hold=2")
+    try:
+        assert check_channel(SYSTEM, channel, "fake", "cancel").ok
+        fake.wait_for(lambda totals: totals["holding"] == 0)
+    finally:
+        fake.release()
+        (row,) = fake.books()
+        fake.reset()
+    assert row["outcome"] == "cut"
+    assert row["emitted"] < 200
+
+
+def test_the_cost_of_a_test_is_that_of_the_channel_before_that_of_the_model(
+    fake: FakeUpstream,
+) -> None:
+    channel, now = channel_to(fake.url), clock.now()
+    rates = {"meters": {"in_text": 1_000_000, "out_text": 2_000_000}}
+    assert check_channel(SYSTEM, channel, "fake").cost_nano is None
+    set_price(SYSTEM, "fake", now, rates, source="test")
+    found = check_channel(SYSTEM, channel, "fake")
+    tokens = found.meters
+    assert found.cost_nano == tokens["in_text"] + 2 * tokens["out_text"] > 0
+    dearer = {"meters": {"in_text": 5_000_000, "out_text": 5_000_000}}
+    set_price(SYSTEM, PriceKey("fake", "cost", channel.name), now, dearer, source="test")
+    assert check_channel(SYSTEM, channel, "fake").cost_nano == 5 * sum(tokens.values())

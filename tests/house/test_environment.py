@@ -17,6 +17,7 @@ OURS = {
     "MAKELEVEL": "make sets it",
     "NO_COLOR": "https://no-color.org",
     "STRIPE_API_BASE": "tests put another server there",
+    "TRIAL_KEY": "docker-compose.trial.yml gives it to those who visit",
     "WEIR_DEMO_KEY": "the key that make run prints, made by it",
     "WEIR_MODEL_KEY": "the local model's, made by make run",
     "WEIR_STARTED_AT": "when make run began, for the seconds that it prints",

@@ -13,6 +13,7 @@ from config.request_limits import BODY_BYTES_MAX
 from dialects.members import FALLBACKS_MAX
 from gateway import uptime
 from gateway.rules.channel_bounds import URL_MAX
+from gateway.rules.channel_testing import ATTEMPTS_MIN, WINDOW_MIN
 from notify import endpoints
 from playground import events
 from playground.rules import files, openapi
@@ -33,6 +34,7 @@ def _hours(span: dt.timedelta) -> str:
     return f"{span // dt.timedelta(hours=1)} hours"
 
 
+_SHARE: Final = f"of at least {ATTEMPTS_MIN} requests in {WINDOW_MIN} minutes"
 _WORDS: Final = {5: "five"}
 _SAYS: Final = [
     ("reference/page.py", f"At most {FALLBACKS_MAX}."),
@@ -58,6 +60,9 @@ _SAYS: Final = [
         f"At most {_WORDS[automatic_topups.AUTOMATIC_A_DAY]} automatic top-ups",
     ),
     ("gateway/channel_fields.py", f"at most {URL_MAX} characters"),
+    ("gateway/channel_forms.py", _SHARE),
+    ("gateway/channel_api.py", f"requests of {WINDOW_MIN} minutes"),
+    ("docs/channels.md", _SHARE),
     ("templates/gateway/_uptime.html", f"last {uptime.HOURS} hours"),
     ("templates/home/_channels.html", f"last {uptime.HOURS} hours"),
     ("templates/usage/_budget_preview.html", f"last {budgeting.PREVIEW.days} days"),

@@ -405,6 +405,8 @@ PAGES: Final[dict[str, Route]] = {
     ),
     "installation_settings_undo": at("channels.write", rest={"id": "none"}, nothing=True),
     "channel_test": at("channels.test", CHANNEL_ROW),
+    "channel_test_all": at("channels.test"),
+    "channel_test_run": at("channels.read", rest={"id": "none"}, nothing=True),
     "channel_switch": at("channels.write", CHANNEL_ROW),
     "channel_enable": at("channels.write", CHANNEL_ROW),
     "channel_new": at("channels.write"),
@@ -632,6 +634,8 @@ OPERATIONS: Final[dict[str, Route]] = {
         "channels.write", CHANNEL_KEY, body=sends(enabled=False)
     ),
     "DELETE /channels/{id}/keys/{key}": at("channels.write", CHANNEL_KEY),
+    "POST /channel-tests": at("channels.test", body=sends()),
+    "GET /channel-tests/{id}": at("channels.read", rest={"id": "none"}, nothing=True),
     "POST /channels/{id}/test": at("channels.test", CHANNEL_ROW, body=sends(model="m-1")),
     "POST /channels/{id}/preview": at(
         "channels.write", CHANNEL_ROW, body=sends(body={"model": "m-1", "messages": []})

@@ -9,12 +9,12 @@ from typing import Any
 from django.core.management.base import BaseCommand, CommandError
 from django.db import OperationalError, transaction
 
+from config.management.imports.converted import Converted
 from config.management.imports.databases import DatabaseUnreadable, open_database
-from config.management.imports.haul import Haul
 from config.management.imports.peers import PEERS, Peer, WrongPeer
 from config.management.imports.report import Report, as_json, as_text
 from config.management.imports.values import ValueUnreadable
-from config.management.imports.writing import OtherInstallation, write_haul
+from config.management.imports.writing import OtherInstallation, write_converted
 from config.management.present import lock_installation
 from config.secret_check import check_secrets
 from lib.env import ConfigurationError
@@ -98,11 +98,11 @@ def _variable(option: str, reference: str) -> str:
     return value
 
 
-def _import(haul: Haul, name: str, *, write: bool) -> Report:
+def _import(converted: Converted, name: str, *, write: bool) -> Report:
     with transaction.atomic():
         lock_installation()
         check_secrets()
         # Without --write it writes too, so that what would be refused is told, and takes it back.
-        write_haul(name, haul)
+        write_converted(name, converted)
         transaction.set_rollback(not write)
-    return haul.report
+    return converted.report

@@ -15,18 +15,18 @@ from accounts.organisations import FIRST_TEAM
 from billing.rules.money import NANO_PER_USD, round_half_even
 from billing.rules.patterns import matches
 from config.management.imports import values
-from config.management.imports.databases import Database
-from config.management.imports.haul import (
+from config.management.imports.converted import (
     Budget,
+    Converted,
     Counts,
     HashedSecret,
-    Haul,
     Key,
     Member,
     Organisation,
     Origin,
     Team,
 )
+from config.management.imports.databases import Database
 from config.management.imports.litellm_models import TABLE as MODELS
 from config.management.imports.litellm_models import read_models
 from config.management.imports.litellm_secrets import SaltKey
@@ -95,7 +95,7 @@ class _Place:
     keys: list[Key]
 
 
-def convert(database: Database, salt_key: str = "") -> Haul:
+def convert(database: Database, salt_key: str = "") -> Converted:
     """Everything that can be imported, and the report of the rest. Raises WrongPeer."""
     for table in (KEYS, USERS, TEAMS):
         if table not in database.rows:
@@ -107,7 +107,7 @@ def convert(database: Database, salt_key: str = "") -> Haul:
     reader.report.notes.append(
         "Models of a config.yaml are not in the database: add their channels by hand."
     )
-    return Haul((), tuple(channels), tuple(prices), tuple(organisations), reader.report)
+    return Converted((), tuple(channels), tuple(prices), tuple(organisations), reader.report)
 
 
 class _Converter:

@@ -6,7 +6,7 @@ from fractions import Fraction
 from typing import Any, Final, NamedTuple
 
 from config.management.imports import values
-from config.management.imports.haul import Channel, Origin, Price
+from config.management.imports.converted import Channel, Origin, Price
 from config.management.imports.litellm_secrets import SaltKey, Sealed
 from config.management.imports.quota_ratios import written_rates
 from config.management.imports.reading import Reader, Skipped, field, is_model_name, told_apart

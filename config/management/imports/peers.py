@@ -5,8 +5,8 @@ from functools import partial
 from typing import Final, NamedTuple
 
 from config.management.imports import litellm, quota_hubs
+from config.management.imports.converted import Converted
 from config.management.imports.databases import Database
-from config.management.imports.haul import Haul
 from config.management.imports.quota_channel_types import Peer as QuotaPeer
 from config.management.imports.quota_hubs import WrongPeer
 
@@ -14,15 +14,15 @@ __all__ = ["PEERS", "Peer", "WrongPeer"]
 
 
 class Peer(NamedTuple):
-    """The tables that are read, and what makes a haul of them and of the key to its secrets; only
-    one that `seals` its secrets has such a key."""
+    """The tables that are read, and what converts them with the key to their secrets; only one
+    that `seals` its secrets has such a key."""
 
     tables: tuple[str, ...]
-    convert: Callable[[Database, str], Haul]
+    convert: Callable[[Database, str], Converted]
     seals: bool = False
 
 
-def _quota_hub(peer: QuotaPeer, database: Database, salt_key: str) -> Haul:
+def _quota_hub(peer: QuotaPeer, database: Database, salt_key: str) -> Converted:
     return quota_hubs.convert(peer, database)
 
 

@@ -4,7 +4,7 @@ import datetime as dt
 from typing import Final
 
 from config.management.imports import values
-from config.management.imports.haul import Channel, Origin
+from config.management.imports.converted import Channel, Origin
 from config.management.imports.quota_channel_types import (
     CHANNEL_TYPES,
     ChannelType,

@@ -8,8 +8,8 @@ from typing import Any, Final
 from billing.rules.money import round_half_even
 from billing.rules.pricing import PPM
 from config.management.imports import values
+from config.management.imports.converted import Channel, Converted, Origin, Plan, Price
 from config.management.imports.databases import Database
-from config.management.imports.haul import Channel, Haul, Origin, Plan, Price
 from config.management.imports.quota_channel_types import Peer
 from config.management.imports.quota_channels import read_channels
 from config.management.imports.quota_people import Terms, groups_of, read_users
@@ -36,7 +36,7 @@ class WrongPeer(ValueError):
     """This is no database of that peer; the text says why."""
 
 
-def convert(peer: Peer, database: Database) -> Haul:
+def convert(peer: Peer, database: Database) -> Converted:
     """Everything that can be imported, and the report of the rest. Raises WrongPeer, and
     ValueUnreadable where a setting that all prices depend on cannot be read."""
     _check_peer(peer, database)
@@ -54,7 +54,7 @@ def convert(peer: Peer, database: Database) -> Haul:
     reader.report.notes.append(
         "Passwords are not imported: people choose one by 'Forgot your password?'."
     )
-    return Haul(
+    return Converted(
         tuple(plan for plan in plans.values() if plan),
         tuple(channels),
         tuple(prices),

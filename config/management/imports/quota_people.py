@@ -10,7 +10,7 @@ from typing import Final
 
 from billing.rules.money import NANO_PER_USD, round_half_even
 from config.management.imports import values
-from config.management.imports.haul import (
+from config.management.imports.converted import (
     Budget,
     ClearSecret,
     Key,

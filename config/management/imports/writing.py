@@ -22,7 +22,7 @@ from billing import plans, prices, wallets
 from billing.models import LedgerEntry, Plan, PriceVersion
 from billing.rules.meters import parse_rate
 from billing.rules.money import MoneyInvalid
-from config.management.imports import haul
+from config.management.imports import converted
 from config.management.imports.reading import is_model_name
 from config.management.imports.report import Report
 from config.models import ImportedRow
@@ -52,22 +52,22 @@ class OtherInstallation(Exception):
     """What was imported under these ids came from another database; the text says what to do."""
 
 
-def write_haul(source: str, haul: haul.Haul) -> None:
+def write_converted(source: str, converted: converted.Converted) -> None:
     """Make everything that is not here yet, inside the caller's transaction; what is refused goes
-    into the haul's report. `source` names the peer's database, so that two do not mix.
+    into its report. `source` names the peer's database, so that two do not mix.
 
     Raises OtherInstallation.
     """
-    writer = _Writer(source, haul.report)
-    for plan in haul.plans:
+    writer = _Writer(source, converted.report)
+    for plan in converted.plans:
         writer.write(plan.origin, plan, plan.name, writer.make_plan)
-    for channel in haul.channels:
+    for channel in converted.channels:
         writer.write(channel.origin, channel, channel.name, writer.make_channel)
-    for price in haul.prices:
+    for price in converted.prices:
         writer.write(price.origin, price, price.model, writer.make_price)
-    for organisation in haul.organisations:
+    for organisation in converted.organisations:
         writer.write_organisation(organisation)
-    haul.report.money.here_nano = writer.opened_nano(haul.organisations)
+    converted.report.money.here_nano = writer.opened_nano(converted.organisations)
 
 
 class _Writer:
@@ -76,14 +76,14 @@ class _Writer:
         self._report = report
         self._at = clock.now()
         rows = ImportedRow.objects.filter(source=source)
-        self._made: dict[haul.Origin, str] = {}
-        self._fingerprints: dict[haul.Origin, str] = {}
+        self._made: dict[converted.Origin, str] = {}
+        self._fingerprints: dict[converted.Origin, str] = {}
         for row in rows:
-            origin = haul.Origin(row.table, row.row)
+            origin = converted.Origin(row.table, row.row)
             self._made[origin], self._fingerprints[origin] = row.made, row.fingerprint
 
     def write(
-        self, origin: haul.Origin, thing: T, name: str, make: Callable[[T], object]
+        self, origin: converted.Origin, thing: T, name: str, make: Callable[[T], object]
     ) -> str | None:
         """The id of what was made of it, now or before; None where it was refused."""
         table = self._report.table(origin.table)
@@ -92,7 +92,7 @@ class _Writer:
             return self._made[origin]
         with self._refusals(origin, name):
             made = str(make(thing))
-            fingerprint = _fingerprint(thing) if isinstance(thing, haul.Key) else ""
+            fingerprint = _fingerprint(thing) if isinstance(thing, converted.Key) else ""
             ImportedRow.objects.create(
                 source=self._source,
                 table=origin.table,
@@ -106,7 +106,7 @@ class _Writer:
         return None
 
     @contextmanager
-    def _refusals(self, origin: haul.Origin, name: str, part: str = "") -> Iterator[None]:
+    def _refusals(self, origin: converted.Origin, name: str, part: str = "") -> Iterator[None]:
         """Undo and report what the rooms refuse: the row, or a part of what is made of it."""
         try:
             with transaction.atomic():
@@ -120,7 +120,7 @@ class _Writer:
 
     # What stands for itself -----------------------------------------------------------------------
 
-    def make_plan(self, plan: haul.Plan) -> int:
+    def make_plan(self, plan: converted.Plan) -> int:
         _check_models(plan.models)
         name = self._free_name(plan.name, Plan.objects.filter(name=plan.name).exists())
         saved = plans.save_plan(
@@ -128,7 +128,7 @@ class _Writer:
         )
         return saved.pk
 
-    def make_channel(self, channel: haul.Channel) -> object:
+    def make_channel(self, channel: converted.Channel) -> object:
         taken = Channel.objects.filter(name=channel.name).exists()
         made = channels.create_channel(
             SYSTEM,
@@ -153,7 +153,7 @@ class _Writer:
             )
         return made.id
 
-    def make_price(self, price: haul.Price) -> int:
+    def make_price(self, price: converted.Price) -> int:
         own = PriceVersion.objects.filter(
             Q(valid_to=None) | Q(valid_to__gt=self._at),
             price__model=price.model, price__kind="charge", price__channel="",
@@ -170,7 +170,7 @@ class _Writer:
 
     # Organisations and what is in them ------------------------------------------------------------
 
-    def write_organisation(self, wanted: haul.Organisation) -> None:
+    def write_organisation(self, wanted: converted.Organisation) -> None:
         new = wanted.origin not in self._made
         made = self.write(wanted.origin, wanted, wanted.name, self._make_organisation)
         if made is None:
@@ -187,7 +187,7 @@ class _Writer:
         if new and wanted.suspended:
             organisations.suspend_organisation(organisation, wanted.suspended, actor=SYSTEM)
 
-    def _make_organisation(self, wanted: haul.Organisation) -> object:
+    def _make_organisation(self, wanted: converted.Organisation) -> object:
         organisation = organisations.create_organisation(wanted.name, owner=None, actor=SYSTEM)
         self._put_on_plan(organisation, wanted.plan)
         keys.change_limits(SYSTEM, organisation, **_counts(wanted.counts))
@@ -199,9 +199,9 @@ class _Writer:
             wallets.set_credit_line(organisation, wanted.credit_line_nano, actor=SYSTEM)
         return organisation.id
 
-    def _leave_behind(self, wanted: haul.Organisation) -> None:
+    def _leave_behind(self, wanted: converted.Organisation) -> None:
         self._report.money.left_behind_nano += wanted.balance_nano
-        parts: list[tuple[haul.Origin | None, str]] = [
+        parts: list[tuple[converted.Origin | None, str]] = [
             *((team.origin, team.name) for team in wanted.teams),
             *((member.origin, member.email) for member in wanted.members),
             *((key.origin, key.name) for key in wanted.keys),
@@ -211,7 +211,7 @@ class _Writer:
                 self._report.skip(origin.table, origin.id, name, "its organisation is not imported")
 
     def _write_team(
-        self, organisation: Organisation, team: haul.Team, around: haul.Organisation
+        self, organisation: Organisation, team: converted.Team, around: converted.Organisation
     ) -> None:
         if team.origin is not None:
             self.write(team.origin, team, team.name, partial(self._make_team, organisation))
@@ -219,7 +219,7 @@ class _Writer:
             with self._refusals(around.origin, around.name, f"the team {team.name}"):
                 self._make_team(organisation, team)
 
-    def _make_team(self, organisation: Organisation, wanted: haul.Team) -> object:
+    def _make_team(self, organisation: Organisation, wanted: converted.Team) -> object:
         team = teams.create_team(organisation, wanted.name, actor=SYSTEM)
         self._put_on_plan(team, wanted.plan)
         keys.change_limits(SYSTEM, team, **_counts(wanted.counts))
@@ -229,8 +229,8 @@ class _Writer:
     def _write_member(
         self,
         organisation: Organisation,
-        member: haul.Member,
-        around: haul.Organisation,
+        member: converted.Member,
+        around: converted.Organisation,
         *,
         new: bool,
     ) -> None:
@@ -242,7 +242,7 @@ class _Writer:
             with self._refusals(around.origin, around.name, f"the member {member.email}"):
                 self._make_member(organisation, member)
 
-    def _make_member(self, organisation: Organisation, wanted: haul.Member) -> object:
+    def _make_member(self, organisation: Organisation, wanted: converted.Member) -> object:
         limited = None
         if wanted.teams is not None:
             limited = list(organisation.teams.filter(name__in=wanted.teams))
@@ -253,12 +253,12 @@ class _Writer:
         self._add_budgets(organisation, "user", str(membership.user_id), wanted.budgets)
         return membership.pk
 
-    def _make_key(self, organisation: Organisation, wanted: haul.Key) -> object:
+    def _make_key(self, organisation: Organisation, wanted: converted.Key) -> object:
         _check_models(wanted.models)
         team = self._team_of(organisation, wanted.team)
         user = User.objects.filter(email__iexact=wanted.email).first() if wanted.email else None
         secret = wanted.secret
-        if isinstance(secret, haul.ClearSecret):
+        if isinstance(secret, converted.ClearSecret):
             key = keys.bring_key(SYSTEM, team, wanted.name, secret.text, user=user)
         else:
             key = keys.bring_hashed_key(
@@ -285,7 +285,7 @@ class _Writer:
             raise Refused("team", "its team could not be made")
         return team
 
-    def _check_same(self, wanted: haul.Key) -> None:
+    def _check_same(self, wanted: converted.Key) -> None:
         """A key that was imported under this id has this secret, or it is another database's."""
         known = self._fingerprints.get(wanted.origin, "")
         if known in ("", _fingerprint(wanted)):
@@ -296,7 +296,7 @@ class _Writer:
             f"imported as {self._source!r}, give it a name of its own with --name."
         )
 
-    def _put_on_plan(self, holder: plans.Holder, origin: haul.Origin | None) -> None:
+    def _put_on_plan(self, holder: plans.Holder, origin: converted.Origin | None) -> None:
         if origin is None:
             return
         if origin not in self._made:
@@ -311,7 +311,7 @@ class _Writer:
         organisation: Organisation,
         scope: str,
         subject: str,
-        wanted: tuple[haul.Budget, ...],
+        wanted: tuple[converted.Budget, ...],
     ) -> None:
         for budget in wanted:
             budgeting.create_budget(
@@ -319,7 +319,7 @@ class _Writer:
                 amount_nano=budget.amount_nano, period=budget.period,
             )  # fmt: skip
 
-    def opened_nano(self, wanted: tuple[haul.Organisation, ...]) -> int:
+    def opened_nano(self, wanted: tuple[converted.Organisation, ...]) -> int:
         """What the books opened the wanted organisations with, now or before."""
         made = [UUID(self._made[each.origin]) for each in wanted if each.origin in self._made]
         entries = LedgerEntry.objects.filter(
@@ -336,13 +336,13 @@ def _check_models(models: tuple[str, ...]) -> None:
             raise Refused("models", f"{model[:60]!r} is not the name of a model")
 
 
-def _counts(counts: haul.Counts) -> dict[str, int | None]:
+def _counts(counts: converted.Counts) -> dict[str, int | None]:
     return {"rpm": counts.rpm, "tpm": counts.tpm, "parallel": counts.parallel}
 
 
-def _fingerprint(wanted: haul.Key) -> str:
+def _fingerprint(wanted: converted.Key) -> str:
     """By which a key is known again that was given another secret here meanwhile."""
     secret = wanted.secret
-    if isinstance(secret, haul.ClearSecret):
+    if isinstance(secret, converted.ClearSecret):
         return keys.digest_of(secret.text).hex()[:16]
     return keys.digest_of_hash(secret.sha256).hex()[:16]

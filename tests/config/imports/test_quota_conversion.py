@@ -7,8 +7,8 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from config.management.imports import quota_hubs
+from config.management.imports.converted import Converted
 from config.management.imports.databases import Database, open_database
-from config.management.imports.haul import Haul
 from config.management.imports.quota_channel_types import Peer
 from config.management.imports.report import as_json
 from config.management.imports.values import Row
@@ -54,10 +54,10 @@ def _copied(value: object) -> str:
 
 
 def _converted(peer: Peer, database: Database) -> tuple[object, ...]:
-    haul: Haul = quota_hubs.convert(peer, database)
-    told = as_json(haul.report)
+    converted: Converted = quota_hubs.convert(peer, database)
+    told = as_json(converted.report)
     told.pop("tables_left")
-    return haul.plans, haul.channels, haul.prices, haul.organisations, told
+    return converted.plans, converted.channels, converted.prices, converted.organisations, told
 
 
 @pytest.mark.parametrize("peer", ["new-api", "one-api"])
@@ -77,10 +77,10 @@ def test_every_unit_is_accounted_for(quotas: list[int], per_usd: int) -> None:
     ]
     options: list[Row] = [{"key": "QuotaPerUnit", "value": str(per_usd)}]
     rows: dict[str, list[Row]] = {"users": users, "tokens": [], "channels": [], "options": options}
-    haul = quota_hubs.convert("new-api", Database(rows, {}))
-    money = haul.report.money
-    imported = sum(each.balance_nano for each in haul.organisations)
+    converted = quota_hubs.convert("new-api", Database(rows, {}))
+    money = converted.report.money
+    imported = sum(each.balance_nano for each in converted.organisations)
     assert money.peer_nano - money.left_behind_nano - money.rounded_nano == imported
     # Half a nano at the most for each user.
     assert abs(money.rounded_nano) <= len(quotas)
-    assert len(haul.organisations) == sum(1 for user in users if user["status"] != 3)
+    assert len(converted.organisations) == sum(1 for user in users if user["status"] != 3)

@@ -137,7 +137,7 @@ class Organisation:
 
 
 @dataclass(frozen=True, slots=True)
-class Haul:
+class Converted:
     """All of it, and what there is to say of what is not in it."""
 
     plans: tuple[Plan, ...]

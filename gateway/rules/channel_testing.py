@@ -1,0 +1,72 @@
+"""When a channel is tested by itself, and what takes it out of use."""
+
+import re
+from collections.abc import Iterator
+from dataclasses import dataclass
+from typing import Final, Literal, NamedTuple
+
+Cause = Literal["key", "status", "words", "success"]
+
+EVERY_MIN_MAX: Final = 7 * 24 * 60
+TEXT_MAX: Final = 500
+# Of fewer attempts no share is computed.
+ATTEMPTS_MIN: Final = 20
+WINDOW_MIN: Final = 15
+"""The latest attempts are those of so many minutes."""
+_STATUSES: Final = re.compile(r"[1-5](?:[0-9]{2}|xx)(?:, ?[1-5](?:[0-9]{2}|xx))*")
+
+
+@dataclass(frozen=True, slots=True)
+class CheckRule:
+    """`every_min`: minutes between two tests, None for none by itself; `model` is asked, "" the
+    first that can be, in that `variant`. Out of use takes: with `on_key` a key that is rejected;
+    one of the `statuses` ("403, 5xx") or `words` ("quota, suspended") in a failed test; and less
+    than `success_percent` of the latest attempts going well. A test that passes takes in again."""
+
+    every_min: int | None = None
+    model: str = ""
+    variant: str = "streamed"
+    on_key: bool = False
+    statuses: str = ""
+    words: str = ""
+    success_percent: int | None = None
+
+
+class TakenOut(NamedTuple):
+    """Why a channel is out of use: the cause, and which status or word, or what share."""
+
+    cause: Cause
+    what: str
+
+
+def is_status_list(text: str) -> bool:
+    """Whether it reads like "403, 5xx"; "" is an empty one."""
+    return not text or _STATUSES.fullmatch(text) is not None
+
+
+def why_out_by_test(
+    rule: CheckRule, fault: str | None, status: int | None, text: str
+) -> TakenOut | None:
+    """Whether a failed test takes its channel out; `text` is what the provider said."""
+    if rule.on_key and fault == "key":
+        return TakenOut("key", "" if status is None else str(status))
+    for wanted in _listed(rule.statuses):
+        if status is not None and re.fullmatch(wanted.replace("x", "[0-9]"), str(status)):
+            return TakenOut("status", str(status))
+    said = text.casefold()
+    for word in _listed(rule.words):
+        if word.casefold() in said:
+            return TakenOut("words", word)
+    return None
+
+
+def why_out_by_traffic(rule: CheckRule, attempts: int, failed: int) -> TakenOut | None:
+    """Whether so many failed attempts take a channel out."""
+    if rule.success_percent is None or attempts < ATTEMPTS_MIN:
+        return None
+    percent = (attempts - failed) * 100 // attempts
+    return TakenOut("success", f"{percent} %") if percent < rule.success_percent else None
+
+
+def _listed(text: str) -> Iterator[str]:
+    return (part.strip() for part in text.split(",") if part.strip())

@@ -1,0 +1,284 @@
+"""Migrations while an installation serves, each against a million rows: nobody waits longer for a
+table than a migration waits for its lock (docs/production.md, "Migrations while it serves").
+
+A database is brought to where it was before the first migration that keeps the rule of
+tests/house/test_migrations.py; the large tables are filled; then `manage.py migrate` runs beside
+clients that write to and read from every one of them, and a reader that holds all of them for a
+second at a time, as a report does.
+"""
+
+import inspect
+import os
+import subprocess
+import sys
+import threading
+import time
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from contextlib import contextmanager
+from dataclasses import dataclass, field
+from typing import Any, Final, NamedTuple
+
+import psycopg
+import pytest
+from psycopg import sql
+
+from config.management.commands.migrate import LOCK_WAIT_MS
+from tests.databases import own_database
+from tests.house.test_migrations import BEFORE, LARGE
+from tests.hub import ROOT
+
+ROWS: Final = int(os.environ.get("OPS_ROWS", "1000000"))
+READ_S: Final = 1.0
+# Beside the wait for a lock, that of a busy machine until it is given to the next one.
+SLACK_MS: Final = 500
+# In the process of the base, whose state is that of an older version: what it must migrate to.
+BASE = """
+import django, json, sys
+django.setup()
+from django.db import connection
+from django.db.migrations.executor import MigrationExecutor
+from tests.config.test_large_migrations import base_of
+executor = MigrationExecutor(connection)
+executor.migrate(base_of(executor))
+"""
+# What a value of each type is for the row n; `id_of_now` is an id that falls into this month.
+BY_TYPE: Final[Mapping[str, str]] = {
+    "uuid": "pg_temp.id_of_now(n)",
+    "int8": "n",
+    "int4": "1",
+    "int2": "1",
+    "bool": "false",
+    "text": "''",
+    "varchar": "''",
+    "jsonb": "'{}'",
+    "timestamptz": "now()",
+    "date": "current_date",
+    "bytea": "''",
+}
+# Where a table has rules of its own for its values.
+OWN: Final[Mapping[str, Mapping[str, str]]] = {
+    "billing_hold": {"state": "'settled'", "resolved_at": "now()"},
+    "billing_posting": {"idempotency_id": "'made-' || n"},
+}
+
+
+def base_of(executor: Any) -> list[tuple[str, str]]:
+    """Of each room with a migration that touches a large table by the rule, the one before the
+    first of them."""
+    found: dict[str, str] = {}
+    before: dict[str, str] = {}
+    for migration, _ in executor.migration_plan(executor.loader.graph.leaf_nodes()):
+        room = migration.app_label
+        if room in before and room not in found and by_the_rule(migration):
+            found[room] = before[room]
+        before[room] = migration.name
+    return list(found.items())
+
+
+def by_the_rule(migration: Any) -> bool:
+    return f"{migration.app_label}.{migration.name}" not in BEFORE and touches_large(migration)
+
+
+def touches_large(migration: Any) -> bool:
+    """Whether it names a large table."""
+    return any(
+        f"{migration.app_label}.{getattr(operation, 'model_name', '')}".lower() in LARGE
+        or any(table in text_of(operation) for table in LARGE.values())
+        for operation in migration.operations
+    )
+
+
+def text_of(operation: Any) -> str:
+    code = getattr(operation, "code", None)
+    return inspect.getsource(code) if code else str(getattr(operation, "sql", ""))
+
+
+@dataclass
+class Table:
+    """A large table with the statement that adds rows to it."""
+
+    name: str
+    insert: sql.Composed
+    waits_ms: list[tuple[float, float]] = field(default_factory=list)
+
+    @classmethod
+    def of(cls, connection: "psycopg.Connection[Any]", name: str) -> "Table":
+        columns = connection.execute(
+            "SELECT column_name, udt_name FROM information_schema.columns WHERE table_name = %s "
+            "AND is_nullable = 'NO' AND column_default IS NULL AND is_identity = 'NO' "
+            "AND is_generated = 'NEVER' ORDER BY ordinal_position",
+            [name],
+        ).fetchall()
+        own = OWN.get(name, {})
+        given = {column: own.get(column) or value_of(kind) for column, kind in columns} | own
+        return cls(
+            name,
+            sql.SQL(
+                "INSERT INTO {} ({}) SELECT {} FROM generate_series(%s::bigint, %s::bigint) n"
+            ).format(
+                sql.Identifier(name),
+                sql.SQL(", ").join(map(sql.Identifier, given)),
+                sql.SQL(", ").join(sql.SQL(value) for value in given.values()),
+            ),
+        )
+
+
+class Failure(NamedTuple):
+    """Somebody waited longer for a lock than a migration does."""
+
+    at: float
+    table: str
+    text: str
+
+
+def value_of(kind: str) -> str:
+    return "'{}'" if kind.startswith("_") else BY_TYPE[kind]
+
+
+@contextmanager
+def session(dsn: str, *, lock_timeout_ms: int = 0) -> Iterator["psycopg.Connection[Any]"]:
+    """Rows that are made up are checked for their form, and not against other rows."""
+    with psycopg.connect(dsn, autocommit=True) as connection:
+        connection.execute("SET session_replication_role = replica")
+        connection.execute(f"SET lock_timeout = {lock_timeout_ms}".encode())
+        connection.execute(
+            "CREATE FUNCTION pg_temp.id_of_now(n bigint) RETURNS uuid LANGUAGE sql AS $$ SELECT ("
+            "lpad(to_hex((extract(epoch FROM now()) * 1000)::bigint), 12, '0') || '7' || "
+            "lpad(to_hex(n & 4095), 3, '0') || '8' || lpad(to_hex(n), 15, '0'))::uuid $$"
+        )
+        yield connection
+
+
+def fill(dsn: str, rows: int) -> list[Table]:
+    with session(dsn) as connection:
+        there = {
+            name
+            for (name,) in connection.execute(
+                "SELECT relname FROM pg_class WHERE relkind IN ('r', 'p')"
+            )
+        }
+        tables = [Table.of(connection, name) for name in LARGE.values() if name in there]
+        for table in tables:
+            connection.execute(table.insert, [1, rows])
+            connection.execute(sql.SQL("ANALYZE {}").format(sql.Identifier(table.name)))
+    return tables
+
+
+def write_until(dsn: str, table: Table, over: threading.Event, failures: list[Failure]) -> None:
+    """Add a row and read one, again and again. One that waits longer for a lock fails."""
+    n = 2 * ROWS
+    with session(dsn, lock_timeout_ms=LOCK_WAIT_MS + SLACK_MS) as connection:
+        read = sql.SQL("SELECT * FROM {} LIMIT 1").format(sql.Identifier(table.name))
+        while not over.is_set():
+            n += 1
+            began = time.monotonic()
+            try:
+                with connection.transaction():
+                    connection.execute(table.insert, [n, n])
+                    connection.execute(read)
+            except psycopg.errors.LockNotAvailable as error:
+                failures.append(Failure(time.time(), table.name, str(error)))
+            except psycopg.errors.FeatureNotSupported:
+                # "cached plan must not change result type": the table has a column more.
+                connection.execute("DEALLOCATE ALL")
+            except psycopg.errors.NotNullViolation:
+                # A column of before the rule, which an older process would not know to fill.
+                table.insert = Table.of(connection, table.name).insert
+            table.waits_ms.append((time.time(), 1000 * (time.monotonic() - began)))
+
+
+def read_until(dsn: str, tables: Sequence[Table], over: threading.Event) -> None:
+    """Hold all tables as a reader does, for a second at a time."""
+    with psycopg.connect(dsn, autocommit=True) as connection:
+        while not over.is_set():
+            with connection.transaction():
+                for table in tables:
+                    connection.execute(
+                        sql.SQL("SELECT 1 FROM {} LIMIT 1").format(sql.Identifier(table.name))
+                    )
+                connection.execute("SELECT pg_sleep(%s)", [READ_S])
+            over.wait(READ_S)
+
+
+@contextmanager
+def traffic(dsn: str, tables: Sequence[Table], failures: list[Failure]) -> Iterator[None]:
+    over = threading.Event()
+    threads = [
+        threading.Thread(target=write_until, args=(dsn, table, over, failures)) for table in tables
+    ]
+    threads.append(threading.Thread(target=read_until, args=(dsn, tables, over)))
+    for thread in threads:
+        thread.start()
+    try:
+        yield
+    finally:
+        over.set()
+        for thread in threads:
+            thread.join()
+
+
+def python(dsn: str, *arguments: str) -> None:
+    environment = {
+        **os.environ,
+        "DATABASE_URL": dsn,
+        "DJANGO_SETTINGS_MODULE": "config.settings",
+    }
+    done = subprocess.run(
+        [sys.executable, *arguments], cwd=ROOT, env=environment, capture_output=True, text=True
+    )
+    assert done.returncode == 0, done.stdout[-2000:] + done.stderr[-4000:]
+
+
+class Span(NamedTuple):
+    """When a migration was under way, by the clock."""
+
+    name: str
+    start: float
+    end: float
+
+
+def spans_since(dsn: str, began: float) -> list[Span]:
+    with psycopg.connect(dsn) as connection:
+        applied = connection.execute(
+            "SELECT app || '.' || name, extract(epoch FROM applied)::float8 "
+            "FROM django_migrations WHERE applied > to_timestamp(%s) ORDER BY applied, id",
+            [began],
+        ).fetchall()
+    starts = [began, *(end for _, end in applied)]
+    return [Span(name, start, end) for (name, end), start in zip(applied, starts, strict=False)]
+
+
+def migrate_under_traffic(rows: int) -> dict[str, float]:
+    """The longest that one write took during each migration, in milliseconds."""
+    failures: list[Failure] = []
+    with own_database("migrated", of="template0") as dsn:
+        python(dsn, "-c", BASE)
+        tables = fill(dsn, rows)
+        with traffic(dsn, tables, failures):
+            began = time.time()
+            python(dsn, "manage.py", "migrate", "--skip-checks", "--verbosity=0")
+        spans = spans_since(dsn, began)
+    assert all(len(table.waits_ms) > 10 for table in tables)
+    # Those of before the rule build indexes while nobody may write.
+    old = [span for span in spans if span.name in BEFORE]
+    assert [
+        failure
+        for failure in failures
+        if not any(span.start <= failure.at <= span.end + 0.1 for span in old)
+    ] == []
+    return {
+        span.name: max(
+            (ms for table in tables for at, ms in table.waits_ms if span.start <= at <= span.end),
+            default=0.0,
+        )
+        for span in spans
+    }
+
+
+@pytest.mark.slow
+def test_nobody_waits_longer_than_a_migration_does(
+    record_property: Callable[[str, object], None],
+) -> None:
+    worst = migrate_under_traffic(ROWS)
+    record_property("longest_write_ms", worst)
+    assert any(name.startswith("usage.") for name in worst)
