@@ -28,7 +28,7 @@ from accounts.models import AuditEvent, Invitation, Key, KeyKind, Organisation, 
 from billing import codes, credits, plans, proposals, raises, topups, wallets
 from billing.models import BudgetScope, PriceVersion
 from billing.rules.conditions import PriceKey
-from gateway import previews
+from gateway import announcements, previews
 from gateway.models import Channel
 from lib import clock
 from lib.ids import id_text
@@ -94,6 +94,7 @@ def make() -> str:
     _put_into_the_past(ours)
     facts |= _add_money(actor, ours, keys)
     facts |= _add_prices(actor, ours)
+    facts |= _add_announcements(actor)
     webhook, _ = endpoints.create_endpoint(
         actor, ours, "https://ops.riverside.example/hooks/weir", ["budget.reached", "balance.low"]
     )
@@ -284,6 +285,28 @@ def _add_money(actor: Actor, ours: Organisation, keys: dict[str, Key]) -> dict[s
         "batch": id_text(batch.id),
         "key": id_text(keys["web-chat"].id),
     }
+
+
+def _add_announcements(actor: Actor) -> dict[str, str]:
+    soon = clock.now() + dt.timedelta(days=2)
+    planned = announcements.publish_announcement(
+        actor,
+        title="Maintenance on Sunday",
+        text="Between 06:00 and 06:30 UTC, answers may take longer.",
+        tone="info",
+        starts_at=soon,
+        ends_at=soon + dt.timedelta(days=1),
+    )
+    past = announcements.publish_announcement(
+        actor,
+        title="Slow answers of support-chat",
+        text="The provider has repaired it.",
+        tone="warn",
+        starts_at=clock.now() - dt.timedelta(days=9),
+        ends_at=None,
+    )
+    announcements.end_announcement(actor, past)
+    return {"announcement": id_text(planned.id)}
 
 
 def _add_prices(actor: Actor, ours: Organisation) -> dict[str, str]:

@@ -74,10 +74,10 @@ SKIPPED: Final[Mapping[str, Promise]] = {
     "no_credit": _("the provider's rate limit or credit was used up"),
     "misconfigured": _("no connection to the provider"),
     "model_unknown": _("the provider does not know the model"),
-    "prepaid": _("it ignores output limits, so it serves only organisations that pay later"),
+    "prepaid": _("it ignores output limits, so it serves only organisations with a credit line"),
     "unsupported": _("it cannot serve this request"),
     "disabled": _("it is turned off"),
-    "retry_budget": _("too many of its retries failed lately"),
+    "retry_budget": _("too many of its retries failed recently"),
 }
 """Why a channel was passed over."""
 KINDS: Final[Mapping[str, Promise]] = {
@@ -99,7 +99,7 @@ KINDS: Final[Mapping[str, Promise]] = {
     "model_not_found": _("Model not found"),
     "task_not_found": _("Task not found"),
     "conflict": _("The request conflicted with another one"),
-    "idempotency_mismatch": _("The idempotency key was already used with another body"),
+    "idempotency_mismatch": _("The Idempotency-Key was already used with another body"),
     "body_too_large": _("The request body was too large"),
     "unsupported_media_type": _("The content type is not supported"),
     "rate_limited": _("A rate limit was reached"),
