@@ -8,6 +8,7 @@ import json
 import random
 from collections.abc import Iterator
 from typing import Final, NamedTuple
+from unittest.mock import patch
 
 from django.db import connection, transaction
 
@@ -37,6 +38,7 @@ from playground import prompts
 from playground.rules.settings import Settings
 from tests.usage.rows import happen, refuse
 from usage import budgeting
+from usage.partitions import ensure_partitions
 
 DAYS: Final = 30
 USD: Final = 10**9
@@ -90,6 +92,11 @@ def make() -> str:
     facts |= _add_people(actor, ours, groups)
     keys = _add_keys(actor, ours, groups)
     wallets.add_opening_credit(ours, 150 * USD)
+    # What happened lies in months that an installation of today has no partitions for.
+    with patch(
+        "usage.partitions.clock.now", return_value=clock.now() - dt.timedelta(days=DAYS + 1)
+    ):
+        ensure_partitions()
     _use(keys)
     _put_into_the_past(ours)
     facts |= _add_money(actor, ours, keys)
@@ -168,6 +175,7 @@ def _add_keys(actor: Actor, ours: Organisation, groups: list[Team]) -> dict[str,
     soon = clock.now() + dt.timedelta(days=6)
     account = ours.service_accounts.get(name="Nightly jobs")
     project = ours.projects.get(name="Returns assistant")
+    herself = actor_of_member(by["lin"], ours, by["lin"].memberships.get(organisation=ours))
     made = [
         mint_key(actor, groups[0], "web-chat", user=by["noor"], project=project,
                  model_patterns=["support-*", "summaries"], rpm=600),
@@ -175,7 +183,7 @@ def _add_keys(actor: Actor, ours: Organisation, groups: list[Team]) -> dict[str,
         mint_key(actor, groups[1], "review-bot", user=by["noor"], expires_at=soon),
         mint_key(actor, groups[2], "catalogue-import", user=by["ines"], tpm=200_000),
         mint_key(actor, groups[0], "prototype", user=by["mei"], disabled=True),
-        mint_key(actor, groups[2], "terraform", user=by["lin"], kind=KeyKind.MANAGEMENT),
+        mint_key(herself, groups[2], "terraform", user=by["lin"], kind=KeyKind.MANAGEMENT),
     ]  # fmt: skip
     keys = {key.name: key for key, _ in made}
     return keys

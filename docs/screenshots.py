@@ -34,7 +34,7 @@ ANSWER_MS = 30_000
 
 HUB = """
 version: 1
-settings: {{egress_allow: ["127.0.0.1/32"]}}
+settings: {{egress_allow: ["127.0.0.1/32"], public_status: true}}
 channels:
   - {{name: openai-eu, provider: openai_compatible, base_url: "{provider}", keys: [sk-pictures],
       models: {{support-chat: {{}}}}}}
@@ -186,6 +186,8 @@ def preview_route(page: Page, facts: Mapping[str, str]) -> None:
 def connect_provider(page: Page, facts: Mapping[str, str]) -> None:
     """The wizard, with what the provider lists."""
     page.locator("[name=provider]").select_option("openai_compatible")
+    expect(page.locator("[name=name]")).to_have_value("openai_compatible")
+    page.wait_for_load_state("networkidle")
     page.locator("[name=base_url]").fill(facts["provider"])
     page.locator("[name=secret]").fill("sk-of-the-pictures")
     page.locator("#new-channel [formnovalidate]").first.click()
@@ -210,6 +212,8 @@ PUBLIC: Final = {
     "sign-up": "/signup",
     "password-lost": "/password/reset",
     "invitation": "{invite}",
+    "status-public": "/status",
+    "models-public": "/models",
 }
 # The first run, in its order.
 SET_UP: Final = ("set-up-first", "set-up", "set-up-steps")
@@ -338,13 +342,14 @@ class Look(NamedTuple):
     options: dict[str, Any]
     scale: float = 0.5
     language: str = "en"
+    locale: str = "en-GB"
 
 
 # By the ending of a picture's name.
 LOOKS: Final = {
     "": Look({"viewport": SIZE}, 0.75),
     "-dark": Look({"viewport": SIZE, "color_scheme": "dark"}),
-    "-zh": Look({"viewport": SIZE}, language="zh-hans"),
+    "-zh": Look({"viewport": SIZE}, language="zh-hans", locale="zh-CN"),
     "-phone": Look({"viewport": TELEPHONE, "is_mobile": True, "has_touch": True}, 0.75),
 }
 
@@ -387,7 +392,11 @@ def take_all(
     pages = {name: path for name, path in pages.items() if not wanted or name in wanted}
     for ending, look in LOOKS.items():
         context = browser.new_context(
-            base_url=running.url, storage_state=state, reduced_motion="reduce", **look.options
+            base_url=running.url,
+            storage_state=state,
+            reduced_motion="reduce",
+            locale=look.locale,
+            **look.options,
         )
         context.add_cookies([{"name": "language", "value": look.language, "url": running.url}])
         page = context.new_page()

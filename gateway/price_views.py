@@ -470,7 +470,7 @@ def proposals_compare(request: HttpRequest, actor: Actor) -> HttpResponse:
         message = gettext("%(source)s: %(n)s prices differ.") % {"source": brought.source, "n": n}
         messages.success(request, message)
     else:
-        messages.success(request, gettext("%s changes nothing.") % brought.source)
+        messages.success(request, gettext("%s brings no changes.") % brought.source)
     return see_other("price_proposals")
 
 
