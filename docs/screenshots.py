@@ -21,6 +21,7 @@ from typing import Any, Final, NamedTuple
 
 import psycopg
 from playwright.sync_api import Browser, Page, ViewportSize, expect, sync_playwright
+from playwright.sync_api import Error as PlaywrightError
 
 from docs import answers
 from stack import browser as chromium
@@ -225,6 +226,9 @@ _FIRST_OPERATOR: Final = {
 }
 
 
+missing: dict[str, str] = {}
+
+
 class Running(NamedTuple):
     url: str
     link: str
@@ -401,7 +405,11 @@ def take_all(
         context.add_cookies([{"name": "language", "value": look.language, "url": running.url}])
         page = context.new_page()
         for name, path in pages.items():
-            take(page, path, IMAGES / f"{name}{ending}.webp", facts, scale=look.scale)
+            try:
+                take(page, path, IMAGES / f"{name}{ending}.webp", facts, scale=look.scale)
+            except (PlaywrightError, AssertionError) as error:
+                # The others are worth their minutes; main() says which are missing.
+                missing[f"{name}{ending}"] = str(error)
         context.close()
 
 
@@ -475,6 +483,8 @@ def main() -> None:
         take_set_up(browser, running, data)
         list_all([*paths, *public, *SET_UP])
         browser.close()
+    if missing:
+        sys.exit("\n".join(f"{name}: {why}" for name, why in missing.items()))
 
 
 def need_chinese() -> None:
