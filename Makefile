@@ -49,11 +49,12 @@ bench: python
 	@$(BIN)/python -m stack.servers
 	@exec $(BIN)/python -m tests.bench $(if $(QUICK),--quick) $(ARGS)
 
-# The screenshots under docs/images, from an installation of their own; takes minutes
+# The screenshots under docs/images, from an installation of their own; takes minutes. Some of them:
+# make screenshots ARGS="status admin-channel"
 screenshots: python
 	@$(INSTALL) --dev
 	@$(BIN)/python -m stack.browser
-	@$(BIN)/python -m docs.screenshots
+	@$(BIN)/python -m docs.screenshots $(ARGS)
 
 # The three lock files after a change of pyproject.toml; newer versions: make lock ARGS=--upgrade
 lock: python

@@ -154,8 +154,13 @@ def access_key(actor: Actor, id: str | uuid.UUID) -> Key:
 
 def any_key(actor: Actor, id: str) -> Key:
     """One key of the installation, for operators. Http404 when there is none such."""
+    return one_of(any_keys(actor), id)
+
+
+def any_keys(actor: Actor) -> QuerySet[Key]:
+    """The keys of the installation, for operators, newest first."""
     require(actor, "organisations.read")
-    return one_of(Key.objects.order_by("-id"), id)
+    return Key.objects.order_by("-id")
 
 
 def may_write_key(actor: Actor, key: Key) -> bool:

@@ -75,7 +75,7 @@ def _required_labels() -> forms.MultipleChoiceField:
         required=False,
         choices=[
             ("project", gettext_lazy("Project")),
-            ("customer", gettext_lazy("Customer")),
+            ("customer", gettext_lazy("End customer")),
             ("tags", gettext_lazy("Tags")),
         ],
         widget=forms.CheckboxSelectMultiple,

@@ -18,6 +18,7 @@ from accounts.guards import View
 from accounts.models import User
 from lib import clock
 from lib.htmx import is_htmx, page_address
+from lib.tenancy import within
 
 
 def signed_in_recently(request: HttpRequest) -> bool:
@@ -70,9 +71,10 @@ def confirm_first(request: HttpRequest) -> HttpResponseBase:
 
 def _way_of(user: User) -> str:
     """Where that person can confirm it: here, at an identity provider, or by a first password."""
-    if get_adapter().get_reauthentication_methods(user):
-        return resolve_url("account_reauthenticate")
-    account = SocialAccount.objects.filter(user=user).order_by("-last_login").first()
+    with within(None):  # how someone signs in belongs to no organisation
+        if get_adapter().get_reauthentication_methods(user):
+            return resolve_url("account_reauthenticate")
+        account = SocialAccount.objects.filter(user=user).order_by("-last_login").first()
     if account is not None:
         return resolve_url("openid_connect_login", account.provider)
     return resolve_url("account_set_password")

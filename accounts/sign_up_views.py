@@ -12,9 +12,10 @@ from django.views.decorators.http import require_http_methods, require_POST
 from accounts import actors, sign_up
 from accounts.actors import Actor
 from accounts.guards import operator_page, signed_in_view
-from accounts.models import SignUpMode, User
+from accounts.models import User
 from accounts.names import NAME_MAX
 from accounts.reauthentication import recent_sign_in_required
+from accounts.sign_up_words import SIGN_UP_NAMES
 from lib.htmx import see_other
 from lib.refusal import Refused
 
@@ -26,12 +27,7 @@ class SignUpSettingForm(forms.Form):
 
     mode = forms.ChoiceField(
         label=gettext_lazy("Who can sign up"),
-        choices=[
-            (SignUpMode.OFF, gettext_lazy("No one: operators create accounts")),
-            (SignUpMode.INVITE, gettext_lazy("People with an invitation")),
-            (SignUpMode.DOMAIN, gettext_lazy("People with an invitation or a listed email domain")),
-            (SignUpMode.OPEN, gettext_lazy("Anyone: each person names their own organisation")),
-        ],
+        choices=list(SIGN_UP_NAMES.items()),
     )
     domains = forms.CharField(
         label=gettext_lazy("Email domains"),

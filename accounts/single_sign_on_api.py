@@ -111,7 +111,7 @@ def read_single_sign_on(request: HttpRequest) -> SingleSignOnOut:
 
 @router.put("/single-sign-on", response=SingleSignOnOut, summary="Set up single sign-on")
 def save_single_sign_on(request: HttpRequest, body: SingleSignOnIn) -> SingleSignOnOut:
-    """Sets it up, or replaces its configuration. Other domains have to be confirmed again."""
+    """Sets it up, or replaces its configuration. Changed domains have to be confirmed again."""
     actor = actors.actor_of(request)
     access.require(actor, "sign_in.write")
     check_signed_in_recently(request)
@@ -159,8 +159,8 @@ def read_single_sign_on_of(request: HttpRequest, slug: str) -> SingleSignOnOut:
     summary="Confirm email domains",
 )
 def confirm_domains(request: HttpRequest, slug: str, body: DomainsIn) -> SingleSignOnOut:
-    """States that the domains belong to the organisation: their addresses join it by single
-    sign-on."""
+    """Confirms that the domains belong to the organisation. People with these addresses then
+    join it by single sign-on."""
     actor = actors.actor_of(request)
     access.require(actor, "organisations.write")
     check_signed_in_recently(request)

@@ -63,7 +63,7 @@ def _entered(view: Any, request: HttpRequest, provider_id: str) -> HttpResponseB
     except SocialApp.DoesNotExist as error:
         raise Http404 from error
     except ProviderFailed as error:
-        text = gettext("The identity provider cannot be used now. Sign in another way.")
+        text = gettext("The identity provider is unavailable right now. Sign in another way.")
         return single_sign_on.refusal(request, text, str(error))
 
 

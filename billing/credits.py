@@ -200,7 +200,7 @@ def _effect(posting: Posting) -> tuple[int, AccountKind]:
     """What a posting put onto the balance, and the account that it came from."""
     lines = LedgerEntry.objects.filter(posting=posting).select_related("account")
     if any(line.account.kind.startswith("promo:") for line in lines):
-        text = gettext("Promotional credit cannot be reversed. It expires on its own.")
+        text = gettext("Promotional credit cannot be reversed. It expires by itself.")
         raise CreditRefused("posting", text)
     [other] = [line for line in lines if not line.account.kind.startswith("customer:")]
     return -other.amount_nano, other.account.kind  # type: ignore[return-value]
@@ -219,5 +219,5 @@ def _given_alone(user: User, organisation: Organisation) -> int:
 
 def _person(actor: Actor) -> User:
     if actor.user is None:
-        raise CreditRefused("credit", gettext("A correction must be made by a person."))
+        raise CreditRefused("credit", gettext("Only a person can make a correction."))
     return actor.user

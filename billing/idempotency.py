@@ -141,7 +141,7 @@ class FormSent(ValueError):
 
     def __init__(self) -> None:
         super().__init__(
-            gettext("This form was already sent. Reload the page and fill it in again.")
+            gettext("This form was already submitted. Reload the page and fill it in again.")
         )
 
 

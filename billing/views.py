@@ -116,7 +116,7 @@ def _months(organisation: Organisation, asked: dt.date) -> list[tuple[str, str]]
         months[f"{month:%Y-%m}"] = month
     months.pop(f"{statement.month_of(None):%Y-%m}", None)
     newest_first = sorted(months.items(), reverse=True)
-    named = [(text, date_format(month, gettext("F Y"))) for text, month in newest_first]
+    named = [(text, date_format(month, "YEAR_MONTH_FORMAT")) for text, month in newest_first]
     return [("", gettext("This month")), *named]
 
 

@@ -356,7 +356,7 @@ def _too_many(request: HttpRequest, error: TooManyTries) -> HttpResponse:
 @api.exception_handler(ProcessorError)
 def _processor_failed(request: HttpRequest, error: ProcessorError) -> HttpResponse:
     message = gettext(
-        "The payment provider did not respond. Nothing was charged. Send the form again."
+        "The payment provider did not respond. Nothing was charged. Submit the form again."
     )
     return error_response(request, 503, message, type="server_error", code="processor_unavailable")
 

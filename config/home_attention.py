@@ -112,7 +112,7 @@ def _budgets(actor: Actor) -> Iterator[Matter]:
         scope = str(SCOPE_NAMES[budget.scope])
         detail = f"{scope} · {_used(meter['used_nano'], meter['limit_nano'])}"
         if meter["forecast_at"] and not meter["tone"]:
-            on = date_format(meter["forecast_at"], gettext("M j"))
+            on = date_format(meter["forecast_at"], "MONTH_DAY_FORMAT")
             detail += " · " + gettext("runs out on %(date)s at this rate") % {"date": on}
         yield Matter("bad" if meter["full"] else "warn", "shield", text, detail, href)
 

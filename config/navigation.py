@@ -83,7 +83,7 @@ _ORGANISATION: Final[_Sections] = (
     )),
 )  # fmt: skip
 _NO_ORGANISATION: Final[_Sections] = (
-    ("", (_MODELS, _Common("pricing", "receipt", _("Pricing")), _DOCS)),
+    ("", (_MODELS, _Common("pricing", "receipt", _("Prices")), _DOCS)),
 )
 _OPERATE: Final[_Sections] = ((_("Operator"), (
     _Common("channels", "cable", _("Channels"), "channels.read"),

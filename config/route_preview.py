@@ -7,11 +7,14 @@ from typing import Any, Final, Protocol
 from uuid import UUID
 
 from asgiref.sync import async_to_sync
+from django.db.models import Q, Value
+from django.db.models.functions import Concat
 from django.http import HttpRequest
 from django.utils.translation import gettext
 
-from accounts.access import any_key
+from accounts.access import any_key, any_keys
 from accounts.actors import Actor
+from accounts.models import Key, KeyKind
 from billing.rules.patterns import matches
 from dialects.errors import RequestFault
 from gateway.access import visible_channels
@@ -33,6 +36,7 @@ PATHS: Final = (
     "/v1/moderations",
     "/v1/rerank",
 )
+_SHOWN: Final = 20
 
 
 HEADERS: Final = (LABELS_HEADER, DATA_POLICY_HEADER)
@@ -56,6 +60,22 @@ class PreviewingRelay(Protocol):
         """Where this body would go, posted to that path now with these headers."""
 
 
+def search_keys(actor: Actor, words: str) -> list[Key]:
+    """The newest keys that call models, of which each word names something: the key, its
+    organisation, its team, or the ends of its secret as lists show them."""
+    keys = any_keys(actor).filter(kind=KeyKind.RELAY, revoked_at=None)
+    keys = keys.annotate(ends=Concat("prefix", Value("…"), "last4"))
+    for word in words.replace("...", "…").split():
+        keys = keys.filter(
+            Q(name__icontains=word)
+            | Q(ends__icontains=word)
+            | Q(team__name__icontains=word)
+            | Q(organisation__name__icontains=word)
+            | Q(organisation__slug__icontains=word)
+        )
+    return list(keys.select_related("organisation", "team")[:_SHOWN])
+
+
 def preview_route(
     request: HttpRequest,
     actor: Actor,
@@ -77,7 +97,7 @@ def preview_route(
         sent = [(name.encode(), value.encode()) for name, value in headers.items() if value]
         preview = async_to_sync(_asked)(relay, key.id, path, body, sent)
     except (DatabaseAway, DatabaseRefused) as error:
-        raise PreviewRefused("body", gettext("The database is not answering.")) from error
+        raise PreviewRefused("body", gettext("The database is not responding.")) from error
     if not preview.model:
         return preview
     told = {item.channel for item in preview.attempts}

@@ -3,21 +3,27 @@
 from typing import Any, Final
 
 from django import forms
-from django.http import Http404, HttpRequest, HttpResponseBase
+from django.http import Http404, HttpRequest, HttpResponse, HttpResponseBase
 from django.shortcuts import render
 from django.utils.translation import gettext, gettext_lazy
-from django.views.decorators.http import require_http_methods
+from django.views.decorators.http import require_http_methods, require_safe
 
+from accounts.access import any_key
 from accounts.actors import Actor
 from accounts.guards import operator_page
-from config.route_preview import PATHS, PreviewRefused, preview_route
+from accounts.models import Key
+from config.route_preview import PATHS, PreviewRefused, preview_route, search_keys
 from gateway.model_rule_views import CAUSE_WORDS
+from lib.ids import id_text
 from relay.data_policy import DATA_POLICY_HEADER
 from relay.labels import LABELS_HEADER
 from relay.route_preview import RoutePreview
 from usage import words
 
 _EXAMPLE: Final = '{"model": "", "messages": [{"role": "user", "content": "Hello"}]}'
+_WORDS_MAX: Final = 80
+# What is written beside the key, and stays when another is chosen.
+_WRITTEN: Final = ("path", "body", "labels", "data_policy")
 
 
 def _header(name: str, hint: Any) -> forms.CharField:
@@ -34,12 +40,10 @@ class RoutePreviewForm(forms.Form):
     """A request as it would be sent."""
 
     key = forms.CharField(
-        label=gettext_lazy("Key ID"),
+        label=gettext_lazy("API key"),
         max_length=60,
-        help_text=gettext_lazy(
-            "The key that would send the request: the end of its page's address."
-        ),
-        widget=forms.TextInput(attrs={"class": "input mono", "autocomplete": "off"}),
+        widget=forms.HiddenInput,
+        error_messages={"required": gettext_lazy("Choose an API key.")},
     )
     path = forms.ChoiceField(
         label=gettext_lazy("Endpoint"),
@@ -64,7 +68,9 @@ class RoutePreviewForm(forms.Form):
 @operator_page("channels.read")
 @require_http_methods(["GET", "HEAD", "POST"])
 def route_preview(request: HttpRequest, actor: Actor) -> HttpResponseBase:
-    sent = request.method == "POST"
+    """The form; sent, it says where the request would go. A key that is chosen (`choose`) comes
+    with the rest of the form as it is written so far."""
+    sent = request.method == "POST" and "choose" not in request.POST
     form = RoutePreviewForm(request.POST) if sent else RoutePreviewForm(initial=_initial(request))
     found: RoutePreview | None = None
     if sent and form.is_valid():
@@ -79,15 +85,48 @@ def route_preview(request: HttpRequest, actor: Actor) -> HttpResponseBase:
                 form.headers(),
             )
         except Http404:
-            form.add_error("key", gettext("There is no key with this ID."))
+            form.add_error("key", gettext("This API key no longer exists. Choose another one."))
         except PreviewRefused as refused:
             refused.tell(form)
-    context = {"form": form, **(_shown(found) if found else {})}
+    context = {
+        "form": form,
+        "chosen": _chosen(actor, str(form["key"].value() or "")),
+        **_found(request, actor),
+        **(_shown(found) if found else {}),
+    }
     return render(request, "route_preview.html", context, status=422 if form.errors else 200)
 
 
+@operator_page("channels.read")
+@require_safe
+def keys_found(request: HttpRequest, actor: Actor) -> HttpResponse:
+    """What the picker finds."""
+    return render(request, "_keys_found.html", _found(request, actor))
+
+
 def _initial(request: HttpRequest) -> dict[str, str]:
+    if request.method == "POST":
+        sent = {name: request.POST.get(name, "") for name in _WRITTEN}
+        return {"key": request.POST["choose"], **sent}
     return {"key": request.GET["key"]} if "key" in request.GET else {}
+
+
+def _chosen(actor: Actor, id: str) -> dict[str, Any] | None:
+    try:
+        return _as_item(any_key(actor, id))
+    except Http404:
+        return None
+
+
+def _found(request: HttpRequest, actor: Actor) -> dict[str, Any]:
+    words = request.GET.get("q", "").replace("\x00", "")[:_WORDS_MAX]
+    return {"keys": [_as_item(key) for key in search_keys(actor, words)]}
+
+
+def _as_item(key: Key) -> dict[str, Any]:
+    """A key, and in words where it belongs; names alone are not unique in an installation."""
+    place = f"{key.organisation.name} · {key.team.name} · {key.prefix}…{key.last4}"
+    return {"key": key, "id": id_text(key.id), "place": place}
 
 
 def _shown(preview: RoutePreview) -> dict[str, Any]:

@@ -54,7 +54,7 @@ class SystemOut(Schema):
     audit_log_problems: int
 
 
-@router.get("/system", response=SystemOut, summary="Retrieve the system's state")
+@router.get("/system", response=SystemOut, summary="Show the system's state")
 def read_system(request: HttpRequest) -> dict[str, Any]:
     """Versions, migrations, queues, partitions, disk, clock, and when the last backup and the last
     verification were."""

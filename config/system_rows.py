@@ -16,7 +16,7 @@ _QUEUES: Any = {
     "events": gettext_lazy("Events to send"),
     "deliveries": gettext_lazy("Deliveries due"),
     "price_previews": gettext_lazy("Price previews"),
-    "late_usage": gettext_lazy("Usage that arrived late"),
+    "late_usage": gettext_lazy("Late usage"),
 }
 
 
@@ -109,6 +109,6 @@ def _partitions(state: SystemState) -> SystemRow:
     month = date_format(until, "YEAR_MONTH_FORMAT") if until else gettext("None")
     value = gettext("Until %(month)s") % {"month": month}
     if state.partitions.overflowed:
-        return SystemRow(title, value, gettext("Rows outside"), "warn")
+        return SystemRow(title, value, gettext("Rows outside all partitions"), "warn")
     status, tone = (gettext("Behind"), "bad") if state.partitions.behind else (gettext("OK"), "ok")
     return SystemRow(title, value, status, tone)

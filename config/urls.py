@@ -37,6 +37,7 @@ urlpatterns: list[URLPattern | URLResolver] = [
         name="channel_overrides",
     ),
     path("admin/routes/preview", route_preview_views.route_preview, name="route_preview"),
+    path("admin/routes/_f/keys", route_preview_views.keys_found, name="route_preview_keys"),
     path("admin/setup", set_up_views.set_up_steps, name="set_up_steps"),
     path("admin/setup/organisation", set_up_views.set_up_organisation, name="set_up_organisation"),
     path("admin/setup/skip", set_up_views.set_up_skip, name="set_up_skip"),

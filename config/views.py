@@ -99,7 +99,7 @@ def denied(request: HttpRequest, exception: Exception) -> HttpResponse:
 
 
 def csrf_failed(request: HttpRequest, reason: str = "") -> HttpResponse:
-    message = gettext("This form is out of date. Go back, reload the page and send it again.")
+    message = gettext("This form is out of date. Go back, reload the page and submit it again.")
     return _error(request, 403, message, "permission_error", "permission_denied")
 
 

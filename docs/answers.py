@@ -51,6 +51,16 @@ def deliver(event: Event) -> None:
 )
 _ELSE = Answer("Your parcel left the depot this morning and arrives tomorrow before noon.")
 
+# What it lists to whoever connects it.
+_MODELS: Final = (
+    "gpt-5",
+    "gpt-5-mini",
+    "gpt-5-nano",
+    "gpt-4o",
+    "o4-mini",
+    "text-embedding-3-small",
+)
+
 _FIRST_S = 0.31
 _PIECE_S = 0.005
 _PIECE = 4
@@ -80,6 +90,13 @@ def _usage(body: dict[str, Any], answer: Answer) -> dict[str, Any]:
 
 
 class _Provider(BaseHTTPRequestHandler):
+    def do_GET(self) -> None:
+        listed = [{"id": name, "object": "model", "owned_by": "pictures"} for name in _MODELS]
+        self.send_response(200)
+        self.send_header("content-type", "application/json")
+        self.end_headers()
+        self.wfile.write(json.dumps({"object": "list", "data": listed}).encode())
+
     def do_POST(self) -> None:
         body = json.loads(self.rfile.read(int(self.headers["content-length"])))
         answer = _answer(body)
@@ -124,7 +141,9 @@ def provider() -> Iterator[str]:
     server = ThreadingHTTPServer(("127.0.0.1", 0), _Provider)
     thread = Thread(target=server.serve_forever)
     thread.start()
-    yield f"http://127.0.0.1:{server.server_port}/v1"
-    server.shutdown()
-    thread.join()
-    server.server_close()
+    try:
+        yield f"http://127.0.0.1:{server.server_port}/v1"
+    finally:
+        server.shutdown()
+        thread.join()
+        server.server_close()

@@ -8,6 +8,7 @@ import json
 import random
 from collections.abc import Iterator
 from typing import Final, NamedTuple
+from unittest.mock import patch
 
 from django.db import connection, transaction
 
@@ -28,7 +29,7 @@ from accounts.models import AuditEvent, Invitation, Key, KeyKind, Organisation, 
 from billing import codes, credits, plans, proposals, raises, topups, wallets
 from billing.models import BudgetScope, PriceVersion
 from billing.rules.conditions import PriceKey
-from gateway import previews
+from gateway import announcements, previews
 from gateway.models import Channel
 from lib import clock
 from lib.ids import id_text
@@ -37,6 +38,7 @@ from playground import prompts
 from playground.rules.settings import Settings
 from tests.usage.rows import happen, refuse
 from usage import budgeting
+from usage.partitions import ensure_partitions
 
 DAYS: Final = 30
 USD: Final = 10**9
@@ -90,10 +92,16 @@ def make() -> str:
     facts |= _add_people(actor, ours, groups)
     keys = _add_keys(actor, ours, groups)
     wallets.add_opening_credit(ours, 150 * USD)
+    # What happened lies in months that an installation of today has no partitions for.
+    with patch(
+        "usage.partitions.clock.now", return_value=clock.now() - dt.timedelta(days=DAYS + 1)
+    ):
+        ensure_partitions()
     _use(keys)
     _put_into_the_past(ours)
     facts |= _add_money(actor, ours, keys)
     facts |= _add_prices(actor, ours)
+    facts |= _add_announcements(actor)
     webhook, _ = endpoints.create_endpoint(
         actor, ours, "https://ops.riverside.example/hooks/weir", ["budget.reached", "balance.low"]
     )
@@ -167,6 +175,7 @@ def _add_keys(actor: Actor, ours: Organisation, groups: list[Team]) -> dict[str,
     soon = clock.now() + dt.timedelta(days=6)
     account = ours.service_accounts.get(name="Nightly jobs")
     project = ours.projects.get(name="Returns assistant")
+    herself = actor_of_member(by["lin"], ours, by["lin"].memberships.get(organisation=ours))
     made = [
         mint_key(actor, groups[0], "web-chat", user=by["noor"], project=project,
                  model_patterns=["support-*", "summaries"], rpm=600),
@@ -174,7 +183,7 @@ def _add_keys(actor: Actor, ours: Organisation, groups: list[Team]) -> dict[str,
         mint_key(actor, groups[1], "review-bot", user=by["noor"], expires_at=soon),
         mint_key(actor, groups[2], "catalogue-import", user=by["ines"], tpm=200_000),
         mint_key(actor, groups[0], "prototype", user=by["mei"], disabled=True),
-        mint_key(actor, groups[2], "terraform", user=by["lin"], kind=KeyKind.MANAGEMENT),
+        mint_key(herself, groups[2], "terraform", user=by["lin"], kind=KeyKind.MANAGEMENT),
     ]  # fmt: skip
     keys = {key.name: key for key, _ in made}
     return keys
@@ -284,6 +293,28 @@ def _add_money(actor: Actor, ours: Organisation, keys: dict[str, Key]) -> dict[s
         "batch": id_text(batch.id),
         "key": id_text(keys["web-chat"].id),
     }
+
+
+def _add_announcements(actor: Actor) -> dict[str, str]:
+    soon = clock.now() + dt.timedelta(days=2)
+    planned = announcements.publish_announcement(
+        actor,
+        title="Maintenance on Sunday",
+        text="Between 06:00 and 06:30 UTC, answers may take longer.",
+        tone="info",
+        starts_at=soon,
+        ends_at=soon + dt.timedelta(days=1),
+    )
+    past = announcements.publish_announcement(
+        actor,
+        title="Slow answers of support-chat",
+        text="The provider has repaired it.",
+        tone="warn",
+        starts_at=clock.now() - dt.timedelta(days=9),
+        ends_at=None,
+    )
+    announcements.end_announcement(actor, past)
+    return {"announcement": id_text(planned.id)}
 
 
 def _add_prices(actor: Actor, ours: Organisation) -> dict[str, str]:

@@ -1,4 +1,5 @@
-"""Make the pictures of the documentation: `make screenshots`.
+"""Make the pictures of the documentation: `make screenshots`; some of them:
+`make screenshots ARGS="status admin-channel"`.
 
 A fresh installation is started beside whatever runs here. Its chats are real, though their provider
 is docs/answers.py; the company that it shows is made by docs/company.py.
@@ -13,13 +14,14 @@ import signal
 import subprocess
 import sys
 import tempfile
-from collections.abc import Iterable, Iterator
+from collections.abc import Callable, Iterable, Iterator, Mapping
 from contextlib import contextmanager
 from pathlib import Path
 from typing import Any, Final, NamedTuple
 
 import psycopg
 from playwright.sync_api import Browser, Page, ViewportSize, expect, sync_playwright
+from playwright.sync_api import Error as PlaywrightError
 
 from docs import answers
 from stack import browser as chromium
@@ -33,7 +35,7 @@ ANSWER_MS = 30_000
 
 HUB = """
 version: 1
-settings: {{egress_allow: ["127.0.0.1/32"]}}
+settings: {{egress_allow: ["127.0.0.1/32"], public_status: true}}
 channels:
   - {{name: openai-eu, provider: openai_compatible, base_url: "{provider}", keys: [sk-pictures],
       models: {{support-chat: {{}}}}}}
@@ -63,6 +65,7 @@ PAGES: Final = {
     "usage": "{o}/usage",
     "requests": "{o}/requests",
     "keys": "{o}/keys",
+    "keys-bulk": "{o}/keys",
     "key": "{o}/keys/{key}",
     "key-new": "{o}/keys/new",
     "key-edit": "{o}/keys/{key}/edit",
@@ -71,6 +74,7 @@ PAGES: Final = {
     "service-accounts": "{o}/service-accounts",
     "service-account-new": "{o}/service-accounts/new",
     "limits": "{o}/limits",
+    "limits-of-the-organisation": "{o}/limits/organisation",
     "limits-of-a-team": "{o}/limits/team/{team}",
     "budgets": "{o}/budgets",
     "budget": "{o}/budgets/{budget}",
@@ -88,6 +92,7 @@ PAGES: Final = {
     "role-new": "{o}/team/roles/new",
     "teams": "{o}/teams",
     "team": "{o}/teams/{team}",
+    "team-new": "{o}/teams/new",
     "project-edit": "{o}/projects/{project}/edit",
     "settings": "{o}/settings",
     "organisation-archive": "{o}/settings/archive",
@@ -102,6 +107,7 @@ PAGES: Final = {
     "billing-alerts": "{o}/billing/alerts",
     "webhooks": "{o}/webhooks",
     "webhook": "{o}/webhooks/{webhook}",
+    "webhook-remove": "{o}/webhooks/{webhook}/remove",
     "prices-of-an-organisation": "{o}/prices",
     "start": "{o}/start",
     "history": "{o}/playground/history",
@@ -113,23 +119,30 @@ PAGES: Final = {
     "models": "/models",
     "model": "/models/support-chat",
     "pricing": "/pricing",
+    "status": "/status",
     "account-password": "/password/set",
     "account-security": "/account/security",
     "account-sign-ins": "/account/sign-ins",
     "sign-out": "/logout",
     "admin-organisations": "/admin/organisations",
     "admin-people": "/admin/people",
+    "admin-sign-up": "/admin/people/sign-up",
     "admin-suspend": "/admin/organisations/{suspended}/suspend",
     "admin-audit-log": "/admin/audit",
     "admin-view-as": "/admin/view-as",
     "admin-credits": "/admin/credits",
     "admin-credit": "/admin/credits/{credit}/approve",
     "admin-codes": "/admin/codes",
+    "admin-codes-disable": "/admin/codes/{batch}/kill",
     "admin-payments": "/admin/payments",
     "admin-payment": "/admin/payments/{top_up}/confirm",
     "admin-channels": "/admin/channels",
     "admin-channel": "/admin/channels/{channel}",
+    "admin-channel-new": "/admin/channels/new",
+    "admin-channel-edit": "/admin/channels/{channel}/edit",
+    "admin-channel-models": "/admin/channels/{channel}/models",
     "admin-models": "/admin/models",
+    "admin-route-preview": "/admin/routes/preview?key={key}",
     "admin-prices": "/admin/prices",
     "admin-price": "/admin/prices/{price}",
     "admin-price-new": "/admin/prices/new",
@@ -139,12 +152,59 @@ PAGES: Final = {
     "admin-plans": "/admin/plans",
     "admin-plan": "/admin/plans/{plan}",
     "admin-reviews": "/admin/reviews",
+    "admin-announcements": "/admin/announcements",
+    "admin-announcement": "/admin/announcements/{announcement}",
     "admin-health": "/admin/health",
+    "admin-settings": "/admin/settings",
+    "not-found": "/no/such/page",
     "api": "/api/v1/docs",
+    "api-keys": "/api/v1/docs/keys",
     "docs": "/docs",
+    "docs-headers": "/docs/headers",
     "docs-chat": "/docs/chat-completions",
     "docs-errors": "/docs/errors",
     "docs-questions": "/docs/faq",
+}
+
+
+def choose_keys(page: Page, facts: Mapping[str, str]) -> None:
+    """On the list: two keys, and the form that sets their limits, previewed."""
+    for name in ("web-chat", "review-bot"):
+        page.locator("tr", has_text=name).locator(".tick input").check()
+    page.locator(".bulk button[value=limits]").click()
+    page.locator("[name=rpm]").fill("300")
+    page.locator("[name=step][value=preview]").click()
+    page.wait_for_load_state()
+
+
+def preview_route(page: Page, facts: Mapping[str, str]) -> None:
+    """A request of the key that is chosen."""
+    page.locator("[name=body]").fill(_ASKED)
+    page.locator("#route-preview [type=submit]").click()
+    page.wait_for_load_state()
+
+
+def connect_provider(page: Page, facts: Mapping[str, str]) -> None:
+    """The wizard, with what the provider lists."""
+    page.locator("[name=provider]").select_option("openai_compatible")
+    expect(page.locator("[name=name]")).to_have_value("openai_compatible")
+    page.wait_for_load_state("networkidle")
+    page.locator("[name=base_url]").fill(facts["provider"])
+    page.locator("[name=secret]").fill("sk-of-the-pictures")
+    page.locator("#new-channel [formnovalidate]").first.click()
+    expect(page.locator("#found tbody tr").first).to_be_visible(timeout=ANSWER_MS)
+
+
+_ASKED: Final = """{
+  "model": "support-chat",
+  "max_tokens": 400,
+  "messages": [{"role": "user", "content": "Where is my parcel?"}]
+}"""
+# What is done on a page before its picture.
+ACTS: Final[dict[str, Callable[[Page, Mapping[str, str]], None]]] = {
+    "keys-bulk": choose_keys,
+    "admin-route-preview": preview_route,
+    "admin-channel-new": connect_provider,
 }
 # Without a session.
 PUBLIC: Final = {
@@ -153,7 +213,20 @@ PUBLIC: Final = {
     "sign-up": "/signup",
     "password-lost": "/password/reset",
     "invitation": "{invite}",
+    "status-public": "/status",
+    "models-public": "/models",
 }
+# The first run, in its order.
+SET_UP: Final = ("set-up-first", "set-up", "set-up-steps")
+_DEMO: Final = "demo@weir.example"
+_FIRST_OPERATOR: Final = {
+    "email": "robin.vale@riverside.example",
+    "name": "Robin Vale",
+    "password": "of-the-pictures-only",
+}
+
+
+missing: dict[str, str] = {}
 
 
 class Running(NamedTuple):
@@ -273,21 +346,34 @@ class Look(NamedTuple):
     options: dict[str, Any]
     scale: float = 0.5
     language: str = "en"
+    locale: str = "en-GB"
 
 
 # By the ending of a picture's name.
 LOOKS: Final = {
     "": Look({"viewport": SIZE}, 0.75),
     "-dark": Look({"viewport": SIZE, "color_scheme": "dark"}),
-    "-zh": Look({"viewport": SIZE}, language="zh-hans"),
+    "-zh": Look({"viewport": SIZE}, language="zh-hans", locale="zh-CN"),
     "-phone": Look({"viewport": TELEPHONE, "is_mobile": True, "has_touch": True}, 0.75),
 }
 
 
-def take(page: Page, path: str, file: Path, *, scale: float = 1, quality: int = 55) -> None:
+def take(
+    page: Page,
+    path: str,
+    file: Path,
+    facts: Mapping[str, str],
+    *,
+    scale: float = 1,
+    quality: int = 55,
+) -> None:
     """The window, from the beginning of a chat, with nothing on its way."""
     page.goto(path)
     page.wait_for_load_state("networkidle")
+    for name, act in ACTS.items():
+        if file.stem in {f"{name}{ending}" for ending in LOOKS}:
+            act(page, facts)
+            page.wait_for_load_state("networkidle")
     page.evaluate(_FROM_THE_BEGINNING)
     page.mouse.move(0, 0)
     window = page.viewport_size or SIZE
@@ -298,16 +384,32 @@ def take(page: Page, path: str, file: Path, *, scale: float = 1, quality: int = 
     file.write_bytes(base64.b64decode(taken["data"]))
 
 
-def take_all(browser: Browser, running: Running, state: Any, pages: dict[str, str]) -> None:
-    """Each page in each look."""
+def take_all(
+    browser: Browser,
+    running: Running,
+    state: Any,
+    pages: Mapping[str, str],
+    facts: Mapping[str, str],
+) -> None:
+    """Each page in each look; of those that were asked for, where some were."""
+    wanted = sys.argv[1:]
+    pages = {name: path for name, path in pages.items() if not wanted or name in wanted}
     for ending, look in LOOKS.items():
         context = browser.new_context(
-            base_url=running.url, storage_state=state, reduced_motion="reduce", **look.options
+            base_url=running.url,
+            storage_state=state,
+            reduced_motion="reduce",
+            locale=look.locale,
+            **look.options,
         )
         context.add_cookies([{"name": "language", "value": look.language, "url": running.url}])
         page = context.new_page()
         for name, path in pages.items():
-            take(page, path, IMAGES / f"{name}{ending}.webp", scale=look.scale)
+            try:
+                take(page, path, IMAGES / f"{name}{ending}.webp", facts, scale=look.scale)
+            except (PlaywrightError, AssertionError) as error:
+                # The others are worth their minutes; main() says which are missing.
+                missing[f"{name}{ending}"] = str(error)
         context.close()
 
 
@@ -334,6 +436,23 @@ def sign_in(browser: Browser, running: Running) -> Page:
     return page
 
 
+def take_set_up(browser: Browser, running: Running, data: Path) -> None:
+    """The first run, for which this installation has no operator for a while."""
+    with connected(data) as connection:
+        connection.execute("UPDATE accounts_user SET operator = false")
+        link = running.manage("set_up_link").strip().replace(running.url, "")
+        take_all(browser, running, None, dict(zip(SET_UP, ("/setup", link), strict=False)), {})
+        page = browser.new_context(viewport=SIZE, base_url=running.url).new_page()
+        page.goto(link)
+        for name, text in _FIRST_OPERATOR.items():
+            page.locator(f"[name={name}]").fill(text)
+        page.locator("main [type=submit]").click()
+        page.wait_for_url("**/admin/setup")
+        state = page.context.storage_state()
+        take_all(browser, running, state, {SET_UP[-1]: "/admin/setup"}, {})
+        connection.execute("UPDATE accounts_user SET operator = true WHERE email = %s", [_DEMO])
+
+
 def main() -> None:
     need_chinese()
     with (
@@ -343,7 +462,7 @@ def main() -> None:
         sync_playwright() as playwright,
     ):
         configure(running, data, provider)
-        facts = make_company(running)
+        facts = make_company(running) | {"provider": provider}
         browser = playwright.chromium.launch(
             executable_path=chromium.find(), args=["--no-sandbox", "--hide-scrollbars"]
         )
@@ -352,16 +471,20 @@ def main() -> None:
         fill_the_list(page, data, playground)
         paths = chat(page, playground)
         paths |= {name: path.format(**facts) for name, path in PAGES.items()}
-        shutil.rmtree(IMAGES, ignore_errors=True)
-        IMAGES.mkdir()
+        if not sys.argv[1:]:
+            shutil.rmtree(IMAGES, ignore_errors=True)
+            IMAGES.mkdir()
+            take(page, paths["playground"], IMAGES / "weir.webp", facts, quality=80)
         page.goto(facts["o"] + "/")
         page.get_by_role("button", name="Go to Home").click()
-        take(page, paths["playground"], IMAGES / "weir.webp", quality=80)
-        take_all(browser, running, page.context.storage_state(), paths)
+        take_all(browser, running, page.context.storage_state(), paths, facts)
         public = {name: path.format(**facts) for name, path in PUBLIC.items()}
-        take_all(browser, running, None, public)
-        list_all([*paths, *public])
+        take_all(browser, running, None, public, facts)
+        take_set_up(browser, running, data)
+        list_all([*paths, *public, *SET_UP])
         browser.close()
+    if missing:
+        sys.exit("\n".join(f"{name}: {why}" for name, why in missing.items()))
 
 
 def need_chinese() -> None:

@@ -45,7 +45,9 @@ FAULTS: Final[dict[Fault, tuple[Promise, Promise]]] = {
     ),
     "secret": (
         gettext_lazy("The stored key cannot be decrypted with this installation's WEIR_KEK."),
-        gettext_lazy("Start with the WEIR_KEK the key was stored with, or enter the key again."),
+        gettext_lazy(
+            "Start with the WEIR_KEK that the key was stored with, or enter the key again."
+        ),
     ),
     "denied": (
         gettext_lazy("The host resolves to a private address, which is not allowed."),

@@ -227,10 +227,10 @@ class SettingsForm(ConditionFields):
         _("Priority"), -bounds.PRIORITY_MAX, bounds.PRIORITY_MAX, _("Lower is tried first.")
     )
     weight = _number(
-        _("Weight"), 0, bounds.WEIGHT_MAX, _("Share of requests between equal priorities.")
+        _("Weight"), 0, bounds.WEIGHT_MAX, _("Share of requests among channels of equal priority.")
     )
     retries = _number(
-        _("Retries"), 0, bounds.RETRIES_MAX, _("Further attempts after this channel failed.")
+        _("Retries"), 0, bounds.RETRIES_MAX, _("Further attempts after this channel fails.")
     )
     on_leave = forms.ChoiceField(
         label=_("When a client disconnects"),
@@ -250,14 +250,14 @@ class SettingsForm(ConditionFields):
         required=False,
         help_text=_("The channel then only serves organisations with a credit line."),
     )
-    rpm = _limit(_("Requests per minute"), _("In any 60-second window. Empty: no limit."))
+    rpm = _limit(_("Requests per minute"), _("In any 60-second window. Leave empty for no limit."))
     tpm = _limit(
         _("Tokens per minute"),
         _("Counts a request's maximum tokens while it runs, and the actual number once it ends."),
     )
     parallel = _limit(_("Concurrent requests"), _("Requests running at the same time."))
-    spend_cap_day = SpendCapField(_("Per day (USD)"), _("Empty: no cap. Days are those of UTC."))
-    spend_cap_month = SpendCapField(_("Per month (USD)"), _("Calendar months of UTC."))
+    spend_cap_day = SpendCapField(_("Per day (USD)"), _("Leave empty for no cap. Days are in UTC."))
+    spend_cap_month = SpendCapField(_("Per month (USD)"), _("Calendar months in UTC."))
     zero_retention = forms.BooleanField(
         label=_("Zero data retention"),
         required=False,

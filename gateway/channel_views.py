@@ -51,7 +51,15 @@ CHANNELS: Final = Table(
         Column(
             "in_flight", _("In flight"), "number", value="figures.in_flight", sort=True, priority=3
         ),
-        Column("ttft", _("TTFT"), "duration", value="figures.p50_ms", unit=_("p50"), priority=4),
+        Column(
+            "ttft",
+            _("TTFT"),
+            "duration",
+            value="figures.p50_ms",
+            unit=_("p50"),
+            priority=4,
+            hint=_("Time to first token"),
+        ),
         Column(
             "uptime", _("Uptime"), value="uptime.percent", sort=True, unit=_("24 h"), priority=3
         ),

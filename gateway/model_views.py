@@ -62,7 +62,7 @@ MODELS: Final = Table(
 )
 PRICING: Final = Table(
     "pricing",
-    _("Pricing"),
+    _("Prices"),
     (
         Column("model", _("Model"), sort=True, card="title"),
         Column("condition", _("Applies to"), sort=True, priority=3, card="second"),

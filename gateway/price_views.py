@@ -73,6 +73,7 @@ from lib.ids import id_text, parse_number
 from lib.tables.pages import answer_table
 from lib.tables.sources import ListSource
 from lib.tables.table import Badge, Column, Filter, State, Table
+from usage.budget_forms import SCOPE_NAMES
 
 # The operator's price book -----------------------------------------------------------------------
 
@@ -431,8 +432,8 @@ def proposals_decide(request: HttpRequest, actor: Actor) -> HttpResponse:
     _tell_accepted(request, actor, chosen)
     if waiting:
         message = ngettext(
-            "%(n)s price drops by more than half. Another operator must approve it too.",
-            "%(n)s prices drop by more than half. Another operator must approve them too.",
+            "%(n)s price drops by more than half. Another operator must accept it too.",
+            "%(n)s prices drop by more than half. Another operator must accept them too.",
             len(waiting),
         )
         messages.warning(request, message % {"n": len(waiting)})
@@ -449,7 +450,7 @@ def _tell_accepted(request: HttpRequest, actor: Actor, chosen: Sequence[UUID]) -
             now += 1
             continue
         message = gettext("Published. The price of %(model)s takes effect on %(at)s UTC.")
-        at = date_format(row.valid_from, gettext("M j, Y, H:i"))
+        at = date_format(row.valid_from, "DATETIME_FORMAT")
         messages.success(request, message % {"model": row.model, "at": at})
     if now:
         message = ngettext(
@@ -469,7 +470,7 @@ def proposals_compare(request: HttpRequest, actor: Actor) -> HttpResponse:
         message = gettext("%(source)s: %(n)s prices differ.") % {"source": brought.source, "n": n}
         messages.success(request, message)
     else:
-        messages.success(request, gettext("%s changes nothing.") % brought.source)
+        messages.success(request, gettext("%s brings no changes.") % brought.source)
     return see_other("price_proposals")
 
 
@@ -568,8 +569,13 @@ def _preview_result(preview: PricePreview) -> dict[str, Any]:
         "total": _preview_line(("", *preview.result["total"])),
         "unknown": preview.result["total"][-1],
         "budgets": [
-            {**preview, "begins": dt.datetime.fromisoformat(preview["begins"])}
-            for preview in preview.result.get("budgets", ())
+            {
+                **crossed,
+                # Previews of earlier versions kept the word itself.
+                "scope": SCOPE_NAMES.get(crossed["scope"], crossed["scope"]),
+                "begins": dt.datetime.fromisoformat(crossed["begins"]),
+            }
+            for crossed in preview.result.get("budgets", ())
         ],
         "models": [_preview_line(line) for line in preview.result["models"][:100]],
         "organisations": [_preview_line(line) for line in preview.result["organisations"][:100]],

@@ -81,7 +81,7 @@ def crossed(windows: Mapping[str, list[int]]) -> list[dict[str, Any]]:
         crossings.append(
             {
                 "organisation": budget.organisation.name,
-                "scope": str(BudgetScope(budget.scope).label),
+                "scope": budget.scope,
                 "subject": names.get(budget.id, budget.subject),
                 "begins": begins,
                 "amount_nano": budget.amount_nano,

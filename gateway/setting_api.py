@@ -79,7 +79,7 @@ def read_settings(request: HttpRequest) -> dict[str, Any]:
 
 @router.patch("/settings", response=InstallationSettingsOut, summary="Change settings")
 def change_settings(request: HttpRequest, body: InstallationSettingsChange) -> dict[str, Any]:
-    """Sets what is given. Every process follows within a second."""
+    """Changes the given settings. Every process applies them within a second."""
     actor = actors.actor_of(request)
     access.require(actor, "channels.write")
     check_signed_in_recently(request)
@@ -99,8 +99,8 @@ def list_changes(request: HttpRequest) -> dict[str, Any]:
     summary="Undo a change of settings",
 )
 def undo_change(request: HttpRequest, id: str) -> dict[str, Any]:
-    """Sets what the change replaced, as a new change. Rejected when the settings were changed again
-    since."""
+    """Restores the values from before the change, as a new change. Rejected if the settings have
+    been changed again since."""
     actor = actors.actor_of(request)
     event = access_setting_change(actor, id)
     check_signed_in_recently(request)

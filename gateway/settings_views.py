@@ -15,6 +15,7 @@ from accounts import sign_up
 from accounts.actors import Actor
 from accounts.guards import operator_page
 from accounts.reauthentication import recent_sign_in_required
+from accounts.sign_up_words import SIGN_UP_NAMES
 from gateway.installation import current_values, save_settings
 from gateway.setting_changes import access_setting_change, setting_changes, undo_setting_change
 from lib.htmx import see_other
@@ -114,7 +115,7 @@ def _page(
     context = {
         "form": form,
         "changes": setting_changes(actor),
-        "sign_up_mode": sign_up.mode().label,
+        "sign_up_mode": SIGN_UP_NAMES[sign_up.mode()],
         "environment": _environment(),
     }
     return render(request, "gateway/settings.html", context, status=status)

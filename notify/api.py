@@ -140,10 +140,10 @@ def list_deliveries(
 @router.post(
     "/webhooks/{id}/deliveries/{delivery}/send",
     response={202: DeliveryOut},
-    summary="Send a delivery again",
+    summary="Resend a delivery",
 )
 def repeat_delivery(request: HttpRequest, id: str, delivery: str) -> Status[DeliveryOut]:
-    """Sends a delivery again. Your server can recognise it by the event's ID."""
+    """Resends a delivery. Your server can recognise it by the event's ID."""
     actor = actors.actor_of(request)
     access.require(actor, "webhooks.write")
     stored = access_delivery(actor, access_endpoint(actor, id), delivery)

@@ -194,5 +194,5 @@ def webhook_remove(request: HttpRequest, actor: Actor, id: str) -> HttpResponseB
 @require_POST
 def delivery_repeat(request: HttpRequest, actor: Actor, id: str, delivery: str) -> HttpResponseBase:
     deliveries.send_again(actor, access_delivery(actor, access_endpoint(actor, id), delivery))
-    messages.success(request, gettext("Sending it again."))
+    messages.success(request, gettext("Resending the event."))
     return see_other(back_to(request, reverse("webhook", args=[slug_of(actor), id])))

@@ -29,7 +29,7 @@ def lacking_text(budget_id: int) -> str:
             text = gettext("The budget of %(name)s is used up: %(used)s of %(limit)s.")
         if standing.resets_at is None:
             return text % facts
-        resets = date_format(standing.resets_at, gettext("M j, Y, H:i"))
+        resets = date_format(standing.resets_at, "DATETIME_FORMAT")
         when = gettext("It resets on %(date)s UTC.") % {"date": resets}
         return f"{text % facts} {when}"
     return ""

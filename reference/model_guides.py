@@ -160,8 +160,9 @@ THINKING: Final = Guide(
                 _(
                     "A model name that starts with gemini-, and nano-banana-pro, may end in "
                     "a suffix that sets how it thinks, in every API format. The suffix is "
-                    "removed before routing and pricing, and wins over the request body. Any "
-                    "other suffix is part of the name, and the model is then not found."
+                    "removed before the request is routed and priced, and wins over the "
+                    "request body. Any other suffix is part of the name, and the model is "
+                    "then not found."
                 ),
             ),
             fields=(

@@ -298,7 +298,7 @@ def approve_raise(request: HttpRequest, id: str, body: RaiseAnswer) -> RaiseOut:
     )
 
 
-@router.post("/budget-requests/{id}/deny", response=RaiseOut, summary="Deny an increase request")
+@router.post("/budget-requests/{id}/deny", response=RaiseOut, summary="Reject an increase request")
 def deny_raise(request: HttpRequest, id: str, body: RaiseAnswer) -> RaiseOut:
     """The budget stays unchanged. A reply is required."""
     return _decide(

@@ -117,7 +117,7 @@ def _histogram(actor: Actor, usage_filter: UsageFilter, state: State) -> dict[st
 def _bar(usage_filter: UsageFilter, bar: Bar, kept: dict[str, str]) -> dict[str, Any]:
     start_at, end_at = (at.astimezone(usage_filter.zone) for at in bar.span)
     daily = end_at - start_at >= _DAY
-    short = date_format(start_at, gettext("M j") if daily else gettext("M j, H:i"))
+    short = date_format(start_at, "MONTH_DAY_FORMAT" if daily else "MONTH_DAY_TIME_FORMAT")
     text = f"{short}: " + ngettext("%(n)s request", "%(n)s requests", bar.requests) % {
         "n": grouped(bar.requests)
     }

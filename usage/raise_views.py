@@ -36,7 +36,7 @@ _OWNERS = 3
 _BADGES = {
     RaiseState.WAITING: Badge(_("Pending"), "warn", "clock"),
     RaiseState.APPROVED: Badge(_("Approved"), "ok"),
-    RaiseState.DENIED: Badge(_("Denied"), "bad"),
+    RaiseState.DENIED: Badge(_("Rejected"), "bad"),
     RaiseState.ENDED: Badge(_("Ended"), icon="ban"),
 }
 RAISES = Table(
@@ -158,7 +158,7 @@ def raise_approve(request: HttpRequest, actor: Actor, id: str) -> HttpResponseBa
 @organisation_page("budgets.write")
 @require_POST
 def raise_deny(request: HttpRequest, actor: Actor, id: str) -> HttpResponseBase:
-    return _decided(request, actor, id, raises.deny, gettext("Request denied."))
+    return _decided(request, actor, id, raises.deny, gettext("Request rejected."))
 
 
 @organisation_page("budgets.write")

@@ -94,7 +94,7 @@ def settle_review(
     """
     access.require(actor, "credits.write")
     if actor.user is None:
-        raise ReviewRefused("reason", gettext("A decision must be made by a person."))
+        raise ReviewRefused("reason", gettext("Only a person can make this decision."))
     if not reason.strip():
         raise ReviewRefused("reason", gettext("Enter a reason. It is stored with the posting."))
     under_review, _ = review_of(request_id)

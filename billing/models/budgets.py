@@ -5,20 +5,19 @@ import datetime as dt
 from django.contrib.postgres.fields import ArrayField
 from django.db import models
 from django.db.models.functions import Now
-from django.utils.translation import gettext_lazy as _
 
 from lib.ids import new_id
 
 
 class BudgetScope(models.TextChoices):
-    ORGANISATION = "organisation", _("Organisation")
-    TEAM = "team", _("Team")
-    USER = "user", _("User")
-    KEY = "key", _("Key")
-    MODEL = "model", _("Model")
-    PROJECT = "project", _("Project")
-    TAG = "tag", _("Tag")
-    CUSTOMER = "customer", _("Customer")
+    ORGANISATION = "organisation"
+    TEAM = "team"
+    USER = "user"
+    KEY = "key"
+    MODEL = "model"
+    PROJECT = "project"
+    TAG = "tag"
+    CUSTOMER = "customer"
 
 
 class BudgetPeriod(models.TextChoices):

@@ -19,7 +19,7 @@ from django.utils import timezone
 from django.utils.formats import date_format
 from django.utils.html import escape, format_html, strip_tags
 from django.utils.safestring import SafeString, mark_safe
-from django.utils.translation import gettext, ngettext, pgettext
+from django.utils.translation import gettext, ngettext
 
 from billing.templatetags.money import money_exact, money_price, money_row, money_total
 from config.templatetags.ui import ago, duration, icon
@@ -153,7 +153,7 @@ def _time(at: dt.datetime) -> str:
         '<time datetime="{}" title="{}">{}</time>',
         local.isoformat(timespec="seconds"),
         date_format(local, "DATETIME_FORMAT"),
-        date_format(local, pgettext("format of a time in a table", "M j, H:i:s")),
+        date_format(local, "MONTH_DAY_SECONDS_FORMAT"),
     )
 
 

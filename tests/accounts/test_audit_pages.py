@@ -159,7 +159,7 @@ def test_the_badge_says_how_far_the_chain_was_verified(alice: Client) -> None:
     assert "Chain not verified yet" in text(alice, "/o/acme/audit")
     until = dt.datetime(2026, 11, 1, 12, 30, tzinfo=dt.UTC)
     AuditCheck.objects.create(checked_at=clock.now(), until=until)
-    assert "Chain verified until Nov 1, 2026, 12:30 UTC" in text(alice, "/o/acme/audit")
+    assert "Chain verified until 1 Nov 2026, 12:30 UTC" in text(alice, "/o/acme/audit")
     AuditCheck.objects.update(problem="seal 7: its code is not ours")
     page = text(alice, "/o/acme/audit")
     assert "Chain broken" in page

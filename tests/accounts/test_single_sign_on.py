@@ -1,5 +1,6 @@
 """Single sign-on: who comes in by an organisation's identity provider, and who never does."""
 
+import datetime as dt
 import json
 from collections.abc import Iterator
 from typing import Any
@@ -18,7 +19,7 @@ from accounts.sign_up import save_sign_up
 from lib import clock
 from lib.refusal import Refused
 from tests.accounts.identity_provider import CLIENT, FOREIGN_KEY, SECRET, IdentityProvider
-from tests.cast import PASSWORD, Cast, actor, person, signed_in
+from tests.cast import PASSWORD, Cast, actor, confirmed, person, signed_in
 
 ADA = {
     "sub": "ada-1",
@@ -356,6 +357,13 @@ def test_nobody_but_an_owner_says_how_members_sign_in(
         assert browser.post(path, form(provider, required="")).status_code == 403
     row.refresh_from_db()
     assert single_sign_on.described(row) == before
+
+
+def test_who_signed_in_a_while_ago_confirms_it_first(people: Cast, row: SingleSignOn) -> None:
+    browser, page = signed_in(people.alice), "/o/acme/settings/sso"
+    confirmed(browser, people.alice, clock.now() - dt.timedelta(hours=2))
+    answer = browser.get(page)
+    assert (answer.status_code, answer["Location"]) == (302, f"/account/confirm?next={page}")
 
 
 def settings_manager(people: Cast) -> User:

@@ -7,7 +7,7 @@ import pytest
 from playwright.sync_api import Page, StorageState, expect
 
 from tests.browser.conftest import Visit
-from tests.browser.installation import Installation
+from tests.browser.installation import Installation, mint_keys
 from tests.browser.visitor import Visitor, act_on, findings, findings_in_both_themes, too_wide
 
 pytestmark = pytest.mark.browser
@@ -143,3 +143,22 @@ def test_without_scripts_a_channel_is_added_too(
     page.get_by_label("API key").fill("sk-fake")
     page.get_by_role("button", name="Add channel").click()
     expect(page.get_by_role("heading", level=1)).to_have_text("plain-form")
+
+
+def test_the_key_of_a_route_preview_is_picked_by_keyboard(
+    site: Installation, owner: Visitor
+) -> None:
+    page = owner.page
+    site.beside.call(mint_keys, "picked-a", "picked-b")
+    page.goto("/admin/routes/preview")
+    page.locator("[name=body]").fill('{"model": "half')
+    page.get_by_role("button", name="API key Choose an API key").focus()
+    page.keyboard.press("Enter")
+    expect(page.get_by_role("combobox", name="Search by key")).to_be_focused()
+    page.keyboard.type("acme picked-")
+    expect(page.get_by_role("option")).to_have_count(2)
+    assert findings(page) == []
+    page.keyboard.press("ArrowDown")
+    page.keyboard.press("Enter")
+    expect(page.get_by_role("button", name="API key picked-a")).to_be_visible()
+    expect(page.locator("[name=body]")).to_have_value('{"model": "half')

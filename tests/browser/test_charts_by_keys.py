@@ -26,15 +26,15 @@ def test_a_chart_is_read_by_keys(chart_page: Page) -> None:
     chart = page.get_by_role("group", name="Cost per day by model")
     tip, live = chart.locator(".chart-tip"), page.locator("#live")
     steps = (
-        ("ArrowLeft", "Nov 20, so far"), ("ArrowRight", "Nov 20, so far"), ("ArrowLeft", "Nov 19"),
-        ("Home", "Nov 7"), ("ArrowLeft", "Nov 7"), ("ArrowRight", "Nov 8"),
-        ("End", "Nov 20, so far"),
+        ("ArrowLeft", "20 Nov, so far"), ("ArrowRight", "20 Nov, so far"), ("ArrowLeft", "19 Nov"),
+        ("Home", "7 Nov"), ("ArrowLeft", "7 Nov"), ("ArrowRight", "8 Nov"),
+        ("End", "20 Nov, so far"),
     )  # fmt: skip
     for key, day in steps:
         chart.press(key)
         expect(tip.locator("p span").first).to_have_text(day)
     expect(live).to_have_text(
-        "Nov 20, so far, $25.04: "
+        "20 Nov, so far, $25.04: "
         "gpt-5 $12.30, claude-sonnet-4.5 $7.06, qwen3-max $4.99, Other $0.70"
     )
     chart.press("Enter")
@@ -42,7 +42,7 @@ def test_a_chart_is_read_by_keys(chart_page: Page) -> None:
     chart.press("Escape")
     expect(tip).to_be_hidden()
     chart.press("ArrowRight")
-    expect(tip.locator("p span").first).to_have_text("Nov 7")
+    expect(tip.locator("p span").first).to_have_text("7 Nov")
     page.keyboard.press("Tab")
     expect(tip).to_be_hidden()
 

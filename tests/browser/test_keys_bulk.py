@@ -41,6 +41,18 @@ def test_limits_are_previewed_and_applied_by_keyboard(site: Installation, owner:
     expect(page.get_by_role("button", name="Actions for several-a")).to_be_focused()
 
 
+def test_the_key_that_is_ticked_is_disabled(site: Installation, owner: Visitor) -> None:
+    page = owner.page
+    site.beside.call(mint_keys, "pause-a", "pause-b")
+    page.goto(f"{site.organisation}/keys?q=pause-")
+    page.get_by_label("Select pause-a").check()
+    page.locator(".bulk").get_by_role("button", name="Disable").click()
+    page.get_by_role("button", name="Apply to 1 key").click()
+    expect(page.get_by_text("1 key changed.")).to_be_visible()
+    expect(page.get_by_role("row", name="pause-a")).to_contain_text("Disabled")
+    expect(page.get_by_role("row", name="pause-b")).not_to_contain_text("Disabled")
+
+
 @pytest.mark.slow
 def test_limits_are_set_on_a_telephone_in_chinese(site: Installation, owner: Visitor) -> None:
     page = owner.page

@@ -1,13 +1,14 @@
 """The route preview of operators, as a page and over the management API."""
 
 import json
+import re
 from typing import Any
 from uuid import UUID
 
 import pytest
 from django.test import Client
 
-from accounts.models import Key
+from accounts.models import Key, KeyKind
 from config import route_preview
 from gateway.models import Channel, Route
 from lib.ids import id_text, new_id
@@ -148,7 +149,7 @@ def test_the_page(people: cast.Cast, key: Key, monkeypatch: pytest.MonkeyPatch) 
     assert relay.headers == [(b"x-weir-labels", b'{"tags": ["beta"]}')]
     missing = client.post("/admin/routes/preview", sent | {"key": "nothing"})
     assert missing.status_code == 422
-    assert "There is no key with this ID." in missing.content.decode()
+    assert "This API key no longer exists." in missing.content.decode()
 
 
 def test_the_page_tells_a_refusal(
@@ -159,3 +160,40 @@ def test_the_page_tells_a_refusal(
     text = cast.signed_in(people.dora).post("/admin/routes/preview", sent).content.decode()
     assert "This request would be rejected (404)." in text
     assert "The model is not there." in text
+
+
+@pytest.mark.parametrize(
+    ("words", "found"),
+    [("ci", ["ci"]), ("core acme", ["ci"]), ("stranger", ["theirs"]), ("ci stranger", []),
+     ("%", []), ("\x00", ["theirs", "ci"])],
+)  # fmt: skip
+def test_the_picker_finds_keys_of_every_organisation(
+    people: cast.Cast, key: Key, words: str, found: list[str]
+) -> None:
+    """By the key, its team and its organisation; those that call no models are not offered."""
+    cast.make_key(people.core, "ci-terraform", user=people.bob, kind=KeyKind.MANAGEMENT)
+    cast.make_key(people.stranger.teams.get(), "theirs", user=None)
+    page = operator(people).get("/admin/routes/_f/keys", {"q": words}).content.decode()
+    assert re.findall(r'<span class="cut">(.*?)</span>', page) == found
+
+
+def test_the_picker_finds_a_key_by_the_ends_of_its_secret(people: cast.Cast, key: Key) -> None:
+    client = operator(people)
+    for masked in (f"{key.prefix}…{key.last4}", f"{key.prefix}...{key.last4}", f"…{key.last4}"):
+        page = client.get("/admin/routes/_f/keys", {"q": masked}).content.decode()
+        assert f'value="{id_text(key.id)}"' in page
+
+
+def test_a_key_that_is_chosen_leaves_the_form_as_it_is(people: cast.Cast, key: Key) -> None:
+    client = operator(people)
+    empty = client.get("/admin/routes/preview").content.decode()
+    assert "Choose an API key" in empty
+    written = {"choose": id_text(key.id), "path": "/v1/messages", "body": "half a bo"}
+    page = client.post("/admin/routes/preview", written)
+    text = page.content.decode()
+    assert page.status_code == 200
+    assert f'name="key" value="{id_text(key.id)}"' in text
+    assert "half a bo" in text
+    assert '<option value="/v1/messages" selected>' in text
+    refused = client.post("/admin/routes/preview", {"path": "/v1/messages", "body": "{}"})
+    assert "Choose an API key." in refused.content.decode()

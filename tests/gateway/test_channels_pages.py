@@ -306,7 +306,7 @@ def test_a_capability_is_switched_by_hand(dora: Client, channel: Channel) -> Non
     for state, can, shown in (
         ("off", {"tools": False}, "Tools: off"),
         ("on", {"tools": True}, "Tools: on"),
-        ("unsaid", {}, "Nothing"),
+        ("unsaid", {}, "None</span>"),
     ):
         given = {"model": "alias", "capability": "tools", "state": state}
         response = dora.post(f"{path}/switch", given)

@@ -242,6 +242,6 @@ def test_budgets_that_would_be_crossed_are_named_with_their_window(
     work_off()
     preview.refresh_from_db()
     found = result_of(preview)["budgets"]
-    assert [(one["scope"], one["subject"]) for one in found] == [("Key", "ci"), ("Model", "m*")]
+    assert [(one["scope"], one["subject"]) for one in found] == [("key", "ci"), ("model", "m*")]
     assert {one["begins"] for one in found} == {noon.replace(hour=0).isoformat()}
     assert {(one["now_nano"], one["draft_nano"]) for one in found} == {(630_000, 717_000)}

@@ -182,7 +182,7 @@ def test_a_publish_tells_when_the_price_begins(served: Cast) -> None:
     client, address = signed_in(served.dora), reverse("price_proposals")
     set_price(SYSTEM, "m-2", SINCE, {"meters": {"in_text": 1}}, source="file")
     for begins, told in (
-        ("2999-03-01T00:00", "The price of m-2 takes effect on Mar 1, 2999, 00:00 UTC."),
+        ("2999-03-01T00:00", "The price of m-2 takes effect on 1 Mar 2999, 00:00 UTC."),
         ("", "Published. 1 change is now in effect."),
     ):
         id = drafted(client, model="m-2", rate=["0.2"], valid_from=begins)
@@ -200,10 +200,10 @@ def test_a_publish_names_what_is_planned_and_asks(served: Cast) -> None:
     planned = list_prices(["m-2"])[-1].version_id
     id = drafted(client, model="m-2", rate=["0.3"], valid_from="2999-02-01T00:00")
     page = text_of(client, reverse("price_proposal", args=[id]))
-    assert f"until version #{planned} takes effect on Mar 1, 2999, 00:00 UTC" in page
+    assert f"until version #{planned} takes effect on 1 Mar 2999, 00:00 UTC" in page
     id = drafted(client, model="m-2", rate=["0.4"], valid_from=march)
     page = text_of(client, reverse("price_proposal", args=[id]))
-    assert f"Version #{planned} (Mar 1, 2999, 00:00 → open-ended) is scheduled for the same" in page
+    assert f"Version #{planned} (1 Mar 2999, 00:00 → open-ended) is scheduled for the same" in page
     refused = post(client, "price_decide", id=[id], back=id, act="accept")
     assert refused.status_code == 422
     assert f"the same time as scheduled version #{planned}" in refused.content.decode()

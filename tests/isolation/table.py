@@ -442,6 +442,7 @@ PAGES: Final[dict[str, Route]] = {
     "operator_palette": at("models.read"),
     "health": at("channels.read"),
     "route_preview": at("channels.read"),
+    "route_preview_keys": at("channels.read"),
     "set_up_steps": at("channels.write"),
     "set_up_organisation": at("channels.write", body=sends(name="made")),
     "set_up_skip": at("channels.write"),

@@ -297,7 +297,7 @@ def test_letters_tell_times_as_people_do(people: cast.Cast, kind: str, field: st
         **{**reached, field: "2026-12-09T07:30:00+08:00"},
     )
     assert tell() > 0
-    assert "Dec 8, 2026, 23:30 UTC" in mail.outbox[0].body
+    assert "8 Dec 2026, 23:30 UTC" in mail.outbox[0].body
     assert not re.search(r"\dT\d", str(mail.outbox[0].body))
 
 

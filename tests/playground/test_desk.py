@@ -559,7 +559,7 @@ def test_a_saved_prompt_is_put_into_the_draft(stage: Stage, bob: Watched) -> Non
     page.fill("#set-system", "")
     page.fill("#chat-text", "what was typed before")
     page.get_by_role("button", name="Prompt", exact=True).click()
-    field = page.locator("#prompt-q")
+    field = page.locator("#prompts-q")
     expect(field).to_be_focused()
     page.keyboard.type(name.lower())
     expect(page.locator("#prompts-found").get_by_role("option")).to_have_text(

@@ -1,0 +1,13 @@
+"""Chinese, under the names that English has."""
+
+DATE_FORMAT = "Y年n月j日"
+DATETIME_FORMAT = "Y年n月j日 H:i"
+DATETIME_SECONDS_FORMAT = "Y年n月j日 H:i:s"
+TIME_FORMAT = "H:i"
+TIME_SECONDS_FORMAT = "H:i:s"
+MONTH_DAY_FORMAT = "n月j日"
+MONTH_DAY_TIME_FORMAT = "n月j日 H:i"
+MONTH_DAY_SECONDS_FORMAT = "n月j日 H:i:s"
+WEEKDAY_FORMAT = "n月j日 D"
+YEAR_MONTH_FORMAT = "Y年n月"
+SHORT_YEAR_MONTH_FORMAT = "Y年n月"
