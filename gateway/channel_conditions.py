@@ -143,7 +143,7 @@ class ConditionFields(forms.Form):
     teams = _words(_("Teams"), _("Slugs such as acme, or acme/core for one team."))
     projects = _words(_("Projects"))
     tags = _words(_("Tags"))
-    customers = _words(_("Customers"))
+    customers = _words(_("End customers"))
     prompt_min = _tokens(_("Shortest prompt"), _("Tokens, estimated. Empty: any length."))
     prompt_max = _tokens(_("Longest prompt"), _("Tokens, estimated. Empty: any length."))
     requires = _features(_("Only requests with"))
