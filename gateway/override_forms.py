@@ -139,8 +139,15 @@ class OverridesForm(forms.Form):
                 self._text(name, self.cleaned_data.get(name, "")),
             )
             for name in self.changed_data
-            if name != "mode" or self.whole.get("system_prompt")
+            if self._differs(name)
         ]
+
+    def _differs(self, name: str) -> bool:
+        """Browsers end lines in their own way, and a position is that of a prompt."""
+        if name == "mode" and "system_prompt" not in self.whole:
+            return False
+        said: str = self.cleaned_data[name]
+        return said.splitlines() != self.initial.get(name, "").splitlines()
 
     def _text(self, name: str, value: str) -> str:
         field = self.fields[name]

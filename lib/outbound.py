@@ -135,7 +135,8 @@ ProxyRefused; b"" says that the proxy has closed."""
 
 
 def tunnel(proxy: Proxy, host: str, port: int) -> Talk:
-    """Ask a proxy for a connection to a host: a name in ASCII, or an address."""
+    """Ask a proxy for a connection to a host: an address where it is told one, else a name in
+    ASCII."""
     return _socks5(proxy, host, port) if proxy.scheme == "socks5" else _connect(proxy, host, port)
 
 
@@ -189,11 +190,7 @@ def _socks5(proxy: Proxy, host: str, port: int) -> Talk:
 
 
 def _written(host: str) -> bytes:
-    try:
-        address = ipaddress.ip_address(host)
-    except ValueError:
-        name = host.encode()
-        return bytes((_NAME, len(name))) + name
+    address = ipaddress.ip_address(host)
     return bytes((_IPV4 if address.version == 4 else _IPV6,)) + address.packed
 
 

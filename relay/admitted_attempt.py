@@ -72,7 +72,7 @@ class AdmittedAttempt(msgspec.Struct, frozen=True):
             hold.size.hold_nano,
             self.prepared.lowered or hold.size.output_cap,
             cost_nano,
-            self.prepared.body.dropped,
+            self.prepared.dropped,
             hold.headroom,
         )
         if hold.principal.operator:

@@ -89,7 +89,7 @@ class PreparedRequest(msgspec.Struct, frozen=True):
     asked for a stream, `client_headers` those of the client's headers that go on. `request` is what
     it says in neutral words, where it is translated; `lowered` the output cap in place of a
     client's that is above the model's limit; `exchange` is for what is no chat, `overrides` are
-    what the channel changes."""
+    what the channel changes, `dropped_fields` what of the client's it leaves out."""
 
     codec: Codec[Any]
     url: str
@@ -102,6 +102,14 @@ class PreparedRequest(msgspec.Struct, frozen=True):
     lowered: int | None = None
     exchange: Exchange | None = None
     overrides: RequestOverrides | None = None
+    dropped_fields: tuple[str, ...] = ()
+
+    @property
+    def dropped(self) -> tuple[str, ...]:
+        """The parameters that are left out."""
+        if not self.dropped_fields:
+            return self.body.dropped
+        return (*self.body.dropped, *self.dropped_fields)
 
     def outgoing(self, output_cap: int | None) -> OutgoingRequest:
         """The request as it goes out, with an output cap in place of the client's."""

@@ -124,15 +124,15 @@ class RequestTranslator:
         # Files that the request names by their addresses, by address.
         self._fetched: dict[str, Base64] = {}
 
-    async def prepare(self, candidate: Candidate) -> PreparedRequest:
+    def prepare(self, candidate: Candidate) -> Awaitable[PreparedRequest]:
         """How the request goes to a candidate.
 
         Raises RequestFault when this candidate cannot be asked for it.
         """
         channel = self._context.snapshot.channels[candidate.channel_id]
-        if channel.overrides is not None:
-            return await self._overridden(channel, channel.overrides, candidate)
-        return await self._prepared(channel, candidate)
+        if channel.overrides is None:
+            return self._prepared(channel, candidate)
+        return self._overridden(channel, channel.overrides, candidate)
 
     async def _prepared(self, channel: Channel, candidate: Candidate) -> PreparedRequest:
         unary = self._context.invocation.unary
@@ -165,6 +165,7 @@ class RequestTranslator:
             prepared,
             client_headers=tuple((dict(prepared.client_headers) | headers).items()),
             overrides=overrides,
+            dropped_fields=tuple(overrides.dropped_fields(self._facts.body)),
         )
 
     # ---- where to

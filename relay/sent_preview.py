@@ -62,4 +62,4 @@ async def _preview(context: RequestContext, channel: Channel, raw: bytes) -> Sen
     head = request_head(channel, request, id_text(new_id()))
     lines = head.decode().split("\r\n")[1:-2]
     headers = [(name, value) for name, _, value in (line.partition(": ") for line in lines)]
-    return SentPreview(request.url, headers, request.body, prepared.body.dropped)
+    return SentPreview(request.url, headers, request.body, prepared.dropped)

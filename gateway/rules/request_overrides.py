@@ -154,6 +154,14 @@ class RequestOverrides(msgspec.Struct, frozen=True, forbid_unknown_fields=True, 
                 return name
         return None
 
+    def dropped_fields(self, body: Body) -> list[FieldName]:
+        """The fields of a client's body that are left out."""
+        return [
+            name
+            for name, rule in self.fields.items()
+            if rule == "drop" and _asked(body.value, name) is not None
+        ]
+
     def written_headers(self, values: Mapping[Variable, str]) -> dict[str, str]:
         """The channel's headers with the variables of a request."""
         written = {name: _written(template, values) for name, template in self.headers.items()}

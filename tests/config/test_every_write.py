@@ -39,6 +39,7 @@ BEHIND: Final = {
 }
 # What needs no event, by the reason.
 NOTHING_CHANGES: Final = {
+    "POST /channels/{id}/preview",
     "POST /channels/{id}/provider-models",
     "POST /prompts/{slug}/render",
     "POST /provider-models",

@@ -101,7 +101,7 @@ def test_a_proxy_that_says_no_is_told_without_the_login(
     proxy: Proxy, answers: bytes, why: str
 ) -> None:
     with pytest.raises(ProxyRefused, match=why) as refused:
-        said(tunnel(proxy, "h", 443), answers, 1 if proxy.scheme == "socks5" else 4096)
+        said(tunnel(proxy, "8.8.8.8", 443), answers, 1 if proxy.scheme == "socks5" else 4096)
     assert "pass word" not in str(refused.value)
     assert "pass word" not in repr(proxy)
 

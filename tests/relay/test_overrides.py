@@ -1,7 +1,10 @@
 """What a channel changes of requests, over real sockets: the provider is sent what the preview
 shows, in every pair of dialects, and it is held for (P2)."""
 
+import asyncio
 import json
+import sys
+from types import FrameType
 from typing import Any
 
 import pytest
@@ -15,7 +18,8 @@ from tests.hub import RATES, Hub, Tenant
 from tests.pairwise import slow_unless
 from tests.relay.asking import ask
 from tests.relay.speakers import SPEAKERS, UPSTREAMS, Wish
-from tests.relay.test_in_process import knows, relay
+from tests.relay.test_in_process import body as stream_of_text
+from tests.relay.test_in_process import knows, principal, relay
 
 __all__ = ["relay"]
 
@@ -101,6 +105,41 @@ async def test_a_provider_is_sent_what_the_preview_shows(
     assert told == got
 
 
+async def test_a_channel_without_overrides_pays_nothing_for_them(
+    relay: Any, hub: Hub, fake: FakeUpstream
+) -> None:
+    """Nothing of them is called, nor of proxies once a connection stands."""
+    tenant, called = hub.tenant(), set[str]()
+    plain = hub.model(fake)
+    changed = hub.model(fake, overrides={"headers": {"x-a": "1"}})
+    key = await principal(relay, hub, tenant)
+
+    def note(frame: FrameType, event: str, _: object) -> None:
+        if event == "call":
+            called.add(frame.f_code.co_filename)
+
+    seen = {}
+    for model in (plain, changed):
+        await knows(relay, hub, model)
+        for last in (False, True):
+            if last:
+                called.clear()
+                sys.setprofile(note)
+            try:
+                async for _ in relay.chat(
+                    key, stream_of_text(model, "#tokens=2"), source="playground"
+                ):
+                    pass
+            finally:
+                sys.setprofile(None)
+        files = {name.rpartition("/")[2] for name in called}
+        seen[model] = files & {
+            "request_overrides.py", "system_prompt.py", "outbound.py", "dialer.py",
+        }  # fmt: skip
+    assert seen == {plain: set(), changed: {"request_overrides.py"}}
+    await asyncio.to_thread(hub.settled, tenant)
+
+
 def held(hub: Hub, tenant: Tenant, body: dict[str, Any]) -> int:
     answer = hub.post(tenant, body)
     assert answer.status == 200, answer.body
@@ -147,6 +186,8 @@ def test_a_dropped_service_tier_is_neither_sent_nor_charged(hub: Hub, fake: Fake
         answer = hub.post(tenant, body | ({"service_tier": tier} if tier else {}))
         record = hub.record(answer.headers["x-request-id"])
         assert "service_tier" not in json.loads(sent_to(fake, model)["body"])
+        dropped = answer.headers.get("x-weir-dropped-params")
+        assert dropped == ("service_tier" if tier else None)
         charges[tier] = record["charge_nano"]
         assert record["charge_nano"] <= record["hold_nano"]
     assert set(charges.values()) == {10 + 30}
