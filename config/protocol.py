@@ -139,6 +139,17 @@ RequestResponseCycle.send_500_response = _send_500_response  # type: ignore[assi
 class Protocol(HttpToolsProtocol):
     """One connection of a client."""
 
+    # uvicorn's own attributes are just few enough for connections to share their names.
+    __slots__ = (
+        "_awaiting",
+        "_dropped",
+        "_head_timer",
+        "_open_bytes",
+        "_refusal",
+        "_running",
+        "_unsent",
+    )
+
     def __init__(self, *args: Any, **kwargs: Any) -> None:
         super().__init__(*args, **kwargs)
         self.url = b""

@@ -27,6 +27,8 @@ _DATA: Final = re.compile(rb"^data: ?(\{.*\}) *\r?$", re.MULTILINE)
 class FrameNaming:
     """Tells `name` as the model in the frames of one stream; `path` leads to the member."""
 
+    __slots__ = ("_after", "_before", "_member", "_name", "_path")
+
     def __init__(self, path: Sequence[str], name: str) -> None:
         self._path = path
         self._member = b'"%b"' % path[-1].encode()

@@ -261,11 +261,16 @@ def _template(frame: Frame, step: Step, shown: bytes) -> _Template | None:
     text = b'"%b"' % events[0].text.encode()
     if raw.count(text) != 1 or shown.count(text) != 1:
         return None
-    before, _, after = raw.partition(text)
-    shown_before, _, shown_after = shown.partition(text)
-    return _Template(
-        events[0].choice, before + b'"', b'"' + after, shown_before + b'"', b'"' + shown_after
-    )
+    around = shown_around = _around(raw, text)
+    if shown is not raw:
+        shown_around = _around(shown, text)
+    return _Template(events[0].choice, *around, *shown_around)
+
+
+def _around(raw: bytes, text: bytes) -> tuple[bytes, bytes]:
+    """What stands before and after a text that is quoted."""
+    at = raw.index(text)
+    return raw[: at + 1], raw[at + len(text) - 1 :]
 
 
 def is_utf8(raw: bytes) -> bool:

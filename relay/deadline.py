@@ -16,37 +16,46 @@ _LOOK_S = 10.0
 
 
 class Deadline:
-    """The time limits of one request, worked on by one task."""
+    """The time limits of one request, worked on by one task. `since` is when the step began that it
+    waits for: who hears something of it moves that."""
 
-    __slots__ = ("_armed", "_at", "_end", "_end_reason", "_loop", "_next", "_reason", "_task")
+    __slots__ = (
+        "_armed",
+        "_end",
+        "_end_reason",
+        "_loop",
+        "_reason",
+        "_step",
+        "_step_s",
+        "_task",
+        "since",
+    )
 
     def __init__(self, task: "asyncio.Task[object]") -> None:
         self._loop = asyncio.get_running_loop()
         self._task = task
-        self._end = self._loop.time() + _FAR
+        self.since = self._loop.time()
+        # The step, and how long it may take.
+        self._step: Reason = "total"
+        self._step_s = _FAR
+        # The whole.
+        self._end = self.since + _FAR
         self._end_reason: Reason = "total"
-        self._at = self._end
-        self._next: Reason = "total"
         self._armed: asyncio.TimerHandle | None = None
         self._reason: Reason | None = None
 
     def limit(self, reason: Reason, seconds: float) -> None:
         """Nothing of this request may last longer than that from now."""
         now = self._loop.time()
-        at = now + seconds
-        if at < self._end:
-            self._end, self._end_reason = at, reason
-            if at < self._at:
-                self._move(reason, at, now)
+        if now + seconds < self._end:
+            self._end, self._end_reason = now + seconds, reason
+            self._arm(now)
 
     def allow(self, reason: Reason, seconds: float, since: float | None = None) -> None:
         """The next step may take so long from now, or since then, within the limit of the whole."""
         now = self._loop.time() if since is None else since
-        at = now + seconds
-        if at < self._end:
-            self._move(reason, at, now)
-        else:
-            self._move(self._end_reason, self._end, now)
+        self._step, self._step_s, self.since = reason, seconds, now
+        self._arm(now)
 
     def interrupt(self, reason: Reason) -> None:
         """Cancel the task now; the first reason stands until it is caught."""
@@ -73,8 +82,9 @@ class Deadline:
             self._armed.cancel()
             self._armed = None
 
-    def _move(self, reason: Reason, at: float, now: float) -> None:
-        self._next, self._at = reason, at
+    def _arm(self, now: float) -> None:
+        """See to it that the limit is looked at in time."""
+        at = min(self.since + self._step_s, self._end)
         if self._armed is None:
             self._armed = self._loop.call_at(min(at, now + _LOOK_S), self._look)
         elif self._armed.when() > at:
@@ -84,7 +94,9 @@ class Deadline:
     def _look(self) -> None:
         self._armed = None
         now = self._loop.time()
-        if now >= self._at:
-            self.interrupt(self._next)
+        if now >= self._end:
+            self.interrupt(self._end_reason)
+        elif now >= self.since + self._step_s:
+            self.interrupt(self._step)
         else:
-            self._armed = self._loop.call_at(min(self._at, now + _LOOK_S), self._look)
+            self._arm(now)

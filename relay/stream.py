@@ -295,9 +295,9 @@ class StreamChunks:
         most of what a chunk costs. It is not kept here, so that a stream leaves no cycle behind."""
         feed, end, decoder = reader.feed, reader.end, self._decoder
         pieces, events = self.pieces, self.events
-        note, idle_s, most = self.note, self._idle_s, self._output_bytes_max
+        note, most = self.note, self._output_bytes_max
         context, downstream = self._context, self._context.downstream
-        time, allow, keep_alive = context.time, context.deadline.allow, downstream.keep_alive
+        time, deadline, keep_alive = context.time, context.deadline, downstream.keep_alive
         write_now, include_cost = downstream.sink.write_now, context.options.include_cost
 
         def take(chunk: bytes) -> bool:
@@ -317,7 +317,7 @@ class StreamChunks:
             ):
                 return True
             if events:
-                heard_at = self._heard_at = time()
+                heard_at = self._heard_at = deadline.since = time()
                 if keep_alive is not None:
                     keep_alive.heard_at = heard_at
                 note(events)
@@ -329,7 +329,6 @@ class StreamChunks:
                     self._blocked = write_now(raw)
                     if self._blocked is not None:
                         return True
-            allow("idle", idle_s, self._heard_at)
             return False
 
         return take
