@@ -98,8 +98,8 @@ def _page(
         "changes": changes,
         "stale": stale,
     }
-    part = "gateway/_sent_preview.html" if asked else "gateway/_channel_review.html"
-    page = "gateway/channel_overrides.html"
+    part = "_sent_preview.html" if asked else "gateway/_channel_review.html"
+    page = "channel_overrides.html"
     return render_part(request, page, part, context, status=status)
 
 

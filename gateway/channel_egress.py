@@ -59,7 +59,7 @@ def set_secrets(channel: Channel, fields: ChannelFields, *, moved: bool) -> None
         _set_login(channel, fields["proxy_login"])
     elif moved or not channel.proxy_url:
         channel.proxy_login = None
-    if moved and "client_key" not in fields and "client_cert" not in fields:
+    if moved and not fields.get("client_key") and "client_cert" not in fields:
         channel.client_cert = ""
     if not channel.client_cert:
         if fields.get("client_key"):

@@ -225,7 +225,7 @@ class Relay:
         life, endpoint = self._started(), find_endpoint(path)
         if endpoint is None or endpoint.handler not in ("chat", "unary"):
             raise RequestFault("route_not_found", None, path)
-        snapshot, channel = alone(life.snapshot, row, MASK)
+        snapshot, channel = alone(life.snapshot, row, MASK if row.keys else "")
         raw_headers = [(name.lower().encode(), value.encode()) for name, value in headers]
         invocation = read_invocation(endpoint, path, raw_headers, b"")
         context = _context(

@@ -139,6 +139,7 @@ def pages(site: Installation, browser: Browser, signed_in: StorageState) -> dict
         "add a channel": "/admin/channels/new",
         "edit a channel": f"/admin/channels/{channel}/edit",
         "edit its models": f"/admin/channels/{channel}/models",
+        "edit its overrides": f"/admin/channels/{channel}/overrides",
         "copy a channel": f"/admin/channels/{channel}/copy",
         "models": "/admin/models",
         "model rules": "/admin/models/rules",

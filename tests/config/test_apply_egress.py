@@ -82,6 +82,9 @@ def test_a_moved_proxy_needs_its_secrets_again(filled: Installation) -> None:
         filled.apply(moved)
     assert "proxy_login: the channel's address changes" in str(refused.value)
     assert "client_key: the channel's address changes" in str(refused.value)
+    bare = FILE[: FILE.index("    proxy_url:")] + "    proxy_url: http://bare.example:1\n"
+    assert "proxy_login: removed" in filled.apply(bare)
+    assert Channel.objects.get(name="first").client_key is None
     filled.apply(FILE.replace("proxy.example", "other.example"))
     assert open_egress(Channel.objects.get(name="first"), "proxy_login") == LOGIN
 

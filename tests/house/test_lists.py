@@ -61,6 +61,7 @@ NO_LIST = {
     "usage/_receipt.html": "one receipt",
     "usage/_timeline.html": "one request",
     "route_preview.html": "the attempts of one request",
+    "_sent_preview.html": "the headers of one request",
     "usage/_top.html": "the first few of a list",
     "usage/team.html": "one team",
 }

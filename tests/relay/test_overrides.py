@@ -58,7 +58,7 @@ def row_of(hub: Hub, model: str) -> ChannelRow:
     names = set(ChannelRow.__struct_fields__) - {"keys", "routes", "id"}
     return ChannelRow(
         id=str(row["id"]),
-        keys=[],
+        keys=[("", "", "")],
         routes=[RouteRow(model, row["upstream_model"])],
         **{name: row[name] for name in names},
     )
