@@ -151,14 +151,14 @@ class UsageMeter:
     def note(self, events: Sequence[Event]) -> bool:
         """Count what was said: how it finishes, some of its words, how much of it the last usage
         counts. Whether its mark is due."""
-        said: list[str] = []
-        thought: list[str] = []
+        texts: list[str] = []
+        thoughts: list[str] = []
         for event in events:
             kind = type(event)
             if kind is TextDelta or kind is ToolArgumentsDelta or kind is RefusalDelta:
-                said.append(event.text)  # type: ignore[attr-defined]
+                texts.append(event.text)  # type: ignore[attr-defined]
             elif kind is ReasoningDelta:
-                thought.append(event.text)  # type: ignore[attr-defined]
+                thoughts.append(event.text)  # type: ignore[attr-defined]
             elif kind is Finish:
                 self.finish_reason = event.reason  # type: ignore[attr-defined]
             elif kind is Start and self.prices.known:
@@ -167,10 +167,10 @@ class UsageMeter:
                 said = self.decoder.text_bytes + self.decoder.reasoning_bytes
                 since = events[events.index(event) + 1 :]
                 self._counted_bytes = said - sum(map(_text_bytes, since))
-        if said:
-            self._text.add(said)
-        if thought:
-            self._reasoning.add(thought)
+        if texts:
+            self._text.add(texts)
+        if thoughts:
+            self._reasoning.add(thoughts)
         return self._text.pieces + self._reasoning.pieces - self._marked >= _MARK_PIECES
 
     def mark(self) -> str | None:
