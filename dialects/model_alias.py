@@ -60,7 +60,7 @@ class FrameNaming:
 
 def name_answer(raw: bytes, path: Sequence[str], name: str) -> bytes:
     """A whole answer with that name."""
-    place = _only_place(raw, path) or _place(raw, path)
+    place = _place(raw, path)
     return raw if place is None else raw[: place[0]] + msgspec.json.encode(name) + raw[place[1] :]
 
 
@@ -92,6 +92,9 @@ def _text_member(name: str) -> re.Pattern[bytes]:
 
 def _place(raw: bytes, path: Sequence[str]) -> tuple[int, int] | None:
     """Where the text stands that a path leads to; None where there is none."""
+    place = _only_place(raw, path)
+    if place is not None:
+        return place
     at, end = 0, len(raw)
     for name in path:
         body: Body | None = read_answer_body(raw[at:end])

@@ -153,8 +153,9 @@ class FrameDecoder(ABC):
         events: list[Event] = []
         shown: list[bytes] = []
         begin, text_bytes = at, 0
+        before_bytes, after_bytes = len(before), len(after)
         while chunk.startswith(before, at):
-            match = _TEXT.match(chunk, at + len(before))
+            match = _TEXT.match(chunk, at + before_bytes)
             if match is None or not chunk.startswith(after, match.end()):
                 break
             raw = match[0]
@@ -168,7 +169,7 @@ class FrameDecoder(ABC):
             except (UnicodeDecodeError, msgspec.DecodeError):
                 break
             events.append(TextDelta(choice, text))
-            at = match.end() + len(after)
+            at = match.end() + after_bytes
             if self._show is not None:
                 shown += (shown_before, raw, shown_after)
         if events:

@@ -45,8 +45,9 @@ log = logging.getLogger(__name__)
 
 _RETRY_S_MIN, _RETRY_S_MAX = 0.05, 2.0
 # From its bytes to its question a request takes some turns of the event loop; a turn of a busy
-# process takes its time.
+# process takes its time. Where one request came alone, hardly another one is about to ask.
 _TURNS: Final = 16
+_TURNS_ALONE: Final = 4
 _TURNS_S: Final = 0.005
 
 
@@ -164,8 +165,9 @@ class LedgerWriter:
                 self._recovery.forget(batch.endings)
                 if queue.spooled or self._recovery.spooled_marks:
                     await self._unspool(len(batch.endings))
-                if batch.admissions or queue.admissions:
-                    await self._let_others_run()
+                asked = len(batch.admissions) + len(queue.admissions)
+                if asked:
+                    await self._let_others_run(_TURNS if asked > 1 else _TURNS_ALONE)
             queue.due = queue.has_endings and (queue.due or failed)
             queue.let_wait()
         self._worker = None
@@ -175,11 +177,11 @@ class LedgerWriter:
         """Whether there is what nobody waits for."""
         return self._batches.lease_due or bool(self.marks.waiting)
 
-    async def _let_others_run(self) -> None:
+    async def _let_others_run(self, turns: int) -> None:
         """Who was admitted sends its request first, and who is about to ask is in the next batch:
         it costs everybody less the larger it is, and only what is ready is waited for."""
         until = time.monotonic() + _TURNS_S
-        for _ in range(_TURNS):
+        for _ in range(turns):
             if len(self._queue.admissions) >= BATCH_MAX or time.monotonic() > until:
                 return
             await asyncio.sleep(0)

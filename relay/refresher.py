@@ -137,7 +137,7 @@ async def _hear(pgconn: PGconn, hear: Callable[[], None]) -> None:
             while pgconn.notifies() is not None:
                 hear()
         except psycopg.Error as error:
-            # Its socket is closed already.
+            # Its socket is closed: the number is the next one's.
             loop.remove_reader(socket)
             if not lost.done():
                 lost.set_exception(error)
@@ -145,5 +145,6 @@ async def _hear(pgconn: PGconn, hear: Callable[[], None]) -> None:
     loop.add_reader(socket, read)
     try:
         await lost
-    finally:
+    except asyncio.CancelledError:
         loop.remove_reader(socket)
+        raise

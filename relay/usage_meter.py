@@ -74,7 +74,7 @@ class TierPrices:
 
 class Sample:
     """A text that comes in pieces: whole while it is short, then blocks that are spread over all of
-    it. The many streams that tell their usage throw it away, so a piece costs one `append`."""
+    it. The many streams that tell their usage throw it away, so that pieces are only put aside."""
 
     __slots__ = ("_blocks", "_last", "_seen", "_stride", "pieces")
 
@@ -86,11 +86,11 @@ class Sample:
         self._seen = 0
         self._stride = 1
 
-    def add(self, text: str) -> None:
-        """The next piece."""
-        self.pieces += 1
-        self._last.append(text)
-        if len(self._last) == _PIECES or len(text) > _BLOCK_CHARACTERS:
+    def add(self, pieces: Sequence[str]) -> None:
+        """The next pieces."""
+        self.pieces += len(pieces)
+        self._last += pieces
+        if len(self._last) >= _PIECES or max(map(len, pieces)) > _BLOCK_CHARACTERS:
             self._join()
 
     def text(self) -> str:
@@ -151,12 +151,14 @@ class UsageMeter:
     def note(self, events: Sequence[Event]) -> bool:
         """Count what was said: how it finishes, some of its words, how much of it the last usage
         counts. Whether its mark is due."""
+        texts: list[str] = []
+        thoughts: list[str] = []
         for event in events:
             kind = type(event)
             if kind is TextDelta or kind is ToolArgumentsDelta or kind is RefusalDelta:
-                self._text.add(event.text)  # type: ignore[attr-defined]
+                texts.append(event.text)  # type: ignore[attr-defined]
             elif kind is ReasoningDelta:
-                self._reasoning.add(event.text)  # type: ignore[attr-defined]
+                thoughts.append(event.text)  # type: ignore[attr-defined]
             elif kind is Finish:
                 self.finish_reason = event.reason  # type: ignore[attr-defined]
             elif kind is Start and self.prices.known:
@@ -165,6 +167,10 @@ class UsageMeter:
                 said = self.decoder.text_bytes + self.decoder.reasoning_bytes
                 since = events[events.index(event) + 1 :]
                 self._counted_bytes = said - sum(map(_text_bytes, since))
+        if texts:
+            self._text.add(texts)
+        if thoughts:
+            self._reasoning.add(thoughts)
         return self._text.pieces + self._reasoning.pieces - self._marked >= _MARK_PIECES
 
     def mark(self) -> str | None:

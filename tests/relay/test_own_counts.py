@@ -88,8 +88,8 @@ def billed(item: dict[str, Any], model: str) -> dict[str, int]:
     calls = [call["function"]["arguments"] for call in item.get("calls", [])]
     for text in (item.get("answer", ""), *calls):
         for at in range(0, len(text), 4):
-            said.add(text[at : at + 4])
-    thought.add(item.get("reasoning", ""))
+            said.add([text[at : at + 4]])
+    thought.add([item.get("reasoning", "")])
     sizes = [len(sample.text().encode()) for sample in (said, thought)]
     evidence = UsageEvidence(len(raw), text_bytes=sizes[0], reasoning_bytes=sizes[1], body=raw)
     evidence = evidence._replace(family=family_of(model), said=said.text(), thought=thought.text())
@@ -158,7 +158,7 @@ def test_a_long_answer_is_counted_by_a_sample_of_all_of_it() -> None:
         sample = Sample()
         for text in (english, chinese):
             for at in range(0, len(text), size):
-                sample.add(text[at : at + size])
+                sample.add([text[at : at + size]])
         kept = sample.text()
         assert len(kept) < 150_000
         whole = (english + chinese).encode()

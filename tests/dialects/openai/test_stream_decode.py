@@ -381,3 +381,9 @@ def test_a_text_that_stands_elsewhere_too_is_not_taken_for_it() -> None:
     decoder = Decoder(include_usage=True)
     events = events_of([*decoder.feed(frame % b"m"), *decoder.feed(frame % b"other")])
     assert events == [TextDelta(0, "m"), TextDelta(0, "m")]
+
+
+@pytest.mark.parametrize("text", [b"\xff", b"\xff\\n"])
+def test_a_text_that_is_no_utf8_is_found_in_a_frame_like_those_before(text: bytes) -> None:
+    frame = b'data: {"choices":[{"index":0,"delta":{"content":"%b"}}]}\n\n'
+    assert events_of(run(frame % b"a", frame % b"b", frame % text))[-1] == Broken("F16")
