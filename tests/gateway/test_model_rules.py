@@ -23,7 +23,7 @@ API = "/api/v1"
 FILE = """\
 version: 1
 model_rules:
-  - {model: "gpt-*", fallbacks: [claude, gemini], causes: [error]}
+  - {model: "gpt-*", fallbacks: [claude, gemini], causes: [error], pick: price}
   - {model: claude, fallbacks: [gemini]}
 aliases: {fast: small, small: gpt-4o-mini}
 """
@@ -34,8 +34,9 @@ def dora(people: Cast) -> Client:
     return signed_in(people.dora)
 
 
-def stored() -> dict[str, dict[str, object]]:
-    return {rule.model: facts_of(rule) for rule in ModelRule.objects.order_by("model")}
+def stored() -> dict[str, tuple[object, ...]]:
+    """(fallbacks, causes, pick) of each rule."""
+    return {rule.model: tuple(facts_of(rule).values()) for rule in ModelRule.objects.all()}
 
 
 def send(api: Client, verb: str, path: str, given: dict[str, Any] | None = None) -> Any:
@@ -43,17 +44,19 @@ def send(api: Client, verb: str, path: str, given: dict[str, Any] | None = None)
 
 
 def test_a_rule_is_made_changed_and_deleted_on_its_page(dora: Client) -> None:
-    sent = {"model": "gpt-*", "fallbacks": "claude\ngemini", "causes": ["error"]}
+    sent = {"model": "gpt-*", "fallbacks": "claude\ngemini", "causes": ["error"], "pick": "ttft"}
     assert dora.post(f"{PAGE}/add", sent)["location"] == PAGE
-    assert stored() == {"gpt-*": {"fallbacks": ["claude", "gemini"], "causes": ["error"]}}
-    assert "claude, gemini" in squeezed(dora.get(PAGE).content.decode())
+    assert stored() == {"gpt-*": (["claude", "gemini"], ["error"], "ttft")}
+    page = squeezed(dora.get(PAGE).content.decode())
+    assert "claude, gemini" in page
+    assert "<td>Lowest time to first token</td>" in page
     again = dora.post(f"{PAGE}/add", sent)
     assert (again.status_code, "already a rule" in again.content.decode()) == (422, True)
     rule = ModelRule.objects.get()
     # The model of a rule stays, whatever is sent.
     changed = {"model": "*", "fallbacks": "claude", "causes": ["error", "content_policy"]}
-    assert dora.post(f"{PAGE}/{rule.id}", changed).status_code == 303
-    assert stored() == {"gpt-*": {"fallbacks": ["claude"], "causes": ["content_policy", "error"]}}
+    assert dora.post(f"{PAGE}/{rule.id}", changed | {"pick": "user"}).status_code == 303
+    assert stored() == {"gpt-*": (["claude"], ["content_policy", "error"], "user")}
     assert dora.post(f"{PAGE}/{rule.id}/remove").status_code == 303
     assert stored() == {}
     actions = AuditEvent.objects.filter(action__startswith="model_rule").order_by("id")
@@ -74,6 +77,7 @@ def test_a_rule_is_made_changed_and_deleted_on_its_page(dora: Client) -> None:
         ({"model": "gpt", "fallbacks": [f"m{n}" for n in range(9)]}, "fallbacks"),
         ({"model": "gpt", "fallbacks": ["a"], "causes": []}, "causes"),
         ({"model": "gpt", "causes": ["boredom"]}, "causes"),
+        ({"model": "gpt", "pick": "luck"}, "pick"),
         ({"model": "gpt", "more": 1}, "more"),
     ],
 )
@@ -86,7 +90,7 @@ def test_what_cannot_be_ruled_is_refused(dora: Client, fields: dict[str, Any], p
 
 def test_rules_by_the_api(dora: Client) -> None:
     made = send(dora, "post", "/model-rules", {"model": "gpt", "fallbacks": ["claude"]}).json()
-    assert made["causes"] == sorted(CAUSES)
+    assert (made["causes"], made["pick"]) == (sorted(CAUSES), "weight")
     path = f"/model-rules/{made['id']}"
     changed = send(dora, "patch", path, {"causes": ["error"]}).json()
     assert (changed["fallbacks"], changed["causes"]) == (["claude"], ["error"])
@@ -132,8 +136,8 @@ def test_a_file_brings_both_and_the_export_brings_them_back(tmp_path: Path) -> N
     installation = Installation(tmp_path)
     installation.apply(FILE)
     assert stored() == {
-        "claude": {"fallbacks": ["gemini"], "causes": sorted(CAUSES)},
-        "gpt-*": {"fallbacks": ["claude", "gemini"], "causes": ["error"]},
+        "claude": (["gemini"], sorted(CAUSES), "weight"),
+        "gpt-*": (["claude", "gemini"], ["error"], "price"),
     }
     exported = installation.export()
     assert "nothing to change" in installation.apply(exported, "--prune")

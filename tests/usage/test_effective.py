@@ -42,6 +42,7 @@ def test_every_level_of_a_limit_is_told_and_the_lowest_binds(people: Cast) -> No
         ("Endpoints", "", "All", True),
         ("IP addresses", "", "All", True),
         ("Answers kept for", "Organisation", "24 hours", True),
+        ("Data policy", "", "None", True),
     ]
 
 
