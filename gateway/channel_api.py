@@ -212,19 +212,21 @@ class TestingIn(Schema):
     model_config = ConfigDict(extra="forbid")
 
     every_min: Annotated[int, Field(ge=1, le=EVERY_MIN_MAX)] | None = Field(
-        None, description="Minutes between two tests; null for none."
+        default=None, description="Minutes between two tests; null for none."
     )
-    model: str = Field("", max_length=bounds.MODEL_MAX, description="Empty: the first model.")
+    model: str = Field(
+        default="", max_length=bounds.MODEL_MAX, description="Empty: the first model."
+    )
     variant: Variant = "streamed"
-    on_key: Switch = Field(False, description="Turn off when the provider rejects the key.")
+    on_key: Switch = Field(default=False, description="Turn off when the provider rejects the key.")
     statuses: str = Field(
-        "", max_length=TEXT_MAX, description="Turn off on these statuses: `403, 5xx`."
+        default="", max_length=TEXT_MAX, description="Turn off on these statuses: `403, 5xx`."
     )
     words: str = Field(
-        "", max_length=TEXT_MAX, description="Turn off on these words, separated by commas."
+        default="", max_length=TEXT_MAX, description="Turn off on these words, separated by commas."
     )
     success_percent: Annotated[int, Field(ge=1, le=100)] | None = Field(
-        None, description="Turn off when fewer of the requests of 15 minutes succeed."
+        default=None, description="Turn off when fewer of the requests of 15 minutes succeed."
     )
 
 

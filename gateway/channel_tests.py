@@ -16,9 +16,9 @@ from django.db.models import F, Q
 
 from accounts import audit
 from accounts.actors import SYSTEM, Actor
-from gateway.channel_checks import ChannelCheck, check_channel
+from gateway.channel_checks import check_channel
 from gateway.channels import take_in, take_out
-from gateway.check_calls import Variant
+from gateway.check_calls import ChannelCheck, Variant
 from gateway.models import Channel, ChannelTestRun, TrafficBucket
 from gateway.rules.channel_testing import (
     WINDOW_MIN,

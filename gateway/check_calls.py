@@ -51,6 +51,7 @@ from gateway.providers.targets import dialect_for, upstream_of
 from gateway.staged_calls import (
     CallFailed,
     CallResult,
+    Fault,
     StagedCall,
     Target,
     fault_of_status,
@@ -216,7 +217,7 @@ class _Check:
         self._call.reach("accept")
         kind = answer.headers.get("content-type", "").partition(";")[0].strip().lower()
         if kind != ("text/event-stream" if self._request.stream else "application/json"):
-            fault = "not_stream" if self._request.stream else "not_answer"
+            fault: Fault = "not_stream" if self._request.stream else "not_answer"
             body = first_text(pieces)
             raise CallFailed(fault, f"content-type: {kind}", status=200, body=body)
         if self._request.stream:

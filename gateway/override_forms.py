@@ -147,7 +147,8 @@ class OverridesForm(forms.Form):
         if name == "mode" and "system_prompt" not in self.whole:
             return False
         said: str = self.cleaned_data[name]
-        return said.splitlines() != self.initial.get(name, "").splitlines()
+        known: str = self.initial.get(name, "")
+        return said.splitlines() != known.splitlines()
 
     def _text(self, name: str, value: str) -> str:
         field = self.fields[name]

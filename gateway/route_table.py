@@ -68,8 +68,17 @@ def rows_from(sent: QueryDict) -> list[RouteRow]:
     columns = [sent.getlist(name) for name in ("name", "upstream", "priority", "weight")]
     timeouts = chain(sent.getlist("timeouts"), repeat(""))
     rows = [
-        RouteRow(*(text.strip() for text in texts), removed=str(n) in removed)
-        for n, texts in enumerate(zip(*columns, timeouts, strict=False))
+        RouteRow(
+            name.strip(),
+            upstream.strip(),
+            priority.strip(),
+            weight.strip(),
+            times.strip(),
+            removed=str(n) in removed,
+        )
+        for n, (name, upstream, priority, weight, times) in enumerate(
+            zip(*columns, timeouts, strict=False)
+        )
     ]
     blank = sum(1 for row in rows if not row.name)
     rows += [RouteRow(name) for name in sent.getlist("add")]

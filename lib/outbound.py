@@ -13,7 +13,7 @@ import ssl
 import tempfile
 from collections.abc import Generator, Iterable
 from dataclasses import dataclass, field
-from typing import Final, Literal, cast
+from typing import Final, Literal
 from urllib.parse import urlsplit
 
 from cryptography import x509
@@ -114,8 +114,7 @@ def read_proxy(url: str, login: str = "") -> Proxy:
         raise BadProxy("The proxy's address contains a user name. Enter the login apart.")
     if parts.path.strip("/") or "?" in url or "#" in url or "\\" in url or port == 0 or not host:
         raise BadProxy(_EXPECTED)
-    known = cast(ProxyScheme, scheme)
-    return Proxy(known, host, port or _PORTS[known], login)
+    return Proxy(scheme, host, port or _PORTS[scheme], login)
 
 
 def check_login(login: str) -> None:

@@ -110,7 +110,7 @@ class Table:
             [name],
         ).fetchall()
         own = OWN.get(name, {})
-        given = {column: own.get(column) or value_of(kind) for column, kind in columns} | own
+        given = {column: value_of(kind) for column, kind in columns} | dict(own)
         return cls(
             name,
             sql.SQL(

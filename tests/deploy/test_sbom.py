@@ -39,7 +39,16 @@ def test_a_signature_is_of_one_key_and_of_every_byte(tmp_path: Path) -> None:
 
 def verified_by_openssl(file: Path, public: Path) -> bool:
     raw = file.with_name("raw.sig")
-    decode = ["openssl", "base64", "-d", "-A", "-in", sbom.signature_of(file), "-out", raw]
+    decode = [
+        "openssl",
+        "base64",
+        "-d",
+        "-A",
+        "-in",
+        str(sbom.signature_of(file)),
+        "-out",
+        str(raw),
+    ]
     subprocess.run(decode, check=True)
     done = subprocess.run(
         ["openssl", "dgst", "-sha256", "-verify", public, "-signature", raw, file],

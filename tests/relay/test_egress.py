@@ -100,7 +100,8 @@ def test_own_authorities_and_a_certificate_of_ours(
             answer = hub.post(tenant, ask(model, "#tokens=3", stream=True))
             assert answer.status == 200, answer.body
         assert proxy.asked
-    for lacking in ({"ca_bundle": trusted}, {}):
+    lacks: list[dict[str, Any]] = [{"ca_bundle": trusted}, {}]
+    for lacking in lacks:
         answer = hub.post(tenant, ask(hub.model(strict, retries=0, **lacking)))
         assert answer.status == 502, answer.body
     hub.settled(tenant)
@@ -116,7 +117,10 @@ def test_a_model_has_times_of_its_own(hub: Hub, fake: FakeUpstream) -> None:
         ['{"first_content": 60}', slow],
     )
     hub.bump()
-    body = {"text": "#tokens=2 #first_ms=600", "stream": True}
-    assert hub.post(tenant, ask(hasty, **body)).status == 504
-    hub.wait(lambda: hub.post(tenant, ask(slow, **body)).status == 200, "the model's own times")
+    text = "#tokens=2 #first_ms=600"
+    assert hub.post(tenant, ask(hasty, text, stream=True)).status == 504
+    hub.wait(
+        lambda: hub.post(tenant, ask(slow, text, stream=True)).status == 200,
+        "the model's own times",
+    )
     hub.settled(tenant)
