@@ -110,7 +110,8 @@ class Table:
             [name],
         ).fetchall()
         own = OWN.get(name, {})
-        given = {column: value_of(kind) for column, kind in columns} | dict(own)
+        made_up = {column: value_of(kind) for column, kind in columns if column not in own}
+        given = made_up | dict(own)
         return cls(
             name,
             sql.SQL(
