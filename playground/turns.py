@@ -45,8 +45,6 @@ TEXT_MAX = 1_000_000
 ARRIVAL = dt.timedelta(seconds=10)
 """A Send that was answered, or a page that was drawn, has opened its stream by then."""
 
-PROCESS = f"{socket.gethostname()[:60]}:{os.getpid()}"
-
 
 class TurnRefused(ValueError):
     """The turn cannot be begun; the text says why."""
@@ -345,7 +343,8 @@ def _write_run(
         column=number,
         token=form.token,
         request_id=request_id,
-        process=PROCESS,
+        # Asked here, for a process may have been forked after it imported this.
+        process=f"{socket.gethostname()[:60]}:{os.getpid()}",
         unwatched_ms=unwatched_ms,
         watched_until=None if unwatched_ms is None else clock.now() + ARRIVAL,
     )

@@ -36,6 +36,14 @@ providers._get_local_constants = Constants
 
 __all__ = ["running_chromium"]
 
+# What pytest-django lays around each test, for marks and options that are not used here: it would
+# be a third of what most tests take.
+_UNUSED = {
+    "_django_clear_site_cache", "_django_isolate_apps", "_django_set_urlconf",
+    "_django_setup_unittest", "_fail_for_invalid_template_variable", "_live_server_helper",
+    "_template_string_if_invalid_marker",
+}  # fmt: skip
+
 _LOOPBACK = ("127.", "::1", "localhost")
 
 
@@ -66,19 +74,6 @@ def _no_network() -> Iterator[None]:
 def _refuse_far(host: str) -> None:
     if not host.startswith(_LOOPBACK):
         raise NetworkUsed(f"{host} is not this machine.")
-
-
-@pytest.fixture(autouse=True)
-def _english() -> None:
-    """A request in Chinese leaves its language active in the thread, for the next test too."""
-    translation.activate(settings.LANGUAGE_CODE)
-
-
-@pytest.fixture(autouse=True)
-def _no_tenant() -> Iterator[None]:
-    """What a guard entered that was called without a request's middleware ends with the test."""
-    yield
-    tenancy.enter(None)
 
 
 @pytest.fixture
@@ -113,9 +108,22 @@ def django_db_setup(django_db_setup: None, django_db_blocker: DjangoDbBlocker) -
     stage.clear()
 
 
+def pytest_itemcollected(item: pytest.Item) -> None:
+    names: list[str] = getattr(item, "fixturenames", [])
+    names[:] = [name for name in names if name not in _UNUSED]
+
+
 @pytest.hookimpl(tryfirst=True)
 def pytest_runtest_setup(item: pytest.Item) -> None:
+    # A request in Chinese leaves its language active in the thread, for the next test too.
+    translation.activate(settings.LANGUAGE_CODE)
     stage.set_for(item)
+
+
+@pytest.hookimpl(trylast=True)
+def pytest_runtest_teardown() -> None:
+    # What a guard entered that was called without a request's middleware ends with the test.
+    tenancy.enter(None)
 
 
 @scene

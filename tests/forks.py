@@ -1,22 +1,26 @@
 """Web processes, forked from one that has imported what they need: that takes longer than most of
-what is asked of them. What reads the environment is imported behind the fork."""
+what is asked of them. What reads the environment when it is imported, the settings and
+`config.asgi`, is imported behind the fork."""
 
 import gc
 import multiprocessing
 import os
 import signal
 import subprocess
+import sys
 from collections.abc import Mapping, Sequence
 from contextlib import suppress
 from pathlib import Path
 
+from django.conf import empty, settings
+from django.core.cache import caches
+from django.db import connections
+
 context = multiprocessing.get_context("forkserver")
 context.set_forkserver_preload(
-    ["uvicorn.main", "uvloop", "httptools", "relay.asgi", "django.core.asgi",
-     "django.core.management", "django.db.backends.postgresql.base", "django.forms",
-     "django.template.loader", "django.test", "django.contrib.postgres.fields", "psycopg_pool",
-     "pydantic.types", "playground.rules.answer_parts", "playground.rules.schema",
-     "uvicorn.protocols.websockets.auto", __name__]
+    ["uvicorn.main", "uvloop", "httptools", "uvicorn.protocols.websockets.auto", "relay.asgi",
+     "django.core.asgi", "django.test", "django.db.backends.postgresql.base", "psycopg_pool",
+     "playground.rules.answer_parts", "playground.rules.schema", "tests.imported", __name__]
 )  # fmt: skip
 
 
@@ -56,6 +60,16 @@ def enter(environment: Mapping[str, str]) -> None:
     gc.freeze()
     os.environ.clear()
     os.environ.update(environment)
+    _forget_settings()
+
+
+def _forget_settings() -> None:
+    """Let Django read them, and make what hangs on them, when it is next asked."""
+    for handler in (connections, caches):
+        vars(handler).clear()
+        handler.__init__()  # type: ignore[misc]
+    del sys.modules[settings.SETTINGS_MODULE]
+    settings._wrapped = empty
 
 
 def _serve(arguments: list[str], environment: dict[str, str], log: Path) -> None:

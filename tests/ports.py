@@ -8,16 +8,21 @@ to itself.
 import itertools
 import os
 import socket
-from typing import Final
+from collections.abc import Iterator
+from functools import cache
 
 _FIRST, _COUNT = 12_000, 20_000
-# Every process begins elsewhere.
-_numbers: Final = itertools.count(os.getpid() * 97)
+
+
+@cache
+def _numbers(process: int) -> Iterator[int]:
+    """Every process begins elsewhere, each fork as well."""
+    return itertools.count(process * 97)
 
 
 def free_port() -> int:
     """A port of 127.0.0.1 that nobody listens on, another one at each call."""
-    for number in itertools.islice(_numbers, _COUNT):
+    for number in itertools.islice(_numbers(os.getpid()), _COUNT):
         port = _FIRST + number % _COUNT
         with socket.socket() as listener:
             listener.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)

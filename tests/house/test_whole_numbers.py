@@ -3,6 +3,7 @@
 import importlib
 import pkgutil
 from collections.abc import Iterator
+from contextlib import suppress
 from types import UnionType
 from typing import Annotated, Any, Union, get_args, get_origin
 
@@ -81,32 +82,31 @@ def _adapter(field: FieldInfo) -> TypeAdapter[Any]:
     return TypeAdapter(annotated)
 
 
-def refused(field: FieldInfo, value: Any) -> bool:
-    wanted = _adapter(field)
+def _takes(wanted: TypeAdapter[Any], value: Any) -> bool:
     for given in (value, [value]):
-        try:
+        with suppress(ValidationError):
             wanted.validate_python(given)
-        except ValidationError:
-            continue
-        return False
-    return True
+            return True
+    return False
 
 
-@pytest.mark.parametrize("value", IN_JSON, ids=lambda value: repr(value)[:20])
 @pytest.mark.parametrize("name", BODIES)
-def test_in_a_body_it_is_a_number_of_json(name: str, value: Any) -> None:
-    assert refused(BODIES[name], value)
+def test_in_a_body_it_is_a_number_of_json(name: str) -> None:
+    wanted = _adapter(BODIES[name])
+    assert [value for value in IN_JSON if _takes(wanted, value)] == []
 
 
-@pytest.mark.parametrize("value", [*TYPED, " 5 "], ids=lambda value: repr(value)[:20])
 @pytest.mark.parametrize("name", QUERIES)
-def test_in_a_query_it_is_digits(name: str, value: str) -> None:
-    assert refused(QUERIES[name], value)
-    _adapter(QUERIES[name]).validate_python("5")
+def test_in_a_query_it_is_digits(name: str) -> None:
+    wanted = _adapter(QUERIES[name])
+    assert [value for value in (*TYPED, " 5 ") if _takes(wanted, value)] == []
+    wanted.validate_python("5")
 
 
-@pytest.mark.parametrize("value", TYPED, ids=lambda value: repr(value)[:20])
 @pytest.mark.parametrize("name", FIELDS)
-def test_in_a_form_it_is_digits(name: str, value: str) -> None:
-    with pytest.raises(forms.ValidationError):
-        FIELDS[name].clean(value)
+def test_in_a_form_it_is_digits(name: str) -> None:
+    taken = []
+    for value in TYPED:
+        with suppress(forms.ValidationError):
+            taken.append((value, FIELDS[name].clean(value)))
+    assert taken == []

@@ -102,10 +102,22 @@ def test_nothing_acts_in_the_whole_answer(text: str) -> None:
 
 
 @pytest.mark.parametrize("text", HOSTILE, ids=range(len(HOSTILE)))
-def test_nothing_acts_in_any_frame_of_single_characters(text: str) -> None:
-    for kind in (TextDelta, ReasoningDelta):
-        for html in frames(iter(text), kind):
-            judge(html)
+def test_no_frame_of_single_characters_acts_or_writes_a_line_of_the_stream(text: str) -> None:
+    for html in frames(iter(text), TextDelta):
+        judge(html)
+        message = server_sent(html, id="7")
+        assert message.startswith("id: 7\n")
+        assert message.endswith("\n\n")
+        body = message.removeprefix("id: 7\n").removesuffix("\n\n")
+        assert "\r" not in body
+        assert all(line.startswith("data: ") for line in body.split("\n"))
+        assert "\n".join(line.removeprefix("data: ") for line in body.split("\n")) == html
+
+
+@pytest.mark.parametrize("text", HOSTILE, ids=range(len(HOSTILE)))
+def test_nothing_acts_in_the_thoughts_of_single_characters(text: str) -> None:
+    for html in frames(iter(text), ReasoningDelta):
+        judge(html)
 
 
 @pytest.mark.parametrize("step", [7, pytest.param(1, marks=pytest.mark.slow)])
@@ -123,18 +135,6 @@ def test_nothing_acts_in_any_frame_however_the_answer_is_cut(n: int, step: int) 
 def test_nothing_acts_in_the_text_so_far(text: str) -> None:
     for cut in range(0, len(text), 3):
         judge(render_so_far(storable(text[:cut]), MarkdownLabels(), "M"))
-
-
-@pytest.mark.parametrize("text", HOSTILE, ids=range(len(HOSTILE)))
-def test_no_answer_writes_a_line_of_the_stream(text: str) -> None:
-    for html in frames(iter(text), TextDelta):
-        message = server_sent(html, id="7")
-        assert message.startswith("id: 7\n")
-        assert message.endswith("\n\n")
-        body = message.removeprefix("id: 7\n").removesuffix("\n\n")
-        assert "\r" not in body
-        assert all(line.startswith("data: ") for line in body.split("\n"))
-        assert "\n".join(line.removeprefix("data: ") for line in body.split("\n")) == html
 
 
 def test_a_footnote_is_a_link_to_its_note() -> None:

@@ -1,0 +1,14 @@
+"""All that a web process imports, for the forkserver (tests/forks.py). It reads the settings too,
+which are read again behind the fork, in the environment of each process."""
+
+import os
+
+os.environ.setdefault("DJANGO_SETTINGS_MODULE", "config.settings")
+
+import django
+
+django.setup()
+
+from django.urls import get_resolver  # noqa: E402
+
+assert get_resolver().url_patterns
