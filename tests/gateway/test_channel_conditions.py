@@ -33,7 +33,8 @@ channels:
     provider: openai
     zero_retention: true
     region: eu-west-1
-    conditions: {tags: [beta, alpha], prompt_min: 0, excludes: [tools], plans: [pro], teams: [acme/core]}
+    conditions: {tags: [beta, alpha], prompt_min: 0, excludes: [tools],
+                 plans: [pro], teams: [acme/core]}
 plans: [{name: pro}]
 organisations:
   - name: Acme
