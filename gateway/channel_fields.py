@@ -9,7 +9,6 @@ from django.utils.translation import gettext
 from accounts import names
 from accounts.rules.data_policy import is_region
 from accounts.rules.limits import LIMIT_MAX
-from gateway.channel_conditions import check_conditions
 from gateway.channel_refusals import ChannelRefused
 from gateway.check_calls import STAGES
 from gateway.models import Channel, ChannelKey, OnLeave
@@ -132,7 +131,6 @@ def check_settings(channel: Channel) -> None:
     if channel.archived_at is not None and channel.enabled:
         text = gettext("An archived channel cannot be turned on. Restore it first.")
         raise ChannelRefused("enabled", text)
-    channel.conditions = check_conditions(channel.conditions)
     if channel.region and not is_region(channel.region):
         raise ChannelRefused("region", gettext("Enter a region such as eu or us-east-1."))
     for name, seconds in channel.timeouts.items():

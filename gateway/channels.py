@@ -21,6 +21,7 @@ from accounts import audit
 from accounts.actors import SYSTEM, Actor
 from accounts.epoch import bump_epoch
 from accounts.sealing import open_sealed, pepper, seal
+from gateway.channel_conditions import check_conditions
 from gateway.channel_egress import address_of, check_route, copy_secrets, facts_of, set_secrets
 from gateway.channel_fields import (
     PARTS,
@@ -275,6 +276,9 @@ def _set(channel: Channel, fields: ChannelFields) -> None:
     for name, value in fields.items():
         if name in PLAIN:
             setattr(channel, name, value)
+    if "conditions" in fields:
+        # Only then: what they name may be removed later, and keeps nobody from other changes.
+        channel.conditions = check_conditions(fields["conditions"])
     if "archived" in fields:
         at = channel.archived_at or clock.now()
         channel.archived_at = at if fields["archived"] else None

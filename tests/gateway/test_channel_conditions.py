@@ -7,7 +7,8 @@ import pytest
 from django.test import Client
 
 from accounts.actors import SYSTEM
-from billing.plans import save_plan
+from billing.models import Plan
+from billing.plans import remove_plan, save_plan
 from gateway.channel_forms import SettingsForm
 from gateway.channels import create_channel
 from gateway.models import Channel
@@ -32,7 +33,9 @@ channels:
     provider: openai
     zero_retention: true
     region: eu-west-1
-    conditions: {tags: [beta, alpha], prompt_min: 0, excludes: [tools]}
+    conditions: {tags: [beta, alpha], prompt_min: 0, excludes: [tools],
+                 plans: [pro], teams: [acme/core]}
+plans: [{name: pro}]
 organisations:
   - name: Acme
     zero_retention: true
@@ -130,11 +133,26 @@ def test_conditions_by_the_api(dora: Client, channel: Channel) -> None:
     assert (copy["conditions"], copy["region"]) == (CONDITIONS, "us-east-1")
 
 
+def test_what_they_name_may_go_without_keeping_the_channel_from_other_changes(
+    dora: Client, channel: Channel
+) -> None:
+    patch(dora, channel, {"conditions": {"plans": ["pro"]}})
+    remove_plan(SYSTEM, Plan.objects.get())
+    assert patch(dora, channel, {"weight": 7}).status_code == 200
+    assert patch(dora, channel, {"conditions": {"plans": ["pro"]}}).status_code == 422
+
+
 def test_a_file_brings_all_of_it_and_the_export_brings_it_back(tmp_path: Path) -> None:
     installation = Installation(tmp_path)
     installation.apply(FILE)
     east = Channel.objects.get()
-    assert east.conditions == {"tags": ["alpha", "beta"], "prompt_min": 0, "excludes": ["tools"]}
+    assert east.conditions == {
+        "plans": ["pro"],
+        "teams": ["acme/core"],
+        "tags": ["alpha", "beta"],
+        "prompt_min": 0,
+        "excludes": ["tools"],
+    }
     assert "nothing to change" in installation.apply(FILE)
     exported = installation.export()
     for text in ("region: eu-west-1", "zero_retention: true", "excludes:", "data_regions:"):
