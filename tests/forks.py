@@ -12,9 +12,10 @@ from collections.abc import Mapping, Sequence
 from contextlib import suppress
 from pathlib import Path
 
-from django.conf import empty, settings
+from django.conf import settings
 from django.core.cache import caches
 from django.db import connections
+from django.utils.functional import empty
 
 context = multiprocessing.get_context("forkserver")
 context.set_forkserver_preload(
