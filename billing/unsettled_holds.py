@@ -45,8 +45,10 @@ def due_holds(limit: int) -> list[DueHold]:
     execute(sweep_holds.suspect_processes())
     execute(sweep_holds.forget_processes())
     due, rated = list[DueHold](), set[UUID]()
-    for *hold, mark, rated_ids in execute(sweep_holds.due_holds(limit, _SILENCE_S)):
-        due.append(DueHold(*hold, _meters(mark)))
+    for id, organisation_id, amount_nano, mark, rated_ids in execute(
+        sweep_holds.due_holds(limit, _SILENCE_S)
+    ):
+        due.append(DueHold(id, organisation_id, amount_nano, _meters(mark)))
         rated.update(rated_ids or ())
     if due:
         execute(lock_accounts({hold.organisation_id for hold in due}))

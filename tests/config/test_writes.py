@@ -362,7 +362,7 @@ WRITES: Final[dict[str, Callable[[World], object]]] = {
         w.people.acme, "Acme Ltd.", actor=w.alice
     ),
     "accounts.organisations.require_labels": lambda w: organisations.require_labels(
-        w.key, ["project"], actor=w.alice
+        w.people.core, ["project"], actor=w.alice
     ),
     "accounts.organisations.restore_organisation": lambda w: organisations.restore_organisation(
         w.people.acme, actor=w.dora
