@@ -66,7 +66,9 @@ def test_conditions_are_set_on_the_page(dora: Client, channel: Channel) -> None:
     url = f"/admin/channels/{id_text(channel.id)}/edit"
     form = SettingsForm(channel)
     sent = {name: form[name].value() for name in form.fields}
-    sent = {name: value for name, value in sent.items() if value not in (None, False, [])}
+    unset = [name for name, value in sent.items() if value is None or value in ([], "")]
+    off = [name for name, value in sent.items() if value is False]
+    sent = {name: value for name, value in sent.items() if name not in {*unset, *off}}
     sent |= {
         "plans": "pro",
         "teams": "acme/core, acme",
