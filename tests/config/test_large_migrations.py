@@ -27,7 +27,7 @@ from tests.databases import own_database
 from tests.house.test_migrations import BEFORE, LARGE
 from tests.hub import ROOT
 
-ROWS: Final = int(os.environ.get("OPS_ROWS", "1000000"))
+ROWS: Final = 1_000_000
 READ_S: Final = 1.0
 # Beside the wait for a lock, that of a busy machine until it is given to the next one.
 SLACK_MS: Final = 500
