@@ -25,8 +25,9 @@ from gateway import previews
 from gateway.aliases import save_alias
 from gateway.announcements import publish_announcement
 from gateway.model_rules import save_rule
+from gateway.models import ChannelTestRun
 from lib import clock
-from lib.ids import id_text
+from lib.ids import id_text, new_id
 from notify import endpoints
 from playground import prompts, sharing
 from playground.models import Conversation
@@ -141,6 +142,13 @@ def furnish() -> dict[str, str]:
     rule = save_rule(actor, "looked-at-*", fallbacks=[MODEL])
     save_alias(actor, "looked-at", "looked-at-1")
     save_alias(actor, "looked-at-0", "looked-at")
+    found = {"ok": False, "fault": "no_model", "total_ms": 0, "cost_nano": None}
+    tested = ChannelTestRun.objects.create(
+        variant="streamed",
+        total=1,
+        results=[{"channel_id": str(new_id()), "channel": "looked-at", **found}],
+        ended_at=clock.now(),
+    )
     announcement = publish_announcement(
         actor,
         title="Looked at",
@@ -203,6 +211,7 @@ def furnish() -> dict[str, str]:
         "preview": f"/admin/prices/previews/{id_text(preview.id)}",
         "plan": f"/admin/plans/{plan.id}",
         "model rule": f"/admin/models/rules/{rule.id}",
+        "test of all channels": f"/admin/channels/tests/{id_text(tested.id)}",
         "announcement": f"/admin/announcements/{announcement.shown_id}",
         "prompt": f"{ours}/prompts/{prompt.prompt.slug}",
         "share a chat": f"{ours}/playground/c/{id_text(chat.id)}/share",
