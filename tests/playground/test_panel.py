@@ -204,7 +204,7 @@ def test_presets_are_ones_own_or_shared(people: Cast) -> None:
 
 
 @pytest.mark.parametrize(
-    ("name", "why"), [("a\x00b", "Null characters"), ("n" * 10_000, "(it has 10000)")]
+    ("name", "why"), [("a\x00b", "Null characters"), ("n" * 10_000, "This has 10000")]
 )
 def test_names_and_notes_that_cannot_be_kept_as_they_are_are_refused(
     people: Cast, name: str, why: str
