@@ -18,6 +18,7 @@ from urllib.parse import urlsplit
 
 from cryptography import x509
 from cryptography.exceptions import UnsupportedAlgorithm
+from cryptography.hazmat.primitives.asymmetric.types import PrivateKeyTypes
 from cryptography.hazmat.primitives.serialization import (
     BestAvailableEncryption,
     Encoding,
@@ -249,17 +250,29 @@ def read_authorities(pem: str) -> str:
 
 def read_identity(cert_pem: str, key_pem: str) -> tuple[str, str]:
     """A chain of certificates and the key of its first, in their one form. Raises BadPem."""
-    chain = _certificates(cert_pem)
-    try:
-        key = load_pem_private_key(key_pem.encode(), None)
-    except (ValueError, TypeError, UnicodeEncodeError, UnsupportedAlgorithm) as error:
-        raise BadPem("expected a private key in PEM, not encrypted") from error
+    chain, key = _certificates(cert_pem), _private_key(key_pem)
     shape = (Encoding.DER, PublicFormat.SubjectPublicKeyInfo)
     if key.public_key().public_bytes(*shape) != chain[0].public_key().public_bytes(*shape):
         raise BadPem("the key is not that of the certificate")
-    written = key.private_bytes(Encoding.PEM, PrivateFormat.PKCS8, NoEncryption()).decode()
+    written = _key_as_pem(key)
     tls_context(Outbound(cert_pem=_as_pem(chain), key_pem=written))
     return _as_pem(chain), written
+
+
+def read_key(key_pem: str) -> str:
+    """A private key in its one form. Raises BadPem."""
+    return _key_as_pem(_private_key(key_pem))
+
+
+def _private_key(pem: str) -> PrivateKeyTypes:
+    try:
+        return load_pem_private_key(pem.encode(), None)
+    except (ValueError, TypeError, UnicodeEncodeError, UnsupportedAlgorithm) as error:
+        raise BadPem("expected a private key in PEM, not encrypted") from error
+
+
+def _key_as_pem(key: PrivateKeyTypes) -> str:
+    return key.private_bytes(Encoding.PEM, PrivateFormat.PKCS8, NoEncryption()).decode()
 
 
 def _as_pem(certificates: Iterable[x509.Certificate]) -> str:

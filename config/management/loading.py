@@ -24,7 +24,7 @@ from config.management.yaml_source import FileInvalid, Path, Problem, Source, re
 from gateway.channel_fields import EGRESS_SECRETS
 from gateway.providers import UnknownProvider, provider_named
 from gateway.providers.provider import BadAddress
-from lib.outbound import BadPem, BadProxy, read_certificates, read_proxy
+from lib.outbound import BadPem, BadProxy, read_certificates, read_key, read_proxy
 
 Resolve = Callable[[str], str]
 """What a reference (`env:NAME`, `file:PATH`) stands for. Raises Unresolved."""
@@ -199,8 +199,14 @@ class _Checker:
                 self._wrong((*at, name), str(error))
         for name in EGRESS_SECRETS:
             given = getattr(channel, name)
-            if given not in (None, shape.KEEP):
-                self._read((*at, name), given)
+            if given in (None, shape.KEEP):
+                continue
+            text = self._read((*at, name), given)
+            try:
+                if text and name == "client_key":
+                    self.texts[(*at, name)] = read_key(text)
+            except BadPem as error:
+                self._wrong((*at, name), str(error))
 
     def _prices(self) -> None:
         prices = self._file.prices

@@ -63,7 +63,7 @@ def settings(channel: Channel, **over: Any) -> dict[str, Any]:
         "spend_cap_day": "", "spend_cap_month": "",
         "connect": "3", "first_content": "60", "idle": "60", "total": "1800",
         "breaker_enabled": "on", "failures": "", "window": "10",
-        "open_for": "10", "version": version_of(channel),
+        "open_for": "10", "test_variant": "streamed", "version": version_of(channel),
     } | over  # fmt: skip
     return {name: value for name, value in given.items() if value is not None}
 
