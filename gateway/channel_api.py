@@ -211,7 +211,7 @@ class TestingIn(Schema):
 
     model_config = ConfigDict(extra="forbid")
 
-    every_min: Annotated[int, Field(ge=1, le=EVERY_MIN_MAX)] | None = Field(
+    every_min: Annotated[Whole, Field(ge=1, le=EVERY_MIN_MAX)] | None = Field(
         default=None, description="Minutes between two tests; null for none."
     )
     model: str = Field(
@@ -225,7 +225,7 @@ class TestingIn(Schema):
     words: str = Field(
         default="", max_length=TEXT_MAX, description="Turn off on these words, separated by commas."
     )
-    success_percent: Annotated[int, Field(ge=1, le=100)] | None = Field(
+    success_percent: Annotated[Whole, Field(ge=1, le=100)] | None = Field(
         default=None, description="Turn off when fewer of the requests of 15 minutes succeed."
     )
 

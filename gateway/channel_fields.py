@@ -229,7 +229,7 @@ def _check_testing(rule: CheckRule) -> None:
     for name in ("statuses", "words", "model"):
         if len(getattr(rule, name)) > TEXT_MAX:
             text = gettext("Use at most %(n)s characters.") % {"n": TEXT_MAX}
-            raise ChannelRefused(f"testing.{name}", text)
+            raise ChannelRefused("testing." + name, text)
 
 
 def _check_seconds(field: str, seconds: float) -> None:

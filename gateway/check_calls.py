@@ -76,13 +76,13 @@ STAGES: Final[Mapping[Variant, tuple[Stage, ...]]] = {
 
 _BODY_BYTES_MAX: Final = 1 << 20
 _SHORT: Final = "Answer with one word: ready"
-_SCHEMA: Final[JsonObject] = {
+_ARGUMENTS: Final[JsonObject] = {
     "type": "object",
     "properties": {"city": {"type": "string"}},
     "required": ["city"],
-    "additionalProperties": False,
 }
-_TOOL: Final = FunctionTool("weather", "The weather in a city", _SCHEMA)
+_SCHEMA: Final[JsonObject] = {**_ARGUMENTS, "additionalProperties": False}
+_TOOL: Final = FunctionTool("weather", "The weather in a city", _ARGUMENTS)
 
 
 @dataclass
@@ -288,11 +288,11 @@ class _Check:
         """What the variant asks of the answer itself."""
         heard = self._heard
         if self._result.variant == "tools":
-            if heard.tool != _TOOL.name or not fits(heard.arguments):
+            if heard.tool != _TOOL.name or not fits(heard.arguments, _ARGUMENTS):
                 raise CallFailed("no_tool_call", status=200, body=heard.arguments or heard.text)
             self._call.reach("tool")
         elif self._result.variant == "schema":
-            if not fits(heard.text):
+            if not fits(heard.text, _SCHEMA):
                 raise CallFailed("not_schema", status=200, body=heard.text)
             self._call.reach("schema")
 
@@ -304,10 +304,10 @@ class _Check:
         self._call.reach("usage")
 
 
-def fits(text: str) -> bool:
-    """Whether it is JSON by the schema of the tests."""
+def fits(text: str, schema: JsonObject) -> bool:
+    """Whether it is JSON by a schema."""
     try:
-        jsonschema.validate(json.loads(text), _SCHEMA)
+        jsonschema.validate(json.loads(text), schema)
     except (ValueError, RecursionError, jsonschema.ValidationError):
         return False
     return True

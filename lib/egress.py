@@ -30,7 +30,7 @@ from typing import Any, Final, Literal, TypeAlias
 import httpcore
 import httpx
 
-from lib.outbound import DIRECT, Outbound, Proxy, ProxyRefused, tls_context, tunnel
+from lib.outbound import DIRECT, Outbound, Proxy, ProxyFault, tls_context, tunnel
 
 Address = ipaddress.IPv4Address | ipaddress.IPv6Address
 Network = ipaddress.IPv4Network | ipaddress.IPv6Network
@@ -483,7 +483,7 @@ class _Network(httpcore.NetworkBackend):
                     said = talk.send(stream.read(4096, timeout))
                 except StopIteration:
                     stands = True
-        except ProxyRefused as error:
+        except ProxyFault as error:
             raise httpcore.ConnectError(str(error)) from error
         finally:
             if not stands:

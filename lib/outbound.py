@@ -55,7 +55,7 @@ _REPLIES: Final = (
 )
 
 
-class ProxyRefused(OSError):
+class ProxyFault(OSError):
     """The proxy does not connect us; the message says why, and holds no login."""
 
 
@@ -131,7 +131,7 @@ def check_login(login: str) -> None:
 
 Talk = Generator[bytes, bytes, None]
 """Yields what is to be sent, is sent what has come, and returns once the tunnel stands. Raises
-ProxyRefused; b"" says that the proxy has closed."""
+ProxyFault; b"" says that the proxy has closed."""
 
 
 def tunnel(proxy: Proxy, host: str, port: int) -> Talk:
@@ -150,16 +150,16 @@ def _connect(proxy: Proxy, host: str, port: int) -> Talk:
     head = yield from _at_least(1, head)
     while b"\r\n\r\n" not in head:
         if len(head) > _HEAD_BYTES_MAX:
-            raise ProxyRefused("the proxy's answer is too long")
+            raise ProxyFault("the proxy's answer is too long")
         head += yield from _more()
     said, _, rest = head.partition(b"\r\n\r\n")
     words = said.partition(b"\r\n")[0].split(b" ", 2)
     if len(words) < 2 or not words[0].startswith(b"HTTP/1.") or len(words[1]) != 3:
-        raise ProxyRefused("the proxy does not speak HTTP")
+        raise ProxyFault("the proxy does not speak HTTP")
     if words[1] == b"407":
-        raise ProxyRefused("the proxy wants another login")
+        raise ProxyFault("the proxy wants another login")
     if not words[1].startswith(b"2"):
-        raise ProxyRefused(f"the proxy answered {words[1].decode('latin-1')}")
+        raise ProxyFault(f"the proxy answered {words[1].decode('latin-1')}")
     _check_end(rest)
 
 
@@ -167,25 +167,25 @@ def _socks5(proxy: Proxy, host: str, port: int) -> Talk:
     method = _LOGIN if proxy.login else _NO_LOGIN
     got = yield from _exactly(2, (yield bytes((_VERSION, 1, method))))
     if got[0] != _VERSION:
-        raise ProxyRefused("the proxy does not speak SOCKS5")
+        raise ProxyFault("the proxy does not speak SOCKS5")
     if got[1] != method:
-        raise ProxyRefused("the proxy wants a login" if not proxy.login else "no login is taken")
+        raise ProxyFault("the proxy wants a login" if not proxy.login else "no login is taken")
     if proxy.login:
         user, _, password = (part.encode() for part in proxy.login.partition(":"))
         login = b"\1" + bytes((len(user),)) + user + bytes((len(password),)) + password
         got = yield from _exactly(2, (yield login))
         if got[1] != 0:
-            raise ProxyRefused("the proxy wants another login")
+            raise ProxyFault("the proxy wants another login")
     asked = bytes((_VERSION, _CONNECT, 0)) + _written(host) + port.to_bytes(2, "big")
     got = yield from _at_least(5, (yield asked))
     if got[0] != _VERSION:
-        raise ProxyRefused("the proxy does not speak SOCKS5")
+        raise ProxyFault("the proxy does not speak SOCKS5")
     if got[1] != 0:
         why = _REPLIES[got[1]] if got[1] < len(_REPLIES) else f"code {got[1]}"
-        raise ProxyRefused(f"the proxy does not connect: {why}")
+        raise ProxyFault(f"the proxy does not connect: {why}")
     sizes = {_IPV4: 4, _IPV6: 16, _NAME: 1 + got[4]}
     if got[3] not in sizes:
-        raise ProxyRefused("the proxy does not speak SOCKS5")
+        raise ProxyFault("the proxy does not speak SOCKS5")
     yield from _exactly(4 + sizes[got[3]] + 2, got)
 
 
@@ -202,7 +202,7 @@ def _exactly(size: int, got: bytes) -> Generator[bytes, bytes, bytes]:
 
 def _at_least(size: int, got: bytes) -> Generator[bytes, bytes, bytes]:
     if not got:
-        raise ProxyRefused("the proxy closed the connection")
+        raise ProxyFault("the proxy closed the connection")
     while len(got) < size:
         got += yield from _more()
     return got
@@ -211,14 +211,14 @@ def _at_least(size: int, got: bytes) -> Generator[bytes, bytes, bytes]:
 def _more() -> Generator[bytes, bytes, bytes]:
     got = yield b""
     if not got:
-        raise ProxyRefused("the proxy closed the connection")
+        raise ProxyFault("the proxy closed the connection")
     return got
 
 
 def _check_end(rest: bytes) -> None:
     """Nobody has been asked anything yet."""
     if rest:
-        raise ProxyRefused("the proxy sent more than its answer")
+        raise ProxyFault("the proxy sent more than its answer")
 
 
 # ---- TLS

@@ -148,7 +148,7 @@ class AttemptOut(Schema):
 
 class RequestDetailOut(RequestOut):
     asked_model: str | None = Field(
-        description="The name that was asked for, if `model` answers in its place."
+        description="The requested model, if `model` responded in its place."
     )
     route: list[AttemptOut] | None = Field(description="For operators: its attempts, in order.")
 

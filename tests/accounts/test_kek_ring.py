@@ -24,7 +24,8 @@ from accounts.sealing import open_sealed, seal
 from billing import idempotency
 from billing.seals import seal_all
 from config.secret_check import check_secrets
-from gateway.channel_fields import ChannelFields
+from gateway import channel_egress
+from gateway.channel_fields import EGRESS_SECRETS, ChannelFields
 from gateway.channels import change_channel, create_channel, open_secret
 from gateway.models import Channel, ChannelKey
 from lib.ids import new_id
@@ -111,6 +112,9 @@ class Secrets:
         self._people = people
         check_secrets()
         self.channel = create_channel(SYSTEM, "c", CHANNEL)
+        for name in EGRESS_SECRETS:
+            setattr(self.channel, name, seal(name, channel_egress._place(self.channel, name)))
+        self.channel.save()
         owner = people_cast.actor(people.alice, people.acme)
         self.endpoint, before = create_endpoint(owner, people.acme, "https://h.example/x")
         self.signing = [rotate_secret(owner, self.endpoint), before]
@@ -127,6 +131,9 @@ class Secrets:
     def read(self, keks: str) -> None:
         """Open it all. Raises VaultError."""
         assert [open_secret(key) for key in ChannelKey.objects.all()] == ["sk-1"]
+        channel = Channel.objects.get(id=self.channel.id)
+        for name in EGRESS_SECRETS:
+            assert channel_egress.open_egress(channel, name) == name
         endpoint = WebhookEndpoint.objects.get(id=self.endpoint.id)
         assert secrets_in_force(endpoint) == self.signing
         assert answer_once(self._people).replayed

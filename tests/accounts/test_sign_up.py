@@ -55,7 +55,7 @@ def test_nobody_signs_up_by_default(people: Cast) -> None:
     assert not User.objects.filter(email="eve@acme.example").exists()
     page = browser.get("/signup").content.decode()
     assert "Sign-up is closed" in page
-    assert "Accounts are by invitation." in page
+    assert "Accounts are by invitation only." in page
     assert "Create an account" not in browser.get("/login").content.decode()
 
 

@@ -190,7 +190,7 @@ def test_a_top_up_by_page(people: cast.Cast, bank: FakeProcessor) -> None:
     assert "every 2s" not in page.content.decode()
     changed = browser.post("/o/acme/billing/top-up", {**form, "other": "50"})
     assert changed.status_code == 422
-    assert "already sent" in text_of(changed)
+    assert "already submitted" in text_of(changed)
 
 
 def test_with_scripts_the_browser_is_sent_to_the_payment_page(

@@ -128,7 +128,7 @@ def test_denied_with_a_reason_which_the_asker_reads(key: Key, bob: Actor, alice:
     raises.deny(alice, one, "next quarter")
     letters()
     (letter,) = [letter for letter in mail.outbox if letter.to[0].startswith("bob")
-                 and "denied" in letter.subject]  # fmt: skip
+                 and "rejected" in letter.subject]  # fmt: skip
     assert "next quarter" in letter.body
     assert word(key, 501, budget) == "insufficient"
     with pytest.raises(RaiseRefused):

@@ -13,11 +13,14 @@ from config.management.difference import (
 
 OLD, NEW = Secret(b"old"), Secret(b"new", "the text")
 CHANNEL = Id("channel", ("main",))
+DIRECT: dict[str, Value] = {
+    "proxy_url": "", "ca_bundle": "", "proxy_login": None, "client_cert": "", "client_key": None,
+}  # fmt: skip
 ADDRESS: dict[str, Value] = {"provider": "openai", "base_url": "https://one.example"}
 
 
 def there(**fields: Value) -> Item:
-    return Item(CHANNEL, {**ADDRESS, "keys": (OLD,), "priority": 5, **fields})
+    return Item(CHANNEL, {**ADDRESS, **DIRECT, "keys": (OLD,), "priority": 5, **fields})
 
 
 def wanted(**fields: Value) -> Item:
@@ -51,7 +54,8 @@ def test_unnamed_things_go_only_when_pruned_and_never_what_lasts() -> None:
 
 def test_a_new_address_drops_the_stored_secrets() -> None:
     (change,) = compare([there()], [wanted(base_url="https://two.example")], prune=False).changes
-    assert change.after == {"base_url": "https://two.example", "keys": ()}
+    dropped = {"keys": (), "proxy_login": None, "client_key": None}
+    assert change.after == {"base_url": "https://two.example", **dropped}
 
 
 def test_a_new_address_refuses_to_keep_a_secret() -> None:

@@ -29,7 +29,8 @@ class InTheWay:
     def migrate(self, *_: Any, **__: Any) -> None:
         self.tries += 1
         if self.tries > self.ends_after:
-            self.close()
+            # The lock is released when this returns; of a closed connection it is a little later.
+            self._reader.rollback()
         with connection.cursor() as cursor:
             cursor.execute("DO $$ BEGIN LOCK TABLE accounts_epoch; END $$")
 

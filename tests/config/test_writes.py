@@ -550,7 +550,8 @@ WRITES: Final[dict[str, Callable[[World], object]]] = {
     "gateway.announcements.end_announcement": lambda w: announcements.end_announcement(
         w.dora, announce(w)
     ),
-    "gateway.aliases.write_alias": lambda w: aliases.save_alias(w.dora, "fast", "m-1"),
+    "gateway.aliases.save_alias": lambda w: aliases.save_alias(w.dora, "fast", "m-1"),
+    "gateway.aliases.write_alias": lambda w: aliases.write_alias(w.dora, "fast", "m-1"),
     "gateway.aliases.remove_alias": lambda w: aliases.remove_alias(
         w.dora, aliases.save_alias(w.dora, "fast", "m-1")
     ),

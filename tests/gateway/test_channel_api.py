@@ -59,6 +59,7 @@ def test_a_channel_is_added_changed_and_deleted_without_its_secret(dora: Client)
     one = made(dora, timeouts={"idle": 7.5})
     assert one["models"]["alias"] == {
         "upstream": "m", "can": {"tools": False}, "priority": None, "weight": 3,
+        "timeouts": {},
     }  # fmt: skip
     assert (one["timeouts"]["idle"], one["timeouts"]["total"]) == (7.5, 1800)
     (key,) = one["keys"]

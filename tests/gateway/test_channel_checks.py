@@ -184,7 +184,7 @@ def test_each_variant_passes_its_stages(fake: FakeUpstream, variant: Any) -> Non
     finally:
         fake.release()
         fake.reset()
-    assert (result.ok, result.fault) == (True, None), result
+    assert (result.ok, result.fault) == (True, None), (result.detail, result.body)
     assert reached(result) == list(STAGES[variant])
     assert reached(result)[-1] == last
     assert (Channel.objects.get().last_test or {})["variant"] == variant

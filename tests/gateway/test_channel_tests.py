@@ -179,7 +179,7 @@ def test_the_page_of_a_test_of_all_channels(fake: FakeUpstream, people: Cast) ->
     channel_to(fake)
     client: Client = signed_in(people.dora)
     started = client.post(reverse("channel_test_all"))
-    assert started.status_code == 302
+    assert started.status_code == 303
     shown = client.get(started["location"]).content.decode()
     assert "0 of 1" in shown
     assert 'hx-trigger="every 1s"' in shown

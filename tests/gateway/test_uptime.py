@@ -61,13 +61,13 @@ def test_what_ended_before_the_day_is_not_in_it(key: Key, now: dt.datetime) -> N
 
 
 def test_it_counts_what_rules_pick_channels_by(key: Key, now: dt.datetime) -> None:
-    """Twice, into the same row; of what failed, its time says nothing."""
+    """Of what failed, its time says nothing."""
     meters = {"in_text": 60, "in_cache_read": 40, "out_text": 20, "out_reasoning": 5}
     for _ in range(2):
         happen(key, now, 0, meters=meters, ttft_ms=100, total_ms=600, ended_at=now)
         failed = {"status": 504, "kind": "timeout", "ttft_ms": 9_000, "total_ms": 9_500}
         happen(key, now, 0, meters={}, ended_at=now, **failed)
-        count_new_records()
+    count_new_records()
     (bucket,) = TrafficBucket.objects.all()
     assert (bucket.answers, bucket.first_token_ms, bucket.answer_ms) == (2, 200, 1_200)
     assert (bucket.input_tokens, bucket.cached_tokens) == (200, 80)

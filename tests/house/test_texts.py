@@ -351,6 +351,7 @@ PHRASES = (
     "settings 中将其网段加入 egress_allow",
     "chat_completions 或 messages",
     "auto、none、required",
+    "eu 或 us-east-1",
     "“mock”",
     "“always”",
     "XXXX",

@@ -14,7 +14,7 @@ from lib.outbound import (
     BadProxy,
     Outbound,
     Proxy,
-    ProxyRefused,
+    ProxyFault,
     Talk,
     check_login,
     read_authorities,
@@ -74,7 +74,7 @@ def test_a_tunnel_stands_in_whatever_pieces_the_answers_come(
     for end in range(len(answers)):
         talk = tunnel(proxy, host, 443)
         assert said(talk, answers[:end], 1)[1] is False
-        with pytest.raises(ProxyRefused):
+        with pytest.raises(ProxyFault):
             talk.send(b"")
 
 
@@ -100,7 +100,7 @@ REFUSED = [
 def test_a_proxy_that_says_no_is_told_without_the_login(
     proxy: Proxy, answers: bytes, why: str
 ) -> None:
-    with pytest.raises(ProxyRefused, match=why) as refused:
+    with pytest.raises(ProxyFault, match=why) as refused:
         said(tunnel(proxy, "8.8.8.8", 443), answers, 1 if proxy.scheme == "socks5" else 4096)
     assert "pass word" not in str(refused.value)
     assert "pass word" not in repr(proxy)

@@ -96,7 +96,7 @@ def test_a_request(people: cast.Cast, key: Key) -> None:
         "attempts": 1,
         "cost": None,
     }
-    assert get(client, f"requests/{shown['id']}") == {**shown, "route": None}
+    assert get(client, f"requests/{shown['id']}") == {**shown, "asked_model": None, "route": None}
 
 
 def test_a_running_request_has_no_status(people: cast.Cast, key: Key) -> None:

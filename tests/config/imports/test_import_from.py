@@ -282,7 +282,7 @@ def test_what_is_here_already_stays_as_it_is(new_api: Path) -> None:
         ("UPDATE users SET display_name = CAST(x'ff41' AS TEXT) WHERE id = 2", "users", "2",
          "UTF-8"),
         ("UPDATE users SET quota = 'much' WHERE id = 2", "users", "2", "quota: expected a number"),
-        ("UPDATE tokens SET name = hex(zeroblob(99)) WHERE id = 1", "tokens", "1", "too long"),
+        ("UPDATE tokens SET name = hex(zeroblob(99)) WHERE id = 1", "tokens", "1", "at most 120"),
         ("UPDATE tokens SET key = 'short' WHERE id = 1", "tokens", "1", "20 printable"),
         ("UPDATE tokens SET key = 'weir-' || key WHERE id = 1", "tokens", "1", "checksum"),
         ("UPDATE tokens SET model_limits = hex(zeroblob(150)) WHERE id = 2", "tokens", "2",
