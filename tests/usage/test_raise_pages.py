@@ -134,7 +134,7 @@ def test_who_has_no_budget_of_his_own_is_told_of_those_that_bind_him(
         ({"amount": "1,000,000,000.01"}, "Enter an amount above 0 and up to 1,000,000,000 USD."),
         ({"until": "2020-01-01"}, "Choose an end date in the future"),
         ({"reason": ""}, "This field is required"),
-        ({"budget": "999999"}, "This choice is not available"),
+        ({"budget": "999999"}, "Choose another one"),
         ({"budget": ""}, "This field is required"),
         ({"amount": "7,5"}, "Enter an amount such as 12.50."),
     ],
