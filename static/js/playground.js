@@ -72,7 +72,7 @@ on("change", ({ target }) => {
 let asking;
 // What refused other words stops nobody from sending these: the server looks at them itself.
 function forgetBound(bound) {
-  window.htmx?.trigger(bound, "htmx:abort");
+  window.htmx?.trigger(bound, "htmx:abort", {}, false); // rising, it would abort the message's own request
   const blocked = $("[data-blocked]", bound);
   if (!blocked) return;
   blocked.removeAttribute("data-blocked");
