@@ -10,9 +10,9 @@ from pydantic import ConfigDict, Field
 from accounts import access, actors, api_auth
 from config.sent_preview import preview_sent
 from gateway.access import access_channel
-from gateway.channel_api import OverridesIn
 from gateway.channel_fields import provider_of
 from gateway.channel_overrides import check_overrides
+from gateway.channel_schemas import OverridesIn
 from relay.sent_preview import SentPreview
 
 router = Router(tags=["Channels"], auth=api_auth.installation_auth)

@@ -61,7 +61,7 @@ _SAYS: Final = [
     ),
     ("gateway/channel_fields.py", f"at most {URL_MAX} characters"),
     ("gateway/channel_forms.py", _SHARE),
-    ("gateway/channel_api.py", f"requests of {WINDOW_MIN} minutes"),
+    ("gateway/channel_schemas.py", f"requests of {WINDOW_MIN} minutes"),
     ("docs/channels.md", _SHARE),
     ("templates/gateway/_uptime.html", f"last {uptime.HOURS} hours"),
     ("templates/home/_channels.html", f"last {uptime.HOURS} hours"),
