@@ -90,7 +90,7 @@ def preview_route(
     Http404 when there is no such key. Raises PreviewRefused where the relay cannot say.
     """
     key = any_key(actor, key_id)
-    relay = _relay_of(request)
+    relay: PreviewingRelay | None = relay_of(request)
     if relay is None:
         raise PreviewRefused("body", gettext("This process has no relay."))
     try:
@@ -106,7 +106,8 @@ def preview_route(
     return preview._replace(skipped=[*preview.skipped, *off])
 
 
-def _relay_of(request: HttpRequest) -> PreviewingRelay | None:
+def relay_of(request: HttpRequest) -> Any:
+    """The running relay of this process; None where there is none, as in a command."""
     scope: dict[str, Any] = getattr(request, "scope", {})
     return scope.get("weir.relay")
 

@@ -8,6 +8,7 @@ from asgiref.sync import async_to_sync
 from django.http import HttpRequest
 from django.utils.translation import gettext
 
+from config.route_preview import relay_of
 from dialects.errors import RequestFault
 from gateway.models import Channel
 from gateway.providers import UnknownProvider
@@ -42,7 +43,7 @@ def preview_sent(
 ) -> SentPreview:
     """What a channel with these overrides would be sent; nothing is sent or stored. Raises
     SentPreviewRefused."""
-    relay: SendingRelay | None = getattr(request, "scope", {}).get("weir.relay")
+    relay: SendingRelay | None = relay_of(request)
     if relay is None:
         raise SentPreviewRefused("body", gettext("This process has no relay."))
     try:
@@ -52,7 +53,7 @@ def preview_sent(
     except (UnknownProvider, BadAddress) as error:
         raise SentPreviewRefused("body", str(error)) from error
     except (DatabaseAway, DatabaseRefused) as error:
-        raise SentPreviewRefused("body", gettext("The database is not answering.")) from error
+        raise SentPreviewRefused("body", gettext("The database is not responding.")) from error
 
 
 def _row(channel: Channel, overrides: Mapping[str, Any]) -> ChannelRow:
