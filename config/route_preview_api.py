@@ -28,7 +28,7 @@ class RoutePreviewIn(Schema):
     path: str = Field("/v1/chat/completions", max_length=300, description="Of the model API.")
     body: dict[str, Any] = Field(description="The body of the request.")
     headers: dict[Literal["x-weir-labels", "x-weir-data-policy"], HeaderText] = Field(
-        default_factory=dict, description="Headers that can decide where it goes."
+        default_factory=dict, description="Headers that can affect routing."
     )
 
 
@@ -71,7 +71,7 @@ class RoutePreviewOut(Schema):
     refusal: PreviewRefusalOut | None = Field(description="What the client would get instead.")
     hold: PreviewHoldOut | None
     fallbacks: list[str] = Field(description="Models that can answer in its place, in order.")
-    causes: list[Cause] = Field(description="What lets them.")
+    causes: list[Cause] = Field(description="When they are used.")
 
 
 @router.post("/routes/preview", response=RoutePreviewOut, summary="Preview a route")

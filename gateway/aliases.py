@@ -20,7 +20,7 @@ class AliasCycle(Refused):
     """The names would lead back to where they began: `cycle`, its first name last again."""
 
     def __init__(self, cycle: list[str]) -> None:
-        text = gettext("These aliases lead back to their beginning: %(way)s.")
+        text = gettext("These aliases form a cycle: %(way)s.")
         super().__init__("target", text % {"way": " → ".join(cycle)})
         self.cycle = cycle
 

@@ -20,7 +20,7 @@ STAGE_NAMES: Final[dict[Stage, Promise]] = {
     "stream": gettext_lazy("Stream complete"),
     "tool": gettext_lazy("Tool called"),
     "schema": gettext_lazy("Schema followed"),
-    "cancel": gettext_lazy("Canceled in the middle"),
+    "cancel": gettext_lazy("Cancelled midway"),
     "usage": gettext_lazy("Usage reported"),
 }
 VARIANT_NAMES: Final[dict[Variant, Promise]] = {
@@ -117,11 +117,8 @@ FAULTS: Final[dict[Fault, tuple[Promise, Promise]]] = {
         ),
     ),
     "not_cancelled": (
-        gettext_lazy("The response was complete before it could be canceled."),
-        gettext_lazy(
-            "Check that the server between here and the provider does not collect streams before "
-            "it passes them on."
-        ),
+        gettext_lazy("The response was complete before it could be cancelled."),
+        gettext_lazy("Check that no proxy between this server and the provider buffers streams."),
     ),
     "failed": (
         gettext_lazy("The provider reported an error inside its response."),

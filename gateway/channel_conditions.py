@@ -139,13 +139,13 @@ def _features(label: Any) -> forms.MultipleChoiceField:
 class ConditionFields(forms.Form):
     """The conditions of a channel among its settings, each in a field of its own."""
 
-    plans = _words(_("Plans"), _("Separate several with commas. Empty: any."))
+    plans = _words(_("Plans"), _("Separate several with commas. Leave empty for any."))
     teams = _words(_("Teams"), _("Slugs such as acme, or acme/core for one team."))
     projects = _words(_("Projects"))
     tags = _words(_("Tags"))
     customers = _words(_("End customers"))
-    prompt_min = _tokens(_("Shortest prompt"), _("Tokens, estimated. Empty: any length."))
-    prompt_max = _tokens(_("Longest prompt"), _("Tokens, estimated. Empty: any length."))
+    prompt_min = _tokens(_("Shortest prompt"), _("Estimated tokens. Leave empty for any length."))
+    prompt_max = _tokens(_("Longest prompt"), _("Estimated tokens. Leave empty for any length."))
     requires = _features(_("Only requests with"))
     excludes = _features(_("Only requests without"))
 

@@ -224,7 +224,7 @@ def _check_testing(rule: CheckRule) -> None:
     if rule.variant not in STAGES:
         raise ChannelRefused("testing.variant", gettext("There is no such test."))
     if not is_status_list(rule.statuses):
-        text = gettext("Enter HTTP statuses with commas between, such as 403, 5xx.")
+        text = gettext("Enter HTTP statuses separated by commas, such as 403, 5xx.")
         raise ChannelRefused("testing.statuses", text)
     for name in ("statuses", "words", "model"):
         if len(getattr(rule, name)) > TEXT_MAX:

@@ -201,7 +201,7 @@ class SettingsForm(ConditionFields):
         label=_("Proxy"),
         max_length=bounds.URL_MAX,
         required=False,
-        help_text=_("http://host:port or socks5://host:port. Empty: a direct connection."),
+        help_text=_("http://host:port or socks5://host:port. Leave empty to connect directly."),
         widget=forms.TextInput(attrs={**_CODE, "inputmode": "url"}),
     )
     proxy_login = forms.CharField(
@@ -213,10 +213,14 @@ class SettingsForm(ConditionFields):
     )
     ca_bundle = PemField(
         _("Trusted authorities"),
-        _("Certificates in PEM. Only these are trusted then; empty: the system's."),
+        _(
+            "Certificates in PEM. If set, only these are trusted. "
+            "Leave empty to trust the system's."
+        ),
     )
     client_cert = PemField(
-        _("Client certificate"), _("In PEM, with its chain. Empty removes the stored key, too.")
+        _("Client certificate"),
+        _("In PEM, with its chain. Leave empty to remove the stored key too."),
     )
     client_key = PemField(
         _("Key of the client certificate"),
@@ -289,7 +293,11 @@ class SettingsForm(ConditionFields):
     window = _seconds(_("Counting window"))
     open_for = _seconds(_("Paused for"))
     test_every = _number(
-        _("Test every"), 1, EVERY_MIN_MAX, _("Minutes. Empty: only by hand."), required=False
+        _("Test every"),
+        1,
+        EVERY_MIN_MAX,
+        _("Minutes. Leave empty to test only by hand."),
+        required=False,
     )
     test_variant = forms.ChoiceField(
         label=_("Test"),
@@ -300,7 +308,7 @@ class SettingsForm(ConditionFields):
         label=_("Model to test"),
         max_length=bounds.MODEL_MAX,
         required=False,
-        help_text=_("Empty: the first one."),
+        help_text=_("Leave empty for the first one."),
         widget=forms.TextInput(attrs=_CODE),
     )
     out_on_key = forms.BooleanField(

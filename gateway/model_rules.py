@@ -88,7 +88,7 @@ def _check(rule: ModelRule) -> None:
         text = gettext("There is no cause named %(name)s.")
         raise Refused("causes", text % {"name": min(unknown)})
     if rule.pick not in PICKS:
-        text = gettext("There is no way to pick channels named %(name)s.")
+        text = gettext("%(name)s is not a way to pick channels.")
         raise Refused("pick", text % {"name": rule.pick[:60]})
     if rule.fallbacks and not rule.causes:
         raise Refused("causes", gettext("Choose when the fallback models answer."))

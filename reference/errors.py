@@ -90,10 +90,10 @@ ERRORS: Final[Mapping[ErrorKind, ErrorHelp]] = {
     ),
     "data_policy": ErrorHelp(
         _(
-            "The organisation, the key or the request asks for providers that keep no data or are "
-            "in a region, and no channel of the model is."
+            "The organisation, the key or the request only allows providers that keep no data or "
+            "are in certain regions, and no channel of the model qualifies."
         ),
-        _("Use another model, or ask less in x-weir-data-policy."),
+        _("Use another model, or ask for less in x-weir-data-policy."),
     ),
     "model_not_found": ErrorHelp(
         _("No channel serves this model, or the key has no access to it."),

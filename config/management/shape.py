@@ -69,7 +69,7 @@ def _network(text: str) -> str:
 
 def _statuses(text: str) -> str:
     if not is_status_list(text):
-        raise wrong('expected HTTP statuses with commas between, such as "403, 5xx"')
+        raise wrong('expected HTTP statuses separated by commas, such as "403, 5xx"')
     return text
 
 
