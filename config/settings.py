@@ -337,6 +337,9 @@ LOGGING = {
         # It has a handler of its own, of another form; its level is that of its command line.
         "uvicorn": {"handlers": ["stderr"], "propagate": False},
         "uvicorn.error": {"handlers": [], "propagate": True},
+        # Off, as its command line says: this configuration would take it on again, as a child of
+        # its own, and a line would show the key that a client had to put into its address.
+        "uvicorn.access": {"handlers": [], "propagate": False},
     },
 }
 

@@ -70,7 +70,7 @@ def key(people: cast.Cast) -> Key:
 
 def answering(monkeypatch: pytest.MonkeyPatch, told: RoutePreview) -> ScriptedRelay:
     relay = ScriptedRelay(told)
-    monkeypatch.setattr(route_preview, "_relay_of", lambda request: relay)
+    monkeypatch.setattr(route_preview, "relay_of", lambda request: relay)
     return relay
 
 

@@ -88,6 +88,8 @@ def test_key_in_the_query_only_lists_models(hub: Hub, fake: FakeUpstream) -> Non
     assert f"models/{model}" in [row["name"] for row in listed.json()["models"]]
     answer = hub.post(None, ask(model), path=f"/v1/chat/completions?key={tenant.key}")
     check(answer, 401, "authentication_error", "invalid_api_key")
+    # Nor does a line for each request tell it to the log.
+    assert tenant.key not in hub.log() and "/v1/models" not in hub.log()
 
 
 def test_a_management_key_cannot_call_models(hub: Hub, fake: FakeUpstream) -> None:
