@@ -1,4 +1,4 @@
-"""Clients on bare sockets, which can leave at any moment and in any way.
+"""Clients on bare sockets, which can leave at any moment and in any way, and OpenAI's own.
 
 They are closed at the end of the test, also of one that fails: a socket that it left open is else
 found by whichever test comes later.
@@ -8,14 +8,17 @@ import http.client
 import json
 import socket
 import time
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from contextlib import ExitStack, closing
 from typing import Any
 
 import pytest
+from openai import OpenAI
 
 from lib.ids import id_text
 from tests.hub import Hub, Tenant
+
+OpenAIClient = Callable[[str], OpenAI]
 
 
 class Client:
@@ -75,6 +78,18 @@ class Clients:
 def clients() -> Iterator[Clients]:
     with ExitStack() as stack:
         yield Clients(stack)
+
+
+@pytest.fixture
+def openai_client(hub: Hub) -> Iterator[OpenAIClient]:
+    """OpenAI's client with a key."""
+    with ExitStack() as stack:
+
+        def client_with(key: str) -> OpenAI:
+            client = OpenAI(base_url=f"{hub.url}/v1", api_key=key, max_retries=0)
+            return stack.enter_context(client)
+
+        yield client_with
 
 
 def attempt_of(hub: Hub, tenant: Tenant) -> str:

@@ -3,9 +3,9 @@ from collections.abc import Iterator
 import pytest
 
 from tests.hub import Hub, authority, fake, hub, other_fake, own_hub
-from tests.relay.clients import clients
+from tests.relay.clients import clients, openai_client
 
-__all__ = ["authority", "clients", "fake", "hub", "other_fake", "own_hub"]
+__all__ = ["authority", "clients", "fake", "hub", "openai_client", "other_fake", "own_hub"]
 
 
 @pytest.fixture(autouse=True)

@@ -3,11 +3,11 @@
 import json
 
 import pytest
-from openai import OpenAI
 
 from tests.fakes.upstream import FakeUpstream, expected_text
 from tests.hub import Hub
 from tests.relay.asking import ask
+from tests.relay.clients import OpenAIClient
 
 pytestmark = pytest.mark.usefixtures("balanced_books")
 
@@ -38,10 +38,10 @@ def test_plain_answer_is_the_upstreams_bytes_and_the_record_its_books(
     assert balance["revenue"] == record["charge_nano"]
 
 
-def test_official_client_streams(hub: Hub, fake: FakeUpstream) -> None:
+def test_official_client_streams(hub: Hub, openai_client: OpenAIClient, fake: FakeUpstream) -> None:
     """P1: the openai client reads a stream, and its usage chunk when it asks for it."""
     tenant, model = hub.tenant("1.00"), hub.model(fake)
-    client = OpenAI(base_url=f"{hub.url}/v1", api_key=tenant.key, max_retries=0)
+    client = openai_client(tenant.key)
     chunks = list(
         client.chat.completions.create(
             model=model,

@@ -7,20 +7,17 @@ import json
 from typing import Any
 
 import pytest
-from openai import BadRequestError, NotFoundError, OpenAI
+from openai import BadRequestError, NotFoundError
 
 from lib.ids import id_text
 from tests.fakes.upstream import FakeUpstream
-from tests.hub import Answer, Hub, Tenant
+from tests.hub import Answer, Hub
+from tests.relay.clients import OpenAIClient
 
 pytestmark = pytest.mark.usefixtures("balanced_books")
 
 OPENAI: dict[str, Any] = {"provider": "openai"}
 PATH = "/v1/responses"
-
-
-def client_of(hub: Hub, tenant: Tenant) -> OpenAI:
-    return OpenAI(base_url=f"{hub.url}/v1", api_key=tenant.key, max_retries=0)
 
 
 def model_of(hub: Hub, fake: FakeUpstream, way: str) -> str:
@@ -125,10 +122,12 @@ def test_an_item_goes_to_another_channel_whole(
     assert f"assistant: {said}" in read_row(hub, other_fake, second)["heard"]
 
 
-def test_a_response_is_forgotten_with_its_items(hub: Hub, fake: FakeUpstream) -> None:
+def test_a_response_is_forgotten_with_its_items(
+    hub: Hub, openai_client: OpenAIClient, fake: FakeUpstream
+) -> None:
     tenant, model = hub.tenant(), hub.model(fake)
-    told = client_of(hub, tenant).responses.create(model=model, input="hi #tokens=2")
-    client_of(hub, tenant).responses.delete(told.id)
+    told = openai_client(tenant.key).responses.create(model=model, input="hi #tokens=2")
+    openai_client(tenant.key).responses.delete(told.id)
     kept = "SELECT * FROM gateway_keptstate WHERE organisation_id = %s"
     assert hub.rows(kept, tenant.organisation_id) == []
 
@@ -155,9 +154,11 @@ def test_an_item_of_others_is_missing(hub: Hub, fake: FakeUpstream) -> None:
         assert "send the item itself" in answer.error["message"]
 
 
-def test_official_client_keeps_and_forgets(hub: Hub, fake: FakeUpstream) -> None:
+def test_official_client_keeps_and_forgets(
+    hub: Hub, openai_client: OpenAIClient, fake: FakeUpstream
+) -> None:
     tenant, model = hub.tenant(), hub.model(fake)
-    responses = client_of(hub, tenant).responses
+    responses = openai_client(tenant.key).responses
     first = responses.create(model=model, input="hi #tokens=2", store=True)
     second = responses.create(model=model, input="more", previous_response_id=first.id)
     assert responses.retrieve(second.id).output_text == second.output_text
@@ -299,9 +300,11 @@ def test_tool_calls_go_on_by_the_id_of_a_response(hub: Hub, fake: FakeUpstream, 
     assert read_row(hub, fake, second)["results"] == ["ok"]
 
 
-def test_a_conversation_is_compacted_by_its_provider(hub: Hub, fake: FakeUpstream) -> None:
+def test_a_conversation_is_compacted_by_its_provider(
+    hub: Hub, openai_client: OpenAIClient, fake: FakeUpstream
+) -> None:
     tenant, model = hub.tenant(), hub.model(fake, **OPENAI)
-    responses = client_of(hub, tenant).responses
+    responses = openai_client(tenant.key).responses
     told = responses.compact(model=model, input="one two three #tokens=4")
     assert (told.object, told.output[0].type) == ("response.compaction", "compaction")
     body = {"model": model, "input": "one two three #tokens=4"}

@@ -14,7 +14,6 @@ with warnings.catch_warnings():
     warnings.simplefilter("ignore")
     from google import genai
     from google.genai import types
-from openai import OpenAI
 
 from dialects.codec import Target
 from dialects.codecs import TEXT_CODECS
@@ -22,8 +21,9 @@ from lib.ids import id_text
 from relay.unary import RERANK_JINA
 from tests.fakes.gemini import vector
 from tests.fakes.upstream import FakeUpstream, expected_text
-from tests.hub import Answer, Hub, Tenant
+from tests.hub import Answer, Hub
 from tests.relay.asking import chunks_of
+from tests.relay.clients import OpenAIClient
 
 pytestmark = pytest.mark.usefixtures("balanced_books")
 
@@ -31,10 +31,6 @@ IN = 2
 EMBEDDED = {"in_text": IN * 10**6}
 PER_REQUEST = {"requests": 5 * 10**6}
 GEMINI: dict[str, Any] = {"provider": "gemini", "upstream_model": "gemini-embedding-001"}
-
-
-def client_of(hub: Hub, tenant: Tenant) -> OpenAI:
-    return OpenAI(base_url=f"{hub.url}/v1", api_key=tenant.key, max_retries=0)
 
 
 def booked(
@@ -80,10 +76,12 @@ def test_embeddings(hub: Hub, fake: FakeUpstream, encoding: str, path: str) -> N
     assert answer.headers["x-weir-cost"] == "0.000000006"
 
 
-def test_embeddings_by_the_official_client(hub: Hub, fake: FakeUpstream) -> None:
+def test_embeddings_by_the_official_client(
+    hub: Hub, openai_client: OpenAIClient, fake: FakeUpstream
+) -> None:
     """It asks for base64 of its own accord, and for numbers where it is told so."""
     tenant, model = hub.tenant(), hub.model(fake, rates=EMBEDDED)
-    embeddings = client_of(hub, tenant).embeddings
+    embeddings = openai_client(tenant.key).embeddings
     wanted = vector("good morning", 8)
     answer = embeddings.create(model=model, input="good morning", dimensions=8)
     assert list(answer.data[0].embedding) == wanted
@@ -126,14 +124,13 @@ def test_embeddings_without_usage_are_counted_here(hub: Hub, fake: FakeUpstream)
 def test_gemini_client_embeds(hub: Hub, fake: FakeUpstream, upstream: str) -> None:
     over = GEMINI if upstream == "gemini" else {}
     tenant, model = hub.tenant(), hub.model(fake, rates=EMBEDDED, **over)
-    client = genai.Client(
-        api_key=tenant.key, http_options=types.HttpOptions(base_url=hub.url, timeout=20_000)
-    )
-    answer = client.models.embed_content(
-        model=model,
-        contents=["one two", "three"],
-        config=types.EmbedContentConfig(output_dimensionality=8),
-    )
+    options = types.HttpOptions(base_url=hub.url, timeout=20_000)
+    with genai.Client(api_key=tenant.key, http_options=options) as client:
+        answer = client.models.embed_content(
+            model=model,
+            contents=["one two", "three"],
+            config=types.EmbedContentConfig(output_dimensionality=8),
+        )
     assert answer.embeddings is not None
     assert [one.values for one in answer.embeddings] == [vector("one two", 8), vector("three", 8)]
     body = {"content": {"parts": [{"text": "one two"}]}, "outputDimensionality": 8}
@@ -220,10 +217,10 @@ def test_embeddings_fail_over(hub: Hub, fake: FakeUpstream, other_fake: FakeUpst
 # ---- lists of models
 
 
-def test_lists_in_three_shapes(hub: Hub, fake: FakeUpstream) -> None:
+def test_lists_in_three_shapes(hub: Hub, openai_client: OpenAIClient, fake: FakeUpstream) -> None:
     known = hub.model(fake, upstream_model="gpt-4o-mini")
     tenant = hub.tenant(patterns=(known,))
-    client = client_of(hub, tenant)
+    client = openai_client(tenant.key)
     (listed,) = client.models.list().data
     assert (listed.id, listed.object) == (known, "model")
     assert listed.model_extra is not None
@@ -273,9 +270,9 @@ def test_a_model_that_is_not_there(hub: Hub, fake: FakeUpstream) -> None:
 # ---- moderations
 
 
-def test_moderations(hub: Hub, fake: FakeUpstream) -> None:
+def test_moderations(hub: Hub, openai_client: OpenAIClient, fake: FakeUpstream) -> None:
     tenant, model = hub.tenant(), hub.model(fake, rates=PER_REQUEST)
-    raw = client_of(hub, tenant).moderations.with_raw_response.create(
+    raw = openai_client(tenant.key).moderations.with_raw_response.create(
         model=model, input=["good morning", "I will hurt you"]
     )
     answer = raw.parse()
@@ -427,10 +424,12 @@ def price_of(usage: dict[str, int]) -> int:
 
 
 @channels
-def test_completions(hub: Hub, fake: FakeUpstream, channel: str) -> None:
+def test_completions(
+    hub: Hub, openai_client: OpenAIClient, fake: FakeUpstream, channel: str
+) -> None:
     tenant, model = hub.tenant(), hub.model(fake, rates=TALK, **CHANNELS[channel])
     prompt = "#tokens=9 once upon a time"
-    raw = client_of(hub, tenant).completions.with_raw_response.create(
+    raw = openai_client(tenant.key).completions.with_raw_response.create(
         model=model, prompt=prompt, max_tokens=20
     )
     answer = raw.parse()
