@@ -42,7 +42,10 @@ def check_route(channel: Channel) -> None:
     if channel.proxy_url:
         try:
             check_host(read_proxy(channel.proxy_url).host)
-        except (BadProxy, EgressDenied) as error:
+        except BadProxy as error:
+            text = gettext("Enter http://host:port or socks5://host:port, without a login.")
+            raise ChannelRefused("proxy_url", text) from error
+        except EgressDenied as error:
             raise ChannelRefused("proxy_url", str(error)) from error
     if channel.ca_bundle:
         _check_size("ca_bundle", channel.ca_bundle)

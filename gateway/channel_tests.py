@@ -157,6 +157,8 @@ def _test_next(run: ChannelTestRun) -> None:
     ChannelTestRun.objects.filter(id=run.id).update(
         left=left,
         results=results,
+        # A channel that was deleted meanwhile counts no more.
+        total=len(results) + len(left),
         claimed_until=None,
         ended_at=None if left else clock.now(),
     )

@@ -175,6 +175,16 @@ def test_a_process_that_dies_leaves_its_channel_to_the_next(fake: FakeUpstream) 
     assert channel_tests.work_off_runs() == 1
 
 
+def test_a_channel_that_is_deleted_meanwhile_counts_no_more(fake: FakeUpstream) -> None:
+    channel_to(fake, "a-stays")
+    gone = channel_to(fake, "b-goes")
+    run = channel_tests.start_run(SYSTEM, "plain")
+    gone.delete()
+    channel_tests.work_off_runs()
+    run.refresh_from_db()
+    assert (run.total, len(run.results), run.ended_at is None) == (1, 1, False)
+
+
 def test_the_page_of_a_test_of_all_channels(fake: FakeUpstream, people: Cast) -> None:
     channel_to(fake)
     client: Client = signed_in(people.dora)
