@@ -81,6 +81,11 @@ class RateShown:
     def text(self) -> str:
         return rate_text(self.meter, self.rate, self.multiplier_ppm)
 
+    @property
+    def price(self) -> str:
+        """`$0.10`, where the unit stands above or below the figures."""
+        return _price_text(self.meter, self.rate, self.multiplier_ppm)
+
 
 def meter_name(meter: str) -> str:
     """A meter in the page's language, its variant behind it: `Images (1024,standard)`."""
@@ -102,8 +107,11 @@ def rate_figure(meter: str, rate: int, multiplier_ppm: int = PPM) -> str:
 
 def rate_text(meter: str, rate: int, multiplier_ppm: int = PPM) -> str:
     """`$0.10 / 1M`: the exact rate, with two decimals at least, its currency and its unit."""
-    figure = format_price(rate * multiplier_ppm, _digits(meter))
-    return f"{money_symbol()}{figure} / {unit_word(meter)}"
+    return f"{_price_text(meter, rate, multiplier_ppm)} / {unit_word(meter)}"
+
+
+def _price_text(meter: str, rate: int, multiplier_ppm: int) -> str:
+    return money_symbol() + format_price(rate * multiplier_ppm, _digits(meter))
 
 
 def _digits(meter: str) -> int:

@@ -40,11 +40,11 @@ class ProposedModel:
 
     @property
     def rates(self) -> Mapping[str, str]:
-        """Its rates by meter as text, of those that every list shows."""
+        """Its prices of a million tokens by meter, of those that every list shows."""
         if self.price is None:
             return {}
         entry = BookEntry(self.name, self.price, PPM)
-        return {meter: rate.text for meter, rate in entry.main.items()}
+        return {meter: rate.price for meter, rate in entry.main.items()}
 
 
 def propose_models(
