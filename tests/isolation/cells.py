@@ -226,7 +226,9 @@ def _at_the_door(cell: Cell) -> Outcome | None:
         return None if who.operates else 404
     if cell.where == "nowhere" or (cell.where == "elsewhere" and not who.operates):
         return 404
-    if who.is_member or who.operates:
+    # An operator comes into each organisation that an address names, and is in none of their own.
+    named = not cell.is_page or cell.name in organisation_pages()
+    if who.is_member or (who.operates and named):
         return None
     return 404 if cell.is_page else 401
 
