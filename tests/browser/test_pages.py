@@ -143,7 +143,7 @@ def pages(site: Installation, browser: Browser, signed_in: StorageState) -> dict
         "copy a channel": f"/admin/channels/{channel}/copy",
         "models": "/admin/models",
         "model rules": "/admin/models/rules",
-        "route preview": "/admin/routes/preview",
+        "route preview": f"/admin/routes/preview?key={key}",
         "price book": "/admin/prices",
         "new price": "/admin/prices/new",
         "proposals": "/admin/prices/proposals",
