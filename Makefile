@@ -19,7 +19,7 @@ test: python git
 	@$(BIN)/python -m stack.javascript
 	@$(BIN)/python -m pytest -n 3 --dist loadfile --max-worker-restart 0 $(ARGS)
 
-# The slow tests: every byte offset, full sizes, 100 kills under load, and four times as many examples
+# The slow tests: every byte offset, full sizes, 100 kills under load, and more examples
 # of what is drawn at random; a part: make chaos ARGS="tests/gateway"
 chaos: python git
 	@$(INSTALL) --dev

@@ -24,10 +24,10 @@ from tests.chromium import running_chromium
 from tests.stage import scene, stage
 
 # A busy machine is no defect (no deadline), and the same change is always tried by the same
-# examples (derandomize). The slow lane tries four times as many.
+# examples (derandomize). The slow lane tries more.
 hypothesis_settings.register_profile("full", deadline=None, derandomize=True, max_examples=100)
 hypothesis_settings.register_profile(
-    "quick", hypothesis_settings.get_profile("full"), max_examples=25
+    "quick", hypothesis_settings.get_profile("full"), max_examples=15
 )
 hypothesis_settings.load_profile("quick")
 # It would also draw what stands in the product's source, of the modules that are imported by then:

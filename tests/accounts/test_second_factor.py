@@ -19,6 +19,7 @@ from tests.accounts.factors import App, Owner, with_app
 from tests.accounts.test_signin import at_once, reset_link
 from tests.cast import PASSWORD, Cast, person, signed_in
 from tests.notify.test_telling import tell
+from tests.pairwise import slow_unless
 
 
 @pytest.fixture
@@ -259,14 +260,24 @@ def test_a_stranger_to_the_address_may_not_keep_it_from_its_owner(
 # Passkeys ---------------------------------------------------------------------------------------
 
 
-@pytest.mark.parametrize(
-    "credential",
-    ["", "null", "[]", "7", '"text"', "{}", '{"response": 1}', '{"response": {}}', "{",
-     '{"id": "AA", "rawId": "AA", "type": "public-key", "response": {"userHandle": 7}}',
-     '{"id": "AA", "rawId": "AA", "type": "public-key", "response": {"userHandle": "MQ", '
-     '"clientDataJSON": "e30", "authenticatorData": "AA", "signature": "AA"}}'],
+MADE_UP = (
+    "", "null", "[]", "7", '"text"', "{}", '{"response": 1}', '{"response": {}}', "{",
+    '{"id": "AA", "rawId": "AA", "type": "public-key", "response": {"userHandle": 7}}',
+    '{"id": "AA", "rawId": "AA", "type": "public-key", "response": {"userHandle": "MQ", '
+    '"clientDataJSON": "e30", "authenticatorData": "AA", "signature": "AA"}}',
 )  # fmt: skip
-@pytest.mark.parametrize("path", ["/login/passkey", "/login/2fa", "/account/security/passkeys/add"])
+PASSKEY_PATHS = ("/login/passkey", "/login/2fa", "/account/security/passkeys/add")
+
+
+# Each at one of them in turn; in the slow lane, each at each.
+@pytest.mark.parametrize(
+    ("path", "credential"),
+    [
+        pytest.param(path, credential, marks=slow_unless((n + m) % len(PASSKEY_PATHS) == 0))
+        for n, path in enumerate(PASSKEY_PATHS)
+        for m, credential in enumerate(MADE_UP)
+    ],
+)
 def test_no_credential_that_is_made_up_is_an_error_of_ours(
     people: Cast, path: str, credential: str
 ) -> None:

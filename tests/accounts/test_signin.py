@@ -215,11 +215,17 @@ def test_where_one_signed_in_long_ago_is_forgotten(people: Cast) -> None:
     ("path", "form"),
     [
         ("/login", {"login": "n@example.org", "password": "wrong wrong"}),
-        ("/signup", {"email": "n@example.org", "password1": "a long enough one"}),
+        pytest.param(
+            "/signup", {"email": "n@example.org", "password1": "a long enough one"},
+            marks=pytest.mark.slow,
+        ),
         ("/password/reset", {"email": "n@example.org"}),
-        ("/password/reset/1-set-password", {"password1": "x", "password2": "x"}),
+        pytest.param(
+            "/password/reset/1-set-password", {"password1": "x", "password2": "x"},
+            marks=pytest.mark.slow,
+        ),
     ],
-)
+)  # fmt: skip
 @pytest.mark.usefixtures("open_sign_up")
 def test_each_entry_form_is_bounded_for_a_network(path: str, form: dict[str, str]) -> None:
     def send(n: int, network: str) -> int:

@@ -107,6 +107,7 @@ def test_the_configuration_of_the_provider_is_tested(
     assert (told["ok"], "No public https address" in told["problem"]) == (False, True)
 
 
+@pytest.mark.slow
 def test_only_owners_reach_it(people: Cast, alice: Client) -> None:
     send(alice, "PUT", API, BODY)
     admin = member(people.acme, "ann", Role.ADMIN)

@@ -78,6 +78,7 @@ def test_no_chat_and_no_prompt_is_shown(viewing: Client, path: str) -> None:
 
 
 @pytest.mark.usefixtures("bare_errors")
+@pytest.mark.usefixtures("bare_errors")
 def test_nothing_is_changed_while_viewing(viewing: Client) -> None:
     events = AuditEvent.objects.count()
     answers = {path: viewing.post(path).status_code for path, alone in GUARDED if not alone}

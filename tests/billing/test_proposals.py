@@ -381,6 +381,7 @@ def test_drafts_of_one_price_stand_beside_each_other(loaded: Cast) -> None:
         PriceProposal.objects.create(model="a", source=NEW, state=ProposalState.SECOND)
 
 
+@pytest.mark.slow
 def test_the_shipped_catalogue_proposes_itself_once(people: Cast) -> None:
     load_catalogue(SYSTEM, [row("gpt-4o", 1)], OLD)
     first = bring_shipped(SYSTEM)

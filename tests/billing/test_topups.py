@@ -373,9 +373,11 @@ def test_a_chargeback_of_what_was_spent_is_debt_and_a_top_up_pays_it(
     assert_books_balance()
 
 
-def test_every_order_of_events_ends_the_same(bank: FakeProcessor, alice: Actor) -> None:
+@pytest.mark.parametrize("every", [3, pytest.param(1, marks=pytest.mark.slow)])
+def test_every_order_of_events_ends_the_same(bank: FakeProcessor, alice: Actor, every: int) -> None:
+    """A third of the 24 orders, each kind of event first and last; all in the slow lane."""
     ends = set()
-    for order in itertools.permutations(range(4)):
+    for order in list(itertools.permutations(range(4)))[::every]:
         top_up = ordered(alice)
         event = bank.pay(top_up.checkout_id)
         payment = event["data"]["object"]["payment_intent"]

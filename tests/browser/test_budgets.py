@@ -31,6 +31,7 @@ def heard_of_models(site: Installation) -> bool:
         return bool(client.models.list().data)
 
 
+@pytest.mark.slow
 def test_asked_from_an_error_approved_on_a_telephone_and_over_by_itself(
     site: Installation, owner: Visitor
 ) -> None:

@@ -62,6 +62,7 @@ def served(site: Installation) -> Iterator[tuple[FakeUpstream, str]]:
                 yield fake, f"{model}-0"
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("soon_ms", SOON)
 def test_a_killed_provider_and_its_return_show_soon(
     site: Installation, owner: Visitor, soon_ms: int

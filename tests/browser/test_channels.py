@@ -68,6 +68,7 @@ def test_a_channel_is_added_by_keyboard(site: Installation, owner: Visitor) -> N
     site.hub.wait(lambda: status_of(site, "fake-64") == 402, "it is not heard of")
 
 
+@pytest.mark.slow
 def test_what_is_wrong_with_a_new_channel_is_said_and_the_key_stays_typed(
     site: Installation, owner: Visitor
 ) -> None:
@@ -96,6 +97,7 @@ def test_what_is_wrong_with_a_new_channel_is_said_and_the_key_stays_typed(
     owner.complaints.clear()
 
 
+@pytest.mark.slow
 def test_an_edit_shows_what_will_change_and_is_saved(site: Installation, owner: Visitor) -> None:
     page = owner.page
     page.goto("/admin/channels")
@@ -145,6 +147,7 @@ def test_without_scripts_a_channel_is_added_too(
     expect(page.get_by_role("heading", level=1)).to_have_text("plain-form")
 
 
+@pytest.mark.slow
 def test_the_key_of_a_route_preview_is_picked_by_keyboard(
     site: Installation, owner: Visitor
 ) -> None:

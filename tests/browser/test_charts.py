@@ -39,6 +39,7 @@ def counted(text: str | None) -> int:
     return int(found[1].replace(",", ""))
 
 
+@pytest.mark.slow
 def test_dragging_over_bars_shows_their_requests_alone(page: Page) -> None:
     """W32: from the first bar to the last one, in either direction, all other filters kept."""
     page.goto(f"/o/{SLUG}/requests?range=7d&model={ECHO}")
@@ -100,6 +101,7 @@ def test_the_legend_switches_series(page: Page) -> None:
     assert chart.evaluate(PICTURE) == whole
 
 
+@pytest.mark.slow
 def test_the_balance_is_drawn_and_each_day_leads_to_its_month(page: Page) -> None:
     page.goto(f"/o/{SLUG}/billing")
     panel = page.locator(".panel").filter(has=page.get_by_role("heading", name="Balance over time"))

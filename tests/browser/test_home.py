@@ -14,6 +14,7 @@ def loaded(page: Page) -> None:
     expect(page.locator("[aria-busy=true]")).to_have_count(0)
 
 
+@pytest.mark.slow
 def test_the_first_request_ticks_its_steps_without_a_reload(
     site: Installation, owner: Visitor
 ) -> None:

@@ -16,6 +16,7 @@ def tick_all(page: Page) -> None:
     page.keyboard.press("Space")
 
 
+@pytest.mark.slow
 def test_limits_are_previewed_and_applied_by_keyboard(site: Installation, owner: Visitor) -> None:
     page = owner.page
     site.beside.call(mint_keys, "several-a", "several-b")

@@ -36,6 +36,7 @@ def names_of(page: Page) -> list[str]:
     return page.locator("#rows tbody th").all_inner_texts()
 
 
+@pytest.mark.slow
 def test_a_head_sorts_and_shift_adds_another(site: Installation, owner: Visitor) -> None:
     page = owner.page
     make_keys(site, "list-b", "list-a")
@@ -136,6 +137,7 @@ def test_the_page_scrolls_and_the_head_stays(site: Installation, owner: Visitor)
         assert too_wide(page) == ""
 
 
+@pytest.mark.slow
 def test_each_row_is_a_card_on_a_telephone(site: Installation, owner: Visitor) -> None:
     page = owner.page
     page.set_viewport_size(TELEPHONE)

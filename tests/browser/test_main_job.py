@@ -87,6 +87,7 @@ def test_the_one_time_link_signs_in_once_and_signing_out_ends_it(
     visitor.complaints.clear()  # Chromium's own word on the page it was refused
 
 
+@pytest.mark.slow
 def test_an_answer_grows_and_its_request_and_receipt_and_usage_are_there(
     site: Installation, owner: Visitor
 ) -> None:
@@ -157,6 +158,7 @@ def summed(page: Page, request_id: str, site: Installation) -> bool:
     return bool(known) and re.search(rf"Requests\s+{counted}\b", told) is not None
 
 
+@pytest.mark.slow
 def test_a_key_is_shown_once_works_and_is_revoked(site: Installation, owner: Visitor) -> None:
     page = owner.page
     page.goto(f"{site.organisation}/keys")
@@ -237,6 +239,7 @@ def works(site: Installation, secret: str) -> bool:
         return False
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize(
     ("channel", "told"),
     [
@@ -315,6 +318,7 @@ def tab_to(page: Page, name: str, *, at_most: int) -> None:
     raise AssertionError(f"{name} is more than {at_most} stops away")
 
 
+@pytest.mark.slow
 def test_without_scripts_everything_is_plain_pages_and_forms(
     site: Installation, visit: Visit
 ) -> None:

@@ -197,17 +197,19 @@ def test_every_page_of_the_url_map_is_looked_at(readers: Readers) -> None:
     assert unopened(all_of(readers)) == []
 
 
+@pytest.mark.parametrize("every", [2, pytest.param(1, marks=pytest.mark.slow)])
 def test_every_page_has_its_language_a_title_one_heading_and_names(
-    site: Installation, readers: Readers
+    site: Installation, readers: Readers, every: int
 ) -> None:
-    """Of what stands on it, as its HTML comes. Of those below a browser sees more."""
+    """Of what stands on it, as its HTML comes, of every other page. Of those below a browser sees
+    more."""
     faults: dict[str, list[str]] = {}
     for state, paths in readers:
         cookies = {one["name"]: one["value"] for one in (state or {}).get("cookies", [])}
         with httpx.Client(
             base_url=site.url, cookies={**cookies, "language": "zh-hans"}, timeout=60
         ) as client:
-            for name in paths.keys() - DRAWN.keys():
+            for name in sorted(paths.keys() - DRAWN.keys())[::every]:
                 faults[name] = faults_of(client.get(paths[name]))
     assert {name: found for name, found in faults.items() if found} == {}
 
@@ -430,6 +432,7 @@ def test_what_opens_over_a_page_shuts_nobody_out(site: Installation, owner: Visi
     assert found == []
 
 
+@pytest.mark.slow
 def test_what_was_refused_in_a_dialog_is_focused_and_in_sight(
     site: Installation, owner: Visitor
 ) -> None:
@@ -472,6 +475,7 @@ def test_a_page_that_is_not_there_says_so_in_place(site: Installation, owner: Vi
     owner.complaints.clear()
 
 
+@pytest.mark.slow
 def test_theme_and_language_are_switched_and_stay(site: Installation, owner: Visitor) -> None:
     page = owner.page
     page.emulate_media(color_scheme="light")

@@ -130,6 +130,7 @@ def virtual_authenticator(page: Page) -> tuple[Any, dict[str, str]]:
     return devtools, {"authenticatorId": made["authenticatorId"]}
 
 
+@pytest.mark.slow
 def test_a_passkey_is_walked(site: Installation, visitor: Visitor) -> None:
     site.beside.call(make, "quinn@example.org")
     page = sign_in(visitor, "quinn@example.org")

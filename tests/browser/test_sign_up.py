@@ -108,6 +108,7 @@ def looks_right(page: Page) -> None:
     assert too_wide(page) == ""
 
 
+@pytest.mark.slow
 def test_sign_up_is_opened_and_walked(beside: Beside, visitors: tuple[Visitor, Visitor]) -> None:
     desk, telephone = visitors
     page = telephone.page

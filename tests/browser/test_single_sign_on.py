@@ -172,6 +172,7 @@ def test_who_is_refused_reads_why(walk: Walk, page: Page) -> None:
     assert too_wide(page) == ""
 
 
+@pytest.mark.slow
 def test_the_owner_sees_the_claims_of_a_test(walk: Walk, person: httpx.Client) -> None:
     ada(walk, "tess")
     send(person, person.get(walk.owner_link))
@@ -186,6 +187,7 @@ def test_the_owner_sees_the_claims_of_a_test(walk: Walk, person: httpx.Client) -
     assert walk.rows("SELECT id FROM accounts_user WHERE email = 'tess@acme.example'") == []
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize(
     ("claims", "words"),
     [
@@ -207,12 +209,14 @@ def test_claims_that_let_nobody_in(
 NOT_IN = "Single sign-on failed."
 
 
+@pytest.mark.slow
 def test_a_wrong_code_lets_nobody_in(walk: Walk, person: httpx.Client) -> None:
     ada(walk)
     query = held_back(person, walk, "ada") | {"code": "made-up"}
     refused(person, come_back(person, walk, query), NOT_IN)
 
 
+@pytest.mark.slow
 def test_a_replayed_state_lets_nobody_in(walk: Walk, person: httpx.Client) -> None:
     ada(walk)
     query = held_back(person, walk, "ada")
@@ -227,6 +231,7 @@ def test_a_replayed_state_lets_nobody_in(walk: Walk, person: httpx.Client) -> No
     refused(person, come_back(person, walk, query), NOT_IN)
 
 
+@pytest.mark.slow
 def test_a_replayed_code_lets_nobody_in(walk: Walk, person: httpx.Client) -> None:
     ada(walk)
     used = held_back(person, walk, "ada")
@@ -237,6 +242,7 @@ def test_a_replayed_code_lets_nobody_in(walk: Walk, person: httpx.Client) -> Non
         refused(thief, come_back(thief, walk, fresh | {"code": used["code"]}), NOT_IN)
 
 
+@pytest.mark.slow
 def test_an_expired_code_lets_nobody_in(walk: Walk, person: httpx.Client) -> None:
     ada(walk)
     query = held_back(person, walk, "ada")

@@ -199,6 +199,7 @@ def redeem_a_code(someone: Clicker, grown_up: Grown) -> None:
     expect(page.get_by_text("$5.00 was added.")).to_be_visible()
 
 
+@pytest.mark.slow
 def test_ten_tasks_take_few_clicks(site: Installation, grown_up: Grown, someone: Clicker) -> None:
     secret = make_a_key(someone)
     cap_it(someone)

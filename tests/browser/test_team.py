@@ -30,6 +30,7 @@ def sidebar(page: Page) -> Locator:
     return page.get_by_role("navigation", name="Main", exact=True)
 
 
+@pytest.mark.slow
 def test_a_colleague_is_invited_comes_and_is_removed(
     site: Installation, visit: Visit, owner: Visitor
 ) -> None:

@@ -17,6 +17,7 @@ from billing.wallets import add_opening_credit
 from lib import clock
 from lib.ids import id_text
 from tests.cast import Cast, make_key, member, signed_in
+from tests.pairwise import slow_unless
 from tests.usage.rows import credit, happen, refuse
 from usage import budgeting
 from usage.rollups import replace_all
@@ -155,7 +156,14 @@ def test_the_month_is_written_as_its_language_has_it(people: Cast, alices: Key) 
     assert f"{now.year}年{now.month}月" in alice.get("/o/acme/").content.decode()
 
 
-@pytest.mark.parametrize("name", [name for name in PANELS if name != "channels"])
+@pytest.mark.parametrize(
+    "name",
+    [
+        pytest.param(name, marks=slow_unless(n % 3 == 0))
+        for n, name in enumerate(PANELS)
+        if name != "channels"
+    ],
+)
 def test_a_failing_panel_leaves_the_others(
     people: Cast, alices: Key, monkeypatch: pytest.MonkeyPatch, name: str
 ) -> None:

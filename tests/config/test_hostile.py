@@ -143,7 +143,16 @@ def verified() -> str:
 
 
 @pytest.mark.django_db(transaction=True)
-@pytest.mark.parametrize("text", [EVERYTHING, "\\", '"', LONG], ids=lambda text: ascii(text)[:12])
+@pytest.mark.parametrize(
+    "text",
+    [
+        EVERYTHING,
+        LONG,
+        pytest.param("\\", marks=pytest.mark.slow),
+        pytest.param('"', marks=pytest.mark.slow),
+    ],
+    ids=lambda text: ascii(text)[:12],
+)
 def test_no_text_ends_a_job_or_a_reader(
     settings: Any, monkeypatch: pytest.MonkeyPatch, world: World, text: str
 ) -> None:

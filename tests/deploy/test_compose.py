@@ -134,6 +134,7 @@ def test_what_was_prepared_is_served(stage: Stage) -> None:
     assert ask(stage.port, "/v1/models", headers=bearer()).json["data"][0]["id"] == "fake"
 
 
+@pytest.mark.slow
 def test_the_first_operator_comes_in_by_a_link(stage: Stage) -> None:
     """As docs/production.md has it: a command in a container of the web service."""
     done = stage.shape.exec("web", ["python", "manage.py", "sign_in_link", "owner@example.org"])
@@ -251,6 +252,7 @@ def test_postgres_takes_its_settings(stage: Stage) -> None:
         assert re.fullmatch(r"\d+(MB|GB|s|ms)?", value), unit
 
 
+@pytest.mark.slow
 def test_the_trial_has_a_provider_seed_data_and_some_use(stage: Stage) -> None:
     """The services of docker-compose.trial.yml, beside those that run."""
     trial = stage.shape.with_trial({"TRIAL_KEY": "the-key-of-the-trial"})

@@ -271,6 +271,7 @@ SMALL: list[tuple[str, dict[str, Any], dict[str, str]]] = [
 KNOWN = [f"{code}:{variant}" for code, variants in FAULTS.items() for variant in variants]
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("case", SMALL, ids=[case[0] for case in SMALL])
 def test_every_fault_of_the_small_operations_ends(fake: FakeUpstream, case: Any) -> None:
     path, body, headers = case
@@ -285,6 +286,7 @@ def test_every_fault_of_the_small_operations_ends(fake: FakeUpstream, case: Any)
         assert fake.wait_for_row(fault)["final"], fault
 
 
+@pytest.mark.slow
 @every_form
 @both
 def test_every_fault_of_every_dialect_ends(fake: FakeUpstream, form: Form, stream: bool) -> None:

@@ -71,6 +71,31 @@ def test_every_line_names_its_test_or_says_that_there_is_none() -> None:
     assert found == []
 
 
+@cache
+def _of_the_suite(file: str) -> set[str]:
+    """The tests of a file that `make test` runs, at least in part."""
+    return {
+        node.name
+        for node in _walked(ROOT / file)
+        if isinstance(node, ast.FunctionDef | ast.AsyncFunctionDef)
+        and node.name.startswith("test_")
+        and "pytest.mark.slow" not in map(ast.unparse, node.decorator_list)
+    }
+
+
+def test_every_line_has_a_test_in_the_suite() -> None:
+    """What only the slow lane proves is broken unnoticed for a day."""
+    found = []
+    for code, row in _codes().items():
+        cited = _TEST.findall(row[-1])
+        if cited and not any(
+            function in _of_the_suite(file) if function else _of_the_suite(file)
+            for file, function in cited
+        ):
+            found.append(code)
+    assert found == []
+
+
 def test_no_code_is_left_out() -> None:
     wanted = {f"{letter}{n}" for letter, last in (("P", 27), ("F", 39), ("I", 25))
               for n in range(1, last + 1)} | {"F14a", "F15a"}  # fmt: skip

@@ -55,6 +55,7 @@ WATCH = """() => {
 }"""
 
 
+@pytest.mark.slow
 def test_inline_marks_are_drawn_while_they_are_written(stage: Stage, bob: Watched) -> None:
     """No mark is ever seen, and what is drawn stays the same element."""
     page = bob.page
@@ -78,6 +79,7 @@ def test_inline_marks_are_drawn_while_they_are_written(stage: Stage, bob: Watche
     bob.assert_calm()
 
 
+@pytest.mark.slow
 def test_a_structured_answer_is_shown_once_as_json(stage: Stage, bob: Watched) -> None:
     page = bob.page
     page.goto(f"{stage.playground}?m={stage.echo_model(2)}&panel=schema")
@@ -103,6 +105,7 @@ def test_a_structured_answer_is_shown_once_as_json(stage: Stage, bob: Watched) -
     bob.assert_calm()
 
 
+@pytest.mark.slow
 def test_footnotes_lead_to_their_notes(stage: Stage, bob: Watched) -> None:
     page = bob.page
     page.goto(f"{stage.playground}?m={stage.echo_model(9, 20)}")
@@ -183,6 +186,7 @@ AT_THE_END = """
 """
 
 
+@pytest.mark.slow
 def test_who_comes_back_into_a_running_answer_sees_its_end_and_nothing_covers_it(
     stage: Stage, bob: Watched
 ) -> None:

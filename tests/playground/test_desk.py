@@ -57,6 +57,7 @@ def last_answer(page: Page) -> str:
     return page.locator("[data-part=blocks]").last.inner_text()
 
 
+@pytest.mark.slow
 def test_the_bound_stands_before_send_covers_the_charge_and_keeps_a_limit(
     stage: Stage, alice: Watched
 ) -> None:
@@ -95,6 +96,7 @@ def test_the_bound_stands_before_send_covers_the_charge_and_keeps_a_limit(
     expect(page.locator("[data-send]")).to_be_enabled()
 
 
+@pytest.mark.slow
 def test_two_parallel_calls_are_answered_and_the_answer_goes_on(stage: Stage, bob: Watched) -> None:
     """No policy is broken with every menu open before that a swap replaces: the script gives them a
     place by style."""
@@ -126,6 +128,7 @@ def test_two_parallel_calls_are_answered_and_the_answer_goes_on(stage: Stage, bo
     bob.assert_calm()
 
 
+@pytest.mark.slow
 def test_the_tree_is_walked_by_keys_and_undone(stage: Stage, bob: Watched) -> None:
     page = bob.page
     ask(page, stage, stage.echo_model(40, 0), "first question")
@@ -349,6 +352,7 @@ def test_a_comparison_is_as_wide_as_its_columns(stage: Stage, bob: Watched) -> N
     bob.assert_calm()
 
 
+@pytest.mark.slow
 def test_a_model_is_added_later(stage: Stage, bob: Watched) -> None:
     page = bob.page
     models = [stage.echo_model(9, delay) for delay in (0, 1, 2)]
@@ -425,6 +429,7 @@ def open_long_chat(stage: Stage, page: Page, times: int) -> list[float]:
     return took
 
 
+@pytest.mark.slow
 def test_a_long_chat_opens_at_its_end(stage: Stage, bob: Watched) -> None:
     """200 turns; what is old comes when it is asked for."""
     page = bob.page
@@ -511,6 +516,7 @@ def test_every_view_is_accessible_and_fits(
     watched.context.close()
 
 
+@pytest.mark.slow
 def test_columns_of_a_telephone_stand_one_by_one_under_tabs(stage: Stage, bob: Watched) -> None:
     """W11 under 720 px: tabs tell the state of each; a tap, Alt and a digit or a swipe changes."""
     page = bob.page
@@ -546,6 +552,7 @@ def test_columns_of_a_telephone_stand_one_by_one_under_tabs(stage: Stage, bob: W
     bob.assert_calm()
 
 
+@pytest.mark.slow
 def test_a_saved_prompt_is_put_into_the_draft(stage: Stage, bob: Watched) -> None:
     page = bob.page
     name = f"Letters {secrets.token_hex(3)}"
@@ -626,6 +633,7 @@ def test_a_microphone_that_is_refused_says_so(stage: Stage, bob: Watched) -> Non
     bob.assert_calm()
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize(
     "motion", ["no-preference", pytest.param("reduce", marks=pytest.mark.slow)]
 )

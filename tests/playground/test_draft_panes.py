@@ -9,6 +9,7 @@ from tests.playground.test_live import DONE
 pytestmark = pytest.mark.browser
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("pane", ["code", pytest.param("debug", marks=pytest.mark.slow)])
 def test_the_request_of_a_draft_is_shown_as_it_is_typed(
     stage: Stage, alice: Watched, pane: str

@@ -28,6 +28,9 @@ __all__ = ["people"]
 _DEMO = Path(__file__).parents[2] / "stack" / "demo.yaml"
 _TOLD = "Only public https URLs on port 443 with a trusted certificate can be fetched."
 _SINKS = ("file_fetch", "tools_read")
+# Each form is tried at the guard (tests/lib/test_egress.py) and at the files that a request names
+# (tests/relay/test_inside.py): here every tenth, and all of them in the slow lane.
+_EVERY = [pytest.param(10, id="drawn"), pytest.param(1, id="all", marks=pytest.mark.slow)]
 
 
 @pytest.fixture(autouse=True)
@@ -54,15 +57,16 @@ def fetch_all(people: Cast, sink: str, urls: list[str]) -> list[str]:
     return async_to_sync(ask)()
 
 
+@pytest.mark.parametrize("every", _EVERY)
 @pytest.mark.parametrize("sink", _SINKS)
 def test_no_form_of_an_inside_address_is_reached(
-    people: Cast, sink: str, monkeypatch: pytest.MonkeyPatch
+    people: Cast, sink: str, every: int, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     """By the port alone none of them would be: here the port that counts is the permitted one."""
     with canary() as counted:
         monkeypatch.setattr(egress, "_HTTPS_PORT", counted.port)
-        forms = list(inside_forms(counted.port))
-        assert len(forms) > 120
+        forms = inside_forms(counted.port)[_SINKS.index(sink) :: every]
+        assert len(forms) > 120 // every
         texts = fetch_all(people, sink, forms)
     assert counted.hits == []
     assert {form for form, text in zip(forms, texts, strict=True) if _TOLD not in text} == set()
@@ -86,23 +90,25 @@ def test_an_open_port_inside_reads_as_a_closed_one_and_as_a_name_that_is_not(
     assert errors == [[f"The URL could not be fetched: {_TOLD}"]] * len(urls)
 
 
-def test_nor_by_way_of_a_redirect(people: Cast) -> None:
+@pytest.mark.parametrize("every", _EVERY)
+def test_nor_by_way_of_a_redirect(people: Cast, every: int) -> None:
     """From an address that the operator permits to users, to those that are permitted to none."""
     save_settings(SYSTEM, egress_allow_users=["127.0.0.9/32"])
     with canary() as counted:
-        to = [form for form in inside_forms(counted.port) if form.isprintable()]
+        to = [form for form in inside_forms(counted.port) if form.isprintable()][2::every]
         with leading_on("127.0.0.9", to) as origin:
             fetch_all(people, "file_fetch", [f"{origin}/{n}" for n in range(len(to))])
-    assert len(to) > 120
+    assert len(to) > 120 // every
     assert counted.hits == []
 
 
+@pytest.mark.parametrize("every", _EVERY)
 def test_no_webhook_reaches_an_inside_address(
-    people: Cast, monkeypatch: pytest.MonkeyPatch
+    people: Cast, every: int, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     with canary() as counted:
         monkeypatch.setattr(egress, "_HTTPS_PORT", counted.port)
-        forms = inside_forms(counted.port)
+        forms = inside_forms(counted.port)[3::every]
         actor = cast.actor(people.alice, people.acme)
         endpoint, _ = endpoints.create_endpoint(actor, people.acme, "https://public.example/hook")
         errors = set()

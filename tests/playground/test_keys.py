@@ -72,6 +72,7 @@ def test_keys_act_as_they_are_laid_and_stand_in_the_sheet(stage: Stage, bob: Wat
     bob.assert_calm()
 
 
+@pytest.mark.slow
 def test_f2_renames_a_chat_in_its_place(stage: Stage, bob: Watched) -> None:
     """W10: Enter keeps, Esc leaves."""
     page = bob.page
@@ -109,6 +110,7 @@ def test_f2_renames_a_chat_in_its_place(stage: Stage, bob: Watched) -> None:
     bob.assert_calm()
 
 
+@pytest.mark.slow
 def test_a_list_that_looks_again_leaves_the_name_that_is_typed(
     stage: Stage, bob_apart: Watched
 ) -> None:
@@ -135,6 +137,7 @@ def test_a_list_that_looks_again_leaves_the_name_that_is_typed(
     bob_apart.assert_calm()
 
 
+@pytest.mark.slow
 def test_the_palette_goes_anywhere_by_keys_alone(stage: Stage, bob: Watched) -> None:
     page = bob.page
     ask(page, stage, stage.echo_model(), "Kestrels over the weir")

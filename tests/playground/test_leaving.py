@@ -118,6 +118,7 @@ def test_loading_again_does_not_stop_it(stage: Stage, bob: Watched) -> None:
     assert newest_run(stage) == {"state": "done", "left": False}
 
 
+@pytest.mark.slow
 def test_a_second_tab_or_one_in_the_background_keeps_it(stage: Stage, bob: Watched) -> None:
     choose(stage, "stop", None)
     page = bob.context.new_page()
@@ -136,6 +137,7 @@ def test_a_second_tab_or_one_in_the_background_keeps_it(stage: Stage, bob: Watch
     assert newest_run(stage) == {"state": "done", "left": False}
 
 
+@pytest.mark.slow
 def test_an_answer_elsewhere_shows_in_the_list_and_is_stopped_there(
     stage: Stage, bob_apart: Watched
 ) -> None:
@@ -153,6 +155,7 @@ def test_an_answer_elsewhere_shows_in_the_list_and_is_stopped_there(
     bob_apart.assert_calm()
 
 
+@pytest.mark.slow
 def test_a_temporary_chat_leaves_no_trace_in_the_page_and_ends_when_it_is_left(
     stage: Stage, bob: Watched
 ) -> None:

@@ -186,6 +186,7 @@ def test_escape_stops_the_upstream_and_the_charge_is_shown(
     bob.assert_calm()
 
 
+@pytest.mark.slow
 def test_escape_while_a_send_is_on_its_way_stops_its_answer(stage: Stage, bob: Watched) -> None:
     """W10: the note under the composer says so from the moment of Enter on. The model waits after
     three words for ever: nothing else can end the answer."""
@@ -256,6 +257,7 @@ def test_closing_the_tab_does_not_stop_the_answer(stage: Stage, bob: Watched) ->
     expect(again.locator(BLOCKS)).to_contain_text("Measure twice.")
 
 
+@pytest.mark.slow
 def test_reasoning_stands_apart_and_says_how_long_it_took(stage: Stage, bob: Watched) -> None:
     page = bob.page
     thought = "A **thought** <b>\n\nand another" + " word" * 60
@@ -271,6 +273,7 @@ def test_reasoning_stands_apart_and_says_how_long_it_took(stage: Stage, bob: Wat
     bob.assert_calm()
 
 
+@pytest.mark.slow
 def test_what_a_model_says_and_draws_is_played_and_shown(stage: Stage, bob: Watched) -> None:
     page = bob.page
     ask(page, stage, stage.echo_model(9, 0, "sound"), "spoken")
@@ -354,6 +357,7 @@ def test_enter_sends_and_input_methods_do_not(stage: Stage, bob: Watched) -> Non
     expect(page.locator("#chat-text")).to_be_focused()
 
 
+@pytest.mark.slow
 def test_the_log_follows_the_answer_and_scrolls_inside_the_window(
     stage: Stage, bob: Watched
 ) -> None:
@@ -398,6 +402,7 @@ def test_without_script_the_page_sends_and_refreshes(stage: Stage, chromium: Bro
     plain.context.close()
 
 
+@pytest.mark.slow
 def test_another_process_serves_and_stops_the_same_run_and_ends_its_own_first(
     stage: Stage, bob: Watched
 ) -> None:

@@ -145,6 +145,7 @@ def test_a_model_is_picked_by_keys_alone_and_the_focus_comes_back(
     bob.assert_calm()
 
 
+@pytest.mark.slow
 def test_favourites_and_what_was_used_last_stand_first(
     stage: Stage, few: None, bob: Watched
 ) -> None:
@@ -178,6 +179,7 @@ def test_favourites_and_what_was_used_last_stand_first(
     bob.assert_calm()
 
 
+@pytest.mark.slow
 def test_an_answer_is_written_again_by_another_model(stage: Stage, few: None, bob: Watched) -> None:
     page = bob.page
     page.goto(f"{stage.playground}?m=big-007")

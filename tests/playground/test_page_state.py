@@ -32,6 +32,7 @@ def kept(page: Page, text: str) -> None:
     page.wait_for_function("text => Object.values(localStorage).includes(text)", arg=text)
 
 
+@pytest.mark.slow
 def test_a_draft_is_of_one_organisation_until_it_is_sent(stage: Stage, alice: Watched) -> None:
     model, page = stage.echo_model(), alice.page
     page.goto(f"{stage.playground}?m={model}")
@@ -48,6 +49,7 @@ def test_a_draft_is_of_one_organisation_until_it_is_sent(stage: Stage, alice: Wa
     expect(page.locator("#chat-text")).to_have_value("")
 
 
+@pytest.mark.slow
 def test_a_comparison_begins_with_the_chosen_model_whatever_its_name(
     stage: Stage, bob: Watched
 ) -> None:
@@ -78,7 +80,7 @@ def test_examples_stand_beside_the_tools_that_are_there(stage: Stage, bob: Watch
     bob.assert_calm()
 
 
-@pytest.mark.parametrize("fault", ["no connection", "503"])
+@pytest.mark.parametrize("fault", ["no connection", pytest.param("503", marks=pytest.mark.slow)])
 def test_a_stream_whose_first_request_fails_is_asked_for_again(
     stage: Stage, bob: Watched, fault: str
 ) -> None:
@@ -101,6 +103,7 @@ def test_a_stream_whose_first_request_fails_is_asked_for_again(
     expect(page.locator("#link-state")).not_to_contain_text("Connection lost")
 
 
+@pytest.mark.slow
 def test_a_tab_that_is_looked_at_again_looks_again_and_one_that_is_not_shows_what_it_follows(
     chromium: Browser, stage: Stage, bob: Watched
 ) -> None:

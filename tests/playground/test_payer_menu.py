@@ -76,6 +76,7 @@ def test_who_pays_is_seen_and_chosen_before_sending(
     alice.assert_calm()
 
 
+@pytest.mark.slow
 def test_the_budget_of_the_chosen_payer_holds_and_the_estimate_follows(
     stage: Stage, alice: Watched, tenant: Tenant
 ) -> None:
@@ -102,6 +103,7 @@ def test_the_budget_of_the_chosen_payer_holds_and_the_estimate_follows(
     alice.assert_calm()
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("scope", ["team", pytest.param("user", marks=pytest.mark.slow)])
 def test_a_budget_of_the_team_or_the_person_refuses_the_turn_and_leads_to_more(
     stage: Stage, alice: Watched, tenant: Tenant, scope: str

@@ -204,6 +204,7 @@ def test_what_operators_and_owners_do_to_a_person_ends_their_streams(
     assert later.status_code in (302, 404)
 
 
+@pytest.mark.slow
 def test_a_page_says_that_access_has_ended(stage: Stage, chromium: Browser) -> None:
     """P11: the answer that grows on it stops there, and it does not come back for more."""
     bob = watch(chromium, stage)

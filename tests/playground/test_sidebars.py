@@ -23,6 +23,7 @@ def width_of(page: Page, selector: str) -> float:
     return width
 
 
+@pytest.mark.slow
 def test_both_sidebars_fold_away_and_stay_so(stage: Stage, bob: Watched) -> None:
     page = bob.page
     ask(page, stage, stage.echo_model(), "A chat in the list")

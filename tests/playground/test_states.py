@@ -113,6 +113,7 @@ def test_a_screen_reader_hears_whole_sentences(stage: Stage, bob_apart: Watched)
     bob_apart.assert_calm()
 
 
+@pytest.mark.slow
 def test_a_screen_reader_hears_of_begin_and_end_or_nothing(stage: Stage, bob: Watched) -> None:
     page = bob.page
     model = stage.echo_model(9, 0)

@@ -56,6 +56,7 @@ def test_a_message_written_offline_is_kept_and_sent_on_demand(stage: Stage, bob:
     assert row["n"] == 1
 
 
+@pytest.mark.slow
 def test_the_composer_has_the_focus_and_is_near_by_tab(stage: Stage, bob: Watched) -> None:
     page = bob.page
     ask(page, stage, stage.echo_model(), "a chat")

@@ -16,6 +16,7 @@ import pytest
 
 from tests.fakes.upstream import FakeUpstream
 from tests.hub import Answer, Hub, Tenant
+from tests.pairwise import slow_unless
 from tests.relay.speakers import SPEAKERS, UPSTREAMS
 from tests.relay.test_matrix import RATES, booked
 
@@ -27,7 +28,10 @@ with warnings.catch_warnings():
     from google import genai
     from google.genai import types
 
-upstreams = pytest.mark.parametrize("upstream", UPSTREAMS)
+upstreams = pytest.mark.parametrize(
+    "upstream",
+    [pytest.param(name, marks=slow_unless(name in ("openai", "anthropic"))) for name in UPSTREAMS],
+)
 TURNS = 6
 SYSTEM = "You are a coding agent."
 TASK = "make the test pass"

@@ -376,7 +376,7 @@ def numbered(mark: bytes, size: int) -> bytes:
 
 
 @on_each_loop
-@pytest.mark.parametrize("size", [40_000, 300_000, 3_000_000])
+@pytest.mark.parametrize("size", [40_000, 300_000, pytest.param(3_000_000, marks=pytest.mark.slow)])
 @pytest.mark.parametrize("chunked", [False, True])
 def test_a_large_answer_over_tls_is_the_one_that_was_sent(
     loop: str, size: int, chunked: bool, certified: ssl.SSLContext

@@ -237,6 +237,7 @@ def test_every_process_knows_a_dead_provider_and_its_return(own_hub: Hub) -> Non
         assert other.post(tenant, ask(model)).status == 200
 
 
+@pytest.mark.slow
 def test_memory_survives_a_restart(own_hub: Hub, fake: FakeUpstream) -> None:
     own_hub.start()
     tenant = own_hub.tenant()

@@ -166,8 +166,8 @@ def check_fields(ours: Verdict) -> None:
 
 
 def test_answers_at_random_read_as_h11_reads_them() -> None:
-    met = compare(8_000, seed=5)
-    assert min(met["whole"], met["head"], met["body"]) > 100
+    met = compare(4_000, seed=5)
+    assert min(met["whole"], met["head"], met["body"]) > 50
 
 
 @pytest.mark.slow

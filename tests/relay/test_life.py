@@ -107,7 +107,7 @@ def test_grace_that_ends_cuts_streams_with_a_typed_error(
     own_hub.assert_books_balance()
 
 
-@pytest.mark.parametrize("tells_cost", [False, True])
+@pytest.mark.parametrize("tells_cost", [pytest.param(False, marks=pytest.mark.slow), True])
 def test_grace_that_ends_takes_nothing_from_a_stream_that_has_finished(
     own_hub: Hub, fake: FakeUpstream, tells_cost: bool
 ) -> None:

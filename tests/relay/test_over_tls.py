@@ -1,7 +1,7 @@
 """The fault table and the dialect matrix once more, over TLS as every real provider speaks it: on
 uvloop, and on asyncio's own loop, which reads TLS in another way.
 
-Here each row that is of the connection and each pair of dialects, on the loops in turn; the whole
+Here each fault that is of the connection and each pair of dialects, on the loops in turn; the whole
 product in `make chaos`.
 """
 
@@ -54,11 +54,11 @@ OF_THE_CONNECTION = frozenset(
 
 
 def _drawn() -> dict[str, str]:
-    """A cell of every row of the connection, with its loop."""
-    kinds: dict[object, list[str]] = {}
+    """A cell of every fault of the connection, with its loop."""
+    kinds: dict[str, list[str]] = {}
     for id, cell in table.CELLS.items():
         if cell.code in OF_THE_CONNECTION:
-            kinds.setdefault(cell.row, []).append(id)
+            kinds.setdefault(cell.code, []).append(id)
     return {ids[7 * turn % len(ids)]: LOOPS[turn % 2] for turn, ids in enumerate(kinds.values())}
 
 

@@ -67,7 +67,7 @@ def row_of(hub: Hub, model: str) -> ChannelRow:
 PAIRS = [
     pytest.param(
         client, upstream,
-        marks=slow_unless(client == upstream or client == "openai"), id=f"{client}-{upstream}",
+        marks=slow_unless(client == upstream), id=f"{client}-{upstream}",
     )
     for client in SPEAKERS
     for upstream in UPSTREAMS

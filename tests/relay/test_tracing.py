@@ -125,7 +125,7 @@ def check_upstream(fake: FakeUpstream, other_fake: FakeUpstream, spans: list[Rec
     assert second["headers"]["traceparent"] == f"00-{TRACE}-{spans[4].id}-01"
 
 
-@pytest.mark.parametrize("exporter", ["", "none"])
+@pytest.mark.parametrize("exporter", ["", pytest.param("none", marks=pytest.mark.slow)])
 def test_nothing_of_it_is_there_while_it_is_off(exporter: str) -> None:
     """The relay is then made of the very classes that it is made of without this file."""
     program = (

@@ -8,6 +8,7 @@ import subprocess
 from pathlib import Path
 
 import psycopg
+import pytest
 
 from lib.postgres_tools import dump_stream, find_tool, login_of, restore_stream
 from stack import postgres
@@ -47,6 +48,7 @@ def migrate(dsn: str) -> None:
             shutil.copyfileobj(dump, into)
 
 
+@pytest.mark.slow
 def test_what_is_backed_up_by_the_documented_steps_is_restored_by_them(tmp_path: Path) -> None:
     back_up, restore = steps()
     restore, served = restore.rstrip().rsplit("\n", 1)

@@ -206,6 +206,7 @@ def test_the_key_reaches_the_local_model(running: Running) -> None:
     assert started < arrived
 
 
+@pytest.mark.slow  # its parts: tests/stack/test_supervisor.py and test_postgres.py
 @pytest.mark.skipif(sys.platform != "linux", reason="reads /proc (2026-11)")
 def test_kill_9_leaves_nothing_and_loses_nothing(running: Running) -> None:
     """Last in this module: it takes the installation away and brings it back."""

@@ -57,7 +57,7 @@ def charges(key: Key) -> dict[str, int]:
     return made
 
 
-@pytest.mark.parametrize("sort", ["-cost", "cost"])
+@pytest.mark.parametrize("sort", ["-cost", pytest.param("cost", marks=pytest.mark.slow)])
 def test_every_request_once_by_cost(people: cast.Cast, charges: dict[str, int], sort: str) -> None:
     alice = cast.signed_in(people.alice)
     page = text_of(alice, f"?sort={sort}&rows=25")

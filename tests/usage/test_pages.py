@@ -68,7 +68,7 @@ def test_bars_are_the_sums_of_the_rows_behind_them(
     people: cast.Cast, key: Key, sum_up: Callable[[], None]
 ) -> None:
     chance = random.Random(30)
-    for _ in range(40):
+    for _ in range(14):
         happen(
             key,
             NOON + dt.timedelta(seconds=chance.randrange(-86_400 * 10, 86_400 * 2)),
@@ -408,6 +408,7 @@ def test_a_running_request(people: cast.Cast, key: Key) -> None:
     assert "every 2s" not in page(cast.signed_in(people.alice), path)
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("path", ["usage", "requests"])
 def test_who_may_look(people: cast.Cast, key: Key, path: str) -> None:
     happen(key)
@@ -439,6 +440,7 @@ def test_a_developer_sees_only_their_own(
     page(bob, f"requests/{id_text(mine.request_id)}")
 
 
+@pytest.mark.slow
 def test_a_stranger_meets_nothing(people: cast.Cast, key: Key) -> None:
     record = happen(key)
     charlie = cast.signed_in(people.charlie)

@@ -71,9 +71,12 @@ def settled(hub: Hub) -> None:
     ("peer", "key", "name", "balance_nano"),
     [
         ("new-api", NEW_API_KEY, "小明", 1_234_567 * 2000),
-        ("one-api", ONE_API_KEY, "Lin", 5_000_001 * 2000),
+        pytest.param(
+            "one-api", ONE_API_KEY, "Lin", 5_000_001 * 2000,
+            marks=pytest.mark.slow,  # reads its tables as new-api does
+        ),
     ],
-)
+)  # fmt: skip
 def test_old_key_of_a_quota_hub_is_served_from_its_old_balance(
     stage: Hub, provider: FakeUpstream, tmp_path: Path,
     peer: str, key: str, name: str, balance_nano: int,

@@ -35,6 +35,7 @@ from dialects.gemini.request_decode import decode
 from dialects.gemini.stream_encode import Encoder
 from dialects.usage import Counts
 from tests.dialects import neutral
+from tests.pairwise import slow_unless
 
 COUNTS = Counts(input=9, cache_read=4, output=5, reasoning=1, output_audio=1)
 CLAUDES = Seal("anthropic", "c2lnbmVk")
@@ -161,7 +162,14 @@ def test_streamed_answer() -> None:
     check_returned(hub, server, [part for chunk in chunks for part in parts_of(chunk)])
 
 
-@pytest.mark.parametrize("kind", KINDS)
+# A kind of each status; in the slow lane all.
+OF_A_STATUS = {status_of(kind): kind for kind in KINDS}
+
+
+@pytest.mark.parametrize(
+    "kind",
+    [pytest.param(kind, marks=slow_unless(kind in OF_A_STATUS.values())) for kind in KINDS],
+)
 def test_errors(kind: ErrorKind) -> None:
     status = status_of(kind)
     hub, _ = client(render(kind, "m", retry_after_ms=1_500), status)

@@ -5,6 +5,7 @@ from zoneinfo import ZoneInfo, available_timezones
 
 import pytest
 
+from tests.pairwise import slow_unless
 from usage.rules.buckets import BUCKET, Grain, Span, bucket_of, edges, first_instant
 
 GRAINS: tuple[Grain, ...] = ("15min", "hour", "day", "week", "month")
@@ -246,7 +247,9 @@ def test_every_boundary_of_twenty_years(name: str) -> None:
         assert int(spans[-1].end_at.timestamp()) == last
 
 
-@pytest.mark.parametrize("name", ZONES)
+@pytest.mark.parametrize(
+    "name", [pytest.param(name, marks=slow_unless(n % 3 == 0)) for n, name in enumerate(ZONES)]
+)
 def test_buckets_tile_twenty_years(name: str) -> None:
     zone = ZoneInfo(name)
     start_on, end_on = date(2011, 1, 1), date(2031, 1, 1)
@@ -290,6 +293,7 @@ def test_every_instant_of_a_date_stands_in_a_bucket_of_its_date_or_of_a_repeat(n
             instant += timedelta(hours=1)
 
 
+@pytest.mark.slow
 def test_stored_buckets_fit_every_zone_in_use() -> None:
     """Offsets and changes of all zones keep to the quarter hour, 2026 to 2040."""
     names = available_timezones()
