@@ -1,6 +1,7 @@
 """What users name leads nowhere inside, while a local model is permitted to channels (P13)."""
 
 import re
+from collections.abc import Sequence
 from html import unescape
 from pathlib import Path
 from typing import Any
@@ -39,7 +40,7 @@ def as_make_run_has_it(people: Cast, monkeypatch: pytest.MonkeyPatch) -> None:
     known_names(monkeypatch)
 
 
-def fetch_all(people: Cast, sink: str, urls: list[str]) -> list[str]:
+def fetch_all(people: Cast, sink: str, urls: Sequence[str]) -> list[str]:
     """What the page says of each of the addresses."""
 
     async def ask() -> list[str]:
