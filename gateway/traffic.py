@@ -4,7 +4,8 @@ the health of channels and models.
 Nothing is counted where requests are answered (docs/adr/0014). Every record carries the id of the
 transaction that wrote it. A run counts what it sees and the run before it did not see, by the
 snapshot that that one left, and leaves its own in the same transaction. So every record is counted,
-and none twice, whatever the order of commits, whichever process counts and whatever is killed.
+and none twice, whatever the order of commits, whichever process counts and whatever is killed. It
+reads up from the oldest transaction that was open then in this database.
 """
 
 import datetime as dt
@@ -18,6 +19,7 @@ from billing.rules.meters import TOKEN_METERS
 from gateway.rules.metric_labels import OTHER, Total
 from gateway.spend_sql import ZONE
 from lib import clock
+from lib.open_transactions import OPEN_HERE
 
 FIRST_TOKEN_MS: Final = (
     50, 100, 200, 300, 500, 750, 1000, 1500, 2000, 3000, 5000, 7500, 10_000, 15_000, 30_000, 60_000
@@ -150,7 +152,7 @@ _COUNT: Final = f"""
     ),
     moved AS (
         INSERT INTO gateway_trafficcursor (id, snapshot, since)
-        VALUES (1, pg_current_snapshot()::text, %(since)s)
+        VALUES (1, {OPEN_HERE}::text, %(since)s)
         ON CONFLICT (id) DO UPDATE SET snapshot = excluded.snapshot, since = excluded.since
     ),
     label AS MATERIALIZED (
