@@ -208,6 +208,7 @@ CLOSED: Final[Mapping[str, str]] = {
     "billing.SealCut": "Proves the books of all.",
     "usage.BooksCheck": "The books of all.",
     "gateway.ChannelKey": "The keys to providers.",
+    "gateway.ModelListing": "Of the installation's channels.",
     "gateway.ChannelTestRun": "Of the installation's channels.",
     "gateway.PricePreview": "Sums over all organisations.",
     "gateway.ChannelSpend": "Sums over all organisations.",

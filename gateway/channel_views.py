@@ -27,6 +27,7 @@ from gateway.channels import switch_capability
 from gateway.forms import CheckForm, SwitchForm
 from gateway.health_views import health_context
 from gateway.installation import installation_settings
+from gateway.model_changes import changes_of
 from gateway.models import Channel, Route
 from gateway.price_book import BookEntry
 from gateway.price_columns import PRICE_COLUMNS, with_cells
@@ -263,6 +264,8 @@ def _channel_page(
         "testable": bool(names),
         "keys": _key_rows(channel, found.keys),
         "may_write": scope_of(actor, "channels.write") is not None,
+        "may_test": scope_of(actor, "channels.test") is not None,
+        "model_changes": len(changes_of(channel)),
         "limits": limits_of(channel),
         "taken_out": taken_out_words(channel),
         "switches": SwitchForm(_models(channel)),

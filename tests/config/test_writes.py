@@ -638,6 +638,8 @@ ELSEWHERE: Final = {
     "billing.raises.end_raises": "raise.ended",
     "billing.automatic_topups.fill_balances": "wallet.automatic_stopped",
     "gateway.channel_checks.check_channel": "channel.tested",
+    "gateway.model_changes.check_models": "channel.models_changed",
+    "gateway.model_changes.decide": "channel.models_decided",
     "gateway.channels.take_in": "channel.taken_in",
     "gateway.channels.take_out": "channel.taken_out",
     "usage.reviews.settle_review": "request.reviewed",
