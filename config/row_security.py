@@ -216,6 +216,7 @@ CLOSED: Final[Mapping[str, str]] = {
     "gateway.TrafficCursor": "Counts the traffic of all.",
     "gateway.TrafficTotal": "Sums over all organisations.",
     "gateway.TrafficBucket": "Sums over all organisations.",
+    "gateway.KeyTrafficBucket": "Sums over all organisations.",
     "config.JobRun": "The installation's jobs.",
     "config.ImportedRow": "What operators brought over from another hub.",
 }

@@ -49,7 +49,7 @@ class DecisionsIn(Schema):
         default_factory=dict,
         max_length=NAMES_MAX,
         description="With the public name of a new model; empty: the provider's. One that is gone "
-        "is removed from the channel, a renamed one is asked for by its new name.",
+        "is removed from the channel; a renamed one gets its new name there.",
     )
     ignore: list[ChangeId] = Field(default_factory=list, max_length=NAMES_MAX)
 

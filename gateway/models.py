@@ -449,6 +449,24 @@ class TrafficBucket(models.Model):
         return f"{self.model} at {self.bucket_at}"
 
 
+class KeyTrafficBucket(models.Model):
+    """What ended in five minutes by one channel with the provider keys that end in `channel_key`
+    ("" for short ones); the rest as in a TrafficBucket."""
+
+    pk = models.CompositePrimaryKey("bucket_at", "channel_id", "channel_key")
+    bucket_at = models.DateTimeField()
+    channel_id = models.UUIDField()
+    channel_key = models.CharField(max_length=4)
+    attempts = models.BigIntegerField()
+    failed = models.BigIntegerField()
+    output_tokens = models.BigIntegerField()
+    writing_ms = models.BigIntegerField()
+    first_tokens = ArrayField(models.BigIntegerField())
+
+    def __str__(self) -> str:
+        return f"…{self.channel_key} at {self.bucket_at}"
+
+
 class ChannelSpend(models.Model):
     """What the attempts of a channel cost us that ended on a day of the installation's zone, as far
     as the traffic is counted; it only grows."""

@@ -640,6 +640,7 @@ ELSEWHERE: Final = {
     "gateway.channel_checks.check_channel": "channel.tested",
     "gateway.model_changes.check_models": "channel.models_changed",
     "gateway.model_changes.decide": "channel.models_decided",
+    "gateway.model_changes.work_off_schedule": "channel.models_changed",
     "gateway.channels.take_in": "channel.taken_in",
     "gateway.channels.take_out": "channel.taken_out",
     "usage.reviews.settle_review": "request.reviewed",
