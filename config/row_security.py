@@ -208,6 +208,7 @@ CLOSED: Final[Mapping[str, str]] = {
     "billing.SealCut": "Proves the books of all.",
     "usage.BooksCheck": "The books of all.",
     "gateway.ChannelKey": "The keys to providers.",
+    "gateway.ModelListing": "Of the installation's channels.",
     "gateway.ChannelTestRun": "Of the installation's channels.",
     "gateway.PricePreview": "Sums over all organisations.",
     "gateway.ChannelSpend": "Sums over all organisations.",
@@ -215,6 +216,7 @@ CLOSED: Final[Mapping[str, str]] = {
     "gateway.TrafficCursor": "Counts the traffic of all.",
     "gateway.TrafficTotal": "Sums over all organisations.",
     "gateway.TrafficBucket": "Sums over all organisations.",
+    "gateway.KeyTrafficBucket": "Sums over all organisations.",
     "config.JobRun": "The installation's jobs.",
     "config.ImportedRow": "What operators brought over from another hub.",
 }

@@ -65,6 +65,7 @@ class ChannelFields(TypedDict, total=False):
     timeouts: Mapping[str, float]
     breaker: Mapping[str, bool | float | None]
     testing: Mapping[str, bool | int | str | None]
+    check_models_every_h: int | None
 
 
 SPEND_CAP_NANO_MAX = 2**62
@@ -94,6 +95,7 @@ PLAIN = (
     "conditions",
     "zero_retention",
     "region",
+    "check_models_every_h",
 )
 """The fields that stand in a column of their own, by the same name."""
 PARTS = ("timeouts", "breaker", "overrides", "testing")
@@ -142,6 +144,8 @@ def check_settings(channel: Channel) -> None:
     if failures is not None:
         _check_bounds("breaker.failures", failures, 1, bounds.FAILURES_MAX)
     _check_testing(CheckRule(**channel.testing))
+    if (hours := channel.check_models_every_h) is not None:
+        _check_bounds("check_models_every_h", hours, 1, bounds.CHECK_MODELS_H_MAX)
 
 
 def check_routes(fields: ChannelFields) -> None:

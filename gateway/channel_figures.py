@@ -1,16 +1,17 @@
-"""How channels and models have done lately, over all processes: from the counted traffic, and from
-the holds that are open, of which each is a request under way."""
+"""How channels, their models and their keys have done lately, over all processes: from the counted
+traffic, and from the holds that are open, of which each is a request under way."""
 
 import datetime as dt
 from collections import Counter
 from collections.abc import Iterable, Mapping, Sequence
-from typing import Final, NamedTuple
+from typing import Any, Final, NamedTuple
 from uuid import UUID
 
 from django.db import connection
+from django.db.models import QuerySet
 
 from billing.rules.patterns import matches
-from gateway.models import TrafficBucket
+from gateway.models import KeyTrafficBucket, TrafficBucket
 from gateway.rules.quantiles import quantile_of
 from gateway.traffic import FIRST_TOKEN_MS
 from lib import clock
@@ -61,19 +62,19 @@ class ChannelFigures:
     """The figures of all channels, or of one, read once for a page."""
 
     def __init__(self, channel_id: UUID | None = None) -> None:
-        self._ended = _ended(channel_id)
+        self._ended = _ended(TrafficBucket.objects.filter(attempts__gt=0), "model", channel_id)
         self._under_way = _under_way(channel_id)
 
     def of_channel(self, channel_id: UUID) -> Figures:
         parts = [figures for (id, _), figures in self._ended.items() if id == channel_id]
-        running = sum(n for (id, _), n in self._under_way.items() if id == channel_id)
+        running = sum(n for (id, _, _), n in self._under_way.items() if id == channel_id)
         return _sum(parts)._replace(in_flight=running)
 
     def by_model(self, channel_id: UUID, routes: Iterable[str]) -> list[tuple[str, Figures]]:
         """Of each name or pattern that the channel serves."""
         patterns = sorted(routes, key=lambda name: ("*" in name, -len(name), name))
         running: Counter[str] = Counter()
-        for (id, model), n in self._under_way.items():
+        for (id, model, _), n in self._under_way.items():
             if id == channel_id:
                 running[next((name for name in patterns if matches(name, model)), "")] += n
         return [
@@ -81,24 +82,42 @@ class ChannelFigures:
             for name in sorted(patterns)
         ]
 
+    def by_key(self, channel_id: UUID) -> Mapping[str, Figures]:
+        """Of the provider keys that were used, by how they end: what an attempt notes of its key.
+        Keys that end alike are counted together, and so are short ones, as ""."""
+        ended = _ended(KeyTrafficBucket.objects.all(), "channel_key", channel_id)
+        running: Counter[str] = Counter()
+        for (id, _, ending), n in self._under_way.items():
+            if id == channel_id:
+                running[ending] += n
+        endings = {ending for _, ending in ended} | running.keys()
+        return {
+            ending: ended.get((channel_id, ending), Figures())._replace(in_flight=running[ending])
+            for ending in endings
+        }
 
-def _ended(channel_id: UUID | None) -> Mapping[tuple[UUID, str], Figures]:
-    buckets = TrafficBucket.objects.filter(bucket_at__gt=clock.now() - RECENT, attempts__gt=0)
+
+def _ended(
+    buckets: QuerySet[Any], part: str, channel_id: UUID | None
+) -> Mapping[tuple[UUID, str], Figures]:
+    """By channel and by the model or key, as the column `part` of the buckets has it."""
+    buckets = buckets.filter(bucket_at__gt=clock.now() - RECENT)
     if channel_id is not None:
         buckets = buckets.filter(channel_id=channel_id)
     found: dict[tuple[UUID, str], Figures] = {}
     for row in buckets.values_list(
-        "channel_id", "model", "attempts", "failed", "output_tokens", "writing_ms", "first_tokens"
+        "channel_id", part, "attempts", "failed", "output_tokens", "writing_ms", "first_tokens"
     ):
         key = (row[0], row[1])
         found[key] = found.get(key, Figures()).plus(Figures(*row[2:]))
     return found
 
 
-def _under_way(channel_id: UUID | None) -> Mapping[tuple[UUID, str], int]:
+def _under_way(channel_id: UUID | None) -> Mapping[tuple[UUID, str, str], int]:
+    """By channel, model and the end of the key."""
     with connection.cursor() as cursor:
         cursor.execute(_UNDER_WAY, {"channel": channel_id})
-        return {(channel, model): n for channel, model, n in cursor}
+        return {(channel, model, ending): n for channel, model, ending, n in cursor}
 
 
 def _sum(parts: Iterable[Figures]) -> Figures:
@@ -109,10 +128,10 @@ def _sum(parts: Iterable[Figures]) -> Figures:
 
 
 _UNDER_WAY: Final = """
-    SELECT attempt.channel_id, attempt.model, count(*)
+    SELECT attempt.channel_id, attempt.model, attempt.channel_key, count(*)
     FROM billing_hold hold
     JOIN usage_attempt attempt
       ON attempt.organisation_id = hold.organisation_id AND attempt.id = hold.id
     WHERE hold.state = 'open'
       AND (%(channel)s::uuid IS NULL OR attempt.channel_id = %(channel)s)
-    GROUP BY 1, 2"""
+    GROUP BY 1, 2, 3"""

@@ -311,6 +311,13 @@ class SettingsForm(ConditionFields):
         help_text=_("Leave empty for the first one."),
         widget=forms.TextInput(attrs=_CODE),
     )
+    check_models_every_h = _number(
+        _("Check for new models every"),
+        1,
+        bounds.CHECK_MODELS_H_MAX,
+        _("Hours. Empty: only by hand."),
+        required=False,
+    )
     out_on_key = forms.BooleanField(
         label=_("Rejected key"),
         required=False,

@@ -8,7 +8,7 @@ from django.db.models import F, Value
 from django.db.models.functions import Extract, Now
 
 from gateway.models import Channel, ChannelReport
-from gateway.rules.channel_status import ChannelStatus, KeyStatus
+from gateway.rules.channel_status import ChannelStatus, KeyStatus, ModelStatus
 
 LIVE: Final = dt.timedelta(seconds=12)
 """A process that has not reported for so long has ended, and what it knew is out of date."""
@@ -19,25 +19,37 @@ _KEY_CONDITIONS: Final = ("paused", "limited", "good")
 
 class Found(NamedTuple):
     """What is known of one channel: None while it is well; its keys that are in use, in their
-    order, () where nothing is known of them."""
+    order, () where nothing is known of them; its models that rest, by their upstream names."""
 
     status: ChannelStatus | None
     keys: tuple[KeyStatus, ...]
+    models: Mapping[str, ModelStatus]
 
 
-_NOTHING: Final = Found(None, ())
+class _Report(NamedTuple):
+    """What one process knows of a channel now."""
+
+    status: ChannelStatus
+    keys: Sequence[KeyStatus]
+    models: Mapping[str, ModelStatus]
+
+
+_NOTHING: Final = Found(None, (), {})
 
 
 class ChannelTroubles:
     """What all processes know now, read once for a page."""
 
     def __init__(self) -> None:
-        self._reports: dict[str, list[tuple[ChannelStatus, Sequence[KeyStatus]]]] = {}
+        self._reports: dict[str, list[_Report]] = {}
         for age_s, channels in _live_reports():
             for channel_id, report in channels.items():
                 status = ChannelStatus(*report["status"])
-                keys = [_later_key(KeyStatus(*key["status"]), age_s) for key in report["keys"]]
-                found = (status._replace(seconds=_left(status.seconds, age_s)), keys)
+                found = _Report(
+                    status._replace(seconds=_left(status.seconds, age_s)),
+                    [_later_key(KeyStatus(*key["status"]), age_s) for key in report["keys"]],
+                    _later_models(report.get("models", {}), age_s),
+                )
                 self._reports.setdefault(channel_id, []).append(found)
 
     def of(self, channel: Channel) -> Found:
@@ -46,16 +58,25 @@ class ChannelTroubles:
         reports = self._reports.get(str(channel.id)) if channel.enabled else None
         if not reports:
             return _NOTHING
-        status = min((status for status, _ in reports), key=_badness)
-        columns = zip(*(keys for _, keys in reports), strict=False)
+        status = min((report.status for report in reports), key=_badness)
+        columns = zip(*(report.keys for report in reports), strict=False)
         keys = tuple(min(column, key=_key_badness) for column in columns)
-        return Found(None if status.condition == "good" else status, keys)
+        models: dict[str, ModelStatus] = {}
+        for report in reports:
+            for name, its in report.models.items():
+                models[name] = max(its, models.get(name, its), key=model_badness)
+        return Found(None if status.condition == "good" else status, keys, models)
 
 
 def _live_reports() -> Iterator[tuple[float, Mapping[str, Any]]]:
     age = Extract(Now() - F("reported_at"), "epoch")
     live = ChannelReport.objects.filter(reported_at__gt=Now() - Value(LIVE)).exclude(channels={})
     yield from live.annotate(age=age).values_list("age", "channels")
+
+
+def model_badness(status: ModelStatus) -> tuple[int, int]:
+    """More where it is worse: on more keys, for longer."""
+    return status.keys, status.seconds
 
 
 def _badness(status: ChannelStatus) -> tuple[int, int]:
@@ -69,6 +90,16 @@ def _key_badness(status: KeyStatus) -> tuple[int, int]:
 def _later_key(status: KeyStatus, age_s: float) -> KeyStatus:
     for_s = status.for_s and status.for_s + int(age_s)
     return status._replace(seconds=_left(status.seconds, age_s), for_s=for_s)
+
+
+def _later_models(models: Mapping[str, Any], age_s: float) -> dict[str, ModelStatus]:
+    """Those that rest still."""
+    later = {name: ModelStatus(*its) for name, its in models.items()}
+    return {
+        name: its._replace(seconds=_left(its.seconds, age_s))
+        for name, its in later.items()
+        if its.seconds > age_s
+    }
 
 
 def _left(seconds: int, age_s: float) -> int:

@@ -1,6 +1,6 @@
 """A channel as the pages show it: what it is, and how it stands (W71)."""
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from typing import Any, Final
 from urllib.parse import urlsplit
 
@@ -8,11 +8,12 @@ from django.urls import reverse
 from django.utils.translation import gettext
 from django.utils.translation import gettext_lazy as _
 
+from billing.rules.patterns import matches
 from gateway.channel_check_words import shown_check
-from gateway.channel_reports import Found
+from gateway.channel_reports import Found, model_badness
 from gateway.models import Channel
 from gateway.providers import PROVIDERS
-from gateway.rules.channel_status import ChannelStatus
+from gateway.rules.channel_status import ChannelStatus, KeyStatus, ModelStatus
 from lib.ids import id_text
 from lib.tables.table import Badge
 from usage.words import KINDS
@@ -80,3 +81,73 @@ def _why(status: ChannelStatus) -> str:
     if status.condition == "limited":
         return gettext("A limit of this channel is reached")
     return str(KINDS.get(status.kind or "", ""))
+
+
+KEY_BADGES: Final[Mapping[str, Badge]] = {
+    "good": Badge(_("Active"), "ok"),
+    "paused": Badge(_("Paused"), "bad"),
+    "limited": Badge(_("At its rate limit"), "warn"),
+}
+_KEY_REASONS: Final = {
+    "key_refused": _("The provider rejected the key."),
+    "no_credit": _("The provider's rate limit or credit is used up."),
+}
+
+
+def key_rows(channel: Channel, statuses: Sequence[KeyStatus]) -> list[dict[str, Any]]:
+    """The keys with what is known of those that are in use."""
+    known = iter(statuses)
+    rows = []
+    for key in channel.keys.all():
+        status = None if key.disabled_at else next(known, None)
+        badge = KEY_BADGES[status.condition if status else "good"]
+        rows.append(
+            {
+                "key": key,
+                "id": id_text(key.id),
+                "badge": Badge(_("Disabled"), icon="pause") if key.disabled_at else badge,
+                "why": "" if status is None else _why_paused(status),
+            }
+        )
+    return rows
+
+
+def _why_paused(status: KeyStatus) -> str:
+    """Why a key is not used, since when, and when it is tried again."""
+    if status.condition == "good":
+        return ""
+    parts = [str(_KEY_REASONS[status.reason])] if status.reason else []
+    if status.for_s:
+        parts.append(gettext("For %(n)s s.") % {"n": status.for_s})
+    parts.append(gettext("Next attempt within %(n)s s") % {"n": status.seconds})
+    return " ".join(parts)
+
+
+_MODEL_BADGES: Final[Mapping[str, Badge]] = {
+    "limited": Badge(_("At its rate limit"), "warn"),
+    "model_unknown": Badge(_("Unknown to the provider"), "bad"),
+    "key_refused": Badge(_("Rejected by the provider"), "bad"),
+}
+
+
+def model_badges(channel: Channel, models: Mapping[str, ModelStatus]) -> dict[str, Badge]:
+    """How each name or pattern that a channel serves stands: of a pattern's models the worst."""
+    routes = {route.model: route.upstream_model for route in channel.routes.all()}
+    asked = {upstream or name for name, upstream in routes.items() if "*" not in name}
+    left = {name: its for name, its in models.items() if name not in asked}
+    keys = sum(key.disabled_at is None for key in channel.keys.all()) or 1
+    badges = {}
+    for name, upstream in routes.items():
+        if "*" in name:
+            met = [its for model, its in left.items() if matches(name, model)]
+            its = max(met, key=model_badness, default=None)
+        else:
+            its = models.get(upstream or name)
+        badges[name] = KEY_BADGES["good"] if its is None else _model_badge(its, keys)
+    return badges
+
+
+def _model_badge(its: ModelStatus, keys: int) -> Badge:
+    words = {"n": its.keys, "all": keys, "seconds": its.seconds}
+    hint = gettext("On %(n)s of %(all)s keys. Next attempt within %(seconds)s s") % words
+    return _MODEL_BADGES[its.condition]._replace(hint=hint)

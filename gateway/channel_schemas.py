@@ -49,6 +49,7 @@ Retries = Annotated[Whole, Field(ge=0, le=bounds.RETRIES_MAX)]
 Failures = Annotated[Whole, Field(ge=1, le=bounds.FAILURES_MAX)]
 SpendCap = Annotated[str, AfterValidator(_amount), Field(max_length=24)]
 Count = Annotated[Whole, Field(ge=1, le=LIMIT_MAX)]
+CheckHours = Annotated[Whole, Field(ge=1, le=bounds.CHECK_MODELS_H_MAX)]
 Name = Annotated[str, Field(min_length=1, max_length=bounds.NAME_MAX)]
 ModelName = Annotated[str, Field(max_length=bounds.MODEL_MAX, pattern=bounds.MODEL_PATTERN)]
 Switch = Annotated[bool, Field(strict=True)]
@@ -261,6 +262,9 @@ class ChannelChange(Schema):
     timeouts: TimeoutsIn = TimeoutsIn()
     breaker: BreakerIn = BreakerIn()
     testing: TestingIn = TestingIn()
+    check_models_every_h: CheckHours | None = Field(
+        None, description="Hours between two checks for new models; null for none."
+    )
 
 
 class ChannelIn(ChannelChange):
@@ -430,6 +434,7 @@ class ChannelOut(Schema):
     timeouts: dict[str, float]
     breaker: dict[str, bool | float | None]
     testing: dict[str, bool | int | str | None]
+    check_models_every_h: int | None
     taken_out: TakenOutOut | None = Field(description="Why its rule turned it off, if it did.")
     keys: list[ChannelKeyOut]
     models: dict[str, RouteOut]

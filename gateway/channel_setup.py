@@ -111,14 +111,16 @@ def set_up_channel(
         raise ChannelRefused("models", gettext("Choose at least one model, or enter one."))
     with transaction.atomic():
         channel = create_channel(actor, name, fields)
-        for model in chosen:
-            if model.copied and model.price is not None:
-                _set_price(actor, model.name, model.price)
+        set_proposed_prices(actor, chosen)
     return channel
 
 
-def _set_price(actor: Actor, name: str, price: ListedPrice) -> None:
-    try:
-        set_price(actor, name, clock.now(), price.rates, source=SOURCE)
-    except PriceRefused as refused:
-        raise ChannelRefused("models", str(refused)) from refused
+def set_proposed_prices(actor: Actor, chosen: Iterable[ProposedModel]) -> None:
+    """The prices that were proposed for models that are served from now on. Raises
+    ChannelRefused."""
+    for model in chosen:
+        if model.copied and model.price is not None:
+            try:
+                set_price(actor, model.name, clock.now(), model.price.rates, source=SOURCE)
+            except PriceRefused as refused:
+                raise ChannelRefused("models", str(refused)) from refused

@@ -7,16 +7,16 @@ Every automatic change is an event of the audit log with its cause (`channel.tak
 
 import datetime as dt
 import time
-from collections.abc import Iterator
 from typing import Any, Final, cast
 from uuid import UUID
 
 from django.db import transaction
-from django.db.models import F, Q
+from django.db.models import Q
 
 from accounts import audit
 from accounts.actors import SYSTEM, Actor
 from gateway.channel_checks import check_channel
+from gateway.channel_schedule import claim_due
 from gateway.channels import take_in, take_out
 from gateway.check_calls import ChannelCheck, Variant
 from gateway.models import Channel, ChannelTestRun, TrafficBucket
@@ -63,33 +63,21 @@ def work_off_schedule() -> int:
     """Test the channels that are due, for a while, and look at the traffic of the others; how many
     were tested. Safe from several processes."""
     watch_traffic()
-    until, tested = time.monotonic() + _STEP_S, 0
-    for channel in _due():
+    waiting = Channel.objects.filter(testing__every_min__gte=1, archived_at=None).filter(
+        Q(enabled=True) | Q(taken_out__isnull=False)
+    )
+    tested = 0
+    for channel in claim_due(waiting, "next_test_at", _every):
         model = model_to_test(channel)
         if model is not None:
             rule = CheckRule(**channel.testing)
             check_by_rule(SYSTEM, channel, model, cast(Variant, rule.variant))
             tested += 1
-        if time.monotonic() > until:
-            break
     return tested
 
 
-def _due() -> Iterator[Channel]:
-    """Channels whose time has come, each claimed for this process by giving it its next time."""
-    waiting = Channel.objects.filter(testing__every_min__isnull=False, archived_at=None).filter(
-        Q(enabled=True) | Q(taken_out__isnull=False)
-    )
-    for channel in waiting.order_by(F("next_test_at").asc(nulls_first=True)):
-        every = CheckRule(**channel.testing).every_min
-        if every is None:
-            continue
-        now = clock.now()
-        mine = Channel.objects.filter(id=channel.id).filter(
-            Q(next_test_at=None) | Q(next_test_at__lte=now)
-        )
-        if mine.update(next_test_at=now + dt.timedelta(minutes=every)):
-            yield channel
+def _every(channel: Channel) -> dt.timedelta:
+    return dt.timedelta(minutes=channel.testing["every_min"])
 
 
 def watch_traffic() -> None:

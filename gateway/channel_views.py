@@ -21,22 +21,21 @@ from gateway.channel_conditions import shown_conditions
 from gateway.channel_figures import ChannelFigures
 from gateway.channel_limits import limits_of
 from gateway.channel_reports import ChannelTroubles
-from gateway.channel_rows import channel_row, state_of, taken_out_words
+from gateway.channel_rows import channel_row, key_rows, state_of, taken_out_words
 from gateway.channel_tests import check_by_rule
 from gateway.channels import switch_capability
 from gateway.forms import CheckForm, SwitchForm
 from gateway.health_views import health_context
 from gateway.installation import installation_settings
+from gateway.model_changes import changes_of
 from gateway.models import Channel, Route
 from gateway.price_book import BookEntry
 from gateway.price_columns import PRICE_COLUMNS, with_cells
-from gateway.rules.channel_status import KeyStatus
 from gateway.served import ServedModel, Server, prices_in_force, served_models, testable_names
 from gateway.shown_models import CAPABILITIES
 from gateway.uptime import uptime_by_channel
 from lib.formatting import grouped
 from lib.htmx import is_htmx, render_part, see_other
-from lib.ids import id_text
 from lib.tables.pages import answer_table
 from lib.tables.sources import ListSource
 from lib.tables.table import Badge, Column, Filter, State, Table
@@ -258,11 +257,13 @@ def _channel_page(
     asked = {name: last.get(name) for name in ("model", "variant")}
     context = {
         **channel_row(channel, found),
-        **health_context(channel),
+        **health_context(channel, found),
         "form": form or CheckForm(names, initial=asked),
         "testable": bool(names),
-        "keys": _key_rows(channel, found.keys),
+        "keys": key_rows(channel, found.keys),
         "may_write": scope_of(actor, "channels.write") is not None,
+        "may_test": scope_of(actor, "channels.test") is not None,
+        "model_changes": len(changes_of(channel)),
         "limits": limits_of(channel),
         "taken_out": taken_out_words(channel),
         "switches": SwitchForm(_models(channel)),
@@ -272,46 +273,6 @@ def _channel_page(
     return render_part(
         request, "gateway/channel.html", "gateway/_test.html", context, status=status
     )
-
-
-_KEY_BADGES: Final[Mapping[str, Badge]] = {
-    "good": Badge(_("Active"), "ok"),
-    "paused": Badge(_("Paused"), "bad"),
-    "limited": Badge(_("At its rate limit"), "warn"),
-}
-_KEY_REASONS: Final = {
-    "key_refused": _("The provider rejected the key."),
-    "no_credit": _("The provider's rate limit or credit is used up."),
-}
-
-
-def _key_rows(channel: Channel, statuses: Sequence[KeyStatus]) -> list[dict[str, Any]]:
-    """The keys with what is known of those that are in use."""
-    known = iter(statuses)
-    rows = []
-    for key in channel.keys.all():
-        status = None if key.disabled_at else next(known, None)
-        badge = _KEY_BADGES[status.condition if status else "good"]
-        rows.append(
-            {
-                "key": key,
-                "id": id_text(key.id),
-                "badge": Badge(_("Disabled"), icon="pause") if key.disabled_at else badge,
-                "why": "" if status is None else _why_paused(status),
-            }
-        )
-    return rows
-
-
-def _why_paused(status: KeyStatus) -> str:
-    """Why a key is not used, since when, and when it is tried again."""
-    if status.condition == "good":
-        return ""
-    parts = [str(_KEY_REASONS[status.reason])] if status.reason else []
-    if status.for_s:
-        parts.append(gettext("For %(n)s s.") % {"n": status.for_s})
-    parts.append(gettext("Next attempt within %(n)s s") % {"n": status.seconds})
-    return " ".join(parts)
 
 
 def _models(channel: Channel) -> list[str]:

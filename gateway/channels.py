@@ -36,7 +36,7 @@ from gateway.channel_fields import (
 )
 from gateway.channel_overrides import check_overrides
 from gateway.channel_refusals import ChannelRefused, ChannelStale
-from gateway.models import Channel, ChannelKey, Route
+from gateway.models import Channel, ChannelKey, ModelListing, Route
 from gateway.rules import channel_bounds as bounds
 from gateway.rules.breaker import BreakerRule
 from gateway.rules.channel_testing import CheckRule, TakenOut
@@ -259,6 +259,8 @@ def _save(actor: Actor, channel: Channel, fields: ChannelFields, action: str) ->
         channel.save()
         keys: Sequence[str | ChannelKey] | None = fields.get("keys")
         if moved:
+            # Another provider's list says nothing of this one's.
+            ModelListing.objects.filter(channel=channel).delete()
             keys = keys or ()
             if any(isinstance(key, ChannelKey) for key in keys):
                 text = gettext(
@@ -291,6 +293,8 @@ def _set(channel: Channel, fields: ChannelFields) -> None:
     if "testing" in fields:
         channel.testing = {**channel.testing, **fields["testing"]}
         channel.next_test_at = None
+    if "check_models_every_h" in fields:
+        channel.next_models_check_at = None
     if "enabled" in fields or "archived" in fields:
         # Whoever turns it on or off by hand has the last word.
         channel.taken_out = None

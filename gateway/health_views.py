@@ -9,9 +9,9 @@ from django.views.decorators.http import require_safe
 from accounts.actors import Actor
 from accounts.guards import operator_page
 from gateway.access import access_channel, visible_channels
-from gateway.channel_figures import ChannelFigures
-from gateway.channel_reports import ChannelTroubles
-from gateway.channel_rows import channel_row, state_of
+from gateway.channel_figures import ChannelFigures, Figures
+from gateway.channel_reports import ChannelTroubles, Found
+from gateway.channel_rows import channel_row, key_rows, model_badges, state_of
 from gateway.models import Channel
 from gateway.uptime import uptime_by_channel
 
@@ -37,16 +37,24 @@ def channel_states(request: HttpRequest, actor: Actor) -> HttpResponse:
 def channel_health(request: HttpRequest, actor: Actor, id: str) -> HttpResponse:
     """The figures of one channel, with its state."""
     channel = access_channel(actor, id)
-    context = {**channel_row(channel, ChannelTroubles().of(channel)), **health_context(channel)}
+    found = ChannelTroubles().of(channel)
+    context = {**channel_row(channel, found), **health_context(channel, found)}
     return render(request, "gateway/_channel_health.html", {**context, "polled": True})
 
 
-def health_context(channel: Channel) -> dict[str, Any]:
-    """What the panel shows."""
+def health_context(channel: Channel, found: Found) -> dict[str, Any]:
+    """What the panel shows: figures and states of the channel, its models and its keys."""
     figures = ChannelFigures(channel.id)
-    models = [route.model for route in channel.routes.all()]
+    models = model_badges(channel, found.models)
+    by_key = figures.by_key(channel.id)
     return {
         "figures": figures.of_channel(channel.id),
-        "by_model": figures.by_model(channel.id, models),
+        "state": state_of(channel_row(channel, found)),
+        "by_model": [
+            (name, models[name], its) for name, its in figures.by_model(channel.id, models)
+        ],
+        "by_key": [
+            (row, by_key.get(row["key"].last4, Figures())) for row in key_rows(channel, found.keys)
+        ],
         "uptime": uptime_by_channel(channel.id).get(channel.id),
     }

@@ -14,7 +14,7 @@ from dialects.chat import Dialect
 from gateway.installation import egress_policy
 from gateway.providers.model_list import ListedPage, first_query, read_page
 from gateway.providers.provider import BadAddress, NotOffered, Provider
-from gateway.rules.channel_bounds import MODEL_PATTERN
+from gateway.rules.channel_bounds import MODEL_MAX, MODEL_PATTERN
 from gateway.staged_calls import (
     CallFailed,
     CallResult,
@@ -28,7 +28,6 @@ from lib.egress import Answer, EgressPolicy
 ListStage = Literal["address", "connect", "accept", "list"]
 LIST_STAGES: Final[tuple[ListStage, ...]] = ("address", "connect", "accept", "list")
 
-# What no route can name is of no use.
 _NAME: Final = re.compile(MODEL_PATTERN)
 _BODY_BYTES_MAX: Final = 8 << 20
 _PAGES_MAX: Final = 20
@@ -37,9 +36,12 @@ NAMES_MAX: Final = 2000
 
 @dataclass
 class ModelList(CallResult):
-    """What a provider listed: the names by which it knows its models, in order, each once."""
+    """What a provider listed: the names by which it knows its models, in order, each once.
+
+    `complete`: the list was read to its end, so that what is not in it is not listed."""
 
     names: list[str] = field(default_factory=list)
+    complete: bool = False
 
 
 def list_models(target: Target) -> ModelList:
@@ -64,11 +66,12 @@ class _Listing:
             query = first_query(dialect)
             for _ in range(_PAGES_MAX):
                 page = self._page(f"{url}?{query}" if query else url, headers, dialect)
-                names.update((name, None) for name in page.names if _NAME.fullmatch(name))
+                names.update((name, None) for name in page.names if is_model_name(name))
                 query = page.next_query
                 if not query or len(names) >= NAMES_MAX or self._call.late:
                     break
             self._result.names = sorted(names)[:NAMES_MAX]
+            self._result.complete = not query and len(names) <= NAMES_MAX
             self._call.reach("list")
 
     def _address(self, provider: Provider) -> tuple[str, Dialect]:
@@ -108,3 +111,12 @@ class _Listing:
             if len(body) > _BODY_BYTES_MAX or self._call.late:
                 raise CallFailed("not_list", "the list does not come to its end", status=200)
         return body
+
+
+def is_model_name(name: str) -> bool:
+    """Whether a route can name it; what none can is of no use. JSON can have half a character."""
+    try:
+        name.encode()
+    except UnicodeEncodeError:
+        return False
+    return len(name) <= MODEL_MAX and _NAME.fullmatch(name) is not None

@@ -71,6 +71,10 @@ class Channel(models.Model):
         help_text="gateway/rules/channel_testing.py: CheckRule.",
     )
     next_test_at = models.DateTimeField(null=True, help_text="Null: now, if it is tested at all.")
+    check_models_every_h = models.PositiveSmallIntegerField(
+        null=True, help_text="Hours between two readings of its provider's models; null: none."
+    )
+    next_models_check_at = models.DateTimeField(null=True, help_text="Null: now, if there is one.")
     taken_out = models.JSONField(null=True, help_text="Off by its rule: cause, what, at.")
     taken_in_at = models.DateTimeField(null=True, help_text="When its rule turned it on again.")
     archived_at = models.DateTimeField(null=True, help_text="Put away: off, and in no list.")
@@ -113,6 +117,29 @@ class ChannelKey(models.Model):
 
     def __str__(self) -> str:
         return f"…{self.last4}"
+
+
+class ModelListing(models.Model):
+    """What the provider of a channel listed the last time, and what of it is known
+    (gateway/rules/model_changes.py); names, each once.
+
+    `told` are the signs of the changes that somebody was told of. `fault` is why the last reading
+    came to nothing, "" where it did not.
+    """
+
+    channel = models.OneToOneField(
+        Channel, models.CASCADE, primary_key=True, related_name="model_listing"
+    )
+    listed = models.JSONField(default=list)
+    complete = models.BooleanField(default=False)
+    known = models.JSONField(default=list)
+    told = models.JSONField(default=list)
+    checked_at = models.DateTimeField()
+    listed_at = models.DateTimeField(null=True)
+    fault = models.CharField(max_length=20, blank=True, default="")
+
+    def __str__(self) -> str:
+        return f"{len(self.listed)} models"
 
 
 class Route(models.Model):
@@ -420,6 +447,24 @@ class TrafficBucket(models.Model):
 
     def __str__(self) -> str:
         return f"{self.model} at {self.bucket_at}"
+
+
+class KeyTrafficBucket(models.Model):
+    """What ended in five minutes by one channel with the provider keys that end in `channel_key`
+    ("" for short ones); the rest as in a TrafficBucket."""
+
+    pk = models.CompositePrimaryKey("bucket_at", "channel_id", "channel_key")
+    bucket_at = models.DateTimeField()
+    channel_id = models.UUIDField()
+    channel_key = models.CharField(max_length=4)
+    attempts = models.BigIntegerField()
+    failed = models.BigIntegerField()
+    output_tokens = models.BigIntegerField()
+    writing_ms = models.BigIntegerField()
+    first_tokens = ArrayField(models.BigIntegerField())
+
+    def __str__(self) -> str:
+        return f"…{self.channel_key} at {self.bucket_at}"
 
 
 class ChannelSpend(models.Model):

@@ -2,7 +2,7 @@
 
 from celery import shared_task
 
-from gateway import channel_tests, previews, traffic
+from gateway import channel_tests, model_changes, previews, traffic
 from gateway.expired_content import drop_expired
 from gateway.unsettled_attempts import sweep
 
@@ -35,6 +35,11 @@ def test_channels() -> int:
 @shared_task  # type: ignore[untyped-decorator]
 def go_on_with_channel_tests() -> int:
     return channel_tests.work_off_runs()
+
+
+@shared_task  # type: ignore[untyped-decorator]
+def check_models() -> int:
+    return model_changes.work_off_schedule()
 
 
 @shared_task  # type: ignore[untyped-decorator]

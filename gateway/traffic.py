@@ -4,7 +4,8 @@ the health of channels and models.
 Nothing is counted where requests are answered (docs/adr/0014). Every record carries the id of the
 transaction that wrote it. A run counts what it sees and the run before it did not see, by the
 snapshot that that one left, and leaves its own in the same transaction. So every record is counted,
-and none twice, whatever the order of commits, whichever process counts and whatever is killed.
+and none twice, whatever the order of commits, whichever process counts and whatever is killed. It
+reads up from the oldest transaction that was open then in this database.
 """
 
 import datetime as dt
@@ -18,6 +19,7 @@ from billing.rules.meters import TOKEN_METERS
 from gateway.rules.metric_labels import OTHER, Total
 from gateway.spend_sql import ZONE
 from lib import clock
+from lib.open_transactions import OPEN_HERE
 
 FIRST_TOKEN_MS: Final = (
     50, 100, 200, 300, 500, 750, 1000, 1500, 2000, 3000, 5000, 7500, 10_000, 15_000, 30_000, 60_000
@@ -40,6 +42,7 @@ CHANNEL_FAULTS: Final = (
 """What a channel is to blame for; a request that its provider found wrong is none of it."""
 KEPT: Final = dt.timedelta(days=8)
 """How long buckets are kept."""
+_KEYS_KEPT: Final = dt.timedelta(days=1)
 _SPEND_KEPT: Final = dt.timedelta(days=62)
 NO_CHANNEL: Final = UUID(int=0)
 """Of requests that were refused before any channel."""
@@ -80,6 +83,9 @@ def drop_old() -> None:
     with connection.cursor() as cursor:
         cursor.execute(
             "DELETE FROM gateway_trafficbucket WHERE bucket_at < %s", [clock.now() - KEPT]
+        )
+        cursor.execute(
+            "DELETE FROM gateway_keytrafficbucket WHERE bucket_at < %s", [clock.now() - _KEYS_KEPT]
         )
         cursor.execute(
             "DELETE FROM gateway_channelspend WHERE day < %s", [clock.now() - _SPEND_KEPT]
@@ -132,9 +138,24 @@ _LABEL: Final = f"""
         ORDER BY route.model = name.model DESC, length(route.model) DESC, route.model LIMIT 1
     ), '{OTHER}')"""  # noqa: S608 - only constants are put in
 
+# Of the attempts of a bucket: how fast answers were written, and how soon they began.
+_SPEED: Final = f"""
+               coalesce(sum(written) FILTER (WHERE ttft_ms IS NOT NULL), 0),
+               coalesce(sum(total_ms - ttft_ms) FILTER (WHERE written > 0), 0),
+               {_histogram("ttft_ms", FIRST_TOKEN_MS)}"""
+_ADDED: Final = """
+            attempts = bucket.attempts + excluded.attempts,
+            failed = bucket.failed + excluded.failed,
+            output_tokens = bucket.output_tokens + excluded.output_tokens,
+            writing_ms = bucket.writing_ms + excluded.writing_ms,
+            first_tokens = ARRAY(
+                SELECT a + b FROM unnest(bucket.first_tokens, excluded.first_tokens)
+                    WITH ORDINALITY AS pair (a, b, n) ORDER BY n)"""
+
 _COUNT: Final = f"""
     WITH record AS MATERIALIZED (
-        SELECT r.model, coalesce(r.channel_id, '{NO_CHANNEL}') AS channel_id,
+        SELECT r.organisation_id, r.id, r.model,
+               coalesce(r.channel_id, '{NO_CHANNEL}') AS channel_id,
                r.final, r.status, r.kind,
                coalesce(r.kind = ANY (%(faults)s), false) AS fault, r.meters, r.charge_nano,
                coalesce(r.cost_nano, r.charge_nano) AS cost_nano,
@@ -150,7 +171,7 @@ _COUNT: Final = f"""
     ),
     moved AS (
         INSERT INTO gateway_trafficcursor (id, snapshot, since)
-        VALUES (1, pg_current_snapshot()::text, %(since)s)
+        VALUES (1, {OPEN_HERE}::text, %(since)s)
         ON CONFLICT (id) DO UPDATE SET snapshot = excluded.snapshot, since = excluded.since
     ),
     label AS MATERIALIZED (
@@ -165,38 +186,44 @@ _COUNT: Final = f"""
     ),
     bucketed AS (
         INSERT INTO gateway_trafficbucket AS bucket (
-            bucket_at, channel_id, model, attempts, failed, requests, failed_requests,
-            output_tokens, writing_ms, answers, first_token_ms, answer_ms, input_tokens,
-            cached_tokens, first_tokens)
+            bucket_at, channel_id, model, attempts, failed, output_tokens, writing_ms, first_tokens,
+            requests, failed_requests, answers, first_token_ms, answer_ms, input_tokens,
+            cached_tokens)
         SELECT date_bin('5 minutes', ended_at, 'epoch'), channel_id, label,
                count(*) FILTER (WHERE channel_id <> '{NO_CHANNEL}'),
-               count(*) FILTER (WHERE channel_id <> '{NO_CHANNEL}' AND fault),
+               count(*) FILTER (WHERE channel_id <> '{NO_CHANNEL}' AND fault), {_SPEED},
                count(*) FILTER (WHERE final),
                count(*) FILTER (WHERE final AND (status >= 500 OR fault)),
-               coalesce(sum(written) FILTER (WHERE ttft_ms IS NOT NULL), 0),
-               coalesce(sum(total_ms - ttft_ms) FILTER (WHERE written > 0), 0),
                count(*) FILTER (WHERE ttft_ms IS NOT NULL AND NOT fault),
                coalesce(sum(ttft_ms) FILTER (WHERE NOT fault), 0),
                coalesce(sum(total_ms) FILTER (WHERE ttft_ms IS NOT NULL AND NOT fault), 0),
-               coalesce(sum(cached + uncached), 0), coalesce(sum(cached), 0),
-               {_histogram("ttft_ms", FIRST_TOKEN_MS)}
+               coalesce(sum(cached + uncached), 0), coalesce(sum(cached), 0)
         FROM labelled WHERE ended_at > now() - interval '{KEPT.days} days'
         GROUP BY 1, 2, 3
-        ON CONFLICT (bucket_at, channel_id, model) DO UPDATE SET
-            attempts = bucket.attempts + excluded.attempts,
-            failed = bucket.failed + excluded.failed,
+        ON CONFLICT (bucket_at, channel_id, model) DO UPDATE SET {_ADDED},
             requests = bucket.requests + excluded.requests,
             failed_requests = bucket.failed_requests + excluded.failed_requests,
-            output_tokens = bucket.output_tokens + excluded.output_tokens,
-            writing_ms = bucket.writing_ms + excluded.writing_ms,
             answers = bucket.answers + excluded.answers,
             first_token_ms = bucket.first_token_ms + excluded.first_token_ms,
             answer_ms = bucket.answer_ms + excluded.answer_ms,
             input_tokens = bucket.input_tokens + excluded.input_tokens,
-            cached_tokens = bucket.cached_tokens + excluded.cached_tokens,
-            first_tokens = ARRAY(
-                SELECT a + b FROM unnest(bucket.first_tokens, excluded.first_tokens)
-                    WITH ORDINALITY AS pair (a, b, n) ORDER BY n)
+            cached_tokens = bucket.cached_tokens + excluded.cached_tokens
+    ),
+    keyed AS (
+        INSERT INTO gateway_keytrafficbucket AS bucket (
+            bucket_at, channel_id, channel_key, attempts, failed, output_tokens, writing_ms,
+            first_tokens)
+        SELECT date_bin('5 minutes', ended_at, 'epoch'), channel_id, channel_key, count(*),
+               count(*) FILTER (WHERE fault), {_SPEED}
+        FROM record CROSS JOIN LATERAL (
+            -- One after the other: the executor leaves out partitions by the id.
+            SELECT channel_key FROM usage_attempt
+            WHERE organisation_id = record.organisation_id AND id = record.id LIMIT 1
+        ) attempt
+        WHERE channel_id <> '{NO_CHANNEL}'
+          AND ended_at > now() - interval '{_KEYS_KEPT.days} days'
+        GROUP BY 1, 2, 3
+        ON CONFLICT (bucket_at, channel_id, channel_key) DO UPDATE SET {_ADDED}
     )
     INSERT INTO gateway_traffictotal AS total (family, labels, value, counts)
     SELECT 'requests', ARRAY[label, status::text], count(*), '{{}}'::bigint[]

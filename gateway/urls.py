@@ -6,6 +6,7 @@ from gateway import (
     channel_test_views,
     channel_views,
     health_views,
+    model_change_views,
     model_rule_views,
     model_views,
     own_price_views,
@@ -43,6 +44,21 @@ urlpatterns = [
         "admin/channels/<str:id>/models/fetch",
         channel_edit_views.channel_models_fetch,
         name="channel_models_fetch",
+    ),
+    path(
+        "admin/channels/<str:id>/models/changes",
+        model_change_views.channel_model_changes,
+        name="channel_model_changes",
+    ),
+    path(
+        "admin/channels/<str:id>/models/check",
+        model_change_views.channel_models_check,
+        name="channel_models_check",
+    ),
+    path(
+        "admin/channels/<str:id>/models/decide",
+        model_change_views.channel_models_decide,
+        name="channel_models_decide",
     ),
     path(
         "admin/channels/<str:id>/enable", channel_edit_views.channel_enable, name="channel_enable"

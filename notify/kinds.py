@@ -69,6 +69,7 @@ KINDS: Final = {
         Kind("model.unpriced", gettext_lazy("Model used without a price"), operators=True),
         Kind("channel.troubled", gettext_lazy("Channel needs attention"), operators=True),
         Kind("channel.taken_out", gettext_lazy("Channel turned off by its rule"), operators=True),
+        Kind("channel.models_changed", gettext_lazy("Provider's models changed"), operators=True),
         Kind("books.wrong", gettext_lazy("Ledger check failed"), operators=True),
         Kind("jobs.stopped", gettext_lazy("Background job stopped"), operators=True),
         Kind("security.changed", gettext_lazy("Sign-in settings changed"), personal=True),

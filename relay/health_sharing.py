@@ -6,7 +6,8 @@ clocks are compared; and reads the rows of the others. Of two that say otherwise
 one of its keys, the later one is right. Only what was found with the same catalogue is taken.
 
     told      the breaker of a channel, a key that its provider takes no more; that either ended
-    not told  limits of one model and doubts of one organisation: each process hears of them itself
+    not told  limits of one model and doubts of one organisation: each process hears of them itself,
+              and only pages show those of all
 
 While nothing can connect to a channel, whether it can is tried each second, so that its
 return is known before a request has to find out.
@@ -19,7 +20,7 @@ from uuid import UUID
 
 import msgspec
 
-from gateway.rules.channel_status import ChannelStatus, KeyReason, KeyStatus
+from gateway.rules.channel_status import ChannelStatus, KeyReason, KeyStatus, ModelStatus
 from relay.channel_health import ChannelState, Health
 from relay.database import Row, Statement
 from relay.snapshot import Snapshot
@@ -46,13 +47,15 @@ class KeyReport(msgspec.Struct, frozen=True):
 
 
 class ChannelReport(msgspec.Struct, frozen=True):
-    """One channel as a process sees it; its times count from when it was written."""
+    """One channel as a process sees it; its times count from when it was written. `models` are
+    those that rest there, by their upstream names, for pages alone."""
 
     status: ChannelStatus
     out: bool
     rest_s: float
     age_s: float
     keys: tuple[KeyReport, ...]
+    models: dict[str, ModelStatus] = {}
 
 
 class _Told(NamedTuple):
@@ -159,7 +162,8 @@ class HealthSharing:
         ]
         statuses = [key.status(now) for key in state.keys]
         keys = [KeyReport(status, *key) for status, key in zip(statuses, times[1:], strict=True)]
-        return ChannelReport(self._health.channel_status(channel_id), *times[0], tuple(keys))
+        status, models = self._health.channel_status(channel_id), state.models_out(now)
+        return ChannelReport(status, *times[0], tuple(keys), models)
 
 
 def statement(process_id: UUID, epoch: int, reports: Mapping[str, ChannelReport]) -> Statement:

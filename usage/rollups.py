@@ -21,6 +21,7 @@ from django.db.backends.utils import CursorWrapper
 from psycopg.errors import LockNotAvailable
 
 from billing.rules.meters import METERS
+from lib.open_transactions import OPEN_HERE
 from lib.postgres_tools import BACKUP_NAME
 from usage.rules.outcomes import FAILED_SQL
 
@@ -134,20 +135,10 @@ _READ_CURSOR: Final = """
     SELECT xid, pg_snapshot_xmax(pg_current_snapshot())::text::bigint
     FROM usage_rollupwatermark"""
 
-# The oldest transaction that this snapshot does not see and that may yet write here. A snapshot
-# tells those of all databases of the server, and which database a transaction is of can be told
-# while it runs: what is not known to be of another one counts. Neither a standby's feedback nor a
-# replication slot is in a snapshot.
-_OLDEST_OPEN: Final = """
-    least(pg_current_xact_id_if_assigned()::text::bigint, coalesce((
-        SELECT min(open::text::bigint) FROM pg_snapshot_xip(pg_current_snapshot()) AS open
-        WHERE NOT EXISTS (
-            SELECT FROM pg_stat_activity
-            WHERE backend_xid = open::xid AND datname <> current_database())
-        AND NOT EXISTS (
-            SELECT FROM pg_prepared_xacts
-            WHERE transaction = open::xid AND database <> current_database())
-    ), pg_snapshot_xmax(pg_current_snapshot())::text::bigint))"""
+# The oldest transaction that this snapshot does not see and that may yet write here.
+_OLDEST_OPEN: Final = f"""
+    least(pg_current_xact_id_if_assigned()::text::bigint,
+          pg_snapshot_xmin({OPEN_HERE})::text::bigint)"""
 
 # Everything that this snapshot sees is summed, so what is above its end can only be the mark of
 # another server, brought along by a dump: those records were summed by the rebuild after it.

@@ -157,7 +157,7 @@ def _channel(name: str, fields: Mapping[str, Value]) -> Document:
         **({} if fields["names_client"] else {"names_client": False}),
         **{
             name: fields[name]
-            for name in ("conditions", "zero_retention", "region")
+            for name in ("conditions", "zero_retention", "region", "check_models_every_h")
             if fields[name]
         },
         **_limits(fields),

@@ -121,6 +121,7 @@ def _channels() -> Iterator[Item]:
             "conditions": channel.conditions,
             "zero_retention": channel.zero_retention,
             "region": channel.region,
+            "check_models_every_h": channel.check_models_every_h,
             **{name: getattr(channel, name) for name in LIMITS},
             **{name: getattr(channel, f"{name}_nano") for name in CAP_NAMES},
             "model_timeouts": {

@@ -31,6 +31,7 @@ from gateway.check_calls import Variant
 from gateway.providers.overrides import Capability
 from gateway.rules.breaker import BreakerRule
 from gateway.rules.channel_bounds import (
+    CHECK_MODELS_H_MAX,
     FAILURES_MAX,
     MODEL_MAX,
     MODEL_PATTERN,
@@ -297,6 +298,7 @@ class Channel(Part):
     conditions: Conditions = Conditions()
     zero_retention: bool = False
     region: Region | Literal[""] = ""
+    check_models_every_h: Annotated[int, Field(ge=1, le=CHECK_MODELS_H_MAX)] | None = None
     overrides: Overrides = Overrides()
     timeouts: Timeouts = Timeouts()
     breaker: Breaker = Breaker()

@@ -91,7 +91,7 @@ class _Flattener:
     def _channel(self, channel: shape.Channel, path: Path) -> Item:
         plain = (
             *("enabled", "archived", "priority", "weight", "retries", "on_leave", "uncapped"),
-            *("names_client", "zero_retention", "region"),
+            *("names_client", "zero_retention", "region", "check_models_every_h"),
             *LIMITS,
         )
         fields: dict[str, Value] = {"provider": channel.provider, **stated(channel, plain)}

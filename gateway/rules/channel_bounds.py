@@ -7,7 +7,7 @@ from typing import Final
 
 NAME_MAX: Final = 120
 MODEL_MAX: Final = 200
-MODEL_PATTERN: Final = r"^\S+$"
+MODEL_PATTERN: Final = r"^[^\s\x00]+$"
 URL_MAX: Final = 500
 SECRET_MAX: Final = 4096
 PEM_MAX: Final = 100_000
@@ -18,3 +18,4 @@ WEIGHT_MAX: Final = 1_000_000
 RETRIES_MAX: Final = 10
 SECONDS_MAX: Final = 86_400
 FAILURES_MAX: Final = 1_000_000
+CHECK_MODELS_H_MAX: Final = 30 * 24

@@ -15,7 +15,7 @@ from typing import Final, Literal, NamedTuple, get_args
 from uuid import UUID
 
 from gateway.rules.breaker import Breaker, BreakerRule
-from gateway.rules.channel_status import KeyReason, KeyStatus
+from gateway.rules.channel_status import KeyReason, KeyStatus, ModelCondition, ModelStatus
 from gateway.rules.cooldown import Rest
 from gateway.rules.faults import FAULTS
 
@@ -29,6 +29,9 @@ DOUBTED_MAX: Final = 3
 _CONNECTS: Final = frozenset({"F1", "F2", "F3", "F4"})
 # Clients choose the names that patterns meet.
 _MODELS_MAX: Final = 1024
+# Of a channel, a page has a use for few.
+_MODELS_TOLD: Final = 100
+_NO_MODEL: Final = ModelStatus("limited", 0, 0)
 
 
 BarReason = Literal["requests", "tokens", "parallel", "spend_day", "spend_month"]
@@ -161,6 +164,20 @@ class Key:
         seconds = self.models_left(now)
         return KeyStatus("limited", int(seconds) + 1) if seconds else KeyStatus("good")
 
+    def models_out(self, now: float) -> dict[str, tuple[float, ModelCondition]]:
+        """The models that it is not asked for: in how many seconds they are in any case, and why;
+        of several organisations the longest."""
+        found: dict[str, tuple[float, ModelCondition]] = {}
+        for model, held in self._doubts.items():
+            rests = [(doubt.rest.left(now), doubt.reason) for doubt in held.values()]
+            left, reason = max(rests, default=(0.0, None))
+            if left and (reason == "model_unknown" or reason == "key_refused"):
+                found[model] = left, reason
+        for model, rest in self._limits.items():
+            if left := rest.left(now):
+                found[model] = left, "limited"
+        return found
+
     def limit(self, model: str) -> Rest:
         """The rest of a model that is at its provider's limit."""
         if len(self._limits) >= _MODELS_MAX:
@@ -253,6 +270,17 @@ class Standing:
 
     def calm(self, now: float) -> bool:
         return self.breaker.closed and all(key.calm(now) for key in self.keys)
+
+    def models_out(self, now: float) -> dict[str, ModelStatus]:
+        """The models that some of its keys are not asked for, those of the longest rests."""
+        found: dict[str, ModelStatus] = {}
+        for key in self.keys:
+            for model, (left, condition) in key.models_out(now).items():
+                seconds, (_, known_s, keys) = int(left) + 1, found.get(model, _NO_MODEL)
+                first_s = min(seconds, known_s) if keys else seconds
+                found[model] = ModelStatus(condition, first_s, keys + 1)
+        longest = sorted(found.items(), key=lambda item: -item[1].seconds)
+        return dict(longest[:_MODELS_TOLD])
 
     def waits(self, sought: Sought, now: float) -> float:
         """In how many seconds it is asked if there is nothing else."""

@@ -28,3 +28,16 @@ class KeyStatus(NamedTuple):
     seconds: int = 0
     reason: KeyReason | None = None
     for_s: int = 0
+
+
+ModelCondition = Literal["limited", "model_unknown", "key_refused"]
+
+
+class ModelStatus(NamedTuple):
+    """One model of a channel, by its upstream name, that some of the channel's keys are not asked
+    for: at its provider's limit, or not known or forbidden to an organisation. `seconds`: until the
+    first of these keys is asked again; `keys`: how many they are."""
+
+    condition: ModelCondition
+    seconds: int
+    keys: int

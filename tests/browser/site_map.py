@@ -25,7 +25,7 @@ from gateway import previews
 from gateway.aliases import save_alias
 from gateway.announcements import publish_announcement
 from gateway.model_rules import save_rule
-from gateway.models import ChannelTestRun
+from gateway.models import Channel, ChannelTestRun, ModelListing
 from lib import clock
 from lib.ids import id_text, new_id
 from notify import endpoints
@@ -149,6 +149,12 @@ def furnish() -> dict[str, str]:
         results=[{"channel_id": str(new_id()), "channel": "looked-at", **found}],
         ended_at=clock.now(),
     )
+    channel = Channel.objects.filter(enabled=True).earliest("id")
+    served = [route.upstream_model or route.model for route in channel.routes.all()]
+    listing = {"known": [*served, "looked-at"], "complete": True, "listed": ["looked-at-2"]}
+    ModelListing.objects.create(
+        channel=channel, checked_at=clock.now(), listed_at=clock.now(), **listing
+    )
     announcement = publish_announcement(
         actor,
         title="Looked at",
@@ -212,6 +218,7 @@ def furnish() -> dict[str, str]:
         "plan": f"/admin/plans/{plan.id}",
         "model rule": f"/admin/models/rules/{rule.id}",
         "test of all channels": f"/admin/channels/tests/{id_text(tested.id)}",
+        "model changes": f"/admin/channels/{id_text(channel.id)}/models/changes",
         "announcement": f"/admin/announcements/{announcement.shown_id}",
         "prompt": f"{ours}/prompts/{prompt.prompt.slug}",
         "share a chat": f"{ours}/playground/c/{id_text(chat.id)}/share",

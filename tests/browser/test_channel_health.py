@@ -76,8 +76,8 @@ def test_a_killed_provider_and_its_return_show_soon(
         row.get_by_role("link", name=name).click()
         _returns(fake, page.locator("#channel-state .badge"), soon_ms)
         health = page.locator("#health")
-        expect(health.locator("tfoot td").nth(1)).to_have_text(re.compile(r"[1-9]"))
-        expect(health.locator("tfoot td").nth(2)).to_have_text(re.compile(r"^\s*\d+(\.\d+)?%\s*$"))
+        expect(health.locator("tfoot td").nth(2)).to_have_text(re.compile(r"[1-9]"))
+        expect(health.locator("tfoot td").nth(3)).to_have_text(re.compile(r"^\s*\d+(\.\d+)?%\s*$"))
 
 
 def _dies(fake: FakeUpstream, state: Locator, soon_ms: int) -> None:
@@ -101,9 +101,9 @@ def test_the_figures_of_a_channel_grow_while_its_page_is_open(
         page.goto("/admin/channels")
         page.get_by_role("row", name=name).get_by_role("link", name=name).click()
         health = page.locator("#health")
-        attempts = health.locator("tfoot td").nth(1)
+        attempts = health.locator("tfoot td").nth(2)
         expect(attempts).to_have_text(re.compile(r"[1-9]"), timeout=15_000)
-        expect(health.locator("tfoot td").nth(2)).to_have_text("100%")
+        expect(health.locator("tfoot td").nth(3)).to_have_text("100%")
         assert findings_in_both_themes(page) == []
         _is_narrow(page)
 

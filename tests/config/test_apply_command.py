@@ -677,19 +677,21 @@ def test_limits_of_a_channel_are_set_by_a_file(installation: Installation) -> No
     text = """version: 1
 channels:
   - {name: own, provider: vllm, base_url: "http://127.0.0.1:9/v1", rpm: 60, parallel: 4,
-     spend_cap_day: "12.5"}
+     spend_cap_day: "12.5", check_models_every_h: 24}
 """
     assert "rpm: 60" in installation.apply(text)
     assert installation.apply(text) == "nothing to change\n"
     exported = installation.export()
     assert "rpm: 60" in exported
     assert "spend_cap_day: '12.50'" in exported
+    assert "check_models_every_h: 24" in exported
     assert "spend_cap_month" not in exported
     assert "tpm" not in exported
     assert installation.apply(exported, "--prune") == "nothing to change\n"
     assert "rpm: 60 -> none" in installation.apply(text.replace("rpm: 60", "rpm: null"))
     assert "parallel" in installation.refusal(text.replace("parallel: 4", "parallel: 0"))
     assert "spend_cap_day" in installation.refusal(text.replace('"12.5"', '"0"'))
+    assert "check_models_every_h" in installation.refusal(text.replace("_h: 24", "_h: 0"))
 
 
 def test_who_pays_later_and_what_ignores_caps_are_set_by_a_file(installation: Installation) -> None:

@@ -2,20 +2,24 @@
 yet."""
 
 import datetime as dt
+from concurrent.futures import ThreadPoolExecutor
 
 import pytest
-from django.db import connection
+from django.db import connection, transaction
 
 from accounts.actors import SYSTEM
 from accounts.models import Key
 from gateway.channels import create_channel
-from gateway.models import Channel
+from gateway.models import Channel, ChannelSpend
 from gateway.spend_sql import Spend, read_spend
 from gateway.traffic import count_new_records
+from tests import databases
 from tests.cast import Cast, make_key
 from tests.usage.rows import credit, happen
 
 pytestmark = pytest.mark.django_db
+
+BEGUN = "SELECT pg_current_xact_id()::text::bigint"
 
 
 @pytest.fixture
@@ -78,6 +82,45 @@ def test_each_record_counts_once_whenever_the_traffic_is_counted(
     count_new_records()
     count_new_records()
     assert spend_of(channel)[0].month_nano == 42
+
+
+@pytest.mark.django_db(transaction=True)
+def test_only_a_transaction_of_this_database_is_waited_for(key: Key, channel: Channel) -> None:
+    """What it wrote counts once it is there; one of another database holds nothing up."""
+    now = database_now()
+    with databases.admin() as elsewhere, elsewhere.transaction():
+        (theirs,) = elsewhere.execute(BEGUN).fetchone() or (0,)
+        happen(key, now, 0, channel_id=channel.id, ended_at=now, cost_nano=1)
+        count_new_records()
+        assert counted_to() > int(str(theirs)) > 0
+        with ThreadPoolExecutor(1) as pool, transaction.atomic():
+            ours = number_of(BEGUN)
+            happen(key, now, 0, channel_id=channel.id, ended_at=now, cost_nano=20)
+            pool.submit(counted_by_another).result()
+            assert counted_to() == ours
+    happen(key, now, 0, channel_id=channel.id, ended_at=now, cost_nano=300)
+    count_new_records()
+    assert counted_to() > ours
+    assert ChannelSpend.objects.get(channel_id=channel.id).cost_nano == 321
+
+
+def counted_by_another() -> None:
+    try:
+        count_new_records()
+    finally:
+        connection.close()
+
+
+def counted_to() -> int:
+    """The oldest transaction that the last run waits for."""
+    oldest = "pg_snapshot_xmin(snapshot::pg_snapshot)::text::bigint"
+    return number_of(f"SELECT {oldest} FROM gateway_trafficcursor")
+
+
+def number_of(query: str) -> int:
+    with connection.cursor() as cursor:
+        cursor.execute(query)
+        return int(cursor.fetchone()[0])
 
 
 def test_a_channel_without_requests_has_cost_nothing(channel: Channel) -> None:

@@ -17,7 +17,7 @@ from gateway.channel_reports import LIVE
 from gateway.channels import change_channel, create_channel, switch_key
 from gateway.installation import save_settings
 from gateway.models import Channel, ChannelReport
-from gateway.rules.channel_status import ChannelStatus, KeyStatus
+from gateway.rules.channel_status import ChannelStatus, KeyStatus, ModelStatus
 from gateway.traffic import count_new_records
 from lib import clock
 from lib.ids import id_text, new_id
@@ -25,7 +25,7 @@ from tests import cast
 from tests.cast import Cast
 from tests.fakes.upstream import FakeUpstream
 from tests.lists import file_of
-from tests.usage.rows import credit, happen
+from tests.usage.rows import admit, credit, happen
 
 pytestmark = pytest.mark.django_db
 
@@ -245,12 +245,15 @@ def test_a_price_that_has_ended_or_not_begun_is_not_shown(dora: Client, channel:
     assert "3 models have no price." in html
 
 
-def reported(channel: Channel, status: ChannelStatus, *keys: KeyStatus) -> None:
+def reported(
+    channel: Channel, status: ChannelStatus, *keys: KeyStatus, **models: ModelStatus
+) -> None:
     """A web process tells this of the channel; for one key alone where no key is named."""
     of_keys = keys or (KeyStatus("good"),)
     told = {
         "status": list(status),
         "keys": [{"status": list(key)} for key in of_keys],
+        "models": {name: list(its) for name, its in models.items()},
     }
     ChannelReport.objects.create(
         process_id=new_id(),
@@ -345,10 +348,74 @@ def test_each_key_says_how_it_is_and_why(channel: Channel, dora: Client) -> None
     switch_key(SYSTEM, channel, channel.keys.get(position=0), enabled=False)
     refused = KeyStatus("paused", 50, "key_refused", 40)
     reported(channel, ChannelStatus("good"), refused, KeyStatus("limited", 7))
-    html = dora.get(f"/admin/channels/{id_text(channel.id)}").content.decode()
-    rows = [re.sub(r"<[^>]+>|\s+", " ", row) for row in re.findall(r"<tr>.*?</tr>", html, re.S)]
-    first, second, third = (row for row in rows if "••••" in row)
+    html = page(dora, f"/admin/channels/{id_text(channel.id)}").partition('id="keys"')[2]
+    first, second, third = (row for row in rows_of(html) if "••••" in row)
     assert "Disabled" in first
     for words in ("Paused", "The provider rejected the key.", "For 40 s.", "within 50 s"):
         assert words in second
     assert "At its rate limit" in third
+
+
+def rows_of(html: str) -> list[str]:
+    """The text of each row of the tables."""
+    rows = re.findall(r"<tr>.*?</tr>", html, re.S)
+    return [re.sub(r"(<[^>]+>|\s)+", " ", row).strip() for row in rows]
+
+
+def health_of(client: Client, channel: Channel) -> dict[str, str]:
+    """What the panel says of each model, of each key and of the channel."""
+    html = page(client, f"/admin/_f/channels/{id_text(channel.id)}")
+    names = (re.sub(r".*<th[^>]*>|</th>.*", "", row, flags=re.S) for row in html.split("<tr>")[2:])
+    words = [re.sub(r"(<[^>]+>|\s)+", "", name) for name in names]
+    return dict(zip(words, rows_of(html)[1:], strict=True))
+
+
+def test_the_health_of_each_model_and_key_is_shown(
+    channel: Channel, dora: Client, people: Cast
+) -> None:
+    """Attempts, successes, the time to the first token, tokens per second, and what is under way:
+    of each key as of each model."""
+    change_channel(SYSTEM, channel, {"keys": [SECRET, "sk-second-of-a-page-9c1d"]})
+    made, _ = cast.make_key(people.core)
+    credit(made)
+    now = clock.now()
+    asked = {"channel_id": channel.id, "model": "fake", "ended_at": now}
+    meters = {"in_text": 60, "out_text": 90}
+    for _ in range(3):
+        good = {"meters": meters, "ttft_ms": 400, "total_ms": 1300}
+        happen(made, now, 0, channel_key="4f2a", **good, **asked)
+    failed = {"status": 502, "kind": "upstream_error", "ttft_ms": None, "meters": {}}
+    happen(made, now, 0, channel_key="9c1d", **failed, **asked)
+    admit(made, now, channel_id=channel.id, model="fake", channel_key="9c1d")
+    count_new_records()
+    shown = health_of(dora, channel)
+    assert list(shown) == ["alias", "fake", "fake-*", "••••4f2a", "••••9c1d", "Channel"]
+    assert shown["fake"] == "fake Active 1 4 75.0% 400 ms 490 ms 100"
+    assert shown["••••4f2a"] == "••••4f2a Active 0 3 100% 400 ms 490 ms 100"
+    assert shown["••••9c1d"] == "••••9c1d Active 1 1 0% – – –"
+    assert shown["Channel"] == "Channel On 1 4 75.0% 400 ms 490 ms 100"
+
+
+def test_what_rests_of_a_channel_is_said_of_its_model_or_key(
+    channel: Channel, dora: Client
+) -> None:
+    """The worst of what the processes know; of a pattern, of the models that it stands for."""
+    change_channel(SYSTEM, channel, {"keys": [SECRET, "sk-second-of-a-page-9c1d"]})
+    good, limited = KeyStatus("good"), ModelStatus("limited", 40, 1)
+    state = ChannelStatus("models_out", 7, "upstream_rate_limited")
+    known = {"fake-64": limited, "fake-9": limited, "fake-10": ModelStatus("model_unknown", 9, 2)}
+    reported(channel, state, good, KeyStatus("paused", 50), **known)
+    reported(channel, state, good, good, **{"fake-64": ModelStatus("limited", 4, 2)})
+    shown = health_of(dora, channel)
+    assert "At its rate limit" in shown["alias"]
+    assert "Active" in shown["fake"]
+    assert "Unknown to the provider" in shown["fake-*"]
+    assert "Active" in shown["••••4f2a"]
+    assert "Paused" in shown["••••9c1d"]
+    assert "Models paused" in shown["Channel"]
+    html = page(dora, f"/admin/_f/channels/{id_text(channel.id)}")
+    assert 'title="On 2 of 2 keys. Next attempt within 4 s"' in html
+    # A rest that ended since the report is none.
+    later = clock.now() - dt.timedelta(seconds=10)
+    ChannelReport.objects.update(reported_at=later)
+    assert "At its rate limit" in health_of(dora, channel)["fake-*"]

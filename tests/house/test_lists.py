@@ -45,6 +45,7 @@ NO_LIST = {
     "home/_top.html": "the first few of a list",
     "playground/_embedded.html": "one answer",
     "playground/_keys.html": "shortcuts",
+    "gateway/channel_model_changes.html": "a form",
     "playground/_compare_summary.html": "one chat",
     "playground/_tokens.html": "one answer",
     "playground/_tools_import.html": "a form",

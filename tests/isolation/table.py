@@ -416,6 +416,9 @@ PAGES: Final[dict[str, Route]] = {
     "channel_models": at("channels.write", CHANNEL_ROW),
     "channel_overrides": at("channels.write", CHANNEL_ROW),
     "channel_models_fetch": at("channels.write", CHANNEL_ROW),
+    "channel_model_changes": at("channels.read", CHANNEL_ROW),
+    "channel_models_check": at("channels.test", CHANNEL_ROW),
+    "channel_models_decide": at("channels.write", CHANNEL_ROW),
     "channel_copy": at("channels.write", CHANNEL_ROW),
     "channel_archive": at("channels.write", CHANNEL_ROW),
     "channel_key_add": at("channels.write", CHANNEL_ROW),
@@ -642,6 +645,9 @@ OPERATIONS: Final[dict[str, Route]] = {
         "channels.write", CHANNEL_ROW, body=sends(body={"model": "m-1", "messages": []})
     ),
     "POST /channels/{id}/provider-models": at("channels.test", CHANNEL_ROW),
+    "GET /channels/{id}/model-changes": at("channels.read", CHANNEL_ROW),
+    "POST /channels/{id}/model-changes": at("channels.write", CHANNEL_ROW, body=sends()),
+    "POST /channels/{id}/model-changes/check": at("channels.test", CHANNEL_ROW),
     "POST /provider-models": at(
         "channels.write", body=sends(provider="openai_compatible", base_url="http://127.0.0.1:9")
     ),

@@ -10,6 +10,8 @@ import msgspec
 import pytest
 
 from gateway.rules.breaker import BreakerRule
+from gateway.rules.channel_standing import DOUBTED_MAX
+from gateway.rules.channel_status import ModelStatus
 from relay.channel_health import Health
 from relay.health_sharing import ChannelReport, HealthSharing, read
 from relay.snapshot import EMPTY
@@ -192,10 +194,29 @@ def test_well_channels_are_not_told(pair: tuple[Process, Process], clock: Clock)
     assert one.sharing.report() == {}
 
 
+def test_the_models_that_rest_are_told_to_pages_alone(
+    pair: tuple[Process, Process], clock: Clock
+) -> None:
+    """By their upstream names, with how many of the keys rest."""
+    one, other = pair[0], Process(clock, 0, TWO_KEYS)
+    one.fail("F8", 1, "upstream_rate_limited")
+    (report,) = one.sharing.report().values()
+    assert report.models == {CANDIDATE.upstream_model: ModelStatus("limited", 2, 1)}
+    pair[1].hear(one)
+    assert pair[1].condition == "good"
+    for _ in range(2 * DOUBTED_MAX):
+        other.fail("F7", 1, "upstream_error")
+    (report,) = other.sharing.report().values()
+    assert report.models == {CANDIDATE.upstream_model: ModelStatus("model_unknown", 301, 2)}
+    clock.now += 301
+    other.answer(2)
+    assert [told.models for told in other.sharing.report().values()] == []
+
+
 def test_the_report_of_another_version_is_passed_over() -> None:
     assert read([("1", '{"c": {"state": "open"}}'), ("1", "{}")]) == [(1.0, {})]
     fields = {field.name for field in msgspec.structs.fields(ChannelReport)}
-    assert fields == {"status", "out", "rest_s", "age_s", "keys"}
+    assert fields == {"status", "out", "rest_s", "age_s", "keys", "models"}
 
 
 # ---- of real processes

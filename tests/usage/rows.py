@@ -135,6 +135,7 @@ def happen(
             "price_version_id",
             "hold_nano",
             "source",
+            "channel_key",
         )
         if name in over
     }

@@ -1,0 +1,23 @@
+"""Which transactions of a Postgres server may yet bring rows of this database."""
+
+from typing import Final
+
+# A snapshot tells those of all databases of the server, and which database a transaction is of can
+# be told while it runs: what is not known to be of another one counts. Neither a standby's feedback
+# nor a replication slot is in a snapshot.
+OPEN_HERE: Final = """(
+        SELECT concat(coalesce(min(open), xmax), ':', xmax, ':',
+                      string_agg(open::text, ',' ORDER BY open))::pg_snapshot
+        FROM (SELECT pg_snapshot_xmax(pg_current_snapshot())::text::bigint AS xmax) here
+        LEFT JOIN LATERAL (
+            SELECT begun::text::bigint AS open
+            FROM pg_snapshot_xip(pg_current_snapshot()) AS begun
+            WHERE NOT EXISTS (
+                SELECT FROM pg_stat_activity
+                WHERE backend_xid = begun::xid AND datname <> current_database())
+            AND NOT EXISTS (
+                SELECT FROM pg_prepared_xacts
+                WHERE transaction = begun::xid AND database <> current_database())
+        ) ours ON true
+        GROUP BY xmax)"""
+"""The statement's snapshot as a `pg_snapshot`, in which those of other databases are over."""
