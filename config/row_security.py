@@ -180,6 +180,7 @@ READ_ONLY: Final[Mapping[str, str]] = {
     "gateway.Route": "The channels serve all.",
     "gateway.ModelRule": "The models are the same for all.",
     "gateway.ModelAlias": "The models are the same for all.",
+    "gateway.ModelEntry": "The models are the same for all.",
     "gateway.InstallationSetting": "One row for the installation.",
     "gateway.Announcement": "Told to everybody.",
 }
@@ -209,6 +210,9 @@ CLOSED: Final[Mapping[str, str]] = {
     "usage.BooksCheck": "The books of all.",
     "gateway.ChannelKey": "The keys to providers.",
     "gateway.ChannelTestRun": "Of the installation's channels.",
+    "gateway.ModelProposal": "Of the installation's models.",
+    "gateway.CatalogueIgnoreRule": "Of the installation's models.",
+    "gateway.CatalogueUpdate": "Of the installation's models.",
     "gateway.PricePreview": "Sums over all organisations.",
     "gateway.ChannelSpend": "Sums over all organisations.",
     "gateway.ChannelReport": "What the processes found of providers.",

@@ -11,7 +11,7 @@ from accounts import audit
 from accounts.actors import Actor
 from accounts.epoch import bump_epoch
 from gateway.model_rules import check_model_name
-from gateway.models import ModelAlias
+from gateway.models import ModelAlias, ModelEntry
 from gateway.rules.aliases import find_cycle
 from lib.refusal import Refused
 
@@ -58,8 +58,10 @@ def write_alias(actor: Actor, name: str, target: str) -> ModelAlias:
 
 
 def check_aliases() -> None:
-    """Raise AliasCycle where the aliases as they are lead in a circle."""
-    cycle = find_cycle(all_aliases())
+    """Raise AliasCycle where the aliases as they are lead in a circle, or would once every model
+    that has a replacement has ended."""
+    replaced = ModelEntry.objects.exclude(replacement="").values_list("name", "replacement")
+    cycle = find_cycle(all_aliases() | dict(replaced))
     if cycle is not None:
         raise AliasCycle(cycle)
 
