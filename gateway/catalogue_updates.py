@@ -22,12 +22,10 @@ from gateway.model_proposals import propose_facts
 from gateway.model_rules import check_model_name
 from gateway.models import CatalogueIgnoreRule, CatalogueUpdate
 from gateway.public_models import PublicModel, public_models
-from gateway.rules.model_facts import FIELDS, PRICE, read_facts
+from gateway.rules.model_facts import FIELDS, LIST_BYTES_MAX, PRICE, read_facts
 from lib.egress import EgressError, fetched
 from lib.refusal import Refused
 
-BYTES_MAX: Final = 16 << 20
-"""How large a list may be."""
 _FETCH_S: Final = 30.0
 # As long as the source of a proposal may be.
 _SOURCE_MAX: Final = 60
@@ -54,8 +52,11 @@ class Choice(NamedTuple):
         )
 
 
+EVERY_MODEL: Final = Choice()
+
+
 def update_catalogue(
-    actor: Actor, text: bytes, source: str, choice: Choice = Choice()
+    actor: Actor, text: bytes, source: str, choice: Choice = EVERY_MODEL
 ) -> CatalogueUpdate:
     """Compare a list with what holds, and propose the differences. Raises Refused for what is no
     list."""
@@ -104,7 +105,7 @@ def fetch_list(url: str) -> bytes:
 
     async def fetch() -> bytes:
         async with asyncio.timeout(_FETCH_S):
-            answer = await fetched(policy, url, bytes_max=BYTES_MAX)
+            answer = await fetched(policy, url, bytes_max=LIST_BYTES_MAX)
         return answer.body
 
     policy = egress_policy_users()
@@ -139,9 +140,7 @@ def add_ignore_rule(actor: Actor, model: str, field: str) -> CatalogueIgnoreRule
 def remove_ignore_rule(actor: Actor, rule: CatalogueIgnoreRule) -> None:
     """Let lists propose it again."""
     with transaction.atomic():
-        audit.record(
-            actor, None, "catalogue.not_ignored", rule, model=rule.model, field=rule.field
-        )
+        audit.record(actor, None, "catalogue.not_ignored", rule, model=rule.model, field=rule.field)
         rule.delete()
 
 

@@ -15,6 +15,7 @@ The first stage that fails ends the test.
 """
 
 import json
+import re
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import Any, Final, Literal, NamedTuple
@@ -321,7 +322,7 @@ class _Check:
                 raise CallFailed("not_schema", status=200, body=heard.text)
             self._call.reach("schema")
         elif self._result.variant == "vision":
-            if "red" not in heard.text.lower():
+            if not re.search(r"\bred\b", heard.text, re.IGNORECASE):
                 raise CallFailed("not_seen", status=200, body=heard.text)
             self._call.reach("seen")
 

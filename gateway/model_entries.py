@@ -12,7 +12,7 @@ from accounts import audit
 from accounts.actors import Actor
 from accounts.epoch import bump_epoch
 from billing.models import Plan
-from gateway.aliases import AliasCycle, check_aliases
+from gateway.aliases import AliasCycle, check_aliases, write_aliases
 from gateway.model_rules import check_model_name
 from gateway.models import ModelEntry
 from gateway.providers.overrides import CAPABILITIES
@@ -39,14 +39,23 @@ class EntryFields(TypedDict, total=False):
 FIELDS: Final = tuple(EntryFields.__annotations__)
 
 
-def save_entry(actor: Actor, name: str, **fields: Unpack[EntryFields]) -> ModelEntry:
-    """State something of a model. Raises Refused."""
+def save_entry(
+    actor: Actor,
+    name: str,
+    *,
+    aliases: Sequence[str] | None = None,
+    **fields: Unpack[EntryFields],
+) -> ModelEntry:
+    """State something of a model, and which names stand for it; None = as they are. Raises
+    Refused."""
     with transaction.atomic():
         entry = write_entry(actor, name, **fields)
+        if aliases is not None:
+            write_aliases(actor, name, aliases)
         try:
             check_aliases()
         except AliasCycle as cycle:
-            raise Refused("replacement", str(cycle)) from cycle
+            raise Refused("aliases" if aliases else "replacement", str(cycle)) from cycle
     return entry
 
 
@@ -111,6 +120,12 @@ def absent_names(plan: str, role: str, at: dt.datetime) -> frozenset[str]:
         or not is_visible(entry.roles or None, role)
         or (entry.sunset_at is not None and entry.sunset_at <= at)
     )
+
+
+def ending_of(entry: ModelEntry | None) -> ModelEntry | None:
+    """The same where it is deprecated by now."""
+    at = None if entry is None else entry.deprecated_at
+    return None if at is None or at > clock.now() else entry
 
 
 def overrides_of(entry: ModelEntry | None) -> frozenset[tuple[str, int]]:

@@ -85,9 +85,7 @@ def propose_probed(model: PublicModel, found: Mapping[Field, bool], source: str)
     ).delete()
     holding = effective_facts(model)
     made = [
-        ModelProposal(
-            model=model.name, field=field, before=holding[field], after=on, source=source
-        )
+        ModelProposal(model=model.name, field=field, before=holding[field], after=on, source=source)
         for field, on in found.items()
         if holding[field] != on
     ]

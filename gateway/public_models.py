@@ -1,7 +1,7 @@
 """Every name that a client can ask for, as operators see it: who serves it, what is known of it and
 whether it has a price."""
 
-from collections.abc import Iterable, Mapping
+from collections.abc import Iterable
 from dataclasses import dataclass
 from typing import Final, Literal
 
@@ -17,10 +17,14 @@ from gateway.providers.overrides import UNSAID, overridden
 from gateway.rules.aliases import resolved
 from gateway.rules.model_entries import merged
 from gateway.rules.model_facts import FIELDS, Fact, Field
-from gateway.served import ServedModel, Server, prices_in_force, price_of, served_models
+from gateway.served import ServedModel, Server, price_of, prices_in_force, served_models
+from gateway.shown_models import are_senses_known, capabilities_in
+from lib import clock
 
 PriceState = Literal["priced", "draft", "missing"]
-_INPUTS: Final[Mapping[str, str]] = {"vision": "image", "audio": "audio", "files": "file"}
+Standing = Literal["current", "alias", "deprecated", "retired"]
+_SENSES: Final[frozenset[Field]] = frozenset({"vision", "audio", "files"})
+_CAPABILITIES: Final = _SENSES | frozenset[Field]({"tools", "schema", "reasoning"})
 
 
 @dataclass(frozen=True, slots=True)
@@ -62,6 +66,16 @@ def public_model(name: str) -> PublicModel | None:
     return _Reader().model(name)
 
 
+def standing_of(model: PublicModel) -> Standing:
+    """What it is now; an alias that has an end of its own is what that makes it."""
+    entry, now = model.entry, clock.now()
+    if entry is not None and entry.sunset_at is not None and entry.sunset_at <= now:
+        return "retired"
+    if entry is not None and entry.deprecated_at is not None and entry.deprecated_at <= now:
+        return "deprecated"
+    return "alias" if model.target else "current"
+
+
 def effective_facts(model: PublicModel) -> dict[Field, Fact | None]:
     """What holds of a model by its entry, else by the catalogue; None = nobody knows."""
     facts: dict[Field, Fact | None] = dict.fromkeys(FIELDS)
@@ -70,13 +84,9 @@ def effective_facts(model: PublicModel) -> dict[Field, Fact | None]:
     if entry is not None and entry.sunset_at is not None:
         facts["sunset_at"] = entry.sunset_at.date().isoformat()
     if model.known:
-        facts["tools"], facts["reasoning"] = can.tools, can.may_think
-        facts["schema"] = can.json == "schema" and not can.flags & {
-            "no_json_schema",
-            "json_object_only",
-        }
-        for field, modality in _INPUTS.items():
-            facts[field] = modality in can.inputs  # type: ignore[index]
+        has = capabilities_in(can)
+        said = _CAPABILITIES if are_senses_known(can) else _CAPABILITIES - _SENSES
+        facts |= {field: field in has for field in said}
     return facts
 
 

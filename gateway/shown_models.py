@@ -71,9 +71,7 @@ class ShownModel:
     @property
     def senses_known(self) -> bool:
         """Whether what it reads is a fact: a row without limits often leaves it open."""
-        return self.known and (
-            self.can.context_max is not None or self.can.inputs != UNKNOWN.inputs
-        )
+        return self.known and are_senses_known(self.can)
 
     @property
     def embeds(self) -> bool:
@@ -117,15 +115,23 @@ class ShownModel:
 
 def capability_names(model: ShownModel) -> list[str]:
     """The keys of CAPABILITIES that a model of the catalogue has; none of one that is not known."""
-    can = model.can
-    if not model.known:
-        return []
+    return capabilities_in(model.can) if model.known else []
+
+
+def are_senses_known(can: Capabilities) -> bool:
+    """Whether a row says what its models read: without limits it often leaves it open."""
+    return can.context_max is not None or can.inputs != UNKNOWN.inputs
+
+
+def capabilities_in(can: Capabilities) -> list[str]:
+    """The keys of CAPABILITIES that a row of the catalogue has."""
+    senses = are_senses_known(can)
     has = {
         "tools": can.tools,
         "schema": can.json == "schema" and "no_json_schema" not in can.flags,
-        "vision": model.senses_known and "image" in can.inputs,
-        "files": model.senses_known and "file" in can.inputs,
-        "audio": (model.senses_known and "audio" in can.inputs) or "audio" in can.outputs,
+        "vision": senses and "image" in can.inputs,
+        "files": senses and "file" in can.inputs,
+        "audio": (senses and "audio" in can.inputs) or "audio" in can.outputs,
         "reasoning": can.thinking not in (None, "never"),
         "search": can.search is not None or "search_by_responses" in can.traits,
         "caching": can.caching is not None,

@@ -25,6 +25,8 @@ Field = Literal[
     "tools", "schema", "vision", "audio", "files", "reasoning",
 ]  # fmt: skip
 FIELDS: Final[tuple[Field, ...]] = get_args(Field)
+LIST_BYTES_MAX: Final = 16 << 20
+"""How large a list may be."""
 PRICE: Final = "price"
 """What an ignore rule calls the prices of a model."""
 
@@ -42,7 +44,9 @@ _CAPABILITIES: Final[Mapping[str, Field]] = {
 }
 _DATE: Final = "deprecation_date"
 # Known, and nothing to take over: `max_tokens` is one of the two limits again.
-_READ: Final = frozenset({*_LIMITS, *_CAPABILITIES, _DATE, "mode", "max_tokens", "litellm_provider"})
+_READ: Final = frozenset(
+    {*_LIMITS, *_CAPABILITIES, _DATE, "mode", "max_tokens", "litellm_provider"}
+)
 # Prices have reasons of their own for what they leave out.
 _PRICE: Final = re.compile(r"cost")
 _NAME_MAX: Final = 60
