@@ -36,7 +36,7 @@ from lib import pagination
 from lib.ids import id_text
 from lib.refusal import Refused
 
-router = Router(tags=["Models"], auth=api_auth.installation_auth)
+router = Router(tags=["Price book"], auth=api_auth.installation_auth)
 
 Name = Annotated[str, Field(max_length=bounds.MODEL_MAX, pattern=bounds.MODEL_PATTERN)]
 IgnorableField = Literal["", "price"] | model_facts.Field

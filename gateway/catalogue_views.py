@@ -76,12 +76,15 @@ CATALOGUE: Final = Table(
     bulk=(("accept", _("Accept")), ("dismiss", _("Dismiss"))),
 )
 _UPDATES_SHOWN: Final = 5
+_TEMPLATES: Final = ("gateway/catalogue_update.html", "gateway/_catalogue_update.html")
 
 
 @operator_page("prices.write")
 @require_safe
 def catalogue(request: HttpRequest, actor: Actor) -> HttpResponseBase:
-    return _list_page(request, actor)
+    state = read_table(CATALOGUE, request, actor)
+    source = ListSource(_rows(actor, state))
+    return answer_table(request, state, source, _TEMPLATES, _context(actor, state))
 
 
 @operator_page("prices.write")
@@ -89,7 +92,7 @@ def catalogue(request: HttpRequest, actor: Actor) -> HttpResponseBase:
 def catalogue_update(request: HttpRequest, actor: Actor) -> HttpResponseBase:
     form = ListForm(request.POST, request.FILES)
     if not form.is_valid():
-        return _list_page(request, actor, list_form=form)
+        return _refused(request, actor, list_form=form)
     sent = form.cleaned_data
     file, address = sent["file"], sent["address"]
     try:
@@ -98,7 +101,7 @@ def catalogue_update(request: HttpRequest, actor: Actor) -> HttpResponseBase:
         update = update_catalogue(actor, text, source_of(file.name if file else address), choice)
     except Refused as refused:
         refused.tell(form)
-        return _list_page(request, actor, list_form=form)
+        return _refused(request, actor, list_form=form)
     n = _total(update)
     message = ngettext("%(n)s change is proposed.", "%(n)s changes are proposed.", n)
     messages.success(request, message % {"n": n})
@@ -151,7 +154,7 @@ def catalogue_ignore(request: HttpRequest, actor: Actor) -> HttpResponseBase:
         else:
             messages.success(request, gettext("Saved. It applies to the next update."))
             return see_other("catalogue")
-    return _list_page(request, actor, ignore_form=form)
+    return _refused(request, actor, ignore_form=form)
 
 
 @operator_page("prices.write")
@@ -163,7 +166,7 @@ def catalogue_heed(request: HttpRequest, actor: Actor, id: int) -> HttpResponseB
     return see_other("catalogue")
 
 
-def _list_page(
+def _refused(
     request: HttpRequest,
     actor: Actor,
     *,
@@ -171,7 +174,20 @@ def _list_page(
     ignore_form: IgnoreForm | None = None,
 ) -> HttpResponseBase:
     state = read_table(CATALOGUE, request, actor)
-    context = {
+    context = _context(actor, state, list_form, ignore_form)
+    source = ListSource(_rows(actor, state))
+    response = answer_table(request, state, source, _TEMPLATES, context)
+    response.status_code = 422
+    return response
+
+
+def _context(
+    actor: Actor,
+    state: State,
+    list_form: ListForm | None = None,
+    ignore_form: IgnoreForm | None = None,
+) -> dict[str, Any]:
+    return {
         "list_form": list_form or ListForm(),
         "ignore_form": ignore_form or IgnoreForm(),
         "rules": [
@@ -182,12 +198,6 @@ def _list_page(
         "bulk_url": reverse("catalogue_decide"),
         "everything": state.query() or "all",
     }
-    templates = ("gateway/catalogue_update.html", "gateway/_catalogue_update.html")
-    source = ListSource(_rows(actor, state))
-    response = answer_table(request, state, source, templates, context)
-    if list_form or ignore_form:
-        response.status_code = 422
-    return response
 
 
 def _rows(actor: Actor, state: State) -> list[dict[str, Any]]:

@@ -23,7 +23,7 @@ from lib import pagination
 from lib.api_instants import Instant
 from lib.whole_numbers import Whole
 
-router = Router(tags=["Models"], auth=api_auth.installation_auth)
+router = Router(tags=["Channels"], auth=api_auth.installation_auth)
 
 Name = Annotated[str, Field(max_length=bounds.MODEL_MAX, pattern=bounds.MODEL_PATTERN)]
 Tokens = Annotated[Whole, Field(ge=1, le=TOKENS_MAX)]
@@ -70,7 +70,7 @@ class ModelChange(Schema):
     roles: list[Role] | None = Field(
         None,
         description=(
-            "The roles that see it. Empty: everyone. Keys that belong to nobody have no role."
+            "The roles that see it. Empty: everyone. Keys that belong to no one have no role."
         ),
     )
 

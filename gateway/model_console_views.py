@@ -103,7 +103,9 @@ def model_list(request: HttpRequest, actor: Actor) -> HttpResponseBase:
     models = visible_models(actor)
     context = {
         "unpriced": sum(
-            1 for model in models if model.price_state != "priced" and not model.target
+            1
+            for model in models
+            if model.price_state != "priced" and model.servers and not model.target
         ),
         "rule": installation_settings().unpriced_models,
         "proposed": visible_model_proposals(actor).count(),

@@ -93,7 +93,7 @@ class EntryForm(forms.Form):
     )
     roles = forms.MultipleChoiceField(
         label=_("Roles"),
-        help_text=_("None selected: everyone. Keys that belong to nobody have no role."),
+        help_text=_("None selected: everyone. Keys that belong to no one have no role."),
         choices=[(role, str(ROLE_NAMES[role]).capitalize()) for role in ROLES],
         required=False,
         widget=forms.CheckboxSelectMultiple,

@@ -135,7 +135,7 @@ def test_a_model_is_changed_on_its_page(dora: Client) -> None:
         ({"replacement": "fast"}, "lead back"),
         ({"aliases": "org/two"}, "lead back"),
         ({"context_max": "0"}, "Enter a number from 1"),
-        ({"plans": "none"}, "not one of the available choices"),
+        ({"plans": "none"}, "is not one of the choices"),
         ({"replacement": NUL}, "Null characters"),
         ({"replacement": EVERYTHING}, "error"),
         ({"aliases": LONG + "长"}, "at most 10000"),
