@@ -53,7 +53,9 @@ class UpdateIn(Schema):
     models: dict[str, Any] | None = Field(
         None, description="The list itself, in the format that LiteLLM publishes."
     )
-    name: str = Field("api", max_length=50, description="What a list that is sent is called.")
+    name: str = Field(
+        "api", pattern=r"^[\w. -]{1,50}$", description="What a list that is sent is called."
+    )
     only: list[Name] = Field([], max_length=100, description="Names or patterns. Empty: all.")
     served: bool = Field(False, description="Only models that clients can call here.")
 

@@ -119,9 +119,12 @@ def fetch_list(url: str) -> bytes:
 
 def source_of(place: str) -> str:
     """What tells one list from another, without what may be secret of an address."""
-    parts = urlsplit(place)
-    name = f"{parts.hostname}{parts.path}" if parts.hostname else place.rpartition("/")[2]
-    return f"list {name}"[:_SOURCE_MAX]
+    name = place.rpartition("/")[2]
+    if place.startswith(("http://", "https://")):
+        parts = urlsplit(place)
+        name = f"{parts.hostname}{parts.path}"
+    # A file may be called by what no text of the database has.
+    return "".join(filter(str.isprintable, f"list {name}"))[:_SOURCE_MAX]
 
 
 def add_ignore_rule(actor: Actor, model: str, field: str) -> CatalogueIgnoreRule:

@@ -355,7 +355,12 @@ def build(text: str, vault: Vault) -> Snapshot:
         ),
         rules=tuple(_rule(row) for row in raw.rules),
         aliases=resolved(raw.aliases),
-        entries={row.name: _entry(row, plan_ids) for row in raw.entries},
+        entries={
+            entry.name: entry
+            for entry in (_entry(row, plan_ids) for row in raw.entries)
+            # One that a probe alone has left states nothing.
+            if entry != ModelEntry(entry.name)
+        },
     )
 
 
