@@ -13,7 +13,7 @@ from gateway.model_entries import all_entries, overrides_of
 from gateway.models import ModelEntry
 from gateway.providers import PROVIDERS
 from gateway.providers.models import UNKNOWN, Capabilities, capabilities_of, find_row
-from gateway.providers.overrides import UNSAID, overridden
+from gateway.providers.overrides import UNSAID, Overrides, overridden, tell_capabilities
 from gateway.rules.aliases import resolved
 from gateway.rules.model_entries import merged
 from gateway.rules.model_facts import FIELDS, Fact, Field
@@ -30,8 +30,8 @@ _CAPABILITIES: Final = _SENSES | frozenset[Field]({"tools", "schema", "reasoning
 @dataclass(frozen=True, slots=True)
 class PublicModel:
     """A name, or a pattern of names. `target` is where it leads as an alias, "" where it is none;
-    `known` says that `can` is from the catalogue or an operator and no default; `aliases` are the
-    names that lead here."""
+    `listed` says that the catalogue knows it, `overrides` are what operators know better; without
+    either, `can` is a default. `aliases` are the names that lead here."""
 
     name: str
     target: str
@@ -39,7 +39,8 @@ class PublicModel:
     price: ListedPrice | None
     priced: tuple[str, ...]
     drafted: bool
-    known: bool
+    listed: bool
+    overrides: Overrides
     can: Capabilities
     entry: ModelEntry | None
     aliases: tuple[str, ...]
@@ -47,6 +48,11 @@ class PublicModel:
     @property
     def pattern(self) -> bool:
         return "*" in self.name
+
+    @property
+    def known(self) -> bool:
+        """Whether its capabilities are facts."""
+        return self.listed or tell_capabilities(self.overrides)
 
     @property
     def price_state(self) -> PriceState:
@@ -83,10 +89,12 @@ def effective_facts(model: PublicModel) -> dict[Field, Fact | None]:
     facts["context_max"], facts["output_max"] = can.context_max, can.output_max
     if entry is not None and entry.sunset_at is not None:
         facts["sunset_at"] = entry.sunset_at.date().isoformat()
-    if model.known:
-        has = capabilities_in(can)
-        said = _CAPABILITIES if are_senses_known(can) else _CAPABILITIES - _SENSES
-        facts |= {field: field in has for field in said}
+    said = {name for name, _ in model.overrides} & _CAPABILITIES
+    if model.listed:
+        said = _CAPABILITIES if are_senses_known(can) else _CAPABILITIES - _SENSES | said
+    # What is stated is so; capabilities_in leaves out what only a listed model is known to have.
+    stated, has = dict(model.overrides), capabilities_in(can)
+    facts |= {field: bool(stated.get(field, field in has)) for field in said}
     return facts
 
 
@@ -123,7 +131,7 @@ class _Reader:
         end = self._ends.get(name, name)
         servers = self._servers(end)
         served = self._served.get(name)
-        can, known = self._can(end, servers)
+        can, listed, overrides = self._can(end, servers)
         return PublicModel(
             name,
             end if name in self._aliases else "",
@@ -131,7 +139,8 @@ class _Reader:
             served.price if served and served.pattern else price_of(end, self._prices),
             tuple(served.priced) if served else (),
             end in self._drafted,
-            known,
+            listed,
+            overrides,
             can,
             self._entries.get(name),
             tuple(sorted(self._leading.get(name, ()))),
@@ -143,8 +152,9 @@ class _Reader:
             found.setdefault(server.id, server)
         return tuple(found.values())
 
-    def _can(self, name: str, servers: Iterable[Server]) -> tuple[Capabilities, bool]:
-        """What it can do at the channel that is asked first, by its operator's word."""
+    def _can(self, name: str, servers: Iterable[Server]) -> tuple[Capabilities, bool, Overrides]:
+        """What it can do at the channel that is asked first, by the catalogue's word and its
+        operator's."""
         first = next((one for one in servers if one.channel.enabled), next(iter(servers), None))
         overrides = overrides_of(self._entries.get(name))
         row, can = find_row(name), UNKNOWN
@@ -157,9 +167,9 @@ class _Reader:
             overrides = merged(overrides, first.can.items())
         elif row is not None:
             can = row
-        if overrides:
-            return overridden(can if row else UNSAID, overrides), True
-        return can, row is not None
+        if row is None and tell_capabilities(overrides):
+            can = UNSAID
+        return overridden(can, overrides), row is not None, overrides
 
 
 def _serving(name: str, served: Iterable[ServedModel]) -> Iterable[Server]:

@@ -18,7 +18,7 @@ from gateway.models import Channel, ModelEntry, Route
 from gateway.price_book import BookEntry, PriceBook, price_book
 from gateway.providers import PROVIDERS
 from gateway.providers.models import UNKNOWN, Capabilities, capabilities_of, find_row
-from gateway.providers.overrides import UNSAID, Overrides, overridden
+from gateway.providers.overrides import UNSAID, Overrides, overridden, tell_capabilities
 from gateway.rules.aliases import resolved
 from gateway.rules.model_entries import merged
 from lib import clock
@@ -196,8 +196,10 @@ def _shown(
     provider = PROVIDERS.get(channel.provider)
     can = UNKNOWN if provider is None else capabilities_of(upstream, provider, name)
     known = find_row(upstream) or find_row(name)
-    if overrides:
+    if overrides and (known or tell_capabilities(overrides)):
         can = known = overridden(can if known else UNSAID, overrides)
+    elif overrides:
+        can = overridden(can, overrides)
     owner = OWNERS.get((known or can).owner) or (gettext(provider.label) if provider else "")
     return ShownModel(
         name,

@@ -38,6 +38,11 @@ _INPUTS: Final[Mapping[str, Modality]] = MappingProxyType(
 )
 
 
+def tell_capabilities(overrides: Overrides) -> bool:
+    """Whether any of them is a capability, and not just a limit."""
+    return any(name in CAPABILITIES for name, _ in overrides)
+
+
 @lru_cache(4096)
 def overridden(can: Capabilities, overrides: Overrides) -> Capabilities:
     """What the model can do, by the operator's word."""
