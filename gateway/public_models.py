@@ -89,12 +89,12 @@ def effective_facts(model: PublicModel) -> dict[Field, Fact | None]:
     facts["context_max"], facts["output_max"] = can.context_max, can.output_max
     if entry is not None and entry.sunset_at is not None:
         facts["sunset_at"] = entry.sunset_at.date().isoformat()
-    said = {name for name, _ in model.overrides} & _CAPABILITIES
+    stated, has, listed = dict(model.overrides), capabilities_in(can), frozenset[Field]()
     if model.listed:
-        said = _CAPABILITIES if are_senses_known(can) else _CAPABILITIES - _SENSES | said
-    # What is stated is so; capabilities_in leaves out what only a listed model is known to have.
-    stated, has = dict(model.overrides), capabilities_in(can)
-    facts |= {field: bool(stated.get(field, field in has)) for field in said}
+        listed = _CAPABILITIES if are_senses_known(can) else _CAPABILITIES - _SENSES
+    for field in _CAPABILITIES:
+        if field in stated or field in listed:
+            facts[field] = bool(stated.get(field, field in has))
     return facts
 
 
