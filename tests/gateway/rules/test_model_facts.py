@@ -39,9 +39,7 @@ def test_what_has_a_counterpart_is_read_and_the_rest_is_counted() -> None:
 
 
 WRONG: dict[str, list[Any]] = {
-    "max_input_tokens": [
-        *(0, -1, 1.5, True, None, "many", "", [], {}, 10**30, "NaN", "Infinity"),
-    ],
+    "max_input_tokens": [0, -1, 1.5, True, None, "many", "", [], {}, 10**30, "NaN", "Infinity"],
     "deprecation_date": ["", "soon", "2027-13-01", 20270114, None],
     "supports_vision": [1, 0, "true", None, []],
 }
