@@ -137,16 +137,18 @@ def propose_list(
     rates: Mapping[str, dict[str, Any]],
     source: str,
     *,
+    listed_names: Collection[str] | None = None,
     ignored: Collection[str] = (),
 ) -> Proposed:
     """Proposals for what a list, which need not name every model, says from now on otherwise than
-    the prices in force. It removes none.
+    the prices in force; of prices that came from this list, also that it has them no more.
 
+    `listed_names` are all that the list names, also those whose prices cannot be carried over.
     Models whose price comes from elsewhere than the shipped catalogue or this list are left alone,
     and so are those that a name or pattern of `ignored` meets. The open proposals of the same list
     go; what was ignored of it is not proposed again.
     """
-    now = clock.now()
+    now, listed_names = clock.now(), rates if listed_names is None else listed_names
     current = _in_force(list_prices(), now)
     own = {
         price.model
@@ -166,9 +168,18 @@ def propose_list(
             same = there is not None and _same(there.rates, wanted)
             if not left and not same and (model, _canonical(wanted)) not in put_away:
                 made.append(_proposal(PriceKey(model), wanted, there, source))
+        made += [
+            _proposal(key, None, there, source)
+            for key, there in current.items()
+            if there.source == source
+            and key.model not in listed_names
+            and (key.model, "") not in put_away
+            and not any(matches(pattern, key.model) for pattern in ignored)
+        ]
         PriceProposal.objects.bulk_create(made)
+        removed = sum(1 for row in made if row.rates is None)
         added = sum(1 for row in made if row.replaces is None)
-        counts = Proposed(added, len(made) - added, 0)
+        counts = Proposed(added, len(made) - added - removed, removed)
         if made:
             audit.record(
                 actor, None, "catalogue.proposed", made[0], source=source, **counts._asdict()

@@ -37,8 +37,10 @@ from config.job_api import router as job_router
 from config.route_preview_api import router as route_preview_router
 from config.sent_preview_api import router as sent_preview_router
 from config.system_api import router as system_router
+from gateway.catalogue_api import router as catalogue_router
 from gateway.channel_api import router as channel_router
 from gateway.channel_refusals import ChannelStale
+from gateway.model_api import router as model_router
 from gateway.model_change_api import router as model_change_router
 from gateway.model_rule_api import router as model_rule_router
 from gateway.own_price_api import router as gateway_router
@@ -212,6 +214,8 @@ api.add_router("", price_router)
 api.add_router("", plan_router)
 api.add_router("", channel_router)
 api.add_router("", model_change_router)
+api.add_router("", model_router)
+api.add_router("", catalogue_router)
 api.add_router("", model_rule_router)
 api.add_router("", setting_router)
 api.add_router("", notify_router)

@@ -25,6 +25,7 @@ from django.http import HttpRequest, parse_cookie
 from django.template.loader import render_to_string
 from django.utils import translation
 
+from gateway.rules.model_facts import LIST_BYTES_MAX
 from lib.asgi import Message, Receive, Scope, Send
 from lib.ids import id_text, new_id
 from playground.rules import exporting, files
@@ -39,6 +40,7 @@ UPLOAD_BYTES_MAX: Final = exporting.IMPORT_BYTES_MAX + _MIB
 UPLOADS: Final = (
     (re.compile(r"/o/[^/]+/playground/files"), files.BYTES_MAX + _MIB),
     (re.compile(r"/o/[^/]+/playground/import"), UPLOAD_BYTES_MAX),
+    (re.compile(r"/admin/models/catalogue/update"), LIST_BYTES_MAX + _MIB),
 )
 _BODY_S: Final = 60.0
 # What every body may have beside the room that all large bodies share.

@@ -180,6 +180,7 @@ READ_ONLY: Final[Mapping[str, str]] = {
     "gateway.Route": "The channels serve all.",
     "gateway.ModelRule": "The models are the same for all.",
     "gateway.ModelAlias": "The models are the same for all.",
+    "gateway.ModelEntry": "The models are the same for all.",
     "gateway.InstallationSetting": "One row for the installation.",
     "gateway.Announcement": "Told to everybody.",
 }
@@ -210,6 +211,9 @@ CLOSED: Final[Mapping[str, str]] = {
     "gateway.ChannelKey": "The keys to providers.",
     "gateway.ModelListing": "Of the installation's channels.",
     "gateway.ChannelTestRun": "Of the installation's channels.",
+    "gateway.ModelProposal": "Of the installation's models.",
+    "gateway.CatalogueIgnoreRule": "Of the installation's models.",
+    "gateway.CatalogueUpdate": "Of the installation's models.",
     "gateway.PricePreview": "Sums over all organisations.",
     "gateway.ChannelSpend": "Sums over all organisations.",
     "gateway.ChannelReport": "What the processes found of providers.",

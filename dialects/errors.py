@@ -33,6 +33,7 @@ ErrorKind = Literal[
     "permission",
     "data_policy",
     "model_not_found",
+    "model_retired",
     "task_not_found",
     "route_not_found",
     "method_not_allowed",
@@ -125,6 +126,9 @@ KINDS: Final[Mapping[ErrorKind, ErrorRow]] = MappingProxyType(
             "model_not_found",
             "Error: Model {model} does not exist or is not supported",
         ),
+        "model_retired": ErrorRow(
+            404, _CLIENT, "model_retired", "Error: Model {model} has been retired{what}"
+        ),
         "task_not_found": ErrorRow(404, _CLIENT, "task_not_found", "Task {what} does not exist"),
         "route_not_found": ErrorRow(
             404, _CLIENT, "unknown_url", "API request failed: Unknown request URL: {what}"
@@ -200,6 +204,7 @@ ANTHROPIC_TYPES: Final[Mapping[ErrorKind, str]] = MappingProxyType(
         "permission": "permission_error",
         "data_policy": "permission_error",
         "model_not_found": "not_found_error",
+        "model_retired": "not_found_error",
         "task_not_found": "not_found_error",
         "route_not_found": "not_found_error",
         "body_too_large": "request_too_large",
@@ -230,6 +235,7 @@ GEMINI_STATUSES: Final[Mapping[ErrorKind, str]] = MappingProxyType(
         "permission": "PERMISSION_DENIED",
         "data_policy": "PERMISSION_DENIED",
         "model_not_found": "NOT_FOUND",
+        "model_retired": "NOT_FOUND",
         "task_not_found": "NOT_FOUND",
         "route_not_found": "NOT_FOUND",
         "request_timeout": "DEADLINE_EXCEEDED",

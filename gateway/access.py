@@ -1,20 +1,27 @@
 """Objects of the control plane, had only from here: operators have all of them, others none."""
 
 from django.db.models import QuerySet
+from django.http import Http404
 
 from accounts.access import one_of, require
 from accounts.actors import Actor
 from billing.models import Plan, Price, PriceProposal, PriceVersion
 from gateway.announcements import current_announcements
+from gateway.model_proposals import open_proposals
 from gateway.models import (
     Announcement,
+    CatalogueIgnoreRule,
+    CatalogueUpdate,
     Channel,
     ChannelKey,
     ChannelTestRun,
     ModelAlias,
+    ModelEntry,
+    ModelProposal,
     ModelRule,
     PricePreview,
 )
+from gateway.public_models import PublicModel, public_model, public_models
 from lib.ids import parse_number
 
 
@@ -60,6 +67,50 @@ def visible_aliases(actor: Actor) -> QuerySet[ModelAlias]:
 def access_alias(actor: Actor, id: str | int) -> ModelAlias:
     """One of them. Http404 when there is none such."""
     return one_of(visible_aliases(actor), parse_number(id) if isinstance(id, str) else id)
+
+
+def visible_models(actor: Actor) -> list[PublicModel]:
+    """Every name that a client can ask for, by name; then the patterns."""
+    require(actor, "channels.read")
+    return public_models()
+
+
+def access_model(actor: Actor, name: str) -> PublicModel:
+    """One of them, or one that a pattern meets. Http404 when there is none such."""
+    require(actor, "channels.read")
+    model = None if "*" in name else public_model(name)
+    if model is None:
+        raise Http404
+    return model
+
+
+def visible_entries(actor: Actor) -> QuerySet[ModelEntry]:
+    """What operators state of models, by name."""
+    require(actor, "channels.read")
+    return ModelEntry.objects.order_by("name")
+
+
+def visible_model_proposals(actor: Actor) -> QuerySet[ModelProposal]:
+    """The facts of models that lists and probes propose and nobody has decided on."""
+    require(actor, "channels.read")
+    return open_proposals()
+
+
+def visible_updates(actor: Actor) -> QuerySet[CatalogueUpdate]:
+    """The lists of models that were looked at, newest first."""
+    require(actor, "prices.write")
+    return CatalogueUpdate.objects.select_related("made_by").order_by("-id")
+
+
+def visible_ignore_rules(actor: Actor) -> QuerySet[CatalogueIgnoreRule]:
+    """What no list is to propose, by model."""
+    require(actor, "prices.write")
+    return CatalogueIgnoreRule.objects.order_by("model", "field")
+
+
+def access_ignore_rule(actor: Actor, id: str | int) -> CatalogueIgnoreRule:
+    """One of them. Http404 when there is none such."""
+    return one_of(visible_ignore_rules(actor), parse_number(id) if isinstance(id, str) else id)
 
 
 def access_test_run(actor: Actor, id: str) -> ChannelTestRun:

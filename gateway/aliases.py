@@ -4,6 +4,8 @@ Whoever saves a step that leads back to its own beginning is refused, with the w
 relay reads where each name ends, not the steps (`relay/snapshot.py`).
 """
 
+from collections.abc import Sequence
+
 from django.db import connection, transaction
 from django.utils.translation import gettext
 
@@ -11,7 +13,7 @@ from accounts import audit
 from accounts.actors import Actor
 from accounts.epoch import bump_epoch
 from gateway.model_rules import check_model_name
-from gateway.models import ModelAlias
+from gateway.models import ModelAlias, ModelEntry
 from gateway.rules.aliases import find_cycle
 from lib.refusal import Refused
 
@@ -57,9 +59,26 @@ def write_alias(actor: Actor, name: str, target: str) -> ModelAlias:
     return alias
 
 
+def write_aliases(actor: Actor, target: str, names: Sequence[str]) -> None:
+    """Have these names and no others stand for a name, as `write_alias`. Raises Refused for one
+    that stands for another already."""
+    stored = {alias.name: alias for alias in ModelAlias.objects.filter(target=target)}
+    taken = ModelAlias.objects.filter(name__in=names).exclude(target=target).first()
+    if taken is not None:
+        text = gettext("%(name)s already stands for %(target)s.")
+        raise Refused("aliases", text % {"name": taken.name, "target": taken.target})
+    for name in set(names) - stored.keys():
+        write_alias(actor, name, target)
+    for name in stored.keys() - set(names):
+        remove_alias(actor, stored[name])
+
+
 def check_aliases() -> None:
-    """Raise AliasCycle where the aliases as they are lead in a circle."""
-    cycle = find_cycle(all_aliases())
+    """Raise AliasCycle where the aliases as they are lead in a circle, or would once every model
+    that has a replacement has ended."""
+    replaced = ModelEntry.objects.exclude(replacement="").values_list("name", "replacement")
+    aliases = all_aliases()
+    cycle = find_cycle(aliases) or find_cycle(aliases | dict(replaced))
     if cycle is not None:
         raise AliasCycle(cycle)
 

@@ -20,6 +20,7 @@ STAGE_NAMES: Final[dict[Stage, Promise]] = {
     "stream": gettext_lazy("Stream complete"),
     "tool": gettext_lazy("Tool called"),
     "schema": gettext_lazy("Schema followed"),
+    "seen": gettext_lazy("Picture seen"),
     "cancel": gettext_lazy("Cancelled midway"),
     "usage": gettext_lazy("Usage reported"),
 }
@@ -28,6 +29,7 @@ VARIANT_NAMES: Final[dict[Variant, Promise]] = {
     "plain": gettext_lazy("Whole answer"),
     "tools": gettext_lazy("Tool call"),
     "schema": gettext_lazy("Structured output"),
+    "vision": gettext_lazy("Picture"),
     "cancel": gettext_lazy("Cancellation"),
 }
 LIST_STAGE_NAMES: Final[dict[ListStage, Promise]] = {
@@ -115,6 +117,10 @@ FAULTS: Final[dict[Fault, tuple[Promise, Promise]]] = {
         gettext_lazy(
             "Turn off structured output for this model on the channel, or choose another model."
         ),
+    ),
+    "not_seen": (
+        gettext_lazy("The model did not name the colour of the picture."),
+        gettext_lazy("Turn off vision for this model on the channel, or choose another model."),
     ),
     "not_cancelled": (
         gettext_lazy("The response was complete before it could be cancelled."),

@@ -49,7 +49,7 @@ def check_channel(
     if name is None:
         raise ValueError(f"{channel.name} does not serve {model}")
     policy = egress_policy()
-    result = _new_result(model, name, variant)
+    result = new_result(model, name, variant)
     try:
         target = target_of(channel)
     except VaultError as error:
@@ -73,7 +73,7 @@ def check_channel(
 
 def try_model(target: Target, model: str, upstream_model: str) -> ChannelCheck:
     """The same test of what is no channel yet. Nothing is kept."""
-    result = _new_result(model, upstream_model or model, "streamed")
+    result = new_result(model, upstream_model or model, "streamed")
     call(target, egress_policy(), result)
     result.cost_nano = cost_of("", model, result.meters)
     return result
@@ -112,7 +112,8 @@ def target_of(channel: Channel) -> Target:
     )
 
 
-def _new_result(model: str, upstream_model: str, variant: Variant) -> ChannelCheck:
+def new_result(model: str, upstream_model: str, variant: Variant) -> ChannelCheck:
+    """What a test has found before its begin."""
     return ChannelCheck(
         at=clock.now().isoformat(), model=model, upstream_model=upstream_model, variant=variant
     )

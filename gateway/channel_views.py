@@ -1,12 +1,9 @@
 """Pages of the control plane, for operators: channels, their test, models (W71, W72)."""
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Mapping
 from typing import Any, Final
-from urllib.parse import urlencode
 
 from django.http import HttpRequest, HttpResponse, HttpResponseBase
-from django.urls import reverse
-from django.utils.translation import gettext, ngettext
 from django.utils.translation import gettext_lazy as _
 from django.views.decorators.http import require_POST, require_safe
 
@@ -14,8 +11,6 @@ from accounts.access import scope_of
 from accounts.actors import Actor
 from accounts.guards import operator_page
 from accounts.table_preferences import read_table
-from billing.rate_words import source_name
-from billing.rules.pricing import PPM
 from gateway.access import access_channel, every_channel, visible_channels
 from gateway.channel_conditions import shown_conditions
 from gateway.channel_figures import ChannelFigures
@@ -26,19 +21,15 @@ from gateway.channel_tests import check_by_rule
 from gateway.channels import switch_capability
 from gateway.forms import CheckForm, SwitchForm
 from gateway.health_views import health_context
-from gateway.installation import installation_settings
 from gateway.model_changes import changes_of
 from gateway.models import Channel, Route
-from gateway.price_book import BookEntry
-from gateway.price_columns import PRICE_COLUMNS, with_cells
-from gateway.served import ServedModel, Server, prices_in_force, served_models, testable_names
+from gateway.served import prices_in_force, testable_names
 from gateway.shown_models import CAPABILITIES
 from gateway.uptime import uptime_by_channel
-from lib.formatting import grouped
 from lib.htmx import is_htmx, render_part, see_other
 from lib.tables.pages import answer_table
 from lib.tables.sources import ListSource
-from lib.tables.table import Badge, Column, Filter, State, Table
+from lib.tables.table import Column, Filter, State, Table
 
 CHANNELS: Final = Table(
     "channels",
@@ -80,27 +71,6 @@ CHANNELS: Final = Table(
                 ("off", _("Off")),
                 ("archived", _("Archived")),
             ),
-        ),
-    ),
-    href="href",
-)
-ROUTES: Final = Table(
-    "routes",
-    _("Models and routes"),
-    (
-        Column("name", _("Model"), sort=True, card="title"),
-        Column("channels", _("Served by"), card="second"),
-        *PRICE_COLUMNS,
-        Column("price", _("Price"), "badge", priority=2, card="first"),
-    ),
-    default_sort="name",
-    key="name",
-    filters=(
-        Filter("q", _("Model or channel"), "search"),
-        Filter(
-            "state",
-            _("Price"),
-            choices=(("", _("Any price")), ("priced", _("Priced")), ("unpriced", _("Unpriced"))),
         ),
     ),
     href="href",
@@ -175,72 +145,6 @@ def channel_switch(request: HttpRequest, actor: Actor, id: str) -> HttpResponse:
     cleaned = form.cleaned_data
     switch_capability(actor, channel, cleaned["model"], cleaned["capability"], form.on)
     return see_other("channel", id)
-
-
-@operator_page("models.read")
-@require_safe
-def model_list(request: HttpRequest, actor: Actor) -> HttpResponseBase:
-    state = read_table(ROUTES, request, actor)
-    models = served_models()
-    context = {
-        "unpriced": sum(1 for model in models if model.unpriced),
-        "rule": installation_settings().unpriced_models,
-    }
-    rows = [_route_row(model) for model in models if _fits(model, state)]
-    templates = ("gateway/models.html", "gateway/_models.html")
-    return answer_table(request, state, ListSource(rows), templates, context, _route_page)
-
-
-def _route_row(model: ServedModel) -> dict[str, Any]:
-    """What a name is sorted by; the rest is worked out for the names of a page."""
-    entry = BookEntry(model.name, model.price, PPM) if model.price else None
-    return {"name": model.name, "served": model, "entry": entry}
-
-
-def _route_page(rows: Sequence[Mapping[str, Any]]) -> list[dict[str, Any]]:
-    return [{**row, **_served_cells(row["served"])} for row in with_cells(rows)]
-
-
-def _served_cells(model: ServedModel) -> dict[str, Any]:
-    price = model.price
-    new_href = f"{reverse('price_new')}?{urlencode({'model': model.name})}"
-    return {
-        "href": reverse("price", args=[price.price_id]) if price else "",
-        "new_href": "" if price else new_href,
-        "servers": model.servers,
-        "channels": ", ".join(_server_words(model, server) for server in model.servers),
-        "price": _price_badge(model),
-    }
-
-
-def _server_words(model: ServedModel, server: Server) -> str:
-    name = server.channel.name
-    if server.upstream_model and server.upstream_model != model.name:
-        name = gettext("%(channel)s as %(model)s") % {
-            "channel": name,
-            "model": server.upstream_model,
-        }
-    off = gettext("(off)")
-    return name if server.channel.enabled else f"{name} {off}"
-
-
-def _price_badge(model: ServedModel) -> Badge:
-    if model.price:
-        hint = model.price.source if model.price.from_catalogue else ""
-        return Badge(source_name(model.price), hint=hint)
-    if model.unpriced:
-        return Badge(_("No price"), "warn")
-    n = len(model.priced)
-    text = ngettext("%(n)s price", "%(n)s prices", n) % {"n": grouped(n)}
-    return Badge(text, hint=", ".join(model.priced[:20]))
-
-
-def _fits(model: ServedModel, state: State) -> bool:
-    words = [model.name, *(server.channel.name for server in model.servers)]
-    if not any(state.value("q").lower() in word.lower() for word in words):
-        return False
-    wanted = state.value("state")
-    return not wanted or model.unpriced == (wanted == "unpriced")
 
 
 def _channel_page(

@@ -7,6 +7,7 @@
     stream     the answer comes to its end in the form of its dialect
     tool       it calls the tool that it was told to call, with arguments that fit
     schema     it is JSON that fits the schema that was asked for
+    seen       it names the colour of the picture that was sent
     cancel     the connection is closed in the middle of it
     usage      it says what it used, so that it can be charged
 
@@ -14,6 +15,7 @@ The first stage that fails ends the test.
 """
 
 import json
+import re
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import Any, Final, Literal, NamedTuple
@@ -22,9 +24,11 @@ import jsonschema
 import msgspec
 
 from dialects.chat import (
+    Base64,
     ChatRequest,
     Encoded,
     FunctionTool,
+    Image,
     JsonObject,
     JsonSchema,
     Message,
@@ -46,6 +50,7 @@ from dialects.events import (
 )
 from dialects.operation import chat_operation
 from gateway.providers.models import capabilities_of
+from gateway.providers.overrides import Overrides, overridden
 from gateway.providers.provider import BadAddress, Provider
 from gateway.providers.targets import dialect_for, upstream_of
 from gateway.staged_calls import (
@@ -61,9 +66,9 @@ from lib import clock
 from lib.egress import Answer, EgressPolicy
 from lib.ids import id_text, new_id
 
-Variant = Literal["streamed", "plain", "tools", "schema", "cancel"]
+Variant = Literal["streamed", "plain", "tools", "schema", "vision", "cancel"]
 Stage = Literal[
-    "address", "connect", "accept", "answer", "stream", "tool", "schema", "cancel", "usage"
+    "address", "connect", "accept", "answer", "stream", "tool", "schema", "seen", "cancel", "usage"
 ]
 _BEGIN: Final[tuple[Stage, ...]] = ("address", "connect", "accept", "answer")
 STAGES: Final[Mapping[Variant, tuple[Stage, ...]]] = {
@@ -71,6 +76,7 @@ STAGES: Final[Mapping[Variant, tuple[Stage, ...]]] = {
     "plain": (*_BEGIN, "usage"),
     "tools": (*_BEGIN, "stream", "tool", "usage"),
     "schema": (*_BEGIN, "stream", "schema", "usage"),
+    "vision": (*_BEGIN, "stream", "seen", "usage"),
     "cancel": (*_BEGIN, "cancel"),
 }
 
@@ -83,6 +89,11 @@ _ARGUMENTS: Final[JsonObject] = {
 }
 _SCHEMA: Final[JsonObject] = {**_ARGUMENTS, "additionalProperties": False}
 _TOOL: Final = FunctionTool("weather", "The weather in a city", _ARGUMENTS)
+# 64 x 64 points, all of them red.
+_PICTURE: Final = (
+    "iVBORw0KGgoAAAANSUhEUgAAAEAAAABACAIAAAAlC+aJAAAAS0lEQVR42u3PQQkAAAgAsetfWiP4FgYrsKZeS0BAQEBA"
+    "QEBAQEBAQEBAQEBAQEBAQEBAQEBAQEBAQEBAQEBAQEBAQEBAQEBAQEDgsqnc8OJg6Ln3AAAAAElFTkSuQmCC"
+)
 
 
 @dataclass
@@ -98,9 +109,15 @@ class ChannelCheck(CallResult):
     cost_nano: int | None = None
 
 
-def call(target: Target, policy: EgressPolicy, result: ChannelCheck) -> None:
-    """Make the test that `result` is of, and fill it."""
-    _Check(target, policy, result).run()
+def call(
+    target: Target,
+    policy: EgressPolicy,
+    result: ChannelCheck,
+    assumed: Overrides = frozenset(),
+) -> None:
+    """Make the test that `result` is of, and fill it. `assumed` is asked for as if the model were
+    known to do it."""
+    _Check(target, policy, result, assumed).run()
 
 
 def request_of(variant: Variant, model: str) -> ChatRequest:
@@ -130,6 +147,10 @@ def request_of(variant: Variant, model: str) -> ChatRequest:
             output_form=JsonSchema(_SCHEMA, "capital", strict=True),
             output_cap=512,
         )
+    if variant == "vision":
+        words = Text("Which colour is this picture? Answer with one word.")
+        picture = Image(Base64(_PICTURE, "image/png"))
+        return _with(request, messages=(Message("user", (words, picture)),))
     if variant == "cancel":
         return _with(request, messages=_words("Count from 1 to 500, in words."), output_cap=2048)
     return request
@@ -169,9 +190,12 @@ class _Heard:
 
 
 class _Check:
-    def __init__(self, target: Target, policy: EgressPolicy, result: ChannelCheck) -> None:
+    def __init__(
+        self, target: Target, policy: EgressPolicy, result: ChannelCheck, assumed: Overrides
+    ) -> None:
         self._call = StagedCall(target, policy, STAGES[result.variant], result)
         self._target = target
+        self._assumed = assumed
         self._result = result
         self._request = request_of(result.variant, result.upstream_model)
         self._heard = _Heard()
@@ -194,7 +218,9 @@ class _Check:
 
     def _encode(self, provider: Provider) -> _Prepared:
         model = self._result.upstream_model
-        capabilities = capabilities_of(model, provider, self._result.model)
+        capabilities = overridden(
+            capabilities_of(model, provider, self._result.model), self._assumed
+        )
         dialect = dialect_for(provider, capabilities, self._request.dialect)
         upstream = upstream_of(provider, dialect, model, capabilities)
         codec = CODECS[dialect]
@@ -295,6 +321,10 @@ class _Check:
             if not fits(heard.text, _SCHEMA):
                 raise CallFailed("not_schema", status=200, body=heard.text)
             self._call.reach("schema")
+        elif self._result.variant == "vision":
+            if not re.search(r"\bred\b", heard.text, re.IGNORECASE):
+                raise CallFailed("not_seen", status=200, body=heard.text)
+            self._call.reach("seen")
 
     def _count(self, codec: Codec[Any], answer: Any) -> None:
         counted = codec.quantities(answer)

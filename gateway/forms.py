@@ -34,7 +34,7 @@ class CheckForm(forms.Form):
 
 
 # Beside what users are told of: how its server answers.
-_WORDS = {**WORDS, "think_tags": gettext_lazy("Reasoning in <think> tags")}
+CAPABILITY_WORDS = {**WORDS, "think_tags": gettext_lazy("Reasoning in <think> tags")}
 
 
 class SwitchForm(forms.Form):
@@ -45,7 +45,7 @@ class SwitchForm(forms.Form):
     )
     capability = forms.ChoiceField(
         label=gettext_lazy("Capability"),
-        choices=[(name, _WORDS[name]) for name in CAPABILITIES],
+        choices=[(name, CAPABILITY_WORDS[name]) for name in CAPABILITIES],
         widget=forms.Select(attrs={"class": "input"}),
     )
     state = forms.ChoiceField(

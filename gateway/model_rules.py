@@ -66,7 +66,9 @@ def facts_of(rule: ModelRule) -> dict[str, object]:
 
 def check_model_name(field: str, name: str, *, pattern: bool = True) -> None:
     """Refuse what no model can be named, and where it is to be one, a pattern of names."""
-    if len(name) > bounds.MODEL_MAX or not re.fullmatch(bounds.MODEL_PATTERN, name):
+    # No text of the database has a zero byte.
+    fits = len(name) <= bounds.MODEL_MAX and re.fullmatch(bounds.MODEL_PATTERN, name)
+    if not fits or "\0" in name:
         text = gettext("%(name)s is not a model name: use at most %(n)s characters, no spaces.")
         raise Refused(field, text % {"name": name[:60], "n": bounds.MODEL_MAX})
     if "*" in name and not pattern:

@@ -24,6 +24,7 @@ from gateway.examples import (
     snippet_language,
 )
 from gateway.installation import installation_settings
+from gateway.model_entries import ending_of
 from gateway.price_book import BookEntry, price_book
 from gateway.price_columns import PRICE_COLUMNS, linked_rows
 from gateway.rules.snippets import FORMS, Form
@@ -47,6 +48,7 @@ MODELS: Final = Table(
         Column("max_output", _("Max output"), "number", sort=True, chosen=False),
         Column("capabilities", _("Capabilities"), priority=3),
         Column("aliases", _("Aliases"), chosen=False),
+        Column("ends", _("Retired from"), "time", sort=True, chosen=False),
         *PRICE_COLUMNS,
     ),
     default_sort="name",
@@ -128,6 +130,7 @@ def _model_row(model: ShownModel) -> dict[str, Any]:
         "provider": model.owner,
         "context": model.can.context_max,
         "max_output": model.can.output_max,
+        "ends": model.stated.sunset_at if model.stated else None,
         "entry": model.entry,
         "shown": model,
     }
@@ -163,6 +166,7 @@ def model_page(request: HttpRequest, actor: Actor | None, name: str) -> HttpResp
         try_href = _try_href(slug_of(actor), name)
     context = {
         "model": model,
+        "ending": ending_of(model.stated),
         "form": form,
         "forms": FORM_NAMES,
         "try_href": try_href,

@@ -21,6 +21,7 @@ from billing.rules.meters import FALLBACKS
 from billing.rules.money import format_multiplier, format_usd
 from billing.rules.patterns import matches
 from billing.rules.pricing import CostLines, PriceVersion, price
+from gateway.model_entries import absent_names
 from gateway.models import Channel
 from gateway.price_columns import price_cells
 from gateway.served import price_of
@@ -91,6 +92,8 @@ class PriceBook:
     plan: ListedPlan
     entries: tuple[BookEntry, ...]
     upcoming: tuple[Upcoming, ...]
+    # The names that are not there for them, whatever their plan says.
+    absent: frozenset[str] = frozenset()
 
     @property
     def multiplier(self) -> str:
@@ -125,14 +128,18 @@ def price_book(actor: Actor | None, at: dt.datetime) -> PriceBook:
             later.setdefault(listed_price.model, []).append(listed_price)
     entries: list[BookEntry] = []
     upcoming: list[Upcoming] = []
+    role = "" if actor is None or actor.role is None else str(actor.role)
+    absent = absent_names(plan.name, role, at)
     for model in _visible_names(plan, {*in_force, *later}):
+        if model in absent:
+            continue
         for listed_price in price_of(model, in_force) or ():
             entries.append(BookEntry(model, listed_price, plan.multiplier_ppm))
         for listed_price in price_of(model, later) or ():
             entry = BookEntry(model, listed_price, plan.multiplier_ppm)
             upcoming.append(Upcoming(entry, listed_price.valid_from))
     upcoming.sort(key=lambda item: (item.begins_at, item.entry.model))
-    return PriceBook(plan, tuple(entries), tuple(upcoming))
+    return PriceBook(plan, tuple(entries), tuple(upcoming), absent)
 
 
 def calculate(book: PriceBook, model: str, meters: Mapping[str, int]) -> Calculated | None:

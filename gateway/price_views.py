@@ -309,7 +309,7 @@ _CHANGES: Final[Mapping[str, Badge]] = {
 @require_safe
 def proposals(request: HttpRequest, actor: Actor) -> HttpResponseBase:
     state = read_table(PROPOSALS, request, actor)
-    rows = [_proposal_line(proposal) for proposal in _proposals_of(state)]
+    rows = [proposal_words(proposal) for proposal in _proposals_of(state)]
     context = {
         **price_tabs("proposals"),
         "previews": [_preview_row(proposal) for proposal in visible_previews(actor)[:10]],
@@ -334,7 +334,7 @@ def _kind_of(proposal: ListedProposal) -> str:
     return proposal.what if proposal.from_catalogue else "draft"
 
 
-def _proposal_line(proposal: ListedProposal) -> dict[str, Any]:
+def proposal_words(proposal: ListedProposal) -> dict[str, Any]:
     """One proposal in a line of the list."""
     row = _proposal_row(proposal)
     kind = _kind_of(proposal)

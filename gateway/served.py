@@ -15,10 +15,12 @@ from lib.ids import id_text
 
 @dataclass(frozen=True)
 class Server:
-    """A channel that serves a name, and what the name is there."""
+    """A channel that serves a name, what the name is there, and what its operator says that it can
+    do there."""
 
     channel: Channel
     upstream_model: str
+    can: Mapping[str, bool] = field(default_factory=dict)
 
     @property
     def id(self) -> str:
@@ -53,7 +55,7 @@ def served_models() -> list[ServedModel]:
     ):
         for route in channel.routes.all():
             model = models.setdefault(route.model, ServedModel(route.model))
-            model.servers.append(Server(channel, route.upstream_model))
+            model.servers.append(Server(channel, route.upstream_model, route.can))
     prices = prices_in_force()
     for model in models.values():
         if model.pattern:

@@ -13,12 +13,14 @@ from billing.plans import ListedPlan
 from billing.rules.patterns import matches
 from gateway.aliases import all_aliases
 from gateway.installation import installation_settings
-from gateway.models import Channel, Route
+from gateway.model_entries import all_entries, overrides_of
+from gateway.models import Channel, ModelEntry, Route
 from gateway.price_book import BookEntry, PriceBook, price_book
 from gateway.providers import PROVIDERS
 from gateway.providers.models import UNKNOWN, Capabilities, capabilities_of, find_row
-from gateway.providers.overrides import UNSAID, Overrides, overridden
+from gateway.providers.overrides import UNSAID, Overrides, overridden, tell_capabilities
 from gateway.rules.aliases import resolved
+from gateway.rules.model_entries import merged
 from lib import clock
 
 OWNERS: Final[Mapping[str, str]] = {
@@ -63,13 +65,13 @@ class ShownModel:
     entry: BookEntry | None
     entries: tuple[BookEntry, ...]
     aliases: tuple[str, ...]
+    # What its operator states of it, such as its end.
+    stated: ModelEntry | None = None
 
     @property
     def senses_known(self) -> bool:
         """Whether what it reads is a fact: a row without limits often leaves it open."""
-        return self.known and (
-            self.can.context_max is not None or self.can.inputs != UNKNOWN.inputs
-        )
+        return self.known and are_senses_known(self.can)
 
     @property
     def embeds(self) -> bool:
@@ -113,15 +115,23 @@ class ShownModel:
 
 def capability_names(model: ShownModel) -> list[str]:
     """The keys of CAPABILITIES that a model of the catalogue has; none of one that is not known."""
-    can = model.can
-    if not model.known:
-        return []
+    return capabilities_in(model.can) if model.known else []
+
+
+def are_senses_known(can: Capabilities) -> bool:
+    """Whether a row says what its models read: without limits it often leaves it open."""
+    return can.context_max is not None or can.inputs != UNKNOWN.inputs
+
+
+def capabilities_in(can: Capabilities) -> list[str]:
+    """The keys of CAPABILITIES that a row of the catalogue has."""
+    senses = are_senses_known(can)
     has = {
         "tools": can.tools,
         "schema": can.json == "schema" and "no_json_schema" not in can.flags,
-        "vision": model.senses_known and "image" in can.inputs,
-        "files": model.senses_known and "file" in can.inputs,
-        "audio": (model.senses_known and "audio" in can.inputs) or "audio" in can.outputs,
+        "vision": senses and "image" in can.inputs,
+        "files": senses and "file" in can.inputs,
+        "audio": (senses and "audio" in can.inputs) or "audio" in can.outputs,
         "reasoning": can.thinking not in (None, "never"),
         "search": can.search is not None or "search_by_responses" in can.traits,
         "caching": can.caching is not None,
@@ -150,16 +160,21 @@ def shown_models(book: PriceBook, *, unpriced: bool) -> list[ShownModel]:
             for channel in channels
             for route in channel.routes.all()
             if "*" not in route.model and shows(book.plan, route.model)
-        }
+        } - book.absent
     served = [_served_by(channel) for channel in channels]
     places = {name: place for name in names if (place := _place(name, served)) is not None}
-    for alias, end in resolved(all_aliases()).items():
-        if end in places and shows(book.plan, alias):
+    ends = resolved(all_aliases())
+    for alias, end in ends.items():
+        if end in places and shows(book.plan, alias) and alias not in book.absent:
             places[alias], entries[alias] = places[end], entries.get(end, [])
     same: dict[tuple[str, str], list[str]] = {}
     for name, place in places.items():
         same.setdefault((str(place[0].id), place[1]), []).append(name)
-    return [_shown(name, places[name], entries.get(name, []), same) for name in sorted(places)]
+    stated = all_entries()
+    return [
+        _shown(name, places[name], entries.get(name, []), same, _stated(name, ends, stated))
+        for name in sorted(places)
+    ]
 
 
 def shows(plan: ListedPlan, name: str) -> bool:
@@ -173,13 +188,18 @@ def _shown(
     place: tuple[Channel, str, Overrides],
     entries: list[BookEntry],
     same: Mapping[tuple[str, str], list[str]],
+    stated: tuple[ModelEntry | None, ModelEntry | None],
 ) -> ShownModel:
     channel, upstream, overrides = place
+    own, served = stated
+    overrides = merged(overrides_of(served), overrides)
     provider = PROVIDERS.get(channel.provider)
     can = UNKNOWN if provider is None else capabilities_of(upstream, provider, name)
     known = find_row(upstream) or find_row(name)
-    if overrides:
+    if overrides and (known or tell_capabilities(overrides)):
         can = known = overridden(can if known else UNSAID, overrides)
+    elif overrides:
+        can = overridden(can, overrides)
     owner = OWNERS.get((known or can).owner) or (gettext(provider.label) if provider else "")
     return ShownModel(
         name,
@@ -189,7 +209,15 @@ def _shown(
         next((entry for entry in entries if not entry.condition), None),
         tuple(entries),
         tuple(sorted(set(same[str(channel.id), upstream]) - {name})),
+        own or served,
     )
+
+
+def _stated(
+    name: str, ends: Mapping[str, str], stated: Mapping[str, ModelEntry]
+) -> tuple[ModelEntry | None, ModelEntry | None]:
+    """What is stated of a name, and of the one that it stands for."""
+    return stated.get(name), stated.get(ends.get(name, name))
 
 
 @dataclass(frozen=True, slots=True)

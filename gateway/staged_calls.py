@@ -54,6 +54,7 @@ Fault = Literal[
     "broken",
     "no_usage",
     "no_tool_call",
+    "not_seen",
     "not_schema",
     "not_cancelled",
     "no_list",

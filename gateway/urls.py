@@ -1,12 +1,14 @@
 from django.urls import path
 
 from gateway import (
+    catalogue_views,
     channel_edit_views,
     channel_new_views,
     channel_test_views,
     channel_views,
     health_views,
     model_change_views,
+    model_console_views,
     model_rule_views,
     model_views,
     own_price_views,
@@ -104,7 +106,29 @@ urlpatterns = [
         own_price_views.organisation_prices_csv,
         name="organisation_prices_csv",
     ),
-    path("admin/models", channel_views.model_list, name="models_admin"),
+    path("admin/models", model_console_views.model_list, name="models_admin"),
+    path("admin/models/named/<path:name>", model_console_views.model_admin, name="model_admin"),
+    path(
+        "admin/models/save/<path:name>",
+        model_console_views.model_admin_save,
+        name="model_admin_save",
+    ),
+    path("admin/models/probe/<path:name>", model_console_views.model_probe, name="model_probe"),
+    path("admin/models/catalogue", catalogue_views.catalogue, name="catalogue"),
+    path(
+        "admin/models/catalogue/update", catalogue_views.catalogue_update, name="catalogue_update"
+    ),
+    path(
+        "admin/models/catalogue/decide", catalogue_views.catalogue_decide, name="catalogue_decide"
+    ),
+    path(
+        "admin/models/catalogue/ignore", catalogue_views.catalogue_ignore, name="catalogue_ignore"
+    ),
+    path(
+        "admin/models/catalogue/ignore/<int:id>/remove",
+        catalogue_views.catalogue_heed,
+        name="catalogue_heed",
+    ),
     path("admin/models/rules", model_rule_views.model_rules, name="model_rules"),
     path("admin/models/rules/add", model_rule_views.model_rule_add, name="model_rule_add"),
     path("admin/models/rules/<int:id>", model_rule_views.model_rule, name="model_rule"),

@@ -9,11 +9,14 @@ from billing.plans import plan_of_actor
 from billing.prices import ListedPrice
 from billing.rules.patterns import matches
 from billing.rules.pricing import PPM, PriceVersion
-from gateway.models import Channel, InstallationSetting
+from gateway.model_entries import absent_names, overrides_of
+from gateway.models import Channel, InstallationSetting, ModelEntry
 from gateway.providers import provider_named
 from gateway.providers.models import UNKNOWN, Capabilities, capabilities_of
 from gateway.providers.overrides import overridden
+from gateway.rules.model_entries import merged
 from gateway.served import price_of, prices_in_force, served_models
+from lib import clock
 
 
 @dataclass(frozen=True)
@@ -59,6 +62,7 @@ def offered_models(actor: Actor) -> list[OfferedModel]:
     refuses_unpriced = setting is None or setting.unpriced_models == "reject"
     key = playground_key(organisation_of(actor))
     plan = plan_of_actor(actor, key)
+    names -= absent_names(plan.name, str(actor.role or ""), clock.now())
     offered = [
         OfferedModel(name, price_of(name, prices), plan.multiplier_ppm)
         for name in sorted(names)
@@ -100,5 +104,6 @@ def capabilities_of_model(model: str) -> Capabilities:
                 can = capabilities_of(
                     model if "*" in upstream else upstream, provider_named(channel.provider), model
                 )
-                return overridden(can, frozenset(route.can.items()))
+                stated = ModelEntry.objects.filter(name=model).first()
+                return overridden(can, merged(overrides_of(stated), route.can.items()))
     return UNKNOWN

@@ -547,6 +547,7 @@ def refusal_text(outcome: Any) -> str:
         "max_cost_exceeded": gettext("This message could cost more than its limit."),
         "model_unpriced": gettext("This model has no price, so requests to it are rejected."),
         "model_not_found": gettext("No channel can serve this model right now."),
+        "model_retired": gettext("This model has been retired. Choose another one."),
         "permission": gettext("The key that pays is not allowed to use this model."),
         "rate_limited": gettext("You have reached the rate limit. Try again shortly."),
         "upstream_rate_limited": gettext(

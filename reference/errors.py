@@ -99,6 +99,10 @@ ERRORS: Final[Mapping[ErrorKind, ErrorHelp]] = {
         _("No channel serves this model, or the key has no access to it."),
         _("Check the name against GET /v1/models."),
     ),
+    "model_retired": ErrorHelp(
+        _("The model has ended: answers named the day in Sunset before."),
+        _("Use the model that the message names."),
+    ),
     "task_not_found": ErrorHelp(
         _("The ID is unknown, belongs to another team, or has expired."), _("Check the ID.")
     ),

@@ -89,6 +89,16 @@ ANSWERED: Final[tuple[Field, ...]] = (
         ),
     ),
     Field(
+        "deprecation",
+        "@Unix time",
+        _("The model is deprecated since then (RFC 9745). Its page names the one to use instead."),
+    ),
+    Field(
+        "sunset",
+        "HTTP date",
+        _("The model is retired then (RFC 8594)."),
+    ),
+    Field(
         "x-weir-dropped-params",
         "list",
         _("Parameters the model does not support, which were dropped."),

@@ -74,6 +74,7 @@ class AdmittedAttempt(msgspec.Struct, frozen=True):
             cost_nano,
             self.prepared.dropped,
             hold.headroom,
+            notices=context.downstream.notices,
         )
         if hold.principal.operator:
             return head._replace(channel=self.channel.name, attempts=self.number)

@@ -47,7 +47,8 @@ class Principal:
     () = every one; `plan_id` is the plan of its person, else of its team, else of its
     organisation, if there is one; `retention_hours` is how
     long its answers are kept for later requests, 0 = not at all, which is also so for a key that
-    keeps no content; an `operator`'s key is told which channel answered; `include_cost`: its
+    keeps no content; an `operator`'s key is told which channel answered; `role` is that of its
+    person or service account in the organisation, "" of a key that is nobody's; `include_cost`: its
     answers tell their charge unless a request says no; `postpaid`: its organisation has a credit
     line; `data_policy` is what its organisation and its key ask for; `required_labels` are those
     that its key, its team or its organisation asks of a request,
@@ -69,6 +70,7 @@ class Principal:
     plan_id: int | None = None
     retention_hours: int = RETENTION_HOURS
     operator: bool = False
+    role: str = ""
     include_cost: bool = False
     postpaid: bool = False
     data_policy: DataPolicy = NO_POLICY
@@ -268,6 +270,7 @@ class _KeyPolicy(msgspec.Struct):
     guards: int
     budgets: list[ApplicableBudget]
     operator: bool = False
+    role: str | None = None
     include_cost: bool = False
     postpaid: bool = False
     project: str | None = None
@@ -293,6 +296,7 @@ def _principal(row: Row, digest: bytes = b"") -> Principal:
         plan_id=None if plan is None else int(plan),
         retention_hours=int(hours or 0),
         operator=decoded.operator,
+        role=decoded.role or "",
         include_cost=decoded.include_cost,
         postpaid=decoded.postpaid,
         data_policy=_data_policy(decoded.data),
@@ -336,6 +340,10 @@ _COLUMNS = f"""
            json_build_object(
                'operator', coalesce(
                    (SELECT operator FROM accounts_user u WHERE u.id = key.user_id), false),
+               'role', coalesce(
+                   member.role,
+                   (SELECT account.role FROM accounts_serviceaccount account
+                    WHERE account.id = key.service_account_id)),
                'include_cost', owner.include_cost,
                'postpaid', EXISTS (
                    SELECT FROM billing_account account

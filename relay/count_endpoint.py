@@ -101,7 +101,8 @@ async def count_tokens(
     if raw is None:
         raw = counter.write_answer(_estimate(facts, candidates))
     if not context.downstream.client_gone:
-        await context.downstream.sink.answer(Head(JSON, 0, None, 0), raw)
+        head = Head(JSON, 0, None, 0, notices=context.downstream.notices)
+        await context.downstream.sink.answer(head, raw)
 
 
 def _estimate(facts: CountFacts, candidates: list[Candidate]) -> int:

@@ -1,6 +1,6 @@
 """The client's end of one request: what it gets to hear, and whether anybody still listens."""
 
-from collections.abc import Awaitable, Callable, Mapping
+from collections.abc import Awaitable, Callable, Mapping, Sequence
 from types import MappingProxyType
 from typing import Final, NamedTuple, Protocol
 
@@ -14,7 +14,8 @@ NOTHING_LIMITED: Final[Mapping[str, Headroom]] = MappingProxyType({})
 class Head(NamedTuple):
     """What stands before an answer: `cost_nano` is known before the body only for a whole one,
     `dropped` are the parameters that the upstream did not hear of, `headroom` what is left of the
-    key's limits. `channel` is told to operators only, with the number of attempts."""
+    key's limits. `channel` is told to operators only, with the number of attempts. `notices` are
+    the headers that tell of the model's end."""
 
     content_type: str
     hold_nano: int
@@ -24,6 +25,7 @@ class Head(NamedTuple):
     headroom: Mapping[str, Headroom] = NOTHING_LIMITED
     channel: str | None = None
     attempts: int = 1
+    notices: Sequence[tuple[str, str]] = ()
 
 
 class ErrorAnswer(NamedTuple):
@@ -82,6 +84,7 @@ class Downstream:
         "begun",
         "client_gone",
         "keep_alive",
+        "notices",
         "on_admission",
         "recorder",
         "shared",
@@ -94,6 +97,8 @@ class Downstream:
         self.on_admission: Callable[[], None] | None = None
         # Its answer is a part of another: the client hears its end only when it is over.
         self.shared = shared
+        # The headers that tell of the end of its model.
+        self.notices: Sequence[tuple[str, str]] = ()
         # Keeps the answer; None where nobody may come back for it.
         self.recorder: AnswerRecorder | None = None
         # A stream has begun: its status is told.

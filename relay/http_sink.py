@@ -143,6 +143,7 @@ def _answer_fields(head: Head) -> list[tuple[bytes, bytes]]:
     if head.dropped:
         dropped = ",".join(filter(_PARAMETER.fullmatch, head.dropped))
         fields.append((b"x-weir-dropped-params", dropped[:_DROPPED_MAX].encode()))
+    fields += [(name.encode(), value.encode()) for name, value in head.notices]
     return fields
 
 

@@ -1,6 +1,7 @@
 """The models that a key may ask for: as a list, and one by one."""
 
 from collections.abc import Sequence
+from datetime import UTC, datetime
 from urllib.parse import parse_qsl
 
 from billing.rules.meters import format_rate
@@ -13,6 +14,7 @@ from gateway.providers.overrides import UNSAID, overridden
 from gateway.providers.parameters import supported_parameters
 from gateway.rules.routing import Candidate, plan
 from relay.auth import Principal
+from relay.retired_models import retired
 from relay.snapshot import Snapshot
 
 _OWNER = "weir"
@@ -32,7 +34,7 @@ def render(snapshot: Snapshot, principal: Principal, form: ListForm, query: byte
     rows = [
         _row(snapshot, principal, name)
         for name in snapshot.listed_models()
-        if _may_call(snapshot, principal, name)
+        if _may_call(snapshot, principal, name) and not _has_ended(snapshot, name)
     ]
     return models_list.encode(rows, form, _parameters(query))
 
@@ -41,15 +43,22 @@ def render_one(snapshot: Snapshot, principal: Principal, form: ListForm, name: s
     """One of them, be it listed or met by a pattern. Raises RequestFault."""
     if not snapshot.routes_of(name) or not _may_call(snapshot, principal, name):
         raise RequestFault("model_not_found", "model", "", model=name)
+    if _has_ended(snapshot, name):
+        raise retired(snapshot, name)
     return models_list.encode_model(_row(snapshot, principal, name), form)
 
 
 def _may_call(snapshot: Snapshot, principal: Principal, name: str) -> bool:
     return (
         principal.may_use(name)
-        and snapshot.shows(name, principal.plan_id)
+        and snapshot.shows(name, principal.plan_id, principal.role)
         and not snapshot.refuses(name)
     )
+
+
+def _has_ended(snapshot: Snapshot, name: str) -> bool:
+    """Whether a model is no more, be it that another one answers in its place."""
+    return bool(snapshot.entries) and snapshot.answering(name) != snapshot.served_name(name)
 
 
 def _row(snapshot: Snapshot, principal: Principal, name: str) -> ModelRow:
@@ -67,9 +76,19 @@ def _row(snapshot: Snapshot, principal: Principal, name: str) -> ModelRow:
         output_max=None if capabilities is None else capabilities.output_max,
         modalities=tuple(kind for kind in _MODALITIES if kind in modalities),
         parameters=() if capabilities is None else supported_parameters(capabilities),
-        shutdown_date=shutdown_date(provider, candidate.upstream_model),
+        shutdown_date=_shutdown_date(snapshot, name)
+        or shutdown_date(provider, candidate.upstream_model),
         pricing={meter: format_rate(meter, rate) for meter, rate in sorted(rates.items())},
     )
+
+
+def _shutdown_date(snapshot: Snapshot, name: str) -> str | None:
+    """The day on which the operator ends a model."""
+    for known in (name, snapshot.served_name(name)):
+        entry = snapshot.entries.get(known)
+        if entry is not None and entry.sunset_at is not None:
+            return datetime.fromtimestamp(entry.sunset_at, UTC).date().isoformat()
+    return None
 
 
 def _capabilities(candidate: Candidate, name: str) -> Capabilities | None:

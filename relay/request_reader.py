@@ -14,6 +14,7 @@ from gateway.providers.suffixes import RequestedModel, has_ending, read_requeste
 from gateway.rules.model_rules import CAUSES
 from relay.labels import LABELS_HEADER
 from relay.request_context import MODEL_LENGTH_MAX, Invocation, RequestContext
+from relay.retired_models import retired
 from relay.routed_models import NO_FALLBACKS, Fallbacks
 from relay.unary import UnaryFacts
 
@@ -98,18 +99,34 @@ class RequestReader:
                 name, lambda known: known in exact or known in aliases or is_listed(known)
             )
         # A pattern meets names that are longer than any catalogue's, and than a row has room for.
-        known = len(model.name) <= MODEL_LENGTH_MAX and snapshot.routes_of(model.name)
-        plan_id = principal.plan_id
-        if not known or (plan_id is not None and not snapshot.shows(model.name, plan_id)):
+        known = len(model.name) <= MODEL_LENGTH_MAX and (
+            snapshot.routes_of(model.name) or snapshot.has_ended(model.name)
+        )
+        asked, plan_id = model.name, principal.plan_id
+        if not known or (
+            (plan_id is not None or snapshot.entries)
+            and not snapshot.shows(asked, plan_id, principal.role)
+        ):
             raise RequestFault("model_not_found", param, "", model=name)
         if not principal.may_use(model.name):
             raise RequestFault("permission", param, f"model {model.name}")
         # Whether it may be asked is judged by the name that is asked; what it is, and what it
         # costs, by the one that it stands for.
-        served = snapshot.aliases.get(model.name) if snapshot.aliases else None
-        if served is None:
+        if snapshot.entries:
+            served = self._answering(asked, param)
+        else:
+            served = snapshot.aliases.get(asked, asked) if snapshot.aliases else asked
+        if served == asked:
             return model
-        return msgspec.structs.replace(model, name=served, alias=model.name)
+        return msgspec.structs.replace(model, name=served, alias=asked)
+
+    def _answering(self, name: str, param: str) -> str:
+        """The model that answers for a name. Raises RequestFault for one that has ended."""
+        snapshot = self._context.snapshot
+        served = snapshot.answering(name)
+        if served is not None and snapshot.routes_of(served):
+            return served
+        raise retired(snapshot, name, param)
 
     def _check_labels(self) -> None:
         # A page has no place for a tag or a customer; whoever asks there stands in the records.

@@ -11,6 +11,7 @@ from dialects.codec import Facts
 from dialects.errors import RequestFault
 from gateway.price_lookup import Price, requested_tier
 from gateway.providers.models import Capabilities, capabilities_of
+from gateway.providers.overrides import overridden
 from gateway.providers.suffixes import RequestedModel
 from gateway.rules.breaker import RetryBudget
 from gateway.rules.routing import Candidate, Skipped, plan
@@ -118,6 +119,8 @@ def _estimate(
     for candidate in candidates:
         channel = context.snapshot.channels[candidate.channel_id]
         model = capabilities_of(candidate.upstream_model, channel.provider, facts.model)
+        if candidate.overrides:
+            model = overridden(model, candidate.overrides)
         assumed_cap = max(assumed_cap, model.output_max or assumed)
         if "cap_without_thinking" in model.flags:
             thinking_tokens = max(thinking_tokens, model.output_max or _THINKING_TOKENS)

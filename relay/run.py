@@ -13,6 +13,7 @@ import random
 from dialects.body import check_nested_names
 from dialects.codec import Facts
 from dialects.errors import RequestFault
+from gateway.providers.suffixes import RequestedModel
 from gateway.rules.routing import plan
 from relay.continuation import Continuation, continue_request
 from relay.count_endpoint import COUNTERS, count_tokens
@@ -81,7 +82,7 @@ class Run:
         try:
             facts = counter.read(raw, invocation.target)
             check_nested_names(raw)
-            model = self._reader.find_model(facts.model).name
+            model = self._find_model(facts.model).name
             routes = context.snapshot.routes_of(model)
             candidates = plan(model, routes, seed=random.getrandbits(64))
             try:
@@ -100,10 +101,17 @@ class Run:
         context = self._context
         if continuation is not None:
             facts = continuation.facts
-        model = self._reader.find_model(facts.model)
+        model = self._find_model(facts.model)
         fallbacks = self._reader.find_fallbacks(facts, model)
         models = RoutedModels(context, facts, continuation, fallbacks)
         return FailOver(context, models.first(model), models, revoked=self._revoked)
+
+    def _find_model(self, name: str) -> RequestedModel:
+        """Raises RequestFault."""
+        context, model = self._context, self._reader.find_model(name)
+        if context.snapshot.entries:
+            context.downstream.notices = context.snapshot.notices_of(model.alias or model.name)
+        return model
 
     async def _refuse(self, error: RequestFault | ChannelsOut) -> Outcome:
         answer, reader = answer_to(error), self._reader

@@ -24,6 +24,7 @@ from gateway.providers.provider import USER_AGENT, Address, BadAddress, Provider
 from gateway.rules.aliases import resolved
 from gateway.rules.breaker import BreakerRule
 from gateway.rules.channel_conditions import Conditions, compiled
+from gateway.rules.model_entries import ModelEntry, merged, overrides_of
 from gateway.rules.model_rules import CAUSES, ModelRule, rule_of
 from gateway.rules.picks import PICKS, Pick
 from gateway.rules.request_overrides import RequestOverrides, read_overrides
@@ -128,6 +129,8 @@ class Snapshot:
     rules: tuple[ModelRule, ...] = ()
     # Names that stand for others, each with the one at the end of its way.
     aliases: Mapping[str, str] = field(default_factory=dict)
+    # What operators state of models, by name.
+    entries: Mapping[str, ModelEntry] = field(default_factory=dict)
     _known: dict[str, "_Matched"] = field(default_factory=dict)
 
     def now(self) -> float:
@@ -167,8 +170,42 @@ class Snapshot:
                 return price
         return None
 
-    def shows(self, model: str, plan_id: int | None) -> bool:
-        """Whether a plan shows a model to the organisations that are on it."""
+    def answering(self, model: str) -> str | None:
+        """The name that answers for a name now: at the end of its alias, and of the replacements
+        of what has ended. None where that leads nowhere."""
+        now, passed = self.now(), set[str]()
+        while model not in passed:
+            passed.add(model)
+            entry = self.entries.get(model)
+            if entry is None or not entry.ended(now):
+                if model not in self.aliases:
+                    return model
+                model = self.aliases[model]
+            elif entry.forwards:
+                model = entry.replacement
+            else:
+                return None
+        return None
+
+    def has_ended(self, model: str) -> bool:
+        """Whether the sunset of a name has come, be it served or not."""
+        entry = self.entries.get(model)
+        return entry is not None and entry.ended(self.now())
+
+    def notices_of(self, model: str) -> tuple[tuple[str, str], ...]:
+        """The headers that tell of the end of a model, by its name or by the one that it stands
+        for."""
+        for name in (model, self.served_name(model)):
+            notices = self.entries[name].notices(self.now()) if name in self.entries else ()
+            if notices:
+                return notices
+        return ()
+
+    def shows(self, model: str, plan_id: int | None, role: str) -> bool:
+        """Whether a model is there for who is on a plan, in a role."""
+        entry = self.entries.get(model)
+        if entry is not None and not entry.visible_to(plan_id, role):
+            return False
         plan = None if plan_id is None else self.plans.get(plan_id)
         patterns = () if plan is None else plan.model_patterns
         return not patterns or any(matches(pattern, model) for pattern in patterns)
@@ -188,6 +225,12 @@ class Snapshot:
                 *self.exact_routes.get(model, ()),
                 *(route for route in self.pattern_routes if matches(route.model, model)),
             )
+            entry = self.entries.get(model)
+            if entry is not None and entry.overrides:
+                routes = tuple(
+                    replace(route, overrides=merged(entry.overrides, route.overrides))
+                    for route in routes
+                )
             known = self._known[asked] = _Matched(
                 routes,
                 plan(model, routes, seed=0) if len(routes) == 1 else [],
@@ -312,6 +355,12 @@ def build(text: str, vault: Vault) -> Snapshot:
         ),
         rules=tuple(_rule(row) for row in raw.rules),
         aliases=resolved(raw.aliases),
+        entries={
+            entry.name: entry
+            for entry in (_entry(row, plan_ids) for row in raw.entries)
+            # One that a probe alone has left states nothing.
+            if entry != ModelEntry(entry.name)
+        },
     )
 
 
@@ -377,6 +426,19 @@ class _RuleRow(msgspec.Struct):
     pick: str
 
 
+class _EntryRow(msgspec.Struct):
+    name: str
+    can: dict[str, bool]
+    context_max: int | None
+    output_max: int | None
+    deprecated_at: float | None
+    sunset_at: float | None
+    replacement: str
+    forwards: bool
+    plans: list[str]
+    roles: list[str]
+
+
 class _Catalogue(msgspec.Struct):
     now: float
     changed: float
@@ -389,6 +451,7 @@ class _Catalogue(msgspec.Struct):
     plans: list[_PlanRow]
     rules: list[_RuleRow]
     aliases: dict[str, str]
+    entries: list[_EntryRow]
     # The ids of the organisations and teams that conditions of channels name.
     condition_holders: dict[str, UUID]
 
@@ -495,6 +558,21 @@ def _rule(row: _RuleRow) -> ModelRule:
     return ModelRule(row.model, tuple(row.fallbacks), causes, pick)
 
 
+def _entry(row: _EntryRow, plan_ids: Mapping[str, int]) -> ModelEntry:
+    # What is shown to plans that are no more is shown to nobody.
+    plans = {plan_ids[name] for name in row.plans if name in plan_ids}
+    return ModelEntry(
+        row.name,
+        overrides_of(row.can, row.context_max, row.output_max),
+        row.deprecated_at,
+        row.sunset_at,
+        row.replacement,
+        row.forwards,
+        frozenset(plans) if row.plans else None,
+        frozenset(row.roles) if row.roles else None,
+    )
+
+
 def _model_timeouts(row: ChannelRow) -> Mapping[str, Timeouts] | None:
     """Every model of a channel, where one has timeouts of its own: the closest name decides."""
     if not any(route.timeouts for route in row.routes):
@@ -583,6 +661,14 @@ _LOAD = """
             FROM gateway_modelrule), '[]'::json),
         'aliases', coalesce((
             SELECT json_object_agg(name, target) FROM gateway_modelalias), '{}'::json),
+        'entries', coalesce((
+            SELECT json_agg(json_build_object(
+                'name', name, 'can', can, 'context_max', context_max, 'output_max', output_max,
+                'deprecated_at', extract(epoch FROM deprecated_at),
+                'sunset_at', extract(epoch FROM sunset_at),
+                'replacement', replacement, 'forwards', forwards,
+                'plans', to_json(plans), 'roles', to_json(roles)))
+            FROM gateway_modelentry), '[]'::json),
         'condition_holders', coalesce((
             SELECT json_object_agg(named.holder, coalesce(team.id, owner.id))
             FROM (

@@ -484,6 +484,21 @@ class Hub:
         )
         self.know(name)
 
+    def entry(self, name: str, **fields: Any) -> None:
+        """What operators state of a model; the hub hears of it at the next `bump`."""
+        wanted: dict[str, Any] = {
+            "name": name, "can": Jsonb({}), "context_max": None, "output_max": None,
+            "deprecated_at": None, "sunset_at": None, "replacement": "", "forwards": False,
+            "plans": [], "roles": [], **fields,
+        }  # fmt: skip
+        self.connection.execute(
+            sql.SQL("INSERT INTO gateway_modelentry ({}) VALUES ({})").format(
+                sql.SQL(", ").join(map(sql.Identifier, wanted)),
+                sql.SQL(", ").join([sql.Placeholder()] * len(wanted)),
+            ),
+            list(wanted.values()),
+        )
+
     @contextmanager
     def forgetful(self) -> Iterator[None]:
         """Take the channels and prices that are made within out of the catalogue at the end: the

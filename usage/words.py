@@ -113,6 +113,7 @@ KINDS: Final[Mapping[str, Promise]] = {
     "permission": _("The key is not allowed to do this"),
     "data_policy": _("No channel meets the data policy"),
     "model_not_found": _("Model not found"),
+    "model_retired": _("The model has been retired"),
     "task_not_found": _("Task not found"),
     "conflict": _("The request conflicted with another one"),
     "idempotency_mismatch": _("The Idempotency-Key was already used with another body"),

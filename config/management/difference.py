@@ -19,6 +19,7 @@ Kind = Literal[
     "channel",
     "price",
     "plan",
+    "model",
     "model_rule",
     "alias",
     "person",

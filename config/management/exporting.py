@@ -23,6 +23,7 @@ from config.management.exporting_access import (
 )
 from config.management.item_fields import (
     BUDGET_TERMS,
+    ENTRY_FIELDS,
     KEY_LIMITS,
     LIMITS,
     ORGANISATION_STATES,
@@ -52,6 +53,10 @@ def document(present: Iterable[Item]) -> Document:
                 whole["prices"].append(_price(item.id.name, fields))
             case "plan":
                 whole["plans"].append(_plan(item.id.name[0], fields))
+            case "model":
+                model = {"name": item.id.name[0]}
+                model |= unless_default(shape.Model, fields, ENTRY_FIELDS)
+                whole.setdefault("models", []).append(model)
             case "model_rule":
                 rule = {"model": item.id.name[0], **_document_of(fields, RULE_FIELDS)}
                 whole.setdefault("model_rules", []).append(rule)

@@ -18,8 +18,15 @@ ORGANISATION_STATES: Final = (
 TEAM_FIELDS: Final = ("plan", "required_labels", "archived", *LIMITS)
 MEMBER_FIELDS: Final = ("teams", "plan", *LIMITS)
 RULE_FIELDS: Final = ("fallbacks", "causes", "pick")
+ENTRY_FIELDS: Final = (
+    *("can", "context_max", "output_max", "deprecated_at", "sunset_at", "replacement", "forwards"),
+    *("plans", "roles"),
+)
 _UNORDERED: Final = frozenset(
-    {"causes", "data_regions", "permissions", "required_labels", "second_factor_roles", "teams"}
+    {
+        *("causes", "data_regions", "permissions", "plans", "required_labels", "roles"),
+        *("second_factor_roles", "teams"),
+    }
 )
 SINGLE_SIGN_ON_FIELDS: Final = (
     *("issuer", "client_id", "domains", "domains_confirmed", "group_claim", "group_rules"),

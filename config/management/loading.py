@@ -101,6 +101,10 @@ class _Checker:
             "a plan named",
         )
         self._once(
+            ((model.name, ("models", n, "name")) for n, model in enumerate(self._file.models)),
+            "a model named",
+        )
+        self._once(
             (
                 (rule.model, ("model_rules", n, "model"))
                 for n, rule in enumerate(self._file.model_rules)

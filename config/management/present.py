@@ -26,11 +26,13 @@ from config.management.present_access import (
     present_sign_up,
 )
 from config.management.wanted import price_id
+from gateway import model_entries
 from gateway.aliases import all_aliases
 from gateway.channel_egress import SecretName, open_egress
 from gateway.channel_fields import CAP_NAMES, EGRESS_SECRETS, EGRESS_TEXTS, LIMITS
 from gateway.channels import BREAKER, TESTING, TIMEOUTS, secret_digest
 from gateway.installation import installation_settings
+from gateway.model_entries import stated_entries
 from gateway.model_rules import facts_of
 from gateway.models import Channel, ChannelKey, ModelRule
 from lib import clock
@@ -53,6 +55,7 @@ def present_items() -> list[Item]:
         *_channels(),
         *_prices(),
         *_plans(),
+        *_models(),
         *_model_rules(),
         *_aliases(),
         *present_people(),
@@ -166,6 +169,11 @@ def _plans() -> Iterator[Item]:
             "models": plan.model_patterns,
         }
         yield Item(Id("plan", (plan.name,)), fields)
+
+
+def _models() -> Iterator[Item]:
+    for entry in stated_entries():
+        yield Item(Id("model", (entry.name,)), tuples(model_entries.facts_of(entry)))
 
 
 def _model_rules() -> Iterator[Item]:

@@ -43,6 +43,8 @@ from gateway.rules.channel_bounds import (
 )
 from gateway.rules.channel_conditions import Feature
 from gateway.rules.channel_testing import EVERY_MIN_MAX, TEXT_MAX, is_status_list
+from gateway.rules.model_entries import TOKENS_MAX
+from gateway.rules.model_entries import Role as ModelRole
 from gateway.rules.model_rules import CAUSES, FALLBACKS_MAX, Cause
 from gateway.rules.picks import Pick
 from gateway.rules.request_overrides import FieldName, FieldRule
@@ -183,6 +185,7 @@ Secret = Annotated[str, StringConstraints(min_length=1)]
 Decimal = Annotated[str, BeforeValidator(_decimal_text)]
 Seconds = Annotated[int | float, Field(gt=0, le=SECONDS_MAX)]
 Count = Annotated[int, Field(ge=1, le=LIMIT_MAX)]
+Tokens = Annotated[int, Field(ge=1, le=TOKENS_MAX)]
 Meters = Annotated[dict[str, Decimal], Field(min_length=1), AfterValidator(_rates)]
 
 
@@ -327,6 +330,19 @@ class Plan(Part):
     name: Name
     multiplier: Annotated[Decimal, AfterValidator(_multiplier)] = "1"
     models: list[ModelName] = []
+
+
+class Model(Part):
+    name: ModelName
+    can: dict[Capability, bool] = {}
+    context_max: Tokens | None = None
+    output_max: Tokens | None = None
+    deprecated_at: Instant | None = None
+    sunset_at: Instant | None = None
+    replacement: ModelName | Literal[""] = ""
+    forwards: bool = False
+    plans: list[Name] = []
+    roles: list[ModelRole] = []
 
 
 class ModelRule(Part):
@@ -498,6 +514,7 @@ class Installation(Part):
     channels: list[Channel] = []
     prices: list[Price] = []
     plans: list[Plan] = []
+    models: list[Model] = []
     model_rules: list[ModelRule] = []
     aliases: dict[ModelName, ModelName] = {}
     people: list[Person] = []

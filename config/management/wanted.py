@@ -14,6 +14,7 @@ from config.management import shape
 from config.management.difference import Id, Item, Kept, Secret, Value
 from config.management.item_fields import (
     BUDGET_TERMS,
+    ENTRY_FIELDS,
     KEY_LIMITS,
     LIMITS,
     MEMBER_FIELDS,
@@ -66,6 +67,10 @@ class _Flattener:
             yield self._price(price, ("prices", n))
         for n, plan in enumerate(self._file.plans):
             yield self._plan(plan, ("plans", n))
+        for n, model in enumerate(self._file.models):
+            fields = tuples(stated(model, ENTRY_FIELDS))
+            defaults = tuples(defaults_of(shape.Model, ENTRY_FIELDS))
+            yield Item(Id("model", (model.name,)), fields, defaults, ("models", n))
         for n, rule in enumerate(self._file.model_rules):
             fields = tuples(stated(rule, RULE_FIELDS))
             defaults = tuples(defaults_of(shape.ModelRule, RULE_FIELDS))

@@ -25,9 +25,9 @@ from config.management.writing_access import (
     write_states,
 )
 from config.management.yaml_source import FileInvalid, Source
-from gateway import aliases, channels, installation, model_rules
+from gateway import aliases, channels, installation, model_entries, model_rules
 from gateway.channel_fields import CAP_NAMES, EGRESS_SECRETS, ChannelFields
-from gateway.models import Channel, ModelAlias, ModelRule
+from gateway.models import Channel, ModelAlias, ModelEntry, ModelRule
 from lib.refusal import Refused
 from usage import budgeting
 from usage.models import Attempt, UsageRecord
@@ -46,6 +46,7 @@ _ORDER: dict[Kind, int] = {
     "team": 5,
     "channel": 6,
     "price": 7,
+    "model": 8,
     "model_rule": 8,
     "alias": 9,
     "project": 10,
@@ -175,6 +176,13 @@ class _Writer:
         plans.save_plan(
             SYSTEM, name, multiplier_ppm=after.get("multiplier"), models=after.get("models")
         )
+
+    def _model(self, change: Change) -> None:
+        (name,) = change.id.name
+        if change.action == "remove":
+            model_entries.remove_entry(SYSTEM, ModelEntry.objects.get(name=name))
+        else:
+            model_entries.write_entry(SYSTEM, name, **cast(Any, change.after))
 
     def _model_rule(self, change: Change) -> None:
         (model,) = change.id.name

@@ -8,6 +8,8 @@
     reasoning  whether it thinks
     think_tags whether it writes its reasoning into the text, in <think> tags
 
+    context_max, output_max    how many tokens it takes, and writes, at most
+
 A server of one's own may have been started without what its model could do, or with more than is
 known of it. Tools and senses that are off are refused at that channel, so that another is asked;
 without a schema it is told in words, and without reasoning none is offered. What is on is offered.
@@ -23,7 +25,8 @@ from dialects.chat import Flag
 from gateway.providers.models import UNKNOWN, Capabilities, Modality, Trait
 
 Capability = Literal["tools", "schema", "vision", "audio", "files", "reasoning", "think_tags"]
-Overrides = frozenset[tuple[str, bool]]
+Overrides = frozenset[tuple[str, int]]
+"""A capability with whether it is on, a limit with its number."""
 
 CAPABILITIES: Final[tuple[Capability, ...]] = get_args(Capability)
 UNSAID: Final = replace(UNKNOWN, inputs=frozenset({"text"}), tools=False, json="none")
@@ -35,6 +38,11 @@ _INPUTS: Final[Mapping[str, Modality]] = MappingProxyType(
 )
 
 
+def tell_capabilities(overrides: Overrides) -> bool:
+    """Whether any of them is a capability, and not just a limit."""
+    return any(name in CAPABILITIES for name, _ in overrides)
+
+
 @lru_cache(4096)
 def overridden(can: Capabilities, overrides: Overrides) -> Capabilities:
     """What the model can do, by the operator's word."""
@@ -43,8 +51,12 @@ def overridden(can: Capabilities, overrides: Overrides) -> Capabilities:
         modality = _INPUTS.get(name)
         if modality is not None:
             (inputs.add if on else inputs.discard)(modality)
+        elif name == "context_max":
+            can = replace(can, context_max=on)
+        elif name == "output_max":
+            can = replace(can, output_max=on)
         elif name == "tools":
-            can = replace(can, tools=on, parallel_tools=on and can.parallel_tools)
+            can = replace(can, tools=bool(on), parallel_tools=bool(on) and can.parallel_tools)
         elif name == "schema":
             flags = can.flags - _SCHEMA_IN_WORDS if on else can.flags | _SCHEMA_IN_WORDS
             can = replace(can, json="schema" if on else "object", flags=flags)

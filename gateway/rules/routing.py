@@ -34,7 +34,7 @@ class Route:
     priority: int = 0
     weight: int = 1
     retries: int = 2
-    overrides: frozenset[tuple[str, bool]] = frozenset()
+    overrides: frozenset[tuple[str, int]] = frozenset()
 
 
 @dataclass(frozen=True, slots=True)
@@ -45,7 +45,7 @@ class Candidate:
     channel_id: str
     upstream_model: str
     retries: int
-    overrides: frozenset[tuple[str, bool]] = frozenset()
+    overrides: frozenset[tuple[str, int]] = frozenset()
     why: Why = field(default="only", compare=False)
 
 

@@ -143,6 +143,8 @@ def pages(site: Installation, browser: Browser, signed_in: StorageState) -> dict
         "copy a channel": f"/admin/channels/{channel}/copy",
         "models": "/admin/models",
         "model rules": "/admin/models/rules",
+        "model, for operators": f"/admin/models/named/{MODEL}",
+        "catalogue update": "/admin/models/catalogue",
         "route preview": f"/admin/routes/preview?key={key}",
         "price book": "/admin/prices",
         "new price": "/admin/prices/new",

@@ -53,7 +53,7 @@ def test_a_file_becomes_proposals(tmp_path: Path) -> None:
     file.write_bytes(TEXT)
     said, models = proposed(str(file), "--ignore", "azure/*", "--verbosity", "2")
     assert models == ["m-1"]
-    assert "1 new prices and 0 changes" in said
+    assert "1 new prices, 0 changes and 0 removals" in said
     assert "left out: m-2: input_cost_per_image" in said
     assert proposed(str(file), "--only", "azure/*")[1] == ["azure/m-1"]
 

@@ -11,6 +11,7 @@ from dataclasses import dataclass
 from functools import cache
 from pathlib import Path
 from typing import Any, Final
+from uuid import UUID
 
 import pytest
 from django.db import connection
@@ -77,14 +78,17 @@ from billing.rules.conditions import PriceKey
 from gateway import (
     aliases,
     announcements,
+    catalogue_updates,
     channel_tests,
     channels,
     installation,
+    model_entries,
+    model_proposals,
     model_rules,
     previews,
 )
 from gateway.channel_fields import ChannelFields
-from gateway.models import Announcement, Channel, PricePreview
+from gateway.models import Announcement, Channel, ModelProposal, PricePreview
 from lib import clock
 from lib.ids import id_text
 from notify import deliveries, endpoints
@@ -286,6 +290,13 @@ def world() -> World:
     )  # fmt: skip
 
 
+def proposed(w: World) -> list[UUID]:
+    """What a list proposes of the model that there is."""
+    catalogue_updates.update_catalogue(w.dora, LIST, "list x")
+    return list(ModelProposal.objects.values_list("id", flat=True))
+
+
+LIST: Final = b'{"m-1": {"mode": "chat", "input_cost_per_token": 1e-06, "supports_vision": true}}'
 CHANNEL: Final[ChannelFields] = {
     "provider": "openai_compatible",
     "base_url": "http://127.0.0.1:9/v1",
@@ -555,6 +566,31 @@ WRITES: Final[dict[str, Callable[[World], object]]] = {
     "gateway.aliases.remove_alias": lambda w: aliases.remove_alias(
         w.dora, aliases.save_alias(w.dora, "fast", "m-1")
     ),
+    "gateway.aliases.write_aliases": lambda w: aliases.write_aliases(w.dora, "m-1", ["fast"]),
+    "gateway.catalogue_updates.update_catalogue": lambda w: catalogue_updates.update_catalogue(
+        w.dora, LIST, "list x"
+    ),
+    "gateway.catalogue_updates.add_ignore_rule": lambda w: catalogue_updates.add_ignore_rule(
+        w.dora, "m-*", ""
+    ),
+    "gateway.catalogue_updates.remove_ignore_rule": lambda w: catalogue_updates.remove_ignore_rule(
+        w.dora, catalogue_updates.add_ignore_rule(w.dora, "m-*", "")
+    ),
+    "gateway.model_entries.save_entry": lambda w: model_entries.save_entry(
+        w.dora, "m-1", aliases=["fast"], context_max=7
+    ),
+    "gateway.model_entries.write_entry": lambda w: model_entries.write_entry(
+        w.dora, "m-1", roles=["owner"]
+    ),
+    "gateway.model_entries.remove_entry": lambda w: model_entries.remove_entry(
+        w.dora, model_entries.save_entry(w.dora, "m-1", output_max=7)
+    ),
+    "gateway.model_proposals.accept_facts": lambda w: model_proposals.accept_facts(
+        w.dora, proposed(w)
+    ),
+    "gateway.model_proposals.dismiss_facts": lambda w: model_proposals.dismiss_facts(
+        w.dora, proposed(w)
+    ),
     "gateway.model_rules.save_rule": lambda w: model_rules.save_rule(w.dora, "m-*", pick="ttft"),
     "gateway.model_rules.remove_rule": lambda w: model_rules.remove_rule(
         w.dora, model_rules.save_rule(w.dora, "m-*")
@@ -642,6 +678,7 @@ ELSEWHERE: Final = {
     "gateway.model_changes.decide": "channel.models_decided",
     "gateway.model_changes.work_off_schedule": "channel.models_changed",
     "gateway.channels.take_in": "channel.taken_in",
+    "gateway.probes.probe_model": "model.probed",
     "gateway.channels.take_out": "channel.taken_out",
     "usage.reviews.settle_review": "request.reviewed",
 }

@@ -1,5 +1,6 @@
 """Every address and every operation says who may come in; a new public one is named here."""
 
+import re
 from collections.abc import Iterator
 from typing import Any
 
@@ -78,7 +79,9 @@ def operations() -> Iterator[tuple[str, Operation]]:
     for _, router in api._routers:
         for path, view in router.path_operations.items():
             for operation in view.operations:
-                yield f"{'/'.join(operation.methods)} {path}", operation
+                # As the schema has it: what kind of text a parameter is, is no part of its name.
+                named = re.sub(r"\{\w+:", "{", path)
+                yield f"{'/'.join(operation.methods)} {named}", operation
 
 
 PAGES = [

@@ -47,6 +47,7 @@ from gateway.aliases import save_alias
 from gateway.announcements import publish_announcement
 from gateway.channel_fields import ChannelFields
 from gateway.installation import save_settings
+from gateway.model_entries import save_entry
 from gateway.model_rules import save_rule
 from lib import clock
 from lib.ids import id_text, new_id, parse_id
@@ -453,6 +454,10 @@ def _alias(world: World, at: Place) -> str:
     return str(save_alias(SYSTEM, f"alias-{new_id()}", "m-1").id)
 
 
+def _public_model(world: World, at: Place) -> str:
+    return save_entry(SYSTEM, f"m-{new_id()}", context_max=7).name
+
+
 def _preview(world: World, at: Place) -> str:
     return id_text(previews.start_preview(_operator(world), [_proposal_row().id], 7).id)
 
@@ -558,6 +563,9 @@ CHANNEL_KEY: Final = _of_installation(
 ANNOUNCEMENT: Final = _of_installation("announcement", "channels.read", _announcement)
 MODEL_RULE: Final = _of_installation("model rule", "channels.read", _model_rule, missing=_number)
 ALIAS: Final = _of_installation("alias", "channels.read", _alias, missing=_number)
+PUBLIC_MODEL: Final = _of_installation(
+    "public model", "channels.read", _public_model, missing=lambda: "no-such-model"
+)
 CREDIT: Final = _of_installation("credit", "credits.read", _credit)
 POSTING: Final = _of_installation("posting", "credits.read", _posting)
 PAYMENT: Final = _of_installation("payment", "credits.read", _top_up)

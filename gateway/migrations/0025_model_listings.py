@@ -6,7 +6,7 @@ from django.db import migrations, models
 
 class Migration(migrations.Migration):
     dependencies = [
-        ("gateway", "0023_channel_testing"),
+        ("gateway", "0024_model_entries"),
     ]
 
     operations = [

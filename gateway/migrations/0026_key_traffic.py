@@ -4,7 +4,7 @@ from django.db import migrations, models
 
 class Migration(migrations.Migration):
     dependencies = [
-        ("gateway", "0050_model_listings"),
+        ("gateway", "0025_model_listings"),
     ]
 
     operations = [

@@ -1,0 +1,79 @@
+"""What operators state of one public model: its limits, what it can do, who sees it, when it ends.
+
+    deprecated_at   from then on answers say that it is deprecated (RFC 9745, `Deprecation`)
+    sunset_at       from then on it is not there any more (RFC 8594, `Sunset`): requests are
+                    refused, or answered by the replacement, as `forwards` says
+    plans, roles    who sees it; of each that is stated one must fit, and to whom none does it is
+                    as a model that does not exist
+
+Moments are in Unix seconds.
+"""
+
+from collections.abc import Collection, Iterable, Mapping
+from dataclasses import dataclass
+from email.utils import formatdate
+from typing import Final, Literal, TypeVar, get_args
+
+Role = Literal["owner", "admin", "billing", "developer", "viewer", "custom"]
+ROLES: Final[tuple[Role, ...]] = get_args(Role)
+"""Whom a model may be shown to: a member's role in their organisation, `custom` for any that the
+organisation has made itself."""
+Limit = Literal["context_max", "output_max"]
+LIMITS: Final[tuple[Limit, ...]] = get_args(Limit)
+TOKENS_MAX: Final = 100_000_000
+PLANS_MAX: Final = 100
+
+_T = TypeVar("_T")
+
+
+@dataclass(frozen=True, slots=True)
+class ModelEntry:
+    """`overrides` are its capabilities and limits, in the form of `providers/overrides.py`; None
+    for `plan_ids` and `roles` = everybody."""
+
+    name: str
+    overrides: frozenset[tuple[str, int]] = frozenset()
+    deprecated_at: float | None = None
+    sunset_at: float | None = None
+    replacement: str = ""
+    forwards: bool = False
+    plan_ids: frozenset[int] | None = None
+    roles: frozenset[str] | None = None
+
+    def visible_to(self, plan_id: int | None, role: str) -> bool:
+        """Whether it is there for who is on a plan, in a role; "" = in none."""
+        return is_visible(self.plan_ids, plan_id) and is_visible(self.roles, role)
+
+    def ended(self, now: float) -> bool:
+        """Whether its sunset has come."""
+        return self.sunset_at is not None and self.sunset_at <= now
+
+    def notices(self, now: float) -> tuple[tuple[str, str], ...]:
+        """The response headers that tell of its end, from the day of the deprecation on."""
+        if self.deprecated_at is None or now < self.deprecated_at:
+            return ()
+        notices = (("deprecation", f"@{int(self.deprecated_at)}"),)
+        if self.sunset_at is None:
+            return notices
+        return (*notices, ("sunset", formatdate(self.sunset_at, usegmt=True)))
+
+
+def is_visible(stated: Collection[_T] | None, having: _T | None) -> bool:
+    """Whether what is stated fits who has this; None = it is not stated."""
+    return stated is None or having in stated
+
+
+def overrides_of(
+    can: Mapping[str, bool], context_max: int | None, output_max: int | None
+) -> frozenset[tuple[str, int]]:
+    """Capabilities and limits in one; what is not stated is not in it."""
+    limits = (("context_max", context_max), ("output_max", output_max))
+    return frozenset([*can.items(), *((name, n) for name, n in limits if n is not None)])
+
+
+def merged(
+    general: Iterable[tuple[str, int]], closer: Iterable[tuple[str, int]]
+) -> frozenset[tuple[str, int]]:
+    """What holds where both are stated: what a channel says of a model goes before what is said of
+    it wherever it is served."""
+    return frozenset((dict(general) | dict(closer)).items())
