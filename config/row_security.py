@@ -108,6 +108,7 @@ BOUND: Final[Mapping[str, Bond]] = {
     "billing.BudgetAlert": Through("budget_id", "billing.Budget"),
     "billing.BudgetRaise": Through("budget_id", "billing.Budget"),
     "billing.OrganisationPlan": Own(),
+    "billing.OrganisationChargeRule": Own(),
     "billing.TeamPlan": Through("team_id", "accounts.Team"),
     "billing.MemberPlan": Through("membership_id", "accounts.Membership"),
     "billing.PlanCut": Own(),

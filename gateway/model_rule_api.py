@@ -9,6 +9,7 @@ from ninja import Query, Router, Schema, Status
 from pydantic import ConfigDict, Field
 
 from accounts import access, actors, api_auth
+from billing.charge_rule_schemas import ChargeRuleIn, ChargeRuleOut
 from gateway.access import access_alias, access_rule, visible_aliases, visible_rules
 from gateway.aliases import remove_alias, save_alias
 from gateway.model_rules import RuleFields, facts_of, remove_rule, save_rule
@@ -44,6 +45,9 @@ class ModelRuleChange(Schema):
     )
     causes: list[Cause] | None = Field(None, description=_CAUSES)
     pick: Pick | None = Field(None, description=_PICKS)
+    charge_rule: ChargeRuleIn | None = Field(
+        None, description="For abandoned and failed requests. An organisation's own comes first."
+    )
 
 
 class ModelRuleIn(ModelRuleChange):
@@ -58,6 +62,7 @@ class ModelRuleOut(Schema):
     fallbacks: list[str]
     causes: list[Cause]
     pick: Pick
+    charge_rule: ChargeRuleOut
 
 
 class ModelRulePage(Schema):
@@ -178,8 +183,11 @@ def delete_alias(request: HttpRequest, id: str) -> Status[None]:
 
 
 def _stated(body: ModelRuleChange) -> RuleFields:
-    stated = body.model_dump(exclude_unset=True, exclude={"model"})
-    return cast(RuleFields, {name: value for name, value in stated.items() if value is not None})
+    stated = body.model_dump(exclude_unset=True, exclude={"model", "charge_rule"})
+    fields = {name: value for name, value in stated.items() if value is not None}
+    if body.charge_rule is not None:
+        fields["charge_rule"] = body.charge_rule.stated()
+    return cast(RuleFields, fields)
 
 
 def _rule(rule: ModelRule) -> ModelRuleOut:

@@ -14,6 +14,9 @@ from django.views.decorators.http import require_http_methods, require_POST, req
 
 from accounts.actors import Actor
 from accounts.guards import operator_page
+from billing.forms import ChargeRuleForm
+from billing.rules.charge_rule import read_rule
+from billing.words import charge_rule_words
 from gateway.access import access_alias, access_rule, visible_aliases, visible_rules
 from gateway.aliases import remove_alias, save_alias
 from gateway.model_rules import RuleFields, facts_of, remove_rule, save_rule
@@ -52,9 +55,10 @@ def _model_name(label: Any, hint: Any = "") -> forms.CharField:
     )
 
 
-class ModelRuleForm(forms.Form):
+class ModelRuleForm(ChargeRuleForm):
     """What holds for a model or a pattern of names."""
 
+    field_order = ("model", "fallbacks", "causes", "pick", "kind", "seconds", "cost")
     model = _model_name(_("Model"), _("A name, or a pattern such as gpt-*."))
     fallbacks = forms.CharField(
         label=_("Fallback models"),
@@ -77,11 +81,15 @@ class ModelRuleForm(forms.Form):
         widget=forms.Select(attrs={"class": "input"}),
     )
 
-    def stated(self) -> RuleFields:
+    def fields_stated(self) -> RuleFields:
         """The fields as `save_rule` takes them."""
         sent = self.cleaned_data
-        fallbacks = sent["fallbacks"].split()
-        return {"fallbacks": fallbacks, "causes": sent["causes"], "pick": sent["pick"]}
+        return {
+            "fallbacks": sent["fallbacks"].split(),
+            "causes": sent["causes"],
+            "pick": sent["pick"],
+            "charge_rule": self.stated(),
+        }
 
 
 class AliasForm(forms.Form):
@@ -159,15 +167,20 @@ def alias_remove(request: HttpRequest, actor: Actor, id: int) -> HttpResponseBas
 
 def _saved(actor: Actor, model: str, form: ModelRuleForm) -> bool:
     try:
-        save_rule(actor, model, **form.stated())
+        save_rule(actor, model, **form.fields_stated())
     except Refused as refused:
         refused.tell(form)
     return not form.errors
 
 
 def _initial(rule: ModelRule) -> dict[str, Any]:
-    facts = facts_of(rule)
-    return {**facts, "model": rule.model, "fallbacks": "\n".join(rule.fallbacks)}
+    charged = ChargeRuleForm.initial_of(read_rule(rule.charge_rule))
+    return {
+        **facts_of(rule),
+        **charged,
+        "model": rule.model,
+        "fallbacks": "\n".join(rule.fallbacks),
+    }
 
 
 def _list_page(
@@ -182,7 +195,8 @@ def _list_page(
     context = {
         "rules": [_rule_row(rule) for rule in visible_rules(actor)],
         "aliases": [{"alias": alias, "end": ends[alias.name]} for alias in aliases],
-        "rule_form": rule_form or ModelRuleForm(initial={"causes": sorted(CAUSES)}),
+        "rule_form": rule_form
+        or ModelRuleForm(initial={"causes": sorted(CAUSES), **ChargeRuleForm.initial_of(None)}),
         "alias_form": alias_form or AliasForm(),
     }
     status = 422 if rule_form or alias_form else 200
@@ -191,4 +205,10 @@ def _list_page(
 
 def _rule_row(rule: ModelRule) -> dict[str, Any]:
     causes = [CAUSE_WORDS[cause] for cause in rule.causes]
-    return {"rule": rule, "causes": causes, "pick": _PICK_WORDS[rule.pick]}
+    charged = read_rule(rule.charge_rule)
+    return {
+        "rule": rule,
+        "causes": causes,
+        "pick": _PICK_WORDS[rule.pick],
+        "charged": "" if charged is None else charge_rule_words(charged),
+    }

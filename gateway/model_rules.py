@@ -2,8 +2,8 @@
 of the relays."""
 
 import re
-from collections.abc import Sequence
-from typing import Final, TypedDict, Unpack
+from collections.abc import Mapping, Sequence
+from typing import Any, Final, TypedDict, Unpack
 
 from django.db import transaction
 from django.utils.translation import gettext
@@ -11,6 +11,8 @@ from django.utils.translation import gettext
 from accounts import audit
 from accounts.actors import Actor
 from accounts.epoch import bump_epoch
+from billing.charge_rules import rule_stated
+from billing.rules.charge_rule import stored_rule
 from gateway.models import ModelRule
 from gateway.rules import channel_bounds as bounds
 from gateway.rules.model_rules import CAUSES, FALLBACKS_MAX, Cause
@@ -24,6 +26,8 @@ class RuleFields(TypedDict, total=False):
     fallbacks: Sequence[str]
     causes: Sequence[Cause]
     pick: Pick
+    # What `stored_rule` makes of a charge rule; {} for none.
+    charge_rule: Mapping[str, Any]
 
 
 FIELDS: Final = tuple(RuleFields.__annotations__)
@@ -38,7 +42,7 @@ def save_rule(actor: Actor, model: str, **fields: Unpack[RuleFields]) -> ModelRu
         before = facts_of(stored) if stored else {}
         rule = stored or ModelRule(model=model, causes=sorted(CAUSES))
         for name, value in fields.items():
-            setattr(rule, name, value if isinstance(value, str) else list(value))  # type: ignore[call-overload]
+            setattr(rule, name, list(value) if name in ("fallbacks", "causes") else value)  # type: ignore[call-overload]
         _check(rule)
         rule.causes = sorted(rule.causes)
         after = facts_of(rule)
@@ -90,5 +94,6 @@ def _check(rule: ModelRule) -> None:
     if rule.pick not in PICKS:
         text = gettext("There is no way to pick channels named %(name)s.")
         raise Refused("pick", text % {"name": rule.pick[:60]})
+    rule.charge_rule = stored_rule(rule_stated(rule.charge_rule))
     if rule.fallbacks and not rule.causes:
         raise Refused("causes", gettext("Choose when the fallback models answer."))

@@ -153,6 +153,10 @@ class ModelRule(models.Model):
     fallbacks = ArrayField(models.CharField(max_length=200), default=list, blank=True)
     causes = ArrayField(models.CharField(max_length=16), default=list, blank=True)
     pick = models.CharField(max_length=12, default="weight", db_default="weight")
+    # As `billing.rules.charge_rule.stored_rule` has it.
+    charge_rule = models.JSONField(
+        default=dict, db_default=models.Value({}, output_field=models.JSONField()), blank=True
+    )
 
     class Meta:
         ordering = ["model"]

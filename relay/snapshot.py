@@ -16,6 +16,7 @@ from uuid import UUID
 import msgspec
 
 from billing.rules.channel_limits import ChannelLimits
+from billing.rules.charge_rule import read_rule
 from billing.rules.patterns import matches
 from dialects.chat import Dialect
 from gateway.price_lookup import Price, PriceList, PriceRow
@@ -124,8 +125,9 @@ class Snapshot:
     limited: bool = False
     # Those whose spend has a cap.
     spend_capped: frozenset[str] = frozenset()
-    # What operators rule for models.
+    # What operators rule for models, and whether any of it is what abandoned requests are charged.
     rules: tuple[ModelRule, ...] = ()
+    charge_ruled: bool = False
     # Names that stand for others, each with the one at the end of its way.
     aliases: Mapping[str, str] = field(default_factory=dict)
     _known: dict[str, "_Matched"] = field(default_factory=dict)
@@ -284,6 +286,7 @@ def build(text: str, vault: Vault) -> Snapshot:
     for price in raw.prices:
         if price.kind == "cost":
             cost_rows.setdefault(price.channel, []).append(price)
+    rules = tuple(_rule(row) for row in raw.rules)
     exact: dict[str, tuple[Route, ...]] = {}
     for route in routes:
         if "*" not in route.model:
@@ -310,7 +313,8 @@ def build(text: str, vault: Vault) -> Snapshot:
         spend_capped=frozenset(
             channel.id for channel in channels.values() if channel.spend_caps != (None, None)
         ),
-        rules=tuple(_rule(row) for row in raw.rules),
+        rules=rules,
+        charge_ruled=any(rule.charge_rule is not None for rule in rules),
         aliases=resolved(raw.aliases),
     )
 
@@ -375,6 +379,7 @@ class _RuleRow(msgspec.Struct):
     fallbacks: list[str]
     causes: list[str]
     pick: str
+    charge_rule: dict[str, Any] = {}
 
 
 class _Catalogue(msgspec.Struct):
@@ -492,7 +497,8 @@ def _rule(row: _RuleRow) -> ModelRule:
     """What a younger version of this code may have written beside what is known is left out."""
     causes = frozenset(cause for cause in CAUSES if cause in row.causes)
     pick: Pick = next((pick for pick in PICKS if pick == row.pick), "weight")
-    return ModelRule(row.model, tuple(row.fallbacks), causes, pick)
+    rule = read_rule(row.charge_rule)
+    return ModelRule(row.model, tuple(row.fallbacks), causes, pick, rule)
 
 
 def _model_timeouts(row: ChannelRow) -> Mapping[str, Timeouts] | None:
@@ -579,7 +585,7 @@ _LOAD = """
         'rules', coalesce((
             SELECT json_agg(json_build_object(
                 'model', model, 'fallbacks', to_json(fallbacks), 'causes', to_json(causes),
-                'pick', pick))
+                'pick', pick, 'charge_rule', charge_rule))
             FROM gateway_modelrule), '[]'::json),
         'aliases', coalesce((
             SELECT json_object_agg(name, target) FROM gateway_modelalias), '{}'::json),

@@ -54,6 +54,7 @@ def document(present: Iterable[Item]) -> Document:
                 whole["plans"].append(_plan(item.id.name[0], fields))
             case "model_rule":
                 rule = {"model": item.id.name[0], **_document_of(fields, RULE_FIELDS)}
+                rule |= _charge_rule(fields)
                 whole.setdefault("model_rules", []).append(rule)
             case "alias":
                 whole.setdefault("aliases", {})[item.id.name[0]] = fields["target"]
@@ -199,8 +200,15 @@ def _organisation(slug: str, fields: Mapping[str, Value]) -> Document:
         organisation["credit_line"] = format_usd(cast(int, fields["credit_line"]))
     if fields["low_balance"] is not None:
         organisation["low_balance"] = format_usd(cast(int, fields["low_balance"]))
+    organisation |= _charge_rule(fields)
     organisation |= unless_default(shape.Organisation, fields, ORGANISATION_STATES)
     return organisation | _limits(fields) | {"members": [], "teams": []}
+
+
+def _charge_rule(fields: Mapping[str, Value]) -> Document:
+    rule = cast(Mapping[str, Value], fields["charge_rule"])
+    written = {name: rule[name] for name in shape.ChargeRule.model_fields if name in rule}
+    return {"charge_rule": written} if written else {}
 
 
 def _caps(fields: Mapping[str, Value]) -> Document:

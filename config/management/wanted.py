@@ -50,6 +50,13 @@ def wanted_items(
     return list(flattener.items(organisations))
 
 
+def _charge_rule(part: shape.ModelRule | shape.Organisation) -> dict[str, Value]:
+    """What a file states of it: null is none."""
+    if "charge_rule" not in part.model_fields_set:
+        return {}
+    return {"charge_rule": {} if part.charge_rule is None else part.charge_rule.stored()}
+
+
 class _Flattener:
     def __init__(self, loaded: Loaded, key_digest: Digest, channel_key_digest: Digest) -> None:
         self._loaded = loaded
@@ -67,8 +74,8 @@ class _Flattener:
         for n, plan in enumerate(self._file.plans):
             yield self._plan(plan, ("plans", n))
         for n, rule in enumerate(self._file.model_rules):
-            fields = tuples(stated(rule, RULE_FIELDS))
-            defaults = tuples(defaults_of(shape.ModelRule, RULE_FIELDS))
+            fields = tuples(stated(rule, RULE_FIELDS)) | _charge_rule(rule)
+            defaults = tuples(defaults_of(shape.ModelRule, RULE_FIELDS)) | {"charge_rule": {}}
             yield Item(Id("model_rule", (rule.model,)), fields, defaults, ("model_rules", n))
         for name, target in self._file.aliases.items():
             yield Item(Id("alias", (name,)), {"target": target}, path=("aliases", name))
@@ -203,8 +210,9 @@ class _Flattener:
         if "low_balance" in organisation.model_fields_set:
             low = organisation.low_balance
             fields["low_balance"] = None if low is None else parse_usd(low)
+        fields |= _charge_rule(organisation)
         defaults = tuples(defaults_of(shape.Organisation, plain))
-        defaults |= {"credit_line": 0, "low_balance": None}
+        defaults |= {"credit_line": 0, "low_balance": None, "charge_rule": {}}
         yield Item(Id("organisation", (slug,)), fields, defaults, path)
         for n, team in enumerate(organisation.teams):
             fields = tuples(stated(team, ("slug", *TEAM_FIELDS)))

@@ -369,6 +369,7 @@ PAGES: Final[dict[str, Route]] = {
     "organisation_suspend": at("organisations.write", ORGANISATION),
     "organisation_unsuspend": at("organisations.write", ORGANISATION),
     "organisation_restore": at("organisations.write", ORGANISATION),
+    "organisation_charge_rule": at("credits.write", ORGANISATION),
     "domains_confirm": at("organisations.write", ORGANISATION, nothing=True),
     "view_as": at("view_as.begin"),
     "all_audit": at("audit.read"),
@@ -584,6 +585,10 @@ OPERATIONS: Final[dict[str, Route]] = {
     "POST /people/{id}/end-sessions": at("organisations.write", PERSON),
     "POST /people/{id}/reset-second-factor": at("organisations.write", PERSON),
     "POST /top-ups/{id}/confirm": at("credits.write", PAYMENT, body=sends(document="d")),
+    "GET /organisations/{slug}/charge-rule": at("credits.read", ORGANISATION),
+    "PUT /organisations/{slug}/charge-rule": at(
+        "credits.write", ORGANISATION, body=sends(kind="absorb")
+    ),
     "GET /credits": at("credits.read"),
     "POST /credits": at(
         "credits.write", ORGANISATION, in_body=True,
