@@ -49,7 +49,7 @@ def charge_rule_words(rule: ChargeRule) -> str:
     word = str(CHARGE_RULES[rule.kind])
     if rule.kind != "drain":
         return word
-    limits = gettext("%(n)s s") % {"n": int(rule.seconds)}
+    limits = gettext("%(n)s s") % {"n": rule.seconds}
     if rule.cost_nano is not None:
         limits += f", {display_price(rule.cost_nano, money_symbol())}"
     return gettext("%(rule)s, at most %(limits)s") % {"rule": word, "limits": limits}

@@ -17,8 +17,10 @@ from gateway.models import ModelAlias, ModelRule
 from gateway.rules import channel_bounds as bounds
 from gateway.rules.model_rules import FALLBACKS_MAX, Cause
 from gateway.rules.picks import Pick
+from gateway.rules.shadow import NAME_MAX
 from lib import pagination
 from lib.refusal import Refused
+from lib.whole_numbers import Whole
 
 router = Router(tags=["Channels"], auth=api_auth.installation_auth)
 
@@ -35,6 +37,24 @@ _PICKS: Final = (
 )
 
 
+class ShadowIn(Schema):
+    """Another channel that a share of the requests is sent to as well."""
+
+    model_config = ConfigDict(extra="forbid")
+
+    channel: str = Field(max_length=NAME_MAX, description="Name of a channel. Empty: none.")
+    model: str = Field("", max_length=NAME_MAX, description="Model there. Empty: the same.")
+    percent: Whole = Field(100, ge=1, le=100, description="Share of the requests.")
+    cap: str = Field("", max_length=40, description="Cost per day at most, an exact decimal.")
+
+
+class ShadowOut(Schema):
+    channel: str = ""
+    model: str = ""
+    percent: int | None = None
+    cap: str | None = None
+
+
 class ModelRuleChange(Schema):
     """What to change; what is left out stays."""
 
@@ -48,6 +68,7 @@ class ModelRuleChange(Schema):
     charge_rule: ChargeRuleIn | None = Field(
         None, description="For abandoned and failed requests. An organisation's own comes first."
     )
+    shadow: ShadowIn | None = None
 
 
 class ModelRuleIn(ModelRuleChange):
@@ -63,6 +84,7 @@ class ModelRuleOut(Schema):
     causes: list[Cause]
     pick: Pick
     charge_rule: ChargeRuleOut
+    shadow: ShadowOut
 
 
 class ModelRulePage(Schema):
@@ -183,10 +205,12 @@ def delete_alias(request: HttpRequest, id: str) -> Status[None]:
 
 
 def _stated(body: ModelRuleChange) -> RuleFields:
-    stated = body.model_dump(exclude_unset=True, exclude={"model", "charge_rule"})
+    stated = body.model_dump(exclude_unset=True, exclude={"model", "charge_rule", "shadow"})
     fields = {name: value for name, value in stated.items() if value is not None}
     if body.charge_rule is not None:
         fields["charge_rule"] = body.charge_rule.stated()
+    if body.shadow is not None:
+        fields["shadow"] = body.shadow.model_dump() if body.shadow.channel else {}
     return cast(RuleFields, fields)
 
 

@@ -14,8 +14,9 @@ from django.views.decorators.http import require_http_methods, require_POST, req
 
 from accounts.actors import Actor
 from accounts.guards import operator_page
-from billing.forms import ChargeRuleForm
+from billing.forms import ChargeRuleForm, MoneyField
 from billing.rules.charge_rule import read_rule
+from billing.rules.money import format_usd
 from billing.words import charge_rule_words
 from gateway.access import access_alias, access_rule, visible_aliases, visible_rules
 from gateway.aliases import remove_alias, save_alias
@@ -24,8 +25,10 @@ from gateway.models import ModelRule
 from gateway.rules import channel_bounds as bounds
 from gateway.rules.aliases import resolved
 from gateway.rules.model_rules import CAUSES
+from gateway.rules.shadow import NAME_MAX, read_shadow
 from lib.htmx import see_other
 from lib.refusal import Refused
+from lib.whole_numbers import WholeNumberField
 
 _CODE: Final = {"class": "input mono", "autocomplete": "off", "spellcheck": "false"}
 CAUSE_WORDS: Final[Mapping[str, Promise]] = {
@@ -59,6 +62,29 @@ class ModelRuleForm(ChargeRuleForm):
     """What holds for a model or a pattern of names."""
 
     field_order = ("model", "fallbacks", "causes", "pick", "kind", "seconds", "cost")
+
+    shadow_channel = forms.CharField(
+        label=_("Shadow channel"),
+        help_text=_("A share of the requests is sent there too. Its answers are only compared."),
+        max_length=NAME_MAX,
+        required=False,
+        widget=forms.TextInput(attrs=_CODE),
+    )
+    shadow_model = forms.CharField(
+        label=_("Model there"),
+        help_text=_("Empty: the same."),
+        max_length=NAME_MAX,
+        required=False,
+        widget=forms.TextInput(attrs=_CODE),
+    )
+    shadow_percent = WholeNumberField(
+        label=_("Share of requests (percent)"), min_value=1, max_value=100, required=False
+    )
+    shadow_cap = MoneyField(
+        label=_("Cost per day at most (USD)"),
+        help_text=_("Charged to no organisation."),
+        required=False,
+    )
     model = _model_name(_("Model"), _("A name, or a pattern such as gpt-*."))
     fallbacks = forms.CharField(
         label=_("Fallback models"),
@@ -89,6 +115,19 @@ class ModelRuleForm(ChargeRuleForm):
             "causes": sent["causes"],
             "pick": sent["pick"],
             "charge_rule": self.stated(),
+            "shadow": self._shadow_stated(),
+        }
+
+    def _shadow_stated(self) -> dict[str, Any]:
+        sent = self.cleaned_data
+        if not sent["shadow_channel"]:
+            return {}
+        cap = "" if sent["shadow_cap"] is None else format_usd(sent["shadow_cap"])
+        return {
+            "channel": sent["shadow_channel"],
+            "model": sent["shadow_model"],
+            "percent": sent["shadow_percent"],
+            "cap": cap,
         }
 
 
@@ -178,6 +217,7 @@ def _initial(rule: ModelRule) -> dict[str, Any]:
     return {
         **facts_of(rule),
         **charged,
+        **{f"shadow_{name}": value for name, value in rule.shadow.items()},
         "model": rule.model,
         "fallbacks": "\n".join(rule.fallbacks),
     }
@@ -211,4 +251,5 @@ def _rule_row(rule: ModelRule) -> dict[str, Any]:
         "causes": causes,
         "pick": _PICK_WORDS[rule.pick],
         "charged": "" if charged is None else charge_rule_words(charged),
+        "shadow": read_shadow(rule.shadow),
     }

@@ -31,9 +31,10 @@ from relay.error_answers import (
 )
 from relay.request_context import Outcome, RequestContext
 from relay.settlement import Resolved
+from relay.snapshot import Channel
 from relay.stream import StreamRelay
 from relay.upstream import Answer, UpstreamFailed, read_rest
-from relay.usage_meter import Bill, UsageMeter
+from relay.usage_meter import Bill, UsageMeter, cost_of
 from relay.whole_answer import WholeRelay
 
 _NOT_SENT: Final = Bill({}, 0, "none", (), None)
@@ -105,6 +106,20 @@ class Attempt:
             self._context.deadline.limit("revoked", USAGE_AFTER_TEXT_S)
         else:
             self._context.deadline.interrupt("revoked")
+
+    @property
+    def channel(self) -> Channel:
+        """Which one it asks."""
+        return self._admitted.channel
+
+    @property
+    def said(self) -> str:
+        """The words of its answer, as far as they are kept."""
+        return self._usage_meter.said
+
+    def cost_of(self, outcome: Outcome) -> int | None:
+        """What its answer cost us; None where no price tells."""
+        return cost_of(outcome.meters, self._usage_meter.prices.cost)
 
     async def execute(self, *, fresh: bool) -> Outcome:
         """Send the request and relay its answer; `fresh` asks for an unused connection.

@@ -29,6 +29,7 @@ from gateway.rules.model_rules import CAUSES, ModelRule, rule_of
 from gateway.rules.picks import PICKS, Pick
 from gateway.rules.request_overrides import RequestOverrides, read_overrides
 from gateway.rules.routing import Candidate, Route, plan
+from gateway.rules.shadow import read_shadow
 from gateway.rules.timeouts import Timeouts
 from lib.egress import EgressPolicy
 from lib.outbound import DIRECT, BadProxy, Outbound, read_proxy
@@ -128,6 +129,8 @@ class Snapshot:
     # What operators rule for models, and whether any of it is what abandoned requests are charged.
     rules: tuple[ModelRule, ...] = ()
     charge_ruled: bool = False
+    # Whether requests of any model go to a shadow too.
+    shadowed: bool = False
     # Names that stand for others, each with the one at the end of its way.
     aliases: Mapping[str, str] = field(default_factory=dict)
     _known: dict[str, "_Matched"] = field(default_factory=dict)
@@ -136,6 +139,10 @@ class Snapshot:
         """The database's clock (Unix seconds), by which prices and keys are valid; a step of our
         own clock does not move it."""
         return self.loaded_at + time.monotonic() - self.loaded_at_here
+
+    def channel_named(self, name: str) -> Channel | None:
+        """The channel of that name; None where there is none in use."""
+        return next((item for item in self.channels.values() if item.name == name), None)
 
     def served_name(self, model: str) -> str:
         """The name that a name stands for: its own, unless it is an alias."""
@@ -315,6 +322,7 @@ def build(text: str, vault: Vault) -> Snapshot:
         ),
         rules=rules,
         charge_ruled=any(rule.charge_rule is not None for rule in rules),
+        shadowed=any(rule.shadow is not None for rule in rules),
         aliases=resolved(raw.aliases),
     )
 
@@ -380,6 +388,7 @@ class _RuleRow(msgspec.Struct):
     causes: list[str]
     pick: str
     charge_rule: dict[str, Any] = {}
+    shadow: dict[str, Any] = {}
 
 
 class _Catalogue(msgspec.Struct):
@@ -497,8 +506,8 @@ def _rule(row: _RuleRow) -> ModelRule:
     """What a younger version of this code may have written beside what is known is left out."""
     causes = frozenset(cause for cause in CAUSES if cause in row.causes)
     pick: Pick = next((pick for pick in PICKS if pick == row.pick), "weight")
-    rule = read_rule(row.charge_rule)
-    return ModelRule(row.model, tuple(row.fallbacks), causes, pick, rule)
+    rule, shadow = read_rule(row.charge_rule), read_shadow(row.shadow)
+    return ModelRule(row.model, tuple(row.fallbacks), causes, pick, rule, shadow)
 
 
 def _model_timeouts(row: ChannelRow) -> Mapping[str, Timeouts] | None:
@@ -585,7 +594,7 @@ _LOAD = """
         'rules', coalesce((
             SELECT json_agg(json_build_object(
                 'model', model, 'fallbacks', to_json(fallbacks), 'causes', to_json(causes),
-                'pick', pick, 'charge_rule', charge_rule))
+                'pick', pick, 'charge_rule', charge_rule, 'shadow', shadow))
             FROM gateway_modelrule), '[]'::json),
         'aliases', coalesce((
             SELECT json_object_agg(name, target) FROM gateway_modelalias), '{}'::json),

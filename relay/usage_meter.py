@@ -152,6 +152,11 @@ class UsageMeter:
         return self.decoder is not None and self.decoder.complete
 
     @property
+    def said(self) -> str:
+        """The words of the answer, as far as they are kept: whole while it is short."""
+        return self._text.text()
+
+    @property
     def text_bytes(self) -> int:
         """How much text of a stream has come, in UTF-8 bytes."""
         return 0 if self.decoder is None else self.decoder.text_bytes + self.decoder.reasoning_bytes

@@ -40,7 +40,7 @@ class ChargeRule:
     than what was measured when it began, None = as much as the hold allows."""
 
     kind: Kind
-    seconds: float = DRAIN_SECONDS
+    seconds: int = DRAIN_SECONDS
     cost_nano: int | None = None
 
 
@@ -94,7 +94,7 @@ def stored_rule(rule: ChargeRule | None) -> dict[str, Any]:
         return {}
     stored: dict[str, Any] = {"kind": rule.kind}
     if rule.kind == "drain":
-        stored["seconds"] = int(rule.seconds)
+        stored["seconds"] = rule.seconds
     if rule.cost_nano is not None:
         stored["cost"] = format_usd(rule.cost_nano)
     return stored

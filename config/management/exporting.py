@@ -54,7 +54,7 @@ def document(present: Iterable[Item]) -> Document:
                 whole["plans"].append(_plan(item.id.name[0], fields))
             case "model_rule":
                 rule = {"model": item.id.name[0], **_document_of(fields, RULE_FIELDS)}
-                rule |= _charge_rule(fields)
+                rule |= _charge_rule(fields) | _shadow(fields)
                 whole.setdefault("model_rules", []).append(rule)
             case "alias":
                 whole.setdefault("aliases", {})[item.id.name[0]] = fields["target"]
@@ -209,6 +209,12 @@ def _charge_rule(fields: Mapping[str, Value]) -> Document:
     rule = cast(Mapping[str, Value], fields["charge_rule"])
     written = {name: rule[name] for name in shape.ChargeRule.model_fields if name in rule}
     return {"charge_rule": written} if written else {}
+
+
+def _shadow(fields: Mapping[str, Value]) -> Document:
+    shadow = cast(Mapping[str, Value], fields["shadow"])
+    written = {name: shadow[name] for name in shape.Shadow.model_fields if name in shadow}
+    return {"shadow": written} if written else {}
 
 
 def _caps(fields: Mapping[str, Value]) -> Document:

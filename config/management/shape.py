@@ -48,6 +48,9 @@ from gateway.rules.channel_testing import EVERY_MIN_MAX, TEXT_MAX, is_status_lis
 from gateway.rules.model_rules import CAUSES, FALLBACKS_MAX, Cause
 from gateway.rules.picks import Pick
 from gateway.rules.request_overrides import FieldName, FieldRule
+from gateway.rules.shadow import NAME_MAX as SHADOW_NAME_MAX
+from gateway.rules.shadow import checked as checked_shadow
+from gateway.rules.shadow import stored_shadow
 from gateway.rules.timeouts import Timeouts as ChannelTimeouts
 
 KEEP: Final = "keep"
@@ -346,12 +349,24 @@ class ChargeRule(Part):
         return self
 
 
+class Shadow(Part):
+    channel: Name
+    model: Annotated[str, StringConstraints(max_length=SHADOW_NAME_MAX)] = ""
+    percent: Annotated[int, Field(ge=1, le=100)]
+    cap: Annotated[Decimal, AfterValidator(_cap)]
+
+    def stored(self) -> dict[str, Any]:
+        """As it is stored, and as changes show it."""
+        return stored_shadow(checked_shadow(self.channel, self.percent, self.cap, self.model))
+
+
 class ModelRule(Part):
     model: ModelName
     fallbacks: Annotated[list[ModelName], Field(max_length=FALLBACKS_MAX)] = []
     causes: list[Cause] = sorted(CAUSES)
     pick: Pick = "weight"
     charge_rule: ChargeRule | None = None
+    shadow: Shadow | None = None
 
 
 class Budget(Part):

@@ -75,7 +75,10 @@ class _Flattener:
             yield self._plan(plan, ("plans", n))
         for n, rule in enumerate(self._file.model_rules):
             fields = tuples(stated(rule, RULE_FIELDS)) | _charge_rule(rule)
-            defaults = tuples(defaults_of(shape.ModelRule, RULE_FIELDS)) | {"charge_rule": {}}
+            if "shadow" in rule.model_fields_set:
+                fields["shadow"] = {} if rule.shadow is None else rule.shadow.stored()
+            defaults = tuples(defaults_of(shape.ModelRule, RULE_FIELDS))
+            defaults |= {"charge_rule": {}, "shadow": {}}
             yield Item(Id("model_rule", (rule.model,)), fields, defaults, ("model_rules", n))
         for name, target in self._file.aliases.items():
             yield Item(Id("alias", (name,)), {"target": target}, path=("aliases", name))

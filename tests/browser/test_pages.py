@@ -144,6 +144,7 @@ def pages(site: Installation, browser: Browser, signed_in: StorageState) -> dict
         "models": "/admin/models",
         "model rules": "/admin/models/rules",
         "route preview": "/admin/routes/preview",
+        "shadow traffic": "/admin/models/shadows",
         "price book": "/admin/prices",
         "new price": "/admin/prices/new",
         "proposals": "/admin/prices/proposals",
