@@ -98,7 +98,8 @@ def _shadow_stated(stated: Mapping[str, Any]) -> ShadowRule | None:
             "percent": gettext("Enter 1 to 100 percent of the requests."),
             "cap": gettext("Enter what shadow traffic may cost per day, such as 5.00."),
         }
-        raise Refused(f"shadow_{error.field}", texts[error.field]) from error
+        field = f"shadow_{error.field}"
+        raise Refused(field, texts[error.field]) from error
     if not Channel.objects.filter(name=shadow.channel, archived_at=None).exists():
         text = gettext("There is no channel named %(name)s.")
         raise Refused("shadow_channel", text % {"name": shadow.channel})

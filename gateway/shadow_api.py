@@ -14,7 +14,7 @@ from gateway.models import ShadowAnswer
 from gateway.shadow_answers import KEPT, ShadowFigures, shadow_figures
 from lib import pagination
 from lib.ids import id_text
-from lib.whole_numbers import Whole
+from lib.whole_numbers import TypedWhole
 
 router = Router(tags=["Channels"], auth=api_auth.installation_auth)
 
@@ -26,7 +26,7 @@ class Since(Schema):
 
     model_config = ConfigDict(extra="forbid")
 
-    hours: Whole = Field(24, ge=1, le=_HOURS_MAX, description="How many hours back.")
+    hours: TypedWhole = Field(24, ge=1, le=_HOURS_MAX, description="How many hours back.")
 
 
 class ShadowFiguresOut(Schema):

@@ -64,16 +64,20 @@ class DrainLimit(NamedTuple):
         """The bill, cut where it reaches the limit; what the rest costs is ours to bear."""
         if bill.charge_nano <= self.most_nano or version is None:
             return bill
-        meters = meters_up_to(bill.meters, version, self.most_nano)
-        charge = None if meters is None else total_of(meters, version)
-        cut = self.left
-        if meters is not None and isinstance(charge, int):
-            cut = msgspec.structs.replace(bill, meters=meters, charge_nano=charge)
+        meters, basis = meters_up_to(bill.meters, version, self.most_nano), bill.basis
+        if meters is None:
+            # The provider counts more of its input alone: our own count stands.
+            meters, basis = dict(self.left.meters), self.left.basis
+        charge = total_of(meters, version)
+        if not isinstance(charge, int):
+            return bill
         return msgspec.structs.replace(
-            cut,
+            bill,
+            meters=meters,
+            charge_nano=charge,
+            basis=basis,
             flags=(*bill.flags, "drain_limit"),
-            raw_usage=bill.raw_usage,
-            excess_nano=bill.charge_nano + bill.excess_nano - cut.charge_nano,
+            excess_nano=bill.charge_nano + bill.excess_nano - charge,
             cut_from=bill.meters,
         )
 

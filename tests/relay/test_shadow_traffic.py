@@ -160,12 +160,14 @@ def test_the_daily_cap_holds(hub: Hub, shadowed: Callable[[], str]) -> None:
 
 
 def test_few_are_under_way_at_once_and_the_client_waits_for_none(
-    hub: Hub, shadowed: Callable[[], str]
+    hub: Hub, other_fake: FakeUpstream, shadowed: Callable[[], str]
 ) -> None:
-    """The shadow has said nothing when the next request is answered."""
+    """No shadow ends before it is let go on, and all of the clients have their answers."""
     tenant, model = hub.tenant(), shadowed()
-    slow = ask(model, "#a.tokens=2 #b.fault=F11:headers #wait_ms=3000")
+    held = ask(model, "#a.tokens=2 #b.tokens=9 #b.hold=1", stream=True)
     for _ in range(IN_FLIGHT_MAX + 4):
-        assert hub.post(tenant, slow).status == 200
+        assert hub.post(tenant, held).status == 200
+    other_fake.wait_for(lambda totals: bool(totals["holding"] == IN_FLIGHT_MAX))
     assert rows_of(hub, tenant) == []
+    other_fake.release()
     assert len(compared(hub, tenant, IN_FLIGHT_MAX)) == IN_FLIGHT_MAX
