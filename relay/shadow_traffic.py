@@ -55,6 +55,8 @@ LONGEST_S: Final = 120.0
 _ANSWER_BYTES_MAX: Final = 1024 * 1024
 # Comparisons that wait for the database; above that the oldest are dropped.
 _WAITING_MAX: Final = 1_000
+# The class of SQLSTATE of values that fit no column.
+_BAD_DATA: Final = "22"
 
 Ask = Callable[[Statement], Awaitable[Sequence[Row]]]
 
@@ -138,8 +140,12 @@ class ShadowTraffic:
             waiting, self._waiting = self._waiting, []
             try:
                 await ask(write_shadow_answers(waiting))
-            except (DatabaseAway, DatabaseRefused):
-                self._waiting = [*waiting, *self._waiting][-_WAITING_MAX:]
+            except (DatabaseAway, DatabaseRefused) as error:
+                if isinstance(error, DatabaseRefused) and error.sqlstate.startswith(_BAD_DATA):
+                    # What it does not take once it never takes.
+                    log.error("%d comparisons of shadow traffic are lost: %s", len(waiting), error)
+                else:
+                    self._waiting = [*waiting, *self._waiting][-_WAITING_MAX:]
                 raise
         if snapshot.shadowed:
             rows = await ask(read_shadow_spend())
@@ -382,6 +388,11 @@ class _Reading:
                 raise upstream_failure("F14")
 
 
+def _storable(name: str) -> str:
+    """A name that a client chose, as the database takes it."""
+    return name.replace("\0", "").encode(errors="replace").decode()
+
+
 def _row(sending: _Sending, said: _Said) -> dict[str, Any]:
     main, outcome = sending.main, sending.main.outcome
     context, candidate = sending.context, sending.candidate
@@ -392,7 +403,7 @@ def _row(sending: _Sending, said: _Said) -> dict[str, Any]:
         "id": str(new_id()),
         "rule": sending.rule_model,
         "request_id": str(context.request_id),
-        "model": main.model.name,
+        "model": _storable(main.model.name),
         "main_channel": main.channel.name,
         "main_status": outcome.status,
         "main_ttft_ms": outcome.ttft_ms,
@@ -402,7 +413,7 @@ def _row(sending: _Sending, said: _Said) -> dict[str, Any]:
         "main_cost_nano": main.cost_nano,
         "channel_id": candidate.channel_id,
         "channel": context.snapshot.channels[candidate.channel_id].name,
-        "upstream_model": candidate.upstream_model,
+        "upstream_model": _storable(candidate.upstream_model),
         "fault": said.fault,
         "ttft_ms": said.ttft_ms,
         "total_ms": said.total_ms,
