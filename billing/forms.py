@@ -8,8 +8,9 @@ from django import forms
 from django.utils.translation import gettext, gettext_lazy
 
 from billing.codes import CODES_MAX
+from billing.rules.charge_rule import DRAIN_SECONDS, DRAIN_SECONDS_MAX, ChargeRule, stored_rule
 from billing.rules.money import MoneyInvalid, MoneyTooLarge, parse_typed_usd, parse_usd
-from billing.words import CREDIT_KINDS
+from billing.words import CHARGE_RULES, CREDIT_KINDS
 from lib import clock
 from lib.ids import id_text, new_id
 from lib.whole_numbers import WholeNumberField
@@ -84,6 +85,43 @@ class TopUpForm(OnceForm):
         chosen = self.cleaned_data["amount"]
         nano: int = self.cleaned_data["other"] if chosen == "other" else parse_usd(chosen)
         return nano
+
+
+class ChargeRuleForm(forms.Form):
+    """What is charged for abandoned and failed requests."""
+
+    kind = forms.ChoiceField(
+        label=gettext_lazy("Abandoned and failed requests"),
+        choices=[("", gettext_lazy("Not set")), *CHARGE_RULES.items()],
+        required=False,
+        widget=forms.Select(attrs={"class": "input"}),
+    )
+    seconds = WholeNumberField(
+        label=gettext_lazy("Read on for at most (seconds)"),
+        min_value=1,
+        max_value=DRAIN_SECONDS_MAX,
+        required=False,
+    )
+    cost = MoneyField(
+        label=gettext_lazy("Read on for at most (USD)"),
+        help_text=gettext_lazy("On top of the cost when the client disconnects. Empty: no limit."),
+        required=False,
+    )
+
+    @staticmethod
+    def initial_of(rule: ChargeRule | None) -> dict[str, Any]:
+        """The fields of a rule as they are shown."""
+        return {"seconds": DRAIN_SECONDS, **stored_rule(rule)}
+
+    def stated(self) -> dict[str, Any]:
+        """The rule as it is stored; the limits are those of reading on."""
+        sent = self.cleaned_data
+        if not sent["kind"]:
+            return {}
+        if sent["kind"] != "drain":
+            return stored_rule(ChargeRule(sent["kind"]))
+        seconds = DRAIN_SECONDS if sent["seconds"] is None else sent["seconds"]
+        return stored_rule(ChargeRule("drain", seconds, sent["cost"]))
 
 
 class RedeemForm(forms.Form):

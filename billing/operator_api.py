@@ -1,4 +1,5 @@
-"""The management API of operators: corrections, codes. Pages call the same functions."""
+"""The management API of operators: charge rules, corrections, codes. Pages call the same
+functions."""
 
 import datetime as dt
 from typing import Any, Literal
@@ -17,8 +18,11 @@ from billing.access import (
     visible_batches,
     visible_credits,
 )
+from billing.charge_rule_schemas import ChargeRuleIn, ChargeRuleOut
+from billing.charge_rules import charge_rule_of, rule_stated, set_charge_rule
 from billing.idempotency import Answer, answered
 from billing.models import CodeBatch, Credit, CreditKind
+from billing.rules.charge_rule import stored_rule
 from billing.rules.money import MoneyInvalid, format_usd, parse_usd
 from lib import clock, pagination
 from lib.api_instants import Instant
@@ -108,6 +112,28 @@ class BatchOut(Schema):
 class BatchPage(Schema):
     items: list[BatchOut]
     next: str | None
+
+
+@router.get(
+    "/organisations/{slug}/charge-rule", response=ChargeRuleOut, summary="Show a charge rule"
+)
+def read_charge_rule(request: HttpRequest, slug: str) -> ChargeRuleOut:
+    """What an organisation is charged for abandoned and failed requests. `inherit`: as the rule of
+    the model says, or else the channel."""
+    organisation = organisation_named(actors.actor_of(request), slug)
+    return ChargeRuleOut(**stored_rule(charge_rule_of(organisation)))
+
+
+@router.put(
+    "/organisations/{slug}/charge-rule", response=ChargeRuleOut, summary="Change a charge rule"
+)
+def write_charge_rule(request: HttpRequest, slug: str, body: ChargeRuleIn) -> ChargeRuleOut:
+    """Replaces the whole rule. It comes before the rules of models."""
+    actor = actors.actor_of(request)
+    access.require(actor, "credits.write")
+    organisation = organisation_named(actor, slug)
+    set_charge_rule(actor, organisation, rule_stated(body.stated()))
+    return ChargeRuleOut(**stored_rule(charge_rule_of(organisation)))
 
 
 @router.get("/credits", response=CreditPage, summary="List corrections")

@@ -1,6 +1,6 @@
 from django.urls import path
 
-from billing import operator_views, payment_event_views, views
+from billing import charge_rule_views, operator_views, payment_event_views, views
 
 urlpatterns = [
     path(
@@ -14,6 +14,11 @@ urlpatterns = [
     path("o/<slug:o>/billing/top-ups/<str:id>/cancel", views.top_up_cancel, name="top_up_cancel"),
     path("o/<slug:o>/billing/redeem", views.redeem, name="redeem"),
     path("o/<slug:o>/billing/alerts", views.wallet, name="wallet"),
+    path(
+        "admin/organisations/<slug:slug>/charge-rule",
+        charge_rule_views.organisation_charge_rule,
+        name="organisation_charge_rule",
+    ),
     path("admin/credits", operator_views.credit_list, name="credits"),
     path("admin/credits/<str:id>/approve", operator_views.credit_approve, name="credit_approve"),
     path("admin/credits/<str:id>/refuse", operator_views.credit_refuse, name="credit_refuse"),

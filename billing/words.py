@@ -3,9 +3,11 @@
 from typing import Final
 
 from django.utils.functional import Promise
-from django.utils.translation import gettext_lazy, pgettext
+from django.utils.translation import gettext, gettext_lazy, pgettext
 
 from billing.models import CreditKind, TopUp, TopUpState
+from billing.rules.charge_rule import ChargeRule
+from billing.rules.money import display_price
 from lib.tables.table import Badge
 
 
@@ -32,6 +34,25 @@ LINE_WORDS: Final[dict[str, Promise]] = {
 def line_word(kind: str) -> str:
     """The kind of a line, in the language of the page."""
     return str(LINE_WORDS.get(kind, kind))
+
+
+CHARGE_RULES: Final[dict[str, Promise]] = {
+    "measured": gettext_lazy("Close at once and charge what was measured"),
+    "drain": gettext_lazy("Read on and charge the usage"),
+    "absorb": gettext_lazy("Close at once and charge nothing"),
+}
+"""What is charged for abandoned and failed requests."""
+
+
+def charge_rule_words(rule: ChargeRule) -> str:
+    """A rule in one line."""
+    word = str(CHARGE_RULES[rule.kind])
+    if rule.kind != "drain":
+        return word
+    limits = gettext("%(n)s s") % {"n": rule.seconds}
+    if rule.cost_nano is not None:
+        limits += f", {display_price(rule.cost_nano, money_symbol())}"
+    return gettext("%(rule)s, at most %(limits)s") % {"rule": word, "limits": limits}
 
 
 CREDIT_KINDS: Final[dict[str, Promise]] = {

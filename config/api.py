@@ -48,6 +48,7 @@ from gateway.plan_api import router as plan_router
 from gateway.previews import PreviewRefused
 from gateway.price_api import router as price_router
 from gateway.setting_api import router as setting_router
+from gateway.shadow_api import router as shadow_router
 from lib.openapi import ERROR, ERROR_SCHEMA, declared_error, errors_of
 from lib.pagination import BadCursor
 from lib.refusal import Refused
@@ -217,6 +218,7 @@ api.add_router("", model_change_router)
 api.add_router("", model_router)
 api.add_router("", catalogue_router)
 api.add_router("", model_rule_router)
+api.add_router("", shadow_router)
 api.add_router("", setting_router)
 api.add_router("", notify_router)
 api.add_router("", job_router)

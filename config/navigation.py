@@ -88,7 +88,7 @@ _NO_ORGANISATION: Final[_Sections] = (
 _OPERATE: Final[_Sections] = ((_("Operator"), (
     _Common("channels", "cable", _("Channels"), "channels.read"),
     _Common("models_admin", "box", _("Models and routes"), "channels.read",
-         beside=("route_preview", "model_rules", "catalogue")),
+         beside=("route_preview", "model_rules", "shadow_traffic", "catalogue")),
     _Common("prices", "receipt", _("Price book"), "channels.read", beside=("price_plans",)),
     _Common("organisations", "building-2", _("Organisations"), "organisations.read"),
     _Common("people", "users", _("People"), "organisations.read", beside=("sign_up_settings",)),

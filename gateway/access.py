@@ -20,6 +20,7 @@ from gateway.models import (
     ModelProposal,
     ModelRule,
     PricePreview,
+    ShadowAnswer,
 )
 from gateway.public_models import PublicModel, public_model, public_models
 from lib.ids import parse_number
@@ -56,6 +57,12 @@ def visible_rules(actor: Actor) -> QuerySet[ModelRule]:
 def access_rule(actor: Actor, id: str | int) -> ModelRule:
     """One of them. Http404 when there is none such."""
     return one_of(visible_rules(actor), parse_number(id) if isinstance(id, str) else id)
+
+
+def visible_shadow_answers(actor: Actor) -> QuerySet[ShadowAnswer]:
+    """What went to shadows too, newest first."""
+    require(actor, "channels.read")
+    return ShadowAnswer.objects.order_by("-id")
 
 
 def visible_aliases(actor: Actor) -> QuerySet[ModelAlias]:

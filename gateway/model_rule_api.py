@@ -9,6 +9,7 @@ from ninja import Query, Router, Schema, Status
 from pydantic import ConfigDict, Field
 
 from accounts import access, actors, api_auth
+from billing.charge_rule_schemas import ChargeRuleIn, ChargeRuleOut
 from gateway.access import access_alias, access_rule, visible_aliases, visible_rules
 from gateway.aliases import remove_alias, save_alias
 from gateway.model_rules import RuleFields, facts_of, remove_rule, save_rule
@@ -16,8 +17,10 @@ from gateway.models import ModelAlias, ModelRule
 from gateway.rules import channel_bounds as bounds
 from gateway.rules.model_rules import FALLBACKS_MAX, Cause
 from gateway.rules.picks import Pick
+from gateway.rules.shadow import NAME_MAX
 from lib import pagination
 from lib.refusal import Refused
+from lib.whole_numbers import Whole
 
 router = Router(tags=["Channels"], auth=api_auth.installation_auth)
 
@@ -34,6 +37,24 @@ _PICKS: Final = (
 )
 
 
+class ShadowIn(Schema):
+    """Another channel that a share of the requests is sent to as well."""
+
+    model_config = ConfigDict(extra="forbid")
+
+    channel: str = Field(max_length=NAME_MAX, description="Name of a channel. Empty: none.")
+    model: str = Field("", max_length=NAME_MAX, description="Model there. Empty: the same.")
+    percent: Whole = Field(100, ge=1, le=100, description="Share of the requests.")
+    cap: str = Field("", max_length=40, description="Cost per day at most, an exact decimal.")
+
+
+class ShadowOut(Schema):
+    channel: str = ""
+    model: str = ""
+    percent: int | None = None
+    cap: str | None = None
+
+
 class ModelRuleChange(Schema):
     """What to change; what is left out stays."""
 
@@ -44,6 +65,10 @@ class ModelRuleChange(Schema):
     )
     causes: list[Cause] | None = Field(None, description=_CAUSES)
     pick: Pick | None = Field(None, description=_PICKS)
+    charge_rule: ChargeRuleIn | None = Field(
+        None, description="For abandoned and failed requests. An organisation's own comes first."
+    )
+    shadow: ShadowIn | None = None
 
 
 class ModelRuleIn(ModelRuleChange):
@@ -58,6 +83,8 @@ class ModelRuleOut(Schema):
     fallbacks: list[str]
     causes: list[Cause]
     pick: Pick
+    charge_rule: ChargeRuleOut
+    shadow: ShadowOut
 
 
 class ModelRulePage(Schema):
@@ -178,8 +205,13 @@ def delete_alias(request: HttpRequest, id: str) -> Status[None]:
 
 
 def _stated(body: ModelRuleChange) -> RuleFields:
-    stated = body.model_dump(exclude_unset=True, exclude={"model"})
-    return cast(RuleFields, {name: value for name, value in stated.items() if value is not None})
+    stated = body.model_dump(exclude_unset=True, exclude={"model", "charge_rule", "shadow"})
+    fields = {name: value for name, value in stated.items() if value is not None}
+    if body.charge_rule is not None:
+        fields["charge_rule"] = body.charge_rule.stated()
+    if body.shadow is not None:
+        fields["shadow"] = body.shadow.model_dump() if body.shadow.channel else {}
+    return cast(RuleFields, fields)
 
 
 def _rule(rule: ModelRule) -> ModelRuleOut:

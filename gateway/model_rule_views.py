@@ -14,6 +14,10 @@ from django.views.decorators.http import require_http_methods, require_POST, req
 
 from accounts.actors import Actor
 from accounts.guards import operator_page
+from billing.forms import ChargeRuleForm, MoneyField
+from billing.rules.charge_rule import read_rule
+from billing.rules.money import format_usd
+from billing.words import charge_rule_words
 from gateway.access import access_alias, access_rule, visible_aliases, visible_rules
 from gateway.aliases import remove_alias, save_alias
 from gateway.model_rules import RuleFields, facts_of, remove_rule, save_rule
@@ -21,8 +25,10 @@ from gateway.models import ModelRule
 from gateway.rules import channel_bounds as bounds
 from gateway.rules.aliases import resolved
 from gateway.rules.model_rules import CAUSES
+from gateway.rules.shadow import NAME_MAX, read_shadow
 from lib.htmx import see_other
 from lib.refusal import Refused
+from lib.whole_numbers import WholeNumberField
 
 _CODE: Final = {"class": "input mono", "autocomplete": "off", "spellcheck": "false"}
 CAUSE_WORDS: Final[Mapping[str, Promise]] = {
@@ -52,9 +58,33 @@ def _model_name(label: Any, hint: Any = "") -> forms.CharField:
     )
 
 
-class ModelRuleForm(forms.Form):
+class ModelRuleForm(ChargeRuleForm):
     """What holds for a model or a pattern of names."""
 
+    field_order = ("model", "fallbacks", "causes", "pick", "kind", "seconds", "cost")
+
+    shadow_channel = forms.CharField(
+        label=_("Shadow channel"),
+        help_text=_("A share of the requests is sent there too. Its answers are only compared."),
+        max_length=NAME_MAX,
+        required=False,
+        widget=forms.TextInput(attrs=_CODE),
+    )
+    shadow_model = forms.CharField(
+        label=_("Model there"),
+        help_text=_("Empty: the same."),
+        max_length=NAME_MAX,
+        required=False,
+        widget=forms.TextInput(attrs=_CODE),
+    )
+    shadow_percent = WholeNumberField(
+        label=_("Share of requests (percent)"), min_value=1, max_value=100, required=False
+    )
+    shadow_cap = MoneyField(
+        label=_("Cost per day at most (USD)"),
+        help_text=_("Charged to no organisation."),
+        required=False,
+    )
     model = _model_name(_("Model"), _("A name, or a pattern such as gpt-*."))
     fallbacks = forms.CharField(
         label=_("Fallback models"),
@@ -77,11 +107,28 @@ class ModelRuleForm(forms.Form):
         widget=forms.Select(attrs={"class": "input"}),
     )
 
-    def stated(self) -> RuleFields:
+    def fields_stated(self) -> RuleFields:
         """The fields as `save_rule` takes them."""
         sent = self.cleaned_data
-        fallbacks = sent["fallbacks"].split()
-        return {"fallbacks": fallbacks, "causes": sent["causes"], "pick": sent["pick"]}
+        return {
+            "fallbacks": sent["fallbacks"].split(),
+            "causes": sent["causes"],
+            "pick": sent["pick"],
+            "charge_rule": self.stated(),
+            "shadow": self._shadow_stated(),
+        }
+
+    def _shadow_stated(self) -> dict[str, Any]:
+        sent = self.cleaned_data
+        if not sent["shadow_channel"]:
+            return {}
+        cap = "" if sent["shadow_cap"] is None else format_usd(sent["shadow_cap"])
+        return {
+            "channel": sent["shadow_channel"],
+            "model": sent["shadow_model"],
+            "percent": sent["shadow_percent"],
+            "cap": cap,
+        }
 
 
 class AliasForm(forms.Form):
@@ -159,15 +206,21 @@ def alias_remove(request: HttpRequest, actor: Actor, id: int) -> HttpResponseBas
 
 def _saved(actor: Actor, model: str, form: ModelRuleForm) -> bool:
     try:
-        save_rule(actor, model, **form.stated())
+        save_rule(actor, model, **form.fields_stated())
     except Refused as refused:
         refused.tell(form)
     return not form.errors
 
 
 def _initial(rule: ModelRule) -> dict[str, Any]:
-    facts = facts_of(rule)
-    return {**facts, "model": rule.model, "fallbacks": "\n".join(rule.fallbacks)}
+    charged = ChargeRuleForm.initial_of(read_rule(rule.charge_rule))
+    return {
+        **facts_of(rule),
+        **charged,
+        **{f"shadow_{name}": value for name, value in rule.shadow.items()},
+        "model": rule.model,
+        "fallbacks": "\n".join(rule.fallbacks),
+    }
 
 
 def _list_page(
@@ -182,7 +235,8 @@ def _list_page(
     context = {
         "rules": [_rule_row(rule) for rule in visible_rules(actor)],
         "aliases": [{"alias": alias, "end": ends[alias.name]} for alias in aliases],
-        "rule_form": rule_form or ModelRuleForm(initial={"causes": sorted(CAUSES)}),
+        "rule_form": rule_form
+        or ModelRuleForm(initial={"causes": sorted(CAUSES), **ChargeRuleForm.initial_of(None)}),
         "alias_form": alias_form or AliasForm(),
     }
     status = 422 if rule_form or alias_form else 200
@@ -191,4 +245,11 @@ def _list_page(
 
 def _rule_row(rule: ModelRule) -> dict[str, Any]:
     causes = [CAUSE_WORDS[cause] for cause in rule.causes]
-    return {"rule": rule, "causes": causes, "pick": _PICK_WORDS[rule.pick]}
+    charged = read_rule(rule.charge_rule)
+    return {
+        "rule": rule,
+        "causes": causes,
+        "pick": _PICK_WORDS[rule.pick],
+        "charged": "" if charged is None else charge_rule_words(charged),
+        "shadow": read_shadow(rule.shadow),
+    }

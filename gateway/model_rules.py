@@ -2,8 +2,8 @@
 of the relays."""
 
 import re
-from collections.abc import Sequence
-from typing import Final, TypedDict, Unpack
+from collections.abc import Mapping, Sequence
+from typing import Any, Final, TypedDict, Unpack
 
 from django.db import transaction
 from django.utils.translation import gettext
@@ -11,10 +11,13 @@ from django.utils.translation import gettext
 from accounts import audit
 from accounts.actors import Actor
 from accounts.epoch import bump_epoch
-from gateway.models import ModelRule
+from billing.charge_rules import rule_stated
+from billing.rules.charge_rule import stored_rule
+from gateway.models import Channel, ModelRule
 from gateway.rules import channel_bounds as bounds
 from gateway.rules.model_rules import CAUSES, FALLBACKS_MAX, Cause
 from gateway.rules.picks import PICKS, Pick
+from gateway.rules.shadow import ShadowInvalid, ShadowRule, checked, stored_shadow
 from lib.refusal import Refused
 
 
@@ -24,6 +27,10 @@ class RuleFields(TypedDict, total=False):
     fallbacks: Sequence[str]
     causes: Sequence[Cause]
     pick: Pick
+    # What `stored_rule` makes of a charge rule; {} for none.
+    charge_rule: Mapping[str, Any]
+    # What `stored_shadow` makes of a shadow; {} for none.
+    shadow: Mapping[str, Any]
 
 
 FIELDS: Final = tuple(RuleFields.__annotations__)
@@ -38,7 +45,7 @@ def save_rule(actor: Actor, model: str, **fields: Unpack[RuleFields]) -> ModelRu
         before = facts_of(stored) if stored else {}
         rule = stored or ModelRule(model=model, causes=sorted(CAUSES))
         for name, value in fields.items():
-            setattr(rule, name, value if isinstance(value, str) else list(value))  # type: ignore[call-overload]
+            setattr(rule, name, list(value) if name in ("fallbacks", "causes") else value)  # type: ignore[call-overload]
         _check(rule)
         rule.causes = sorted(rule.causes)
         after = facts_of(rule)
@@ -76,6 +83,31 @@ def check_model_name(field: str, name: str, *, pattern: bool = True) -> None:
         raise Refused(field, text % {"name": name})
 
 
+def _shadow_stated(stated: Mapping[str, Any]) -> ShadowRule | None:
+    if not stated:
+        return None
+    try:
+        shadow = checked(
+            stated["channel"],
+            stated.get("percent") or 0,
+            stated.get("cap") or "",
+            stated.get("model", ""),
+        )
+    except ShadowInvalid as error:
+        texts = {
+            "channel": gettext("Enter the name of a channel."),
+            "model": gettext("Enter what the model is called there, in at most 200 characters."),
+            "percent": gettext("Enter 1 to 100 percent of the requests."),
+            "cap": gettext("Enter what shadow traffic may cost per day, such as 5.00."),
+        }
+        field = f"shadow_{error.field}"
+        raise Refused(field, texts[error.field]) from error
+    if not Channel.objects.filter(name=shadow.channel, archived_at=None).exists():
+        text = gettext("There is no channel named %(name)s.")
+        raise Refused("shadow_channel", text % {"name": shadow.channel})
+    return shadow
+
+
 def _check(rule: ModelRule) -> None:
     if len(rule.fallbacks) > FALLBACKS_MAX:
         text = gettext("A rule can have at most %(n)s fallback models.")
@@ -92,5 +124,7 @@ def _check(rule: ModelRule) -> None:
     if rule.pick not in PICKS:
         text = gettext("%(name)s is not a way to pick channels.")
         raise Refused("pick", text % {"name": rule.pick[:60]})
+    rule.charge_rule = stored_rule(rule_stated(rule.charge_rule))
+    rule.shadow = stored_shadow(_shadow_stated(rule.shadow))
     if rule.fallbacks and not rule.causes:
         raise Refused("causes", gettext("Choose when the fallback models answer."))

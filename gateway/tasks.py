@@ -2,7 +2,7 @@
 
 from celery import shared_task
 
-from gateway import channel_tests, model_changes, previews, traffic
+from gateway import channel_tests, model_changes, previews, shadow_answers, traffic
 from gateway.expired_content import drop_expired
 from gateway.unsettled_attempts import sweep
 
@@ -25,6 +25,7 @@ def count_traffic() -> bool:
 @shared_task  # type: ignore[untyped-decorator]
 def drop_old_traffic() -> None:
     traffic.drop_old()
+    shadow_answers.drop_old()
 
 
 @shared_task  # type: ignore[untyped-decorator]

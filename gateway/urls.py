@@ -15,6 +15,7 @@ from gateway import (
     plan_views,
     price_views,
     settings_views,
+    shadow_views,
     status_views,
 )
 
@@ -129,6 +130,7 @@ urlpatterns = [
         catalogue_views.catalogue_heed,
         name="catalogue_heed",
     ),
+    path("admin/models/shadows", shadow_views.shadow_traffic, name="shadow_traffic"),
     path("admin/models/rules", model_rule_views.model_rules, name="model_rules"),
     path("admin/models/rules/add", model_rule_views.model_rule_add, name="model_rule_add"),
     path("admin/models/rules/<int:id>", model_rule_views.model_rule, name="model_rule"),

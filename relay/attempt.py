@@ -3,7 +3,8 @@
 SENT --first content--> COMMITTED --end--> SETTLED
   SENT --fault--> UpstreamFailed, for `fail_over.py` to decide on: the client has got nothing
   COMMITTED --fault--> one typed error frame, no end marker --> SETTLED
-  SENT, COMMITTED --client leaves--> cut, or read on without anybody listening --> SETTLED
+  SENT, COMMITTED --client leaves--> cut, or read on without anybody listening --> SETTLED,
+    by the charge rule (`abandoned.py`), as is what fails behind the commit point
   COMMITTED --key ends--> its client is told, and then as if it had left --> SETTLED
 
 The answer is relayed by `whole_answer.py` or `stream.py`, what is booked is `attempt_end.py`.
@@ -13,7 +14,9 @@ import asyncio
 from collections.abc import Awaitable
 from typing import Final
 
+from billing.rules.charge_rule import ChargeRule
 from lib.ids import id_text
+from relay.abandoned import may_be_absorbed
 from relay.admitted_attempt import AdmittedAttempt
 from relay.answer_state import state_of
 from relay.attempt_end import AttemptEnd, AttemptParts
@@ -28,9 +31,10 @@ from relay.error_answers import (
 )
 from relay.request_context import Outcome, RequestContext
 from relay.settlement import Resolved
+from relay.snapshot import Channel
 from relay.stream import StreamRelay
 from relay.upstream import Answer, UpstreamFailed, read_rest
-from relay.usage_meter import Bill, UsageMeter
+from relay.usage_meter import Bill, UsageMeter, cost_of
 from relay.whole_answer import WholeRelay
 
 _NOT_SENT: Final = Bill({}, 0, "none", (), None)
@@ -78,13 +82,13 @@ class Attempt:
         return self._probe.key
 
     def leave(self) -> None:
-        """The client has gone: the answer is cut at once, or read on for a while, as the channel's
-        policy says (docs/promises.md, "Leaving clients")."""
+        """The client has gone: the answer is cut at once, or read on for a while, as the charge
+        rule says (docs/promises.md, "Leaving clients")."""
         context = self._context
         if not self._sent:
             context.deadline.interrupt("left")
-        elif self._admitted.channel.drain:
-            context.deadline.limit("drain", context.parts.config.leave_drain_s)
+        elif (rule := self._end.abandon()).kind == "drain":
+            self._drain(rule)
         elif self._usage_meter.complete:
             context.deadline.limit("drain", USAGE_AFTER_TEXT_S)
         else:
@@ -92,15 +96,30 @@ class Attempt:
 
     def revoke(self) -> None:
         """The key has ended: the answer is cut, and its client is told. What nobody listens to any
-        more is read on as it was going to be, and so is a stream whose channel drains: it is
-        charged by its usage. Before content, and of a whole answer, only what was sent is."""
+        more is read on as it was going to be, and so is a stream whose charge rule is to drain:
+        it is charged by its usage. Before content, and of a whole answer, only what was sent is."""
         if self._end.outcome is not None or self._context.downstream.client_gone:
             return
+        self._end.abandon()
         if self._usage_meter.complete:
             # All that is missing is the usage.
             self._context.deadline.limit("revoked", USAGE_AFTER_TEXT_S)
         else:
             self._context.deadline.interrupt("revoked")
+
+    @property
+    def channel(self) -> Channel:
+        """Which one it asks."""
+        return self._admitted.channel
+
+    @property
+    def said(self) -> str:
+        """The words of its answer, as far as they are kept."""
+        return self._usage_meter.said
+
+    def cost_of(self, outcome: Outcome) -> int | None:
+        """What its answer cost us; None where no price tells."""
+        return cost_of(outcome.meters, self._usage_meter.prices.cost)
 
     async def execute(self, *, fresh: bool) -> Outcome:
         """Send the request and relay its answer; `fresh` asks for an unused connection.
@@ -176,6 +195,8 @@ class Attempt:
         )
         if not self._admitted.facts.stream:
             return WholeRelay(parts).relay(answer)
+        if may_be_absorbed(self._context, self._admitted):
+            self._usage_meter.leave_unmarked()
         self._context.parts.ledger.marks.watch(self._usage_meter)
         self._stream = StreamRelay(parts)
         return self._stream.relay(answer)
@@ -186,7 +207,7 @@ class Attempt:
         stream, context = self._stream, self._context
         drains = (
             context.deadline.reason == "revoked"
-            and self._admitted.channel.drain
+            and self._end.abandon().kind == "drain"
             and self._end.outcome is None
             and not self._usage_meter.complete
             and not context.downstream.shared
@@ -195,8 +216,13 @@ class Attempt:
             return None
         return None if context.deadline.caught() is None else stream
 
+    def _drain(self, rule: ChargeRule) -> None:
+        self._context.deadline.limit("drain", rule.seconds)
+        if rule.cost_nano is not None:
+            self._end.limit_drain(rule.cost_nano)
+
     async def _read_on(self, stream: StreamRelay, answer: Answer) -> Outcome:
-        self._context.deadline.limit("drain", self._context.parts.config.leave_drain_s)
+        self._drain(self._end.abandon())
         await stream.dismiss(KEY_ENDED)
         return await stream.relay(answer)
 

@@ -1,12 +1,15 @@
 """The end of an attempt: what is booked, once, whatever ended it."""
 
 import logging
+from typing import Final
 
 import msgspec
 
+from billing.rules.charge_rule import ChargeRule, RuleInForce
 from billing.rules.hold_life import state_for
 from gateway.rules.faults import FAULTS
 from lib.ids import id_text
+from relay.abandoned import DrainLimit, absorbed, drain_limit, rule_of
 from relay.admitted_attempt import AdmittedAttempt
 from relay.answer_state import AnswerState
 from relay.channel_health import HealthProbe
@@ -21,11 +24,23 @@ from usage.sql import Ending
 
 log = logging.getLogger(__name__)
 
+# Bases of bills that nobody is charged by.
+_UNCHARGED: Final = frozenset({"none", "absorbed", "free"})
+
 
 class AttemptEnd:
     """Settles one attempt. The first end counts."""
 
-    __slots__ = ("_admitted", "_context", "_usage_meter", "outcome", "ttft_ms", "unheard")
+    __slots__ = (
+        "_abandoned",
+        "_admitted",
+        "_context",
+        "_drain_limit",
+        "_usage_meter",
+        "outcome",
+        "ttft_ms",
+        "unheard",
+    )
 
     def __init__(
         self, context: RequestContext, admitted: AdmittedAttempt, usage_meter: UsageMeter
@@ -40,6 +55,9 @@ class AttemptEnd:
         self.outcome: Outcome | None = None
         # How a request has ended whose answer is read on for its usage, without its client.
         self.unheard = CLIENT_CLOSED
+        # By which rule it is charged that nobody waits for; None while somebody does.
+        self._abandoned: RuleInForce | None = None
+        self._drain_limit: DrainLimit | None = None
 
     @property
     def measured(self) -> str:
@@ -50,17 +68,34 @@ class AttemptEnd:
         """The bill of what has come so far."""
         return self._usage_meter.bill_stream(self.measured)
 
+    def abandon(self) -> ChargeRule:
+        """Nobody waits for its answer any more: the rule by which it ends."""
+        if self._abandoned is None:
+            self._abandoned = rule_of(self._context, self._admitted)
+        return self._abandoned.rule
+
+    def limit_drain(self, cost_nano: int) -> None:
+        """It is read on until that costs so much more than what has come so far."""
+        price, left = self._usage_meter.prices.price, self.bill_so_far()
+        version = None if price is None else price.version
+        self._drain_limit = drain_limit(left, version, cost_nano, self._usage_meter.text_bytes)
+
+    def is_drained_out(self, text_bytes: int) -> bool:
+        """Whether an answer with so much text has reached what it may cost that is read on."""
+        return self._drain_limit is not None and text_bytes > self._drain_limit.text_bytes_max
+
     def settle(self, error: ErrorAnswer | None, bill: Bill, fault: str = "") -> Outcome:
         """Write the end of the attempt; returns before it is written. `error` is None for a
         success, `fault` a row of the fault table."""
         if self.outcome is not None:
             return self.outcome
         context, hold, channel = self._context, self._admitted.hold, self._admitted.channel
-        if context.downstream.client_gone and error is None:
-            error = self.unheard
+        if error is not None or context.downstream.client_gone:
+            bill = self._by_rule(bill, whole=error is None)
+            error = error or self.unheard
         outcome = self.outcome = self._outcome(error, bill)
         loss_nano = bill.excess_nano
-        if bill.basis == "absorbed":
+        if bill.basis == "absorbed" and not bill.meters:
             loss_nano = self._usage_meter.unknown_nano()
         ending = self._ending(outcome, bill, fault)
         resolved = Resolved(
@@ -68,7 +103,9 @@ class AttemptEnd:
             hold.attempt_id,
             state_for(bill.basis),
             ending,
-            tokens_of(bill.meters) if hold.principal.limited or channel.limits is not None else 0,
+            tokens_of(bill.cut_from or bill.meters)
+            if hold.principal.limited or channel.limits is not None
+            else 0,
             loss_nano,
             None if channel.limits is None else channel.uuid,
         )
@@ -106,6 +143,24 @@ class AttemptEnd:
             limited_channel_id=None if channel.limits is None else channel.uuid,
         )
 
+    def _by_rule(self, bill: Bill, *, whole: bool) -> Bill:
+        """The bill of what was abandoned or failed, or that was read on until it was whole."""
+        if bill.basis in _UNCHARGED:
+            return bill
+        if self._drain_limit is not None:
+            price = self._usage_meter.prices.price
+            bill = self._drain_limit.applied(bill, None if price is None else price.version)
+        # What lacks only its usage is not cut short.
+        whole = whole or self._usage_meter.complete
+        rule, level = self._abandoned or rule_of(self._context, self._admitted)
+        if rule.kind == "absorb" and not whole:
+            bill = absorbed(bill)
+        elif self._abandoned is None or (rule.kind != "drain" and whole):
+            return bill
+        if level == "channel":
+            return bill
+        return msgspec.structs.replace(bill, flags=(*bill.flags, f"{rule.kind}_by_{level}"))
+
     def _outcome(self, error: ErrorAnswer | None, bill: Bill) -> Outcome:
         context = self._context
         return Outcome(
@@ -137,7 +192,7 @@ class AttemptEnd:
             total_ms=outcome.total_ms,
             raw_usage=bill.raw_usage,
             flags=(*bill.flags, fault) if fault else bill.flags,
-            cost_nano=cost_of(bill.meters, cost),
+            cost_nano=cost_of(bill.cut_from or bill.meters, cost),
             price_version_id=None if price is None else price.id,
             cost_version_id=None if cost is None else cost.id,
         )

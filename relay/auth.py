@@ -8,7 +8,7 @@ import asyncio
 from collections.abc import Awaitable, Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from ipaddress import ip_network
-from typing import NamedTuple
+from typing import Any, NamedTuple
 from urllib.parse import parse_qsl
 from uuid import UUID
 
@@ -20,6 +20,7 @@ from accounts.rules.data_policy import NO_POLICY, DataPolicy, joined, policy_of
 from accounts.rules.limits import Network, is_address_in
 from accounts.sql import holder_stands
 from billing.rules.budget import Scope
+from billing.rules.charge_rule import ChargeRule, read_rule
 from billing.rules.patterns import matches
 from dialects.errors import RequestFault
 from relay.database import Row
@@ -50,7 +51,8 @@ class Principal:
     keeps no content; an `operator`'s key is told which channel answered; `role` is that of its
     person or service account in the organisation, "" of a key that is nobody's; `include_cost`: its
     answers tell their charge unless a request says no; `postpaid`: its organisation has a credit
-    line; `data_policy` is what its organisation and its key ask for; `required_labels` are those
+    line; `data_policy` is what its organisation and its key ask for; `charge_rule` is its
+    organisation's own for abandoned and failed requests; `required_labels` are those
     that its key, its team or its organisation asks of a request,
     `project` the label that the key's requests have unless they say another.
 
@@ -74,6 +76,7 @@ class Principal:
     include_cost: bool = False
     postpaid: bool = False
     data_policy: DataPolicy = NO_POLICY
+    charge_rule: ChargeRule | None = None
     endpoints: tuple[str, ...] = ()
     networks: tuple[Network, ...] = ()
     tags: tuple[str, ...] = ()
@@ -276,6 +279,7 @@ class _KeyPolicy(msgspec.Struct):
     project: str | None = None
     required_labels: list[str] = []
     data: list[_StatedPolicy] = []
+    charge_rule: dict[str, Any] | None = None
 
 
 _key_policy = msgspec.json.Decoder(_KeyPolicy)
@@ -300,6 +304,7 @@ def _principal(row: Row, digest: bytes = b"") -> Principal:
         include_cost=decoded.include_cost,
         postpaid=decoded.postpaid,
         data_policy=_data_policy(decoded.data),
+        charge_rule=read_rule(decoded.charge_rule),
         endpoints=tuple(decoded.endpoints),
         networks=tuple(map(ip_network, decoded.networks)),
         tags=tuple(decoded.tags),
@@ -354,6 +359,9 @@ _COLUMNS = f"""
                                      'regions', owner.data_regions),
                    json_build_object('zero_retention', key.zero_retention,
                                      'regions', key.data_regions)),
+               'charge_rule', (
+                   SELECT rule FROM billing_organisationchargerule ruled
+                   WHERE ruled.organisation_id = key.organisation_id),
                'endpoints', key.endpoints, 'networks', key.networks, 'tags', key.tags,
                'project', (SELECT slug FROM accounts_project WHERE id = key.project_id),
                'required_labels', ARRAY(

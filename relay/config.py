@@ -4,6 +4,8 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Final
 
+from billing.rules.charge_rule import DRAIN_SECONDS
+
 MIB = 1024 * 1024
 # Of a client's request, where one is read at all.
 BODY_BYTES_MAX: Final = 72 * MIB
@@ -43,7 +45,7 @@ class RelayConfig:
     write_stall_s: float = 30.0
     # A stream on which nothing was said for so long gets a sign of life.
     keep_alive_s: float = KEEP_ALIVE_S
-    leave_drain_s: float = 120.0
+    leave_drain_s: int = DRAIN_SECONDS
     hold_margin_s: int = 120
     # Stands for the output cap, per choice, of a request that names none.
     output_tokens_assumed: int = 16_384

@@ -17,6 +17,7 @@ from relay.next_attempts import Failed, NextAttempt, NextAttempts
 from relay.request_context import Outcome, RequestContext
 from relay.routed_models import RoutedModel, RoutedModels
 from relay.settlement import Resolved
+from relay.shadow_traffic import MainAnswer
 from relay.upstream import UpstreamFailed
 
 
@@ -112,6 +113,27 @@ class FailOver:
                 return await self._give_up(attempt)
             replaces = attempt.failed(self._next.failed[-1].failure, final=False)
             following = again
+
+    @property
+    def model_name(self) -> str:
+        """The model that answers."""
+        return self._next.answering.routed.model.name
+
+    def main_answer(self, outcome: Outcome) -> MainAnswer | None:
+        """What the client has got of the model that it asked for; None where another one answered,
+        or none was asked."""
+        attempt, answering = self._attempt, self._next.answering
+        if answering.why is not None:
+            return None
+        if attempt is not None:
+            return MainAnswer(
+                outcome, answering.routed.model, attempt.channel, attempt.cost_of(outcome),
+                attempt.said,
+            )  # fmt: skip
+        if not self._next.failed:
+            return None
+        channel = self._context.snapshot.channels[self._next.failed[-1].candidate.channel_id]
+        return MainAnswer(outcome, answering.routed.model, channel, None, "")
 
     # ---- one attempt
 

@@ -32,6 +32,7 @@ from relay.readiness import Readiness
 from relay.refresher import Refresher
 from relay.request_context import Parts
 from relay.revocation import Running
+from relay.shadow_traffic import ShadowTraffic
 from relay.snapshot import Snapshot
 from relay.spend_caps import apply_spend_caps
 from relay.spool import Spool
@@ -64,6 +65,7 @@ class Lifespan:
         self.idempotent_requests = IdempotentRequests(states)
         self.authenticator = Authenticator(config.pepper, self._ask)
         self.running = Running(self._ask)
+        self._shadows = ShadowTraffic()
         self.parts = Parts(
             config,
             ledger_writer(self._connections.ledger, *_kept_files(config, self._connections.ledger)),
@@ -72,6 +74,7 @@ class Lifespan:
             LargeEvents(config.large_events_bytes_max),
             states,
             self._renew,
+            self._shadows,
         )
         self._refresher = Refresher(
             config, self._ask, vault, self.authenticator, self.running, self.parts
@@ -96,6 +99,7 @@ class Lifespan:
         await self._tell_processes()
         await self._apply_spend_caps()
         await self._measure()
+        await self._exchange_shadows()
         read_vocabulary()
         self._tasks = [
             asyncio.create_task(self._refresher.poll()),
@@ -123,6 +127,8 @@ class Lifespan:
         for task in self._tasks:
             task.cancel()
         await asyncio.gather(*self._tasks, return_exceptions=True)
+        with contextlib.suppress(DatabaseAway, DatabaseRefused):
+            await self._shadows.stop(self._ask)
         self.parts.upstreams.close()
         await self._connections.close()
 
@@ -188,6 +194,7 @@ class Lifespan:
                 heard = await self._tell_processes()
             await self._apply_spend_caps()
             await self._measure()
+            await self._exchange_shadows()
             await self._health_sharing.reconnect(self.parts.upstreams, self.snapshot)
             await asyncio.sleep(TICK_S)
 
@@ -211,6 +218,10 @@ class Lifespan:
     async def _measure(self) -> None:
         with contextlib.suppress(DatabaseAway, DatabaseRefused):
             await self.parts.health.measures.refresh(self.snapshot, self._ask)
+
+    async def _exchange_shadows(self) -> None:
+        with contextlib.suppress(DatabaseAway, DatabaseRefused):
+            await self._shadows.exchange(self.snapshot, self._ask)
 
     async def _tell_operators(self) -> None:
         alerts = self.parts.health.alerts

@@ -3,13 +3,13 @@
 import asyncio
 from collections.abc import Awaitable, Callable, Mapping, Sequence
 from dataclasses import dataclass
-from typing import Any, Final, Literal, NamedTuple
+from typing import Any, Final, Literal, NamedTuple, Protocol
 from uuid import UUID
 
 import msgspec
 
 from accounts.rules.data_policy import NO_POLICY, DataPolicy
-from dialects.codec import Codec, Target
+from dialects.codec import Codec, Facts, Target
 from relay.auth import Principal
 from relay.channel_health import Health
 from relay.config import RelayConfig
@@ -68,6 +68,15 @@ class Bound(NamedTuple):
     fits: bool
 
 
+class Shadows(Protocol):
+    """Sends requests that have ended elsewhere too (`shadow_traffic.py`)."""
+
+    def follow(
+        self, context: "RequestContext", facts: Facts, model: str, main: Callable[[], Any]
+    ) -> None:
+        """Send one, with what its client has got, if its model has them. Returns at once."""
+
+
 @dataclass(frozen=True, slots=True)
 class Parts:
     """What every request works with. `renew` reads a principal again whose budgets have changed;
@@ -80,6 +89,7 @@ class Parts:
     large: LargeEvents
     states: StateStore
     renew: Callable[[Principal], Awaitable[Principal]]
+    shadows: Shadows
 
 
 class Invocation(msgspec.Struct, frozen=True):

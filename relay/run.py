@@ -9,6 +9,7 @@ fail_over.py        its attempts, until one answers
 """
 
 import random
+from functools import partial
 
 from dialects.body import check_nested_names
 from dialects.codec import Facts
@@ -64,7 +65,10 @@ class Run:
             stated = context.invocation.codec.continuation_of(facts)
             continuation = None if stated is None else await continue_request(context, stated)
             fail_over = self._fail_over = self._route(facts, continuation)
-            return await fail_over.make_attempts()
+            outcome = await fail_over.make_attempts()
+            if context.snapshot.shadowed and stated is None:
+                self._follow(fail_over, facts, outcome)
+            return outcome
         except (RequestFault, ChannelsOut) as error:
             return await self._refuse(error)
         except (DatabaseAway, DatabaseRefused) as error:
@@ -112,6 +116,14 @@ class Run:
         if context.snapshot.entries:
             context.downstream.notices = context.snapshot.notices_of(model.alias or model.name)
         return model
+
+    def _follow(self, fail_over: FailOver, facts: Facts, outcome: Outcome) -> None:
+        """Let the shadow of its model have the request too, if it was answered, or failed."""
+        context = self._context
+        if context.downstream.client_gone or not (outcome.status == 200 or outcome.status >= 500):
+            return
+        main = partial(fail_over.main_answer, outcome)
+        context.parts.shadows.follow(context, facts, fail_over.model_name, main)
 
     async def _refuse(self, error: RequestFault | ChannelsOut) -> Outcome:
         answer, reader = answer_to(error), self._reader

@@ -88,6 +88,11 @@ class _Screening:
         return channel.conditions.why_not(self._asked)
 
 
+def has_tools(facts: ScreenedFacts) -> bool:
+    """Whether a request lets the model call tools."""
+    return facts.body.value("tools") not in _NO_TOOLS
+
+
 def _asked(context: RequestContext, facts: ScreenedFacts) -> Asked:
     principal, labels = context.principal, context.options.labels
     return Asked(
@@ -103,7 +108,7 @@ def _asked(context: RequestContext, facts: ScreenedFacts) -> Asked:
 
 def _features(facts: ScreenedFacts) -> Collection[Feature]:
     found = {kind for kind, parts in facts.media.items() if parts}
-    if facts.body.value("tools") not in _NO_TOOLS:
+    if has_tools(facts):
         found.add("tools")
     # Who only counts tokens streams nothing.
     if getattr(facts, "stream", False):

@@ -16,6 +16,7 @@ from uuid import UUID
 import msgspec
 
 from billing.rules.channel_limits import ChannelLimits
+from billing.rules.charge_rule import read_rule
 from billing.rules.patterns import matches
 from dialects.chat import Dialect
 from gateway.price_lookup import Price, PriceList, PriceRow
@@ -29,6 +30,7 @@ from gateway.rules.model_rules import CAUSES, ModelRule, rule_of
 from gateway.rules.picks import PICKS, Pick
 from gateway.rules.request_overrides import RequestOverrides, read_overrides
 from gateway.rules.routing import Candidate, Route, plan
+from gateway.rules.shadow import read_shadow
 from gateway.rules.timeouts import Timeouts
 from lib.egress import EgressPolicy
 from lib.outbound import DIRECT, BadProxy, Outbound, read_proxy
@@ -125,8 +127,11 @@ class Snapshot:
     limited: bool = False
     # Those whose spend has a cap.
     spend_capped: frozenset[str] = frozenset()
-    # What operators rule for models.
+    # What operators rule for models, and whether any of it is what abandoned requests are charged.
     rules: tuple[ModelRule, ...] = ()
+    charge_ruled: bool = False
+    # Whether requests of any model go to a shadow too.
+    shadowed: bool = False
     # Names that stand for others, each with the one at the end of its way.
     aliases: Mapping[str, str] = field(default_factory=dict)
     # What operators state of models, by name.
@@ -137,6 +142,10 @@ class Snapshot:
         """The database's clock (Unix seconds), by which prices and keys are valid; a step of our
         own clock does not move it."""
         return self.loaded_at + time.monotonic() - self.loaded_at_here
+
+    def channel_named(self, name: str) -> Channel | None:
+        """The channel of that name; None where there is none in use."""
+        return next((item for item in self.channels.values() if item.name == name), None)
 
     def served_name(self, model: str) -> str:
         """The name that a name stands for: its own, unless it is an alias."""
@@ -327,6 +336,7 @@ def build(text: str, vault: Vault) -> Snapshot:
     for price in raw.prices:
         if price.kind == "cost":
             cost_rows.setdefault(price.channel, []).append(price)
+    rules = tuple(_rule(row) for row in raw.rules)
     exact: dict[str, tuple[Route, ...]] = {}
     for route in routes:
         if "*" not in route.model:
@@ -353,7 +363,9 @@ def build(text: str, vault: Vault) -> Snapshot:
         spend_capped=frozenset(
             channel.id for channel in channels.values() if channel.spend_caps != (None, None)
         ),
-        rules=tuple(_rule(row) for row in raw.rules),
+        rules=rules,
+        charge_ruled=any(rule.charge_rule is not None for rule in rules),
+        shadowed=any(rule.shadow is not None for rule in rules),
         aliases=resolved(raw.aliases),
         entries={
             entry.name: entry
@@ -424,6 +436,8 @@ class _RuleRow(msgspec.Struct):
     fallbacks: list[str]
     causes: list[str]
     pick: str
+    charge_rule: dict[str, Any] = {}
+    shadow: dict[str, Any] = {}
 
 
 class _EntryRow(msgspec.Struct):
@@ -555,7 +569,8 @@ def _rule(row: _RuleRow) -> ModelRule:
     """What a younger version of this code may have written beside what is known is left out."""
     causes = frozenset(cause for cause in CAUSES if cause in row.causes)
     pick: Pick = next((pick for pick in PICKS if pick == row.pick), "weight")
-    return ModelRule(row.model, tuple(row.fallbacks), causes, pick)
+    rule, shadow = read_rule(row.charge_rule), read_shadow(row.shadow)
+    return ModelRule(row.model, tuple(row.fallbacks), causes, pick, rule, shadow)
 
 
 def _entry(row: _EntryRow, plan_ids: Mapping[str, int]) -> ModelEntry:
@@ -657,7 +672,7 @@ _LOAD = """
         'rules', coalesce((
             SELECT json_agg(json_build_object(
                 'model', model, 'fallbacks', to_json(fallbacks), 'causes', to_json(causes),
-                'pick', pick))
+                'pick', pick, 'charge_rule', charge_rule, 'shadow', shadow))
             FROM gateway_modelrule), '[]'::json),
         'aliases', coalesce((
             SELECT json_object_agg(name, target) FROM gateway_modelalias), '{}'::json),

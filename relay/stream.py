@@ -27,7 +27,7 @@ from dialects.service_tier import tier_of_frames
 from lib.ids import id_text
 from relay.admitted_attempt import AdmittedAttempt
 from relay.answer_state import AnswerState
-from relay.attempt_end import AttemptParts
+from relay.attempt_end import AttemptEnd, AttemptParts
 from relay.cost_in_answer import last_with_cost
 from relay.downstream import ErrorAnswer
 from relay.error_answers import answer_behind_content, failure_inside
@@ -201,6 +201,7 @@ class StreamChunks:
         "_blocked",
         "_context",
         "_decoder",
+        "_end",
         "_heard_at",
         "_idle_s",
         "_output_bytes_max",
@@ -219,8 +220,11 @@ class StreamChunks:
         usage_meter: UsageMeter,
         state: AnswerState | None,
         decoder: Decoder,
+        end: AttemptEnd,
     ) -> None:
         self._context = context
+        # Knows how far it is read on when nobody listens any more.
+        self._end = end
         # What is passed on is counted, and remembered where something of it is kept.
         self._usage_meter = usage_meter
         self._state = state
@@ -329,6 +333,8 @@ class StreamChunks:
                     self._blocked = write_now(raw)
                     if self._blocked is not None:
                         return True
+                elif self._end.is_drained_out(decoder.text_bytes + decoder.reasoning_bytes):
+                    deadline.interrupt("drain")
             return False
 
         return take
@@ -366,7 +372,12 @@ class StreamRelay:
         self._reader = self._open_reader()
         parts.usage_meter.decoder = self._reader.decoder
         self._chunks = StreamChunks(
-            parts.context, parts.admitted, parts.usage_meter, self._state, self._reader.decoder
+            parts.context,
+            parts.admitted,
+            parts.usage_meter,
+            self._state,
+            self._reader.decoder,
+            parts.end,
         )
 
     @property

@@ -1,6 +1,7 @@
 """What an attempt comes to. Its words are counted as they pass, for its high-water marks; its bill
 is the upstream's last count, else our own, priced once."""
 
+import math
 from collections.abc import Mapping, Sequence
 from functools import partial
 from typing import Final
@@ -40,9 +41,10 @@ _BLOCKS_MAX: Final = 64
 
 class Bill(msgspec.Struct, frozen=True):
     """Meters, charge (never above the hold, I13), where the count is from, and what was odd.
-    `excess_nano` is what the provider counts above the hold, which is ours to bear. With the basis
-    `held` no charge can be named: the hold is kept for an operator to decide (I14); with `none`
-    nothing was sent."""
+    `excess_nano` is what the provider counts above the hold, or what else is ours to bear. With the
+    basis `held` no charge can be named: the hold is kept for an operator to decide (I14); with
+    `none` nothing was sent. `cut_from` are the meters of the whole where less is charged, by the
+    limit of a charge rule; None where that is nothing."""
 
     meters: Mapping[str, int]
     charge_nano: int
@@ -50,6 +52,7 @@ class Bill(msgspec.Struct, frozen=True):
     flags: tuple[str, ...]
     raw_usage: str | None
     excess_nano: int = 0
+    cut_from: Mapping[str, int] | None = None
 
 
 class TierPrices:
@@ -139,7 +142,7 @@ class UsageMeter:
         # kept, tell how long the tokens are.
         self._text, self._reasoning = Sample(), Sample()
         # How many pieces the last mark stands for.
-        self._marked = 0
+        self._marked: float = 0
         # Tokens that any tokenizer makes of the request at least; counted for the first mark.
         self._input_min: int | None = None
 
@@ -147,6 +150,16 @@ class UsageMeter:
     def complete(self) -> bool:
         """Whether a stream has said everything but its usage."""
         return self.decoder is not None and self.decoder.complete
+
+    @property
+    def said(self) -> str:
+        """The words of the answer, as far as they are kept: whole while it is short."""
+        return self._text.text()
+
+    @property
+    def text_bytes(self) -> int:
+        """How much text of a stream has come, in UTF-8 bytes."""
+        return 0 if self.decoder is None else self.decoder.text_bytes + self.decoder.reasoning_bytes
 
     def note(self, events: Sequence[Event]) -> bool:
         """Count what was said: how it finishes, some of its words, how much of it the last usage
@@ -173,11 +186,15 @@ class UsageMeter:
             self._reasoning.add(thoughts)
         return self._text.pieces + self._reasoning.pieces - self._marked >= _MARK_PIECES
 
+    def leave_unmarked(self) -> None:
+        """Nothing of it is charged if its process dies: it gets no mark."""
+        self._marked = math.inf
+
     def mark(self) -> str | None:
         """The high-water mark of a stream: meters that no count of the provider's is below, as JSON
         text; None when there is nothing new."""
         text, reasoning = self._text.pieces, self._reasoning.pieces
-        if text + reasoning == self._marked:
+        if text + reasoning <= self._marked:
             return None
         self._marked = text + reasoning
         if self._input_min is None:

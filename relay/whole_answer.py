@@ -113,6 +113,10 @@ class WholeRelay:
                 raise upstream_failure(last.fault)
             if isinstance(last, End):
                 return await self._answer(decoder, events[:-1], _NO_BYTES)
+            if self._context.downstream.client_gone and self._end.is_drained_out(
+                decoder.text_bytes + decoder.reasoning_bytes
+            ):
+                self._context.deadline.interrupt("drain")
             if most is not None and decoder.text_bytes + decoder.reasoning_bytes > most:
                 # F18
                 return await self._answer(decoder, [*events, Finish(0, "length")], _NO_BYTES)

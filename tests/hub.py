@@ -376,6 +376,14 @@ class Hub:
             [self._new_plan(multiplier_ppm), user_id],
         )
 
+    def charge_rule(self, tenant: Tenant, rule: Mapping[str, Any]) -> None:
+        """Rule what the tenant's organisation is charged for abandoned requests; a key that was
+        used already is read again at `bump`."""
+        self.connection.execute(
+            "INSERT INTO billing_organisationchargerule (organisation_id, rule) VALUES (%s,%s)",
+            [tenant.organisation_id, Jsonb(dict(rule))],
+        )
+
     def _new_plan(self, multiplier_ppm: int, patterns: Sequence[str] = ()) -> int:
         row = self.connection.execute(
             "INSERT INTO billing_plan (name, multiplier_ppm, model_patterns) VALUES (%s,%s,%s) "
@@ -472,7 +480,7 @@ class Hub:
                 sql.SQL(", ").join(map(sql.Identifier, wanted)),
                 sql.SQL(", ").join([sql.Placeholder()] * len(wanted)),
             ),
-            list(wanted.values()),
+            [Jsonb(value) if isinstance(value, dict) else value for value in wanted.values()],
         )
         # Whoever lists the alias knows the rule that was there before it.
         self.alias(f"knows-{secrets.token_hex(6)}", model)

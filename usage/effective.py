@@ -14,8 +14,10 @@ from django.utils.translation import gettext, gettext_lazy
 from accounts import access
 from accounts.actors import Actor, organisation_of
 from accounts.models import Key, Membership, Organisation, Team
+from billing.charge_rules import charge_rule_of
 from billing.models import Budget, BudgetScope
 from billing.plans import plan_in_force
+from billing.words import charge_rule_words
 from usage.budget_forms import PERIOD_NAMES, SCOPE_NAMES
 
 Text = str | Promise
@@ -74,6 +76,7 @@ def effective_settings(
         *_models(organisation, team, member, key),
         *_content(organisation, key),
         *_data(organisation, key),
+        *_charge_rule(organisation),
     ]
 
 
@@ -151,6 +154,15 @@ def _content(organisation: Organisation, key: Key | None) -> Iterator[Setting]:
         return
     hours = gettext("%(n)s hours") % {"n": organisation.retention_hours}
     yield Setting(title, gettext("Organisation"), hours)
+
+
+def _charge_rule(organisation: Organisation) -> Iterator[Setting]:
+    """Without one, what the model's rule says, or the channel: which is for operators to see."""
+    title, rule = gettext("Abandoned requests"), charge_rule_of(organisation)
+    if rule is None:
+        yield Setting(title, "", gettext("As set for the model or channel"))
+    else:
+        yield Setting(title, gettext("Organisation"), charge_rule_words(rule))
 
 
 def _data(organisation: Organisation, key: Key | None) -> Iterator[Setting]:

@@ -71,10 +71,11 @@ def organisation_list(request: HttpRequest, actor: Actor) -> HttpResponseBase:
         text = state.value("q")
         rows = rows.filter(Q(name__icontains=text) | Q(slug__icontains=text))
     templates = ("usage/organisations.html", "usage/_organisations.html")
-    may_write = access.scope_of(actor, "organisations.write") is not None
-    return answer_table(
-        request, state, QuerySource(rows), templates, {"may_write": may_write}, _rows
-    )
+    context = {
+        "may_write": access.scope_of(actor, "organisations.write") is not None,
+        "may_charge": access.scope_of(actor, "credits.write") is not None,
+    }
+    return answer_table(request, state, QuerySource(rows), templates, context, _rows)
 
 
 def _rows(page: list[Organisation]) -> list[dict[str, Any]]:

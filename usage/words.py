@@ -152,6 +152,14 @@ FLAGS: Final[Mapping[str, Promise]] = {
     "usage_cached_above_input": _("More cached than input tokens"),
     "usage_parts_above_total": _("Parts exceed their total"),
     "usage_mismatch": _("Counts contradict each other"),
+    # By which rule a request was charged that was abandoned, or failed midway.
+    "measured_by_organisation": _("Organisation's rule: charged until it was closed"),
+    "measured_by_model": _("Model's rule: charged until it was closed"),
+    "drain_by_organisation": _("Organisation's rule: read on"),
+    "drain_by_model": _("Model's rule: read on"),
+    "absorb_by_organisation": _("Organisation's rule: not charged"),
+    "absorb_by_model": _("Model's rule: not charged"),
+    "drain_limit": _("Charged up to the rule's limit"),
     # What went wrong with an attempt, by its row in the table of faults.
     "F1": _("Connection refused"),
     "F2": _("Host name not found"),

@@ -43,6 +43,7 @@ from billing.models.ledger import (
 )
 from billing.models.plans import (
     MemberPlan,
+    OrganisationChargeRule,
     OrganisationPlan,
     Plan,
     PlanCut,
@@ -98,6 +99,7 @@ __all__ = [
     "LedgerEntry",
     "LivingBudgets",
     "MemberPlan",
+    "OrganisationChargeRule",
     "OrganisationPlan",
     "Plan",
     "PlanCut",

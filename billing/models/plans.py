@@ -1,4 +1,4 @@
-"""Plans, and who is on which."""
+"""Plans, and who is on which; what else holds for the charges of an organisation."""
 
 from django.contrib.postgres.fields import ArrayField
 from django.db import models
@@ -37,6 +37,19 @@ class OrganisationPlan(models.Model):
 
     def __str__(self) -> str:
         return f"{self.organisation_id} on {self.plan_id}"
+
+
+class OrganisationChargeRule(models.Model):
+    """What an organisation is charged for abandoned and failed requests, as
+    `billing.rules.charge_rule.stored_rule` has it; without a row, what holds for the model."""
+
+    organisation = models.OneToOneField(
+        "accounts.Organisation", models.CASCADE, primary_key=True, related_name="+"
+    )
+    rule = models.JSONField()
+
+    def __str__(self) -> str:
+        return f"{self.organisation_id}: {self.rule}"
 
 
 class TeamPlan(models.Model):

@@ -59,6 +59,7 @@ def document(present: Iterable[Item]) -> Document:
                 whole.setdefault("models", []).append(model)
             case "model_rule":
                 rule = {"model": item.id.name[0], **_document_of(fields, RULE_FIELDS)}
+                rule |= _charge_rule(fields) | _shadow(fields)
                 whole.setdefault("model_rules", []).append(rule)
             case "alias":
                 whole.setdefault("aliases", {})[item.id.name[0]] = fields["target"]
@@ -204,8 +205,21 @@ def _organisation(slug: str, fields: Mapping[str, Value]) -> Document:
         organisation["credit_line"] = format_usd(cast(int, fields["credit_line"]))
     if fields["low_balance"] is not None:
         organisation["low_balance"] = format_usd(cast(int, fields["low_balance"]))
+    organisation |= _charge_rule(fields)
     organisation |= unless_default(shape.Organisation, fields, ORGANISATION_STATES)
     return organisation | _limits(fields) | {"members": [], "teams": []}
+
+
+def _charge_rule(fields: Mapping[str, Value]) -> Document:
+    rule = cast(Mapping[str, Value], fields["charge_rule"])
+    written = {name: rule[name] for name in shape.ChargeRule.model_fields if name in rule}
+    return {"charge_rule": written} if written else {}
+
+
+def _shadow(fields: Mapping[str, Value]) -> Document:
+    shadow = cast(Mapping[str, Value], fields["shadow"])
+    written = {name: shadow[name] for name in shape.Shadow.model_fields if name in shadow}
+    return {"shadow": written} if written else {}
 
 
 def _caps(fields: Mapping[str, Value]) -> Document:

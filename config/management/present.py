@@ -10,6 +10,7 @@ from billing.models import (
     Account,
     Budget,
     LedgerEntry,
+    OrganisationChargeRule,
     OrganisationPlan,
     PriceVersion,
     WalletSetting,
@@ -196,6 +197,7 @@ def _organisations() -> Iterator[Item]:
     lines = dict(
         Account.objects.filter(overdraft_nano__gt=0).values_list("organisation", "overdraft_nano")
     )
+    charge_rules = dict(OrganisationChargeRule.objects.values_list("organisation", "rule"))
     low_balances = dict(WalletSetting.objects.values_list("organisation", "low_nano"))
     for organisation in Organisation.objects.order_by("created_at", "id"):
         fields: dict[str, Value] = {
@@ -208,6 +210,7 @@ def _organisations() -> Iterator[Item]:
             "credit": credits.get(organisation.id),
             "credit_line": lines.get(organisation.id, 0),
             "low_balance": low_balances.get(organisation.id),
+            "charge_rule": charge_rules.get(organisation.id, {}),
             "required_labels": tuple(organisation.required_labels),
             "second_factor_roles": tuple(organisation.second_factor_roles),
             "suspended": organisation.suspended_reason if organisation.suspended_at else None,

@@ -16,12 +16,15 @@ from pydantic import (
     ConfigDict,
     Field,
     StringConstraints,
+    model_validator,
 )
 from pydantic_core import PydanticCustomError
 
 from accounts.rules.content_retention import RETENTION_HOURS, RETENTION_HOURS_MAX
 from accounts.rules.data_policy import REGION_MAX, REGION_PATTERN
 from accounts.rules.limits import LIMIT_MAX
+from billing.rules.charge_rule import DRAIN_SECONDS_MAX, checked, stored_rule
+from billing.rules.charge_rule import Kind as ChargeKind
 from billing.rules.conditions import ConditionInvalid, read_hours, tier_name
 from billing.rules.meters import MeterUnknown, find_meter, parse_rate
 from billing.rules.money import MoneyInvalid, parse_multiplier, parse_usd
@@ -48,6 +51,9 @@ from gateway.rules.model_entries import Role as ModelRole
 from gateway.rules.model_rules import CAUSES, FALLBACKS_MAX, Cause
 from gateway.rules.picks import Pick
 from gateway.rules.request_overrides import FieldName, FieldRule
+from gateway.rules.shadow import NAME_MAX as SHADOW_NAME_MAX
+from gateway.rules.shadow import checked as checked_shadow
+from gateway.rules.shadow import stored_shadow
 from gateway.rules.timeouts import Timeouts as ChannelTimeouts
 
 KEEP: Final = "keep"
@@ -332,6 +338,33 @@ class Plan(Part):
     models: list[ModelName] = []
 
 
+class ChargeRule(Part):
+    kind: ChargeKind
+    seconds: Annotated[int, Field(ge=1, le=DRAIN_SECONDS_MAX)] | None = None
+    cost: Annotated[Decimal, AfterValidator(_amount)] | None = None
+
+    def stored(self) -> dict[str, Any]:
+        """As it is stored, and as changes show it."""
+        return stored_rule(checked(self.kind, self.seconds, self.cost))
+
+    @model_validator(mode="after")
+    def _fits(self) -> "ChargeRule":
+        if self.kind != "drain" and (self.seconds is not None or self.cost is not None):
+            raise wrong("seconds and cost are for kind: drain alone")
+        return self
+
+
+class Shadow(Part):
+    channel: Name
+    model: Annotated[str, StringConstraints(max_length=SHADOW_NAME_MAX)] = ""
+    percent: Annotated[int, Field(ge=1, le=100)]
+    cap: Annotated[Decimal, AfterValidator(_cap)]
+
+    def stored(self) -> dict[str, Any]:
+        """As it is stored, and as changes show it."""
+        return stored_shadow(checked_shadow(self.channel, self.percent, self.cap, self.model))
+
+
 class Model(Part):
     name: ModelName
     can: dict[Capability, bool] = {}
@@ -350,6 +383,8 @@ class ModelRule(Part):
     fallbacks: Annotated[list[ModelName], Field(max_length=FALLBACKS_MAX)] = []
     causes: list[Cause] = sorted(CAUSES)
     pick: Pick = "weight"
+    charge_rule: ChargeRule | None = None
+    shadow: Shadow | None = None
 
 
 class Budget(Part):
@@ -485,6 +520,7 @@ class Organisation(Counted):
     credit: Annotated[Decimal, AfterValidator(_credit)] | None = None
     credit_line: Annotated[Decimal, AfterValidator(_line)] = "0"
     low_balance: Annotated[Decimal, AfterValidator(_amount)] | None = None
+    charge_rule: ChargeRule | None = None
     plan: Name | Literal[""] = ""
     required_labels: Labels = []
     second_factor_roles: list[str] = []

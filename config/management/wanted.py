@@ -51,6 +51,13 @@ def wanted_items(
     return list(flattener.items(organisations))
 
 
+def _charge_rule(part: shape.ModelRule | shape.Organisation) -> dict[str, Value]:
+    """What a file states of it: null is none."""
+    if "charge_rule" not in part.model_fields_set:
+        return {}
+    return {"charge_rule": {} if part.charge_rule is None else part.charge_rule.stored()}
+
+
 class _Flattener:
     def __init__(self, loaded: Loaded, key_digest: Digest, channel_key_digest: Digest) -> None:
         self._loaded = loaded
@@ -72,8 +79,11 @@ class _Flattener:
             defaults = tuples(defaults_of(shape.Model, ENTRY_FIELDS))
             yield Item(Id("model", (model.name,)), fields, defaults, ("models", n))
         for n, rule in enumerate(self._file.model_rules):
-            fields = tuples(stated(rule, RULE_FIELDS))
+            fields = tuples(stated(rule, RULE_FIELDS)) | _charge_rule(rule)
+            if "shadow" in rule.model_fields_set:
+                fields["shadow"] = {} if rule.shadow is None else rule.shadow.stored()
             defaults = tuples(defaults_of(shape.ModelRule, RULE_FIELDS))
+            defaults |= {"charge_rule": {}, "shadow": {}}
             yield Item(Id("model_rule", (rule.model,)), fields, defaults, ("model_rules", n))
         for name, target in self._file.aliases.items():
             yield Item(Id("alias", (name,)), {"target": target}, path=("aliases", name))
@@ -208,8 +218,9 @@ class _Flattener:
         if "low_balance" in organisation.model_fields_set:
             low = organisation.low_balance
             fields["low_balance"] = None if low is None else parse_usd(low)
+        fields |= _charge_rule(organisation)
         defaults = tuples(defaults_of(shape.Organisation, plain))
-        defaults |= {"credit_line": 0, "low_balance": None}
+        defaults |= {"credit_line": 0, "low_balance": None, "charge_rule": {}}
         yield Item(Id("organisation", (slug,)), fields, defaults, path)
         for n, team in enumerate(organisation.teams):
             fields = tuples(stated(team, ("slug", *TEAM_FIELDS)))

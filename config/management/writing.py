@@ -9,7 +9,7 @@ from django.db.models import F, Q, QuerySet
 from accounts import keys, members, organisations, sign_up
 from accounts.actors import SYSTEM
 from accounts.models import Key, KeyKind, Organisation, Role, Team
-from billing import budgets, low_balance, plans, prices, wallets
+from billing import budgets, charge_rules, low_balance, plans, prices, wallets
 from billing.models import Budget, Plan, PriceVersion
 from billing.rules.conditions import PriceKey
 from config.management.difference import Change, Id, Kind, Secret, Value
@@ -67,7 +67,7 @@ _LIMIT_FIELDS = {name: name for name in (*LIMITS, *KEY_LIMITS)} | {"ips": "netwo
 
 
 # What of an organisation changes by a function of its own.
-_SETTINGS = ("retention_hours", "include_cost", "credit_line", "low_balance")
+_SETTINGS = ("retention_hours", "include_cost", "credit_line", "low_balance", "charge_rule")
 
 
 _REFUSALS = (ChangeRefused, Refused, prices.PriceRefused, plans.PlanRefused, members.LastOwner)
@@ -226,6 +226,9 @@ class _Writer:
             wallets.add_opening_credit(self._find(slug), credit, actor="apply")
         if "credit_line" in after:
             wallets.set_credit_line(self._find(slug), after["credit_line"], actor=SYSTEM)
+        if "charge_rule" in after:
+            rule = charge_rules.rule_stated(after["charge_rule"])
+            charge_rules.set_charge_rule(SYSTEM, self._find(slug), rule)
         if "low_balance" in after and (after["low_balance"] is not None or change.before):
             low_balance.set_low_balance(SYSTEM, self._find(slug), after["low_balance"])
         write_states(self._find(slug), after)

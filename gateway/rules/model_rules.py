@@ -1,5 +1,5 @@
 """What operators rule for a model: which others answer in its place, and when; which of its
-channels comes first.
+channels comes first; what abandoned requests are charged.
 
 A rule for the very name comes before one whose pattern matches it, a longer pattern before a
 shorter one. One rule holds for a model, as a whole.
@@ -9,8 +9,10 @@ from collections.abc import Iterable
 from dataclasses import dataclass
 from typing import Final, Literal, get_args
 
+from billing.rules.charge_rule import ChargeRule
 from billing.rules.patterns import matches
 from gateway.rules.picks import Pick
+from gateway.rules.shadow import ShadowRule
 
 Cause = Literal["error", "context_length", "content_policy"]
 """Why another model answers: no channel of the first one can, or all that were asked failed; the
@@ -22,12 +24,16 @@ FALLBACKS_MAX: Final = 8
 @dataclass(frozen=True, slots=True)
 class ModelRule:
     """What holds for a model, or for a pattern of names with `*`. `fallbacks` answer in its place,
-    in this order, for one of `causes`; `pick` orders its channels of equal priority."""
+    in this order, for one of `causes`; `pick` orders its channels of equal priority; `charge_rule`
+    is for abandoned and failed requests of organisations that have none, None = as their channel
+    has it; a share of its requests goes to `shadow` too."""
 
     model: str
     fallbacks: tuple[str, ...] = ()
     causes: frozenset[Cause] = CAUSES
     pick: Pick = "weight"
+    charge_rule: ChargeRule | None = None
+    shadow: ShadowRule | None = None
 
 
 NO_RULE: Final = ModelRule("")

@@ -191,6 +191,7 @@ def furnish() -> dict[str, str]:
         "change a project": f"{ours}/projects/{project.slug}/edit",
         "change a service account": f"{ours}/service-accounts/{id_text(account.id)}/edit",
         "suspend an organisation": f"/admin/organisations/{suspended.slug}/suspend",
+        "charge rule": f"/admin/organisations/{suspended.slug}/charge-rule",
         "members": people,
         "member": f"{people}/members/{colleague.pk}",
         "change a role": f"{people}/members/{colleague.pk}/edit",

@@ -146,6 +146,7 @@ def pages(site: Installation, browser: Browser, signed_in: StorageState) -> dict
         "model, for operators": f"/admin/models/named/{MODEL}",
         "catalogue update": "/admin/models/catalogue",
         "route preview": f"/admin/routes/preview?key={key}",
+        "shadow traffic": "/admin/models/shadows",
         "price book": "/admin/prices",
         "new price": "/admin/prices/new",
         "proposals": "/admin/prices/proposals",

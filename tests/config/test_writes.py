@@ -53,6 +53,7 @@ from billing import (
     automatic_topups,
     budget_alerts,
     budgets,
+    charge_rules,
     codes,
     credits,
     low_balance,
@@ -74,6 +75,7 @@ from billing.models import (
     TopUp,
 )
 from billing.rules.catalogue import CatalogueRow
+from billing.rules.charge_rule import MEASURED
 from billing.rules.conditions import PriceKey
 from gateway import (
     aliases,
@@ -544,6 +546,9 @@ WRITES: Final[dict[str, Callable[[World], object]]] = {
     ),
     "billing.topups.order_top_up": lambda w: topups.order_top_up(
         w.alice, w.people.acme, 25 * NANO, processor="manual"
+    ),
+    "billing.charge_rules.set_charge_rule": lambda w: charge_rules.set_charge_rule(
+        w.dora, w.people.acme, MEASURED
     ),
     "billing.wallets.set_credit_line": lambda w: wallets.set_credit_line(
         w.people.acme, NANO, actor=w.dora

@@ -36,7 +36,7 @@ def dora(people: Cast) -> Client:
 
 def stored() -> dict[str, tuple[object, ...]]:
     """(fallbacks, causes, pick) of each rule."""
-    return {rule.model: tuple(facts_of(rule).values()) for rule in ModelRule.objects.all()}
+    return {rule.model: tuple(facts_of(rule).values())[:3] for rule in ModelRule.objects.all()}
 
 
 def send(api: Client, verb: str, path: str, given: dict[str, Any] | None = None) -> Any:
@@ -78,6 +78,8 @@ def test_a_rule_is_made_changed_and_deleted_on_its_page(dora: Client) -> None:
         ({"model": "gpt", "fallbacks": ["a"], "causes": []}, "causes"),
         ({"model": "gpt", "causes": ["boredom"]}, "causes"),
         ({"model": "gpt", "pick": "luck"}, "pick"),
+        ({"model": "gpt", "charge_rule": {"kind": "absorb", "cost": "1"}}, "cost"),
+        ({"model": "gpt", "charge_rule": {"kind": "drain", "seconds": 0}}, "seconds"),
         ({"model": "gpt", "more": 1}, "more"),
     ],
 )
@@ -97,6 +99,31 @@ def test_rules_by_the_api(dora: Client) -> None:
     assert send(dora, "get", "/model-rules").json()["items"] == [changed]
     assert dora.delete(f"{API}{path}").status_code == 204
     assert send(dora, "get", path).status_code == 404
+
+
+def test_a_rule_says_what_abandoned_requests_are_charged(dora: Client, tmp_path: Path) -> None:
+    sent = {"model": "o3", "pick": "weight", "kind": "drain", "seconds": "30", "cost": "0.05"}
+    assert dora.post(f"{PAGE}/add", sent).status_code == 303
+    assert "Read on and charge the usage, at most 30 s, $0.05" in dora.get(PAGE).content.decode()
+    rule = ModelRule.objects.get()
+    limits = {"kind": "drain", "seconds": 30, "cost": "0.05"}
+    path = f"/model-rules/{rule.id}"
+    assert send(dora, "get", path).json()["charge_rule"] == limits
+    exported = Installation(tmp_path).export()
+    assert "charge_rule:\n    kind: drain\n    seconds: 30\n    cost: '0.05'" in exported
+    # What is left out stays, and a file says nothing of it by null.
+    assert send(dora, "patch", path, {"pick": "ttft"}).json()["charge_rule"] == limits
+    absorbs = {"kind": "absorb", "seconds": None, "cost": None}
+    changed = send(dora, "patch", path, {"charge_rule": {"kind": "absorb"}}).json()
+    assert changed["charge_rule"] == absorbs
+    Installation(tmp_path).apply(exported)
+    assert send(dora, "get", path).json()["charge_rule"] == limits
+    Installation(tmp_path).apply("version: 1\nmodel_rules: [{model: o3, charge_rule: null}]\n")
+    rule.refresh_from_db()
+    assert rule.charge_rule == {}
+    wrong = "version: 1\nmodel_rules: [{model: o3, charge_rule: {kind: absorb, cost: '1'}}]\n"
+    with pytest.raises(CommandError, match=r"charge_rule: .*kind: drain"):
+        Installation(tmp_path).apply(wrong)
 
 
 def test_a_circle_of_aliases_is_refused_and_named(dora: Client) -> None:

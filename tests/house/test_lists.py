@@ -36,6 +36,7 @@ NO_LIST = {
     "gateway/proposal.html": "one proposal",
     "gateway/proposals.html": "the latest few previews",
     "gateway/settings.html": "the latest few changes",
+    "gateway/shadow_traffic.html": "two rows for each pair of channels",
     "gateway/status.html": "every model beside its last week",
     "health.html": "checks",
     "home/_channels.html": "every channel beside its last day",

@@ -370,6 +370,7 @@ PAGES: Final[dict[str, Route]] = {
     "organisation_suspend": at("organisations.write", ORGANISATION),
     "organisation_unsuspend": at("organisations.write", ORGANISATION),
     "organisation_restore": at("organisations.write", ORGANISATION),
+    "organisation_charge_rule": at("credits.write", ORGANISATION),
     "domains_confirm": at("organisations.write", ORGANISATION, nothing=True),
     "view_as": at("view_as.begin"),
     "all_audit": at("audit.read"),
@@ -388,6 +389,7 @@ PAGES: Final[dict[str, Route]] = {
     "channel_states": at("channels.read"),
     "channel_health": at("channels.read", CHANNEL_ROW),
     "model_rules": at("channels.read"),
+    "shadow_traffic": at("channels.read"),
     "model_rule_add": at("channels.write"),
     "model_rule": at("channels.write", MODEL_RULE),
     "model_rule_remove": at("channels.write", MODEL_RULE),
@@ -596,6 +598,10 @@ OPERATIONS: Final[dict[str, Route]] = {
     "POST /people/{id}/end-sessions": at("organisations.write", PERSON),
     "POST /people/{id}/reset-second-factor": at("organisations.write", PERSON),
     "POST /top-ups/{id}/confirm": at("credits.write", PAYMENT, body=sends(document="d")),
+    "GET /organisations/{slug}/charge-rule": at("credits.read", ORGANISATION),
+    "PUT /organisations/{slug}/charge-rule": at(
+        "credits.write", ORGANISATION, body=sends(kind="absorb")
+    ),
     "GET /credits": at("credits.read"),
     "POST /credits": at(
         "credits.write", ORGANISATION, in_body=True,
@@ -627,6 +633,8 @@ OPERATIONS: Final[dict[str, Route]] = {
     ),
     "GET /price-previews/{id}": at("prices.write", PREVIEW),
     "POST /price-previews/{id}/cancel": at("prices.write", PREVIEW),
+    "GET /shadow-traffic": at("channels.read"),
+    "GET /shadow-answers": at("channels.read"),
     "GET /plans": at("prices.write"),
     "POST /plans": at("prices.write", body=sends(name="made")),
     "GET /plans/{id}": at("prices.write", PLAN),

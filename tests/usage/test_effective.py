@@ -43,6 +43,7 @@ def test_every_level_of_a_limit_is_told_and_the_lowest_binds(people: Cast) -> No
         ("IP addresses", "", "All", True),
         ("Answers kept for", "Organisation", "24 hours", True),
         ("Data policy", "", "None", True),
+        ("Abandoned requests", "", "As set for the model or channel", True),
     ]
 
 

@@ -1,0 +1,41 @@
+"""The comparisons of shadow traffic as statements: written by the relay, a batch at a time."""
+
+import json
+from collections.abc import Mapping, Sequence
+from typing import Any, Final
+
+Statement = tuple[str, dict[str, str]]
+
+
+def write_shadow_answers(rows: Sequence[Mapping[str, Any]]) -> Statement:
+    """Write comparisons, by the names of their columns, and add what they cost to what their
+    channels have cost today. One that is there stays as it is, and costs once."""
+    return _WRITE, {"rows": json.dumps(rows)}
+
+
+def read_shadow_spend() -> Statement:
+    """What the shadows of each rule have cost since the day began (UTC): (rule, nano)."""
+    return _SPEND, {}
+
+
+_COLUMNS: Final = """
+    id, rule, request_id, model, main_channel, main_status, main_ttft_ms, main_total_ms,
+    main_tokens, main_finish, main_cost_nano, channel_id, channel, upstream_model, fault, ttft_ms,
+    total_ms, tokens, finish, cost_nano, likeness, same_structure"""
+_WRITE: Final = f"""
+    WITH written AS (
+        INSERT INTO gateway_shadowanswer ({_COLUMNS})
+        SELECT {_COLUMNS}
+        FROM jsonb_populate_recordset(NULL::gateway_shadowanswer, %(rows)s::jsonb)
+        ON CONFLICT (id) DO NOTHING
+        RETURNING channel_id, (at AT TIME ZONE 'UTC')::date AS day, cost_nano
+    )
+    INSERT INTO gateway_channelspend AS spend (channel_id, day, cost_nano)
+    SELECT channel_id, day, sum(cost_nano) FROM written
+    GROUP BY channel_id, day HAVING sum(cost_nano) > 0 ORDER BY channel_id, day
+    ON CONFLICT (channel_id, day) DO UPDATE
+    SET cost_nano = spend.cost_nano + excluded.cost_nano"""  # noqa: S608 - only constants are put in
+_SPEND: Final = """
+    SELECT rule, sum(cost_nano)::bigint FROM gateway_shadowanswer
+    WHERE at >= date_trunc('day', now() AT TIME ZONE 'UTC') AT TIME ZONE 'UTC'
+    GROUP BY rule"""
