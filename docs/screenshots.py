@@ -47,6 +47,14 @@ prices:
   - {{model: support-chat, valid_from: 2026-01-01T00:00:00Z, meters: {{in_text: "1.25", out_text: "10.00"}}}}
   - {{model: summaries, valid_from: 2026-01-01T00:00:00Z, meters: {{in_text: "0.30", out_text: "2.50"}}}}
   - {{model: code-review, valid_from: 2026-01-01T00:00:00Z, meters: {{in_text: "3.00", out_text: "15.00"}}}}
+models:
+  - {{name: support-chat, context_max: 128000, output_max: 16384, deprecated_at: 2026-12-01T00:00:00Z,
+      sunset_at: 2027-03-01T00:00:00Z, replacement: summaries}}
+model_rules:
+  - {{model: support-chat, fallbacks: [summaries], causes: [error, context_length],
+      shadow: {{channel: deepseek, model: summaries, percent: 10, cap: "5.00"}}}}
+  - {{model: "code-*", pick: latency}}
+aliases: {{assistant: support-chat}}
 """  # noqa: E501
 
 # Chats of the list: title, model, days ago, pinned.
@@ -141,7 +149,13 @@ PAGES: Final = {
     "admin-channel-new": "/admin/channels/new",
     "admin-channel-edit": "/admin/channels/{channel}/edit",
     "admin-channel-models": "/admin/channels/{channel}/models",
+    "admin-channel-overrides": "/admin/channels/{channel}/overrides",
+    "admin-channel-model-changes": "/admin/channels/{channel}/models/changes",
     "admin-models": "/admin/models",
+    "admin-model": "/admin/models/named/support-chat",
+    "admin-model-rules": "/admin/models/rules",
+    "admin-shadow-traffic": "/admin/models/shadows",
+    "admin-catalogue": "/admin/models/catalogue",
     "admin-route-preview": "/admin/routes/preview?key={key}",
     "admin-prices": "/admin/prices",
     "admin-price": "/admin/prices/{price}",
