@@ -24,8 +24,8 @@ SHADOW_ANSWERS: Final = Table(
     _("Shadow answers"),
     (
         Column("at", _("Time"), "ago", sort="id", card="last"),
-        Column("model", _("Model"), sort=True, card="title"),
-        Column("channel", _("Shadow channel"), sort=True, card="second"),
+        Column("model", _("Model"), card="title"),
+        Column("channel", _("Shadow channel"), card="second"),
         Column("result", _("Result"), "badge", card="first"),
         Column("likeness", _("In common"), "number", unit="%"),
         Column("main_total_ms", _("Main duration"), "duration", priority=3),

@@ -1,7 +1,7 @@
 """What an attempt comes to. Its words are counted as they pass, for its high-water marks; its bill
 is the upstream's last count, else our own, priced once."""
 
-import math
+import sys
 from collections.abc import Mapping, Sequence
 from functools import partial
 from typing import Final
@@ -142,7 +142,7 @@ class UsageMeter:
         # kept, tell how long the tokens are.
         self._text, self._reasoning = Sample(), Sample()
         # How many pieces the last mark stands for.
-        self._marked: float = 0
+        self._marked = 0
         # Tokens that any tokenizer makes of the request at least; counted for the first mark.
         self._input_min: int | None = None
 
@@ -188,7 +188,7 @@ class UsageMeter:
 
     def leave_unmarked(self) -> None:
         """Nothing of it is charged if its process dies: it gets no mark."""
-        self._marked = math.inf
+        self._marked = sys.maxsize
 
     def mark(self) -> str | None:
         """The high-water mark of a stream: meters that no count of the provider's is below, as JSON

@@ -4,7 +4,7 @@ import os
 import secrets
 import subprocess
 import sys
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from functools import cache
 from pathlib import Path
@@ -98,3 +98,14 @@ def _emptying() -> str:
 def drop_database(name: str) -> None:
     with admin() as connection:
         connection.execute(f'DROP DATABASE IF EXISTS "{name}" WITH (FORCE)'.encode())
+
+
+def run_until(job: Callable[[], object], holds: Callable[[], bool]) -> None:
+    """Run what waits for open transactions of its database until something holds. One of another
+    database that ends while it is looked up is of nobody known, and waited for until the next
+    run."""
+    for _ in range(1_000):
+        job()
+        if holds():
+            return
+    raise AssertionError("a transaction of another database is waited for")

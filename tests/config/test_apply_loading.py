@@ -74,7 +74,7 @@ WRONG = [
         "settings:\n",
         "setings:\n",
         "f.yaml:2: setings: unknown field: expected one of version, settings, channels, prices, "
-        "plans, model_rules, aliases, people, organisations, sign_up",
+        "plans, models, model_rules, aliases, people, organisations, sign_up",
     ),
     (
         '"127.0.0.1/32"',

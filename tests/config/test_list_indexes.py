@@ -15,6 +15,7 @@ from django.test.utils import CaptureQueriesContext
 import config.urls  # noqa: F401 - every list is declared by its page
 from accounts.models import AuditEvent, Organisation, User
 from billing.models import TopUp
+from gateway.models import ShadowAnswer
 from lib.ids import id_text, new_ids
 from lib.tables.table import REGISTERED
 from lib.tenancy import within
@@ -39,6 +40,7 @@ RELATIONS = {
     "payments": "billing_topup",
     "people": "accounts_user",
     "requests": "usage_usagerecord",
+    "shadow-answers": "gateway_shadowanswer",
     "top-ups": "billing_topup",
 }
 SORTS = {
@@ -86,6 +88,15 @@ def address_of(name: str, people: cast.Cast) -> str:
             for id in new_ids(ROWS)
         )
         return "/o/acme/audit" if name == "audit" else "/admin/audit"
+    if name == "shadow-answers":
+        ShadowAnswer.objects.bulk_create(
+            ShadowAnswer(
+                id=id, rule="m", request_id=id, model="m", main_status=200, main_total_ms=n,
+                main_tokens=n, channel_id=id, total_ms=n, tokens=n, cost_nano=n,
+            )
+            for n, id in enumerate(new_ids(ROWS))
+        )  # fmt: skip
+        return "/admin/models/shadows"
     if name == "organisations":
         Organisation.objects.bulk_create(
             Organisation(name=f"Of {n}", slug=f"of-{n}") for n in range(ROWS)
