@@ -3,7 +3,6 @@ yet."""
 
 import datetime as dt
 from concurrent.futures import ThreadPoolExecutor
-from functools import partial
 
 import pytest
 from django.db import connection, transaction
@@ -97,8 +96,9 @@ def test_only_a_transaction_of_this_database_is_waited_for(key: Key, channel: Ch
         with ThreadPoolExecutor(1) as pool, transaction.atomic():
             ours = number_of(BEGUN)
             happen(key, now, 0, channel_id=channel.id, ended_at=now, cost_nano=20)
-            counted = partial(pool.submit, counted_by_another)
-            databases.run_until(lambda: counted().result(), lambda: counted_to() == ours)
+            databases.run_until(
+                lambda: pool.submit(counted_by_another).result(), lambda: counted_to() == ours
+            )
     happen(key, now, 0, channel_id=channel.id, ended_at=now, cost_nano=300)
     databases.run_until(count_new_records, lambda: counted_to() > ours)
     assert ChannelSpend.objects.get(channel_id=channel.id).cost_nano == 321
