@@ -11,7 +11,7 @@ from billing.charge_rules import charge_rule_of, set_charge_rule
 from billing.models import OrganisationChargeRule
 from billing.rules.charge_rule import ChargeRule
 from tests.cast import Cast, actor, signed_in
-from tests.config.test_apply_command import Installation
+from tests.config.applying import Installation
 from usage.effective import effective_settings
 
 pytestmark = pytest.mark.django_db

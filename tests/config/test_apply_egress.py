@@ -8,7 +8,7 @@ from django.core.management import CommandError
 
 from gateway.channel_egress import open_egress
 from gateway.models import Channel
-from tests.config.test_apply_command import Installation, installation
+from tests.config.applying import Installation, installation
 from tests.fakes.listeners import Authority
 
 __all__ = ["installation"]

@@ -14,7 +14,7 @@ from gateway.channels import create_channel
 from gateway.models import Channel
 from lib.ids import id_text
 from tests.cast import Cast, signed_in
-from tests.config.test_apply_command import Installation
+from tests.config.applying import Installation
 from tests.markup import squeezed
 
 pytestmark = pytest.mark.django_db

@@ -26,7 +26,7 @@ from gateway.public_models import public_model
 from lib import clock
 from lib.ids import id_text
 from tests.cast import Cast, signed_in
-from tests.config.test_apply_command import Installation
+from tests.config.applying import Installation
 from tests.fakes.upstream import FakeUpstream
 from tests.hostile import EVERYTHING, LONG, NUL
 from tests.markup import squeezed

@@ -14,7 +14,7 @@ from gateway.model_rules import facts_of, save_rule
 from gateway.models import ModelAlias, ModelRule
 from gateway.rules.model_rules import CAUSES
 from tests.cast import Cast, signed_in
-from tests.config.test_apply_command import Installation
+from tests.config.applying import Installation
 from tests.markup import squeezed
 
 pytestmark = pytest.mark.django_db

@@ -13,7 +13,7 @@ from gateway.shadow_answers import KEPT, drop_old, shadow_figures, spent_today
 from lib import clock
 from lib.ids import id_text, new_id
 from tests.cast import Cast, signed_in
-from tests.config.test_apply_command import Installation
+from tests.config.applying import Installation
 from tests.hostile import NUL, STORABLE
 from tests.markup import squeezed
 
