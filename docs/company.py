@@ -39,7 +39,6 @@ from playground.rules.settings import Settings
 from tests.usage.rows import happen, refuse
 from usage import budgeting
 from usage.partitions import ensure_partitions
-from usage.rollups import rebuild
 
 DAYS: Final = 30
 USD: Final = 10**9
@@ -100,8 +99,6 @@ def make() -> str:
         ensure_partitions()
     _use(keys)
     _put_into_the_past(ours)
-    # A roll-up in between has them where they were.
-    rebuild()
     facts |= _add_money(actor, ours, keys)
     facts |= _add_prices(actor, ours)
     facts |= _add_announcements(actor)
