@@ -1,0 +1,164 @@
+"""What there is to be written to: one of everything, and somebody for each kind of actor."""
+
+import datetime as dt
+from dataclasses import dataclass
+from typing import Final
+
+from django.test import override_settings
+
+from accounts import (
+    custom_roles,
+    invitations,
+    keys,
+    projects,
+    service_accounts,
+    teams,
+    view_as,
+)
+from accounts.actors import SYSTEM, Actor
+from accounts.invitations import Offer
+from accounts.models import (
+    CustomRole,
+    Invitation,
+    Key,
+    Membership,
+    Project,
+    Role,
+    ServiceAccount,
+    Team,
+)
+from accounts.session_store import SessionStore
+from billing import (
+    codes,
+    credits,
+    plans,
+    prices,
+    proposals,
+    raises,
+    topups,
+    wallets,
+)
+from billing.models import (
+    Budget,
+    BudgetRaise,
+    CodeBatch,
+    Credit,
+    Plan,
+    PriceProposal,
+    PriceVersion,
+    TopUp,
+)
+from billing.rules.conditions import PriceKey
+from gateway import (
+    channels,
+)
+from gateway.channel_fields import ChannelFields
+from gateway.models import Channel
+from lib import clock
+from notify import endpoints
+from notify.models import Delivery, WebhookEndpoint
+from playground import prompts, sharing
+from playground.models import Conversation, PromptVersion, ShareLink
+from playground.rules.settings import Settings
+from tests import cast
+from tests.stage import scene
+from usage import budgeting
+
+NANO: Final = 10**9
+BANK_ACCOUNT: Final = "DE02 1203 0000 0000 2020 51"
+RATES: Final = {"meters": {"in_text": 1, "out_text": 2}}
+CHANNEL: Final[ChannelFields] = {
+    "provider": "openai_compatible",
+    "base_url": "http://127.0.0.1:9/v1",
+    "keys": ["upstream-secret"],
+    "models": {"m-1": ""},
+}
+
+
+@dataclass(frozen=True)
+class World:
+    """One of everything that there is to write, made before."""
+
+    people: cast.Cast
+    alice: Actor
+    bob: Actor
+    dora: Actor
+    otto: Actor
+    key: Key
+    bobs: Key
+    membership: Membership
+    budget: Budget
+    batch: CodeBatch
+    plan: Plan
+    version: PriceVersion
+    draft: PriceProposal
+    channel: Channel
+    endpoint: WebhookEndpoint
+    delivery: Delivery
+    link: ShareLink
+    conversation: Conversation
+    prompt: PromptVersion
+    top_up: TopUp
+    credit: Credit
+    asked: BudgetRaise
+    code: str
+    role: CustomRole
+    second: Team
+    project: Project
+    account: ServiceAccount
+    viewing: SessionStore
+    invitation: Invitation
+
+
+@scene
+@override_settings(BANK_ACCOUNT=BANK_ACCOUNT)
+def world() -> World:
+    people = cast.assemble()
+    alice, bob = cast.actor(people.alice, people.acme), cast.actor(people.bob, people.acme)
+    dora, otto = cast.actor(people.dora), cast.actor(cast.person("otto", operator=True))
+    key, _ = cast.make_key(people.core, "ci", user=people.alice)
+    bobs, _ = cast.make_key(people.core, "bobs", user=people.bob)
+    keys.rotate_key(SYSTEM, key, 24)
+    wallets.add_opening_credit(people.acme, 100 * NANO)
+    budget = budgeting.create_budget(
+        SYSTEM, people.acme, scope="key", subject=str(bobs.id), amount_nano=NANO, period="month"
+    )
+    batch = codes.create_batch(SYSTEM, "spring", value_nano=NANO, count=2)
+    (code, _) = codes.download_codes(SYSTEM, batch)
+    version = prices.set_price(SYSTEM, "m-1", clock.now(), RATES, source="test")
+    endpoint, _ = endpoints.create_endpoint(SYSTEM, people.acme, "https://a.example/h")
+    conversation = Conversation.objects.create(
+        organisation=people.acme, team=people.core, user=people.alice, model="m-1"
+    )
+    link, _ = sharing.share_branch(
+        alice, conversation, days=1, members_only=True, system_shown=False, cost_shown=False
+    )
+    viewing = SessionStore()
+    view_as.begin_view(dora, viewing, people.acme, Role.ADMIN, "r")
+    return World(
+        people=people, alice=alice, bob=bob, dora=dora, otto=otto, key=key, bobs=bobs,
+        membership=people.bob.memberships.get(), budget=budget, batch=batch,
+        plan=plans.save_plan(SYSTEM, "retail", multiplier_ppm=2_000_000),
+        version=version,
+        draft=proposals.draft_price(
+            SYSTEM, PriceKey("m-2"), RATES, valid_from=None
+        ),
+        channel=channels.create_channel(SYSTEM, "first", CHANNEL),
+        endpoint=endpoint, delivery=endpoints.send_test(SYSTEM, endpoint), link=link,
+        conversation=conversation,
+        prompt=prompts.save_prompt(alice, "hello", "m-1", Settings(), note="", shared=True),
+        top_up=topups.order_top_up(alice, people.acme, 25 * NANO, processor="manual"),
+        credit=credits.ask_credit(dora, people.acme, 5_000 * NANO, reason="r"),
+        asked=raises.ask_for_more(
+            bob, budget, amount_nano=NANO, until=clock.now() + dt.timedelta(days=1), reason="r"
+        ),
+        code=code,
+        role=custom_roles.create_role(people.acme, "auditor", ["usage.read"], actor=SYSTEM),
+        second=teams.create_team(people.acme, "second", actor=SYSTEM),
+        project=projects.create_project(people.core, "Bot", actor=SYSTEM),
+        account=service_accounts.create_service_account(people.core, "deployer", actor=SYSTEM),
+        viewing=viewing,
+        invitation=invitations.invite(
+            people.acme, ["ivy@example.org"], Offer(Role.VIEWER), actor=alice
+        )[0].invitation,
+    )  # fmt: skip
