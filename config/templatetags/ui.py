@@ -125,7 +125,7 @@ def delta(now: int, before: int, bad_when: str = "") -> SafeString:
     if direction == "none":
         return format_html('<span class="delta">{}</span>', text)
     if direction == "new":
-        return format_html('<span class="delta">{}</span>', pgettext("change", "Nothing before"))
+        return format_html('<span class="delta">{}</span>', pgettext("change", "No earlier data"))
     if direction == "same":
         return format_html('<span class="delta">{}</span>', gettext("no change"))
     tone = "" if not bad_when else "bad" if direction == bad_when else "ok"

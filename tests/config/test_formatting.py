@@ -131,7 +131,7 @@ def test_delta_says_the_direction_in_words_and_colours_only_what_is_bad() -> Non
         worse = ui.delta(9, 3, bad_when="up")
         assert 'data-tone="bad"' in worse
         assert '<span class="sr">up</span>' in worse
-        assert "Nothing before" in ui.delta(4, 0)
+        assert "No earlier data" in ui.delta(4, 0)
 
 
 @pytest.mark.parametrize(
