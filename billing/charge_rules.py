@@ -62,8 +62,8 @@ def rule_stated(stated: Mapping[str, Any]) -> ChargeRule | None:
     except ChargeRuleInvalid as error:
         texts = {
             "kind": gettext("Choose what is charged."),
-            "seconds": gettext("Enter 1 to %(n)s seconds, only for a request that is read on.")
+            "seconds": gettext("Enter 1 to %(n)s seconds. Only used when reading continues.")
             % {"n": DRAIN_SECONDS_MAX},
-            "cost": gettext("Enter an amount such as 0.05, only for a request that is read on."),
+            "cost": gettext("Enter an amount such as 0.05. Only used when reading continues."),
         }
         raise Refused(error.field, texts[error.field]) from error

@@ -97,14 +97,16 @@ class ChargeRuleForm(forms.Form):
         widget=forms.Select(attrs={"class": "input"}),
     )
     seconds = WholeNumberField(
-        label=gettext_lazy("Read on for at most (seconds)"),
+        label=gettext_lazy("Keep reading for at most (seconds)"),
         min_value=1,
         max_value=DRAIN_SECONDS_MAX,
         required=False,
     )
     cost = MoneyField(
-        label=gettext_lazy("Read on for at most (USD)"),
-        help_text=gettext_lazy("On top of the cost when the client disconnects. Empty: no limit."),
+        label=gettext_lazy("Keep reading up to (USD)"),
+        help_text=gettext_lazy(
+            "In addition to the cost at the disconnect. Leave empty for no limit."
+        ),
         required=False,
     )
 

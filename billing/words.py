@@ -38,7 +38,7 @@ def line_word(kind: str) -> str:
 
 CHARGE_RULES: Final[dict[str, Promise]] = {
     "measured": gettext_lazy("Close at once and charge what was measured"),
-    "drain": gettext_lazy("Read on and charge the usage"),
+    "drain": gettext_lazy("Keep reading and charge the usage"),
     "absorb": gettext_lazy("Close at once and charge nothing"),
 }
 """What is charged for abandoned and failed requests."""

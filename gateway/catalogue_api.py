@@ -53,9 +53,7 @@ class UpdateIn(Schema):
     models: dict[str, Any] | None = Field(
         None, description="The list itself, in the format that LiteLLM publishes."
     )
-    name: str = Field(
-        "api", pattern=r"^[\w. -]{1,50}$", description="What a list that is sent is called."
-    )
+    name: str = Field("api", pattern=r"^[\w. -]{1,50}$", description="The name of the list.")
     only: list[Name] = Field([], max_length=100, description="Names or patterns. Empty: all.")
     served: bool = Field(False, description="Only models that clients can call here.")
 
@@ -184,7 +182,7 @@ def dismiss(request: HttpRequest, body: DecisionIn) -> DecisionOut:
 
 @router.get("/catalogue-ignore-rules", response=IgnoreRulePage, summary="List ignore rules")
 def list_ignore_rules(request: HttpRequest, query: Query[pagination.PageQuery]) -> IgnoreRulePage:
-    """What lists do not propose, oldest first."""
+    """What lists never propose, oldest first."""
     rows = visible_ignore_rules(actors.actor_of(request)).order_by("id")
     page = pagination.page_by_number(rows, query.limit, query.cursor)
     return IgnoreRulePage(items=[_rule(one) for one in page.items], next=page.next)

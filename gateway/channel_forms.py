@@ -315,7 +315,7 @@ class SettingsForm(ConditionFields):
         _("Check for new models every"),
         1,
         bounds.CHECK_MODELS_H_MAX,
-        _("Hours. Empty: only by hand."),
+        _("Hours. Leave empty to check only by hand."),
         required=False,
     )
     out_on_key = forms.BooleanField(

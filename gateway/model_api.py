@@ -38,7 +38,7 @@ class ModelChange(Schema):
         None, max_length=1000, description="The names that stand for it, all of them."
     )
     can: dict[Capability, bool] | None = Field(
-        None, description="What is known better than by the catalogue, all of it."
+        None, description="Values that replace the catalogue's, all of them."
     )
     context_max: Tokens | None = Field(
         None, description="Input limit in tokens. Null: as the catalogue says."
@@ -129,7 +129,7 @@ class ModelPage(Schema):
 
 @router.get("/models", response=ModelPage, summary="List public models")
 def list_models(request: HttpRequest, query: Query[pagination.PageQuery]) -> ModelPage:
-    """Every name that clients can ask for, by name; then the patterns."""
+    """Every name that clients can request, by name; then the patterns."""
     models = visible_models(actors.actor_of(request))
     names = [model.name for model in models]
     if query.cursor is not None and query.cursor not in names:
@@ -162,7 +162,7 @@ def change_model(request: HttpRequest, name: str, body: ModelChange) -> ModelOut
 
 @router.delete("/models/{path:name}", response={204: None}, summary="Reset a public model")
 def reset_model(request: HttpRequest, name: str) -> Status[None]:
-    """Nothing is set for it any more: it is as the catalogue says, for everyone."""
+    """Removes everything set for it: the catalogue applies again, for everyone."""
     actor = actors.actor_of(request)
     access.require(actor, "channels.write")
     entry = access_model(actor, name).entry

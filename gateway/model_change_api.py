@@ -26,7 +26,7 @@ class ModelChangeOut(Schema):
     id: str
     kind: ChangeKind
     name: str | None = Field(description="The provider's name of what is new.")
-    was: str | None = Field(description="The name that the provider lists no longer.")
+    was: str | None = Field(description="The name the provider no longer lists.")
     serves: list[str] = Field(description="The channel's models that ask for it.")
 
 

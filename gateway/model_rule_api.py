@@ -43,7 +43,7 @@ class ShadowIn(Schema):
     model_config = ConfigDict(extra="forbid")
 
     channel: str = Field(max_length=NAME_MAX, description="Name of a channel. Empty: none.")
-    model: str = Field("", max_length=NAME_MAX, description="Model there. Empty: the same.")
+    model: str = Field("", max_length=NAME_MAX, description="Model name there. Empty: the same.")
     percent: Whole = Field(100, ge=1, le=100, description="Share of the requests.")
     cap: str = Field("", max_length=40, description="Cost per day at most, an exact decimal.")
 

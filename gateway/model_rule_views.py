@@ -71,7 +71,7 @@ class ModelRuleForm(ChargeRuleForm):
         widget=forms.TextInput(attrs=_CODE),
     )
     shadow_model = forms.CharField(
-        label=_("Model there"),
+        label=_("Model name there"),
         help_text=_("Empty: the same."),
         max_length=NAME_MAX,
         required=False,

@@ -100,7 +100,7 @@ ERRORS: Final[Mapping[ErrorKind, ErrorHelp]] = {
         _("Check the name against GET /v1/models."),
     ),
     "model_retired": ErrorHelp(
-        _("The model has ended: answers named the day in Sunset before."),
+        _("The model has been retired. Earlier answers announced the day in Sunset."),
         _("Use the model that the message names."),
     ),
     "task_not_found": ErrorHelp(

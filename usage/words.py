@@ -155,8 +155,8 @@ FLAGS: Final[Mapping[str, Promise]] = {
     # By which rule a request was charged that was abandoned, or failed midway.
     "measured_by_organisation": _("Organisation's rule: charged until it was closed"),
     "measured_by_model": _("Model's rule: charged until it was closed"),
-    "drain_by_organisation": _("Organisation's rule: read on"),
-    "drain_by_model": _("Model's rule: read on"),
+    "drain_by_organisation": _("Organisation's rule: kept reading"),
+    "drain_by_model": _("Model's rule: kept reading"),
     "absorb_by_organisation": _("Organisation's rule: not charged"),
     "absorb_by_model": _("Model's rule: not charged"),
     "drain_limit": _("Charged up to the rule's limit"),

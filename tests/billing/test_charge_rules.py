@@ -42,7 +42,7 @@ def test_a_rule_is_set_and_taken_back_on_its_page(dora: Client, people: Cast) ->
         if row.title == "Abandoned requests"
     ]
     assert (shown.level, shown.value) == (
-        "Organisation", "Read on and charge the usage, at most 120 s, $0.05",
+        "Organisation", "Keep reading and charge the usage, at most 120 s, $0.05",
     )  # fmt: skip
     # The limits are those of reading on; what was typed there says nothing of the others.
     assert dora.post(page, {"kind": "absorb", "seconds": "5", "cost": "1"}).status_code == 303

@@ -104,7 +104,9 @@ def test_rules_by_the_api(dora: Client) -> None:
 def test_a_rule_says_what_abandoned_requests_are_charged(dora: Client, tmp_path: Path) -> None:
     sent = {"model": "o3", "pick": "weight", "kind": "drain", "seconds": "30", "cost": "0.05"}
     assert dora.post(f"{PAGE}/add", sent).status_code == 303
-    assert "Read on and charge the usage, at most 30 s, $0.05" in dora.get(PAGE).content.decode()
+    assert (
+        "Keep reading and charge the usage, at most 30 s, $0.05" in dora.get(PAGE).content.decode()
+    )
     rule = ModelRule.objects.get()
     limits = {"kind": "drain", "seconds": 30, "cost": "0.05"}
     path = f"/model-rules/{rule.id}"

@@ -120,7 +120,7 @@ def test_the_figures_are_those_of_both_sides(installation: Installation, dora: C
     assert (row.main_cost_nano, row.cost_nano) == (15, 3 * 10**9)
     assert spent_today() == {"gpt": 3 * 10**9}
     page = squeezed(dora.get("/admin/models/shadows").content.decode())
-    assert "gpt: 5 % also to trial, $3.00 of $2.50 today" in page
+    assert "gpt: 5% also sent to trial, $3.00 of $2.50 today" in page
     assert page.count("Both answered") == 3
     assert "Shadow failed" in page
     (told,) = dora.get("/api/v1/shadow-traffic").json()["items"]
