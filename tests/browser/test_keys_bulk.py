@@ -63,7 +63,7 @@ def test_limits_are_set_on_a_telephone_in_chinese(site: Installation, owner: Vis
     page.goto(f"{site.organisation}/keys?q=telephone-")
     tick_all(page)
     assert too_wide(page) == ""
-    page.locator(".bulk").get_by_role("button", name="设置限额").click()
+    page.locator(".bulk").get_by_role("button", name="设置限制").click()
     page.locator("[name=rpm]").fill("60")
     page.get_by_role("button", name="预览更改").click()
     expect(page.get_by_text("2 个密钥将更改")).to_be_visible()
