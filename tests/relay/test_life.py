@@ -27,7 +27,7 @@ def test_killed_mid_stream_then_swept(own_hub: Hub, clients: Clients, fake: Fake
     """P1, I24: nothing lost, nothing doubled; the customer pays nothing for what nobody counted."""
     own_hub.start()
     tenant, model = own_hub.tenant(), own_hub.model(fake)
-    body = ask(model, "#tokens=500 #delay_ms=10", stream=True)
+    body = ask(model, "#tokens=500 #hold=5", stream=True)
     leavers = [clients.ask(own_hub, tenant, body) for _ in range(10)]
     for leaver in leavers:
         leaver.read_until(b'"content":" ')
