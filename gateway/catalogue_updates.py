@@ -110,6 +110,7 @@ def fetch_list(url: str) -> bytes:
 
     policy = egress_policy_users()
     try:
+        # In a loop of its own: that of the relay is not to collect megabytes for a page.
         return asyncio.run(fetch())
     except (EgressError, TimeoutError) as error:
         why = str(error) or str(error.__cause__ or gettext("no answer in time"))
