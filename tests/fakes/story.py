@@ -361,6 +361,8 @@ def _plain(ask: Ask, told: Plan, chunked: bool) -> Iterator[Step]:
     else:
         missing = 100 if ask.is_fault("F14", "short", "close") else 0
         fields["content-length"] = str(len(body) + missing)
+    if wish.hold is not None:
+        yield Signal.HOLD
     yield from _head(ask, head(200, fields))
     if ask.is_fault("F13"):
         yield body[: len(body) // 2]

@@ -41,8 +41,9 @@ Rules     seals (gemini: a call without its signature is refused, as every model
           chat: a turn with calls without its reasoning_content) · strict (unknown fields are
           refused, else noted). A seal that comes back wrong is always refused.
 Pace      first_ms=N before the head · delay_ms=N after each write · batch=N tokens in a write
-          hold=N waits after N tokens until released (POST /_release), linger (chat, messages,
-          gemini) behind the finish · times (note each write)
+          hold=N waits after N tokens, a plain answer before its head, until released
+          (POST /_release), linger (chat, messages, gemini) behind the finish · times (note each
+          write)
 Bytes     chunk_bytes=N cuts every write (also inside a code point), gap_ms=N between the cuts
           crlf · nospace (`data:{`) · comments (pings, white space of an array) · chunked (plain)
           nodone (no [DONE], message_stop, response.completed, finishReason)
