@@ -16,7 +16,6 @@ from collections.abc import Mapping
 from typing import Any, Final, NamedTuple, Protocol
 from uuid import UUID
 
-from billing.sql.sql_statement import array
 from lib.ids import first_id_at
 
 Sums = Mapping[tuple[str, int], int]
@@ -50,9 +49,9 @@ class Span(NamedTuple):
             "quarter_end": _instant(
                 _quarter(self.to_at) if self.quarters else _quarter(self.from_at), "infinity"
             ),
-            "kinds": array(kinds),
-            "subjects": array(subjects),
-            "nanos": array(nanos),
+            "kinds": list(kinds),
+            "subjects": list(subjects),
+            "nanos": list(nanos),
         }
 
 
@@ -126,7 +125,7 @@ _BY_WINDOW: Final = f"""
         WHERE {_SPAN} AND p.kind = 'correct'"""
 _SUMMED: Final = {"account": _BY_ACCOUNT, "sold": _SOLD, "window": _BY_WINDOW}
 SUMS: Final = " UNION ALL ".join(
-    f"SELECT '{kind}', subject_id, sum(nano) FROM ({rows}) {kind} GROUP BY subject_id"
+    f"SELECT '{kind}', subject_id, sum(nano) FROM ({rows}) summed GROUP BY subject_id"
     for kind, rows in _SUMMED.items()
 )
 """What a span adds to the sums: (kind, subject_id, nano)."""
