@@ -33,10 +33,10 @@ class Cost(NamedTuple):
     """Of one request."""
 
     statements: int
-    # Rows inserted, and rows updated; of these, how many changed no index.
+    # Rows inserted, and rows updated; of these, how many had to be entered in the indexes anew.
     inserted: int
     updated: int
-    hot: int
+    moved: int
     wal_records: int
     wal_bytes: int
 
@@ -141,7 +141,7 @@ def hub() -> Iterator[Hub]:
 @pytest_asyncio.fixture
 async def ledger(hub: Hub) -> AsyncIterator[Ledger]:
     if hub.connection.info.server_version < 180_000:
-        pytest.skip("an older PostgreSQL does not count the WAL of a backend")
+        pytest.skip(reason="an older PostgreSQL does not count the WAL of a backend")
     connection = CountedConnection(hub.dsn, 20.0)
     await connection.open()
     yield Ledger(connection, hub.tenant("1000.00"))
@@ -149,9 +149,9 @@ async def ledger(hub: Hub) -> AsyncIterator[Ledger]:
 
 
 KINDS: dict[str, tuple[Callable[[Ledger], Awaitable[None]], Cost]] = {
-    "plain": (Ledger.plain, Cost(6, 12, 8, 7, 77, 6432)),
-    "stream": (Ledger.stream, Cost(7, 12, 9, 8, 79, 6571)),
-    "fail-over": (Ledger.fail_over, Cost(11, 21, 13, 11, 129, 10880)),
+    "plain": (Ledger.plain, Cost(6, 12, 8, 1, 67, 5892)),
+    "stream": (Ledger.stream, Cost(7, 12, 9, 1, 69, 6031)),
+    "fail-over": (Ledger.fail_over, Cost(11, 21, 13, 2, 114, 10070)),
     "refusal": (Ledger.refusal, Cost(1, 1, 0, 0, 12, 1265)),
 }
 # How many numbers of the ids look the same varies, and with it what an index leaves out of a row.
@@ -164,7 +164,8 @@ _PAGES_NOISE = 1.05
 @pytest.mark.parametrize("kind", KINDS)
 async def test_what_a_request_writes(ledger: Ledger, kind: str) -> None:
     """The least of several, one after the other: in some a page of an index is full and is split, a
-    table gets its next page, or a page is cleared of dead rows, as Postgres finds it."""
+    table gets its next page, or a page is cleared of dead rows, or cannot be as long as somebody
+    else's transaction may see them."""
     request, expected = KINDS[kind]
     costs = []
     for _ in range(12):
@@ -193,7 +194,7 @@ async def test_what_a_request_leaves_on_the_disk(hub: Hub, ledger: Ledger) -> No
 _WRITTEN = """
     SELECT (SELECT sum(n_tup_ins) FROM pg_stat_user_tables),
            (SELECT sum(n_tup_upd) FROM pg_stat_user_tables),
-           (SELECT sum(n_tup_hot_upd) FROM pg_stat_user_tables),
+           (SELECT sum(n_tup_upd - n_tup_hot_upd) FROM pg_stat_user_tables),
            wal_records, wal_bytes
     FROM pg_stat_get_backend_wal(pg_backend_pid())"""
 _AT_REST = """
