@@ -65,17 +65,19 @@ def _quarter(at: dt.datetime | None) -> dt.datetime | None:
 
 _SPAN: Final = "p.created_at >= %(from)s::timestamptz AND p.created_at < %(to)s::timestamptz"
 _IDS: Final = "BETWEEN %(first)s::uuid AND %(last)s::uuid"
-# The attempt that a posting is of.
-_ATTEMPT: Final = (
-    "substring(p.idempotency_id FROM ':([0-9a-f]{8}(?:-[0-9a-f]{4}){3}-[0-9a-f]{12})')::uuid"
-)
+# The attempt that a posting of a hold or its end is of, and of any other one.
+_ATTEMPT: Final = """CASE WHEN length(p.idempotency_id) = length(p.kind) + 37
+            THEN right(p.idempotency_id, 36)::uuid END"""
+_CORRECTED: Final = "split_part(p.idempotency_id, ':', 2)::uuid"
 _ENDS: Final = "p.kind IN ('settle', 'void', 'expire')"
 _CHARGES: Final = "p.kind IN ('settle', 'expire')"
+# Those of before whose hold ended in the span, or whose id was made by a clock that is late.
+_OF_BEFORE: Final = f"NOT {_ATTEMPT} {_IDS}"
 _TOUCHED: Final = f"""
         SELECT id FROM billing_hold WHERE id {_IDS}
-        UNION
+        UNION ALL
         SELECT {_ATTEMPT} FROM billing_posting p
-        WHERE {_SPAN} AND p.kind IN ('hold', 'settle', 'void', 'expire')"""
+        WHERE {_SPAN} AND p.kind IN ('hold', 'settle', 'void', 'expire') AND {_OF_BEFORE}"""
 _HOLDS: Final = f"({_TOUCHED}) touched JOIN billing_hold h ON h.id = touched.id"
 # Each organisation by itself, for it is what the indexes begin with.
 _RECORDS_BY_ID: Final = f"""(
@@ -90,7 +92,8 @@ _RECORD_OF_POSTING: Final = (
 _RECORDS: Final = f"""(
         SELECT * FROM {_RECORDS_BY_ID}
         UNION ALL
-        SELECT r.* FROM billing_posting p JOIN {_RECORD_OF_POSTING} WHERE {_SPAN} AND {_ENDS}) r"""
+        SELECT r.* FROM billing_posting p JOIN {_RECORD_OF_POSTING}
+        WHERE {_SPAN} AND {_ENDS} AND {_OF_BEFORE}) r"""
 # Each by its own index, in which only the few are that are not resolved.
 _UNRESOLVED: Final = """(
         SELECT * FROM billing_hold WHERE state = 'open'
@@ -114,14 +117,16 @@ _SOLD: Final = f"""
         WHERE {_SPAN} AND p.kind = 'correct'"""
 _BY_WINDOW: Final = f"""
         SELECT window_id AS subject_id, r.charge_nano AS nano
-        FROM billing_posting p JOIN {_RECORD_OF_POSTING}
-        JOIN billing_hold h ON h.id = r.id, unnest(h.window_ids) AS window_id
+        FROM billing_posting p
+        JOIN billing_hold h ON h.id = {_ATTEMPT} AND h.window_ids IS NOT NULL
+        JOIN usage_usagerecord r ON r.organisation_id = h.organisation_id AND r.id = h.id,
+        unnest(h.window_ids) AS window_id
         WHERE {_SPAN} AND {_CHARGES}
         UNION ALL
         SELECT window_id, e.amount_nano FROM billing_posting p
         JOIN billing_ledgerentry e ON e.posting_id = p.id
         JOIN billing_account a ON a.id = e.account_id AND a.kind = 'revenue'
-        JOIN billing_hold h ON h.id = {_ATTEMPT}, unnest(h.window_ids) AS window_id
+        JOIN billing_hold h ON h.id = {_CORRECTED}, unnest(h.window_ids) AS window_id
         WHERE {_SPAN} AND p.kind = 'correct'"""
 _SUMMED: Final = {"account": _BY_ACCOUNT, "sold": _SOLD, "window": _BY_WINDOW}
 SUMS: Final = " UNION ALL ".join(
@@ -210,11 +215,11 @@ INVARIANTS: Final = {
     "I7 every late truth is posted once, and linked to its attempt": f"""
         SELECT p.id FROM billing_posting p
         WHERE {_SPAN} AND p.kind IN ('correct', 'loss') AND NOT EXISTS (
-            SELECT FROM billing_hold h WHERE h.id = {_ATTEMPT}
+            SELECT FROM billing_hold h WHERE h.id = {_CORRECTED}
             AND h.state NOT IN ('open', 'kept'))""",
     "I14 a hold is kept until it is decided on what has no charge": f"""
         SELECT h.id, h.state
-        FROM ({_TOUCHED} UNION SELECT id FROM billing_hold WHERE state = 'kept') touched
+        FROM ({_TOUCHED} UNION ALL SELECT id FROM billing_hold WHERE state = 'kept') touched
         JOIN billing_hold h ON h.id = touched.id
         JOIN usage_usagerecord r ON r.organisation_id = h.organisation_id AND r.id = h.id
         WHERE (h.state = 'kept') <> (r.basis = 'held'
