@@ -206,6 +206,8 @@ CLOSED: Final[Mapping[str, str]] = {
     "auth.Permission": "Django's, without use here.",
     "contenttypes.ContentType": "Django's, without use here.",
     "billing.PriceProposal": "Prices are the operators' to make.",
+    "billing.BooksWalk": "The books of all.",
+    "billing.CheckedSum": "Sums over the books of all.",
     "billing.Seal": "Proves the books of all.",
     "billing.SealCut": "Proves the books of all.",
     "usage.BooksCheck": "The books of all.",
