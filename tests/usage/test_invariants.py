@@ -256,6 +256,19 @@ def test_a_fault_is_found_in_what_is_new_each_minute_and_in_what_is_old_each_day
     assert name in BooksCheck.objects.get().broken
 
 
+def test_a_text_that_names_no_attempt_is_wrong(key: Key, monkeypatch: pytest.MonkeyPatch) -> None:
+    """I25: it ends no check."""
+    name = "I6 a hold is resolved by exactly one posting"
+    rows.happen(key, clock.now(), charge_nano=5)
+    settle(monkeypatch)
+    edit("UPDATE billing_posting SET idempotency_id = 'settle:' || repeat('x', 36)"
+         " WHERE kind = 'settle'")  # fmt: skip
+    assert name in verified()
+    found = books_check.check_books()
+    assert found is not None
+    assert "invalid input syntax for type uuid" in str(found[name])
+
+
 def test_what_was_summed_before_is_compared_with_what_stands_there(
     key: Key, monkeypatch: pytest.MonkeyPatch
 ) -> None:
