@@ -172,7 +172,12 @@ def _add(name: str, sums: Sums) -> None:
         return
     rows = [(*subject, nano) for subject, nano in sorted(sums.items())]
     kinds, subjects, nanos = zip(*rows, strict=True)
-    added = {"walk": name, "kinds": list(kinds), "subjects": list(subjects), "nanos": list(nanos)}
+    added: dict[str, Any] = {
+        "walk": name,
+        "kinds": list(kinds),
+        "subjects": list(subjects),
+        "nanos": list(nanos),
+    }
     with connection.cursor() as cursor:
         cursor.execute(_ADD, added)
 
