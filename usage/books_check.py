@@ -132,7 +132,7 @@ def wrong_charges() -> Iterator[tuple[Any, str]]:
     organisation, after = UUID(int=0), UUID(int=0)
     while True:
         with connection.cursor() as cursor:
-            page = {"organisation": organisation, "after": after, "limit": _ROWS}
+            page: dict[str, Any] = {"organisation": organisation, "after": after, "limit": _ROWS}
             cursor.execute(_RECORDS, page)
             rows = cursor.fetchall()
         missing = {row[3] for row in rows if row[3] is not None} - versions.keys()

@@ -61,11 +61,14 @@ class Findings:
             except OperationalError as error:
                 self.unfinished.append(f"{name}: {str(error).strip()}")
             except DataError as error:
-                # What no request leaves: a text that should name an attempt, a sum too large.
-                self.broken[name] = [(str(error).strip(),)]
+                self.cannot_read(name, error)
             else:
                 if rows:
                     self.broken.setdefault(name, []).extend(rows)
+
+    def cannot_read(self, name: str, error: DataError) -> None:
+        """What stands there is what no request leaves: a text that should name an attempt."""
+        self.broken[name] = [(str(error).strip(),)]
 
     def look_at_span(self, span: Span) -> None:
         self.look(of_spans(), span.parameters(), _LOOK_UP)
@@ -95,7 +98,7 @@ def walk(name: str, findings: Findings, seconds: float, to_at: dt.datetime | Non
         for _, edge in spans(cursor, "ledger", from_at or BEGINNING, end, _SPAN_ROWS):
             span = Span(from_at, edge)
             findings.look_at_span(span)
-            if findings.unfinished or not _step(name, span, findings.broken):
+            if findings.unfinished or not _step(name, span, findings):
                 break
             from_at = edge
             if time.monotonic() - began > seconds:
@@ -114,7 +117,7 @@ def broken_in_all(rows_max: int = sys.maxsize) -> Findings:
         for _, edge in spans(cursor, "ledger", BEGINNING, settled_at, _SPAN_ROWS):
             span = Span(from_at, edge)
             findings.look_at_span(span)
-            sums.update(_sums(span))
+            sums.update(_sums(span, findings) or {})
             from_at = edge
     open_end = Span(from_at)
     findings.look_at_span(open_end)
@@ -136,8 +139,11 @@ def _place(name: str) -> Place:
     return Place(rows[0][0] if rows else None, sums, reached=False)
 
 
-def _step(name: str, span: Span, broken: Mapping[str, list[Any]]) -> bool:
-    """Store that a walk has passed a span; False where another process has."""
+def _step(name: str, span: Span, findings: Findings) -> bool:
+    """Store that a walk has passed a span; False where another process has, or where it cannot."""
+    sums = _sums(span, findings)
+    if sums is None:
+        return False
     with transaction.atomic():
         BooksWalk.objects.get_or_create(name=name)
         here = BooksWalk.objects.select_for_update().filter(name=name, to_at=span.from_at)
@@ -145,16 +151,20 @@ def _step(name: str, span: Span, broken: Mapping[str, list[Any]]) -> bool:
         if stored is None:
             return False
         stored.to_at = span.to_at
-        stored.found |= as_stored(broken)
+        stored.found |= as_stored(findings.broken)
         stored.save(update_fields=["to_at", "found"])
-        _add(name, _sums(span))
+        _add(name, sums)
     return True
 
 
-def _sums(span: Span) -> Counter[tuple[str, int]]:
-    with transaction.atomic(), connection.cursor() as cursor:
-        cursor.execute(_LOOK_UP)
-        return sums_of(cursor, span)
+def _sums(span: Span, findings: Findings) -> Sums | None:
+    try:
+        with transaction.atomic(), connection.cursor() as cursor:
+            cursor.execute(_LOOK_UP)
+            return sums_of(cursor, span)
+    except DataError as error:
+        findings.cannot_read(_SUMMED, error)
+        return None
 
 
 def _add(name: str, sums: Sums) -> None:
@@ -162,7 +172,12 @@ def _add(name: str, sums: Sums) -> None:
         return
     rows = [(*subject, nano) for subject, nano in sorted(sums.items())]
     kinds, subjects, nanos = zip(*rows, strict=True)
-    added = {"walk": name, "kinds": list(kinds), "subjects": list(subjects), "nanos": list(nanos)}
+    added: dict[str, Any] = {
+        "walk": name,
+        "kinds": list(kinds),
+        "subjects": list(subjects),
+        "nanos": list(nanos),
+    }
     with connection.cursor() as cursor:
         cursor.execute(_ADD, added)
 

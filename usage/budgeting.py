@@ -155,7 +155,7 @@ _SPENT = """
 _OPEN = """
     SELECT r.id FROM billing_hold hold
     JOIN usage_attempt r ON r.organisation_id = hold.organisation_id AND r.id = hold.id
-    WHERE hold.organisation_id = %(organisation)s AND hold.state IN ('open', 'kept')
+    WHERE hold.organisation_id = %(organisation)s AND (hold.state = 'open' OR hold.state = 'kept')
       AND hold.opened_at >= %(since)s AND {part}"""
 
 _CHARGES = """

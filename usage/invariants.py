@@ -218,12 +218,14 @@ INVARIANTS: Final = {
             SELECT FROM billing_hold h WHERE h.id = {_CORRECTED}
             AND h.state NOT IN ('open', 'kept'))""",
     "I14 a hold is kept until it is decided on what has no charge": f"""
-        SELECT h.id, h.state
-        FROM ({_TOUCHED} UNION ALL SELECT id FROM billing_hold WHERE state = 'kept') touched
-        JOIN billing_hold h ON h.id = touched.id
+        SELECT h.id, h.state FROM {_RECORDS} JOIN billing_hold h ON h.id = r.id
+        WHERE r.basis = 'held' AND h.state <> 'kept'
+        AND NOT EXISTS (SELECT FROM usage_review v WHERE v.attempt_id = h.id)
+        UNION ALL
+        SELECT h.id, h.state FROM billing_hold h
         JOIN usage_usagerecord r ON r.organisation_id = h.organisation_id AND r.id = h.id
-        WHERE (h.state = 'kept') <> (r.basis = 'held'
-            AND NOT EXISTS (SELECT FROM usage_review v WHERE v.attempt_id = h.id))""",
+        WHERE h.state = 'kept' AND (r.basis <> 'held'
+            OR EXISTS (SELECT FROM usage_review v WHERE v.attempt_id = h.id))""",
     "I15 what an attempt cost is owed to its provider": f"""
         SELECT r.id, e.amount_nano FROM billing_posting p JOIN {_RECORD_OF_POSTING}
         JOIN billing_account a ON a.organisation_id = r.organisation_id

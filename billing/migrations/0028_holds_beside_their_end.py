@@ -1,6 +1,6 @@
-"""A hold is updated once, when it ends, and never in place, for the indexes of open holds ask for its
-state. Where its page has room for that, it costs a sixth less of the log; the room is what the
-row would take elsewhere."""
+"""A hold is updated once, when it ends, and is entered in the indexes anew, for those of open holds
+ask for its state. Where its page has room for that, it costs a sixth less of the log; the room is
+what the row would take elsewhere."""
 
 from django.db import migrations
 
