@@ -14,6 +14,7 @@ from psycopg.conninfo import conninfo_to_dict, make_conninfo
 os.environ.setdefault("DJANGO_SETTINGS_MODULE", "config.settings")
 
 from accounts.origin import ORIGIN, Origin
+from config.beat_in_worker import offer_beat
 from config.job_times import beat_schedule
 from lib.env import ConfigurationError
 from lib.log_context import REQUEST_ID
@@ -90,6 +91,7 @@ app.conf.update(
     beat_scheduler="celery.beat:Scheduler",
 )
 app.autodiscover_tasks()
+offer_beat(app)
 
 
 def _check_secrets(**_: Any) -> None:
