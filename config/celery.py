@@ -9,7 +9,6 @@ from celery import Celery, Task
 from celery.signals import beat_init, worker_init
 from django.conf import settings
 from django.db import DatabaseError
-from psycopg.conninfo import conninfo_to_dict, make_conninfo
 
 os.environ.setdefault("DJANGO_SETTINGS_MODULE", "config.settings")
 
@@ -22,17 +21,11 @@ from lib.vault import VaultError
 
 log = logging.getLogger(__name__)
 
-# The host is a word only: where the queue is, its connection string says.
-_EMBEDDED = "pgmq://embedded"
-
-# kombu's defaults poll each queue in turn for ten seconds and give up a message only after half an
-# hour; these let an idle worker answer within a tenth of a second.
-_PGMQ: dict[str, Any] = {
-    "init_extension": False,
-    "wait_time_seconds": 0,
-    "polling_interval": 0.1,
-    "visibility_timeout": 600,
-}
+# Where there is none, the one worker has its beat in it and is the only one who sends. What waits
+# ends with the process, and is found again as after any loss of a broker.
+_EMBEDDED = "memory://"
+# Looked at so often, in seconds; kombu would do it once a second.
+_MEMORY: dict[str, Any] = {"polling_interval": 0.1}
 # Without these a task whose worker was killed comes back only after minutes.
 _REDIS: dict[str, Any] = {
     "visibility_timeout": 600,
@@ -43,11 +36,7 @@ _REDIS: dict[str, Any] = {
 
 def _transport_options(broker_url: str) -> dict[str, Any]:
     if broker_url == _EMBEDDED:
-        # pgmq reads a URL with a parser of its own that does not know a socket's folder as host.
-        words: dict[str, Any] = dict(conninfo_to_dict(settings.DATABASE_URL or ""))
-        return {**_PGMQ, "conn_string": make_conninfo(**words)}
-    if broker_url.startswith("pgmq"):
-        return _PGMQ
+        return _MEMORY
     return _REDIS if broker_url.startswith("redis") else {}
 
 
