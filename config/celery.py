@@ -23,7 +23,7 @@ log = logging.getLogger(__name__)
 
 # Where there is none, the one worker has its beat in it and is the only one who sends. What waits
 # ends with the process, and is found again as after any loss of a broker.
-_EMBEDDED = "memory://"
+_EMBEDDED = "memory://worker"
 # Looked at so often, in seconds; kombu would do it once a second.
 _MEMORY: dict[str, Any] = {"polling_interval": 0.1}
 # Without these a task whose worker was killed comes back only after minutes.
@@ -77,7 +77,7 @@ app.conf.update(
     worker_hijack_root_logger=False,
     beat_schedule=beat_schedule(),
     # The schedule is idempotent per slot, so that beat needs no memory between starts.
-    beat_scheduler="celery.beat:Scheduler",
+    beat_scheduler="config.beat_scheduler:WorkScheduler",
 )
 app.autodiscover_tasks()
 offer_beat(app)
