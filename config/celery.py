@@ -11,6 +11,8 @@ from django.conf import settings
 from django.db import DatabaseError
 
 os.environ.setdefault("DJANGO_SETTINGS_MODULE", "config.settings")
+# Django's checks import every page to look at its address: 60 MB that no task has a use for.
+os.environ.setdefault("CELERY_SKIP_CHECKS", "1")
 
 from accounts.origin import ORIGIN, Origin
 from config.beat_in_worker import offer_beat
