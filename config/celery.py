@@ -27,7 +27,7 @@ log = logging.getLogger(__name__)
 # ends with the process, and is found again as after any loss of a broker.
 _EMBEDDED = "memory://worker"
 # Looked at so often, in seconds; kombu would do it once a second.
-_MEMORY: dict[str, Any] = {"polling_interval": 0.1}
+_MEMORY: dict[str, Any] = {"polling_interval": 0.25}
 # Without these a task whose worker was killed comes back only after minutes.
 _REDIS: dict[str, Any] = {
     "visibility_timeout": 600,
