@@ -11,8 +11,8 @@ from django.db import Error, connection
 
 from config.waiting_work import JOBS_THAT_WAIT, LOOK_PAST_S, waiting_jobs
 
-# The jobs whose time comes together are asked for together.
-_ANSWER_S: Final = 0.5
+# So long an answer holds: the jobs whose time comes soon after each other are asked for together.
+_ANSWER_S: Final = 1.5
 
 
 class WorkScheduler(Scheduler):  # type: ignore[misc]

@@ -21,7 +21,7 @@ def waiting_jobs() -> frozenset[str]:
         return frozenset(task for task in cursor.fetchone()[0] if task)
 
 
-# Each is answered from an index by what waits alone, however much there was before.
+# No table that grows with every request is read here but from an index, by what waits alone.
 _WORK: Final[Mapping[str, str]] = {
     "usage.tasks.roll_up": """
         SELECT FROM usage_usagerecord
@@ -49,6 +49,14 @@ _WORK: Final[Mapping[str, str]] = {
         WHERE amount_nano > consumed_nano + expired_nano AND expires_at <= now()""",
     "billing.tasks.watch_budgets": """
         SELECT FROM billing_budget WHERE removed_at IS NULL""",
+    "billing.tasks.repay_debts": """
+        SELECT FROM billing_account WHERE kind = 'customer:debt' AND balance_nano < 0""",
+    "billing.tasks.watch_balances": """
+        SELECT FROM billing_walletsetting WHERE low_nano IS NOT NULL OR auto_enabled
+        UNION ALL
+        SELECT FROM billing_topup WHERE automatic AND state = 'ordered'""",
+    "playground.tasks.drop_temporary_chats": """
+        SELECT FROM playground_conversation WHERE ends_at <= now()""",
 }
 JOBS_THAT_WAIT: Final = frozenset(_WORK)
 _ASK: Final = "SELECT ARRAY[{}]".format(

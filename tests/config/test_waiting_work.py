@@ -8,7 +8,7 @@ from celery import Celery
 from django.db import DatabaseError, transaction
 
 from accounts.models import Key
-from billing.models import Budget, PromoGrant
+from billing.models import Account, Budget, PromoGrant, WalletSetting
 from config import beat_scheduler
 from config.beat_scheduler import WorkScheduler
 from config.job_times import JOBS
@@ -19,7 +19,7 @@ from lib import clock
 from notify.models import Delivery
 from outbox.facts import put
 from outbox.models import Fact
-from playground.models import Run
+from playground.models import Conversation, Run
 from tests import cast
 from tests.playground.test_views import HELLO, people, send
 from tests.usage.rows import admit, credit, end
@@ -68,6 +68,17 @@ def running(key: Key) -> None:
     Run.objects.update(ended_at=None)
 
 
+def ended_chat(key: Key) -> None:
+    running(key)
+    Conversation.objects.update(ends_at=clock.now())
+
+
+def debt(key: Key) -> None:
+    Account.objects.create(
+        organisation=key.organisation, kind="customer:debt", currency="USD", balance_nano=-1
+    )
+
+
 MAKERS: dict[str, tuple[str, Callable[[Key], Any]]] = {
     "a fact": ("notify.tasks.tell", fact),
     "a delivery": ("notify.tasks.tell", delivery),
@@ -80,6 +91,12 @@ MAKERS: dict[str, tuple[str, Callable[[Key], Any]]] = {
     "an expired grant": ("billing.tasks.end_expired_promo", grant),
     "a budget": ("billing.tasks.watch_budgets", budget),
     "a run": ("playground.tasks.interrupt_lost_runs", running),
+    "a debt": ("billing.tasks.repay_debts", debt),
+    "a threshold": (
+        "billing.tasks.watch_balances",
+        lambda key: WalletSetting.objects.create(organisation=key.organisation, low_nano=1),
+    ),
+    "a temporary chat that ended": ("playground.tasks.drop_temporary_chats", ended_chat),
 }
 
 
@@ -109,7 +126,7 @@ def test_every_job_that_waits_is_in_time_by_the_look_past_it_alone() -> None:
         assert JOBS[task].every_s < LOOK_PAST_S <= JOBS[task].late_s / 2
 
 
-TOLD, CLOCKED = "notify.tasks.tell", "billing.tasks.repay_debts"
+TOLD, CLOCKED = "notify.tasks.tell", "gateway.tasks.test_channels"
 
 
 class Clock:
