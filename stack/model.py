@@ -17,7 +17,7 @@ CONTEXT = 8192
 SLOTS = 2
 THREADS = 2
 # So long after its last answer it gives its memory back, three quarters of which is its cache for
-# CONTEXT tokens; who asks then waits about a second longer.
+# CONTEXT tokens; who asks then waits as long as for its start, some seconds.
 SLEEP_SECONDS = 300
 # What it keeps of conversations that have left its slots; left alone, up to 8 GB.
 KEPT_MIB_MAX = 256
