@@ -134,8 +134,9 @@ def _just_looked() -> bool:
 def _expect_all() -> None:
     """From now on each job is expected; again, where nobody has looked for a while: who was
     switched off altogether has missed nothing but a backup."""
-    runs = [JobRun(task=job.task) for job in _expected_jobs()]
-    JobRun.objects.bulk_create(runs, ignore_conflicts=True)
+    known = set(JobRun.objects.values_list("task", flat=True))
+    new = [JobRun(task=job.task) for job in _expected_jobs() if job.task not in known]
+    JobRun.objects.bulk_create(new, ignore_conflicts=True)
     if not JobRun.objects.filter(task=WATCH.task, good_at__gt=clock.now() - _PAUSE).exists():
         JobRun.objects.exclude(task=BACKUP_TASK).update(expected_at=clock.now())
 

@@ -220,6 +220,7 @@ CLOSED: Final[Mapping[str, str]] = {
     "gateway.PricePreview": "Sums over all organisations.",
     "gateway.ChannelSpend": "Sums over all organisations.",
     "gateway.ShadowAnswer": "What operators try elsewhere, of all organisations.",
+    "gateway.ShadowSpend": "Sums over all organisations.",
     "gateway.ChannelReport": "What the processes found of providers.",
     "gateway.TrafficCursor": "Counts the traffic of all.",
     "gateway.TrafficTotal": "Sums over all organisations.",

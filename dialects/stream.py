@@ -3,6 +3,7 @@
 A dialect says what one frame means (`_read`); here is when a stream is over and what of it was cut.
 """
 
+import json
 import re
 from abc import ABC, abstractmethod
 from collections.abc import Callable
@@ -252,15 +253,20 @@ def _template(frame: Frame, step: Step, shown: bytes) -> _Template | None:
     """What the next frame may look like, if this one tells a piece of text and nothing else.
 
     Such a frame and one that differs in this text alone are read the same. Where a text stands
-    for itself and once, there is no doubt about its place.
+    once, and no other one is escaped, there is no doubt about its place.
     """
     events, raw = step.events, step.raw
     if len(events) != 1 or type(events[0]) is not TextDelta or raw is not frame.raw:
         return None
-    if b"\\" in raw or b"\r" in raw:
+    if b"\r" in raw:
         return None
-    text = b'"%b"' % events[0].text.encode()
-    if raw.count(text) != 1 or shown.count(text) != 1:
+    # As it is written with escapes where they must be, and where they may be.
+    forms = {msgspec.json.encode(events[0].text), json.dumps(events[0].text).encode()}
+    found = [form for form in forms if form in raw]
+    if len(found) != 1:
+        return None
+    text = found[0]
+    if raw.count(text) != 1 or shown.count(text) != 1 or raw.count(b"\\") != text.count(b"\\"):
         return None
     around = shown_around = _around(raw, text)
     if shown is not raw:

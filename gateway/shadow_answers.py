@@ -70,9 +70,11 @@ def spent_today() -> dict[str, int]:
 
 
 def drop_old() -> None:
-    """Delete the comparisons that no page shows any more."""
+    """Delete the comparisons that no page shows any more, and the sums of their days."""
+    until = clock.now() - KEPT
     with connection.cursor() as cursor:
-        cursor.execute("DELETE FROM gateway_shadowanswer WHERE at < %s", [clock.now() - KEPT])
+        cursor.execute("DELETE FROM gateway_shadowanswer WHERE at < %s", [until])
+        cursor.execute("DELETE FROM gateway_shadowspend WHERE day < %s", [until.date()])
 
 
 _FIGURES: Final = """

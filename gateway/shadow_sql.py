@@ -9,7 +9,7 @@ Statement = tuple[str, dict[str, str]]
 
 def write_shadow_answers(rows: Sequence[Mapping[str, Any]]) -> Statement:
     """Write comparisons, by the names of their columns, and add what they cost to what their
-    channels have cost today. One that is there stays as it is, and costs once."""
+    rules and channels have cost today. One that is there stays as it is, and costs once."""
     return _WRITE, {"rows": json.dumps(rows)}
 
 
@@ -28,7 +28,12 @@ _WRITE: Final = f"""
         SELECT {_COLUMNS}
         FROM jsonb_populate_recordset(NULL::gateway_shadowanswer, %(rows)s::jsonb)
         ON CONFLICT (id) DO NOTHING
-        RETURNING channel_id, (at AT TIME ZONE 'UTC')::date AS day, cost_nano
+        RETURNING rule, channel_id, (at AT TIME ZONE 'UTC')::date AS day, cost_nano
+    ), of_rules AS (
+        INSERT INTO gateway_shadowspend AS spend (rule, day, cost_nano)
+        SELECT rule, day, sum(cost_nano) FROM written
+        GROUP BY rule, day HAVING sum(cost_nano) > 0 ORDER BY rule, day
+        ON CONFLICT (rule, day) DO UPDATE SET cost_nano = spend.cost_nano + excluded.cost_nano
     )
     INSERT INTO gateway_channelspend AS spend (channel_id, day, cost_nano)
     SELECT channel_id, day, sum(cost_nano) FROM written
@@ -36,6 +41,5 @@ _WRITE: Final = f"""
     ON CONFLICT (channel_id, day) DO UPDATE
     SET cost_nano = spend.cost_nano + excluded.cost_nano"""  # noqa: S608 - only constants are put in
 _SPEND: Final = """
-    SELECT rule, sum(cost_nano)::bigint FROM gateway_shadowanswer
-    WHERE at >= date_trunc('day', now() AT TIME ZONE 'UTC') AT TIME ZONE 'UTC'
-    GROUP BY rule"""
+    SELECT rule, cost_nano FROM gateway_shadowspend
+    WHERE day = (now() AT TIME ZONE 'UTC')::date"""

@@ -31,7 +31,7 @@ from dialects.events import (
 from gateway.price_lookup import Price
 from gateway.providers.suffixes import RequestedModel
 from gateway.rules.routing import Candidate
-from gateway.rules.shadow import ShadowRule, likeness
+from gateway.rules.shadow import ShadowRule, likeness, storable_name
 from gateway.rules.tokenizers import family_of
 from gateway.shadow_sql import read_shadow_spend, write_shadow_answers
 from lib.ids import id_text, new_id
@@ -388,11 +388,6 @@ class _Reading:
                 raise upstream_failure("F14")
 
 
-def _storable(name: str) -> str:
-    """A name that a client chose, as the database takes it."""
-    return name.replace("\0", "").encode(errors="replace").decode()
-
-
 def _row(sending: _Sending, said: _Said) -> dict[str, Any]:
     main, outcome = sending.main, sending.main.outcome
     context, candidate = sending.context, sending.candidate
@@ -403,7 +398,7 @@ def _row(sending: _Sending, said: _Said) -> dict[str, Any]:
         "id": str(new_id()),
         "rule": sending.rule_model,
         "request_id": str(context.request_id),
-        "model": _storable(main.model.name),
+        "model": storable_name(main.model.name),
         "main_channel": main.channel.name,
         "main_status": outcome.status,
         "main_ttft_ms": outcome.ttft_ms,
@@ -413,7 +408,7 @@ def _row(sending: _Sending, said: _Said) -> dict[str, Any]:
         "main_cost_nano": main.cost_nano,
         "channel_id": candidate.channel_id,
         "channel": context.snapshot.channels[candidate.channel_id].name,
-        "upstream_model": _storable(candidate.upstream_model),
+        "upstream_model": storable_name(candidate.upstream_model),
         "fault": said.fault,
         "ttft_ms": said.ttft_ms,
         "total_ms": said.total_ms,

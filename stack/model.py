@@ -16,6 +16,11 @@ NAME = "smollm2-135m"
 CONTEXT = 8192
 SLOTS = 2
 THREADS = 2
+# So long after its last answer it gives its memory back, three quarters of which is its cache for
+# CONTEXT tokens; who asks then waits as long as for its start, some seconds.
+SLEEP_SECONDS = 300
+# What it keeps of conversations that have left its slots; left alone, up to 8 GB.
+KEPT_MIB_MAX = 256
 # Left alone, so small a model repeats one line until its context is full.
 ANSWER_TOKENS_MAX = 1024
 REPEAT_PENALTY = 1.15
@@ -47,6 +52,8 @@ def serve(port: int, key: str) -> None:
     parameters.cpuparams_batch.n_threads = THREADS
     # Threads that spin while they wait take the cores from everybody else, and so from themselves.
     parameters.cpuparams.poll = parameters.cpuparams_batch.poll = 0
+    parameters.sleep_idle_seconds = SLEEP_SECONDS
+    parameters.cache_ram_mib = KEPT_MIB_MAX
     parameters.n_predict = ANSWER_TOKENS_MAX
     parameters.sampling.penalty_repeat = REPEAT_PENALTY
     parameters.ui = False

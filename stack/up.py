@@ -38,7 +38,7 @@ DEMO = ROOT / "stack" / "demo.yaml"
 DEMO_EMAIL = "demo@weir.example"
 # What stack.prepare says when the web process may start.
 SERVABLE = "servable"
-CHILDREN = ("model", "postgres", "web", "worker", "beat")
+CHILDREN = ("model", "postgres", "web", "worker")
 WEB_DRAIN_SECONDS = 3
 # How long the first connection to the database is tried.
 EMBEDDED_SECONDS = 60
@@ -93,19 +93,13 @@ def python(*arguments: str) -> list[str]:
 
 
 def worker_command() -> list[str]:
+    """The one worker, and the beat in it."""
     return python(
         # In a container we are root, and it is ours to know.
         *("-W", "ignore:You're running the worker with superuser"),
         *("-m", "celery", "--app", "config.celery", "--quiet", "worker"),
         *("--pool", "threads", "--concurrency", "4", "--loglevel", "WARNING"),
-        *("--without-gossip", "--without-mingle", "--without-heartbeat"),
-    )
-
-
-def beat_command() -> list[str]:
-    return python(
-        *("-m", "celery", "--app", "config.celery", "--quiet", "beat"),
-        *("--loglevel", "WARNING", "--pidfile="),
+        *("--without-gossip", "--without-mingle", "--without-heartbeat", "--with-beat"),
     )
 
 
@@ -157,8 +151,7 @@ class Installation:
             preparing.cancel()
         await self.supervisor.serving(model_kept)
         token_at = await self.ask_model()
-        for child in (self.worker_child(), self.beat_child()):
-            self.supervisor.launch(child)
+        self.supervisor.launch(self.worker_child())
         self.announce(sign_in, page_at, token_at)
         self.console.quiet = False
 
@@ -240,9 +233,6 @@ class Installation:
 
     def worker_child(self) -> Child:
         return Child("worker", worker_command(), self.environment, leaf=True)
-
-    def beat_child(self) -> Child:
-        return Child("beat", beat_command(), self.environment, leaf=True)
 
     def step(self, text: str) -> None:
         say(f"  {time.time() - self.place.started_at:5.1f} s  {text}")

@@ -34,6 +34,7 @@ from gateway.models.routing import (
     ModelAlias,
     ModelRule,
     ShadowAnswer,
+    ShadowSpend,
 )
 from gateway.models.settings import (
     InstallationSetting,
@@ -73,6 +74,7 @@ __all__ = [
     "PricePreview",
     "Route",
     "ShadowAnswer",
+    "ShadowSpend",
     "TrafficBucket",
     "TrafficCursor",
     "TrafficTotal",

@@ -71,6 +71,19 @@ class ShadowAnswer(models.Model):
         return f"{self.request_id} by {self.channel}"
 
 
+class ShadowSpend(models.Model):
+    """What the shadows of a rule, named by its model, have cost on a day (UTC), summed with each
+    comparison that is written: every process reads today's once a second."""
+
+    pk = models.CompositePrimaryKey("day", "rule")
+    day = models.DateField()
+    rule = models.CharField(max_length=200)
+    cost_nano = models.BigIntegerField()
+
+    def __str__(self) -> str:
+        return f"{self.cost_nano} for {self.rule} on {self.day}"
+
+
 class ModelAlias(models.Model):
     """A public name that stands for another one, be that a model's or an alias."""
 

@@ -87,6 +87,12 @@ def read_shadow(stored: Mapping[str, Any] | None) -> ShadowRule | None:
         return None
 
 
+def storable_name(name: str) -> str:
+    """A model's name that a client chose, as the database takes it: what does not fit one of its
+    comparisons would cost all that are written with it."""
+    return name.replace("\0", "").encode(errors="replace").decode()[:NAME_MAX]
+
+
 def likeness(one: str, other: str) -> Likeness:
     """How alike two answers are."""
     return Likeness(_in_common(one.strip(), other.strip()), _same_structure(one, other))

@@ -93,9 +93,15 @@ def _bench(pace: Pace, out: Path | None) -> int:
     if out is None:
         _say(f"\n{render(results, about)}")
     else:
-        out.write_text(render(results, about))
+        out.write_text(render(results, about) + _idle(out))
         _say(f"\nWritten to {out}")
     return 0
+
+
+def _idle(page: Path) -> str:
+    """The section of the page that tests/bench/idle.py measures: it stays as it is."""
+    _, head, section = page.read_text().partition("\n## Idle\n") if page.exists() else ("",) * 3
+    return head + section
 
 
 def _install_peers(results: Results) -> None:

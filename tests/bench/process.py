@@ -81,12 +81,17 @@ def tree(root: int) -> list[int]:
     for entry in os.listdir("/proc"):
         if entry.isdecimal():
             with suppress(OSError):
-                children.setdefault(int(_stat(int(entry))[1]), []).append(int(entry))
+                children.setdefault(parent(int(entry)), []).append(int(entry))
     found, at = [root], 0
     while at < len(found):
         found += children.get(found[at], ())
         at += 1
     return found
+
+
+def parent(pid: int) -> int:
+    """Whose child a process is. OSError when it has ended."""
+    return int(_stat(pid)[1])
 
 
 def cpu_ns(roots: Sequence[int]) -> int:

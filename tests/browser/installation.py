@@ -1,9 +1,8 @@
-"""A whole installation for the tests of the pages: one file applied, web, worker and beat."""
+"""A whole installation for the tests of the pages: one file applied, a web process, a worker."""
 
 import io
 import os
 import subprocess
-import sys
 from collections.abc import Iterator
 from contextlib import ExitStack, contextmanager, redirect_stdout
 from dataclasses import dataclass
@@ -15,6 +14,7 @@ from django.core.management import call_command
 
 from accounts.models import Team
 from stack import prepare
+from stack.up import worker_command
 from tests.beside import Beside
 from tests.cast import make_key
 from tests.databases import own_database
@@ -124,19 +124,12 @@ def _environment(dsn: str, port: int, static_root: Path) -> dict[str, str]:
 
 @contextmanager
 def _summing_up(environment: dict[str, str]) -> Iterator[None]:
-    """A worker and the beat, as `make run` starts them: two processes that have no children."""
-    celery = [sys.executable, "-W", "ignore:You're running the worker with superuser"]
-    celery += ["-m", "celery", "--app", "config.celery", "--quiet"]
-    worker = ["worker", "--pool", "threads", "--concurrency", "2", "--loglevel", "WARNING"]
-    worker += ["--without-gossip", "--without-mingle", "--without-heartbeat"]
-    beat = ["beat", "--loglevel", "WARNING", "--pidfile="]
-    with ExitStack() as until:
-        for part in (worker, beat):
-            process = until.enter_context(
-                subprocess.Popen([*celery, *part], cwd=ROOT, env=environment, stderr=DEVNULL)
-            )
-            until.callback(process.kill)  # their tasks bear it, and their warm end takes seconds
-        yield
+    """The worker with its beat, as `make run` starts them: a process that has no children."""
+    with subprocess.Popen(worker_command(), cwd=ROOT, env=environment, stderr=DEVNULL) as process:
+        try:
+            yield
+        finally:
+            process.kill()  # its tasks bear it, and its warm end takes seconds
 
 
 @contextmanager

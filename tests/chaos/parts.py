@@ -10,8 +10,7 @@ from pathlib import Path
 
 from stack import postgres
 from stack.postgres import Cluster
-from stack.prepare import load_queues
-from stack.up import beat_command, worker_command
+from stack.up import worker_command
 from tests.hub import ROOT, Hub
 
 WAIT_S = 60.0
@@ -77,7 +76,7 @@ class Web(Part):
 
 
 class Command(Part):
-    """A worker or a beat."""
+    """A worker with its beat."""
 
     def __init__(self, name: str, command: list[str], environment: dict[str, str]) -> None:
         self.name = name
@@ -101,7 +100,7 @@ class Command(Part):
 
 
 class Installation:
-    """Two web processes, a worker and a beat on one database."""
+    """Two web processes and a worker with its beat on one database."""
 
     def __init__(self, folder: Path, database: Database) -> None:
         self.database = database
@@ -109,7 +108,6 @@ class Installation:
         environment = {**os.environ, "DATABASE_URL": dsn, "DATA_DIR": str(folder)}
         migrate = [sys.executable, "manage.py", "migrate", "--verbosity=0", "--skip-checks"]
         subprocess.run(migrate, cwd=ROOT, env=environment, check=True)
-        load_queues(dsn)
         self.hubs = [Hub(dsn), Hub(dsn)]
         for hub in self.hubs:
             hub.spool = folder / "spool"
@@ -119,7 +117,6 @@ class Installation:
             database,
             *self.webs,
             Command("worker", worker_command(), environment),
-            Command("beat", beat_command(), environment),
         ]
 
     @property

@@ -1,4 +1,4 @@
-"""P1: kill -9 of web, worker, beat and Postgres at random under live streams.
+"""P1: kill -9 of web, worker with its beat and Postgres at random under live streams.
 
 The judge is a provider with fsynced books of its own. CHAOS_KILLS sets the number of kills.
 """

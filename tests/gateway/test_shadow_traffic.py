@@ -6,10 +6,13 @@ from typing import Any
 
 import pytest
 from django.core.management.base import CommandError
+from django.db import connection
+from django.db.models import Sum
 from django.test import Client
 
-from gateway.models import ModelRule, ShadowAnswer
+from gateway.models import ModelRule, ShadowAnswer, ShadowSpend
 from gateway.shadow_answers import KEPT, drop_old, shadow_figures, spent_today
+from gateway.shadow_sql import write_shadow_answers
 from lib import clock
 from lib.ids import id_text, new_id
 from tests.cast import Cast, signed_in
@@ -45,6 +48,16 @@ def installation(tmp_path: Path) -> Installation:
     found = Installation(tmp_path)
     found.apply(FILE)
     return found
+
+
+def row(id_: Any, **over: Any) -> dict[str, Any]:
+    ids = {"id": str(id_), "request_id": str(new_id()), "channel_id": str(new_id())}
+    return {**ANSWER, **ids, **over}
+
+
+def write(*rows: dict[str, Any]) -> None:
+    with connection.cursor() as cursor:
+        cursor.execute(*write_shadow_answers(rows))
 
 
 def add(**over: Any) -> ShadowAnswer:
@@ -118,7 +131,7 @@ def test_the_figures_are_those_of_both_sides(installation: Installation, dora: C
     assert (row.structured, row.same_structure) == (1, 1)
     assert (row.main_total_ms, row.total_ms, row.tokens) == (900, 700, 45)
     assert (row.main_cost_nano, row.cost_nano) == (15, 3 * 10**9)
-    assert spent_today() == {"gpt": 3 * 10**9}
+    ShadowSpend.objects.create(rule="gpt", day=clock.now().date(), cost_nano=3 * 10**9)
     page = squeezed(dora.get("/admin/models/shadows").content.decode())
     assert "gpt: 5% also sent to trial, $3.00 of $2.50 today" in page
     assert page.count("Both answered") == 3
@@ -137,5 +150,21 @@ def test_the_figures_are_those_of_both_sides(installation: Installation, dora: C
 def test_comparisons_are_kept_for_30_days() -> None:
     kept, old = add(), add()
     ShadowAnswer.objects.filter(id=old.id).update(at=clock.now() - KEPT - dt.timedelta(hours=1))
+    first_day = (clock.now() - KEPT).date()
+    for day in (first_day, first_day - dt.timedelta(days=1)):
+        ShadowSpend.objects.create(rule="gpt", day=day, cost_nano=1)
     drop_old()
     assert list(ShadowAnswer.objects.values_list("id", flat=True)) == [kept.id]
+    assert list(ShadowSpend.objects.values_list("day", flat=True)) == [first_day]
+
+
+def test_what_today_has_cost_is_summed_with_each_comparison_and_once() -> None:
+    """By rule and channel, whatever is written again; yesterday's does not count."""
+    yesterday = clock.now().date() - dt.timedelta(days=1)
+    ShadowSpend.objects.create(rule="gpt", day=yesterday, cost_nano=1)
+    ids = [str(new_id()) for _ in range(3)]
+    write(row(ids[0]), row(ids[1], cost_nano=5), row(new_id(), rule="*", cost_nano=7))
+    write(row(ids[1], cost_nano=5), row(ids[2], cost_nano=11), row(new_id(), cost_nano=0))
+    assert spent_today() == {"gpt": 10**9 + 16, "*": 7}
+    summed = ShadowAnswer.objects.filter(rule="gpt").aggregate(nano=Sum("cost_nano"))
+    assert summed == {"nano": 10**9 + 16}

@@ -1,4 +1,6 @@
 import json
+import re
+from typing import Any
 
 import pytest
 from hypothesis import given
@@ -23,6 +25,7 @@ from dialects.events import (
 from dialects.model_alias import FrameNaming
 from dialects.openai.stream_decode import DONE_FRAME, Decoder
 from dialects.openai.usage import quantities
+from dialects.sse import Frame
 from tests.dialects.exchanges import by_bytes, check_cuts, events_of, raw_of, summary_of
 from tests.dialects.openai.golden import (
     EXPECTED,
@@ -334,18 +337,18 @@ _PIECES = st.sampled_from(
         "\x7f",
         "\x00",
     ]
-)
+) | st.text(max_size=4)
 
 
 @given(
     st.lists(st.tuples(_PIECES, st.sampled_from(["", "null", "length"]), st.integers(0, 1))),
-    st.booleans(),
+    st.sampled_from(["as it is", "ascii", "ASCII"]),
     st.sampled_from(["", "word", "other"]),
     st.data(),
 )
 def test_frames_that_differ_in_their_text_alone_are_read_as_any_other(
     frames: list[tuple[str, str, int]],
-    ascii_only: bool,
+    letters: str,
     alias: str,
     data: st.DataObject,
 ) -> None:
@@ -357,13 +360,15 @@ def test_frames_that_differ_in_their_text_alone_are_read_as_any_other(
                 "model": "m",
                 "choices": [{"index": index, "delta": {"content": text}, "finish_reason": reason}],
             },
-            ensure_ascii=ascii_only,
+            ensure_ascii=letters != "as it is",
         )
         .replace('"null"', "null")
         .replace(', "finish_reason": ""', "")
         .encode(errors="surrogatepass")
         for text, reason, index in frames
     )
+    if letters == "ASCII":
+        raw = re.sub(rb"(?<=\\u)[0-9a-f]{4}", lambda digits: digits[0].upper(), raw)
     at = data.draw(st.integers(0, len(raw)))
     quick, plain = Decoder(include_usage=True), Decoder(include_usage=True)
     plain._misses = 1_000_000
@@ -375,6 +380,40 @@ def test_frames_that_differ_in_their_text_alone_are_read_as_any_other(
     assert raw_of(steps) == raw_of(expected)
     assert events_of(steps) == events_of(expected)
     assert (quick.text_bytes, quick.complete) == (plain.text_bytes, plain.complete)
+
+
+@pytest.mark.parametrize("ascii_only", [False, True])
+@pytest.mark.parametrize("text", ["word", "你好", "🦊", 'a\n"b"', "é\t", "\x00\x7f", "你\\"])
+def test_the_first_of_many_frames_is_parsed_alone(
+    text: str, ascii_only: bool, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Whatever its text is written like."""
+    parsed: list[bytes] = []
+    read = Decoder._read_chunk
+
+    def noting(self: Decoder, frame: Frame, answer: Any) -> Step:
+        parsed.append(frame.raw)
+        return read(self, frame, answer)
+
+    monkeypatch.setattr(Decoder, "_read_chunk", noting)
+    delta = {"choices": [{"index": 0, "delta": {"content": text}}]}
+    frame = b"data: " + json.dumps(delta, ensure_ascii=ascii_only).encode() + b"\n\n"
+    assert events_of(run(*[frame] * 9))[:9] == [TextDelta(0, text)] * 9
+    assert parsed == [frame]
+
+
+@pytest.mark.parametrize(
+    ("model", "content"),
+    [("你", "\\u4f60"), ("你", "\\u4F60"), ("a/", "a\\/"), ("\\u4f60", "你"), (",", "\\u002c")],
+)
+def test_a_text_that_stands_elsewhere_in_other_letters_is_not_taken_for_it(
+    model: str, content: str
+) -> None:
+    """The place that differs in the second frame is the model's name."""
+    frame = '{"model":"%s","choices":[{"index":0,"delta":{"content":"%s"}}]}'
+    frames = [f"data: {frame % (name, content)}\n\n".encode() for name in (model, "other")]
+    told = json.loads(f'"{content}"')
+    assert events_of(run(*frames))[:2] == [TextDelta(0, told)] * 2
 
 
 def test_a_text_that_stands_elsewhere_too_is_not_taken_for_it() -> None:

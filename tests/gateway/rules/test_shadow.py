@@ -12,8 +12,10 @@ from gateway.rules.shadow import (
     checked,
     likeness,
     read_shadow,
+    storable_name,
     stored_shadow,
 )
+from tests.hostile import LONG, NUL, STORABLE
 
 
 @pytest.mark.parametrize(
@@ -67,3 +69,23 @@ def test_a_rule_is_read_as_it_was_stored() -> None:
         "channel": "c", "percent": 5, "cap": "1.00",
     }  # fmt: skip
     assert read_shadow({"channel": "c", "of": "the future"}) is None
+
+
+@pytest.mark.parametrize(
+    ("name", "stored"),
+    [
+        ("gpt", "gpt"),
+        ("", ""),
+        *((text, text) for text in STORABLE),
+        (NUL, "ab"),
+        ("\0" * 300, ""),
+        # Halves of a pair that stand alone, and in the wrong order.
+        ("a\ud83d", "a?"),
+        ("\udc00b", "?b"),
+        ("\udc00\ud83d", "??"),
+        (LONG, LONG[:200]),
+        ("\0" + "🦊" * 201, "🦊" * 200),
+    ],
+)
+def test_every_name_can_be_stored(name: str, stored: str) -> None:
+    assert storable_name(name) == stored

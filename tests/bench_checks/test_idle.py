@@ -1,0 +1,17 @@
+from tests.bench.idle import Use, part_of, table
+
+
+def test_parts_are_told_by_their_commands() -> None:
+    commands = {
+        "python -m stack.model 4000": "model",
+        "python -m uvicorn config.asgi:application": "web process",
+        "python -m celery --app config.celery --quiet worker --pool threads": "worker",
+        "/x/bin/postgres -D /data": "Postgres",
+        "python -m another": "python -m another",
+    }
+    assert {command: part_of(command) for command in commands} == commands
+
+
+def test_use_is_told_of_the_time_and_in_megabytes() -> None:
+    used = [Use("worker", 6 * 10**9, 2048.0), Use("all", 12 * 10**9, 10240.0)]
+    assert table(used, 600).splitlines()[2:] == ["| worker | 1.00% | 2 |", "| all | 2.00% | 10 |"]
