@@ -20,12 +20,15 @@ _AHEAD = 3
 _LOCK_WAIT_MS = 1000
 
 
-def ensure_partitions() -> list[str]:
-    """Make the partitions of this month and the next three that are missing; their names."""
+def ensure_partitions(since: dt.date | None = None) -> list[str]:
+    """Make the partitions of this month and the next three that are missing, or of all months from
+    a date on; their names."""
     made: list[str] = []
-    month = clock.now().date().replace(day=1)
+    this_month = clock.now().date().replace(day=1)
+    month = (since or this_month).replace(day=1)
+    last = (this_month + _AHEAD * dt.timedelta(days=31)).replace(day=1)
     with connection.cursor() as cursor:
-        for _ in range(_AHEAD + 1):
+        while month <= last:
             following = (month + dt.timedelta(days=32)).replace(day=1)
             for table in PARTITIONED:
                 name = f"{table}_{month:%Y_%m}"
