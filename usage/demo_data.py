@@ -21,12 +21,11 @@ from accounts import keys, members, organisations, teams
 from accounts.actors import SYSTEM
 from accounts.kek_ring import seal_key
 from accounts.models import Key, KeyKind, Organisation, Role, User
-from billing.ledger import execute
+from billing.ledger import lock_wallet
 from billing.models import Account, Price, PriceVersion
 from billing.rules import pricing
 from billing.rules.posting import Posting, opening_credit
 from billing.seals import seal_all
-from billing.sql.accounts import WALLET_KINDS, open_accounts
 from lib import clock
 from lib.ids import new_id
 from lib.refusal import Refused
@@ -44,7 +43,6 @@ _CREDIT_NANO: Final = 10**16
 _SHAPES: Final = 200
 _HOURS_AT_ONCE: Final = 24
 _SOURCE: Final = "demo data"
-_KINDS: Final = (*WALLET_KINDS, "equity:opening")
 # How a request ends, and how often among a thousand.
 _ENDS: Final = {"answered": 955, "stopped": 10, "failed": 15, "retried": 10, "refused": 10}
 _WEEKEND: Final = 0.4
@@ -143,7 +141,9 @@ def _organisation(n: int, start_at: dt.datetime) -> tuple[Organisation, list[Use
     for person in range(_PEOPLE):
         email = f"person-{n + 1}-{person + 1}@demo.example"
         people.append(members.set_member(organisation, email, Role.DEVELOPER, actor=SYSTEM).user)
-    execute(open_accounts([organisation.id], _KINDS))
+    with transaction.atomic():
+        lock_wallet(organisation.id)
+        Account.objects.create(organisation=organisation, kind="equity:opening")
     accounts = dict(Account.objects.filter(organisation=organisation).values_list("kind", "id"))
     _post_opening(opening_credit(organisation.id, _CREDIT_NANO), accounts, start_at)
     return organisation, people, accounts
