@@ -89,7 +89,7 @@ def _text(usage_filter: UsageFilter, rows: str) -> str:
         SELECT grouping(n) AS by_key, grouping(id) AS by_bucket, n, id, now, key,
                max(channel_name) AS channel_name, sum(requests)::bigint AS requests,
                sum(errors)::bigint AS errors, sum(charge_nano)::bigint AS charge_nano,
-               sum(value) AS value, {COMMON_SUMS} AS meters
+               sum(value) AS value, {COMMON_SUMS}
         FROM (
             SELECT r.*, {_N} AS n, {_N} > 0 AS now, {group.id} AS id, {key.id} AS key,
                    {METRICS[usage_filter.metric]} AS value

@@ -529,7 +529,7 @@ def _sums(
             SELECT {group.id} AS id, max(r.channel_name) AS channel_name,
                    sum(r.requests)::bigint AS requests, sum(r.errors)::bigint AS errors,
                    sum(r.charge_nano)::bigint AS charge_nano,
-                   {COMMON_SUMS if metered else "'{}'::jsonb"} AS meters
+                   {COMMON_SUMS if metered else NO_METERS}
             FROM {used.text} r GROUP BY 1
         ){other_meters(group.id, used.text) if metered else ""}
         SELECT {group.value}, {group.label}, g.requests, g.errors, g.charge_nano,
@@ -544,17 +544,20 @@ def _sums(
     ]
 
 
-COMMON_SUMS: Final = "jsonb_strip_nulls(jsonb_build_object({}))".format(
-    ", ".join(f"'{name}', sum(r.{name})::bigint" for name in COMMON)
-)
+COMMON_SUMS: Final = (
+    "jsonb_strip_nulls(jsonb_build_object({})) AS meters, bool_or(r.meters <> '{{}}') AS has_others"
+).format(", ".join(f"'{name}', sum(r.{name})::bigint" for name in COMMON))
+NO_METERS: Final = "'{}'::jsonb AS meters"
 
 
 def other_meters(id: str, rows: str) -> str:
+    """The meters that are no columns, by group, of rows whose `sums` have any: else none is read
+    again."""
     return f""",
         counted AS (
             SELECT {id} AS id, meter, sum(units::bigint)::bigint AS units
             FROM {rows} r, jsonb_each_text(r.meters) AS one (meter, units)
-            WHERE r.meters <> '{{}}'
+            WHERE r.meters <> '{{}}' AND (SELECT bool_or(has_others) FROM sums)
             GROUP BY 1, 2
         ),
         other AS (SELECT id, jsonb_object_agg(meter, units) AS meters FROM counted GROUP BY id)"""  # noqa: S608 - own names only
