@@ -28,7 +28,6 @@ from billing.rules.posting import Posting, opening_credit
 from billing.seals import seal_all
 from lib import clock
 from lib.ids import new_id
-from lib.refusal import Refused
 from usage.models import UsageRecord
 from usage.partitions import ensure_partitions
 from usage.rollups import rebuild
@@ -46,6 +45,10 @@ _SOURCE: Final = "demo data"
 # How a request ends, and how often among a thousand.
 _ENDS: Final = {"answered": 955, "stopped": 10, "failed": 15, "retried": 10, "refused": 10}
 _WEEKEND: Final = 0.4
+
+
+class NotEmpty(Exception):
+    """The installation has requests: what is written can never be taken out of its books."""
 
 
 class Filled(NamedTuple):
@@ -85,10 +88,9 @@ class _Sender(NamedTuple):
 
 
 def fill(rows: int, *, days: int = DAYS, seed: int = 1) -> Filled:
-    """Make so many requests over the last days, and sum them. Raises Refused where an installation
-    has requests already: what is written here can never be taken out of its books."""
+    """Make so many requests over the last days, and sum them. Raises NotEmpty."""
     if UsageRecord.objects.exists():
-        raise Refused("rows", "This installation has requests already. Use one that has none.")
+        raise NotEmpty
     rng = random.Random(seed)
     end_at = clock.now().replace(minute=0, second=0, microsecond=0)
     start_at = end_at - dt.timedelta(days=days)

@@ -5,8 +5,7 @@ from typing import Any
 
 from django.core.management.base import BaseCommand, CommandError, CommandParser
 
-from lib.refusal import Refused
-from usage.demo_data import DAYS, fill
+from usage.demo_data import DAYS, NotEmpty, fill
 
 
 class Command(BaseCommand):
@@ -23,8 +22,9 @@ class Command(BaseCommand):
         begun = time.monotonic()
         try:
             filled = fill(rows, days=days)
-        except Refused as refused:
-            raise CommandError(refused.message) from None
+        except NotEmpty:
+            text = "This installation has requests already. Use one that has none."
+            raise CommandError(text) from None
         self.stdout.write(
             f"{filled.requests} requests from {filled.start_at:%Y-%m-%d} to "
             f"{filled.end_at:%Y-%m-%d} in {time.monotonic() - begun:.0f} s."
