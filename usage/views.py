@@ -185,6 +185,14 @@ def _chart(
     """`words_of` are the names of the parts by their slot, `over_of` what its rows are filtered by,
     `rows` what all of them are."""
     overs = [over_of(part) for part in series.parts]
+    # A chart of a quarter has a thousand addresses: what they share is made once.
+    log = _url(actor, "requests") if sees_requests(actor) else ""
+    spans = [usage_filter.within(bucket.span) for bucket in series.buckets]
+
+    def href(within: Mapping[str, object], over: Mapping[str, object]) -> str:
+        asked: dict[str, object] = {"group_by": None, "metric": None, **within, **over}
+        return f"{log}?{usage_filter.query(**asked)}" if log else ""
+
     return {
         "parts": [
             {
@@ -197,20 +205,18 @@ def _chart(
         "rows": [
             {
                 "at": bucket.span.start_at,
-                "href": rows_url(actor, usage_filter, bucket.span, **rows),
+                "href": href(within, rows),
                 "unfinished": usage_filter.unfinished(bucket.span),
                 "total": bucket.total,
                 "cells": [
                     {
                         "value": value,
-                        "href": rows_url(actor, usage_filter, bucket.span, **over)
-                        if value and over
-                        else "",
+                        "href": href(within, over) if value and over else "",
                     }
                     for over, value in zip(overs, bucket.values, strict=True)
                 ],
             }
-            for bucket in series.buckets
+            for bucket, within in zip(series.buckets, spans, strict=True)
         ],
         "total": series.total,
     }
