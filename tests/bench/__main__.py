@@ -23,6 +23,7 @@ from tests.bench import hub, machine, peers
 from tests.bench.client import run
 from tests.bench.measure import Figures, memory, slot
 from tests.bench.process import BenchError, Process
+from tests.bench.reading import section_of, with_section
 from tests.bench.report import About, render, summary
 from tests.bench.results import Results
 from tests.bench.systems import NGINX, OPENERS, PEERS, WEIR, Ground, System
@@ -93,7 +94,8 @@ def _bench(pace: Pace, out: Path | None) -> int:
     if out is None:
         _say(f"\n{render(results, about)}")
     else:
-        out.write_text(render(results, about))
+        reading = section_of(out.read_text()) if out.exists() else ""
+        out.write_text(with_section(render(results, about), reading))
         _say(f"\nWritten to {out}")
     return 0
 
