@@ -126,6 +126,8 @@ BOUND: Final[Mapping[str, Bond]] = {
     "usage.LateTruth": Own(),
     "usage.Review": Own(),
     "usage.Rollup": Own(),
+    "usage.HourRollup": Own(),
+    "usage.DayRollup": Own(),
     "gateway.KeptState": Own(),
     "gateway.IdempotentAnswer": Own(),
     "gateway.AnswerPiece": Own(),
