@@ -11,6 +11,7 @@ from uuid import UUID
 
 from django.db import connection
 
+from accounts.models import Organisation
 from billing.models import BooksWalk
 from billing.models import PriceVersion as StoredVersion
 from billing.rules.pricing import PriceVersion, total_of
@@ -128,13 +129,7 @@ def _tell(kind: str, name: str, rows: list[Any]) -> None:
 def wrong_charges() -> Iterator[tuple[Any, str]]:
     """Records whose charge does not come out of their own meters and price version (I10)."""
     versions: dict[int, PriceVersion] = {}
-    # In the order of the primary key: by the id alone each page would read all records.
-    organisation, after = UUID(int=0), UUID(int=0)
-    while True:
-        with connection.cursor() as cursor:
-            page: dict[str, Any] = {"organisation": organisation, "after": after, "limit": _ROWS}
-            cursor.execute(_RECORDS, page)
-            rows = cursor.fetchall()
+    for rows in _pages_of_records():
         missing = {row[3] for row in rows if row[3] is not None} - versions.keys()
         for id, version in StoredVersion.objects.in_bulk(missing).items():
             versions[id] = PriceVersion.from_stored(version.rates)
@@ -142,14 +137,25 @@ def wrong_charges() -> Iterator[tuple[Any, str]]:
             problem = _problem(row, versions)
             if problem:
                 yield row[0], problem
-        if len(rows) < _ROWS:
-            return
-        *_, organisation = rows[-1]
-        after = rows[-1][0]
+
+
+def _pages_of_records() -> Iterator[list[Any]]:
+    """Organisation by organisation, each by id, as the primary key has them: in any other order
+    every page would be looked for in all that come after it."""
+    for organisation in Organisation.objects.values_list("id", flat=True):
+        after = UUID(int=0)
+        rows: list[Any] | None = None
+        while rows is None or len(rows) == _ROWS:
+            page: dict[str, Any] = {"organisation": organisation, "after": after, "limit": _ROWS}
+            with connection.cursor() as cursor:
+                cursor.execute(_RECORDS, page)
+                rows = cursor.fetchall()
+            yield rows
+            after = rows[-1][0] if rows else after
 
 
 def _problem(row: Any, versions: dict[int, PriceVersion]) -> str:
-    _, stored, charge_nano, version_id, multiplier_ppm, hold_nano, basis, _ = row
+    _, stored, charge_nano, version_id, multiplier_ppm, hold_nano, basis = row
     # Django's connection gives JSON as text.
     meters: Mapping[str, int] = json.loads(stored) if isinstance(stored, str) else stored
     if basis in UNCHARGED or version_id is None:
@@ -162,8 +168,6 @@ def _problem(row: Any, versions: dict[int, PriceVersion]) -> str:
 
 
 _RECORDS: Final = """
-    SELECT id, meters, charge_nano, price_version_id, multiplier_ppm, hold_nano, basis,
-           organisation_id
-    FROM usage_usagerecord
-    WHERE (organisation_id, id) > (%(organisation)s::uuid, %(after)s::uuid)
-    ORDER BY organisation_id, id LIMIT %(limit)s"""
+    SELECT id, meters, charge_nano, price_version_id, multiplier_ppm, hold_nano, basis
+    FROM usage_usagerecord WHERE organisation_id = %(organisation)s AND id > %(after)s
+    ORDER BY id LIMIT %(limit)s"""
