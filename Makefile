@@ -5,7 +5,7 @@ BIN = .venv/bin
 UV = $(or $(shell command -v uv),$(BIN)/uv)
 LOCK = $(UV) pip compile -q --universal -p 3.11 --generate-hashes --no-emit-index-url --no-header $(ARGS)
 
-.PHONY: run test chaos check fix bench screenshots lock sbom messages python git gettext
+.PHONY: run test chaos check fix bench bench-usage screenshots lock sbom messages python git gettext
 
 # Weir and everything it needs, on this machine: PORT=8000 HOST=127.0.0.1 DATA_DIR=.data
 run: python
@@ -48,6 +48,12 @@ bench: python
 	@$(INSTALL) --dev
 	@$(BIN)/python -m stack.servers
 	@exec $(BIN)/python -m tests.bench $(if $(QUICK),--quick) $(ARGS)
+
+# What pages that read cost by the number of requests in the books; minutes for each million:
+# make bench-usage ROWS="100000 1000000"
+bench-usage: python
+	@$(INSTALL) --dev
+	@exec $(BIN)/python -m tests.bench.reading $(if $(ROWS),--rows $(ROWS))
 
 # The screenshots under docs/images, from an installation of their own; takes minutes. Some of them:
 # make screenshots ARGS="status admin-channel"

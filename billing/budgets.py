@@ -446,7 +446,9 @@ def _fill(budget: Budget, look_back: LookBack) -> None:
     )
     spent_nano = max(window.spent_nano, past.spent_nano)
     execute(stand_in_window(window.id, past.open_attempts))
-    held = Hold.objects.filter(state__in=UNRESOLVED, window_ids__contains=[window.id])
+    # Each state by its own index: a list of them is looked for in every hold there ever was.
+    unresolved = Q(*[("state", state) for state in UNRESOLVED], _connector=Q.OR)
+    held = Hold.objects.filter(unresolved, window_ids__contains=[window.id])
     held_nano = held.aggregate(nano=Sum("amount_nano"))["nano"] or 0
     BudgetWindow.objects.filter(id=window.id).update(
         held_nano=held_nano,

@@ -9,7 +9,13 @@ from django.db import connection, transaction
 
 from billing.rules.funding import Wallet
 from billing.rules.posting import Posting
-from billing.sql.accounts import WALLET_KINDS, lock_accounts, open_accounts, read_balances
+from billing.sql.accounts import (
+    LOCKED_KIND,
+    WALLET_KINDS,
+    lock_accounts,
+    open_accounts,
+    read_balances,
+)
 from billing.sql.postings import NewEntry, insert_entries, insert_posting, read_posting
 from billing.sql.sql_statement import Statement
 from lib.ids import new_id
@@ -32,7 +38,8 @@ def post(posting: Posting, *, actor: str = "", cause: Mapping[str, object] | Non
     owner = posting.entries[0].organisation_id
     posting_id = new_id()
     with transaction.atomic():
-        execute(open_accounts(organisations, {entry.account_kind for entry in posting.entries}))
+        kinds = {LOCKED_KIND, *(entry.account_kind for entry in posting.entries)}
+        execute(open_accounts(organisations, kinds))
         execute(lock_accounts(organisations))
         head = insert_posting(
             posting_id,

@@ -4,7 +4,8 @@ cut end is found by whoever computes them again (P22).
 A seal covers all rows of a span of time, from the end of the seal before it. Its code is an HMAC
 over that seal's code and its own span, number of rows and digest, under a key that is not in the
 database. They are made beside the traffic: a span is sealed once no transaction runs that could
-still write into it.
+still write into it. However much there is to seal or to look at again, no statement and no
+transaction of it is over more than a bounded number of rows.
 
 The digest is over the rows as JSON in UTF-8. The code of a seal tells its form: those of the second
 do not know from where an event of the trail came, for none told it then; those of the first have
@@ -17,15 +18,21 @@ The oldest rows may be cut off, at the end of a seal and together with the seals
 import datetime as dt
 import hashlib
 import hmac
+import time
 from collections.abc import Mapping
-from typing import Any, Final, NamedTuple, Protocol
+from typing import Final, NamedTuple
 
 from django.db import connection, transaction
 
 from billing.models import Seal, SealCut, SealKind
+from billing.spans import BEGINNING, Cursor, spans
 from lib.postgres_tools import BACKUP_NAME
 
-_BEGINNING: Final = dt.datetime(2000, 1, 1, tzinfo=dt.UTC)
+# What one seal covers at most; and what is read at a time, as one text of some megabytes.
+_SEALED_ROWS: Final = 100_000
+_READ_ROWS: Final = 10_000
+# The job has another run in a minute.
+_RUN_S: Final = 40
 # A quiet installation is sealed as well, so that an end that was cut off is missed.
 _QUIET: Final = dt.timedelta(hours=1)
 _FRESH: Final = dt.timedelta(hours=3)
@@ -37,14 +44,6 @@ _SECOND_FORM: Final = b"2|"
 _FIRST_FORM: Final = b""
 _FORMS: Final[Mapping[int, tuple[bytes, ...]]] = {3: (_FORM,), 2: (_SECOND_FORM, _FIRST_FORM)}
 _CUT_FORM: Final = b"cut|"
-
-
-class Cursor(Protocol):
-    """A cursor of Django or of psycopg."""
-
-    def execute(self, query: Any, params: Any = None) -> Any: ...
-
-    def fetchall(self) -> list[Any]: ...
 
 
 class Broken(NamedTuple):
@@ -65,15 +64,26 @@ def seal_all(key: bytes, until: dt.datetime | None = None) -> int:
     One process works, others find it done. Raises SealsBehind when rows stay unsealed
     nevertheless.
     """
-    made = 0
-    for kind in SealKind.values:
-        with transaction.atomic(), connection.cursor() as cursor:
-            cursor.execute("SELECT pg_advisory_xact_lock(8113072026)")
-            made += _seal(cursor, kind, key, until)
+    made = sum(_seal_kind(kind, key, until) for kind in SealKind.values)
     with connection.cursor() as cursor:
         behind = unsealed(cursor) if until is None else []
     if behind:
         raise SealsBehind("; ".join(f"{seal.kind}: {seal.problem}" for seal in behind))
+    return made
+
+
+def _seal_kind(kind: str, key: bytes, until: dt.datetime | None) -> int:
+    """Seal one span after the other, each in a transaction of its own; how many."""
+    made, began = 0, time.monotonic()
+    with connection.cursor() as cursor:
+        settled_at, _ = horizon(cursor)
+        end = settled_at if until is None else min(settled_at, until)
+        for _, to_at in spans(cursor, kind, _end(_last(kind)), end, _SEALED_ROWS):
+            with transaction.atomic():
+                cursor.execute("SELECT pg_advisory_xact_lock(8113072026)")
+                made += _seal(cursor, kind, key, to_at)
+            if time.monotonic() - began > _RUN_S:
+                break
     return made
 
 
@@ -117,7 +127,7 @@ def broken_chain(
         code, until = bytes(stored), to_at
     cursor.execute("SELECT now()")
     ((now,),) = cursor.fetchall()
-    if before is None and until != _BEGINNING and now - until > _FRESH:
+    if before is None and until != BEGINNING and now - until > _FRESH:
         broken.append(Broken(kind, 0, f"nothing is sealed since {until.isoformat()}"))
     return broken
 
@@ -143,22 +153,37 @@ def _beginning(
             problem = f"a row of {oldest.isoformat()} stands before the cut at {until.isoformat()}"
             return start, [Broken(kind, 0, problem)]
         return start, []
-    return (b"", _BEGINNING), []
+    return (b"", BEGINNING), []
 
 
-def _seal(cursor: Cursor, kind: str, key: bytes, until: dt.datetime | None) -> int:
-    last = Seal.objects.filter(kind=kind).order_by("-id").first()
-    cut = SealCut.objects.filter(kind=kind).first() if last is None else None
-    from_at = last.to_at if last else cut.until if cut else _BEGINNING
+def horizon(cursor: Cursor) -> tuple[dt.datetime, dt.datetime]:
+    """The instant before which everything was written that ever will be, and now."""
     cursor.execute(_HORIZON)
-    ((to_at, now),) = cursor.fetchall()
-    to_at = to_at if until is None else min(to_at, until)
+    ((settled_at, now),) = cursor.fetchall()
+    return settled_at, now
+
+
+def _last(kind: str) -> Seal | SealCut | None:
+    """On what the next seal stands."""
+    last = Seal.objects.filter(kind=kind).order_by("-id").first()
+    return last or SealCut.objects.filter(kind=kind).first()
+
+
+def _end(stands_on: Seal | SealCut | None) -> dt.datetime:
+    if stands_on is None:
+        return BEGINNING
+    return stands_on.to_at if isinstance(stands_on, Seal) else stands_on.until
+
+
+def _seal(cursor: Cursor, kind: str, key: bytes, to_at: dt.datetime) -> int:
+    """Seal what is not sealed up to an instant, behind which rows may still come; 1 if it was."""
+    stands_on = _last(kind)
+    from_at = _end(stands_on)
     if to_at <= from_at:
         return 0
     rows, digest = _digest(cursor, kind, from_at, to_at, _FORM)
-    if not rows and last is not None and now - last.to_at < _QUIET:
+    if not rows and isinstance(stands_on, Seal) and to_at - from_at < _QUIET:
         return 0
-    stands_on = last or cut
     before = bytes(stands_on.code) if stands_on else b""
     code = _code(key, _FORM, before, kind, from_at, to_at, rows, digest)
     Seal.objects.create(
@@ -172,10 +197,22 @@ def _digest(
 ) -> tuple[int, bytes]:
     """How many rows a span has, and the digest over all that stands in them."""
     lines = _LINES[kind] if kind != "trail" or form == _FORM else _LINES_WITHOUT_ORIGIN
-    text = _DIGEST[form].format(joined=_JOINED.format(lines=lines))
-    cursor.execute(text, {"from": from_at, "to": to_at})
-    ((rows, digest),) = cursor.fetchall()
-    return rows, bytes(digest)
+    query = _JOINED.format(lines=lines)
+    total, digest = 0, hashlib.sha256()
+    # One part behind the other they are the lines of the whole.
+    for part_from, part_to in spans(cursor, kind, from_at, to_at, _READ_ROWS):
+        cursor.execute(query, {"from": part_from, "to": part_to})
+        ((rows, text),) = cursor.fetchall()
+        if form == _FIRST_FORM:
+            if "\\" in text.replace("\\\\", ""):
+                # A backslash alone stands for something else, which this form did not know.
+                return total + rows, b""
+            text = text.replace("\\\\", "\\")
+        if rows:
+            digest.update(b"\n" if total else b"")
+            digest.update(text.encode())
+        total += rows
+    return total, digest.digest()
 
 
 def _holds(stored: bytes, code: bytes) -> bool:
@@ -229,20 +266,6 @@ _OLDEST_UNSEALED: Final[Mapping[str, str]] = {
         SELECT min(at) FROM accounts_auditevent
         WHERE at < now() - %(within)s AND at >= coalesce(
             (SELECT max(to_at) FROM billing_seal WHERE kind = 'trail'), '-infinity')""",
-}
-
-# Text as it is: a cast to bytea would read its backslashes, and end at most of them.
-_DIGEST_OF_TEXT: Final = """
-    SELECT rows, sha256(convert_to(text, 'UTF8')) FROM ({joined}) joined"""
-
-_DIGEST: Final[Mapping[bytes, str]] = {
-    _FORM: _DIGEST_OF_TEXT,
-    _SECOND_FORM: _DIGEST_OF_TEXT,
-    # A backslash alone stands for something else, which this form did not know.
-    _FIRST_FORM: r"""
-        SELECT rows, CASE WHEN position('\' IN replace(text, '\\', '')) > 0 THEN ''
-                     ELSE sha256(convert_to(replace(text, '\\', '\'), 'UTF8')) END
-        FROM ({joined}) joined""",
 }
 
 _JOINED: Final = r"""

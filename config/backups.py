@@ -40,7 +40,6 @@ from lib import clock, postgres_tools
 
 FORMAT: Final = 1
 DUMP, MANIFEST, SUMS = "database.dump", "manifest.json", "SHA256SUMS"
-# Of installations that kept their queue in Postgres.
 _BROKER_SCHEMA: Final = "pgmq"
 _CHUNK_BYTES: Final = 1 << 20
 

@@ -50,6 +50,9 @@ class SystemOut(Schema):
     backup_error: str = Field(description="The type of the last one's error; empty if it worked.")
     ledger_checked_at: dt.datetime | None
     ledger_problems: int = Field(description="Invariants of the ledger that do not hold.")
+    ledger_check_unfinished: bool = Field(
+        description="Whether the last check could not look at all of it in time."
+    )
     audit_log_checked_at: dt.datetime | None
     audit_log_problems: int
 

@@ -74,6 +74,10 @@ def _ledger(title: str, checked: Checked | None) -> SystemRow:
         count = ngettext("%(n)s problem", "%(n)s problems", checked.problems)
         text = count % {"n": grouped(checked.problems)}
         return SystemRow(title, text, gettext("Run verify"), "bad", checked.at)
+    if checked.unfinished:
+        return SystemRow(
+            title, gettext("Partly verified"), gettext("Not finished"), "warn", checked.at
+        )
     return SystemRow(title, gettext("Verified"), gettext("OK"), "ok", checked.at)
 
 

@@ -11,6 +11,7 @@ from django.conf import settings
 from django.db import connection
 
 from accounts.models import AuditCheck
+from billing.models import BooksWalk
 from config.code_migrations import pending_migrations
 from config.job_runs import job_states, last_backup
 from config.job_times import BACKUP_TASK
@@ -50,10 +51,12 @@ class Partitions(NamedTuple):
 
 
 class Checked(NamedTuple):
-    """When something was proved last, and how many problems that found."""
+    """When something was proved last, and how many problems that found; `unfinished` where a part
+    of it could not be looked at."""
 
     at: dt.datetime
     problems: int
+    unfinished: bool = False
 
 
 class Backup(NamedTuple):
@@ -137,7 +140,8 @@ def _backup() -> Backup:
 
 def _books() -> Checked | None:
     check = BooksCheck.objects.first()
-    return None if check is None else Checked(check.ran_at, len(check.broken))
+    unfinished = BooksWalk.objects.exclude(unfinished=[]).exists()
+    return None if check is None else Checked(check.ran_at, len(check.broken), unfinished)
 
 
 def _trail() -> Checked | None:
@@ -168,6 +172,7 @@ def as_json(state: SystemState) -> dict[str, Any]:
         "backup_error": state.backup.error,
         "ledger_checked_at": state.books.at if state.books else None,
         "ledger_problems": state.books.problems if state.books else 0,
+        "ledger_check_unfinished": bool(state.books and state.books.unfinished),
         "audit_log_checked_at": state.trail.at if state.trail else None,
         "audit_log_problems": state.trail.problems if state.trail else 0,
     }

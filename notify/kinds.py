@@ -71,6 +71,7 @@ KINDS: Final = {
         Kind("channel.taken_out", gettext_lazy("Channel turned off by its rule"), operators=True),
         Kind("channel.models_changed", gettext_lazy("Provider's models changed"), operators=True),
         Kind("books.wrong", gettext_lazy("Ledger check failed"), operators=True),
+        Kind("books.unchecked", gettext_lazy("Ledger check did not finish"), operators=True),
         Kind("jobs.stopped", gettext_lazy("Background job stopped"), operators=True),
         Kind("security.changed", gettext_lazy("Sign-in settings changed"), personal=True),
         Kind("sign_in.noticed", gettext_lazy("Sign-in from a new network"), personal=True),

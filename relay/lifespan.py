@@ -127,6 +127,9 @@ class Lifespan:
         for task in self._tasks:
             task.cancel()
         await asyncio.gather(*self._tasks, return_exceptions=True)
+        # One that was cancelled while it connected keeps the socket as long as it is kept, and the
+        # server waits for the password there.
+        self._tasks.clear()
         with contextlib.suppress(DatabaseAway, DatabaseRefused):
             await self._shadows.stop(self._ask)
         self.parts.upstreams.close()

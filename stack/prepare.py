@@ -16,7 +16,9 @@ from collections.abc import Callable
 
 import django
 import psycopg
+from django.conf import settings
 from django.core.management import call_command
+from pgmq.install import get_embedded_install_sql, get_embedded_sql_version
 
 from lib.vault import VaultError
 from stack.up import SERVABLE
@@ -33,6 +35,16 @@ def await_database(dsn: str, seconds: float) -> None:
             time.sleep(0.02)
         else:
             return
+
+
+def load_queues(dsn: str) -> None:
+    """The tables and functions of the embedded broker; its script does not bear a second run."""
+    version = get_embedded_sql_version()
+    with psycopg.connect(dsn) as connection:
+        found = connection.execute("SELECT to_regclass('pgmq.meta') IS NOT NULL").fetchone()
+        if found == (False,):
+            connection.execute(get_embedded_install_sql().encode())
+            connection.execute(f"COMMENT ON SCHEMA pgmq IS '{version}'".encode())
 
 
 def compare_secrets() -> None:
@@ -63,9 +75,12 @@ def main(demo: str, email: str, seconds: float) -> None:
     first: Steps = {
         "static files": lambda: call_command("collectstatic", interactive=False, verbosity=0),
         "database": lambda: await_database(dsn, seconds),
+        "queues": lambda: load_queues(dsn),
         "tables": lambda: call_command("migrate", interactive=False, verbosity=0),
         "secrets": compare_secrets,
     }
+    if settings.BROKER_URL:
+        del first["queues"]
     take(first)
     print(SERVABLE, flush=True)
     take(

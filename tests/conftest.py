@@ -155,4 +155,6 @@ def pytest_configure() -> None:
 
 def pytest_collection_finish() -> None:
     gc.freeze()
+    # One request makes so many objects that Python's 700 would be reached several times in it.
+    gc.set_threshold(10_000, 20, 20)
     gc.enable()

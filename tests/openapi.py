@@ -5,19 +5,18 @@
 reads openai.openapi.json (MIT licence) and openresponses.openapi.json (Apache-2.0) there and writes
 what the tests need of them to tests/golden/specs: the components that the roots below reach,
 without their prose, as JSON Schema 2020-12. `nullable` of OpenAPI 3.0, which OpenAI's document has
-kept, becomes a type; a discriminator says nothing there that the variants do not say themselves.
+kept, becomes a type; a discriminator says nothing there that the variants do not say themselves,
+and a recursive reference of 2019-09 means nothing any more.
 """
 
 import json
-import re
 import sys
 from collections.abc import Iterator
 from functools import cache
 from pathlib import Path
 from typing import Any, Literal
 
-from jsonschema import Draft202012Validator
-from jsonschema.exceptions import ValidationError, best_match
+from jsonschema_rs import Draft202012Validator, ValidationError
 
 SPECS = Path(__file__).parent / "golden" / "specs"
 Publisher = Literal["openai", "openresponses"]
@@ -40,7 +39,7 @@ ROOTS: dict[Publisher, tuple[str, ...]] = {
     "openresponses": ("CreateResponseBody", "ResponseResource"),
 }
 _PROSE = ("description", "title", "example", "examples", "default", "deprecated", "externalDocs",
-          "discriminator")  # fmt: skip
+          "discriminator", "$recursiveAnchor", "$recursiveRef")  # fmt: skip
 _PREFIX = "#/components/schemas/"
 
 
@@ -112,14 +111,18 @@ def unknown_members(value: Any, publisher: Publisher, name: str) -> set[str]:
 
 def _unknown_in(fault: ValidationError) -> set[str]:
     """Of several variants, that one is meant to which the fewest members are unknown."""
-    if fault.validator == "unevaluatedProperties":
-        return set(re.findall(r"'([^']+)'", fault.message.partition("(")[2]))
-    variants: dict[Any, list[set[str]]] = {}
-    for inner in fault.context or ():
-        variants.setdefault(inner.schema_path[0], []).append(_unknown_in(inner))
+    if fault.kind.name == "unevaluatedProperties":
+        return set(fault.kind.as_dict()["unexpected"])
+    variants = [[_unknown_in(inner) for inner in variant] for variant in _variants(fault)]
     # A variant that fits in no way at all says so by an empty set.
-    fitting = [set().union(*found) for found in variants.values() if all(found)]
+    fitting = [set().union(*found) for found in variants if all(found)]
     return min(fitting, key=len, default=set())
+
+
+def _variants(fault: ValidationError) -> list[list[ValidationError]]:
+    """What is wrong with the value in each of the variants that it may have."""
+    found: list[list[ValidationError]] = getattr(fault.kind, "context", [])
+    return found
 
 
 def event_names(publisher: Publisher) -> dict[str, str]:
@@ -132,11 +135,10 @@ def event_names(publisher: Publisher) -> dict[str, str]:
 
 
 def _told(fault: ValidationError) -> str:
-    while fault.context:
-        nearer = best_match(fault.context)
-        assert nearer is not None
-        fault = nearer
-    return f"{fault.json_path}: {fault.message[:300]}"
+    while inner := [one for variant in _variants(fault) for one in variant]:
+        # The variant that is meant is the one that fits the furthest.
+        fault = max(inner, key=lambda one: len(one.instance_path))
+    return f"{'.'.join(map(str, fault.instance_path))}: {fault.message[:300]}"
 
 
 @cache

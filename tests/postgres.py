@@ -12,9 +12,12 @@ import secrets
 import shutil
 import sys
 import tempfile
+import threading
 from collections.abc import Iterator
 from pathlib import Path
 from typing import Final
+
+import pytest
 
 from tests import databases
 
@@ -78,3 +81,10 @@ if "DATABASE_URL" not in os.environ:
 if databases.TEMPLATE not in os.environ:
     os.environ[databases.TEMPLATE] = f"weir_template_{secrets.token_hex(4)}"
     atexit.register(databases.drop_database, os.environ[databases.TEMPLATE])
+
+
+@pytest.hookimpl(optionalhook=True)
+def pytest_xdist_setupnodes() -> None:
+    """While the workers of a parallel run collect, their database is migrated: else all but one of
+    them would wait for it."""
+    threading.Thread(target=databases.template).start()

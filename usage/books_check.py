@@ -1,4 +1,5 @@
-"""The invariants over the whole books: each minute by a task, and whenever somebody asks."""
+"""The invariants over the whole books: each minute by a task over what is new, each day over all of
+it, and whenever somebody asks."""
 
 import datetime as dt
 import json
@@ -6,72 +7,133 @@ import logging
 import time
 from collections.abc import Iterator, Mapping
 from typing import Any, Final
+from uuid import UUID
 
-from django.db import OperationalError, connection, transaction
+from django.db import connection
 
+from billing.models import BooksWalk
 from billing.models import PriceVersion as StoredVersion
 from billing.rules.pricing import PriceVersion, total_of
+from billing.spans import BEGINNING
 from lib import clock
 from outbox.facts import put
 from outbox.models import Fact
-from usage.invariants import broken_invariants
+from usage import books_walk
+from usage.books_walk import Findings, as_stored
+from usage.invariants import Span
 from usage.models import BooksCheck
 from usage.receipts import UNCHARGED
 
 log = logging.getLogger(__name__)
 
-_QUERY_S: Final = 120
-_UNCHECKED: Final = "the check came to an end"
-_REST_FACTOR: Final = 20
+NEW, WHOLE = "new", "whole"
+# So long a check may take in all, one of its statements, and what was written before it is behind
+# with: that is read a part at a time.
+_CHECK_S: Final = 60.0
+_QUERY_S: Final = 20.0
+_WALK_S: Final = 20.0
+# Who checks has so long for it before another process tries.
+_LEASE: Final = dt.timedelta(minutes=4)
+_REST_FACTOR: Final = 4
+# The whole is read again each day, so much of it in one run.
+_SLICE_S: Final = 5.0
+_DAY: Final = dt.timedelta(days=1)
 _ROWS: Final = 5_000
 _SHOWN_CHARACTERS: Final = 300
 
 
 def check_books() -> dict[str, list[Any]] | None:
-    """Run the invariants, keep the result and raise the alarm; None while it rests."""
-    with transaction.atomic():
-        last, _ = BooksCheck.objects.select_for_update().get_or_create(id=1)
-        if last.rest_until > clock.now():
-            return None
-        began = time.monotonic()
-        broken = _broken()
-        took_ms = int((time.monotonic() - began) * 1000)
-        last.ran_at, last.took_ms = clock.now(), took_ms
-        last.broken = {name: [str(row) for row in rows] for name, rows in broken.items()}
-        last.rest_until = last.ran_at + dt.timedelta(milliseconds=took_ms * _REST_FACTOR)
-        last.save()
-        for name, rows in broken.items():
-            _tell(name, rows)
+    """Look at what is new, keep what is wrong and raise the alarm; None while it rests.
+
+    What was found before stays wrong until all was looked at again. What could not be looked at in
+    time is told as that, and not as wrong.
+    """
+    if not _claim():
+        return None
+    began = time.monotonic()
+    findings = Findings(began + _CHECK_S, _QUERY_S)
+    place = books_walk.walk(NEW, findings, _WALK_S)
+    if place.reached:
+        # Behind it is only what was written in the last moments.
+        open_end = Span(place.to_at, quarters=False)
+        findings.look_at_span(open_end)
+        findings.look_at_present(open_end, place.sums)
+    elif not findings.unfinished:
+        findings.unfinished.append(f"postings since {place.to_at or BEGINNING}")
+    _note_unfinished(NEW, findings)
+    return _report(findings, began)
+
+
+def check_whole() -> None:
+    """Go on with the walk through everything, which begins anew each day."""
+    now = clock.now()
+    stored = BooksWalk.objects.filter(name=WHOLE).first()
+    if stored is None or stored.began_at is None or stored.has_ended:
+        if stored and stored.began_at and now - stored.began_at < _DAY:
+            return
+        books_walk.begin(WHOLE, now)
+    newest = BooksWalk.objects.filter(name=NEW).first()
+    if newest is None or newest.to_at is None:
+        return
+    findings = Findings(time.monotonic() + _CHECK_S, _QUERY_S)
+    place = books_walk.walk(WHOLE, findings, _SLICE_S, newest.to_at)
+    _note_unfinished(WHOLE, findings)
+    if place.reached:
+        books_walk.end(WHOLE, NEW, clock.now())
+
+
+def _claim() -> bool:
+    """Whether it is due, and nobody else is at it."""
+    BooksCheck.objects.get_or_create(id=1)
+    now = clock.now()
+    due = BooksCheck.objects.filter(id=1, rest_until__lte=now)
+    return bool(due.update(rest_until=now + _LEASE))
+
+
+def _note_unfinished(name: str, findings: Findings) -> None:
+    BooksWalk.objects.update_or_create(name=name, defaults={"unfinished": findings.unfinished})
+
+
+def _report(findings: Findings, began: float) -> dict[str, list[Any]]:
+    """Keep and tell what this check has found, and what the walks have found before it."""
+    broken: dict[str, list[Any]] = {}
+    unfinished: list[str] = []
+    for stored in BooksWalk.objects.order_by("name"):
+        broken |= stored.broken | stored.found
+        unfinished += stored.unfinished
+    broken |= findings.broken
+    took_ms, now = int((time.monotonic() - began) * 1000), clock.now()
+    BooksCheck.objects.filter(id=1).update(
+        ran_at=now,
+        took_ms=took_ms,
+        broken=as_stored(broken),
+        rest_until=now + dt.timedelta(milliseconds=took_ms * _REST_FACTOR),
+    )
     for name, rows in broken.items():
         log.critical("the books are wrong: %s: %s", name, rows)
+        _tell("books.wrong", name, rows)
+    if unfinished:
+        log.error("the check of the books did not finish: %s", unfinished)
+        _tell("books.unchecked", unfinished[0].split(":")[0], unfinished)
     return broken
 
 
-def _broken() -> dict[str, list[Any]]:
-    """What is wrong; that it cannot be said is wrong, too, and is not tried again each minute."""
-    try:
-        with transaction.atomic(), connection.cursor() as cursor:
-            cursor.execute(f"SET LOCAL statement_timeout = '{_QUERY_S}s'")
-            return broken_invariants(cursor)
-    except OperationalError as error:
-        return {_UNCHECKED: [(str(error).strip(),)]}
-
-
-def _tell(name: str, rows: list[Any]) -> None:
-    """Tell the operators of an invariant that does not hold, once an hour (I25)."""
+def _tell(kind: str, name: str, rows: list[Any]) -> None:
+    """Tell the operators of an invariant, once an hour (I25)."""
     hour_ago = clock.now() - dt.timedelta(hours=1)
-    facts = Fact.objects.filter(kind="books.wrong", body__name=name, created_at__gt=hour_ago)
-    if not facts.exists():
-        put("books.wrong", None, name=name, rows=len(rows), first=str(rows[0])[:_SHOWN_CHARACTERS])
+    if not Fact.objects.filter(kind=kind, body__name=name, created_at__gt=hour_ago).exists():
+        put(kind, None, name=name, rows=len(rows), first=str(rows[0])[:_SHOWN_CHARACTERS])
 
 
 def wrong_charges() -> Iterator[tuple[Any, str]]:
     """Records whose charge does not come out of their own meters and price version (I10)."""
     versions: dict[int, PriceVersion] = {}
-    after: Any = None
+    # In the order of the primary key: by the id alone each page would read all records.
+    organisation, after = UUID(int=0), UUID(int=0)
     while True:
         with connection.cursor() as cursor:
-            cursor.execute(_RECORDS, {"after": after, "limit": _ROWS})
+            page: dict[str, Any] = {"organisation": organisation, "after": after, "limit": _ROWS}
+            cursor.execute(_RECORDS, page)
             rows = cursor.fetchall()
         missing = {row[3] for row in rows if row[3] is not None} - versions.keys()
         for id, version in StoredVersion.objects.in_bulk(missing).items():
@@ -82,11 +144,12 @@ def wrong_charges() -> Iterator[tuple[Any, str]]:
                 yield row[0], problem
         if len(rows) < _ROWS:
             return
+        *_, organisation = rows[-1]
         after = rows[-1][0]
 
 
 def _problem(row: Any, versions: dict[int, PriceVersion]) -> str:
-    _, stored, charge_nano, version_id, multiplier_ppm, hold_nano, basis = row
+    _, stored, charge_nano, version_id, multiplier_ppm, hold_nano, basis, _ = row
     # Django's connection gives JSON as text.
     meters: Mapping[str, int] = json.loads(stored) if isinstance(stored, str) else stored
     if basis in UNCHARGED or version_id is None:
@@ -99,6 +162,8 @@ def _problem(row: Any, versions: dict[int, PriceVersion]) -> str:
 
 
 _RECORDS: Final = """
-    SELECT id, meters, charge_nano, price_version_id, multiplier_ppm, hold_nano, basis
-    FROM usage_usagerecord WHERE %(after)s::uuid IS NULL OR id > %(after)s ORDER BY id
-    LIMIT %(limit)s"""
+    SELECT id, meters, charge_nano, price_version_id, multiplier_ppm, hold_nano, basis,
+           organisation_id
+    FROM usage_usagerecord
+    WHERE (organisation_id, id) > (%(organisation)s::uuid, %(after)s::uuid)
+    ORDER BY organisation_id, id LIMIT %(limit)s"""

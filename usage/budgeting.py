@@ -15,11 +15,12 @@ from billing.models import Budget
 from billing.rules import budget as rules
 from lib import clock
 from lib.ids import first_id_at
+from usage.levels import summed
+from usage.partitions import ID_SLACK
 from usage.rules.buckets import Span
+from usage.visibility import Where
 
 PREVIEW = dt.timedelta(days=30)
-# Ids are made by the processes' clocks, times by the database's; nothing is a day apart.
-_ID_SLACK = dt.timedelta(days=1)
 
 
 class WouldHave(NamedTuple):
@@ -84,20 +85,21 @@ def would_have(budget: Budget) -> WouldHave:
 
 def spent_by_bucket(budget: Budget, spans: Sequence[Span]) -> list[int]:
     """What was charged under a budget in each of some spans of whole buckets, in nano."""
-    parameters = {
-        **_parameters(budget, spans[0].start_at),
-        "starts": [span.start_at for span in spans],
-        "end_at": spans[-1].end_at,
-    }
+    where = Where(
+        f"r.organisation_id = %(organisation)s AND {_PARTS[budget.scope]}",
+        _parameters(budget, spans[0].start_at),
+    )
+    rows = summed(where, spans)
+    parameters = {**rows.parameters, "starts": [span.start_at for span in spans]}
     with connection.cursor() as cursor:
-        cursor.execute(_BY_BUCKET.format(part=_PARTS[budget.scope]), parameters)
+        cursor.execute(_BY_BUCKET.format(rows=rows.text), parameters)
         spent = dict(cursor.fetchall())
     return [spent.get(n, 0) for n in range(1, len(spans) + 1)]
 
 
 def _parameters(budget: Budget, since: dt.datetime) -> dict[str, Any]:
     try:
-        first_id = first_id_at(since - _ID_SLACK)
+        first_id = first_id_at(since - ID_SLACK)
     except (OverflowError, ValueError):
         first_id = UUID(int=0)
     return {
@@ -147,6 +149,7 @@ _SPENT = """
         ) corrected
         JOIN usage_usagerecord r
             ON r.organisation_id = %(organisation)s AND r.id = corrected.attempt_id
+            AND r.id >= %(first_id)s
             AND r.admitted_at >= %(since)s AND {part})
     FROM usage_usagerecord r
     WHERE r.organisation_id = %(organisation)s AND r.id >= %(first_id)s
@@ -155,7 +158,7 @@ _SPENT = """
 _OPEN = """
     SELECT r.id FROM billing_hold hold
     JOIN usage_attempt r ON r.organisation_id = hold.organisation_id AND r.id = hold.id
-    WHERE hold.organisation_id = %(organisation)s AND hold.state IN ('open', 'kept')
+    WHERE hold.organisation_id = %(organisation)s AND (hold.state = 'open' OR hold.state = 'kept')
       AND hold.opened_at >= %(since)s AND {part}"""
 
 _CHARGES = """
@@ -166,7 +169,4 @@ _CHARGES = """
 
 _BY_BUCKET = """
     SELECT width_bucket(r.bucket_at, %(starts)s::timestamptz[]), sum(r.charge_nano)::bigint
-    FROM usage_rollup r
-    WHERE r.organisation_id = %(organisation)s AND r.bucket_at >= %(since)s
-      AND r.bucket_at < %(end_at)s AND {part}
-    GROUP BY 1"""
+    FROM {rows} r GROUP BY 1"""

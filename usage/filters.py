@@ -174,6 +174,10 @@ class UsageFilter:
 
     def query_of_span(self, span: Span, **over: object) -> str:
         """The query of the rows behind one bucket."""
+        return self.query(**self.within(span), **over)
+
+    def within(self, span: Span) -> dict[str, str]:
+        """What a query is replaced with to ask for one bucket."""
         first, end = (at.astimezone(self.zone) for at in span)
         last = (span.end_at - BUCKET).astimezone(self.zone).date()
         if self.grain in ("15min", "hour") or span != Span(
@@ -182,7 +186,7 @@ class UsageFilter:
             edge_texts = _instant_text(first), _instant_text(end)
         else:
             edge_texts = first.date().isoformat(), last.isoformat()
-        return self.query(range="custom", from_=edge_texts[0], to=edge_texts[1], **over)
+        return {"range": "custom", "from_": edge_texts[0], "to": edge_texts[1]}
 
     def _custom(self) -> dict[str, str]:
         if self.range != "custom":

@@ -4,11 +4,15 @@ import datetime as dt
 from typing import Final
 from uuid import UUID
 
+from django.db.models import Min
+
 from accounts.actors import Actor, organisation_of
 from accounts.models import Key, KeyKind
 from lib import clock
+from usage.levels import since, summed
 from usage.reports import RequestRow, request_page
-from usage.visibility import Period, run, sees_requests
+from usage.rules.buckets import bucket_of
+from usage.visibility import Period, Where, run, sees_requests
 
 # The sums are behind by less than that, and records are quick to look through for so long.
 _LATEST: Final = dt.timedelta(hours=1)
@@ -24,8 +28,14 @@ def has_called(actor: Actor) -> bool:
     ids = _own_key_ids(actor)
     if not ids:
         return False
-    parameters = {"organisation": organisation_of(actor).id, "keys": ids}
-    if run(_SUMMED, parameters):
+    begun_at = Key.objects.filter(id__in=ids).aggregate(at=Min("created_at"))["at"]
+    where = Where(
+        "r.organisation_id = %(organisation)s AND r.key_id = ANY (%(keys)s)",
+        {"organisation": organisation_of(actor).id, "keys": ids},
+    )
+    # No key has more buckets than its life.
+    rows = summed(where, [since(bucket_of(begun_at))])
+    if run(_SUMMED.format(rows=rows.text), rows.parameters):
         return True
     latest = latest_call(actor)
     return latest is not None and not latest.running and not latest.failed
@@ -46,9 +56,13 @@ def last_used_model(actor: Actor) -> str | None:
     """The model that last answered the person, on our pages or elsewhere."""
     if actor.user is None:
         return None
-    parameters = {"organisation": organisation_of(actor).id, "user": actor.user.id}
-    rows = run(_LAST_MODEL, {**parameters, "since": actor.user.created_at})
-    return rows[0][0] if rows else None
+    where = Where(
+        "r.organisation_id = %(organisation)s AND r.user_id = %(user)s",
+        {"organisation": organisation_of(actor).id, "user": actor.user.id},
+    )
+    rows = summed(where, [since(bucket_of(actor.user.created_at))])
+    found = run(_LAST_MODEL.format(where=where.text, rows=rows.text), rows.parameters)
+    return found[0][0] if found else None
 
 
 def _own_key_ids(actor: Actor) -> list[UUID]:
@@ -60,16 +74,10 @@ def _own_key_ids(actor: Actor) -> list[UUID]:
     return list(keys.values_list("id", flat=True))
 
 
-# From the newest on: who calls often is found at once, and no key has more buckets than its life.
-_SUMMED: Final = """
-    SELECT 1 FROM usage_rollup r
-    WHERE r.organisation_id = %(organisation)s AND r.key_id = ANY (%(keys)s)
-      AND r.requests > r.errors
-      AND r.bucket_at >= (SELECT min(k.created_at) FROM accounts_key k WHERE k.id = ANY (%(keys)s))
-          - interval '15 minutes'
-    ORDER BY r.bucket_at DESC LIMIT 1"""
+_SUMMED: Final = "SELECT 1 FROM {rows} r WHERE r.requests > r.errors LIMIT 1"
+# The last sum tells the day or the hour, and its quarters the rest.
 _LAST_MODEL: Final = """
     SELECT r.model FROM usage_rollup r
-    WHERE r.organisation_id = %(organisation)s AND r.user_id = %(user)s
-      AND r.requests > r.errors AND r.bucket_at >= %(since)s::timestamptz - interval '15 minutes'
+    WHERE {where} AND r.requests > r.errors AND r.bucket_at >= (
+        SELECT max(r.bucket_at) FROM {rows} r WHERE r.requests > r.errors)
     ORDER BY r.bucket_at DESC LIMIT 1"""

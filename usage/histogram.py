@@ -7,6 +7,8 @@ from accounts.actors import Actor
 from lib.tables.sources import COUNTED_MAX
 from usage import reports
 from usage.filters import Scope, UsageFilter, between
+from usage.levels import Standing
+from usage.reports import Totals
 from usage.rules.buckets import BUCKET, Grain, Span
 from usage.rules.outcomes import FAILED_SQL
 from usage.visibility import run, where_of
@@ -23,14 +25,25 @@ class Bar(NamedTuple):
     failed: int
 
 
-def histogram(actor: Actor, usage_filter: UsageFilter) -> list[Bar]:
+def sums_of_bars(
+    actor: Actor, usage_filter: UsageFilter, at: Standing | None = None
+) -> list[Totals]:
+    """What the rollups tell of the bars of a log."""
+    return reports.usage_by_bucket(actor, _in_bars(usage_filter), metered=False, at=at)
+
+
+def histogram(
+    actor: Actor, usage_filter: UsageFilter, totals: list[Totals] | None = None
+) -> list[Bar]:
     """The bars of a log; none where its filter picks single ones out of too many to look at.
 
-    Sums come from the rollups where they can tell, else from at most 10,000 records.
+    Sums come from the rollups where they can tell, else from at most 10,000 records. `totals` are
+    those of `sums_of_bars`, where they are known.
     """
     timed = _in_bars(usage_filter)
     scope = usage_filter.scope
-    totals = reports.usage_by_bucket(actor, timed, metered=False)
+    if totals is None:
+        totals = sums_of_bars(actor, usage_filter)
     if not _picks(scope):
         return [
             Bar(span, total.requests, total.errors)

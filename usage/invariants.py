@@ -1,18 +1,167 @@
+# ruff: noqa: S608 - only constants are put in
 """The invariants of the books, each as a query for the rows that break it.
 
-They run at the end of every money test, every minute in production, and by `manage.py verify`.
+They run over everything at the end of every money test; span by span, so that none takes longer the
+older the books are, each minute over what is new and each day over all (`books_check.py`), and by
+`manage.py verify`.
+
+A span is the postings of a while, with the holds, attempts and records that they name, and the rows
+with the ids of that while: of a hold without a posting nothing else tells. What is summed from the
+first day on, such as a balance, is what was summed up to the span, and the span.
 """
 
-from typing import Any, Final, Protocol
+import datetime as dt
+from collections import Counter
+from collections.abc import Mapping
+from typing import Any, Final, NamedTuple, Protocol
+from uuid import UUID
+
+from lib.ids import first_id_at
+
+Sums = Mapping[tuple[str, int], int]
+"""What was summed: (kind, id of the account or window) -> nano. The kinds are those of `SUMS`."""
+
+_QUARTER: Final = dt.timedelta(minutes=15)
+_EPOCH: Final = dt.datetime(1970, 1, 1, tzinfo=dt.UTC)
+_LAST_ID: Final = (1 << 128) - 1
+
+
+class Span(NamedTuple):
+    """From one instant up to another, None = without an end there. The quarters of an hour that
+    begin in it are looked at if `quarters`, which at its open end are not over."""
+
+    from_at: dt.datetime | None = None
+    to_at: dt.datetime | None = None
+    quarters: bool = True
+
+    def parameters(self, sums: Sums | None = None) -> dict[str, Any]:
+        """What every query of this module asks for; `sums` are those of all before the span."""
+        first = UUID(int=0) if self.from_at is None else first_id_at(self.from_at)
+        end = _LAST_ID + 1 if self.to_at is None else first_id_at(self.to_at).int
+        rows = [(*subject, nano) for subject, nano in (sums or {}).items()]
+        kinds, subjects, nanos = zip(*rows, strict=True) if rows else ((), (), ())
+        return {
+            "from": _instant(self.from_at, "-infinity"),
+            "to": _instant(self.to_at, "infinity"),
+            "first": first,
+            "last": UUID(int=end - 1),
+            "quarter": _instant(_quarter(self.from_at), "-infinity"),
+            "quarter_end": _instant(
+                _quarter(self.to_at) if self.quarters else _quarter(self.from_at), "infinity"
+            ),
+            "kinds": list(kinds),
+            "subjects": list(subjects),
+            "nanos": list(nanos),
+        }
+
+
+def _instant(at: dt.datetime | None, otherwise: str) -> str:
+    return otherwise if at is None else at.isoformat()
+
+
+def _quarter(at: dt.datetime | None) -> dt.datetime | None:
+    return None if at is None else at - (at - _EPOCH) % _QUARTER
+
+
+_SPAN: Final = "p.created_at >= %(from)s::timestamptz AND p.created_at < %(to)s::timestamptz"
+_IDS: Final = "BETWEEN %(first)s::uuid AND %(last)s::uuid"
+# The attempt that a posting of a hold or its end is of, and of any other one.
+_ATTEMPT: Final = """CASE WHEN length(p.idempotency_id) = length(p.kind) + 37
+            THEN right(p.idempotency_id, 36)::uuid END"""
+_CORRECTED: Final = "split_part(p.idempotency_id, ':', 2)::uuid"
+_ENDS: Final = "p.kind IN ('settle', 'void', 'expire')"
+_CHARGES: Final = "p.kind IN ('settle', 'expire')"
+# Those of before whose hold ended in the span, or whose id was made by a clock that is late.
+_OF_BEFORE: Final = f"NOT {_ATTEMPT} {_IDS}"
+_TOUCHED: Final = f"""
+        SELECT id FROM billing_hold WHERE id {_IDS}
+        UNION ALL
+        SELECT {_ATTEMPT} FROM billing_posting p
+        WHERE {_SPAN} AND p.kind IN ('hold', 'settle', 'void', 'expire') AND {_OF_BEFORE}"""
+_HOLDS: Final = f"({_TOUCHED}) touched JOIN billing_hold h ON h.id = touched.id"
+# Each organisation by itself, for it is what the indexes begin with.
+_RECORDS_BY_ID: Final = f"""(
+        SELECT r.* FROM accounts_organisation o CROSS JOIN LATERAL (
+            SELECT * FROM usage_usagerecord WHERE organisation_id = o.id AND id {_IDS}) r) r"""
+_ATTEMPTS_BY_ID: Final = f"""(
+        SELECT a.* FROM accounts_organisation o CROSS JOIN LATERAL (
+            SELECT * FROM usage_attempt WHERE organisation_id = o.id AND id {_IDS}) a) a"""
+_RECORD_OF_POSTING: Final = (
+    f"usage_usagerecord r ON r.organisation_id = p.organisation_id AND r.id = {_ATTEMPT}"
+)
+_RECORDS: Final = f"""(
+        SELECT * FROM {_RECORDS_BY_ID}
+        UNION ALL
+        SELECT r.* FROM billing_posting p JOIN {_RECORD_OF_POSTING}
+        WHERE {_SPAN} AND {_ENDS} AND {_OF_BEFORE}) r"""
+# Each by its own index, in which only the few are that are not resolved.
+_UNRESOLVED: Final = """(
+        SELECT * FROM billing_hold WHERE state = 'open'
+        UNION ALL
+        SELECT * FROM billing_hold WHERE state = 'kept') h"""
+
+# Of a span: (subject_id, nano).
+_BY_ACCOUNT: Final = f"""
+        SELECT e.account_id AS subject_id, e.amount_nano AS nano
+        FROM billing_posting p JOIN billing_ledgerentry e ON e.posting_id = p.id
+        WHERE {_SPAN}"""
+_SOLD: Final = f"""
+        SELECT a.id AS subject_id, r.charge_nano AS nano
+        FROM billing_posting p JOIN {_RECORD_OF_POSTING}
+        JOIN billing_account a ON a.organisation_id = p.organisation_id AND a.kind = 'revenue'
+        WHERE {_SPAN} AND {_CHARGES}
+        UNION ALL
+        SELECT a.id, e.amount_nano FROM billing_posting p
+        JOIN billing_ledgerentry e ON e.posting_id = p.id
+        JOIN billing_account a ON a.id = e.account_id AND a.kind = 'revenue'
+        WHERE {_SPAN} AND p.kind = 'correct'"""
+_BY_WINDOW: Final = f"""
+        SELECT window_id AS subject_id, r.charge_nano AS nano
+        FROM billing_posting p
+        JOIN billing_hold h ON h.id = {_ATTEMPT} AND h.window_ids IS NOT NULL
+        JOIN usage_usagerecord r ON r.organisation_id = h.organisation_id AND r.id = h.id,
+        unnest(h.window_ids) AS window_id
+        WHERE {_SPAN} AND {_CHARGES}
+        UNION ALL
+        SELECT window_id, e.amount_nano FROM billing_posting p
+        JOIN billing_ledgerentry e ON e.posting_id = p.id
+        JOIN billing_account a ON a.id = e.account_id AND a.kind = 'revenue'
+        JOIN billing_hold h ON h.id = {_CORRECTED}, unnest(h.window_ids) AS window_id
+        WHERE {_SPAN} AND p.kind = 'correct'"""
+_SUMMED: Final = {"account": _BY_ACCOUNT, "sold": _SOLD, "window": _BY_WINDOW}
+SUMS: Final = " UNION ALL ".join(
+    f"SELECT '{kind}', subject_id, sum(nano) FROM ({rows}) summed GROUP BY subject_id"
+    for kind, rows in _SUMMED.items()
+)
+"""What a span adds to the sums: (kind, subject_id, nano)."""
+
+
+def _total(kind: str) -> str:
+    """The sums of a kind up to the end of the span, by `subject_id`."""
+    return f"""(
+        SELECT subject_id, sum(nano) AS nano FROM ({_SUMMED[kind]}
+            UNION ALL
+            SELECT subject_id, nano FROM unnest(
+                %(kinds)s::text[], %(subjects)s::bigint[], %(nanos)s::numeric[])
+                AS before (kind, subject_id, nano) WHERE kind = '{kind}'
+        ) summed GROUP BY subject_id)"""
+
 
 # docs/promises.md, "Invariants". The first column of each is the id of the row.
 INVARIANTS: Final = {
-    "I1 every posting sums to 0": """
-        SELECT posting_id, sum(amount_nano) FROM billing_ledgerentry
-        GROUP BY posting_id HAVING sum(amount_nano) <> 0 OR count(*) < 2""",
-    "I1 every posting has its lines": """
-        SELECT id FROM billing_posting p
-        WHERE NOT EXISTS (SELECT FROM billing_ledgerentry e WHERE e.posting_id = p.id)""",
+    "I1 every posting sums to 0": f"""
+        SELECT p.id, lines.nano FROM billing_posting p CROSS JOIN LATERAL (
+            SELECT sum(amount_nano) AS nano, count(*) AS n FROM billing_ledgerentry
+            WHERE posting_id = p.id) lines
+        WHERE {_SPAN} AND (lines.nano <> 0 OR lines.n = 1)""",
+    "I1 every posting has its lines": f"""
+        SELECT p.id FROM billing_posting p
+        WHERE {_SPAN} AND NOT EXISTS (
+            SELECT FROM billing_ledgerentry e WHERE e.posting_id = p.id)""",
+    "I1 every line has its posting": f"""
+        SELECT e.id, e.posting_id FROM billing_ledgerentry e
+        WHERE e.posting_id {_IDS} AND NOT EXISTS (
+            SELECT FROM billing_posting p WHERE p.id = e.posting_id)""",
     "I2 what is written once is guarded": """
         SELECT guarded.name, trigger.name FROM unnest(ARRAY[
             'billing_posting', 'billing_ledgerentry', 'billing_seal', 'accounts_auditevent',
@@ -21,79 +170,77 @@ INVARIANTS: Final = {
         WHERE NOT EXISTS (
             SELECT FROM pg_trigger t WHERE t.tgrelid = guarded.name::regclass
             AND t.tgname = trigger.name AND t.tgenabled IN ('O', 'A'))""",
-    "I3 a cached balance is the sum of its lines": """
+    "I3 a cached balance is the sum of its lines": f"""
         SELECT a.id, a.balance_nano FROM billing_account a
-        WHERE a.balance_nano <> coalesce(
-            (SELECT sum(e.amount_nano) FROM billing_ledgerentry e WHERE e.account_id = a.id), 0)""",
+        LEFT JOIN {_total("account")} lines ON lines.subject_id = a.id
+        WHERE a.balance_nano <> coalesce(lines.nano, 0)""",
     "I4 no customer's balance is below its credit line": """
         SELECT id FROM billing_account
         WHERE kind IN ('customer:available', 'customer:held')
         AND balance_nano < -overdraft_nano""",
-    "I5 every hold has its attempt, every attempt its hold": """
-        SELECT h.id, a.id FROM billing_hold h FULL JOIN usage_attempt a USING (id)
+    "I5 every hold has its attempt, every attempt its hold": f"""
+        SELECT h.id, a.id FROM (SELECT id, amount_nano FROM billing_hold WHERE id {_IDS}) h
+        FULL JOIN {_ATTEMPTS_BY_ID} USING (id)
         WHERE h.id IS NULL OR a.id IS NULL OR h.amount_nano <> a.hold_nano""",
-    "I5 every hold has its posting": """
-        SELECT h.id FROM billing_hold h WHERE NOT EXISTS (
+    "I5 every hold has its posting": f"""
+        SELECT h.id FROM {_HOLDS} WHERE NOT EXISTS (
             SELECT FROM billing_posting p WHERE p.idempotency_id = 'hold:' || h.id)""",
-    "I6 a hold is resolved by exactly one posting": """
-        SELECT h.id, h.state FROM billing_hold h WHERE (h.state NOT IN ('open', 'kept'))::int <> (
+    "I6 a hold is resolved by exactly one posting": f"""
+        SELECT h.id, h.state FROM {_HOLDS} WHERE (h.state NOT IN ('open', 'kept'))::int <> (
             SELECT count(*) FROM billing_posting p WHERE p.idempotency_id IN (
                 'settle:' || h.id, 'void:' || h.id, 'expire:' || h.id))""",
-    "what is held is the sum of the holds that are not resolved": """
+    "what is held is the sum of the holds that are not resolved": f"""
         SELECT a.organisation_id FROM billing_account a
         LEFT JOIN (SELECT organisation_id, sum(amount_nano) AS nano
-                   FROM billing_hold WHERE state IN ('open', 'kept')
-                   GROUP BY organisation_id) h USING (organisation_id)
+                   FROM {_UNRESOLVED} GROUP BY organisation_id) h USING (organisation_id)
         WHERE a.kind = 'customer:held' AND a.balance_nano <> coalesce(h.nano, 0)""",
-    "I10 every ended attempt has one record, and no open one has": """
-        SELECT h.id, h.state FROM billing_hold h WHERE (h.state <> 'open')::int <> (
+    "I10 every ended attempt has one record, and no open one has": f"""
+        SELECT h.id, h.state FROM {_HOLDS} WHERE (h.state <> 'open')::int <> (
             SELECT count(*) FROM usage_usagerecord r
             WHERE r.organisation_id = h.organisation_id AND r.id = h.id)""",
-    "I10 revenue is the sum of the records": """
-        WITH corrected AS (
-            SELECT e.account_id, sum(e.amount_nano) AS nano FROM billing_posting p
-            JOIN billing_ledgerentry e ON e.posting_id = p.id
-            WHERE p.kind = 'correct' GROUP BY e.account_id)
+    "I10 revenue is the sum of the records": f"""
         SELECT a.organisation_id, a.balance_nano FROM billing_account a
-        LEFT JOIN corrected c ON c.account_id = a.id
-        WHERE a.kind = 'revenue'
-        AND a.balance_nano <> coalesce(c.nano, 0) + coalesce((SELECT sum(r.charge_nano)
-            FROM usage_usagerecord r WHERE r.organisation_id = a.organisation_id), 0)""",
-    "I10 revenue of a record is its charge": """
-        SELECT r.id, r.charge_nano FROM usage_usagerecord r
-        JOIN billing_hold h ON h.id = r.id
-        JOIN billing_posting p ON p.idempotency_id IN ('settle:' || r.id, 'expire:' || r.id)
+        LEFT JOIN {_total("sold")} sold ON sold.subject_id = a.id
+        WHERE a.kind = 'revenue' AND a.balance_nano <> coalesce(sold.nano, 0)""",
+    "I10 revenue of a record is its charge": f"""
+        SELECT r.id, r.charge_nano FROM billing_posting p JOIN {_RECORD_OF_POSTING}
         JOIN billing_account a ON a.organisation_id = r.organisation_id AND a.kind = 'revenue'
         LEFT JOIN billing_ledgerentry e ON e.posting_id = p.id AND e.account_id = a.id
-        WHERE coalesce(e.amount_nano, 0) <> r.charge_nano""",
-    "I7 every late truth is posted once, and linked to its attempt": """
-        SELECT p.id FROM billing_posting p WHERE p.kind IN ('correct', 'loss') AND NOT EXISTS (
-            SELECT FROM billing_hold h WHERE h.id::text = split_part(p.idempotency_id, ':', 2)
+        WHERE {_SPAN} AND {_CHARGES} AND coalesce(e.amount_nano, 0) <> r.charge_nano""",
+    "I10 what a record is charged is posted": f"""
+        SELECT r.id, r.charge_nano FROM {_RECORDS_BY_ID}
+        WHERE r.charge_nano <> 0 AND NOT EXISTS (
+            SELECT FROM billing_posting p
+            WHERE p.idempotency_id IN ('settle:' || r.id, 'expire:' || r.id))""",
+    "I7 every late truth is posted once, and linked to its attempt": f"""
+        SELECT p.id FROM billing_posting p
+        WHERE {_SPAN} AND p.kind IN ('correct', 'loss') AND NOT EXISTS (
+            SELECT FROM billing_hold h WHERE h.id = {_CORRECTED}
             AND h.state NOT IN ('open', 'kept'))""",
-    "I14 a hold is kept until it is decided on what has no charge": """
-        SELECT h.id, h.state FROM billing_hold h JOIN usage_usagerecord r
-            ON r.organisation_id = h.organisation_id AND r.id = h.id
-        WHERE (h.state = 'kept') <> (r.basis = 'held'
-            AND NOT EXISTS (SELECT FROM usage_review v WHERE v.attempt_id = h.id))""",
-    "I15 what an attempt cost is owed to its provider": """
-        WITH first AS (
-            SELECT a.organisation_id, a.id AS account_id, min(e.id) AS entry_id
-            FROM billing_account a JOIN billing_ledgerentry e ON e.account_id = a.id
-            WHERE a.kind = 'provider:cost' GROUP BY a.organisation_id, a.id)
-        SELECT r.id, e.amount_nano FROM usage_usagerecord r
-        JOIN first ON first.organisation_id = r.organisation_id
-        JOIN billing_hold h ON h.id = r.id AND h.state IN ('settled', 'expired')
-        JOIN billing_posting p ON p.idempotency_id IN ('settle:' || r.id, 'expire:' || r.id)
-        LEFT JOIN billing_ledgerentry e ON e.posting_id = p.id AND e.account_id = first.account_id
-        WHERE -coalesce(e.amount_nano, 0) <> CASE
+    "I14 a hold is kept until it is decided on what has no charge": f"""
+        SELECT h.id, h.state FROM {_RECORDS} JOIN billing_hold h ON h.id = r.id
+        WHERE r.basis = 'held' AND h.state <> 'kept'
+        AND NOT EXISTS (SELECT FROM usage_review v WHERE v.attempt_id = h.id)
+        UNION ALL
+        SELECT h.id, h.state FROM billing_hold h
+        JOIN usage_usagerecord r ON r.organisation_id = h.organisation_id AND r.id = h.id
+        WHERE h.state = 'kept' AND (r.basis <> 'held'
+            OR EXISTS (SELECT FROM usage_review v WHERE v.attempt_id = h.id))""",
+    "I15 what an attempt cost is owed to its provider": f"""
+        SELECT r.id, e.amount_nano FROM billing_posting p JOIN {_RECORD_OF_POSTING}
+        JOIN billing_account a ON a.organisation_id = r.organisation_id
+            AND a.kind = 'provider:cost'
+        LEFT JOIN billing_ledgerentry e ON e.posting_id = p.id AND e.account_id = a.id
+        WHERE {_SPAN} AND {_CHARGES} AND -coalesce(e.amount_nano, 0) <> CASE
             WHEN r.basis = 'held' THEN 0
             WHEN r.cost_nano IS NULL THEN r.charge_nano
             ELSE r.cost_nano - coalesce((
                 SELECT max(l.amount_nano) FROM billing_posting lost
                 JOIN billing_ledgerentry l ON l.posting_id = lost.id
                 WHERE lost.idempotency_id = 'loss:' || r.id), 0) END
-        AND EXISTS (SELECT FROM billing_ledgerentry since
-            WHERE since.posting_id = p.id AND since.id >= first.entry_id)""",
+        -- Since there is that account; its index gives the oldest line first.
+        AND (SELECT id FROM billing_ledgerentry WHERE account_id = a.id LIMIT 1) <= (
+            SELECT max(id) FROM billing_ledgerentry WHERE posting_id = p.id)""",
     "I15 what we owe is what was sold and what we bear": """
         SELECT organisation_id FROM billing_account
         WHERE kind IN ('platform:loss', 'provider:cost', 'provider:payable')
@@ -104,32 +251,37 @@ INVARIANTS: Final = {
             SELECT organisation_id, date_bin('15 minutes', admitted_at, 'epoch'::timestamptz) AS at,
                    sum(charge_nano) AS nano, count(*) FILTER (WHERE final) AS requests,
                    bool_or(r.xid >= mark.xid) AS moves
-            FROM usage_usagerecord r, mark GROUP BY 1, 2
+            FROM usage_usagerecord r, mark
+            WHERE admitted_at >= %(quarter)s::timestamptz
+              AND admitted_at < %(quarter_end)s::timestamptz
+            GROUP BY 1, 2
         ),
         rolled AS (
             SELECT organisation_id, bucket_at AS at, sum(charge_nano) AS nano,
                    sum(requests) AS requests
-            FROM usage_rollup GROUP BY 1, 2
+            FROM usage_rollup
+            WHERE bucket_at >= %(quarter)s::timestamptz AND bucket_at < %(quarter_end)s::timestamptz
+            GROUP BY 1, 2
         )
         SELECT organisation_id, at, summed.nano, rolled.nano
         FROM summed FULL JOIN rolled USING (organisation_id, at)
         WHERE moves IS NOT TRUE
         AND (summed.nano, summed.requests) IS DISTINCT FROM (rolled.nano, rolled.requests)""",
-    "I13 nothing is charged above its hold": """
-        SELECT id FROM usage_usagerecord WHERE charge_nano > hold_nano""",
+    "I13 nothing is charged above its hold": f"""
+        SELECT DISTINCT r.id FROM {_RECORDS} WHERE r.charge_nano > r.hold_nano""",
     "I20 what is left of promo stands on its account": """
         SELECT a.organisation_id, a.balance_nano FROM billing_account a
         WHERE a.kind = 'promo:available' AND a.balance_nano <> coalesce((
             SELECT sum(g.amount_nano - g.consumed_nano - g.expired_nano) FROM billing_promogrant g
             WHERE g.organisation_id = a.organisation_id), 0)""",
-    "I20 nothing is left of a grant that expired a minute ago and that nobody may use": """
+    "I20 nothing is left of a grant that expired a minute ago and that nobody may use": f"""
         SELECT g.id FROM billing_promogrant g
         WHERE g.expires_at < now() - interval '1 minute'
         AND g.amount_nano > g.consumed_nano + g.expired_nano
         AND EXISTS (SELECT FROM billing_account a WHERE a.organisation_id = g.organisation_id
             AND a.kind = 'customer:available' AND a.balance_nano > 0)
-        AND NOT EXISTS (SELECT FROM billing_hold h WHERE h.organisation_id = g.organisation_id
-            AND h.state IN ('open', 'kept') AND h.opened_at < g.expires_at)""",
+        AND NOT EXISTS (SELECT FROM {_UNRESOLVED} WHERE h.organisation_id = g.organisation_id
+            AND h.opened_at < g.expires_at)""",
     "I21 a top-up is paid by exactly one posting of its amount": """
         SELECT t.id, t.state FROM billing_topup t WHERE (t.state = 'paid')::int <> (
             SELECT count(*) FROM billing_posting p
@@ -151,33 +303,25 @@ INVARIANTS: Final = {
         SELECT c.id, c.uses FROM billing_code c JOIN billing_codebatch b ON b.id = c.batch_id
         WHERE c.uses > b.max_uses
         OR c.uses <> (SELECT count(*) FROM billing_redemption r WHERE r.code_id = c.id)""",
-    "I23 what a budget window holds is the sum of its holds that are not resolved": """
+    "I23 what a budget window holds is the sum of its holds that are not resolved": f"""
         SELECT w.id, w.held_nano FROM billing_budgetwindow w
         LEFT JOIN (SELECT window_id, sum(amount_nano) AS nano
-                   FROM billing_hold, unnest(window_ids) AS window_id
-                   WHERE state IN ('open', 'kept') GROUP BY window_id) h ON h.window_id = w.id
+                   FROM {_UNRESOLVED}, unnest(window_ids) AS window_id
+                   GROUP BY window_id) h ON h.window_id = w.id
         WHERE w.held_nano <> coalesce(h.nano, 0)""",
-    "I23 what a budget window has spent is in the records and corrections": """
+    "I23 what a budget window has spent is in the records and corrections": f"""
         SELECT w.id, w.spent_nano FROM billing_budgetwindow w
-        LEFT JOIN (SELECT window_id, sum(r.charge_nano + coalesce(c.nano, 0)) AS nano
-                   FROM billing_hold h, unnest(h.window_ids) AS window_id, usage_usagerecord r
-                   LEFT JOIN LATERAL (
-                       SELECT sum(e.amount_nano) AS nano FROM billing_posting p
-                       JOIN billing_ledgerentry e ON e.posting_id = p.id
-                       JOIN billing_account a ON a.id = e.account_id AND a.kind = 'revenue'
-                       WHERE p.idempotency_id IN (
-                           'adjust:' || r.id || ':late', 'adjust:' || r.id || ':look_up',
-                           'adjust:' || r.id || ':review')
-                   ) c ON true
-                   WHERE r.organisation_id = h.organisation_id AND r.id = h.id
-                   GROUP BY window_id) s ON s.window_id = w.id
-        WHERE w.spent_nano <> w.brought_nano + coalesce(s.nano, 0)""",
+        LEFT JOIN {_total("window")} spent ON spent.subject_id = w.id
+        WHERE w.spent_nano <> w.brought_nano + coalesce(spent.nano, 0)""",
     "P2 nothing stands above a budget's cap": """
         SELECT id FROM billing_budgetwindow WHERE held_nano + spent_nano > cap_nano""",
-    "a request has one final record at most": """
-        SELECT request_id FROM usage_usagerecord WHERE final
-        GROUP BY request_id HAVING count(*) > 1""",
+    "a request has one final record at most": f"""
+        SELECT DISTINCT r.request_id FROM {_RECORDS} WHERE r.final AND EXISTS (
+            SELECT FROM usage_usagerecord other
+            WHERE other.organisation_id = r.organisation_id AND other.request_id = r.request_id
+            AND other.final AND other.id <> r.id)""",
 }
+_BOUNDS: Final = ("%(from)s", "%(first)s", "%(quarter)s")
 
 
 class Cursor(Protocol):
@@ -187,13 +331,46 @@ class Cursor(Protocol):
 
     def fetchmany(self, size: int) -> list[Any]: ...
 
+    def fetchall(self) -> list[Any]: ...
+
+
+def of_spans() -> list[str]:
+    """The names of the invariants that look at a span, and at nothing else."""
+    return [
+        name
+        for name, query in INVARIANTS.items()
+        if "%(kinds)s" not in query and any(bound in query for bound in _BOUNDS)
+    ]
+
+
+def of_the_present() -> list[str]:
+    """The names of all others: of what stands now, and of sums since the first day."""
+    return [name for name in INVARIANTS if name not in of_spans()]
+
+
+def rows_that_break(
+    cursor: Cursor, name: str, parameters: Mapping[str, Any], rows_max: int
+) -> list[Any]:
+    """The first rows that break an invariant."""
+    cursor.execute(INVARIANTS[name], parameters)
+    return cursor.fetchmany(rows_max)
+
+
+def sums_of(cursor: Cursor, span: Span) -> Counter[tuple[str, int]]:
+    """What a span adds to the sums. Rows of the cursor are tuples."""
+    cursor.execute(SUMS, span.parameters())
+    return Counter({(kind, subject): int(nano) for kind, subject, nano in cursor.fetchall()})
+
 
 def broken_invariants(cursor: Cursor, rows_max: int = 5) -> dict[str, list[Any]]:
-    """The first rows that break an invariant, by invariant; empty when the books are right."""
+    """The first rows that break an invariant, by invariant; empty when the books are right.
+
+    Over everything at once: for books that are small.
+    """
+    everything = Span().parameters()
     broken = {}
-    for name, query in INVARIANTS.items():
-        cursor.execute(query)
-        rows = cursor.fetchmany(rows_max)
+    for name in INVARIANTS:
+        rows = rows_that_break(cursor, name, everything, rows_max)
         if rows:
             broken[name] = rows
     return broken

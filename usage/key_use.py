@@ -14,7 +14,8 @@ from accounts.key_lookup import last_use
 from accounts.last_uses import PLAYGROUND
 from accounts.models import Key
 from lib import clock
-from usage.visibility import run, visible
+from usage.levels import since, summed
+from usage.visibility import Where, run, visible
 
 
 class KeyUse(NamedTuple):
@@ -49,17 +50,11 @@ def _use_of(actor: Actor, key: Key, spent_nano: int) -> KeyUse:
 
 def _spent(actor: Actor, key_ids: Sequence[UUID]) -> dict[UUID, int]:
     now = clock.now()
-    where = visible(actor, "usage.read")
-    parameters = {
-        **where.parameters,
-        "keys": list(key_ids),
-        "month": now.replace(day=1, hour=0, minute=0, second=0, microsecond=0),
-    }
-    return dict(run(_SPENT.format(where=where.text), parameters))
+    text, parameters = visible(actor, "usage.read")
+    where = Where(f"{text} AND r.key_id = ANY (%(keys)s)", {**parameters, "keys": list(key_ids)})
+    month = now.replace(day=1, hour=0, minute=0, second=0, microsecond=0)
+    rows = summed(where, [since(month)])
+    return dict(run(_SPENT.format(rows=rows.text), rows.parameters))
 
 
-_SPENT = """
-    SELECT r.key_id, sum(r.charge_nano)::bigint
-    FROM usage_rollup r
-    WHERE {where} AND r.key_id = ANY (%(keys)s) AND r.bucket_at >= %(month)s
-    GROUP BY r.key_id"""
+_SPENT = "SELECT r.key_id, sum(r.charge_nano)::bigint FROM {rows} r GROUP BY r.key_id"

@@ -1,5 +1,6 @@
 """Late usage in the books of usage: which attempts are unsure, and what was learnt of them (I7)."""
 
+import datetime as dt
 import json
 from collections.abc import Iterable, Mapping
 from typing import NamedTuple
@@ -7,7 +8,9 @@ from uuid import UUID
 
 from billing.rules.pricing import total_of
 from lib import clock
+from lib.ids import first_id_at
 from usage.models import LateTruth, TruthSource
+from usage.partitions import ID_SLACK
 from usage.records import cost_of, versions_of, with_request
 from usage.visibility import run
 
@@ -49,7 +52,13 @@ def take_unsure(channel_ids: Iterable[UUID], limit: int) -> list[Unsure]:
 
     Who takes them asks; nobody else does so before they are due again.
     """
-    parameters = {"channels": list(channel_ids), "limit": limit}
+    now = clock.now()
+    parameters = {
+        "channels": list(channel_ids),
+        "limit": limit,
+        "first_id": first_id_at(now - dt.timedelta(days=1) - ID_SLACK),
+        "end_id": first_id_at(now + ID_SLACK),
+    }
     rows = run(_UNSURE, parameters | {"tries": _TRIES_MAX, "patient": _PATIENT_TRIES})
     return [Unsure(*row) for row in rows]
 
@@ -68,7 +77,7 @@ def to_post(limit: int) -> list[LateUsage]:
     known: dict[UUID, dict[str, LateTruth]] = {}
     for row in LateTruth.objects.filter(attempt_id__in=ids, meters__isnull=False):
         known.setdefault(row.attempt_id, {})[row.source] = row
-    versions = versions_of(ids)
+    versions = versions_of([(row.organisation_id, row.attempt_id) for row in rows])
     late_usages = []
     for row in rows:
         late_ending = known[row.attempt_id].get(TruthSource.LATE)
@@ -112,6 +121,7 @@ _UNSURE = """
             ON late.attempt_id = record.id AND late.source = 'look_up'
         WHERE record.basis IN ('estimated', 'absorbed')
           AND record.admitted_at > now() - interval '1 day'
+          AND record.id >= %(first_id)s AND record.id < %(end_id)s
           AND record.channel_id = ANY (%(channels)s)
           AND (late.id IS NULL OR (
               late.meters IS NULL AND late.ask_at < now() AND late.tries < %(tries)s))

@@ -23,8 +23,9 @@ from lib.tables.sources import START
 from lib.tables.table import OWN_PARAMETERS, Badge, Column, State, Table
 from usage import filters, reports, words
 from usage.filters import UsageFilter
-from usage.histogram import Bar, histogram
-from usage.reports import RequestRow, RequestSource
+from usage.histogram import Bar, histogram, sums_of_bars
+from usage.levels import standing
+from usage.reports import RequestRow, RequestSource, Totals
 from usage.rules.buckets import Span
 from usage.usage_bar import usage_bar
 from usage.views import dropped_of
@@ -81,7 +82,9 @@ def request_list(request: HttpRequest, actor: Actor) -> HttpResponseBase:
     own_only = access.scope_of(actor, "usage.read") == "own"
     hidden = [*(["person"] if own_only else []), *([] if actor.operator else ["channel"])]
     state = read_table(REQUESTS, request, actor, hidden=hidden, others=usage_filter.pairs(log=True))
-    source = RequestSource(actor, usage_filter.span, usage_filter.scope)
+    at = standing()
+    totals = sums_of_bars(actor, usage_filter, at)
+    source = RequestSource(actor, usage_filter.span, usage_filter.scope, reports.sum_of(totals))
     first = state.position == START and state.sort == (("time", True),) and not state.export
 
     def make(rows: list[RequestRow]) -> list[dict[str, Any]]:
@@ -94,20 +97,22 @@ def request_list(request: HttpRequest, actor: Actor) -> HttpResponseBase:
         "dropped": dropped_of(actor, usage_filter),
         "total_nano": source.charged_nano(),
         "oldest": reports.oldest_request_at(actor),
-        **_histogram(actor, usage_filter, state),
+        **_histogram(actor, usage_filter, state, totals),
     }
-    bar = usage_bar(actor, usage_filter, log=True, kept=tuple(state.kept))
+    bar = usage_bar(actor, usage_filter, log=True, kept=tuple(state.kept), at=at)
     templates = ("usage/requests.html", "usage/_requests.html")
     with timezone.override(usage_filter.zone):
         return answer_table(request, state, source, templates, context, make, bar)
 
 
-def _histogram(actor: Actor, usage_filter: UsageFilter, state: State) -> dict[str, Any]:
+def _histogram(
+    actor: Actor, usage_filter: UsageFilter, state: State, totals: list[Totals]
+) -> dict[str, Any]:
     """The bars above the log, each with the address of the log of its time alone."""
     if state.export:
         return {}
     kept = dict(state.kept)
-    bars = histogram(actor, usage_filter)
+    bars = histogram(actor, usage_filter, totals)
     return {
         "bars": [_bar(usage_filter, bar, kept) for bar in bars],
         "most": max((bar.requests for bar in bars), default=0),

@@ -7,7 +7,9 @@ from typing import NamedTuple
 from accounts.access import scope_of
 from accounts.actors import Actor
 from lib import clock
-from usage.visibility import run, visible
+from usage.levels import since, summed
+from usage.rules.buckets import Span
+from usage.visibility import Where, run, visible
 
 _BACK = dt.timedelta(days=90)
 
@@ -28,21 +30,26 @@ def use_of_members(actor: Actor, user_ids: Sequence[int]) -> dict[int, MemberUse
     if not user_ids or scope_of(actor, "usage.read") is None:
         return {}
     now = clock.now()
-    where = visible(actor, "usage.read")
-    parameters = {
-        **where.parameters,
-        "users": list(user_ids),
-        "month": now.replace(day=1, hour=0, minute=0, second=0, microsecond=0),
-        "since": now - _BACK,
-    }
-    rows = run(_SUMS.format(where=where.text), parameters)
-    return {user: MemberUse(spent, at) for user, spent, at in rows}
+    text, parameters = visible(actor, "usage.read")
+    where = Where(
+        f"{text} AND r.user_id = ANY (%(users)s)", {**parameters, "users": list(user_ids)}
+    )
+    month = now.replace(day=1, hour=0, minute=0, second=0, microsecond=0)
+    # In two parts, for no day or hour may lie over the begin of the month.
+    rows = summed(where, [Span(now - _BACK, month), since(month)])
+    found = run(_SUMS.format(rows=rows.text, where=where.text), {**rows.parameters, "month": month})
+    return {user: MemberUse(spent, at) for user, spent, at in found}
 
 
+# The last sum tells the day or the hour, and its quarters the rest.
 _SUMS = """
-    SELECT r.user_id,
-           coalesce(sum(r.charge_nano) FILTER (WHERE r.bucket_at >= %(month)s), 0)::bigint,
-           max(r.bucket_at)
-    FROM usage_rollup r
-    WHERE {where} AND r.user_id = ANY (%(users)s) AND r.bucket_at >= %(since)s
-    GROUP BY r.user_id"""
+    SELECT used.user_id, used.spent_nano, coalesce((
+        SELECT max(r.bucket_at) FROM usage_rollup r
+        WHERE {where} AND r.user_id = used.user_id AND r.bucket_at >= used.last_at
+          AND r.bucket_at < used.last_at + interval '1 day'), used.last_at)
+    FROM (
+        SELECT r.user_id, max(r.bucket_at) AS last_at,
+               coalesce(sum(r.charge_nano) FILTER (WHERE r.bucket_at >= %(month)s), 0)::bigint
+                   AS spent_nano
+        FROM {rows} r GROUP BY r.user_id
+    ) used"""

@@ -231,12 +231,62 @@ class Rollup(models.Model):
         return f"{self.model} at {self.bucket_at}"
 
 
+class _CoarseRollup(models.Model):
+    """As a `Rollup`, over a longer time: the most common meters are columns, null where none was
+    counted, and `meters` has the others."""
+
+    pk = models.CompositePrimaryKey(
+        "organisation_id", "bucket_at", "team_id", "key_id", "user_id", "model", "channel_id"
+    )
+    organisation = models.ForeignKey(
+        "accounts.Organisation",
+        models.DO_NOTHING,
+        related_name="+",
+        db_index=False,
+        db_constraint=False,
+    )
+    bucket_at = models.DateTimeField()
+    team_id = models.UUIDField()
+    key_id = models.UUIDField()
+    user_id = models.BigIntegerField(help_text="0 = nobody's key")
+    model = models.CharField(max_length=200)
+    channel_id = models.UUIDField(help_text="the nil id = refused before any channel")
+    channel_name = models.CharField(max_length=120, default="")
+    requests = models.BigIntegerField()
+    errors = models.BigIntegerField()
+    charge_nano = models.BigIntegerField()
+    in_text = models.BigIntegerField(null=True)
+    in_cache_read = models.BigIntegerField(null=True)
+    out_text = models.BigIntegerField(null=True)
+    out_reasoning = models.BigIntegerField(null=True)
+    meters = models.JSONField()
+
+    class Meta:
+        abstract = True
+
+    def __str__(self) -> str:
+        return f"{self.model} from {self.bucket_at}"
+
+
+class HourRollup(_CoarseRollup):
+    """Sums of the rollups of one hour of UTC."""
+
+
+class DayRollup(_CoarseRollup):
+    """Sums of the rollups of one day of UTC."""
+
+
 class RollupWatermark(models.Model):
-    """How far the rollups have read (transactions before `xid`), up to when they are complete."""
+    """How far the rollups have read (transactions before `xid`), up to when they are complete.
+
+    Before `levels_to`, the end of an hour, there are hours, and days that are over; null: there are
+    none yet.
+    """
 
     id = models.SmallIntegerField(primary_key=True, default=1)
     xid = models.BigIntegerField(default=0)
     complete_to = models.DateTimeField(null=True)
+    levels_to = models.DateTimeField(null=True)
     rest_until = models.DateTimeField(null=True)
 
     class Meta:

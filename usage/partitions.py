@@ -5,6 +5,7 @@ their time because a month whose rows already lie in the default partition canno
 """
 
 import datetime as dt
+from uuid import UUID
 
 from django.db import connection, transaction
 from django.db.backends.base.schema import BaseDatabaseSchemaEditor
@@ -14,18 +15,23 @@ from lib import clock
 from lib.ids import first_id_at
 
 PARTITIONED = ("usage_attempt", "usage_usagerecord")
+ID_SLACK = dt.timedelta(days=1)
+"""Ids are made by the processes' clocks, times by the database's; nothing is a day apart."""
 _AHEAD = 3
 # Making one waits for whoever reads the table, such as a backup; meanwhile nobody could write. It
 # is tried again an hour later.
 _LOCK_WAIT_MS = 1000
 
 
-def ensure_partitions() -> list[str]:
-    """Make the partitions of this month and the next three that are missing; their names."""
+def ensure_partitions(since: dt.date | None = None) -> list[str]:
+    """Make the partitions of this month and the next three that are missing, or of all months from
+    a date on; their names."""
     made: list[str] = []
-    month = clock.now().date().replace(day=1)
+    this_month = clock.now().date().replace(day=1)
+    month = (since or this_month).replace(day=1)
+    last = (this_month + _AHEAD * dt.timedelta(days=31)).replace(day=1)
     with connection.cursor() as cursor:
-        for _ in range(_AHEAD + 1):
+        while month <= last:
             following = (month + dt.timedelta(days=32)).replace(day=1)
             for table in PARTITIONED:
                 name = f"{table}_{month:%Y_%m}"
@@ -46,6 +52,13 @@ def _make(cursor: CursorWrapper, name: str, table: str, span: str) -> None:
             f"CREATE TRIGGER never_emptied BEFORE TRUNCATE ON {name} "
             "FOR EACH STATEMENT EXECUTE FUNCTION weir_written_once()"
         )
+
+
+def ids_near(id: UUID) -> tuple[UUID, UUID]:
+    """The range of the ids of a request's attempts and records, by the id of the request."""
+    slack = ID_SLACK // dt.timedelta(milliseconds=1)
+    at = id.int >> 80
+    return UUID(int=max(at - slack, 0) << 80), UUID(int=min(at + slack, 2**48 - 1) << 80)
 
 
 def made_until() -> dt.date | None:

@@ -19,6 +19,7 @@ from billing.rules.meters import MeterUnknown, find_meter, format_rate
 from billing.rules.money import format_multiplier, format_scaled, format_usd
 from billing.rules.pricing import PPM, CostLines, PriceInvalid, PriceVersion, price
 from lib.ids import id_text, parse_id
+from usage.partitions import ids_near
 from usage.reports import RequestRow, ordered_meters
 from usage.visibility import run, visible
 
@@ -163,7 +164,10 @@ def request_detail(actor: Actor, id: str) -> RequestDetail:
     where, request_id = visible(actor, "requests.read"), parse_id(id)
     if request_id is None:
         raise Http404
-    parameters = {**where.parameters, "request": request_id}
+    first_id, end_id = ids_near(request_id)
+    parameters = {
+        **where.parameters, "request": request_id, "first_id": first_id, "end_id": end_id,
+    }  # fmt: skip
     rows = [_AttemptRow(*row) for row in run(_DETAIL.format(visible=where.text), parameters)]
     if not rows:
         raise Http404
@@ -458,9 +462,11 @@ def _usd(exact: int) -> str:
 _DETAIL: Final = """
     WITH attempt AS (
         SELECT r.* FROM usage_attempt r WHERE {visible} AND r.request_id = %(request)s
+          AND r.id >= %(first_id)s AND r.id < %(end_id)s
     ),
     record AS (
         SELECT r.* FROM usage_usagerecord r WHERE {visible} AND r.request_id = %(request)s
+          AND r.id >= %(first_id)s AND r.id < %(end_id)s
     ),
     -- A record without an attempt is a refusal, an attempt without a record still runs.
     whole AS (

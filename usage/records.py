@@ -43,7 +43,7 @@ def crash_cut(cuts: Sequence[Cut]) -> list[CrashCut]:
     Without a mark the customer pays nothing, for nobody knows what was answered; it is booked to us
     at the estimate of its input, until its provider has told (I15).
     """
-    versions = versions_of([cut.attempt_id for cut in cuts])
+    versions = versions_of([(cut.organisation_id, cut.attempt_id) for cut in cuts])
     crash_cuts = []
     for cut in cuts:
         known = versions.get(cut.attempt_id, Versions(None, None, 0))
@@ -115,15 +115,19 @@ class Versions(NamedTuple):
     input_estimate: int
 
 
-def versions_of(attempt_ids: Sequence[UUID]) -> dict[UUID, Versions]:
-    """The price versions at which attempts were admitted; None for what is free or unknown."""
-    if not attempt_ids:
+def versions_of(attempts: Sequence[tuple[UUID, UUID]]) -> dict[UUID, Versions]:
+    """The price versions at which attempts were admitted, each given by its organisation's id and
+    its own; None for what is free or unknown."""
+    if not attempts:
         return {}
+    organisations, ids = ([*values] for values in zip(*attempts, strict=True))
     with connection.cursor() as cursor:
         cursor.execute(
             "SELECT id, price_version_id, multiplier_ppm, cost_version_id, input_estimate "
-            "FROM usage_attempt WHERE id = ANY (%s)",
-            [list(attempt_ids)],
+            # By the key, which begins with the organisation, and in the months of the ids.
+            "FROM usage_attempt WHERE organisation_id = ANY (%(organisations)s::uuid[]) "
+            "AND id = ANY (%(ids)s::uuid[]) AND id BETWEEN %(first)s AND %(last)s",
+            {"organisations": organisations, "ids": ids, "first": min(ids), "last": max(ids)},
         )
         rows = cursor.fetchall()
     wanted = {version for _, charge, _, cost, _ in rows for version in (charge, cost) if version}

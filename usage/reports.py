@@ -20,9 +20,11 @@ from billing.rules.meters import METERS, Meter
 from lib.tables.keyset import Order, Values
 from lib.tables.sources import COUNTED_MAX, Count
 from usage.filters import EVERYTHING, GroupBy, Metric, Scope, UsageFilter
+from usage.levels import COMMON, Standing, standing, summed
+from usage.narrowing import narrowed
 from usage.rules.buckets import Span
 from usage.rules.outcomes import CLIENT_STOPPED, has_failed
-from usage.visibility import Period, run, where_of
+from usage.visibility import Period, Where, run, where_of
 
 SERIES_MAX: Final = 7
 OTHER_SLOT: Final = 8
@@ -138,15 +140,14 @@ class Choices:
 
 def complete_to() -> dt.datetime | None:
     """Up to when all requests are in the rollups; None before the first run."""
-    rows = run("SELECT complete_to FROM usage_rollupwatermark", {})
-    return rows[0][0] if rows else None
+    return standing().complete_to
 
 
 def usage_totals(
     actor: Actor, span: Span, scope: Scope = EVERYTHING, *, metered: bool = True
 ) -> Totals:
     """The sums over a span of whole buckets; without the meters where they are not wanted."""
-    groups = _sums(actor, span, scope, "all", metered=metered)
+    groups = _sums(actor, [span], scope, "all", metered=metered)
     return next((group.totals for group in groups), Totals())
 
 
@@ -163,19 +164,17 @@ def usage_by(
 
     Without `metered` the meters are left out, which is several times quicker.
     """
-    return _sums(actor, span, scope, by, limit=limit, metered=metered)
+    return _sums(actor, [span], scope, by, limit=limit, metered=metered)
 
 
 def usage_by_bucket(
-    actor: Actor, usage_filter: UsageFilter, *, metered: bool = True
+    actor: Actor, usage_filter: UsageFilter, *, metered: bool = True, at: Standing | None = None
 ) -> list[Totals]:
     """The sums of every bucket of the filter, in their order; zeros where nothing was."""
-    starts = [span.start_at for span in usage_filter.spans]
-    groups = _sums(
-        actor, usage_filter.span, usage_filter.scope, "bucket", starts=starts, metered=metered
-    )
+    spans = usage_filter.spans
+    groups = _sums(actor, spans, usage_filter.scope, "bucket", metered=metered, at=at)
     totals = {int(group.id): group.totals for group in groups}
-    return [totals.get(n, Totals()) for n in range(1, len(starts) + 1)]
+    return [totals.get(n, Totals()) for n in range(1, len(spans) + 1)]
 
 
 def sum_of(totals: Sequence[Totals]) -> Totals:
@@ -185,27 +184,20 @@ def sum_of(totals: Sequence[Totals]) -> Totals:
 
 def series(actor: Actor, usage_filter: UsageFilter) -> Series:
     """The filter's metric over its buckets, by its groups; the rest beyond seven as one."""
-    group = _GROUPS[usage_filter.group_by]
-    where = where_of(actor, "usage.read", usage_filter.scope, usage_filter.span)
+    group = GROUPS[usage_filter.group_by]
+    used = summed(_picked(actor, usage_filter.scope), usage_filter.spans)
     rows = run(
         f"""
         WITH part AS (
             SELECT width_bucket(r.bucket_at, %(starts)s::timestamptz[]) AS n, {group.id} AS id,
                    max(r.channel_name) AS channel_name,
-                   sum({_METRICS[usage_filter.metric]}) AS value
-            FROM usage_rollup r WHERE {where.text} GROUP BY 1, 2
+                   sum({METRICS[usage_filter.metric]}) AS value
+            FROM {used.text} r GROUP BY 1, 2
         ),
-        ranked AS (
-            SELECT id, max(channel_name) AS channel_name,
-                   row_number() OVER (ORDER BY sum(value) DESC, id) AS place
-            FROM part GROUP BY id HAVING sum(value) > 0
-        )
-        SELECT part.n, least(g.place, %(most)s)::int, max({group.value}), max({group.label}),
-               sum(part.value)::bigint
-        FROM part JOIN ranked g USING (id) {group.join}
-        GROUP BY 1, 2""",  # noqa: S608 - only this file's own names are put in
+        {RANKED}
+        {series_parts(group)}""",  # noqa: S608 - only this file's own names are put in
         {
-            **where.parameters,
+            **used.parameters,
             "starts": [span.start_at for span in usage_filter.spans],
             "token_meters": TOKEN_METERS,
             "most": SERIES_MAX + 1,
@@ -214,10 +206,10 @@ def series(actor: Actor, usage_filter: UsageFilter) -> Series:
     return series_of(usage_filter, rows)
 
 
-def choices(actor: Actor, span: Span) -> Choices:
+def choices(actor: Actor, span: Span, at: Standing | None = None) -> Choices:
     """What the actor's rows within a span can be filtered by. A model is one that was asked with
     success, charged, or sent to a channel: a name that was only mistyped is none."""
-    where = where_of(actor, "usage.read", Scope(), span)
+    found = summed(_picked(actor, EVERYTHING), [span], at)
     rows = run(
         f"""
         SELECT used.model, used.key_id, k.name, u.email, used.channel_id, used.channel_name,
@@ -225,11 +217,11 @@ def choices(actor: Actor, span: Span) -> Choices:
         FROM (
             SELECT DISTINCT r.model, r.key_id, r.user_id, r.channel_id, r.channel_name,
                    r.requests > r.errors OR r.charge_nano <> 0 OR r.channel_id <> %(nil)s AS there
-            FROM usage_rollup r WHERE {where.text}
+            FROM {found.text} r
         ) used
         LEFT JOIN accounts_key k ON k.id = used.key_id
         LEFT JOIN accounts_user u ON u.id = used.user_id""",  # noqa: S608 - own names only
-        {**where.parameters, "nil": _NIL},
+        {**found.parameters, "nil": _NIL},
     )
     keys = {row[1]: row[2] or str(row[1]) for row in rows}
     channels = {row[4]: row[5] for row in rows if row[4] != _NIL}
@@ -347,7 +339,7 @@ def request_page(
 
     Rows that arrive meanwhile never show twice: a page goes on from an id, not from a number.
     """
-    where = where_of(actor, "requests.read", scope, period)
+    where = narrowed(actor, scope, period)
     texts, parameters = [where.text], {**where.parameters, "limit": limit + 1}
     backwards = newer_than is not None and older_than is None
     if older_than is not None:
@@ -359,9 +351,7 @@ def request_page(
     page = [
         _row(row)
         for row in run(
-            _REQUESTS.format(
-                where=" AND ".join(texts), order=f"r.id {'ASC' if backwards else 'DESC'}"
-            ),
+            _requests(texts, f"r.id {'ASC' if backwards else 'DESC'}", parameters),
             parameters,
         )
     ]
@@ -383,9 +373,12 @@ class RequestSource:
     """The ended requests as a table shows them, sorted by an index: by their id, which is by time,
     or by what they were charged."""
 
-    def __init__(self, actor: Actor, span: Span, scope: Scope = EVERYTHING) -> None:
-        self._where = where_of(actor, "requests.read", scope, span)
-        self._actor, self._span, self._scope = actor, span, scope
+    def __init__(
+        self, actor: Actor, span: Span, scope: Scope = EVERYTHING, sums: Totals | None = None
+    ) -> None:
+        """`sums` are those of the span and scope, where they are known."""
+        self._where = narrowed(actor, scope, span)
+        self._actor, self._span, self._scope, self._known = actor, span, scope, sums
 
     def fetch(
         self, orders: Sequence[Order], boundary: Values | None, *, backwards: bool, limit: int
@@ -399,8 +392,7 @@ class RequestSource:
             texts.append(f"({', '.join(names)}) {'<' if down else '>'} ({places})")
             parameters |= {f"edge_{n}": value for n, value in enumerate(boundary)}
         order = ", ".join(f"{name} {'DESC' if down else 'ASC'}" for name in names)
-        text = _REQUESTS.format(where=" AND ".join(texts), order=order)
-        return [_row(row) for row in run(text, parameters)]
+        return [_row(row) for row in run(_requests(texts, order, parameters), parameters)]
 
     def _sorted_by(self, path: str) -> str:
         # Those that failed cost nothing: they lie at the far end of the index by charge, and are
@@ -430,7 +422,9 @@ class RequestSource:
 
     @cached_property
     def _sums(self) -> Totals:
-        return usage_totals(self._actor, self._span, self._scope)
+        if self._known is not None:
+            return self._known
+        return usage_totals(self._actor, self._span, self._scope, metered=False)
 
     @property
     def _summed(self) -> bool:
@@ -459,7 +453,7 @@ def _admitted(
     order: Literal["ASC", "DESC"],
     scope: Scope = EVERYTHING,
 ) -> dt.datetime | None:
-    where = where_of(actor, "requests.read", scope, Period())
+    where = narrowed(actor, scope, Period())
     rows = run(
         f"""
         SELECT r.admitted_at FROM usage_usagerecord r WHERE {where.text} AND r.final
@@ -479,7 +473,7 @@ def _running(actor: Actor, period: Period | Span, scope: Scope) -> list[RequestR
 # Statements -------------------------------------------------------------------------------------
 
 
-class _Grouping(NamedTuple):
+class Grouping(NamedTuple):
     """How rows are grouped: the id in a rollup row, and of a group `g` its value and label."""
 
     id: str
@@ -490,67 +484,104 @@ class _Grouping(NamedTuple):
 
 _KEY_JOIN: Final = "LEFT JOIN accounts_key k ON k.id = g.id"
 _USER_JOIN: Final = "LEFT JOIN accounts_user u ON u.id = g.id"
-_GROUPS: Final[dict[By, _Grouping]] = {
-    "model": _Grouping("r.model", "g.id", "g.id"),
-    "key": _Grouping("r.key_id", "g.id::text", "coalesce(k.name, '')", _KEY_JOIN),
-    "user": _Grouping("r.user_id", "coalesce(u.email, '')", "coalesce(u.email, '')", _USER_JOIN),
-    "channel": _Grouping(
+GROUPS: Final[dict[By, Grouping]] = {
+    "model": Grouping("r.model", "g.id", "g.id"),
+    "key": Grouping("r.key_id", "g.id::text", "coalesce(k.name, '')", _KEY_JOIN),
+    "user": Grouping("r.user_id", "coalesce(u.email, '')", "coalesce(u.email, '')", _USER_JOIN),
+    "channel": Grouping(
         "r.channel_id", f"coalesce(nullif(g.id, '{_NIL}')::text, '')", "g.channel_name"
     ),
-    "bucket": _Grouping("width_bucket(r.bucket_at, %(starts)s::timestamptz[])", "g.id::text", "''"),
-    "all": _Grouping("0", "''", "''"),
+    "bucket": Grouping("width_bucket(r.bucket_at, %(starts)s::timestamptz[])", "g.id::text", "''"),
+    "all": Grouping("0", "''", "''"),
 }
-_METRICS: Final[dict[Metric, str]] = {
+METRICS: Final[dict[Metric, str]] = {
     "cost": "r.charge_nano",
     "requests": "r.requests",
     "errors": "r.errors",
-    "tokens": """(
-        SELECT coalesce(sum(units::bigint), 0)
-        FROM jsonb_each_text(r.meters) AS counted (meter, units)
-        WHERE meter = ANY (%(token_meters)s))""",
+    "tokens": " + ".join(
+        [
+            *(f"coalesce(r.{name}, 0)" for name in COMMON),
+            """CASE WHEN r.meters = '{}' THEN 0 ELSE (
+                SELECT coalesce(sum(units::bigint), 0)
+                FROM jsonb_each_text(r.meters) AS counted (meter, units)
+                WHERE meter = ANY (%(token_meters)s)) END""",
+        ]
+    ),
 }
 
 
 def _sums(
     actor: Actor,
-    span: Span,
+    spans: Sequence[Span],
     scope: Scope,
     by: By,
     *,
     limit: int | None = None,
     metered: bool = True,
-    starts: Sequence[dt.datetime] = (),
+    at: Standing | None = None,
 ) -> list[Group]:
-    group = _GROUPS[by]
-    where = where_of(actor, "usage.read", scope, span)
+    group = GROUPS[by]
+    used = summed(_picked(actor, scope), spans, at)
+    # Meters that are columns are summed in place; the others, of a few rows, are unnested.
     rows = run(
         f"""
-        WITH used AS (
-            SELECT {group.id} AS id, r.channel_name, r.requests, r.errors, r.charge_nano, r.meters
-            FROM usage_rollup r WHERE {where.text}
-        ),
-        sums AS (
-            SELECT id, max(channel_name) AS channel_name, sum(requests)::bigint AS requests,
-                   sum(errors)::bigint AS errors, sum(charge_nano)::bigint AS charge_nano
-            FROM used GROUP BY id
-        ),
-        quantity AS (
-            SELECT id, meter, sum(units::bigint)::bigint AS units
-            FROM used, jsonb_each_text(meters) AS counted (meter, units)
-            WHERE %(metered)s
-            GROUP BY id, meter
-        ),
-        metered AS (SELECT id, jsonb_object_agg(meter, units) AS meters FROM quantity GROUP BY id)
+        WITH sums AS (
+            SELECT {group.id} AS id, max(r.channel_name) AS channel_name,
+                   sum(r.requests)::bigint AS requests, sum(r.errors)::bigint AS errors,
+                   sum(r.charge_nano)::bigint AS charge_nano,
+                   {COMMON_SUMS if metered else NO_METERS}
+            FROM {used.text} r GROUP BY 1
+        ){other_meters(group.id, used.text) if metered else ""}
         SELECT {group.value}, {group.label}, g.requests, g.errors, g.charge_nano,
-               coalesce(metered.meters, '{{}}')
-        FROM sums g LEFT JOIN metered USING (id) {group.join}
+               {"g.meters || coalesce(o.meters, '{}')" if metered else "g.meters"}
+        FROM sums g {"LEFT JOIN other o USING (id)" if metered else ""} {group.join}
         ORDER BY g.charge_nano DESC, g.requests DESC, g.id LIMIT %(limit)s""",  # noqa: S608 - own names only
-        {**where.parameters, "starts": list(starts), "limit": limit, "metered": metered},
+        {**used.parameters, "starts": [span.start_at for span in spans], "limit": limit},
     )
     return [
         Group(str(id), label, Totals(requests, errors, charge_nano, ordered_meters(meters)))
         for id, label, requests, errors, charge_nano, meters in rows
     ]
+
+
+COMMON_SUMS: Final = (
+    "jsonb_strip_nulls(jsonb_build_object({})) AS meters, bool_or(r.meters <> '{{}}') AS has_others"
+).format(", ".join(f"'{name}', sum(r.{name})::bigint" for name in COMMON))
+NO_METERS: Final = "'{}'::jsonb AS meters"
+
+
+def other_meters(id: str, rows: str) -> str:
+    """The meters that are no columns, by group, of rows whose `sums` have any: else none is read
+    again."""
+    return f""",
+        counted AS (
+            SELECT {id} AS id, meter, sum(units::bigint)::bigint AS units
+            FROM {rows} r, jsonb_each_text(r.meters) AS one (meter, units)
+            WHERE r.meters <> '{{}}' AND (SELECT bool_or(has_others) FROM sums)
+            GROUP BY 1, 2
+        ),
+        other AS (SELECT id, jsonb_object_agg(meter, units) AS meters FROM counted GROUP BY id)"""  # noqa: S608 - own names only
+
+
+# The groups of a chart's parts (n, id, channel_name, value), the largest first.
+RANKED: Final = """ranked AS MATERIALIZED (
+            SELECT id, max(channel_name) AS channel_name,
+                   row_number() OVER (ORDER BY sum(value) DESC, id) AS place
+            FROM part GROUP BY id HAVING sum(value) > 0
+        )"""
+
+
+def series_parts(group: Grouping) -> str:
+    """What `series_of` reads, of ranked parts: those beyond the largest ones as one."""
+    return f"""SELECT part.n, least(g.place, %(most)s)::int, max({group.value}),
+               max({group.label}), sum(part.value)::bigint
+        FROM part JOIN ranked g USING (id) {group.join}
+        GROUP BY 1, 2"""  # noqa: S608 - own names only
+
+
+def _picked(actor: Actor, scope: Scope) -> Where:
+    """The condition on sums, without their time."""
+    return where_of(actor, "usage.read", scope, Period())
 
 
 def series_of(usage_filter: UsageFilter, rows: Sequence[tuple[Any, ...]]) -> Series:
@@ -612,6 +643,14 @@ _WHO_AND_WHAT: Final = """
     r.id, r.request_id, r.admitted_at, o.slug, t.slug, r.key_id, k.name, u.email, r.model,
     r.upstream_model, r.channel_id, r.channel_name, r.dialect, r.operation, r.stream, r.source"""
 
+
+def _requests(where: Sequence[str], order: str, parameters: Mapping[str, Any]) -> str:
+    """The statement of a page. All attempts of a request are within the slack of a time's ids."""
+    edges = {"start_at_id": ">=", "end_at_id": "<"}
+    near = [f"AND a.id {sign} %({name})s" for name, sign in edges.items() if name in parameters]
+    return _REQUESTS.format(where=" AND ".join(where), order=order, near=" ".join(near))
+
+
 _REQUESTS: Final = f"""
     SELECT {_WHO_AND_WHAT}, r.status, r.kind, r.finish_reason, r.meters, r.charge_nano,
            r.hold_nano, r.basis, r.price_version_id, r.ttft_ms, r.total_ms, r.flags,
@@ -624,7 +663,7 @@ _REQUESTS: Final = f"""
         SELECT sum(a.cost_nano)::bigint AS cost_nano,
                (count(*) FILTER (WHERE a.id <> a.request_id))::int AS attempts
         FROM usage_usagerecord a
-        WHERE a.organisation_id = r.organisation_id AND a.request_id = r.request_id
+        WHERE a.organisation_id = r.organisation_id AND a.request_id = r.request_id {{near}}
     ) whole
     {_NAMES}
     ORDER BY {{order}}"""  # noqa: S608 - only this file's own names are put in

@@ -7,7 +7,8 @@ from uuid import UUID
 from accounts.access import scope_of
 from accounts.actors import Actor
 from lib import clock
-from usage.visibility import run, visible
+from usage.levels import since, summed
+from usage.visibility import Where, run, visible
 
 Dimension = Literal["team_id", "user_id", "organisation_id"]
 
@@ -28,7 +29,7 @@ def month_spending_of(organisations: Sequence[UUID]) -> dict[Any, int]:
 
 def _sums(by: Dimension, where: str, parameters: dict[str, Any]) -> dict[Any, int]:
     begin = clock.now().replace(day=1, hour=0, minute=0, second=0, microsecond=0)
+    rows = summed(Where(where, parameters), [since(begin)])
     text = f"""
-        SELECT r.{by}, sum(r.charge_nano)::bigint FROM usage_rollup r
-        WHERE {where} AND r.bucket_at >= %(begin)s GROUP BY r.{by}"""  # noqa: S608 - names
-    return dict(run(text, {**parameters, "begin": begin}))
+        SELECT r.{by}, sum(r.charge_nano)::bigint FROM {rows.text} r GROUP BY r.{by}"""  # noqa: S608 - names
+    return dict(run(text, rows.parameters))

@@ -361,9 +361,22 @@ _LEARN_LATE = """
     JOIN billing_hold hold ON hold.id = t.id AND hold.state = 'expired'
     ON CONFLICT DO NOTHING"""
 
+# Days as far as there are, then quarters.
 _KEY_CHARGES = """
+    WITH mark AS MATERIALIZED (
+        SELECT coalesce(date_trunc('day', max(levels_to), 'UTC'), '-infinity') AS days_to
+        FROM usage_rollupwatermark
+    )
     SELECT date_trunc('day', bucket_at, 'UTC')::date, model, sum(charge_nano)::bigint
-    FROM usage_rollup
-    WHERE organisation_id = %(organisation)s::uuid AND key_id = %(key)s::uuid
-      AND bucket_at >= %(first)s::timestamptz AND bucket_at < %(end)s::timestamptz
+    FROM (
+        SELECT bucket_at, model, charge_nano FROM usage_dayrollup
+        WHERE organisation_id = %(organisation)s::uuid AND key_id = %(key)s::uuid
+          AND bucket_at >= %(first)s::timestamptz AND bucket_at < %(end)s::timestamptz
+          AND bucket_at < (SELECT days_to FROM mark)
+        UNION ALL
+        SELECT bucket_at, model, charge_nano FROM usage_rollup
+        WHERE organisation_id = %(organisation)s::uuid AND key_id = %(key)s::uuid
+          AND bucket_at >= %(first)s::timestamptz AND bucket_at < %(end)s::timestamptz
+          AND bucket_at >= (SELECT days_to FROM mark)
+    ) summed
     GROUP BY 1, 2 ORDER BY 1, 2"""

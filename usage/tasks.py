@@ -18,3 +18,8 @@ def make_partitions() -> None:
 @shared_task  # type: ignore[untyped-decorator]
 def check_books() -> None:
     books_check.check_books()
+
+
+@shared_task  # type: ignore[untyped-decorator]
+def check_whole_books() -> None:
+    books_check.check_whole()

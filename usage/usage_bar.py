@@ -14,6 +14,7 @@ from lib.tables.filter_bar import Chip, Field, FilterBar
 from lib.tables.table import Choices
 from usage import reports, words
 from usage.filters import UsageFilter
+from usage.levels import Standing
 from usage.rules.buckets import Span
 from usage.time_zones import ZONES
 from usage.words import KINDS
@@ -43,9 +44,10 @@ def usage_bar(
     *,
     log: bool = False,
     kept: tuple[tuple[str, str], ...] = (),
+    at: Standing | None = None,
 ) -> FilterBar:
     """The fields of a range and of what can be found in it; `kept` stays in the address."""
-    fields = [*_range_fields(usage_filter), *_scope_fields(actor, usage_filter)]
+    fields = [*_range_fields(usage_filter), *_scope_fields(actor, usage_filter, at)]
     if log:
         fields += _log_fields(usage_filter)
     zone = usage_filter.zone.key
@@ -78,8 +80,8 @@ def _range_fields(usage_filter: UsageFilter) -> list[Field]:
     return fields
 
 
-def _scope_fields(actor: Actor, usage_filter: UsageFilter) -> list[Field]:
-    found = reports.choices(actor, usage_filter.span)
+def _scope_fields(actor: Actor, usage_filter: UsageFilter, at: Standing | None) -> list[Field]:
+    found = reports.choices(actor, usage_filter.span, at)
     scope = usage_filter.scope
     keys = [(id_text(key), words.key_name(label)) for key, label in found.keys]
     channels = [(id_text(channel), label) for channel, label in found.channels]

@@ -24,6 +24,8 @@ from lib.ids import id_text
 from usage import filters, reports, words
 from usage.failures import failure_series
 from usage.filters import Dropped, UsageFilter
+from usage.levels import standing
+from usage.overview import Overview, overview
 from usage.reports import Series, SeriesPart, Totals
 from usage.rules.buckets import Span
 from usage.usage_bar import dates_of, usage_bar
@@ -64,33 +66,31 @@ def usage_page(request: HttpRequest, actor: Actor) -> HttpResponse:
     query = dict(request.GET.lists())
     usage_filter = filters.from_query(query, clock.now(), channels=actor.operator)
     # Read before the figures: what it says of them then holds.
-    complete_to = reports.complete_to()
-    totals = reports.usage_by_bucket(actor, usage_filter)
-    total = reports.sum_of(totals)
-    before = reports.usage_totals(actor, usage_filter.previous, usage_filter.scope)
-    series = reports.series(actor, usage_filter) if total.requests or total.charge_nano else None
+    at = standing()
+    seen = overview(actor, usage_filter, at, keys=_TOP)
+    total = reports.sum_of(seen.buckets)
     context: dict[str, Any] = {
-        "complete_to": complete_to,
-        "stats": _stats(actor, usage_filter, totals, before),
-        "error_points": _error_points(total, before),
+        "complete_to": at.complete_to,
+        "stats": _stats(actor, usage_filter, seen),
+        "error_points": _error_points(total, seen.before),
         "total": total,
         "compared": dates_of(usage_filter.previous, usage_filter.zone),
         "asked": usage_filter,
-        "bar": usage_bar(actor, usage_filter),
+        "bar": usage_bar(actor, usage_filter, at=at),
         "own_only": access.scope_of(actor, "usage.read") == "own",
         "dates": usage_filter.on or dates_of(usage_filter.span, usage_filter.zone),
         "filtered": usage_filter.scope != filters.EVERYTHING,
         "dropped": dropped_of(actor, usage_filter),
         "page_url": request.path,
     }
-    if series is not None:
+    if total.requests or total.charge_nano:
         context |= {
-            "chart": chart_of(usage_filter, series, actor),
+            "chart": chart_of(usage_filter, seen.series, actor),
             "chart_title": _chart_title(usage_filter),
             "metrics": _switch(usage_filter, "metric", _METRICS),
             "groups": _switch(usage_filter, "group_by", _groups(actor)),
             "refresh_url": request.get_full_path(),
-            "top": _top(actor, usage_filter, total),
+            "top": _top(usage_filter, seen, total),
             "meters": _meters(total),
         }
         if total.errors and sees_requests(actor):
@@ -109,19 +109,17 @@ def usage_page(request: HttpRequest, actor: Actor) -> HttpResponse:
     return response
 
 
-def _stats(
-    actor: Actor, usage_filter: UsageFilter, totals: list[Totals], before: Totals
-) -> list[dict[str, Any]]:
-    total = reports.sum_of(totals)
+def _stats(actor: Actor, usage_filter: UsageFilter, seen: Overview) -> list[dict[str, Any]]:
+    total = reports.sum_of(seen.buckets)
     rows = rows_url(actor, usage_filter)
     failed = rows_url(actor, usage_filter, status="error")
     return [
         {
             "metric": metric,
             "now": total.metric(metric),
-            "before": before.metric(metric),
+            "before": seen.before.metric(metric),
             "href": failed if metric == "errors" else rows,
-            "series": [bucket.metric(metric) for bucket in totals],
+            "series": [bucket.metric(metric) for bucket in seen.buckets],
         }
         for metric in ("cost", "requests", "tokens", "errors")
     ]
@@ -187,6 +185,14 @@ def _chart(
     """`words_of` are the names of the parts by their slot, `over_of` what its rows are filtered by,
     `rows` what all of them are."""
     overs = [over_of(part) for part in series.parts]
+    # A chart of a quarter has a thousand addresses: what they share is made once.
+    log = _url(actor, "requests") if sees_requests(actor) else ""
+    spans = [usage_filter.within(bucket.span) for bucket in series.buckets]
+
+    def href(within: Mapping[str, object], over: Mapping[str, object]) -> str:
+        asked: dict[str, object] = {"group_by": None, "metric": None, **within, **over}
+        return f"{log}?{usage_filter.query(**asked)}" if log else ""
+
     return {
         "parts": [
             {
@@ -199,20 +205,18 @@ def _chart(
         "rows": [
             {
                 "at": bucket.span.start_at,
-                "href": rows_url(actor, usage_filter, bucket.span, **rows),
+                "href": href(within, rows),
                 "unfinished": usage_filter.unfinished(bucket.span),
                 "total": bucket.total,
                 "cells": [
                     {
                         "value": value,
-                        "href": rows_url(actor, usage_filter, bucket.span, **over)
-                        if value and over
-                        else "",
+                        "href": href(within, over) if value and over else "",
                     }
                     for over, value in zip(overs, bucket.values, strict=True)
                 ],
             }
-            for bucket in series.buckets
+            for bucket, within in zip(series.buckets, spans, strict=True)
         ],
         "total": series.total,
     }
@@ -249,30 +253,16 @@ def _switch(
     ]
 
 
-def _top(actor: Actor, usage_filter: UsageFilter, total: Totals) -> list[dict[str, Any]]:
-    groups = reports.usage_by(
-        actor, usage_filter.span, "key", usage_filter.scope, limit=_TOP, metered=False
-    )
-    ids = tuple(UUID(group.id) for group in groups)
-    before = {
-        group.id: group.totals
-        for group in reports.usage_by(
-            actor,
-            usage_filter.previous,
-            "key",
-            filters.of_keys(usage_filter.scope, ids),
-            metered=False,
-        )
-    }
+def _top(usage_filter: UsageFilter, seen: Overview, total: Totals) -> list[dict[str, Any]]:
     return [
         {
             "label": _label("key", group.label),
             "href": f"?{usage_filter.query(key=_filter_value('key', group.id))}",
             "totals": group.totals,
-            "before": before.get(group.id, Totals()),
+            "before": before,
             "whole": total.charge_nano,
         }
-        for group in groups
+        for group, before in seen.keys
     ]
 
 

@@ -6,7 +6,7 @@ for a developer, its own for a key that calls models. Values are always paramete
 
 import datetime as dt
 from collections.abc import Sequence
-from typing import Any, Final, NamedTuple
+from typing import Any, NamedTuple
 
 from django.db import connection
 
@@ -15,13 +15,11 @@ from accounts.actors import Actor
 from accounts.rules.roles import Action
 from lib.ids import first_id_at
 from usage.filters import Scope
+from usage.partitions import ID_SLACK
 from usage.rules import outcomes
 from usage.rules.buckets import Span
 
 Parameters = dict[str, Any]
-
-# Ids are made by the processes' clocks, times by the database's; nothing is a day apart.
-_ID_SLACK: Final = dt.timedelta(days=1)
 
 
 class Where(NamedTuple):
@@ -85,7 +83,7 @@ def where_of(actor: Actor, action: Action, scope: Scope, period: Period | Span) 
         if requests:
             # The id holds the time too: months that cannot matter are not even opened.
             texts.append(f"r.id {sign} %({name}_id)s")
-            slack = -_ID_SLACK if sign == ">=" else _ID_SLACK
+            slack = -ID_SLACK if sign == ">=" else ID_SLACK
             parameters[f"{name}_id"] = first_id_at(edge + slack)
     for name, column, values in (
         ("models", "r.model", scope.models),

@@ -13,6 +13,10 @@ from billing.models.budgets import (
     RaiseState,
     alert_percents,
 )
+from billing.models.checks import (
+    BooksWalk,
+    CheckedSum,
+)
 from billing.models.codes import (
     Code,
     CodeBatch,
@@ -79,6 +83,7 @@ __all__ = [
     "LISTED_KINDS",
     "Account",
     "AccountKind",
+    "BooksWalk",
     "Budget",
     "BudgetAction",
     "BudgetAlert",
@@ -87,6 +92,7 @@ __all__ = [
     "BudgetRaise",
     "BudgetScope",
     "BudgetWindow",
+    "CheckedSum",
     "Code",
     "CodeBatch",
     "Credit",

@@ -12,11 +12,18 @@ WALLET_KINDS = (
 )  # fmt: skip
 """The accounts that every request moves: an organisation has all of them or none."""
 
+LOCKED_KIND = "customer:available"
+"""The account whose row is locked for all of an organisation's: who opens any opens it too."""
+
 LOSS_KINDS = ("platform:loss", "provider:payable")
 
 
 def lock_accounts(organisation_ids: Iterable[UUID]) -> Statement:
-    """Lock all accounts of these organisations until the transaction ends, in the order of ids."""
+    """Lock the accounts of these organisations until the transaction ends, in the order of ids.
+
+    The row of what is available stands for all of an organisation's: whoever changes another one
+    has locked it before, and each further row would be written to the log once more.
+    """
     return _LOCK_ACCOUNTS, {"organisations": id_array(set(organisation_ids))}
 
 
@@ -40,7 +47,7 @@ def in_debt(limit: int) -> Statement:
 
 _LOCK_ACCOUNTS = """
     SELECT id FROM billing_account
-    WHERE organisation_id = ANY (%(organisations)s::uuid[])
+    WHERE organisation_id = ANY (%(organisations)s::uuid[]) AND kind = 'customer:available'
     ORDER BY id FOR NO KEY UPDATE"""
 
 _OPEN_ACCOUNTS = """

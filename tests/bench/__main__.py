@@ -22,6 +22,7 @@ from types import FrameType
 from tests.bench import hub, machine, peers
 from tests.bench.client import run
 from tests.bench.measure import Figures, memory, slot
+from tests.bench.page import PAGE, with_kept
 from tests.bench.process import BenchError, Process
 from tests.bench.report import About, render, summary
 from tests.bench.results import Results
@@ -30,7 +31,6 @@ from tests.bench.targets import MEMORY
 from tests.bench.works import FULL, OPEN_STREAMS, QUICK, WORKS, Pace
 from tests.fakes.upstream import FakeUpstream
 
-PAGE = Path(__file__).parents[2] / "docs/performance.md"
 _FILES_NEEDED = 3 * max(OPEN_STREAMS)
 
 
@@ -93,15 +93,10 @@ def _bench(pace: Pace, out: Path | None) -> int:
     if out is None:
         _say(f"\n{render(results, about)}")
     else:
-        out.write_text(render(results, about) + _idle(out))
+        before = out.read_text() if out.exists() else ""
+        out.write_text(with_kept(render(results, about), before))
         _say(f"\nWritten to {out}")
     return 0
-
-
-def _idle(page: Path) -> str:
-    """The section of the page that tests/bench/idle.py measures: it stays as it is."""
-    _, head, section = page.read_text().partition("\n## Idle\n") if page.exists() else ("",) * 3
-    return head + section
 
 
 def _install_peers(results: Results) -> None:

@@ -321,3 +321,43 @@ def test_rows_that_stay_unsealed_are_told_by_verify_and_end_the_job_with_an_erro
         with pytest.raises(SystemExit):
             call_command("verify", tamper_check=tamper_check, stdout=out)
         assert "P22: trail, seal 0: rows since" in out.getvalue()
+
+
+def test_a_backlog_is_sealed_by_seals_of_so_many_rows(monkeypatch: pytest.MonkeyPatch) -> None:
+    """However much there is: what was written in one instant by several seals would not be."""
+    monkeypatch.setattr(seals, "_SEALED_ROWS", 3)
+    now = clock.now()
+    events = [told(f"number {n}") for n in range(10)]
+    unguarded()
+    for n, event in enumerate(events):
+        backdate(event, now - dt.timedelta(hours=20 - n))
+    seal_all(KEY)
+    made = Seal.objects.filter(kind="trail").order_by("id")
+    assert sum(seal.rows for seal in made) == 10
+    assert max(seal.rows for seal in made) <= 3
+    assert broken() == []
+    edited = events[4]
+    run("UPDATE accounts_auditevent SET action = 'x' WHERE id = %s", edited.id)
+    at = now - dt.timedelta(hours=16)
+    wanted = [seal.id for seal in made if seal.from_at <= at < seal.to_at]
+    assert [one.seal_id for one in broken()] == wanted
+
+
+def test_what_is_read_part_by_part_is_what_one_text_was(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Seals of before, whose rows were read at once, hold."""
+    organisation = Organisation.objects.create(name="Acme", slug="acme")
+    unguarded()
+    for n in range(7):
+        told(f"a \\ and\nb {n}")
+        made = (
+            posting.Entry("equity:opening", organisation.id, -n - 1),
+            posting.Entry("customer:available", organisation.id, n + 1),
+        )
+        post(posting.Posting(f"opening:{n}", "opening", made))
+    run("UPDATE accounts_auditevent SET at = now() - (random() * 1000 + 2) * interval '1 s'")
+    run("UPDATE billing_posting SET created_at = now() - (random() * 1000 + 2) * interval '1 s'")
+    seal_all(KEY)
+    assert Seal.objects.count() == 2
+    for rows in (1, 3):
+        monkeypatch.setattr(seals, "_READ_ROWS", rows)
+        assert broken() == []

@@ -16,6 +16,7 @@ from billing.rules.posting import adjust_attempt
 from billing.sql.accounts import WALLET_KINDS, lock_accounts, open_accounts
 from billing.sql.place_holds import HoldRequest, place_holds
 from billing.sql.resolve_holds import HoldResolved, keep_holds, reopen_hold, resolve_holds
+from billing.sql.spending import held_since_before
 from billing.sql.sweep_holds import Mark, mark_holds, renew_lease
 from billing.unsettled_holds import Expired, due_holds, expire
 from billing.wallets import add_opening_credit, balance
@@ -293,3 +294,16 @@ def test_what_is_owed_cannot_be_held(organisation: Organisation, key: Key) -> No
         assert [verdict for verdict, *_ in place(asked(key, 500), asked(key, 600))] == words
     assert balance(organisation) == (500, 500, 1_100)
     assert place(asked(key, 0))[0][:2] == ("admitted", 0)
+
+
+def test_what_is_held_is_found_without_a_look_at_all_that_ever_was(
+    organisation: Organisation,
+) -> None:
+    text, parameters = held_since_before(organisation.id, clock.now().isoformat())
+    # As where there are so many that reading them is the worst of all ways.
+    with connection.cursor() as cursor:
+        cursor.execute("SET LOCAL enable_seqscan = off")
+        cursor.execute(f"EXPLAIN {text}", parameters)
+        plan = "\n".join(line for (line,) in cursor.fetchall())
+    assert "open_holds" in plan
+    assert "kept_holds" in plan

@@ -10,6 +10,7 @@ from pathlib import Path
 
 from stack import postgres
 from stack.postgres import Cluster
+from stack.prepare import load_queues
 from stack.up import worker_command
 from tests.hub import ROOT, Hub
 
@@ -108,6 +109,7 @@ class Installation:
         environment = {**os.environ, "DATABASE_URL": dsn, "DATA_DIR": str(folder)}
         migrate = [sys.executable, "manage.py", "migrate", "--verbosity=0", "--skip-checks"]
         subprocess.run(migrate, cwd=ROOT, env=environment, check=True)
+        load_queues(dsn)
         self.hubs = [Hub(dsn), Hub(dsn)]
         for hub in self.hubs:
             hub.spool = folder / "spool"

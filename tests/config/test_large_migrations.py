@@ -59,6 +59,8 @@ BY_TYPE: Final[Mapping[str, str]] = {
 OWN: Final[Mapping[str, Mapping[str, str]]] = {
     "billing_hold": {"state": "'settled'", "resolved_at": "now()"},
     "billing_posting": {"idempotency_id": "'made-' || n"},
+    # Only the record that ends a request is charged.
+    "usage_usagerecord": {"final": "true"},
 }
 
 

@@ -27,7 +27,7 @@ from tests.usage.test_speed import fill
 
 pytestmark = pytest.mark.django_db
 
-ROWS = 3_000
+ROWS = 1_000
 # A page of 50, one row more to know whether there is a next, and one of each partition beside it.
 READ_MAX = 60
 # Each list without end: what of the database it reads.

@@ -40,12 +40,14 @@ def program(name: str) -> str:
 
 
 def until(holds: Callable[[], bool], what: str) -> None:
-    """Block until it holds. AssertionError after WAIT_SECONDS: it never did."""
-    deadline = time.monotonic() + WAIT_SECONDS
+    """Block until it holds; ask ever less often, for what starts needs the machine too, and a
+    question may be a process. AssertionError after WAIT_SECONDS: it never did."""
+    deadline, pause_s = time.monotonic() + WAIT_SECONDS, 0.02
     pause = threading.Event()
     while not holds():
         assert time.monotonic() < deadline, what
-        pause.wait(0.02)
+        pause.wait(pause_s)
+        pause_s = min(1.3 * pause_s, 0.25)
 
 
 def accepts(port: int) -> bool:

@@ -35,6 +35,8 @@ LARGE = {
     "usage.usagerecord": "usage_usagerecord",
     "usage.latetruth": "usage_latetruth",
     "usage.rollup": "usage_rollup",
+    "usage.hourrollup": "usage_hourrollup",
+    "usage.dayrollup": "usage_dayrollup",
 }
 _TABLE = "(?:ONLY )?[\"']?(?P<table>[a-z_]+)"
 FORBIDDEN_SQL = {

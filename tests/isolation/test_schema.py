@@ -4,19 +4,15 @@ not, gets an answer that the schema declares, and never a 5xx."""
 import datetime as dt
 import json
 from collections.abc import Iterator
-from typing import Any, Final
+from functools import cache
+from typing import TYPE_CHECKING, Any, Final
 
 import httpx
 import pytest
-import schemathesis
 from django.db import transaction
 from django.test import Client
 from hypothesis import HealthCheck, Phase, given, settings
 from hypothesis.strategies import SearchStrategy, one_of
-from schemathesis import Case, GenerationMode
-from schemathesis.checks import not_a_server_error
-from schemathesis.core.failures import FailureGroup
-from schemathesis.specs.openapi.checks import status_code_conformance
 
 from accounts import members
 from accounts.actors import SYSTEM
@@ -28,15 +24,24 @@ from tests.isolation.table import OPERATIONS
 from tests.isolation.who import ROLES, Who
 from tests.isolation.world import World
 
+if TYPE_CHECKING:
+    from schemathesis import Case
+    from schemathesis.specs.openapi.schemas import OpenApiSchema
+
 pytestmark = pytest.mark.django_db
 
-CHECKS: Final = [not_a_server_error, status_code_conformance]
-SCHEMA: Final = schemathesis.openapi.from_dict(
-    json.loads(json.dumps(api.get_openapi_schema(path_prefix="/api/v1/")))
-)
 EXAMPLES: Final = 2
 MEMBERS: Final = [name for name, spec in ROLES.items() if not (spec.outside or spec.viewing)]
 CALLERS: Final = (*MEMBERS, "operator", "a model key", "a service account", "no role")
+
+
+# Schemathesis and the schema are of one worker alone: the others collect without them.
+@cache
+def schema() -> "OpenApiSchema":
+    import schemathesis
+
+    document = api.get_openapi_schema(path_prefix="/api/v1/")
+    return schemathesis.openapi.from_dict(json.loads(json.dumps(document)))
 
 
 def clients(world: World) -> dict[str, Client]:
@@ -53,10 +58,12 @@ def clients(world: World) -> dict[str, Client]:
     return found
 
 
-def strategies(world: World, name: str) -> Iterator[SearchStrategy[Case[Any]]]:
+def strategies(world: World, name: str) -> "Iterator[SearchStrategy[Case[Any]]]":
     """Cases of an operation: of its schema, of none, and about an object that there is."""
+    from schemathesis import GenerationMode
+
     method, path = name.split(" ")
-    operation = SCHEMA[f"/api/v1{path}"][method]
+    operation = schema()[f"/api/v1{path}"][method]
     yield operation.as_strategy(GenerationMode.POSITIVE)
     yield operation.as_strategy(GenerationMode.NEGATIVE)
     kind = OPERATIONS[name].kind
@@ -70,6 +77,8 @@ def strategies(world: World, name: str) -> Iterator[SearchStrategy[Case[Any]]]:
 
 def faults_of(world: World, name: str, callers: list[Client], examples: int) -> list[str]:
     """What is wrong with the answers of one operation to some cases, by these callers in turn."""
+    from schemathesis.core.failures import FailureGroup
+
     turn, found = [0], list[str]()
 
     @settings(
@@ -81,7 +90,7 @@ def faults_of(world: World, name: str, callers: list[Client], examples: int) -> 
         suppress_health_check=list(HealthCheck),
     )
     @given(case=one_of(*strategies(world, name)))
-    def run(case: Case[Any]) -> None:
+    def run(case: "Case[Any]") -> None:
         turn[0] += 1
         try:
             send(callers[turn[0] % len(callers)], case)
@@ -92,8 +101,11 @@ def faults_of(world: World, name: str, callers: list[Client], examples: int) -> 
     return found
 
 
-def send(client: Client, case: Case[Any]) -> None:
+def send(client: Client, case: "Case[Any]") -> None:
     """Send a case, compare what comes back with the schema, and take back what it changed."""
+    from schemathesis.checks import not_a_server_error
+    from schemathesis.specs.openapi.checks import status_code_conformance
+
     FAULTS.clear()
     sent = case.as_transport_kwargs(base_url="http://testserver")
     request = httpx.Request(
@@ -114,7 +126,7 @@ def send(client: Client, case: Case[Any]) -> None:
     headers = {name: value for name, value in response.items() if value}
     answer = httpx.Response(response.status_code, headers=headers, content=content, request=request)
     answer.elapsed = dt.timedelta()
-    case.validate_response(answer, checks=CHECKS)
+    case.validate_response(answer, checks=[not_a_server_error, status_code_conformance])
 
 
 def _content(data: Any) -> bytes | None:

@@ -354,6 +354,16 @@ def test_operators_read_which_invariant_does_not_hold(people: cast.Cast) -> None
     assert "manage.py verify" in letter.body
 
 
+def test_operators_read_what_could_not_be_checked(people: cast.Cast) -> None:
+    """I25: and not that it is wrong."""
+    happen(people, "books.unchecked", name="postings since noon", rows=1, first="['postings']")
+    assert tell() == 1
+    (letter,) = mail.outbox
+    assert (letter.to, "did not finish" in letter.subject) == (["dora@example.org"], True)
+    assert "postings since noon" in letter.body
+    assert "does not mean that the ledger is wrong" in letter.body
+
+
 def test_no_secret_is_read_back(people: cast.Cast, server: Receiver) -> None:
     """P14: the secret is in one answer; nothing else holds it in the clear."""
     _, text = cast.make_key(people.core, "m", user=people.alice, kind=KeyKind.MANAGEMENT)

@@ -3,14 +3,17 @@
 import asyncio
 import json
 import os
+import socket
 from collections.abc import AsyncIterator
 from dataclasses import replace
 from decimal import Decimal
 from pathlib import Path
 from uuid import UUID
 
+import psycopg
 import pytest
 import pytest_asyncio
+from psycopg.conninfo import make_conninfo
 
 from dialects.errors import RequestFault
 from dialects.events import End, Event, TextDelta
@@ -357,3 +360,28 @@ async def test_bound_shrinks_to_what_there_is_and_says_when_it_does_not_fit(
         await relay.bound(who, body(model, "hi", max_tokens=5000), max_cost_nano=100)
     with pytest.raises(RequestFault, match="does not exist"):
         await relay.bound(who, body("no-such-model", "hi"))
+
+
+async def test_what_is_connecting_when_it_stops_is_closed(
+    hub: Hub, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """A server that waits there for a password drops no database for anybody meanwhile."""
+    connect, loop = psycopg.AsyncConnection.connect, asyncio.get_running_loop()
+    relay = Relay(config(hub))
+    with socket.create_server(("127.0.0.1", 0)) as silent:
+        silent.setblocking(False)
+        port = silent.getsockname()[1]
+        await relay.start()
+        # What it does next is to connect to hear of changes.
+        monkeypatch.setattr(
+            psycopg.AsyncConnection, "connect",
+            lambda dsn, **rest: connect(make_conninfo(dsn, host="127.0.0.1", port=port), **rest),
+        )  # fmt: skip
+        async with asyncio.timeout(10):
+            listening, _ = await loop.sock_accept(silent)
+        monkeypatch.undo()
+        with listening:
+            assert await loop.sock_recv(listening, 100)
+            await relay.stop()
+            async with asyncio.timeout(10):
+                assert await loop.sock_recv(listening, 100) == b""

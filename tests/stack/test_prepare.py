@@ -1,10 +1,23 @@
 from pathlib import Path
 
+import psycopg
 import pytest
 
 from config import secret_check
 from lib.vault import WrongSecret
-from stack import prepare
+from stack import postgres, prepare
+
+
+def test_the_queues_are_loaded_once(tmp_path: Path) -> None:
+    with postgres.server(tmp_path / "postgres") as dsn:
+        prepare.await_database(dsn, 0)
+        for _ in range(2):
+            prepare.load_queues(dsn)
+        with psycopg.connect(dsn) as connection:
+            connection.execute("SELECT pgmq.create('doorbell')")
+            connection.execute("""SELECT pgmq.send('doorbell', '{"n": 1}')""")
+            found = connection.execute("SELECT message FROM pgmq.read('doorbell', 1, 1)").fetchone()
+    assert found == ({"n": 1},)
 
 
 def test_a_database_that_does_not_answer_is_told(tmp_path: Path) -> None:

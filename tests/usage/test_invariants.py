@@ -1,5 +1,6 @@
 """Each invariant names the row that breaks it (I25)."""
 
+import contextlib
 import datetime as dt
 from io import StringIO
 from typing import Any
@@ -7,16 +8,19 @@ from typing import Any
 import pytest
 from django.contrib.postgres.functions import TransactionNow
 from django.core.management import call_command
-from django.db import connection
+from django.db import connection, transaction
 
 from accounts.models import Key
-from billing.models import Account, Hold
+from billing.models import Account, BooksWalk, Hold
+from config.system_rows import system_rows
+from config.system_state import system_state
 from lib import clock
 from outbox.models import Fact
 from tests.cast import Cast, make_key
 from tests.usage import rows
-from usage import books_check
+from usage import books_check, books_walk
 from usage.invariants import INVARIANTS, broken_invariants
+from usage.models import BooksCheck
 from usage.rollups import replace_all
 
 pytestmark = pytest.mark.django_db
@@ -114,13 +118,209 @@ def test_a_charge_that_does_not_come_out_of_its_own_meters_and_price(key: Key) -
     assert (more, count) == ("I10 cost recomputes: and 2 more", "7 rows are wrong.")
 
 
-def test_a_check_that_takes_too_long_is_told_and_rests(monkeypatch: pytest.MonkeyPatch) -> None:
-    """I25: nobody takes silence for right books."""
+def test_a_check_that_takes_too_long_is_told_as_that_and_rests(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    """I25: nobody takes silence for right books, nor a busy database for wrong ones."""
     monkeypatch.setitem(INVARIANTS, "slow", "SELECT pg_sleep(30)")
-    monkeypatch.setattr(books_check, "_QUERY_S", "0.3")
+    monkeypatch.setattr(books_check, "_QUERY_S", 0.3)
+    assert books_check.check_books() == {}
+    (problem,) = BooksWalk.objects.get().unfinished
+    assert problem.startswith("slow: ")
+    assert "statement timeout" in problem
+    assert [fact.kind for fact in Fact.objects.all()] == ["books.unchecked"]
+    state = system_state()
+    assert state.books == (BooksCheck.objects.get().ran_at, 0, True)
+    assert ("Partly verified", "warn") in [(row.value, row.tone) for row in system_rows(state)]
+    assert books_check.check_books() is None
+    BooksCheck.objects.update(rest_until=clock.now())
+    monkeypatch.delitem(INVARIANTS, "slow")
+    assert books_check.check_books() == {}
+    assert BooksWalk.objects.get().unfinished == []
+
+
+def edit(text: str) -> None:
+    """As somebody who may do everything, without a trigger."""
+    with connection.cursor() as cursor:
+        cursor.execute("SET LOCAL session_replication_role = replica")
+        cursor.execute(text)
+        cursor.execute("SET LOCAL session_replication_role = DEFAULT")
+
+
+def settle(monkeypatch: pytest.MonkeyPatch) -> None:
+    """As if every transaction so far had ended: what is here is not new any more."""
+    at = clock.now() + dt.timedelta(seconds=1)
+    monkeypatch.setattr(books_walk, "horizon", lambda cursor: (at, at))
+
+
+def minute() -> set[str]:
+    """What the minute's check finds."""
+    BooksCheck.objects.update(rest_until=clock.now())
     found = books_check.check_books()
     assert found is not None
-    ((problem,),) = found["the check came to an end"]
-    assert "statement timeout" in problem
-    assert Fact.objects.get(kind="books.wrong").body["name"] == "the check came to an end"
-    assert books_check.check_books() is None
+    assert BooksWalk.objects.get(name="new").unfinished == []
+    return set(found)
+
+
+def day() -> set[str]:
+    """What the day's check finds, to its end; then the minute's tells it."""
+    BooksWalk.objects.filter(name="whole").update(began_at=None, ended_at=None)
+    books_check.check_whole()
+    assert BooksWalk.objects.get(name="whole").has_ended
+    return minute()
+
+
+def verified() -> set[str]:
+    """What the command finds."""
+    out = StringIO()
+    with contextlib.suppress(SystemExit):
+        call_command("verify", stdout=out)
+    return {line.split(": ")[0] for line in out.getvalue().splitlines() if ": " in line}
+
+
+# What somebody did to the books behind our back, and what tells of it first.
+FAULTS = {
+    "a line that was changed": (
+        "UPDATE billing_ledgerentry SET amount_nano = amount_nano + 1 WHERE id = ("
+        "SELECT max(id) FROM billing_ledgerentry)",
+        "I1 every posting sums to 0",
+    ),
+    "lines that were removed": (
+        "DELETE FROM billing_ledgerentry WHERE posting_id = ("
+        "SELECT id FROM billing_posting WHERE kind = 'settle')",
+        "I1 every posting has its lines",
+    ),
+    "a posting that was removed": (
+        "DELETE FROM billing_posting WHERE kind = 'settle'",
+        "I1 every line has its posting",
+    ),
+    "a hold that was removed": (
+        "DELETE FROM billing_hold",
+        "I5 every hold has its attempt, every attempt its hold",
+    ),
+    "a hold without a posting": (
+        "UPDATE billing_posting SET idempotency_id = 'held' WHERE kind = 'hold'",
+        "I5 every hold has its posting",
+    ),
+    "a hold that was resolved twice": (
+        "UPDATE billing_posting SET idempotency_id = replace(idempotency_id, 'hold:', 'void:')"
+        " WHERE kind = 'hold'",
+        "I6 a hold is resolved by exactly one posting",
+    ),
+    "a record that was removed": (
+        "DELETE FROM usage_usagerecord",
+        "I10 every ended attempt has one record, and no open one has",
+    ),
+    "a charge that was changed": (
+        "UPDATE usage_usagerecord SET charge_nano = charge_nano + 1",
+        "I10 revenue of a record is its charge",
+    ),
+    "a charge above the hold": (
+        "UPDATE usage_usagerecord SET hold_nano = charge_nano - 1",
+        "I13 nothing is charged above its hold",
+    ),
+    "a charge without a posting": (
+        "UPDATE usage_usagerecord SET id = (left(id::text, 35) || CASE right(id::text, 1)"
+        " WHEN '0' THEN '1' ELSE '0' END)::uuid",
+        "I10 what a record is charged is posted",
+    ),
+    "a count that was doubted after all": (
+        "UPDATE usage_usagerecord SET basis = 'held'",
+        "I14 a hold is kept until it is decided on what has no charge",
+    ),
+}  # fmt: skip
+
+
+@pytest.mark.parametrize("fault", FAULTS)
+def test_a_fault_is_found_in_what_is_new_each_minute_and_in_what_is_old_each_day(
+    key: Key, fault: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """I25: also where the minute's check has been."""
+    text, name = FAULTS[fault]
+    rows.happen(key, clock.now(), charge_nano=5)
+    with connection.cursor() as cursor:
+        replace_all(cursor, clock.now())
+    assert minute() == set()
+    settle(monkeypatch)
+    sid = transaction.savepoint()
+    edit(text)
+    assert name in minute()
+    # It is told until all was looked at again.
+    assert name in minute()
+    transaction.savepoint_rollback(sid)
+    assert (minute(), day()) == (set(), set())
+    edit(text)
+    assert name not in minute()
+    assert name in verified()
+    assert name in day()
+    assert name in BooksCheck.objects.get().broken
+
+
+def test_a_text_that_names_no_attempt_is_wrong(key: Key, monkeypatch: pytest.MonkeyPatch) -> None:
+    """I25: it ends no check."""
+    name = "I6 a hold is resolved by exactly one posting"
+    rows.happen(key, clock.now(), charge_nano=5)
+    settle(monkeypatch)
+    edit("UPDATE billing_posting SET idempotency_id = 'settle:' || repeat('x', 36)"
+         " WHERE kind = 'settle'")  # fmt: skip
+    assert name in verified()
+    found = books_check.check_books()
+    assert found is not None
+    assert "invalid input syntax for type uuid" in str(found[name])
+
+
+def test_what_was_summed_before_is_compared_with_what_stands_there(
+    key: Key, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """I3: lines that were changed so that they still sum to 0."""
+    name = "I3 what was summed before is the sum of what stands there"
+    rows.happen(key, clock.now(), charge_nano=5)
+    settle(monkeypatch)
+    assert minute() == set()
+    edit("UPDATE billing_ledgerentry SET amount_nano = 2 * amount_nano")
+    assert minute() == set()
+    assert name in day()
+    edit("UPDATE billing_ledgerentry SET amount_nano = amount_nano / 2")
+    assert name in minute()
+    assert day() == set()
+
+
+def test_the_day_goes_on_where_it_was_and_begins_anew_on_the_next(
+    key: Key, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    for _ in range(6):
+        rows.happen(key, clock.now(), charge_nano=5)
+    edit("UPDATE billing_posting SET created_at = now() + row_number * interval '1 s' FROM ("
+         "SELECT id, row_number() OVER (ORDER BY id) FROM billing_posting) numbered "
+         "WHERE numbered.id = billing_posting.id")  # fmt: skip
+    at = clock.now() + dt.timedelta(minutes=1)
+    monkeypatch.setattr(books_walk, "horizon", lambda cursor: (at, at))
+    monkeypatch.setattr(books_walk, "_SPAN_ROWS", 2)
+    monkeypatch.setattr(books_check, "_SLICE_S", 0)
+    assert minute() == set()
+    steps: list[dt.datetime | None] = []
+    while not steps or not BooksWalk.objects.get(name="whole").has_ended:
+        books_check.check_whole()
+        steps.append(BooksWalk.objects.get(name="whole").to_at)
+    assert len(steps) > 6
+    on_the_way = [at for at in steps if at is not None]
+    assert on_the_way == sorted(set(on_the_way))
+    books_check.check_whole()
+    assert BooksWalk.objects.get(name="whole").to_at is None
+    BooksWalk.objects.filter(name="whole").update(began_at=clock.now() - dt.timedelta(days=1))
+    books_check.check_whole()
+    assert BooksWalk.objects.get(name="whole").to_at == steps[0]
+
+
+def test_what_the_check_is_behind_with_is_told_and_not_looked_at_at_once(
+    key: Key, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """After an update of old books."""
+    rows.happen(key, clock.now(), charge_nano=5)
+    settle(monkeypatch)
+    monkeypatch.setattr(books_walk, "_SPAN_ROWS", 1)
+    monkeypatch.setattr(books_check, "_WALK_S", 0)
+    assert books_check.check_books() == {}
+    (text,) = BooksWalk.objects.get().unfinished
+    assert text.startswith("postings since ")
+    assert Fact.objects.get().kind == "books.unchecked"

@@ -15,6 +15,7 @@ def test_the_schedule_names_them() -> None:
         "usage.tasks.roll_up",
         "usage.tasks.make_partitions",
         "usage.tasks.check_books",
+        "usage.tasks.check_whole_books",
     }
     assert names <= set(app.tasks)
 

@@ -1,0 +1,66 @@
+"""Spans of time in which what is written once has a bounded number of rows, so that no statement
+over one takes longer the more there is in all."""
+
+import datetime as dt
+from collections.abc import Iterator, Mapping
+from typing import Any, Final, Protocol
+
+BEGINNING: Final = dt.datetime(2000, 1, 1, tzinfo=dt.UTC)
+"""Nothing is older."""
+
+_SHORTEST: Final = dt.timedelta(microseconds=1)
+
+
+class Cursor(Protocol):
+    """A cursor of Django or of psycopg."""
+
+    def execute(self, query: Any, params: Any = None) -> Any: ...
+
+    def fetchall(self) -> list[Any]: ...
+
+
+def spans(
+    cursor: Cursor, kind: str, from_at: dt.datetime, to_at: dt.datetime, rows_max: int
+) -> Iterator[tuple[dt.datetime, dt.datetime]]:
+    """What lies between two instants, in order: (from, to) with at most so many postings of the
+    `ledger`, or events of the `trail`. More have only rows that were all written in one instant."""
+    length = to_at - from_at
+    if from_at < to_at and _count(cursor, kind, from_at, to_at) > rows_max:
+        # What is halved until it is short enough is read anew each time: not the years before.
+        cursor.execute(_OLDEST[kind], {"from": from_at, "to": to_at})
+        ((oldest,),) = cursor.fetchall()
+        if oldest > from_at:
+            yield from_at, oldest
+            from_at = oldest
+    while from_at < to_at:
+        length = min(length, to_at - from_at)
+        while (rows := _count(cursor, kind, from_at, from_at + length)) > rows_max:
+            if length <= _SHORTEST:
+                break
+            length = max(length / 2, _SHORTEST)
+        yield from_at, from_at + length
+        from_at += length
+        if rows <= rows_max / 2:
+            length *= 2
+
+
+def _count(cursor: Cursor, kind: str, from_at: dt.datetime, to_at: dt.datetime) -> int:
+    cursor.execute(_COUNT[kind], {"from": from_at, "to": to_at})
+    ((rows,),) = cursor.fetchall()
+    return int(rows)
+
+
+_OLDEST: Final[Mapping[str, str]] = {
+    "ledger": """
+        SELECT min(created_at) FROM billing_posting
+        WHERE created_at >= %(from)s AND created_at < %(to)s""",
+    "trail": """
+        SELECT min(at) FROM accounts_auditevent WHERE at >= %(from)s AND at < %(to)s""",
+}
+_COUNT: Final[Mapping[str, str]] = {
+    "ledger": """
+        SELECT count(*) FROM billing_posting
+        WHERE created_at >= %(from)s AND created_at < %(to)s""",
+    "trail": """
+        SELECT count(*) FROM accounts_auditevent WHERE at >= %(from)s AND at < %(to)s""",
+}

@@ -1,0 +1,81 @@
+"""The control plane's nouns: a file for each subject."""
+
+from gateway.models.announcements import (
+    Announcement,
+    AnnouncementDismissal,
+    AnnouncementTone,
+)
+from gateway.models.answers import (
+    AnswerPiece,
+    IdempotentAnswer,
+    KeptState,
+)
+from gateway.models.catalogue import (
+    CatalogueIgnoreRule,
+    CatalogueUpdate,
+    FactState,
+    ModelEntry,
+    ModelProposal,
+)
+from gateway.models.channels import (
+    Channel,
+    ChannelKey,
+    ChannelReport,
+    ChannelTestRun,
+    ModelListing,
+    OnLeave,
+    Route,
+)
+from gateway.models.price_previews import (
+    PreviewState,
+    PricePreview,
+)
+from gateway.models.routing import (
+    ModelAlias,
+    ModelRule,
+    ShadowAnswer,
+    ShadowSpend,
+)
+from gateway.models.settings import (
+    InstallationSetting,
+)
+from gateway.models.traffic import (
+    ChannelSpend,
+    KeyTrafficBucket,
+    TrafficBucket,
+    TrafficCursor,
+    TrafficTotal,
+)
+
+__all__ = [
+    "Announcement",
+    "AnnouncementDismissal",
+    "AnnouncementTone",
+    "AnswerPiece",
+    "CatalogueIgnoreRule",
+    "CatalogueUpdate",
+    "Channel",
+    "ChannelKey",
+    "ChannelReport",
+    "ChannelSpend",
+    "ChannelTestRun",
+    "FactState",
+    "IdempotentAnswer",
+    "InstallationSetting",
+    "KeptState",
+    "KeyTrafficBucket",
+    "ModelAlias",
+    "ModelEntry",
+    "ModelListing",
+    "ModelProposal",
+    "ModelRule",
+    "OnLeave",
+    "PreviewState",
+    "PricePreview",
+    "Route",
+    "ShadowAnswer",
+    "ShadowSpend",
+    "TrafficBucket",
+    "TrafficCursor",
+    "TrafficTotal",
+]

@@ -1,0 +1,83 @@
+"""What is kept of answers for later requests."""
+
+from django.db import models
+
+from lib.sealed_field import SealedField
+
+
+class KeptState(models.Model):
+    """What a later request may go on from: a stored response, or the seals of a tool call.
+
+    `id` is derived from its kind, team and name (relay/state_store.py), which stand nowhere;
+    `sealed` opens for this row only. Nothing is kept for more than 24 hours.
+    """
+
+    pk = models.CompositePrimaryKey("organisation_id", "id")
+    organisation = models.ForeignKey(
+        "accounts.Organisation",
+        models.DO_NOTHING,
+        related_name="+",
+        db_index=False,
+        db_constraint=False,
+    )
+    id = models.UUIDField()
+    sealed = SealedField()
+    expires_at = models.DateTimeField(db_index=True)
+
+    def __str__(self) -> str:
+        return str(self.id)
+
+
+class IdempotentAnswer(models.Model):
+    """One use of an Idempotency-Key: which body it came with, and the head of the answer.
+
+    `id` is derived from the API key and the client's key. While it is running its process renews
+    `alive_until`; one that is `not_kept` has ended without its
+    answer, whose content may not be kept.
+    """
+
+    class State(models.TextChoices):
+        RUNNING = "running"
+        ENDED = "ended"
+        NOT_KEPT = "not_kept"
+
+    pk = models.CompositePrimaryKey("organisation_id", "id")
+    organisation = models.ForeignKey(
+        "accounts.Organisation",
+        models.DO_NOTHING,
+        related_name="+",
+        db_index=False,
+        db_constraint=False,
+    )
+    id = models.UUIDField()
+    body_digest = models.BinaryField(max_length=32)
+    request_id = models.UUIDField()
+    state = models.CharField(max_length=8, choices=State.choices)
+    head = SealedField(
+        null=True, place="gateway_idempotentanswer|{organisation_id}/{id}/{request_id}|head"
+    )
+    alive_until = models.DateTimeField()
+    expires_at = models.DateTimeField(db_index=True)
+
+    def __str__(self) -> str:
+        return f"{self.request_id} {self.state}"
+
+
+class AnswerPiece(models.Model):
+    """A piece of a kept answer, in the client's own bytes, sealed for its place."""
+
+    pk = models.CompositePrimaryKey("organisation_id", "request_id", "n")
+    organisation = models.ForeignKey(
+        "accounts.Organisation",
+        models.DO_NOTHING,
+        related_name="+",
+        db_index=False,
+        db_constraint=False,
+    )
+    request_id = models.UUIDField()
+    n = models.IntegerField()
+    sealed = SealedField()
+    expires_at = models.DateTimeField(db_index=True)
+
+    def __str__(self) -> str:
+        return f"{self.request_id} {self.n}"

@@ -1,0 +1,211 @@
+"""Channels to providers, their secrets, the models that they serve and the tests of them."""
+
+from django.db import models
+from django.db.models.functions import Now
+
+from lib.ids import new_id
+from lib.sealed_field import SealedField
+
+
+class OnLeave(models.TextChoices):
+    CANCEL = "cancel"
+    DRAIN = "drain"
+
+
+class Channel(models.Model):
+    """One configured way to a provider."""
+
+    id = models.UUIDField(primary_key=True, default=new_id, editable=False)
+    name = models.CharField(max_length=120, unique=True)
+    provider = models.CharField(max_length=40)
+    base_url = models.CharField(max_length=500)
+    enabled = models.BooleanField(default=True)
+    priority = models.IntegerField(default=0, help_text="Lower is asked first.")
+    weight = models.PositiveIntegerField(default=1)
+    retries = models.PositiveSmallIntegerField(default=2)
+    on_leave = models.CharField(max_length=8, choices=OnLeave.choices, default=OnLeave.CANCEL)
+    uncapped = models.BooleanField(
+        default=False, db_default=False, help_text="Its provider is known to ignore output caps."
+    )
+    names_client = models.BooleanField(
+        default=True, db_default=True, help_text="Its provider hears the user agents of clients."
+    )
+    timeouts = models.JSONField(
+        default=dict, help_text="Seconds: connect, first_content, idle, total."
+    )
+    rpm = models.PositiveIntegerField(null=True, help_text="Null: no limit, as of the others.")
+    tpm = models.PositiveIntegerField(null=True)
+    parallel = models.PositiveIntegerField(null=True)
+    spend_cap_day_nano = models.BigIntegerField(null=True)
+    spend_cap_month_nano = models.BigIntegerField(null=True)
+    breaker = models.JSONField(
+        default=dict, help_text="enabled, failures, window and open_for in seconds."
+    )
+    conditions = models.JSONField(
+        default=dict,
+        db_default=models.Value({}, output_field=models.JSONField()),
+        help_text="Which requests it is for: gateway/rules/channel_conditions.py.",
+    )
+    zero_retention = models.BooleanField(
+        default=False, db_default=False, help_text="Its provider keeps no data of requests."
+    )
+    region = models.CharField(
+        max_length=40, default="", db_default="", help_text="Where it is; empty: not known."
+    )
+    overrides = models.JSONField(
+        default=dict,
+        db_default=models.Value({}, output_field=models.JSONField()),
+        help_text="What it changes of requests (gateway/rules/request_overrides.py).",
+    )
+    proxy_url = models.CharField(max_length=500, blank=True, default="", db_default="")
+    proxy_login = SealedField(null=True)
+    ca_bundle = models.TextField(blank=True, default="", db_default="")
+    client_cert = models.TextField(blank=True, default="", db_default="")
+    client_key = SealedField(null=True)
+    last_test = models.JSONField(null=True)
+    testing = models.JSONField(
+        default=dict,
+        db_default=models.Value({}, output_field=models.JSONField()),
+        help_text="gateway/rules/channel_testing.py: CheckRule.",
+    )
+    next_test_at = models.DateTimeField(null=True, help_text="Null: now, if it is tested at all.")
+    check_models_every_h = models.PositiveSmallIntegerField(
+        null=True, help_text="Hours between two readings of its provider's models; null: none."
+    )
+    next_models_check_at = models.DateTimeField(null=True, help_text="Null: now, if there is one.")
+    taken_out = models.JSONField(null=True, help_text="Off by its rule: cause, what, at.")
+    taken_in_at = models.DateTimeField(null=True, help_text="When its rule turned it on again.")
+    archived_at = models.DateTimeField(null=True, help_text="Put away: off, and in no list.")
+    created_at = models.DateTimeField(db_default=Now())
+
+    class Meta:
+        ordering = ["name"]
+        constraints = [
+            models.CheckConstraint(
+                condition=models.Q(archived_at=None) | models.Q(enabled=False),
+                name="archived_channel_is_off",
+            )
+        ]
+
+    def __str__(self) -> str:
+        return self.name
+
+
+class ChannelKey(models.Model):
+    """A provider key, sealed for this row (lib/vault.py); it can be replaced, never read back."""
+
+    id = models.UUIDField(primary_key=True, default=new_id, editable=False)
+    channel = models.ForeignKey(Channel, models.CASCADE, related_name="keys")
+    position = models.PositiveSmallIntegerField()
+    sealed = SealedField()
+    digest = models.BinaryField(
+        max_length=32, help_text="Keyed, to tell whether a new value differs."
+    )
+    last4 = models.CharField(max_length=4)
+    disabled_at = models.DateTimeField(null=True)
+    created_at = models.DateTimeField(null=True, help_text="Null: before this was kept.")
+
+    class Meta:
+        ordering = ["position"]
+        constraints = [
+            models.UniqueConstraint(
+                fields=["channel", "position"], name="channel_key_position_once"
+            )
+        ]
+
+    def __str__(self) -> str:
+        return f"…{self.last4}"
+
+
+class ModelListing(models.Model):
+    """What the provider of a channel listed the last time, and what of it is known
+    (gateway/rules/model_changes.py); names, each once.
+
+    `told` are the signs of the changes that somebody was told of. `fault` is why the last reading
+    came to nothing, "" where it did not.
+    """
+
+    channel = models.OneToOneField(
+        Channel, models.CASCADE, primary_key=True, related_name="model_listing"
+    )
+    listed = models.JSONField(default=list)
+    complete = models.BooleanField(default=False)
+    known = models.JSONField(default=list)
+    told = models.JSONField(default=list)
+    checked_at = models.DateTimeField()
+    listed_at = models.DateTimeField(null=True)
+    fault = models.CharField(max_length=20, blank=True, default="")
+
+    def __str__(self) -> str:
+        return f"{len(self.listed)} models"
+
+
+class Route(models.Model):
+    """A model name, or a pattern of names, that a channel serves."""
+
+    id = models.BigAutoField(primary_key=True)
+    channel = models.ForeignKey(Channel, models.CASCADE, related_name="routes")
+    model = models.CharField(max_length=200)
+    upstream_model = models.CharField(
+        max_length=200, blank=True, default="", help_text="Empty: the same."
+    )
+    can = models.JSONField(
+        default=dict,
+        db_default=models.Value({}, output_field=models.JSONField()),
+        help_text="What an operator knows better than the catalogue: capability -> on.",
+    )
+    priority = models.IntegerField(null=True, help_text="Null: the channel's.")
+    weight = models.PositiveIntegerField(null=True, help_text="Null: the channel's.")
+    timeouts = models.JSONField(
+        default=dict,
+        db_default=models.Value({}, output_field=models.JSONField()),
+        help_text="Seconds, of those that are not the channel's.",
+    )
+
+    class Meta:
+        ordering = ["model"]
+        constraints = [models.UniqueConstraint(fields=["channel", "model"], name="route_once")]
+
+    def __str__(self) -> str:
+        return self.model
+
+
+class ChannelTestRun(models.Model):
+    """A test of all channels: a job with progress.
+
+    `left` are the ids of the channels that are still to be tested, `results` what the others came
+    to: [{channel_id, channel, ok, fault, total_ms, cost_nano}, …]. A process that tests one has the
+    run until `claimed_until`.
+    """
+
+    id = models.UUIDField(primary_key=True, default=new_id, editable=False)
+    variant = models.CharField(max_length=8)
+    left = models.JSONField(default=list)
+    results = models.JSONField(default=list)
+    total = models.PositiveIntegerField()
+    claimed_until = models.DateTimeField(null=True)
+    made_by = models.ForeignKey("accounts.User", models.SET_NULL, null=True, related_name="+")
+    created_at = models.DateTimeField(db_default=Now())
+    ended_at = models.DateTimeField(null=True)
+
+    class Meta:
+        ordering = ["-id"]
+
+    def __str__(self) -> str:
+        return f"{len(self.results)} of {self.total}"
+
+
+class ChannelReport(models.Model):
+    """What one web process has found out about the channels, as of then (relay/health_sharing.py).
+
+    `channels` has those that are not just well, by their ids; `epoch` is the catalogue's that it
+    was found with.
+    """
+
+    process_id = models.UUIDField(primary_key=True)
+    reported_at = models.DateTimeField()
+    epoch = models.BigIntegerField()
+    channels = models.JSONField()
+
+    def __str__(self) -> str:
+        return f"{self.process_id} at {self.reported_at}"

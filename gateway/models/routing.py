@@ -1,0 +1,98 @@
+"""What decides where a request for a model goes, whichever channel serves it."""
+
+from django.contrib.postgres.fields import ArrayField
+from django.db import models
+from django.db.models.functions import Now
+
+from lib.ids import new_id
+
+
+class ModelRule(models.Model):
+    """What operators rule for a model or a pattern of names (gateway/rules/model_rules.py)."""
+
+    id = models.BigAutoField(primary_key=True)
+    model = models.CharField(max_length=200, unique=True)
+    fallbacks = ArrayField(models.CharField(max_length=200), default=list, blank=True)
+    causes = ArrayField(models.CharField(max_length=16), default=list, blank=True)
+    pick = models.CharField(max_length=12, default="weight", db_default="weight")
+    # As `billing.rules.charge_rule.stored_rule` has it.
+    charge_rule = models.JSONField(
+        default=dict, db_default=models.Value({}, output_field=models.JSONField()), blank=True
+    )
+    # As `gateway.rules.shadow.stored_shadow` has it.
+    shadow = models.JSONField(
+        default=dict, db_default=models.Value({}, output_field=models.JSONField()), blank=True
+    )
+
+    class Meta:
+        ordering = ["model"]
+
+    def __str__(self) -> str:
+        return self.model
+
+
+class ShadowAnswer(models.Model):
+    """A request that went to a shadow too, and how the two answers compare; neither is kept.
+
+    `main_…` is what the client got. `fault` is a row of the fault table, "" where the shadow
+    answered; `likeness` in percent and `same_structure` (gateway/rules/shadow.py) are null where
+    one of them failed, the latter also where one is no JSON. `cost_nano` is the installation's.
+    """
+
+    id = models.UUIDField(primary_key=True, default=new_id, editable=False)
+    at = models.DateTimeField(db_default=Now())
+    rule = models.CharField(max_length=200)
+    request_id = models.UUIDField()
+    model = models.CharField(max_length=200)
+    main_channel = models.CharField(max_length=120)
+    main_status = models.PositiveSmallIntegerField()
+    main_ttft_ms = models.PositiveIntegerField(null=True)
+    main_total_ms = models.PositiveIntegerField()
+    main_tokens = models.BigIntegerField()
+    main_finish = models.CharField(max_length=40)
+    main_cost_nano = models.BigIntegerField(null=True)
+    channel_id = models.UUIDField()
+    channel = models.CharField(max_length=120)
+    upstream_model = models.CharField(max_length=200)
+    fault = models.CharField(max_length=8)
+    ttft_ms = models.PositiveIntegerField(null=True)
+    total_ms = models.PositiveIntegerField()
+    tokens = models.BigIntegerField()
+    finish = models.CharField(max_length=40)
+    cost_nano = models.BigIntegerField()
+    likeness = models.PositiveSmallIntegerField(null=True)
+    same_structure = models.BooleanField(null=True)
+
+    class Meta:
+        ordering = ["-id"]
+        indexes = [models.Index(fields=["at"], name="shadow_answers_by_time")]
+
+    def __str__(self) -> str:
+        return f"{self.request_id} by {self.channel}"
+
+
+class ShadowSpend(models.Model):
+    """What the shadows of a rule, named by its model, have cost on a day (UTC), summed with each
+    comparison that is written: every process reads today's once a second."""
+
+    pk = models.CompositePrimaryKey("day", "rule")
+    day = models.DateField()
+    rule = models.CharField(max_length=200)
+    cost_nano = models.BigIntegerField()
+
+    def __str__(self) -> str:
+        return f"{self.cost_nano} for {self.rule} on {self.day}"
+
+
+class ModelAlias(models.Model):
+    """A public name that stands for another one, be that a model's or an alias."""
+
+    id = models.BigAutoField(primary_key=True)
+    name = models.CharField(max_length=200, unique=True)
+    target = models.CharField(max_length=200)
+
+    class Meta:
+        ordering = ["name"]
+
+    def __str__(self) -> str:
+        return f"{self.name} → {self.target}"

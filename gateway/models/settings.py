@@ -1,0 +1,31 @@
+"""Settings of the whole installation."""
+
+from django.contrib.postgres.fields import ArrayField
+from django.db import models
+
+
+class InstallationSetting(models.Model):
+    """The one row of settings that operators change at run time."""
+
+    id = models.SmallIntegerField(primary_key=True, default=1)
+    # Inside networks: of channels, which operators name, and of files, pictures and descriptions
+    # of tools, which users name. What opens a local model to channels opens nothing to users.
+    egress_allow = ArrayField(models.CharField(max_length=50), default=list, blank=True)
+    egress_allow_users = ArrayField(
+        models.CharField(max_length=50), default=list, db_default=[], blank=True
+    )
+    unpriced_models = models.CharField(
+        max_length=8,
+        choices=[("reject", "reject"), ("free", "free"), ("alert", "alert")],
+        default="reject",
+    )
+    # Whether who is not signed in sees the pages of models and of prices.
+    public_models = models.BooleanField(default=True, db_default=True)
+    # Whether they see the status page.
+    public_status = models.BooleanField(default=False, db_default=False)
+
+    class Meta:
+        constraints = [models.CheckConstraint(condition=models.Q(id=1), name="one_settings_row")]
+
+    def __str__(self) -> str:
+        return "settings"

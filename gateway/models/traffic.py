@@ -1,0 +1,105 @@
+"""Counted traffic of channels, models and provider keys."""
+
+from django.contrib.postgres.fields import ArrayField
+from django.db import models
+
+
+class TrafficCursor(models.Model):
+    """How far the traffic is counted: the `snapshot` that the last run saw.
+
+    Records from before `since` are not counted: a dump brings its own server's transactions along.
+    """
+
+    id = models.SmallIntegerField(primary_key=True, default=1)
+    snapshot = models.TextField()
+    since = models.DateTimeField(null=True)
+
+    class Meta:
+        constraints = [models.CheckConstraint(condition=models.Q(id=1), name="one_traffic_cursor")]
+
+    def __str__(self) -> str:
+        return f"counted to {self.snapshot}"
+
+
+class TrafficTotal(models.Model):
+    """One counter of `/metrics`, since the installation began; it only grows.
+
+    `value` is a count, a sum of milliseconds or of nano-USD, as its `family` says; `counts` are how
+    many observations were at most each bound of a histogram. `id` tells which came first.
+    """
+
+    id = models.BigAutoField(primary_key=True)
+    family = models.CharField(max_length=16)
+    labels = ArrayField(models.CharField(max_length=200))
+    value = models.BigIntegerField()
+    counts = ArrayField(models.BigIntegerField(), default=list)
+
+    class Meta:
+        constraints = [
+            models.UniqueConstraint(fields=["family", "labels"], name="one_total_for_labels")
+        ]
+
+    def __str__(self) -> str:
+        return f"{self.family} {self.labels}"
+
+
+class TrafficBucket(models.Model):
+    """What ended in five minutes by one channel, or by none, for one model or pattern of models.
+
+    `attempts` and `failed` are the channel's, `requests` and `failed_requests` the model's: of a
+    request with several attempts only the last one ends it. `first_tokens` are how many answers
+    began within each bound of `gateway/traffic.py`; `output_tokens` were written in `writing_ms`.
+    `answers` took `first_token_ms` until their first content and `answer_ms` in all; of their
+    `input_tokens`, `cached_tokens` came from a cache.
+    """
+
+    pk = models.CompositePrimaryKey("bucket_at", "channel_id", "model")
+    bucket_at = models.DateTimeField()
+    channel_id = models.UUIDField(help_text="the nil id = refused before any channel")
+    model = models.CharField(max_length=200)
+    attempts = models.BigIntegerField()
+    failed = models.BigIntegerField()
+    requests = models.BigIntegerField()
+    failed_requests = models.BigIntegerField()
+    output_tokens = models.BigIntegerField()
+    writing_ms = models.BigIntegerField()
+    answers = models.BigIntegerField(default=0, db_default=0)
+    first_token_ms = models.BigIntegerField(default=0, db_default=0)
+    answer_ms = models.BigIntegerField(default=0, db_default=0)
+    input_tokens = models.BigIntegerField(default=0, db_default=0)
+    cached_tokens = models.BigIntegerField(default=0, db_default=0)
+    first_tokens = ArrayField(models.BigIntegerField())
+
+    def __str__(self) -> str:
+        return f"{self.model} at {self.bucket_at}"
+
+
+class KeyTrafficBucket(models.Model):
+    """What ended in five minutes by one channel with the provider keys that end in `channel_key`
+    ("" for short ones); the rest as in a TrafficBucket."""
+
+    pk = models.CompositePrimaryKey("bucket_at", "channel_id", "channel_key")
+    bucket_at = models.DateTimeField()
+    channel_id = models.UUIDField()
+    channel_key = models.CharField(max_length=4)
+    attempts = models.BigIntegerField()
+    failed = models.BigIntegerField()
+    output_tokens = models.BigIntegerField()
+    writing_ms = models.BigIntegerField()
+    first_tokens = ArrayField(models.BigIntegerField())
+
+    def __str__(self) -> str:
+        return f"…{self.channel_key} at {self.bucket_at}"
+
+
+class ChannelSpend(models.Model):
+    """What the attempts of a channel cost us that ended on a day of the installation's zone, as far
+    as the traffic is counted; it only grows."""
+
+    pk = models.CompositePrimaryKey("channel_id", "day")
+    channel_id = models.UUIDField()
+    day = models.DateField()
+    cost_nano = models.BigIntegerField()
+
+    def __str__(self) -> str:
+        return f"{self.cost_nano} on {self.day}"

@@ -1,0 +1,91 @@
+"""The stored sums as one relation, each part of its time read from the level that has the fewest
+rows (`rules/levels.py`)."""
+
+import datetime as dt
+from collections.abc import Sequence
+from typing import Any, Final, NamedTuple
+
+from usage.rules.buckets import Span
+from usage.rules.levels import Level, cut
+from usage.visibility import Where, run
+
+TABLES: Final[dict[Level, str]] = {
+    "quarter": "usage_rollup",
+    "hour": "usage_hourrollup",
+    "day": "usage_dayrollup",
+}
+COMMON: Final = ("in_text", "in_cache_read", "out_text", "out_reasoning")
+"""The meters that hours and days have as columns; null where none was counted."""
+ALWAYS: Final = Span(dt.datetime(1990, 1, 1, tzinfo=dt.UTC), dt.datetime(2300, 1, 1, tzinfo=dt.UTC))
+"""A time that holds every request."""
+
+_COLUMNS: Final = (
+    "r.organisation_id, r.bucket_at, r.team_id, r.key_id, r.user_id, r.model, r.channel_id,"
+    " r.channel_name, r.requests, r.errors, r.charge_nano"
+)
+
+
+def columns_of(level: Level) -> tuple[list[str], str]:
+    """The common meters of a row `r` of that level, in their order, and its other ones as JSON."""
+    if level != "quarter":
+        return [f"r.{name}" for name in COMMON], "r.meters"
+    names = ", ".join(f"'{name}'" for name in COMMON)
+    return [f"(r.meters->>'{name}')::bigint" for name in COMMON], f"(r.meters - ARRAY[{names}])"
+
+
+class Standing(NamedTuple):
+    """How far the sums are: up to when they are complete, None before the first run; and up to when
+    there are hours and days, None where there are none yet. Both only move on, so that what is read
+    later holds at least this."""
+
+    complete_to: dt.datetime | None = None
+    levels_to: dt.datetime | None = None
+
+
+def standing() -> Standing:
+    """How far the sums are now."""
+    rows = run("SELECT complete_to, levels_to FROM usage_rollupwatermark", {})
+    return Standing(*rows[0]) if rows else Standing()
+
+
+def summed(where: Where, spans: Sequence[Span], at: Standing | None = None) -> Where:
+    """The sums of some spans of whole quarters as a relation, to be read as rows `r` with the
+    columns of an hour's row; `where` is a condition on each. No row crosses the edge of two
+    spans. `at` spares who has it a statement."""
+    parts: list[str] = []
+    parameters: dict[str, Any] = dict(where.parameters)
+    levels = cut(spans, (at or standing()).levels_to)
+    if not any(levels.values()):
+        levels["quarter"] = list(spans)
+    for level, spans_of_level in levels.items():
+        if not spans_of_level:
+            continue
+        names = f"{level}_starts", f"{level}_ends"
+        edges = zip(*spans_of_level, strict=True)
+        for name, values in zip(names, edges, strict=True):
+            parameters[name] = list(values) if len(spans_of_level) > 1 else values[0]
+        parts.append(_part(level, where.text, names, several=len(spans_of_level) > 1))
+    return Where(f"({' UNION ALL '.join(parts)})", parameters)
+
+
+def since(start_at: dt.datetime) -> Span:
+    """All time from an instant on."""
+    return Span(start_at, ALWAYS.end_at)
+
+
+def _part(level: Level, where: str, names: tuple[str, str], *, several: bool) -> str:
+    common, rest = columns_of(level)
+    meters = ", ".join(f"{column} AS {name}" for column, name in zip(common, COMMON, strict=True))
+    start, end = (f"%({name})s" for name in names)
+    if not several:
+        return f"""
+        SELECT {_COLUMNS}, {meters}, {rest} AS meters FROM {TABLES[level]} r
+        WHERE {where} AND r.bucket_at >= {start} AND r.bucket_at < {end}"""  # noqa: S608 - own names
+    # OFFSET 0: the key is read once for each span, where a join would go through all rows.
+    return f"""
+        SELECT part.*
+        FROM unnest({start}::timestamptz[], {end}::timestamptz[]) AS span (start_at, end_at)
+        CROSS JOIN LATERAL (
+            SELECT {_COLUMNS}, {meters}, {rest} AS meters FROM {TABLES[level]} r
+            WHERE {where} AND r.bucket_at >= span.start_at AND r.bucket_at < span.end_at OFFSET 0
+        ) part"""  # noqa: S608 - own names

@@ -1,0 +1,114 @@
+"""All figures of the page of usage, from one reading of the sums."""
+
+from dataclasses import dataclass
+from typing import Any, Final
+from uuid import UUID
+
+from django.db import transaction
+
+from accounts.actors import Actor
+from usage.filters import UsageFilter
+from usage.levels import Standing, summed
+from usage.reports import (
+    COMMON_SUMS,
+    GROUPS,
+    METRICS,
+    RANKED,
+    SERIES_MAX,
+    TOKEN_METERS,
+    Group,
+    Series,
+    Totals,
+    ordered_meters,
+    other_meters,
+    series_of,
+    series_parts,
+)
+from usage.visibility import Period, run, where_of
+
+
+@dataclass(frozen=True)
+class Overview:
+    """`buckets` are the sums of the filter's buckets, in their order, `before` those of the period
+    before it; `keys` the dearest keys with what each was before."""
+
+    buckets: list[Totals]
+    before: Totals
+    series: Series
+    keys: list[tuple[Group, Totals]]
+
+
+def overview(actor: Actor, usage_filter: UsageFilter, at: Standing, *, keys: int) -> Overview:
+    """The figures of a filter; `keys` is how many of them at most."""
+    previous, spans = usage_filter.previous, usage_filter.spans
+    where = where_of(actor, "usage.read", usage_filter.scope, Period())
+    rows = summed(where, [previous, *spans], at)
+    parameters = {
+        **rows.parameters,
+        "starts": [previous.start_at, *(span.start_at for span in spans)],
+        "token_meters": TOKEN_METERS,
+        "most": SERIES_MAX + 1,
+    }
+    totals: dict[int, Totals] = {}
+    parts: list[tuple[Any, ...]] = []
+    now: list[Group] = []
+    before: dict[str, Totals] = {}
+    with transaction.atomic():
+        # Each way of counting by hashes: to sort all rows for one of them would take the disk.
+        run(_HASHED, {})
+        found = run(_text(usage_filter, rows.text), parameters)
+    for kind, n, place, value, label, requests, errors, charge_nano, figure, meters in found:
+        summed_up = Totals(requests, errors, charge_nano, ordered_meters(meters))
+        if kind == "bucket":
+            totals[n] = summed_up
+        elif kind == "part":
+            parts.append((n, place, value, label, figure))
+        elif n:
+            now.append(Group(value, label, summed_up))
+        else:
+            before[value] = summed_up
+    now.sort(key=lambda one: (-one.totals.charge_nano, -one.totals.requests, UUID(one.id)))
+    return Overview(
+        [totals.get(n, Totals()) for n in range(1, len(spans) + 1)],
+        totals.get(0, Totals()),
+        series_of(usage_filter, parts),
+        [(group, before.get(group.id, Totals())) for group in now[:keys]],
+    )
+
+
+_HASHED: Final = """
+    SELECT set_config('work_mem', '64MB', true), set_config('enable_sort', 'off', true)"""
+# The period before is bucket 0. Each row is read once, and counted in three ways.
+_N: Final = "(width_bucket(r.bucket_at, %(starts)s::timestamptz[]) - 1)"
+
+
+def _text(usage_filter: UsageFilter, rows: str) -> str:
+    group, key = GROUPS[usage_filter.group_by], GROUPS["key"]
+    return f"""
+    WITH sums AS MATERIALIZED (
+        SELECT grouping(n) AS by_key, grouping(id) AS by_bucket, n, id, now, key,
+               max(channel_name) AS channel_name, sum(requests)::bigint AS requests,
+               sum(errors)::bigint AS errors, sum(charge_nano)::bigint AS charge_nano,
+               sum(value) AS value, {COMMON_SUMS}
+        FROM (
+            SELECT r.*, {_N} AS n, {_N} > 0 AS now, {group.id} AS id, {key.id} AS key,
+                   {METRICS[usage_filter.metric]} AS value
+            FROM {rows} r
+        ) r
+        GROUP BY GROUPING SETS ((n), (n, id), (now, key))
+    ),
+    part AS (
+        SELECT n, id, channel_name, value FROM sums WHERE by_key = 0 AND by_bucket = 0 AND n > 0
+    ),
+    {RANKED}{other_meters(_N, rows)}
+    SELECT 'bucket', n, 0, '', '', requests, errors, charge_nano, 0,
+           g.meters || coalesce(o.meters, '{{}}')
+    FROM sums g LEFT JOIN other o ON o.id = g.n WHERE by_key = 0 AND by_bucket = 1
+    UNION ALL
+    SELECT 'part', n, place, value, label, 0, 0, 0, figure, '{{}}'
+    FROM ({series_parts(group)}) shown (n, place, value, label, figure)
+    UNION ALL
+    SELECT 'key', g.now::int, 0, {key.value}, {key.label}, g.requests, g.errors, g.charge_nano, 0,
+           '{{}}'
+    FROM (SELECT *, key AS id FROM (SELECT now, key, requests, errors, charge_nano FROM sums
+          WHERE by_key = 1) keyed) g {key.join}"""  # noqa: S608 - own names only
