@@ -28,6 +28,8 @@ from billing.rules.posting import Posting, opening_credit
 from billing.seals import seal_all
 from lib import clock
 from lib.ids import new_id
+from usage import books_walk
+from usage.books_check import NEW
 from usage.models import UsageRecord
 from usage.partitions import ensure_partitions
 from usage.rollups import rebuild
@@ -108,6 +110,8 @@ def fill(rows: int, *, days: int = DAYS, seed: int = 1) -> Filled:
     with connection.cursor() as cursor:
         cursor.execute("ANALYZE")
     rebuild()
+    # A check that ran before looked only at what came after it.
+    books_walk.begin(NEW, clock.now())
     with connection.cursor() as cursor:
         cursor.execute(_LAST_USES)
         cursor.execute("ANALYZE")

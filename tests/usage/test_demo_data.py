@@ -7,14 +7,16 @@ import pytest
 from django.core.management import CommandError, call_command
 from django.db import connection
 
-from usage.books_check import wrong_charges
+from lib import clock
+from usage.books_check import check_books, wrong_charges
 from usage.invariants import broken_invariants
-from usage.models import Rollup, UsageRecord
+from usage.models import BooksCheck, Rollup, UsageRecord
 
 pytestmark = pytest.mark.django_db(transaction=True)
 
 
 def test_books_of_demo_data_hold() -> None:
+    check_books()
     out = StringIO()
     call_command("demo_data", rows=400, days=40, stdout=out)
     assert out.getvalue().startswith("400 requests from ")
@@ -29,5 +31,7 @@ def test_books_of_demo_data_hold() -> None:
         cursor.execute("SELECT count(*) FROM usage_usagerecord_other")
         assert cursor.fetchone() == (0,)
     assert list(wrong_charges()) == []
+    BooksCheck.objects.update(rest_until=clock.now())
+    assert check_books() == {}
     with pytest.raises(CommandError, match="has requests already"):
         call_command("demo_data", rows=1)
