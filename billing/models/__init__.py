@@ -33,6 +33,16 @@ from billing.models.holds import (
 from billing.models.idempotency import (
     IdempotentAnswer,
 )
+from billing.models.invoices import (
+    BuyerDetail,
+    Invoice,
+    InvoiceCounter,
+    InvoiceKind,
+    InvoiceLine,
+    InvoiceState,
+    SellerDetail,
+    TaxRate,
+)
 from billing.models.ledger import (
     LISTED_KINDS,
     Account,
@@ -87,6 +97,7 @@ __all__ = [
     "BudgetRaise",
     "BudgetScope",
     "BudgetWindow",
+    "BuyerDetail",
     "Code",
     "CodeBatch",
     "Credit",
@@ -96,6 +107,11 @@ __all__ = [
     "Hold",
     "HoldState",
     "IdempotentAnswer",
+    "Invoice",
+    "InvoiceCounter",
+    "InvoiceKind",
+    "InvoiceLine",
+    "InvoiceState",
     "LedgerEntry",
     "LivingBudgets",
     "MemberPlan",
@@ -120,7 +136,9 @@ __all__ = [
     "Seal",
     "SealCut",
     "SealKind",
+    "SellerDetail",
     "StatementDay",
+    "TaxRate",
     "TeamPlan",
     "TopUp",
     "TopUpState",

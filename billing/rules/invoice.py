@@ -17,7 +17,6 @@ from typing import Final, Literal, NamedTuple
 from zoneinfo import ZoneInfo
 
 from billing.rules.instants import Span, first_instant_at
-from billing.rules.meters import find_meter
 from billing.rules.money import NANO_PER_USD, format_scaled, round_half_even
 
 LineKind = Literal["usage", "remainder", "correction", "credit", "note", "tax", "rounding"]
@@ -25,7 +24,6 @@ LineKind = Literal["usage", "remainder", "correction", "credit", "note", "tax", 
 PPM: Final = 1_000_000
 MINOR_NANO: Final = NANO_PER_USD // 100
 _LINE_DENOMINATOR: Final = 10**12
-_RATE_DIGITS: Final = {"per_million": 9 + 6, "per_one": 15 + 6}
 
 
 @dataclass(frozen=True, slots=True)
@@ -53,13 +51,11 @@ class Line:
 
 
 class Tax(NamedTuple):
-    """A tax that holds for an invoice. Of a `reverse_charge` the buyer owes the tax: the rate is
-    not charged, and the invoice says `text`."""
+    """A tax that holds for an invoice. Of a reverse charge the buyer owes the tax: nothing is
+    charged, and the name says so."""
 
     name: str
     rate_ppm: int
-    text: str = ""
-    reverse_charge: bool = False
 
 
 class TaxRow(NamedTuple):
@@ -83,8 +79,11 @@ class Totals(NamedTuple):
 
 def month_span(month: dt.date, zone: ZoneInfo) -> Span:
     """The calendar month that begins on that day, as instants in UTC."""
-    following = (month + dt.timedelta(days=32)).replace(day=1)
-    return Span(_begin(month, zone), _begin(following, zone))
+    return Span(_begin(month, zone), _begin(month_after(month), zone))
+
+
+def month_after(month: dt.date) -> dt.date:
+    return (month + dt.timedelta(days=32)).replace(day=1)
 
 
 def last_month(now: dt.datetime, zone: ZoneInfo) -> dt.date:
@@ -127,7 +126,7 @@ def taxes_of(
     for row in sorted(own or [row for row in valid if not row.country], key=lambda r: r.valid_from):
         latest[row.name] = row
     return [
-        Tax(row.name, row.rate_ppm, row.reverse_charge_text, reverse_charge=True)
+        Tax(f"{row.name}: {row.reverse_charge_text}", 0)
         if row.reverse_charge_text and has_tax_id
         else Tax(row.name, row.rate_ppm)
         for row in sorted(latest.values(), key=lambda r: r.name)
@@ -137,19 +136,21 @@ def taxes_of(
 def with_totals(lines: Sequence[Line], taxes: Sequence[Tax]) -> tuple[list[Line], Totals]:
     """All lines of an invoice, taxes and rounding behind the others, and what they come to."""
     net_nano = sum(line.amount_nano for line in lines)
-    tax_lines = [_tax_line(tax, net_nano) for tax in taxes]
+    tax_lines = [
+        Line(
+            "tax",
+            round_half_even(net_nano * tax.rate_ppm, PPM),
+            rate_ppm=tax.rate_ppm,
+            text=tax.name,
+        )
+        for tax in taxes
+    ]
     tax_nano = sum(line.amount_nano for line in tax_lines)
     exact_nano = net_nano + tax_nano
     total_nano = round_half_even(exact_nano, MINOR_NANO) * MINOR_NANO
     rounding_nano = total_nano - exact_nano
     rounding = [Line("rounding", rounding_nano)] if rounding_nano else []
     return [*lines, *tax_lines, *rounding], Totals(net_nano, tax_nano, rounding_nano, total_nano)
-
-
-def rate_text(line: Line) -> str:
-    """The rate that was paid, multiplied by the plan, per million or per one; exact."""
-    scale = find_meter(line.meter).scale
-    return format_scaled(line.rate_nano_per_million * line.multiplier_ppm, _RATE_DIGITS[scale])
 
 
 def percent_text(rate_ppm: int) -> str:
@@ -160,12 +161,6 @@ def percent_text(rate_ppm: int) -> str:
 def number_text(series: str, year: int, count: int) -> str:
     """``INV-2026-0117``."""
     return f"{series}-{year}-{count:04d}"
-
-
-def _tax_line(tax: Tax, net_nano: int) -> Line:
-    amount_nano = 0 if tax.reverse_charge else round_half_even(net_nano * tax.rate_ppm, PPM)
-    text = f"{tax.name}: {tax.text}" if tax.text else tax.name
-    return Line("tax", amount_nano, rate_ppm=tax.rate_ppm, text=text)
 
 
 def _begin(day: dt.date, zone: ZoneInfo) -> dt.datetime:
