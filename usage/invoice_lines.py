@@ -58,6 +58,8 @@ def gather(organisation: Organisation, zone: ZoneInfo, span: Span) -> Gathered:
         "posting_first_id": first_id_at(span.start_at - dt.timedelta(hours=1)),
     }
     movement = movement_of(organisation.id, span)
+    if not any(kind == "consume" or account == "revenue" for kind, account, *_ in movement):
+        return Gathered([], movement)
     # The cursor of what is read in pieces lives in a transaction.
     with transaction.atomic():
         used = [*_flat(parameters), *_tiered(parameters)]
