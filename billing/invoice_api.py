@@ -111,8 +111,8 @@ def _shown(found: Invoice) -> InvoiceOut:
     return InvoiceOut(
         id=id_text(found.id),
         number=found.number,
-        kind=found.kind,
-        state=state_of(found, found.noted),  # type: ignore[attr-defined]
+        kind=found.kind,  # type: ignore[arg-type]
+        state=state_of(found, found.noted),  # type: ignore[attr-defined,arg-type]
         corrects=found.corrects.number if found.corrects else None,
         reason=found.reason,
         month=f"{found.month:%Y-%m}",

@@ -66,7 +66,7 @@ def gather(organisation: Organisation, zone: ZoneInfo, span: Span) -> Gathered:
     corrections = _corrections(parameters)
     ((charged_nano,),) = _rows(_CHARGED, parameters)
     names = _Names(organisation)
-    lines = usage_lines((names.line(place, *rest) for place, *rest in used), int(charged_nano))
+    lines = usage_lines((names.line(*one) for one in used), int(charged_nano))
     lines += [
         Line("correction", int(nano), *names.of(place), place.model, origin=place.origin)
         for place, nano in corrections
@@ -146,7 +146,7 @@ def _versions(ids: Any) -> dict[int, PriceVersion]:
 def _rows(text: str, parameters: dict[str, Any]) -> list[Any]:
     with connection.cursor() as cursor:
         cursor.execute(text, parameters)
-        return cursor.fetchall()
+        return list(cursor.fetchall())
 
 
 _OF_PERIOD: Final = """
