@@ -1,13 +1,28 @@
 """The way to the objects of money: an organisation's own, and those that operators see."""
 
-from django.db.models import QuerySet
+import re
+from typing import Final
+
+from django.db.models import Exists, OuterRef, Q, QuerySet
 from django.http import Http404
 
 from accounts.access import one_of, require
 from accounts.actors import Actor, organisation_of
 from accounts.models import Organisation
 from accounts.rules.roles import Action
-from billing.models import CodeBatch, Credit, Posting, ProcessorEvent, TopUp
+from billing.models import (
+    CodeBatch,
+    Credit,
+    Invoice,
+    InvoiceKind,
+    InvoiceState,
+    Posting,
+    ProcessorEvent,
+    TaxRate,
+    TopUp,
+)
+
+_NUMBER: Final = re.compile(r"(INV|CN|DN)-[0-9]{4}-[0-9]{4,10}")
 
 
 def access_wallet(actor: Actor, action: Action) -> Organisation:
@@ -91,3 +106,49 @@ def visible_batches(actor: Actor) -> QuerySet[CodeBatch]:
 def access_batch(actor: Actor, id: str) -> CodeBatch:
     """One batch of codes. Http404 when there is none such."""
     return one_of(visible_batches(actor), id)
+
+
+def visible_invoices(actor: Actor) -> QuerySet[Invoice]:
+    """The organisation's documents, newest first; of what is open only the months."""
+    organisation = access_wallet(actor, "balance.read")
+    own = Invoice.objects.filter(organisation=organisation)
+    shown = own.filter(Q(kind=InvoiceKind.INVOICE) | Q(state=InvoiceState.CLOSED))
+    return _with_notes(shown)
+
+
+def access_invoice(actor: Actor, no: str) -> Invoice:
+    """One document of the organisation, by its number or, before it has one, its id. Http404 when
+    it is another's or none."""
+    rows = visible_invoices(actor)
+    if _NUMBER.fullmatch(no):
+        found = rows.filter(number=no).first()
+        if found is None:
+            raise Http404
+        return found
+    return one_of(rows, no)
+
+
+def all_invoices(actor: Actor) -> QuerySet[Invoice]:
+    """The documents of every organisation, newest first, for operators."""
+    require(actor, "credits.read")
+    return _with_notes(Invoice.objects.all())
+
+
+def any_invoice(actor: Actor, id: str) -> Invoice:
+    """One document of any organisation, for operators. Http404 when there is none such."""
+    return one_of(all_invoices(actor), id)
+
+
+def _with_notes(rows: QuerySet[Invoice]) -> QuerySet[Invoice]:
+    notes = Invoice.objects.filter(corrects=OuterRef("pk"), state=InvoiceState.CLOSED)
+    return (
+        rows.select_related("organisation", "corrects", "proposed_by", "closed_by")
+        .annotate(noted=Exists(notes))
+        .order_by("-id")
+    )
+
+
+def tax_rates(actor: Actor) -> QuerySet[TaxRate]:
+    """The operator's table of taxes, by country and name, the latest first."""
+    require(actor, "credits.read")
+    return TaxRate.objects.order_by("country", "name", "-valid_from")

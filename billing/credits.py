@@ -118,7 +118,8 @@ def ask_credit(
 
 def ask_reversal(actor: Actor, posting: Posting, *, reason: str) -> Credit:
     """Undo a correction by a new posting that names it (I2). Raises CreditRefused."""
-    if posting.kind not in _REVERSIBLE:
+    # What a document posted is corrected by a document.
+    if posting.kind not in _REVERSIBLE or posting.idempotency_id.startswith("invoice:"):
         text = gettext("Only corrections and opening credits can be reversed here.")
         raise CreditRefused("posting", text)
     organisation = Organisation.objects.get(id=posting.organisation_id)

@@ -1,6 +1,6 @@
 from django.urls import path
 
-from billing import charge_rule_views, operator_views, payment_event_views, views
+from billing import charge_rule_views, invoice_views, operator_views, payment_event_views, views
 
 urlpatterns = [
     path(
@@ -9,6 +9,10 @@ urlpatterns = [
         name="processor_event",
     ),
     path("o/<slug:o>/billing", views.billing, name="billing"),
+    path("o/<slug:o>/billing/invoices", invoice_views.invoice_list, name="invoices"),
+    path("o/<slug:o>/billing/invoices/<str:no>.pdf", invoice_views.invoice_pdf, name="invoice_pdf"),
+    path("o/<slug:o>/billing/invoices/<str:no>", invoice_views.invoice, name="invoice"),
+    path("o/<slug:o>/billing/details", invoice_views.billing_details, name="billing_details"),
     path("o/<slug:o>/billing/top-up", views.top_up_new, name="top_up_new"),
     path("o/<slug:o>/billing/top-ups/<str:id>", views.top_up_state, name="top_up"),
     path("o/<slug:o>/billing/top-ups/<str:id>/cancel", views.top_up_cancel, name="top_up_cancel"),

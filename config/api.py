@@ -30,6 +30,7 @@ from accounts.single_sign_on_api import router as single_sign_on_router
 from billing.api import router as billing_router
 from billing.codes import TooManyTries
 from billing.idempotency import KeyInUse, KeyInvalid, KeyReused
+from billing.invoice_api import router as invoice_router
 from billing.operator_api import router as operator_router
 from billing.prices import PriceRefused, PriceStale
 from billing.processors.processor import ProcessorError
@@ -206,6 +207,7 @@ api.add_router("", member_router)
 api.add_router("", departure_router)
 api.add_router("", usage_router)
 api.add_router("", billing_router)
+api.add_router("", invoice_router)
 api.add_router("", playground_router)
 api.add_router("", operator_router)
 api.add_router("", review_router)

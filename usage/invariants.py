@@ -269,6 +269,16 @@ INVARIANTS: Final = {
         AND (summed.nano, summed.requests) IS DISTINCT FROM (rolled.nano, rolled.requests)""",
     "I13 nothing is charged above its hold": f"""
         SELECT DISTINCT r.id FROM {_RECORDS} WHERE r.charge_nano > r.hold_nano""",
+    "I19 the total of a closed invoice is the sum of its lines, and of what it posted": """
+        SELECT i.id, i.number FROM billing_invoice i WHERE i.state = 'closed' AND (
+            i.total_nano <> (SELECT coalesce(sum(l.amount_nano), 0) FROM billing_invoiceline l
+                             WHERE l.invoice_id = i.id)
+            OR i.tax_nano + i.rounding_nano <> coalesce((
+                SELECT sum(e.amount_nano) FROM billing_posting p
+                JOIN billing_ledgerentry e ON e.posting_id = p.id
+                JOIN billing_account a ON a.id = e.account_id
+                    AND a.kind IN ('tax:payable', 'rounding')
+                WHERE p.idempotency_id = 'invoice:' || i.id), 0))""",
     "I20 what is left of promo stands on its account": """
         SELECT a.organisation_id, a.balance_nano FROM billing_account a
         WHERE a.kind = 'promo:available' AND a.balance_nano <> coalesce((

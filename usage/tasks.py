@@ -2,7 +2,7 @@
 
 from celery import shared_task
 
-from usage import books_check, partitions, rollups
+from usage import books_check, month_close, partitions, rollups
 
 
 @shared_task  # type: ignore[untyped-decorator]
@@ -23,3 +23,8 @@ def check_books() -> None:
 @shared_task  # type: ignore[untyped-decorator]
 def check_whole_books() -> None:
     books_check.check_whole()
+
+
+@shared_task  # type: ignore[untyped-decorator]
+def draft_invoices() -> int:
+    return month_close.draft_invoices()

@@ -37,6 +37,16 @@ from billing.models.holds import (
 from billing.models.idempotency import (
     IdempotentAnswer,
 )
+from billing.models.invoices import (
+    BuyerDetail,
+    Invoice,
+    InvoiceCounter,
+    InvoiceKind,
+    InvoiceLine,
+    InvoiceState,
+    SellerDetail,
+    TaxRate,
+)
 from billing.models.ledger import (
     LISTED_KINDS,
     Account,
@@ -92,6 +102,7 @@ __all__ = [
     "BudgetRaise",
     "BudgetScope",
     "BudgetWindow",
+    "BuyerDetail",
     "CheckedSum",
     "Code",
     "CodeBatch",
@@ -102,6 +113,11 @@ __all__ = [
     "Hold",
     "HoldState",
     "IdempotentAnswer",
+    "Invoice",
+    "InvoiceCounter",
+    "InvoiceKind",
+    "InvoiceLine",
+    "InvoiceState",
     "LedgerEntry",
     "LivingBudgets",
     "MemberPlan",
@@ -126,7 +142,9 @@ __all__ = [
     "Seal",
     "SealCut",
     "SealKind",
+    "SellerDetail",
     "StatementDay",
+    "TaxRate",
     "TeamPlan",
     "TopUp",
     "TopUpState",

@@ -53,6 +53,21 @@ def reverse(old: UUID, other_side: AccountKind, amount_nano: int, wallet: Wallet
     return _flow(f"reverse:{old}", "reverse", other_side, -amount_nano, wallet)
 
 
+def close_invoice(
+    invoice_id: UUID, corrected_nano: int, tax_nano: int, rounding_nano: int, wallet: Wallet
+) -> Posting:
+    """What a document adds to what its usage was charged: its taxes, its rounding, and what a note
+    corrects (above 0: the customer pays more). Not all of them are 0."""
+    owner = wallet.organisation_id
+    parts: tuple[tuple[AccountKind, int], ...] = (
+        ("equity:adjustment", corrected_nano),
+        ("tax:payable", tax_nano),
+        ("rounding", rounding_nano),
+    )
+    others = tuple(Entry(kind, owner, nano) for kind, nano in parts)
+    return _moved(f"invoice:{invoice_id}", "adjust", others, wallet)
+
+
 def top_up(processor: Processor, payment_id: str, amount_nano: int, wallet: Wallet) -> Posting:
     """A payment that was matched to its order; once for each object of the processor (I21)."""
     _refuse_not_positive(amount_nano)
@@ -222,13 +237,22 @@ def _flow(
     amount_nano: int,
     wallet: Wallet,
 ) -> Posting:
-    """Onto the wallet above 0, debt first; off it below 0, what is not there becoming debt."""
+    other = Entry(other_side, wallet.organisation_id, -amount_nano)
+    return _moved(idempotency_id, kind, (other,), wallet)
+
+
+def _moved(
+    idempotency_id: str, kind: PostingKind, others: tuple[Entry, ...], wallet: Wallet
+) -> Posting:
+    """The wallet against the other sides: onto it above 0, debt first; off it below 0, what is not
+    there becoming debt."""
+    amount_nano = -sum(entry.amount_nano for entry in others)
     if amount_nano > 0:
         debt_nano = min(amount_nano, wallet.owed_nano)
     else:
         debt_nano = min(wallet.available_nano + wallet.line_nano + amount_nano, 0)
     lines = (
-        Entry(other_side, wallet.organisation_id, -amount_nano),
+        *others,
         Entry("customer:debt", wallet.organisation_id, debt_nano),
         Entry("customer:available", wallet.organisation_id, amount_nano - debt_nano),
     )

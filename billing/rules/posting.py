@@ -36,6 +36,8 @@ AccountKind = Literal[
     "processor:received:manual",
     "processor:clearing:stripe",
     "processor:clearing:manual",
+    "tax:payable",
+    "rounding",
 ]
 PostingKind = Literal[
     "opening",

@@ -34,6 +34,7 @@ from playground.models import Conversation
 from playground.rules.settings import Settings
 from tests.browser.installation import MODEL, OWNER, Installation
 from tests.house.test_access import addresses
+from tests.invoicing import empty_invoice
 from usage import budgeting
 
 # Addresses that are no page of their own, and why.
@@ -81,6 +82,7 @@ NO_PAGE = {
     "metrics": "read by Prometheus",
     "ledger_file": "a file",
     "receipt_file": "a file",
+    "invoice_pdf": "a file",
     "organisation_prices_csv": "a file",
     "preview_csv": "a file",
     "chat_export": "a file",
@@ -180,6 +182,7 @@ def furnish() -> dict[str, str]:
     keeper = User.objects.get(email=KEEPER)
     keeper.set_password(KEEPER_PASSWORD)
     keeper.save(update_fields=["password"])
+    invoice, drafted = empty_invoice(organisation, owner, keeper), empty_invoice(organisation)
     colleague = members.set_member(
         organisation, "colleague@example.org", Role.DEVELOPER, actor=SYSTEM
     )
@@ -206,6 +209,8 @@ def furnish() -> dict[str, str]:
         "delete a role": f"{people}/roles/{id_text(role.id)}/remove",
         "webhook": f"{ours}/webhooks/{id_text(webhook.id)}",
         "remove webhook": f"{ours}/webhooks/{id_text(webhook.id)}/remove",
+        "invoice": f"{ours}/billing/invoices/{invoice.number}",
+        "document": f"/admin/invoices/{id_text(drafted.id)}",
         "top-up": f"{ours}/billing/top-ups/{id_text(top_up.id)}",
         "confirm a payment": f"/admin/payments/{id_text(top_up.id)}/confirm",
         "approve a correction": f"/admin/credits/{id_text(credit.id)}/approve",

@@ -31,7 +31,7 @@ class Failing(Scheduler):  # type: ignore[misc]
 
 @pytest.fixture
 def beat(request: pytest.FixtureRequest) -> Iterator[Any]:
-    app = Celery("beat", broker="memory://", beat_scheduler=request.param)
+    app = Celery("beat", set_as_current=False, broker="memory://", beat_scheduler=request.param)
     step = BeatStep(app, with_beat=True)
     made = step.create(type("Worker", (), {"app": app}))
     yield made

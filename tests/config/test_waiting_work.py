@@ -143,7 +143,7 @@ class Clock:
             "apply_entry",
             lambda _, entry, producer=None: self.started.append(entry.task),
         )
-        app = Celery("beat", broker="memory://")
+        app = Celery("beat", set_as_current=False, broker="memory://")
         app.conf.beat_schedule = {
             TOLD: {"task": TOLD, "schedule": 2}, CLOCKED: {"task": CLOCKED, "schedule": 5},
         }  # fmt: skip

@@ -43,6 +43,7 @@ from accounts.models import (
 from accounts.session_store import SessionStore
 from billing import (
     automatic_topups,
+    billing_details,
     budget_alerts,
     budgets,
     charge_rules,
@@ -368,6 +369,15 @@ WRITES: Final[dict[str, Callable[[World], object]]] = {
     "billing.codes.download_codes": lambda w: codes.download_codes(
         w.dora, codes.create_batch(SYSTEM, "new", value_nano=1, count=1)
     ),
+    "billing.billing_details.add_tax_rate": lambda w: billing_details.add_tax_rate(
+        w.dora, "VAT", "de", "19", clock.now().date()
+    ),
+    "billing.billing_details.set_buyer": lambda w: billing_details.set_buyer(
+        w.alice, w.people.acme, "Asia/Kolkata", legal_name="Acme Ltd"
+    ),
+    "billing.billing_details.set_seller": lambda w: billing_details.set_seller(
+        w.dora, legal_name="Weir Ltd"
+    ),
     "billing.codes.kill_batch": lambda w: codes.kill_batch(w.dora, w.batch),
     "billing.codes.redeem": lambda w: codes.redeem(w.alice, w.people.acme, w.code),
     "billing.codes.try_code": lambda w: codes.try_code(w.alice, w.people.acme, w.code, "127.0.0.1"),
@@ -553,6 +563,11 @@ ELSEWHERE: Final = {
     "accounts.sessions.end_one": "sessions.ended",
     "accounts.signin.sign_in_by_link": "sign_in_link.used",
     "billing.credits.ask_reversal": "credit.asked",
+    "billing.invoices.close_document": "invoice.closed",
+    "billing.invoices.draft_invoice": "invoice.drafted",
+    "billing.invoices.propose_invoice": "invoice.proposed",
+    "billing.invoices.propose_note": "invoice.proposed",
+    "billing.invoices.withdraw_invoice": "invoice.withdrawn",
     "billing.topups.apply_event": "payment.paid",
     "billing.topups.keep_checkout": "payment.paid",
     "billing.topups.open_checkout": "payment.paid",

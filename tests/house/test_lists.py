@@ -57,6 +57,8 @@ NO_LIST = {
     "usage/key_bulk.html": "what one change of several keys would do",
     "usage/_budget_chart.html": "the figures of a chart",
     "usage/_budget_log.html": "alerts of one budget",
+    "billing/_document.html": "the lines of one document",
+    "usage/seller.html": "the taxes of one seller",
     "usage/_chart_table.html": "the figures of a chart",
     "usage/_effective.html": "the settings of one team, member or key",
     "usage/_meters.html": "one total",

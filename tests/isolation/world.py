@@ -65,6 +65,7 @@ from playground.models import (
 )
 from playground.rules.settings import Settings
 from tests import cast
+from tests.invoicing import empty_invoice
 from tests.isolation.who import ROLES, Who, everybody
 from tests.usage.rows import happen
 from usage import budgeting
@@ -272,6 +273,14 @@ def _request(world: World, at: Place) -> str:
 def _top_up(world: World, at: Place) -> str:
     buyer = cast.actor(at.user, at.organisation)
     return id_text(topups.order_top_up(buyer, at.organisation, 25 * NANO, processor="manual").id)
+
+
+def _invoice(world: World, at: Place) -> str:
+    return id_text(empty_invoice(at.organisation, world.dora, at.user).id)
+
+
+def _document(world: World, at: Place) -> str:
+    return id_text(empty_invoice(world.acme).id)
 
 
 def _webhook(world: World, at: Place) -> str:
@@ -524,6 +533,9 @@ CUSTOM_ROLE: Final = Kind("role", "members.read", _custom_role, wheres=_ORGANISA
 AUDIT_EVENT: Final = Kind("audit event", "audit.read", _audit_event)
 LIMIT: Final = Kind("limit", "budgets.write", _limit, missing=lambda: "team/no-such-one")
 TOP_UP: Final = Kind("top-up", "topups.read", _top_up, wheres=_ORGANISATION, of_organisation=True)
+INVOICE: Final = Kind(
+    "invoice", "balance.read", _invoice, wheres=_ORGANISATION, of_organisation=True
+)
 WEBHOOK: Final = Kind(
     "webhook", "webhooks.read", _webhook, wheres=_ORGANISATION, of_organisation=True
 )
@@ -568,6 +580,7 @@ PUBLIC_MODEL: Final = _of_installation(
 )
 CREDIT: Final = _of_installation("credit", "credits.read", _credit)
 POSTING: Final = _of_installation("posting", "credits.read", _posting)
+DOCUMENT: Final = _of_installation("document", "credits.read", _document)
 PAYMENT: Final = _of_installation("payment", "credits.read", _top_up)
 ANY_AUDIT_EVENT: Final = _of_installation("audit event of all", "audit.read", _audit_event)
 CODE_BATCH: Final = _of_installation("code batch", "codes.read", _code_batch)

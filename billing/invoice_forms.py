@@ -1,0 +1,72 @@
+"""The forms of invoices: who stands on them, the taxes, and notes."""
+
+from django import forms
+from django.utils.translation import gettext_lazy as _
+
+from billing.forms import MoneyField
+from billing.models import InvoiceKind
+
+
+class PartyForm(forms.Form):
+    """Who stands on a document."""
+
+    legal_name = forms.CharField(label=_("Legal name"), max_length=200, required=False)
+    address = forms.CharField(
+        label=_("Address"),
+        max_length=500,
+        required=False,
+        widget=forms.Textarea(attrs={"rows": 3}),
+    )
+    country = forms.CharField(
+        label=_("Country"),
+        max_length=2,
+        required=False,
+        help_text=_("Two letters, such as DE. Taxes follow from it."),
+        widget=forms.TextInput(attrs={"autocomplete": "country", "class": "mono"}),
+    )
+    tax_id = forms.CharField(label=_("Tax ID"), max_length=40, required=False)
+
+
+class BuyerForm(PartyForm):
+    """The same of an organisation, and the zone of its months."""
+
+    zone = forms.CharField(
+        label=_("Time zone of invoices"),
+        max_length=64,
+        help_text=_("Months begin and end at its midnight, such as Asia/Kolkata."),
+    )
+
+
+class TaxForm(forms.Form):
+    """A new row of the table of taxes."""
+
+    name = forms.CharField(label=_("Name"), max_length=60)
+    country = forms.CharField(
+        label=_("Country"), max_length=2, required=False, help_text=_("Empty: all others.")
+    )
+    percent = forms.CharField(label=_("Rate (%)"), max_length=12)
+    valid_from = forms.DateField(
+        label=_("Valid from"), widget=forms.DateInput(attrs={"type": "date"})
+    )
+    reverse_charge_text = forms.CharField(
+        label=_("Reverse charge"),
+        max_length=500,
+        required=False,
+        help_text=_("A text: buyers with a tax ID are not charged, and read it on the invoice."),
+    )
+
+
+class NoteForm(forms.Form):
+    """A credit or debit note."""
+
+    kind = forms.ChoiceField(
+        label=_("Type"),
+        choices=[
+            (InvoiceKind.CREDIT_NOTE, _("Credit note")),
+            (InvoiceKind.DEBIT_NOTE, _("Debit note")),
+        ],
+    )
+    amount = MoneyField(label=_("Net amount (USD)"))
+    reason = forms.CharField(
+        label=_("Reason"), max_length=500, help_text=_("The customer sees it.")
+    )

@@ -1,0 +1,193 @@
+"""Invoices, credit and debit notes, and what stands on them.
+
+A closed document never changes: a trigger refuses it, and inside an organisation nobody has the
+right (I18). What has to be corrected is corrected by a document of its own that names it.
+"""
+
+from django.db import models
+from django.db.models.functions import Now
+from django.utils.translation import gettext_lazy as _
+
+from lib.ids import new_id
+
+
+class InvoiceKind(models.TextChoices):
+    INVOICE = "invoice", _("Invoice")
+    CREDIT_NOTE = "credit_note", _("Credit note")
+    DEBIT_NOTE = "debit_note", _("Debit note")
+
+
+class InvoiceState(models.TextChoices):
+    DRAFT = "draft", _("Draft")
+    PROPOSED = "proposed", _("Proposed")
+    CLOSED = "closed", _("Closed")
+
+
+class Invoice(models.Model):
+    """One document. `from_at` to `until_at` is its period, a month of `zone`; a note has that of
+    the invoice it corrects.
+
+    `seller` and `buyer` are copied from the details when it is proposed, and again when it is
+    closed: {legal_name, address, country, tax_id}. `movement` is what the ledger moved in the
+    period: [[kind of posting, kind of account, postings, nano], …]. `checksum` is over all of these
+    and the lines, in hexadecimal.
+    """
+
+    id = models.UUIDField(primary_key=True, default=new_id, editable=False)
+    organisation = models.ForeignKey("accounts.Organisation", models.PROTECT, related_name="+")
+    kind = models.CharField(max_length=12, choices=InvoiceKind.choices)
+    state = models.CharField(max_length=8, choices=InvoiceState.choices, default=InvoiceState.DRAFT)
+    number = models.CharField(max_length=24, null=True, unique=True)  # noqa: DJ001 - none before
+    corrects = models.ForeignKey("self", models.PROTECT, null=True, related_name="notes")
+    reason = models.CharField(max_length=500, blank=True, default="")
+    month = models.DateField()
+    zone = models.CharField(max_length=64)
+    from_at = models.DateTimeField()
+    until_at = models.DateTimeField()
+    currency = models.CharField(max_length=3, default="USD")
+    seller = models.JSONField(default=dict)
+    buyer = models.JSONField(default=dict)
+    movement = models.JSONField(default=list)
+    net_nano = models.BigIntegerField(default=0)
+    tax_nano = models.BigIntegerField(default=0)
+    rounding_nano = models.BigIntegerField(default=0)
+    total_nano = models.BigIntegerField(default=0)
+    checksum = models.CharField(max_length=64, blank=True, default="")
+    drafted_at = models.DateTimeField(db_default=Now())
+    proposed_by = models.ForeignKey("accounts.User", models.PROTECT, null=True, related_name="+")
+    proposed_at = models.DateTimeField(null=True)
+    closed_by = models.ForeignKey("accounts.User", models.PROTECT, null=True, related_name="+")
+    closed_at = models.DateTimeField(null=True)
+
+    class Meta:
+        constraints = [
+            models.UniqueConstraint(
+                fields=["organisation", "month"],
+                condition=models.Q(kind="invoice"),
+                name="invoice_once_a_month",
+            ),
+            # Two persons: in the database, not only in code.
+            models.CheckConstraint(
+                condition=~models.Q(state="closed")
+                | models.Q(number__isnull=False, closed_by__isnull=False, proposed_by__isnull=False)
+                & ~models.Q(closed_by=models.F("proposed_by")),
+                name="invoice_closed_by_two",
+            ),
+        ]
+        indexes = [models.Index(fields=["organisation", "-id"], name="invoices_of_organisation")]
+
+    def __str__(self) -> str:
+        return self.number or f"{self.kind} of {self.organisation_id} for {self.month}"
+
+
+class InvoiceLine(models.Model):
+    """One line of a document: `billing/rules/invoice.py` says what each kind is."""
+
+    id = models.BigAutoField(primary_key=True)
+    invoice = models.ForeignKey(Invoice, models.CASCADE, related_name="lines", db_index=False)
+    n = models.IntegerField()
+    kind = models.CharField(max_length=12)
+    amount_nano = models.BigIntegerField()
+    project = models.CharField(max_length=120, blank=True, default="")
+    team = models.CharField(max_length=120, blank=True, default="")
+    model = models.CharField(max_length=200, blank=True, default="")
+    meter = models.CharField(max_length=80, blank=True, default="")
+    rate_nano_per_million = models.BigIntegerField(default=0)
+    multiplier_ppm = models.BigIntegerField(default=1_000_000)
+    quantity = models.BigIntegerField(default=0)
+    origin = models.DateField(null=True)
+    rate_ppm = models.IntegerField(default=0)
+    text = models.CharField(max_length=700, blank=True, default="")
+
+    class Meta:
+        constraints = [
+            models.UniqueConstraint(fields=["invoice", "n"], name="invoice_line_once"),
+        ]
+
+    def __str__(self) -> str:
+        return f"{self.n} of {self.invoice_id}"
+
+
+class InvoiceCounter(models.Model):
+    """The last number of a series in a year. It is raised in the transaction that closes, under its
+    lock: no number is left out, none is given twice."""
+
+    pk = models.CompositePrimaryKey("series", "year")
+    series = models.CharField(max_length=3)
+    year = models.SmallIntegerField()
+    last = models.IntegerField(default=0)
+
+    def __str__(self) -> str:
+        return f"{self.series}-{self.year}: {self.last}"
+
+
+class Party(models.Model):
+    """Who stands on a document."""
+
+    legal_name = models.CharField(_("Legal name"), max_length=200, blank=True, default="")
+    address = models.TextField(_("Address"), max_length=500, blank=True, default="")
+    country = models.CharField(_("Country"), max_length=2, blank=True, default="")
+    tax_id = models.CharField(_("Tax ID"), max_length=40, blank=True, default="")
+
+    class Meta:
+        abstract = True
+
+    def document(self) -> dict[str, str]:
+        """As it is copied into a document."""
+        return {
+            "legal_name": self.legal_name,
+            "address": self.address,
+            "country": self.country,
+            "tax_id": self.tax_id,
+        }
+
+
+class BuyerDetail(Party):
+    """An organisation's billing details, and the zone of its months."""
+
+    organisation = models.OneToOneField(
+        "accounts.Organisation", models.CASCADE, primary_key=True, related_name="+"
+    )
+    zone = models.CharField(max_length=64, default="UTC")
+
+    def __str__(self) -> str:
+        return f"of {self.organisation_id}"
+
+
+class SellerDetail(Party):
+    """The installation's own; one row."""
+
+    id = models.SmallIntegerField(primary_key=True, default=1)
+
+    class Meta:
+        constraints = [models.CheckConstraint(condition=models.Q(id=1), name="one_seller")]
+
+    def __str__(self) -> str:
+        return self.legal_name
+
+
+class TaxRate(models.Model):
+    """A row of the operator's table of taxes (`rules/invoice.py`, `taxes_of`). It is never changed:
+    a new rate is a new row, from a day on."""
+
+    id = models.BigAutoField(primary_key=True)
+    name = models.CharField(max_length=60)
+    country = models.CharField(max_length=2, blank=True, default="")
+    rate_ppm = models.IntegerField()
+    valid_from = models.DateField()
+    reverse_charge_text = models.CharField(max_length=500, blank=True, default="")
+    created_at = models.DateTimeField(db_default=Now())
+
+    class Meta:
+        constraints = [
+            models.UniqueConstraint(
+                fields=["name", "country", "valid_from"], name="tax_rate_once_a_day"
+            ),
+            models.CheckConstraint(
+                condition=models.Q(rate_ppm__gte=0, rate_ppm__lte=1_000_000),
+                name="tax_rate_is_a_share",
+            ),
+        ]
+
+    def __str__(self) -> str:
+        return f"{self.name} {self.country} from {self.valid_from}"

@@ -1,0 +1,105 @@
+"""Months that are over, in tests: what was charged in them, and documents of each state."""
+
+import datetime as dt
+from typing import Any
+
+from django.db import connection
+
+from accounts.actors import Actor
+from accounts.models import Key, Organisation, User
+from billing import seals
+from billing.billing_details import set_seller
+from billing.models import Invoice, Posting
+from billing.rules.invoice import month_after
+from lib import clock
+from tests.usage.rows import happen, id_at
+from usage import books_check, books_walk, month_close
+from usage.models import BooksCheck, UsageRecord
+
+KINDS = ("hold", "settle", "correct", "consume", "refund", "loss")
+
+
+def mid_month(months_ago: int = 1) -> dt.datetime:
+    """Noon of the 15th of a month that is over."""
+    at = clock.now().replace(day=15, hour=12, minute=0, second=0, microsecond=0)
+    for _ in range(months_ago):
+        at = (at.replace(day=1) - dt.timedelta(days=1)).replace(day=15)
+    return at
+
+
+def post_at(at: dt.datetime, *kinds: str) -> None:
+    """Let what was posted in the last hour have been posted then: only a test may."""
+    since = clock.now() - dt.timedelta(hours=1)
+    with connection.cursor() as cursor:
+        for table in ("billing_posting", "billing_ledgerentry"):
+            cursor.execute(f"ALTER TABLE {table} DISABLE TRIGGER USER")
+        for posting in Posting.objects.filter(kind__in=kinds or KINDS, created_at__gt=since):
+            new = id_at(at)
+            cursor.execute(
+                "UPDATE billing_ledgerentry SET posting_id = %s WHERE posting_id = %s",
+                [new, posting.id],
+            )
+            cursor.execute(
+                "UPDATE billing_posting SET id = %s, created_at = %s WHERE id = %s",
+                [new, at, posting.id],
+            )
+        for table in ("billing_posting", "billing_ledgerentry"):
+            cursor.execute(f"ALTER TABLE {table} ENABLE TRIGGER USER")
+
+
+def charged(
+    key: Key, ended_at: dt.datetime, charge_nano: int, admitted_at: dt.datetime | None = None,
+    **over: Any,
+) -> UsageRecord:  # fmt: skip
+    """A request that was charged then."""
+    over = {"hold_nano": max(charge_nano, 10**9), **over}
+    record = happen(key, admitted_at or ended_at, charge_nano, ended_at=ended_at, **over)
+    post_at(ended_at)
+    return record
+
+
+def complete_books() -> None:
+    """Seal the ledger, and run the invariants over all of it: a test posts also in the past."""
+    seals.seal_all(b"key of a test")
+    books_walk.begin(books_check.NEW, clock.now())
+    BooksCheck.objects.update_or_create(id=1, defaults={"rest_until": clock.now()})
+    assert books_check.check_books() == {}
+
+
+def drafted(organisation: Organisation, operator: Actor) -> Invoice:
+    """The draft of the last month, with a seller; its checklist holds."""
+    set_seller(operator, legal_name="Weir Operations Ltd", address="1 Lock Lane", country="IE")
+    complete_books()
+    month_close.draft_invoices()
+    return Invoice.objects.get(organisation=organisation, month=mid_month().date().replace(day=1))
+
+
+def closed(invoice: Invoice, first: Actor, second: Actor) -> Invoice:
+    """The document after both operators' words."""
+    if invoice.state == "draft":
+        invoice = month_close.propose(first, invoice)
+    return month_close.close(second, invoice, invoice.checksum)
+
+
+def empty_invoice(
+    organisation: Organisation, first: User | None = None, second: User | None = None
+) -> Invoice:
+    """A document without lines, of a month long ago: closed by these two, a draft without them."""
+    n = Invoice.objects.count()
+    month = dt.date(1990 + n // 12, n % 12 + 1, 1)
+    begin, end = (
+        dt.datetime.combine(day, dt.time(), dt.UTC) for day in (month, month_after(month))
+    )
+    return Invoice.objects.create(
+        organisation=organisation,
+        kind="invoice",
+        state="closed" if first else "draft",
+        number=f"INV-1990-{n:04d}" if first else None,
+        month=month,
+        zone="UTC",
+        from_at=begin,
+        until_at=end,
+        proposed_by=first,
+        closed_by=second,
+        closed_at=clock.now() if first else None,
+    )

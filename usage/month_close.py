@@ -1,0 +1,182 @@
+"""The close of a month: a draft for each organisation, a checklist, and two operators.
+
+A month is drafted once the ledger is sealed beyond its end: no transaction runs any more that could
+still write into it, and whoever writes into it nevertheless is found. What is posted later belongs
+to the month in which it is posted, whatever month its request was of (I18).
+"""
+
+import datetime as dt
+from collections.abc import Iterator
+from typing import Final, NamedTuple
+from zoneinfo import ZoneInfo
+
+from django.db import connection
+from django.db.models import Max
+from django.utils.functional import Promise
+from django.utils.translation import gettext, gettext_lazy
+
+from accounts.actors import Actor
+from accounts.models import Organisation
+from billing import invoices
+from billing.billing_details import seller, zone_of
+from billing.invoices import InvoiceRefused, moved_nano
+from billing.models import Hold, HoldState, Invoice, InvoiceKind, Seal, SealKind
+from billing.rules.instants import Span
+from billing.rules.invoice import last_month, month_after, month_span
+from lib import clock
+from lib.ids import first_id_at
+from usage.invoice_lines import SETTLED, gather
+from usage.models import BooksCheck
+
+# How long before a month's end a request may have begun that still waits for a decision.
+_WAITS: Final = dt.timedelta(days=62)
+
+
+class Check(NamedTuple):
+    """One line of the checklist; `detail` says what is missing."""
+
+    name: str
+    text: str | Promise
+    ok: bool
+    detail: str = ""
+
+
+def draft_invoices() -> int:
+    """Draft every month that is over and has no document yet; how many were drafted."""
+    sealed_to = Seal.objects.filter(kind=SealKind.LEDGER).aggregate(to=Max("to_at"))["to"]
+    if sealed_to is None:
+        return 0
+    return sum(
+        _draft(organisation, month, zone, span)
+        for organisation in Organisation.objects.order_by("id")
+        for month, zone, span in _periods(organisation)
+        if span.end_at <= sealed_to
+    )
+
+
+def _periods(organisation: Organisation) -> Iterator[tuple[dt.date, ZoneInfo, Span]]:
+    """The months from the last document on; where there is none, the last month alone.
+
+    The first begins where the last document ended, also where the zone was changed since.
+    """
+    zone = zone_of(organisation)
+    newest = last_month(clock.now(), zone)
+    last = (
+        Invoice.objects.filter(organisation=organisation, kind=InvoiceKind.INVOICE)
+        .order_by("-month")
+        .first()
+    )
+    month = newest if last is None else month_after(last.month)
+    start_at = month_span(month, zone).start_at if last is None else last.until_at
+    while month <= newest:
+        end_at = month_span(month, zone).end_at
+        yield month, zone, Span(start_at, end_at)
+        month, start_at = month_after(month), end_at
+
+
+def _draft(organisation: Organisation, month: dt.date, zone: ZoneInfo, span: Span) -> bool:
+    found = gather(organisation, zone, span)
+    if not found.lines:
+        return False
+    invoices.draft_invoice(organisation, month, zone, span, found.lines, found.movement)
+    return True
+
+
+def checklist(invoice: Invoice) -> list[Check]:
+    """What has to hold before a document is proposed, and when it is closed."""
+    checks = [
+        Check(
+            "seller", gettext_lazy("The seller's details are complete"),
+            bool(seller().legal_name), gettext("Enter the seller's legal name."),
+        ),
+        _invariants(invoice),
+    ]  # fmt: skip
+    if invoice.kind != InvoiceKind.INVOICE:
+        return checks
+    return [_sealed(invoice), *checks, _ties(invoice), _holds(invoice), _reviews(invoice)]
+
+
+def propose(actor: Actor, invoice: Invoice) -> Invoice:
+    """Propose a draft for which the checklist holds. Raises InvoiceRefused."""
+    _refuse_unchecked(invoice)
+    return invoices.propose_invoice(actor, invoice)
+
+
+def close(actor: Actor, invoice: Invoice, checksum: str) -> Invoice:
+    """Close what another operator proposed, for which the checklist still holds. Raises
+    InvoiceRefused."""
+    _refuse_unchecked(invoice)
+    return invoices.close_document(actor, invoice, checksum)
+
+
+def _refuse_unchecked(invoice: Invoice) -> None:
+    for check in checklist(invoice):
+        if not check.ok:
+            raise InvoiceRefused("invoice", check.detail)
+
+
+def _sealed(invoice: Invoice) -> Check:
+    sealed = Seal.objects.filter(kind=SealKind.LEDGER, to_at__gte=invoice.until_at).exists()
+    text = gettext_lazy("The ledger is complete to the end of the month")
+    return Check(
+        "books", text, sealed, gettext("The ledger is not sealed to the end of the month.")
+    )
+
+
+def _invariants(invoice: Invoice) -> Check:
+    last = BooksCheck.objects.filter(id=1).first()
+    text = gettext_lazy("The ledger was checked since, and all invariants hold")
+    if last is None or last.ran_at < invoice.until_at:
+        return Check("invariants", text, False, gettext("The ledger was not checked since."))
+    detail = gettext("The ledger is wrong: see system health.")
+    return Check("invariants", text, not last.broken, detail)
+
+
+def _ties(invoice: Invoice) -> Check:
+    """I19: what the lines come to is what the ledger moved."""
+    of_lines = {
+        kind: sum(line.amount_nano for line in invoice.lines.all() if line.kind in kinds)
+        for kind, kinds in {
+            "settled": ("usage", "remainder"), "corrected": ("correction",), "promo": ("credit",),
+        }.items()
+    }  # fmt: skip
+    moved = invoice.movement
+    ties = of_lines == {
+        "settled": moved_nano(moved, SETTLED, "revenue"),
+        "corrected": moved_nano(moved, ["correct"], "revenue"),
+        "promo": moved_nano(moved, ["consume"], "promo:available"),
+    }
+    text = gettext_lazy("The lines add up to what the ledger moved")
+    return Check("ties", text, ties, gettext("The records and the ledger differ."))
+
+
+def _holds(invoice: Invoice) -> Check:
+    open_holds = Hold.objects.filter(
+        organisation_id=invoice.organisation_id,
+        state=HoldState.OPEN,
+        opened_at__lt=invoice.until_at,
+    ).exists()
+    text = gettext_lazy("No request of the month is still running")
+    return Check("holds", text, not open_holds, gettext("A request of the month still runs."))
+
+
+def _reviews(invoice: Invoice) -> Check:
+    parameters = {
+        "organisation": invoice.organisation_id,
+        "first_id": first_id_at(invoice.from_at - _WAITS),
+        "until_id": first_id_at(invoice.until_at),
+    }
+    with connection.cursor() as cursor:
+        cursor.execute(_UNDECIDED, parameters)
+        ((waiting,),) = cursor.fetchall()
+    text = gettext_lazy("Every request without a price was decided on")
+    detail = gettext("Requests of the month wait under Reviews.")
+    return Check("reviews", text, not waiting, detail)
+
+
+_UNDECIDED: Final = """
+    SELECT EXISTS (
+        SELECT FROM usage_usagerecord r
+        WHERE r.organisation_id = %(organisation)s AND 'quarantine' = ANY (r.flags)
+        AND r.id >= %(first_id)s AND r.id < %(until_id)s
+        AND NOT EXISTS (SELECT FROM usage_review v WHERE v.attempt_id = r.id))"""
