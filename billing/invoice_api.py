@@ -59,7 +59,7 @@ class InvoiceLineOut(Schema):
     meter: str
     quantity: int
     rate: str | None = Field(description="USD, with the plan's multiplier; of a tax, percent.")
-    month: str | None = Field(description="The earlier month that late usage is of.")
+    month: str | None = Field(description="The earlier month that late usage belongs to.")
     text: str
     amount: str
 

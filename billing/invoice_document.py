@@ -162,7 +162,7 @@ def _what(line: Line) -> str:
         place = _joined(line.project or line.team, line.model)
         return f"{gettext('Correction')} · {place}" if place else gettext("Correction")
     words = {
-        "remainder": gettext("Rounding of single requests, and what was not charged above a hold"),
+        "remainder": gettext("Rounding per request, and amounts above a hold not charged"),
         "credit": gettext("Promotional credit used"),
         "rounding": gettext("Rounding of the total"),
     }

@@ -1,5 +1,7 @@
 """The forms of invoices: who stands on them, the taxes, and notes."""
 
+from typing import Any
+
 from django import forms
 from django.utils.translation import gettext_lazy as _
 
@@ -21,7 +23,7 @@ class PartyForm(forms.Form):
         label=_("Country"),
         max_length=2,
         required=False,
-        help_text=_("Two letters, such as DE. Taxes follow from it."),
+        help_text=_("Country code, such as DE. It decides which taxes apply."),
         widget=forms.TextInput(attrs={"autocomplete": "country", "class": "mono"}),
     )
     tax_id = forms.CharField(label=_("Tax ID"), max_length=40, required=False)
@@ -33,16 +35,19 @@ class BuyerForm(PartyForm):
     zone = forms.CharField(
         label=_("Time zone of invoices"),
         max_length=64,
-        help_text=_("Months begin and end at its midnight, such as Asia/Kolkata."),
+        help_text=_("Months begin and end at midnight in this zone, such as Asia/Kolkata."),
     )
 
 
 class TaxForm(forms.Form):
-    """A new row of the table of taxes."""
+    """A new row of the table of taxes. The seller's form, on the same page, has a country too."""
 
     name = forms.CharField(label=_("Name"), max_length=60)
     country = forms.CharField(
-        label=_("Country"), max_length=2, required=False, help_text=_("Empty: all others.")
+        label=_("Country"),
+        max_length=2,
+        required=False,
+        help_text=_("Leave empty for all other countries."),
     )
     percent = forms.CharField(label=_("Rate (%)"), max_length=12)
     valid_from = forms.DateField(
@@ -52,8 +57,13 @@ class TaxForm(forms.Form):
         label=_("Reverse charge"),
         max_length=500,
         required=False,
-        help_text=_("A text: buyers with a tax ID are not charged, and read it on the invoice."),
+        help_text=_(
+            "If set, buyers with a tax ID are not charged this tax; invoices show the text."
+        ),
     )
+
+    def __init__(self, data: Any = None) -> None:
+        super().__init__(data, auto_id="tax_%s")
 
 
 class NoteForm(forms.Form):
@@ -68,5 +78,5 @@ class NoteForm(forms.Form):
     )
     amount = MoneyField(label=_("Net amount (USD)"))
     reason = forms.CharField(
-        label=_("Reason"), max_length=500, help_text=_("The customer sees it.")
+        label=_("Reason"), max_length=500, help_text=_("The customer will see this.")
     )

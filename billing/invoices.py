@@ -206,7 +206,7 @@ def close_document(actor: Actor, invoice: Invoice, checksum: str) -> Invoice:
             locked.organisation_id, Span(locked.from_at, locked.until_at)
         ):
             raise InvoiceRefused(
-                "invoice", gettext("The ledger of this month is not what the document says.")
+                "invoice", gettext("The ledger of this month no longer matches the document.")
             )
         now = clock.now()
         locked.number = _next_number(_SERIES[locked.kind], now.year)
@@ -327,7 +327,7 @@ def _lock(invoice: Invoice, state: InvoiceState) -> Invoice:
         .first()
     )
     if locked is None or locked.state != state:
-        raise InvoiceRefused("invoice", gettext("Someone else has already decided this."))
+        raise InvoiceRefused("invoice", gettext("Someone else has already acted on this."))
     return locked
 
 

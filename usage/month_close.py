@@ -125,10 +125,10 @@ def _sealed(invoice: Invoice) -> Check:
 
 def _invariants(invoice: Invoice) -> Check:
     last = BooksCheck.objects.filter(id=1).first()
-    text = gettext_lazy("The ledger was checked since, and all invariants hold")
+    text = gettext_lazy("The ledger has been checked since, and every check passed")
     if last is None or last.ran_at < invoice.until_at:
-        return Check("invariants", text, False, gettext("The ledger was not checked since."))
-    detail = gettext("The ledger is wrong: see system health.")
+        return Check("invariants", text, False, gettext("The ledger has not been checked since."))
+    detail = gettext("A ledger check failed. See System health.")
     return Check("invariants", text, not last.broken, detail)
 
 
@@ -146,7 +146,7 @@ def _ties(invoice: Invoice) -> Check:
         "corrected": moved_nano(moved, ["correct"], "revenue"),
         "promo": moved_nano(moved, ["consume"], "promo:available"),
     }
-    text = gettext_lazy("The lines add up to what the ledger moved")
+    text = gettext_lazy("The lines add up to the ledger's charges")
     return Check("ties", text, ties, gettext("The records and the ledger differ."))
 
 
@@ -156,8 +156,10 @@ def _holds(invoice: Invoice) -> Check:
         state=HoldState.OPEN,
         opened_at__lt=invoice.until_at,
     ).exists()
-    text = gettext_lazy("No request of the month is still running")
-    return Check("holds", text, not open_holds, gettext("A request of the month still runs."))
+    text = gettext_lazy("No request from this month is still running")
+    return Check(
+        "holds", text, not open_holds, gettext("A request from this month is still running.")
+    )
 
 
 def _reviews(invoice: Invoice) -> Check:
@@ -169,8 +171,8 @@ def _reviews(invoice: Invoice) -> Check:
     with connection.cursor() as cursor:
         cursor.execute(_UNDECIDED, parameters)
         ((waiting,),) = cursor.fetchall()
-    text = gettext_lazy("Every request without a price was decided on")
-    detail = gettext("Requests of the month wait under Reviews.")
+    text = gettext_lazy("Every unpriced request has been reviewed")
+    detail = gettext("Requests from this month are waiting under Reviews.")
     return Check("reviews", text, not waiting, detail)
 
 

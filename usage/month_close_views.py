@@ -32,7 +32,7 @@ from usage import month_close
 
 _BADGES = {
     InvoiceState.DRAFT: Badge(_("Draft"), icon="circle-dashed"),
-    InvoiceState.PROPOSED: Badge(_("Waits for a second operator"), "warn", "clock"),
+    InvoiceState.PROPOSED: Badge(_("Waiting for a second operator"), "warn", "clock"),
     InvoiceState.CLOSED: Badge(_("Closed"), "ok", "lock"),
 }
 DOCUMENTS = Table(

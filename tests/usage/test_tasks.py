@@ -16,6 +16,7 @@ def test_the_schedule_names_them() -> None:
         "usage.tasks.make_partitions",
         "usage.tasks.check_books",
         "usage.tasks.check_whole_books",
+        "usage.tasks.draft_invoices",
     }
     assert names <= set(app.tasks)
 
