@@ -25,12 +25,16 @@ def waiting_jobs() -> frozenset[str]:
 _WORK: Final[Mapping[str, str]] = {
     "usage.tasks.roll_up": """
         SELECT FROM usage_usagerecord
-        WHERE xid >= (SELECT xid::text::xid8 FROM usage_rollupwatermark)""",
+        WHERE xid >= (SELECT xid::text::xid8 FROM usage_rollupwatermark)
+        UNION ALL
+        SELECT WHERE NOT EXISTS (SELECT FROM usage_rollupwatermark)""",
     "gateway.tasks.count_traffic": """
         SELECT FROM usage_usagerecord
         WHERE xid >= (SELECT pg_snapshot_xmin(snapshot::pg_snapshot) FROM gateway_trafficcursor)
           AND NOT pg_visible_in_snapshot(
-              xid, (SELECT snapshot::pg_snapshot FROM gateway_trafficcursor))""",
+              xid, (SELECT snapshot::pg_snapshot FROM gateway_trafficcursor))
+        UNION ALL
+        SELECT WHERE NOT EXISTS (SELECT FROM gateway_trafficcursor)""",
     "notify.tasks.tell": """
         SELECT FROM outbox_fact WHERE taken_at IS NULL
         UNION ALL
