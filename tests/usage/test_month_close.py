@@ -122,7 +122,7 @@ def test_the_lines_are_what_the_ledger_moved(
 def test_two_operators_are_needed(people: cast.Cast, key: Key, dora: Actor, erik: Actor) -> None:
     charged(key, mid_month(), USD)
     draft = drafted(people.acme, dora)
-    with pytest.raises(InvoiceRefused, match="already decided"):
+    with pytest.raises(InvoiceRefused, match="already acted"):
         month_close.close(dora, draft, draft.checksum)
     proposed = month_close.propose(dora, draft)
     with pytest.raises(InvoiceRefused, match="Another operator has to close it"):
@@ -140,7 +140,7 @@ def test_two_operators_are_needed(people: cast.Cast, key: Key, dora: Actor, erik
         month_close.close(erik, proposed, proposed.checksum)
     invoices.withdraw_invoice(erik, proposed)
     assert closed(Invoice.objects.get(id=draft.id), erik, dora).buyer["legal_name"] == "Other Ltd"
-    with pytest.raises(InvoiceRefused, match="already decided"):
+    with pytest.raises(InvoiceRefused, match="already acted"):
         month_close.close(dora, proposed, proposed.checksum)
     assert AuditEvent.objects.filter(action="invoice.withdrawn").count() == 1
 
