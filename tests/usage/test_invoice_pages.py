@@ -2,9 +2,11 @@
 same figures in each, and hostile texts are data."""
 
 import io
+from typing import Any
 
 import pypdf
 import pytest
+import typst
 
 from accounts.actors import Actor
 from accounts.models import Key, KeyKind
@@ -55,6 +57,7 @@ def test_list_page_pdf_and_api_say_what_the_ledger_moved(
 ) -> None:
     """I19, in every form: the same amounts, the same total, the same checksum."""
     alice, number = cast.signed_in(people.alice), invoice.number
+    assert number is not None
     listed = alice.get("/o/acme/billing/invoices").content.decode()
     assert f"/o/acme/billing/invoices/{number}" in listed
     assert "1,468.46" in listed
@@ -94,15 +97,16 @@ def test_list_page_pdf_and_api_say_what_the_ledger_moved(
 
 def test_the_pdf_is_tagged_and_brings_its_fonts(invoice: Invoice) -> None:
     reader = pypdf.PdfReader(io.BytesIO(invoice_pdf.invoice_pdf(invoice, "en")))
-    root = reader.trailer["/Root"]
+    root: Any = reader.trailer["/Root"]
+    resources: list[Any] = [page["/Resources"] for page in reader.pages]
     assert bool(root["/MarkInfo"]["/Marked"])
     assert root["/StructTreeRoot"]
     assert root["/Lang"].startswith("en")
     assert b"pdfuaid" in root["/Metadata"].get_data()
     fonts = [
         font.get_object()["/DescendantFonts"][0].get_object()["/FontDescriptor"].get_object()
-        for page in reader.pages
-        for font in page["/Resources"]["/Font"].values()
+        for used in resources
+        for font in used["/Font"].values()
     ]
     assert fonts
     assert all({"/FontFile2", "/FontFile3"} & font.keys() for font in fonts)
@@ -117,9 +121,9 @@ def test_the_pdf_in_chinese(invoice: Invoice, monkeypatch: pytest.MonkeyPatch) -
     except invoice_pdf.FontMissing:
         pass
     monkeypatch.setattr(invoice_pdf, "_FONTS", ("Libertinus Serif",))
-    compile = invoice_pdf.typst.compile
+    compile: Any = typst.compile
     monkeypatch.setattr(
-        invoice_pdf.typst, "compile",
+        typst, "compile",
         lambda *args, **over: compile(*args, **over, ignore_system_fonts=True),
     )  # fmt: skip
     with pytest.raises(invoice_pdf.FontMissing, match="fonts-noto-cjk"):

@@ -153,7 +153,7 @@ def test_what_comes_later_is_on_the_next_invoice(
     before, last = mid_month(2), mid_month(1)
     month = before.date().replace(day=1)
     version = price_version()
-    priced = {"price_version_id": version.id}
+    priced: dict[str, Any] = {"price_version_id": version.id}
     first = charged(key, before, 210_000, **priced)
     with monkeypatch.context() as patch:
         then = mid_month(1).replace(day=2)
