@@ -122,7 +122,9 @@ def test_a_cut_by_more_than_half_needs_two_persons(loaded: Cast, after: int, two
     assert accept(second, [draft.id]) == []
     assert in_force("a") == [rates(after)]
     actions = list(
-        AuditEvent.objects.filter(action__startswith="price.").values_list("action", flat=True)
+        AuditEvent.objects.filter(action__startswith="price.")
+        .order_by("id")
+        .values_list("action", flat=True)
     )
     assert actions == ["price.drafted", "price.accepted_first", "price.set"]
 
