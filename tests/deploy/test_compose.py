@@ -17,12 +17,14 @@ import pytest
 
 from deploy.make_secrets import settings as fresh_settings
 from lib.ids import parse_id
+from tests.books import assert_books_balance
 from tests.databases import own_database
 from tests.deploy.client import Answer, ask, send_raw, stream, text_of
 from tests.deploy.shape import WAIT_SECONDS, Running, Shape, accepts, until
 from tests.fakes.upstream import FakeUpstream
 
 KEY = "a-key-that-was-brought-from-elsewhere"
+LIMITED_KEY = "another-key-that-was-brought-along"
 CHAT = "/v1/chat/completions"
 INSTALLATION = """
 version: 1
@@ -45,7 +47,9 @@ organisations:
     members: [{email: owner@example.org, role: owner, operator: true}]
     teams:
       - name: core
-        keys: [{name: ci, secret: "env:CI_KEY"}]
+        keys:
+          - {name: ci, secret: "env:CI_KEY"}
+          - {name: limited, secret: "env:LIMITED_KEY", rpm: 3}
 """
 
 
@@ -103,6 +107,7 @@ def stage(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Stage]:
             "FAKE_URL": fake.url,
             "FAKE_KEY": fake.key,
             "CI_KEY": KEY,
+            "LIMITED_KEY": LIMITED_KEY,
         }
         shape = Shape(tmp_path_factory.mktemp("shape"), given, database_url)
         until_done.callback(shape.close)
@@ -227,6 +232,24 @@ def test_tasks_go_through_redis_to_the_worker(stage: Stage) -> None:
     )
 
 
+def test_without_redis_no_limit_gets_looser_and_no_money_moves(stage: Stage) -> None:
+    """P19: killed, then back and empty. What was asked meanwhile is summed up once it is back."""
+    stage.redis.process.kill()
+    stage.redis.process.wait()
+    limited = {"Authorization": f"Bearer {LIMITED_KEY}"}
+    assert [stage.chat("hi #tokens=2", **limited).status for _ in range(5)] == [200] * 3 + [429] * 2
+    assert stage.chat("hi #tokens=2").status == 200
+    stage.settle()
+    with psycopg.connect(stage.shape.database_url) as connection:
+        assert_books_balance(connection.cursor())
+    stage.shape.start("redis")
+    [(asked,)] = stage.rows("SELECT count(*) FROM usage_usagerecord WHERE final")
+    until(
+        lambda: stage.rows("SELECT sum(requests) FROM usage_rollup") == [(asked,)],
+        "nobody was woken again",
+    )
+
+
 def queued(stage: Stage) -> int:
     shown = subprocess.run(
         ["redis-cli", "-p", str(stage.redis.port), "llen", "celery"],
@@ -305,7 +328,7 @@ def test_a_stream_outlives_the_stop_of_its_process(stage: Stage) -> None:
 @pytest.mark.parametrize("name", ["beat", "worker", "nginx", "redis"])
 def test_the_stop_signal_ends_a_service_in_order(stage: Stage, name: str) -> None:
     """Last of this file: each ends by the signal that Docker would send, with exit code 0."""
-    [running] = [one for one in stage.shape.running if one.name == name]
+    running = [one for one in stage.shape.running if one.name == name][-1]
     wanted = stage.shape.services[name].get("stop_signal", "SIGTERM")
     assert running.stop(signal.Signals[wanted]) == 0, running.told()
     assert "Traceback" not in running.told()
