@@ -21,14 +21,15 @@ from types import FrameType
 
 from tests.bench import hub, machine, peers
 from tests.bench.client import run
+from tests.bench.installed import idle, installed, loaded
 from tests.bench.measure import Figures, memory, slot
 from tests.bench.page import PAGE, with_kept
 from tests.bench.process import BenchError, Process
 from tests.bench.report import About, render, summary
 from tests.bench.results import Results
-from tests.bench.systems import NGINX, OPENERS, PEERS, WEIR, Ground, System
-from tests.bench.targets import MEMORY
-from tests.bench.works import FULL, OPEN_STREAMS, QUICK, WORKS, Pace
+from tests.bench.systems import INSTALLED, NGINX, OPENERS, PEERS, WEIR, Ground, System
+from tests.bench.targets import IDLE, MEMORY
+from tests.bench.works import FULL, INSTALLED_WORK, OPEN_STREAMS, QUICK, WORKS, Pace
 from tests.fakes.upstream import FakeUpstream
 
 _FILES_NEEDED = 3 * max(OPEN_STREAMS)
@@ -150,6 +151,7 @@ def _measure_all(ground: Ground, results: Results, pace: Pace, until: float) -> 
         for name in held:
             if name in names and (MEMORY, name) not in results.failed:
                 _memory(ground, results, name)
+    _tried(results, IDLE, INSTALLED, partial(_installed, ground, results, pace))
     with hub.web(hub.Web, ground.dsn) as web:
         (row,) = web.rows("SHOW server_version")
         return str(row["server_version"]), hub.books_line(web)
@@ -199,6 +201,21 @@ def _memory(ground: Ground, results: Results, name: str) -> None:
     at = f"kb_at_{OPEN_STREAMS[-1]}."
     told = [f"{part[len(at) :]} {kb:.0f}" for part, kb in figures.items() if part.startswith(at)]
     _say(f"  {name}: {', '.join(told)} KB for each of {OPEN_STREAMS[-1]:,} streams")
+
+
+def _installed(ground: Ground, results: Results, pace: Pace) -> Figures:
+    """What it uses while nobody asks; then, in each round, what a request costs there."""
+    with installed(ground) as installation:
+        # What was put off at the start is done, and what a first request loads is loaded.
+        loaded(installation, pace, 0.0)
+        found = idle(installation, pace.idle_s)
+        results.add(IDLE, INSTALLED, found)
+        _say(f"{INSTALLED}: {found['cpu_percent']:.2f} % of a core, {found['memory_mb']:.0f} MB")
+        for _ in range(pace.rounds[0]):
+            figures = loaded(installation, pace, found["cpu_percent"])
+            results.add(INSTALLED_WORK.name, INSTALLED, figures)
+            _say(f"  {INSTALLED_WORK.name}: {figures['cpu_us']:,.0f} µs")
+    return found
 
 
 def _turned(names: Sequence[str], by: int) -> list[str]:

@@ -104,7 +104,7 @@ def web(kind: type[Web], dsn: str) -> Iterator[Web]:
         hub.close()
 
 
-def customer(hub: Web, fake: FakeUpstream) -> Target:
+def customer(hub: Hub, fake: FakeUpstream) -> Target:
     """Where a new organisation with a key and money asks for a model of the fake's."""
     tenant = hub.tenant(CREDIT_USD)
     model = hub.model(fake)

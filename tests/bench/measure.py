@@ -7,9 +7,9 @@ from typing import Any
 
 from tests.bench.client import Taken, run
 from tests.bench.open_streams import hold_open
-from tests.bench.process import cpu_ns, memory_kb
+from tests.bench.process import background_ns, cpu_ns, memory_kb
 from tests.bench.spread import median, quantile
-from tests.bench.systems import DIRECT, Ground, System
+from tests.bench.systems import DIRECT, POSTGRES, Ground, System
 from tests.bench.works import OPEN_STREAMS, Pace, Work
 
 _HELD = (
@@ -21,10 +21,14 @@ Figures = Mapping[str, float]
 
 def slot(ground: Ground, system: System, work: Work, pace: Pace) -> Figures:
     """Warm up, measure, and forget. Times in microseconds, `cpu_us` per request of each part and
-    in all; `rate` in requests per second."""
+    in all, and of what Postgres does in the background; `rate` in requests per second."""
+    servers = [part.roots[0] for part in system.parts if part.name == POSTGRES]
 
     def look() -> list[int]:
-        return [cpu_ns(part.roots) for part in system.parts]
+        return [
+            *(cpu_ns(part.roots) for part in system.parts),
+            *(background_ns(server) for server in servers),
+        ]
 
     ground.fake.reset()
     taken = run(system.target, pace.load(work, system.target.model), look)
@@ -37,9 +41,12 @@ def slot(ground: Ground, system: System, work: Work, pace: Pace) -> Figures:
     }
     if system.name != DIRECT:
         used = [(end - start) / 1e3 / taken.count for start, end in zip(*taken.seen, strict=True)]
-        figures["cpu_us"] = sum(used)
-        for part, cpu_us in zip(system.parts, used, strict=True):
-            figures[f"cpu_us.{part.name}"] = cpu_us
+        names = [part.name for part in system.parts]
+        figures["cpu_us"] = sum(used[: len(names)])
+        # It is in that of Postgres already.
+        names += ["background" for _ in servers]
+        for name, cpu_us in zip(names, used, strict=True):
+            figures[f"cpu_us.{name}"] = cpu_us
     if work.kind == "paced":
         delays = _delays(ground, taken)
         figures["delay_us"] = median(delays) / 1e3

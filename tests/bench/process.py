@@ -14,10 +14,14 @@ from collections.abc import Mapping, Sequence
 from contextlib import suppress
 from pathlib import Path
 
-from stack.processes import leashed
+from stack.processes import command_line, leashed
 
 _TICK_NS = 1_000_000_000 // os.sysconf("SC_CLK_TCK")
 _STOP_S = 8.0
+_BACKGROUND = (
+    "postgres: autovacuum", "postgres: background writer", "postgres: checkpointer",
+    "postgres: io worker", "postgres: walwriter",
+)  # fmt: skip
 
 
 class BenchError(Exception):
@@ -102,6 +106,12 @@ def cpu_ns(roots: Sequence[int]) -> int:
             total += time.clock_gettime_ns(_cpu_clock(pid))
             total += sum(map(int, _stat(pid)[13:15])) * _TICK_NS
     return total
+
+
+def background_ns(postgres: int) -> int:
+    """What a Postgres has used for nobody's statement: checkpoints, its log, vacuums."""
+    below = [pid for pid in tree(postgres) if pid != postgres]
+    return sum(cpu_ns([pid]) for pid in below if command_line(pid).startswith(_BACKGROUND))
 
 
 def busy_ns() -> tuple[int, int]:

@@ -6,9 +6,27 @@ from itertools import pairwise
 
 from tests.bench.results import Results
 from tests.bench.spread import Spread
-from tests.bench.systems import BARE, DIRECT, LITELLM, NGINX, PORTKEY, WEIR
-from tests.bench.targets import MEMORY, Judged, all_targets, per_unit, steepening
-from tests.bench.works import BODIES, OPEN_STREAMS, PACED, PLAIN, STREAMS, WORKS, Work
+from tests.bench.systems import (
+    BARE,
+    DIRECT,
+    INSTALLED,
+    LITELLM,
+    NGINX,
+    PORTKEY,
+    POSTGRES,
+    WEIR,
+)
+from tests.bench.targets import IDLE, MEMORY, Judged, all_targets, per_unit, steepening
+from tests.bench.works import (
+    BODIES,
+    INSTALLED_WORK,
+    OPEN_STREAMS,
+    PACED,
+    PLAIN,
+    STREAMS,
+    WORKS,
+    Work,
+)
 
 _COLUMNS = (WEIR, NGINX, PORTKEY, LITELLM)
 
@@ -25,6 +43,11 @@ _METHOD = """\
   with a key of an organisation with a balance. Each request writes its hold, attempt, posting and
   usage record. Both processes are counted. The worker and the scheduler, which aggregate usage, do
   not run.
+- *{installed}* is all that `make run` starts, on its own database: web process, Postgres, worker
+  with the scheduler, and the local model, which nobody asks. A request costs there what all of them
+  use until its usage is summed up, less what they use in the same time when nobody is there.
+- What Postgres does *in the background* is checkpoints, its log and vacuums. It comes in bursts,
+  not with each request.
 - *{bare}* is our web process with its accounting replaced by nothing; the difference is the cost of
   accounting in that process. Only the benchmark can start it this way.
 - nginx: one worker, unbuffered as in deploy/nginx. LiteLLM's proxy: its documented production
@@ -74,6 +97,8 @@ def render(results: Results, about: About) -> str:
                 _by_system(results, WORKS, "cpu_us", _COLUMNS),
                 "## Weir by process",
                 _ours(results),
+                "## As installed",
+                _installed(results),
                 "## Requests per second and latency",
                 _by_system(results, WORKS, "rate", (DIRECT, *_COLUMNS)),
                 "Median and 99th percentile of latency, ms:",
@@ -85,7 +110,7 @@ def render(results: Results, about: About) -> str:
                 "## Growth",
                 _growth(results),
                 "## Method",
-                _METHOD.format(bare=BARE),
+                _METHOD.format(bare=BARE, installed=INSTALLED),
                 "",
             ]
         ).rstrip("\n")
@@ -137,10 +162,27 @@ def _by_system(results: Results, works: Iterable[Work], figure: str, systems: Se
 def _ours(results: Results) -> str:
     rows = []
     for work in WORKS:
-        parts = [results.spread(work.name, WEIR, f"cpu_us.{part}") for part in ("web", "postgres")]
+        parts = [
+            results.spread(work.name, WEIR, f"cpu_us.{part}")
+            for part in ("web", POSTGRES, "background")
+        ]
         bare = results.spread(work.name, BARE, "cpu_us.web")
         rows.append((work.name, *map(_cell, (*parts, bare))))
-    return _table(("CPU per request, µs", "web process", "Postgres", BARE), rows)
+    heads = ("web process", "Postgres", "of it in the background", BARE)
+    return _table(("CPU per request, µs", *heads), rows)
+
+
+def _installed(results: Results) -> str:
+    figures = {
+        f"{INSTALLED_WORK.name}: CPU per request, µs": (INSTALLED_WORK.name, "cpu_us"),
+        "nobody there: CPU, % of a core": (IDLE, "cpu_percent"),
+        "nobody there: memory, MB": (IDLE, "memory_mb"),
+    }
+    rows = [
+        (name, _cell(results.spread(work, INSTALLED, figure)))
+        for name, (work, figure) in figures.items()
+    ]
+    return _table(("", INSTALLED), rows)
 
 
 def _latencies(results: Results, works: Iterable[Work]) -> str:

@@ -17,7 +17,9 @@ from tests.bench.process import BenchError, Process
 from tests.fakes.upstream import FakeUpstream
 
 DIRECT, NGINX, WEIR, BARE = "direct", "nginx", "weir", "weir without books"
+INSTALLED = "weir as installed"
 LITELLM, PORTKEY = "LiteLLM", "Portkey"
+POSTGRES = "postgres"
 PEERS = (NGINX, LITELLM, PORTKEY)
 
 _START_S = 90.0
@@ -66,7 +68,8 @@ http {{
 
 @dataclass(frozen=True)
 class Part:
-    """Processes that are counted together, by the pids at the top of them."""
+    """Processes that are counted together, by the pids at the top of them; of `postgres` also what
+    it does in the background."""
 
     name: str
     roots: tuple[int, ...]
@@ -161,7 +164,7 @@ def open_portkey(ground: Ground) -> Iterator[System]:
 def open_weir(ground: Ground) -> Iterator[System]:
     with web(Web, ground.dsn) as hub:
         assert hub.served is not None
-        parts = (Part("web", (hub.served.pid,)), Part("postgres", (ground.postgres,)))
+        parts = (Part("web", (hub.served.pid,)), Part(POSTGRES, (ground.postgres,)))
         yield System(WEIR, customer(hub, ground.fake), parts)
 
 

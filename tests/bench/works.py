@@ -63,7 +63,8 @@ class Work:
 @dataclass(frozen=True)
 class Pace:
     """How much is measured: rounds (more of them while there is time, in seconds), seconds of
-    warming up and of each slot, paced streams of each connection, rounds of memory."""
+    warming up, of each slot and of nobody asking, paced streams of each connection, rounds of
+    memory."""
 
     quick: bool
     rounds: tuple[int, int]
@@ -72,6 +73,7 @@ class Pace:
     first_warm_s: float
     warm_s: float
     slot_s: float
+    idle_s: float
     paced_times: int
 
     def systems(self, work: Work) -> tuple[str, ...]:
@@ -104,6 +106,7 @@ FULL = Pace(
     first_warm_s=2.5,
     warm_s=0.2,
     slot_s=1.0,
+    idle_s=120.0,
     paced_times=2,
 )
 QUICK = Pace(
@@ -114,6 +117,7 @@ QUICK = Pace(
     first_warm_s=1.5,
     warm_s=0.1,
     slot_s=0.5,
+    idle_s=20.0,
     paced_times=1,
 )
 
@@ -143,6 +147,7 @@ BURST = Work(f"burst of {BURST_CHUNKS} chunks", "stream", ALL, 32, chunks=BURST_
 BURST_IN_ONE = replace(BURST, name=f"{BURST_CHUNKS} chunks in one piece", in_one_piece=True)
 PACED = Work(f"{PACED_CHUNKS} chunks, 10 ms apart", "paced", ALL, 8, chunks=PACED_CHUNKS)
 PLAIN = {connections: plain(connections) for connections in CONNECTIONS}
+INSTALLED_WORK = PLAIN[32]
 BODIES = {kb: _long(f"body of {kb:,} KB", "plain", 4, kb=kb) for kb in BODY_KB}
 STREAMS = {
     chunks: _long(f"stream of {chunks:,} chunks", "stream", 2, chunks=chunks)

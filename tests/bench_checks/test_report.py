@@ -38,7 +38,7 @@ def test_tables_have_as_many_cells_as_heads() -> None:
     lines = render(Results(), ABOUT).splitlines()
     tables = [line.count("|") for line in lines if line.startswith("|")]
     heads = [at for at, line in enumerate(lines) if line.startswith("| ---")]
-    assert len(heads) == 8
+    assert len(heads) == 9
     for at in heads:
         width = lines[at].count("|")
         end = next(n for n in range(at, len(lines)) if not lines[n].startswith("|"))
