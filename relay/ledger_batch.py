@@ -107,6 +107,13 @@ class BatchWriter:
             if future.cancelled() and request.attempt.n > 1:
                 self._queue.endings += _ends_behind(request)
 
+    def take_back(self, request: AdmissionRequest, told: "asyncio.Future[Verdict]") -> None:
+        """What was told of this request has reached nobody."""
+        if told.exception() is None:
+            self._abandon(request, told.result())
+        elif request.attempt.n > 1:
+            self._queue.endings += _ends_behind(request)
+
     async def _commit(
         self, requests: Sequence[AdmissionRequest], endings: Sequence[Settled]
     ) -> Sequence[Verdict]:

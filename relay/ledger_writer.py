@@ -106,7 +106,14 @@ class LedgerWriter:
         future: asyncio.Future[Verdict] = asyncio.get_running_loop().create_future()
         self._queue.admissions.append((request, future))
         self._wake()
-        return await future
+        try:
+            return await future
+        except asyncio.CancelledError:
+            if not future.cancelled():
+                # It was told, and cancelled before it could hear: nobody else knows of the hold.
+                self._batches.take_back(request, future)
+                self._queue.let_wait()
+            raise
 
     def settle(self, item: Settled, *, at_once: bool = False) -> None:
         """Write this ending; returns before it is written, but not before a kill would lose it.

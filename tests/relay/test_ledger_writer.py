@@ -137,9 +137,11 @@ async def test_request_that_cannot_be_stored_refuses_no_other(
     hub.assert_books_balance()
 
 
+@pytest.mark.parametrize("when", ["asked", "told"])
 async def test_client_that_leaves_during_admission_leaves_a_record_and_no_hold(
-    hub: Hub, connection: PipelinedConnection
+    hub: Hub, connection: PipelinedConnection, monkeypatch: pytest.MonkeyPatch, when: str
 ) -> None:
+    """Also where it leaves in the moment in which it was told, and has not heard it yet."""
     ledger, rich, poor = LedgerWriter(connection), hub.tenant(), hub.tenant("0")
     first, admitted, refused = asked(rich), asked(rich), asked(poor)
     # An organisation's accounts are there from its first request on.
@@ -147,11 +149,25 @@ async def test_client_that_leaves_during_admission_leaves_a_record_and_no_hold(
     ledger.settle(ended(first))
     await ledger.join()
     tasks = [asyncio.create_task(ledger.admit(one)) for one in (admitted, refused)]
+    loop, run = asyncio.get_running_loop(), connection.run
+
+    async def run_and_leave(statements: Sequence[Statement]) -> list[Sequence[Row]]:
+        rows = await run(statements)
+        for task in tasks:
+            # Before those go on who are told in this turn of the loop.
+            loop.call_soon(task.cancel)
+        return rows
+
+    if when == "told":
+        monkeypatch.setattr(connection, "run", run_and_leave)
     await asyncio.sleep(0)
     await asyncio.sleep(0)
-    for task in tasks:
-        task.cancel()
+    if when == "asked":
+        for task in tasks:
+            task.cancel()
+    await asyncio.wait(tasks)
     await ledger.join()
+    assert all(task.cancelled() for task in tasks)
     assert record_of(hub, admitted)["status"] == 499
     assert hub.balance(rich)["customer:held"] == 0
     (row,) = hub.rows(
