@@ -104,12 +104,12 @@ BALANCE: Final = ReferencePage(
 )
 NOT_MADE: Final = ReferencePage(
     "not-offered",
-    _("Files and fine-tunes"),
+    _("Files, batches, assistants and fine-tunes"),
     _(
         "These endpoints return 501 and are not charged, so that clients can tell "
         "unsupported endpoints from mistyped ones."
     ),
-    ("files", "fine_tunes"),
+    ("files", "fine_tunes", "batches", "assistants", "threads", "vector_stores"),
     "/v1/files",
     answer='{"error": {"message": "This API is not implemented.", "type": "not_implemented_error", "param": null, "code": "not_implemented"}, "request_id": "01M7YYFGRCEHGS5PPRYN1BF7R2"}',  # noqa: E501
 )

@@ -307,7 +307,7 @@ class Relay:
         self, life: Lifespan, endpoint: Endpoint, sink: HttpSink, scope: Scope, receive: Receive
     ) -> None:
         query = scope["query_string"] if endpoint.key_in_query else b""
-        credentials = read_credentials(scope["headers"], query)
+        credentials = read_credentials(scope["headers"], query, scope["path"])
         snapshot = life.snapshot
         principal = await life.authenticator.principal(credentials, snapshot.now())
         if principal.networks or principal.endpoints:

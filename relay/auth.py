@@ -5,6 +5,7 @@ still valid is decided once more, by the database, in the admission.
 """
 
 import asyncio
+import re
 from collections.abc import Awaitable, Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from ipaddress import ip_network
@@ -31,6 +32,8 @@ Statement = tuple[str, Mapping[str, object]]
 # A key that is unknown is remembered too, so that spraying does not become database load.
 _CACHED_MAX = 20_000
 _KEY_HEADERS = frozenset({b"authorization", b"x-api-key", b"x-goog-api-key"})
+_MJ_HEADERS = _KEY_HEADERS | {b"mj-api-secret"}
+_MJ_PATH = re.compile(r"/(?:mj-(?:fast|relax|turbo)/)?mj/")
 
 
 class ApplicableBudget(NamedTuple):
@@ -144,13 +147,17 @@ class Credentials(NamedTuple):
     conflict: bool
 
 
-def read_credentials(headers: Iterable[tuple[bytes, bytes]], query: bytes = b"") -> Credentials:
-    """The key of a request from `Authorization`, `x-api-key`, `x-goog-api-key`, and `?key=` when a
-    query is given (only some endpoints take it there). The same key twice is one key."""
+def read_credentials(
+    headers: Iterable[tuple[bytes, bytes]], query: bytes = b"", path: str = ""
+) -> Credentials:
+    """The key of a request from `Authorization`, `x-api-key`, `x-goog-api-key`, from
+    `mj-api-secret` below the paths of Midjourney, and `?key=` when a query is given (only some
+    endpoints take it there). The same key twice is one key."""
     keys: set[str] = set()
     broken = False
+    names = _MJ_HEADERS if path.startswith("/mj") and _MJ_PATH.match(path) else _KEY_HEADERS
     for name, value in headers:
-        if name not in _KEY_HEADERS:
+        if name not in names:
             continue
         if name == b"authorization":
             text = _read_bearer(value)

@@ -180,6 +180,11 @@ _NOT_IMPLEMENTED: Final[dict[_Words, Endpoint]] = {
         ((None, "events"), ("GET",)),
     )
 }
+# The same of everything below a word: OpenAI's stored objects and the work that is done on them.
+_NOT_MADE_BELOW: Final[dict[str, Endpoint]] = {
+    name: Endpoint(_NOT_MADE, ("GET", "POST", "DELETE"), operation=name)
+    for name in ("batches", "assistants", "threads", "vector_stores")
+}
 _OPENAI_ROOTS: Final = ("/api/v1/", "/v1/")
 _ENGINE_PATH: Final = re.compile(r"(?:/api)?/v1/engines/(.+)/embeddings")
 _MODEL_PATH: Final = re.compile(r"(?:/api)?/v1(?:beta)?/models/(.+)")
@@ -230,6 +235,8 @@ def listed_rows() -> dict[str, Endpoint]:
         rows[f"{root}responses/{{id}}/input_items"] = _RESPONSE_ITEMS
         for words, row in _NOT_IMPLEMENTED.items():
             rows[root + "/".join(word or "{id}" for word in words)] = row
+        for word, row in _NOT_MADE_BELOW.items():
+            rows |= {f"{root}{word}": row, f"{root}{word}/{{id}}": row}
     return rows
 
 
@@ -289,6 +296,8 @@ def _find_not_implemented(path: str) -> Endpoint | None:
     for root in _OPENAI_ROOTS:
         if path.startswith(root):
             words = path.removeprefix(root).split("/")
+            if words[0] in _NOT_MADE_BELOW:
+                return _NOT_MADE_BELOW[words[0]]
             for row, endpoint in _NOT_IMPLEMENTED.items():
                 if len(row) == len(words) and all(map(_fits, row, words)):
                     return endpoint

@@ -41,6 +41,23 @@ def test_carriers(headers: list[tuple[bytes, bytes]], query: bytes, expected: Cr
     assert read_credentials(headers, query) == expected
 
 
+@pytest.mark.parametrize(
+    ("path", "taken"),
+    [
+        ("/mj/submit/imagine", True),
+        ("/mj-fast/mj/task/1/fetch", True),
+        ("/v1/chat/completions", False),
+        ("/mjx/mj/", False),
+        ("/v1/mj/", False),
+    ],
+)
+def test_a_header_of_midjourney_carries_keys_on_its_own_paths(path: str, taken: bool) -> None:
+    secret = [(b"mj-api-secret", KEY.encode())]
+    assert read_credentials(secret, path=path).key == (KEY if taken else None)
+    both = [*secret, (b"authorization", b"Bearer another")]
+    assert read_credentials(both, path=path).conflict is taken
+
+
 class Table:
     """Stands for the database: counts what it is asked."""
 

@@ -160,6 +160,11 @@ def test_model_that_nobody_serves(hub: Hub, dialect: str) -> None:
         ("GET", "/v1/fine-tunes/x"),
         ("POST", "/v1/fine-tunes/x/cancel"),
         ("GET", "/v1/fine_tuning/jobs/x/events"),
+        ("POST", "/v1/batches"),
+        ("POST", "/api/v1/batches/b/cancel"),
+        ("POST", "/v1/assistants/a"),
+        ("GET", "/v1/threads/t/runs/r/steps"),
+        ("DELETE", "/v1/vector_stores/v/files/f"),
     ],
 )
 def test_what_is_not_implemented_says_so_after_the_key(hub: Hub, method: str, path: str) -> None:
