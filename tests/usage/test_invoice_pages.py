@@ -116,7 +116,7 @@ def test_the_pdf_in_chinese(invoice: Invoice) -> None:
     try:
         made = invoice_pdf.invoice_pdf(invoice, "zh-hans")
     except invoice_pdf.FontMissing:
-        pytest.skip("this machine has no font with Chinese letters, such as fonts-noto-cjk")
+        pytest.skip(reason="this machine has no font with Chinese letters, such as fonts-noto-cjk")
     pdf = text_of(made)
     assert "账单" in pdf
     assert amount(invoice.total_nano) in pdf
