@@ -84,7 +84,6 @@ def invoice_row(invoice: Invoice, href: str) -> dict[str, Any]:
     state = state_of(invoice, invoice.noted)  # type: ignore[attr-defined]
     return {
         "id": id_text(invoice.id),
-        "invoice": invoice,
         "number": invoice.number or gettext("Draft"),
         "href": href,
         "kind": str(KINDS[invoice.kind]),

@@ -44,6 +44,7 @@ from billing.rules.money import format_usd
 from lib import clock
 from lib.ids import first_id_at
 from lib.refusal import Refused, check_text
+from outbox.facts import put
 
 REASON_MAX: Final = 500
 _SERIES: Final[Mapping[str, str]] = {
@@ -222,6 +223,11 @@ def close_document(actor: Actor, invoice: Invoice, checksum: str) -> Invoice:
         audit.record(
             actor, locked.organisation, "invoice.closed", locked,
             number=locked.number, **_told(locked),
+        )  # fmt: skip
+        put(
+            "invoice.closed", locked.organisation_id, number=locked.number,
+            document=str(locked.kind), month=f"{locked.month:%Y-%m}",
+            total=format_usd(locked.total_nano), currency=locked.currency,
         )  # fmt: skip
     return locked
 

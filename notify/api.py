@@ -18,17 +18,35 @@ from notify.access import (
     visible_deliveries,
     visible_endpoints,
 )
+from notify.endpoints import CHAT_SECRET_MAX, NAME_MAX
 from notify.models import Delivery, WebhookEndpoint
 
 router = Router(tags=["Webhooks"])
 
+ServiceName = Literal["webhook", "slack", "feishu", "dingtalk", "wecom"]
+
 
 class WebhookIn(Schema):
-    """A webhook to be made."""
+    """A webhook to be made, or a chat that gets the same events as messages."""
 
     model_config = ConfigDict(extra="forbid")
 
-    url: str = Field(min_length=1, max_length=500, description="Your https URL.")
+    url: str = Field(
+        min_length=1,
+        max_length=500,
+        description="Your https URL, or that of the chat's incoming webhook. Of a chat it is not "
+        "shown again.",
+    )
+    service: ServiceName = Field(
+        "webhook", description="`webhook` sends signed events; the others, messages."
+    )
+    name: str = Field("", max_length=NAME_MAX, description="What lists call it.")
+    secret: str = Field(
+        "",
+        max_length=CHAT_SECRET_MAX,
+        description="Of a Feishu or DingTalk robot that asks for signatures.",
+    )
+    language: Literal["", "en", "zh-hans"] = Field("", description="Of the messages in a chat.")
     kinds: list[Annotated[str, Field(max_length=60)]] = Field(
         default_factory=list, max_length=50, description="Events to send. Empty: all."
     )
@@ -36,7 +54,10 @@ class WebhookIn(Schema):
 
 class WebhookOut(Schema):
     id: str
-    url: str
+    name: str
+    service: ServiceName
+    url: str = Field(description="Of a chat, where it begins.")
+    language: str
     kinds: list[str]
     created_at: dt.datetime
     state: Literal["active", "ended"] = Field(
@@ -48,7 +69,9 @@ class WebhookOut(Schema):
 class NewWebhookOut(WebhookOut):
     """The answer to making a webhook or rotating its secret, the only one that holds it."""
 
-    secret: str = Field(description="Used to sign each event. It is not shown again.")
+    secret: str = Field(
+        description="Used to sign each event. It is not shown again. Empty for a chat."
+    )
 
 
 class TryOut(Schema):
@@ -86,11 +109,11 @@ def list_webhooks(request: HttpRequest, query: Query[pagination.PageQuery]) -> W
 
 @router.post("/webhooks", response={201: NewWebhookOut}, summary="Create a webhook")
 def create_webhook(request: HttpRequest, body: WebhookIn) -> Status[NewWebhookOut]:
-    """Sends signed events to your URL. The secret is only in this response."""
+    """Sends signed events to your URL, or messages to a chat. Only this response has the secret."""
     actor = actors.actor_of(request)
     access.require(actor, "webhooks.write")
     organisation = organisation_of(actor)
-    endpoint, secret = endpoints.create_endpoint(actor, organisation, body.url, body.kinds)
+    endpoint, secret = endpoints.create_endpoint(actor, organisation, **body.model_dump())
     return Status(201, NewWebhookOut(**_shown(endpoint), secret=secret))
 
 
@@ -153,7 +176,10 @@ def repeat_delivery(request: HttpRequest, id: str, delivery: str) -> Status[Deli
 def _shown(endpoint: WebhookEndpoint) -> dict[str, Any]:
     return {
         "id": id_text(endpoint.id),
+        "name": endpoint.name,
+        "service": endpoint.service,
         "url": endpoint.url,
+        "language": endpoint.language,
         "kinds": endpoint.kinds,
         "created_at": endpoint.created_at,
         "state": "ended" if endpoints.has_ended(endpoint) else "active",

@@ -1,6 +1,8 @@
-"""Webhooks of an organisation: made, rotated, tested, removed. Each write is audited."""
+"""Webhooks of an organisation, and its chats: made, rotated, tested, removed. Each write is
+audited."""
 
 import datetime as dt
+import json
 import os
 from collections.abc import Sequence
 from typing import Final
@@ -16,16 +18,19 @@ from accounts.models import Organisation
 from accounts.sealing import open_sealed, seal
 from lib import clock
 from lib.egress import EgressError, EgressPolicy, check_host, host_and_port, literal_address
-from lib.refusal import Refused
+from lib.refusal import Refused, check_text
 from notify.kinds import FOR_ORGANISATIONS
-from notify.models import Delivery, WebhookEndpoint
+from notify.models import Delivery, Service, WebhookEndpoint
 from notify.rules import signing
+from notify.rules.chat_services import SIGNED
 from outbox.facts import put
 from outbox.models import Fact
 
 ENDPOINTS_MAX: Final = 20
 OVERLAP: Final = dt.timedelta(hours=24)
 """How long the secret before a rotation still signs."""
+NAME_MAX: Final = 60
+CHAT_SECRET_MAX: Final = 200
 
 
 class WebhookRefused(Refused):
@@ -38,9 +43,20 @@ def egress_policy() -> EgressPolicy:
 
 
 def create_endpoint(
-    actor: Actor, organisation: Organisation, url: str, kinds: Sequence[str] = ()
+    actor: Actor,
+    organisation: Organisation,
+    url: str,
+    kinds: Sequence[str] = (),
+    *,
+    name: str = "",
+    service: str = Service.WEBHOOK,
+    secret: str = "",
+    language: str = "",
 ) -> tuple[WebhookEndpoint, str]:
-    """A new webhook and its secret, which is not shown again. Raises WebhookRefused.
+    """A new webhook and its secret, which is not shown again; of a chat "". Raises WebhookRefused.
+
+    `secret` is what a chat's robot gave, if it asks for a signature. Messages in a chat are written
+    in `language`, or that of the installation.
 
     One that a key makes ends with the key (P23): who had a key that was revoked reads nothing more.
     """
@@ -54,15 +70,27 @@ def create_endpoint(
         raise WebhookRefused(
             "kinds", gettext("There is no event named %(kind)s.") % {"kind": unknown[0]}
         )
+    if language and language not in dict(settings.LANGUAGES):
+        raise WebhookRefused("language", gettext("There are no texts in this language."))
     endpoint = WebhookEndpoint(
         organisation=organisation,
+        name=check_text("name", name, NAME_MAX),
+        service=service,
+        language=language,
         url=url,
         kinds=list(kinds),
         created_by=actor.user,
         key=actor.key,
     )
-    secret = signing.secret_text(os.urandom(signing.SECRET_BYTES))
-    endpoint.sealed = seal(secret, _place(endpoint, "sealed"))
+    if service == Service.WEBHOOK:
+        if secret:
+            raise WebhookRefused("secret", gettext("Weir makes the secret of a webhook itself."))
+        shown = sealed = signing.secret_text(os.urandom(signing.SECRET_BYTES))
+    else:
+        _check_chat_secret(service, secret)
+        shown, sealed = "", json.dumps({"url": url, "secret": secret})
+        endpoint.url = _beginning(url)
+    endpoint.sealed = seal(sealed, _place(endpoint, "sealed"))
     with transaction.atomic():
         Organisation.objects.select_for_update().get(id=organisation.id)
         living = WebhookEndpoint.objects.filter(organisation=organisation, removed_at=None)
@@ -71,13 +99,18 @@ def create_endpoint(
             raise WebhookRefused("url", text)
         endpoint.save(force_insert=True)
         audit.record(
-            actor, organisation, "webhook.created", endpoint, url=url, kinds=endpoint.kinds
-        )
-    return endpoint, secret
+            actor, organisation, "webhook.created", endpoint,
+            service=service, url=endpoint.url, kinds=endpoint.kinds,
+        )  # fmt: skip
+    return endpoint, shown
 
 
 def rotate_secret(actor: Actor, endpoint: WebhookEndpoint) -> str:
-    """A new secret, shown once. The one before signs as well for a day."""
+    """A new secret, shown once. The one before signs as well for a day. Raises WebhookRefused for a
+    chat, whose secret the service makes."""
+    if endpoint.service != Service.WEBHOOK:
+        text = gettext("Make a new address in the chat service, and add it here again.")
+        raise WebhookRefused("service", text)
     with transaction.atomic():
         locked = WebhookEndpoint.objects.select_for_update().get(id=endpoint.id)
         before = open_sealed(locked.sealed, _place(locked, "sealed"))
@@ -123,6 +156,30 @@ def secrets_in_force(endpoint: WebhookEndpoint) -> list[str]:
     if endpoint.sealed_before is not None and until is not None and until > clock.now():
         secrets.append(open_sealed(endpoint.sealed_before, _place(endpoint, "sealed_before")))
     return secrets
+
+
+def chat_address(endpoint: WebhookEndpoint) -> tuple[str, str]:
+    """Where a chat's messages are posted, and the secret that signs them, "" for none. Raises
+    VaultError."""
+    kept = json.loads(open_sealed(endpoint.sealed, _place(endpoint, "sealed")))
+    return kept["url"], kept["secret"]
+
+
+def _check_chat_secret(service: str, secret: str) -> None:
+    if secret and service not in SIGNED:
+        raise WebhookRefused(
+            "secret", gettext("This service takes no signing secret. Leave it empty.")
+        )
+    if len(secret) > CHAT_SECRET_MAX or not secret.isascii() or not secret.isprintable():
+        raise WebhookRefused("secret", gettext("This is not the signing secret of a chat robot."))
+
+
+def _beginning(url: str) -> str:
+    """As much of a chat's address as may be shown: whoever has all of it can write there."""
+    host, port = host_and_port(url)
+    scheme = url.split(":", 1)[0]
+    shown = f"[{host}]" if ":" in host else host
+    return f"{scheme}://{shown}/…" if port in (80, 443) else f"{scheme}://{shown}:{port}/…"
 
 
 def _check_url(url: str) -> None:

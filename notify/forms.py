@@ -1,21 +1,46 @@
 """The form of a webhook."""
 
 from django import forms
+from django.conf import settings
 from django.utils.translation import gettext_lazy
 
+from notify.endpoints import CHAT_SECRET_MAX, NAME_MAX
 from notify.kinds import FOR_ORGANISATIONS
+from notify.models import Service
 
 
 class WebhookForm(forms.Form):
     """Where to send events, and which."""
 
+    service = forms.ChoiceField(
+        label=gettext_lazy("Send to"),
+        choices=Service.choices,
+        initial=Service.WEBHOOK,
+        required=False,
+    )
+    name = forms.CharField(label=gettext_lazy("Name"), max_length=NAME_MAX, required=False)
     url = forms.CharField(
         label=gettext_lazy("URL"),
         max_length=500,
-        help_text=gettext_lazy("Your https URL. It must respond with a 2xx status."),
+        help_text=gettext_lazy(
+            "Your https URL, which must respond with a 2xx status, or that of the chat's incoming "
+            "webhook."
+        ),
         widget=forms.URLInput(
             attrs={"class": "mono", "autocomplete": "off", "spellcheck": "false"}
         ),
+    )
+    secret = forms.CharField(
+        label=gettext_lazy("Signing secret of the chat"),
+        max_length=CHAT_SECRET_MAX,
+        required=False,
+        help_text=gettext_lazy("Feishu and DingTalk, if signatures are turned on there."),
+        widget=forms.PasswordInput(attrs={"class": "mono", "autocomplete": "off"}),
+    )
+    language = forms.ChoiceField(
+        label=gettext_lazy("Language of the messages"),
+        choices=settings.LANGUAGES,
+        required=False,
     )
     kinds = forms.MultipleChoiceField(
         label=gettext_lazy("Events"),
@@ -26,3 +51,6 @@ class WebhookForm(forms.Form):
         help_text=gettext_lazy("Select none to receive all events."),
         widget=forms.CheckboxSelectMultiple,
     )
+
+    def clean_service(self) -> str:
+        return self.cleaned_data["service"] or Service.WEBHOOK

@@ -41,6 +41,7 @@ KINDS: Final = {
         Kind("topup.refunded", gettext_lazy("Top-up refunded"), _MONEY),
         Kind("topup.disputed", gettext_lazy("Payment disputed"), _MONEY),
         Kind("autotopup.stopped", gettext_lazy("Automatic top-up turned off"), _MONEY),
+        Kind("invoice.closed", gettext_lazy("Invoice closed"), _MONEY),
         Kind("credit.posted", gettext_lazy("Balance corrected by an operator"), _MONEY),
         Kind("budget.reached", gettext_lazy("Budget threshold reached"), _BUDGETS),
         Kind("budget.forecast", gettext_lazy("Budget forecast to run out early"), _BUDGETS),

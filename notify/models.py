@@ -3,21 +3,40 @@
 from django.contrib.postgres.fields import ArrayField
 from django.db import models
 from django.db.models.functions import Now
+from django.utils.translation import gettext_lazy
 
 from lib.ids import new_id
 from lib.sealed_field import SealedField
 
 
+class Service(models.TextChoices):
+    """What takes the events: a program of the organisation's, or a chat."""
+
+    WEBHOOK = "webhook", gettext_lazy("Your server (signed events)")
+    SLACK = "slack", "Slack"
+    FEISHU = "feishu", gettext_lazy("Feishu or Lark")
+    DINGTALK = "dingtalk", gettext_lazy("DingTalk")
+    WECOM = "wecom", gettext_lazy("WeCom")
+
+
 class WebhookEndpoint(models.Model):
-    """An address of the organisation's that gets signed events.
+    """An address of the organisation's that gets signed events, or messages in a chat.
 
     The secret is sealed for its row and shown once. After a rotation the one before signs as well
     until `before_until`, so that a receiver can change over. One that a management
     key made gets events as long as that key works.
+
+    Of a chat, `sealed` holds its whole address with the secret that signs (`notify/endpoints.py`),
+    as whoever has the address can write; `url` is then only where it begins.
     """
 
     id = models.UUIDField(primary_key=True, default=new_id, editable=False)
     organisation = models.ForeignKey("accounts.Organisation", models.PROTECT, related_name="+")
+    service = models.CharField(
+        max_length=8, choices=Service.choices, default=Service.WEBHOOK, db_default=Service.WEBHOOK
+    )
+    name = models.CharField(max_length=60, blank=True, default="", db_default="")
+    language = models.CharField(max_length=10, blank=True, default="", db_default="")
     url = models.CharField(max_length=500)
     kinds = ArrayField(models.CharField(max_length=60), default=list, help_text="None = all.")
     sealed = SealedField()

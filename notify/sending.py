@@ -1,9 +1,11 @@
-"""One try of one delivery: a signed POST, or a letter. No transaction is open meanwhile (I9)."""
+"""One try of one delivery: a signed POST, a message in a chat, or a letter. No transaction is open
+meanwhile (I9)."""
 
 import json
 import logging
 import smtplib
 import time
+from collections.abc import Callable
 from typing import Final, NamedTuple
 from uuid import UUID
 
@@ -18,8 +20,9 @@ from lib.ids import id_text
 from lib.tenancy import within
 from lib.vault import VaultError
 from notify.deliveries import end_try
-from notify.endpoints import egress_policy, has_ended, secrets_in_force
-from notify.models import Delivery, DeliveryState, WebhookEndpoint
+from notify.endpoints import chat_address, egress_policy, has_ended, secrets_in_force
+from notify.models import Delivery, DeliveryState, Service, WebhookEndpoint
+from notify.rules.chat_services import chat_request, refusal
 from notify.rules.signing import signature_headers
 from outbox.models import Fact
 
@@ -28,6 +31,7 @@ log = logging.getLogger(__name__)
 _READ_S: Final = 10.0
 _CONNECT_S: Final = 3.0
 _GONE: Final = 410
+_ANSWER_MAX: Final = 16_384
 
 
 class Outcome(NamedTuple):
@@ -76,39 +80,76 @@ def _post(endpoint: WebhookEndpoint, fact: Fact) -> Outcome:
         return Outcome(None, "The webhook was removed.", final=True)
     if has_ended(endpoint):
         return Outcome(None, "The key that made the webhook has ended.", final=True)
-    body = event_body(fact)
     try:
+        if endpoint.service != Service.WEBHOOK:
+            return _say(endpoint, fact)
         secrets = secrets_in_force(endpoint)
     except VaultError as error:
         log.error("webhook %s: %s", endpoint.id, error)
         return Outcome(None, "The secret cannot be opened. Rotate it.")
+    body = event_body(fact)
     stamp = int(clock.now().timestamp())
     headers = signature_headers(secrets, id_text(fact.id), stamp, body)
     headers["content-type"] = "application/json"
+    return _posted(endpoint.url, headers, body, lambda answer: "")
+
+
+def _say(endpoint: WebhookEndpoint, fact: Fact) -> Outcome:
+    """Write into a chat. Raises VaultError."""
+    url, secret = chat_address(endpoint)
+    with translation.override(endpoint.language or settings.LANGUAGE_CODE):
+        text = "\n\n".join(_words(fact))
+    request = chat_request(endpoint.service, url, secret, text, int(clock.now().timestamp() * 1000))
+
+    def judge(answer: egress.Answer) -> str:
+        code = refusal(endpoint.service, _beginning_of(answer))
+        return "" if code is None else f"Refused with code {code}."
+
+    headers = {"content-type": "application/json; charset=utf-8"}
+    return _posted(request.url, headers, request.body, judge)
+
+
+def _posted(
+    url: str, headers: dict[str, str], body: bytes, judge: Callable[[egress.Answer], str]
+) -> Outcome:
+    """What came of a POST; `judge` says what is wrong with an answer of status 2xx, "" for nothing.
+
+    Of an answer nothing is shown but its status and the number of an error: what another end says
+    is shown to nobody.
+    """
     policy = egress_policy()
     try:
-        egress.check_named_by_user(policy, endpoint.url)
+        egress.check_named_by_user(policy, url)
         with (
             egress.guarded_client(
                 policy, connect_s=_CONNECT_S, read_s=_READ_S, schemes=("https", "http")
             ) as client,
-            # The answer's body is never read: what another end says is shown to nobody.
-            egress.streamed(client, "POST", endpoint.url, headers, body) as answer,
+            egress.streamed(client, "POST", url, headers, body) as answer,
         ):
             status = answer.status_code
+            wrong = judge(answer) if 200 <= status < 300 else f"Answered with status {status}."
     except (egress.EgressDenied, egress.Unresolved):
         # One text and one way to end: the owner of a webhook learns of no name inside.
         return Outcome(None, "No public https address answers there, on port 443.")
     except egress.EgressFailed as error:
         return Outcome(None, _FAILED[error.reason])
-    if 200 <= status < 300:
-        return Outcome(status, "")
-    return Outcome(status, f"Answered with status {status}.", final=status == _GONE)
+    return Outcome(status, wrong, final=status == _GONE)
 
 
-def _write(user: User | None, fact: Fact) -> Outcome:
-    if user is None or not user.is_active:
-        return Outcome(None, "The person is gone.", final=True)
+def _beginning_of(answer: egress.Answer) -> bytes:
+    """As much of an answer as a service's word on a message has."""
+    read, until = b"", time.monotonic() + _READ_S
+    for piece in answer.iter_raw():
+        read += piece
+        if len(read) > _ANSWER_MAX:
+            return b""
+        if time.monotonic() > until:
+            raise egress.EgressFailed("timeout", "the answer's body")
+    return read
+
+
+def _words(fact: Fact, user: User | None = None) -> tuple[str, str]:
+    """Subject and text of a fact, in the language that is on."""
     owner = fact.organisation_id
     organisation = Organisation.objects.filter(id=owner).first() if owner else None
     context = {
@@ -118,9 +159,15 @@ def _write(user: User | None, fact: Fact) -> Outcome:
         "user": user,
     }
     name = f"notify/{fact.kind.replace('.', '_')}"
+    subject = " ".join(render_to_string(f"{name}_subject.txt", context).split())
+    return subject, render_to_string(f"{name}_message.txt", context).strip() + "\n"
+
+
+def _write(user: User | None, fact: Fact) -> Outcome:
+    if user is None or not user.is_active:
+        return Outcome(None, "The person is gone.", final=True)
     with translation.override(user.language or settings.LANGUAGE_CODE):
-        subject = " ".join(render_to_string(f"{name}_subject.txt", context).split())
-        text = render_to_string(f"{name}_message.txt", context).strip() + "\n"
+        subject, text = _words(fact, user)
     try:
         send_mail(subject, text, None, [user.email])
     except (smtplib.SMTPException, OSError) as error:

@@ -4,10 +4,10 @@ from typing import Any
 from urllib.parse import urlsplit
 
 from django.contrib import messages
-from django.http import HttpRequest, HttpResponse, HttpResponseBase
+from django.http import HttpRequest, HttpResponseBase
 from django.shortcuts import render
 from django.urls import reverse
-from django.utils.translation import gettext
+from django.utils.translation import get_language, gettext
 from django.utils.translation import gettext_lazy as _
 from django.views.decorators.http import require_http_methods, require_POST, require_safe
 
@@ -41,7 +41,9 @@ WEBHOOKS = Table(
     "webhooks",
     _("Webhooks"),
     (
-        Column("url", _("URL"), sort=True, card="title"),
+        Column("title", _("Name"), sort=True, card="title"),
+        Column("service", _("Sends to"), sort=True, priority=3),
+        Column("url", _("URL"), sort=True, priority=3),
         Column("state", _("Status"), "badge", value="badge", sort="badge.text", card="first"),
         Column("events", _("Events"), sort=True, priority=2, card="second"),
         Column("by", _("Created by"), sort=True, chosen=False),
@@ -49,7 +51,7 @@ WEBHOOKS = Table(
     ),
     default_sort="-created",
     href="href",
-    filters=(Filter("q", _("URL or event"), "search"),),
+    filters=(Filter("q", _("Name, URL or event"), "search"),),
 )
 DELIVERIES = Table(
     "deliveries",
@@ -82,23 +84,26 @@ DELIVERIES = Table(
 @organisation_page("webhooks.read")
 @require_http_methods(["GET", "HEAD", "POST"])
 def webhook_list(request: HttpRequest, actor: Actor) -> HttpResponseBase:
-    form = WebhookForm(request.POST or None)
+    form = WebhookForm(request.POST or None, initial={"language": get_language()})
     if form.is_bound:
         access.require(actor, "webhooks.write")
     if form.is_valid() and actor.organisation is not None:
         try:
             endpoint, secret = endpoints.create_endpoint(
-                actor, actor.organisation, form.cleaned_data["url"], form.cleaned_data["kinds"]
+                actor, actor.organisation, **form.cleaned_data
             )
         except WebhookRefused as refused:
             refused.tell(form)
         else:
+            if not secret:
+                messages.success(request, gettext("Chat added. Send a test to see it there."))
+                return see_other("webhook", slug_of(actor), id_text(endpoint.id))
             context = {"endpoint": endpoint, "secret": secret}
             return render(request, "notify/secret.html", context)
     state = read_table(WEBHOOKS, request, actor)
     text = state.value("q").casefold()
     rows = [_webhook(actor, row) for row in visible_endpoints(actor)]
-    rows = [row for row in rows if text in f"{row['url']} {row['events']}".casefold()]
+    rows = [row for row in rows if text in _searched(row)]
     context = {"form": form, "may_write": access.scope_of(actor, "webhooks.write") is not None}
     templates = ("notify/webhooks.html", "notify/_webhooks.html")
     response = answer_table(request, state, ListSource(rows), templates, context)
@@ -107,12 +112,18 @@ def webhook_list(request: HttpRequest, actor: Actor) -> HttpResponseBase:
     return response
 
 
+def _searched(row: dict[str, Any]) -> str:
+    return f"{row['title']} {row['url']} {row['service']} {row['events']}".casefold()
+
+
 def _webhook(actor: Actor, endpoint: WebhookEndpoint) -> dict[str, Any]:
     ended = endpoints.has_ended(endpoint)
     return {
         "endpoint": endpoint,
         "id": id_text(endpoint.id),
         "href": reverse("webhook", args=[slug_of(actor), id_text(endpoint.id)]),
+        "title": endpoint.name or endpoint.url,
+        "service": endpoint.get_service_display(),
         "url": endpoint.url,
         "badge": Badge(_("Key no longer valid"), "warn") if ended else Badge(_("Active"), "ok"),
         "events": ", ".join(endpoint.kinds) or gettext("All events"),
@@ -161,9 +172,13 @@ def _delivery(delivery: Delivery) -> dict[str, Any]:
 
 @organisation_page("webhooks.write")
 @require_POST
-def webhook_rotate(request: HttpRequest, actor: Actor, id: str) -> HttpResponse:
+def webhook_rotate(request: HttpRequest, actor: Actor, id: str) -> HttpResponseBase:
     endpoint = access_endpoint(actor, id)
-    secret = endpoints.rotate_secret(actor, endpoint)
+    try:
+        secret = endpoints.rotate_secret(actor, endpoint)
+    except WebhookRefused as refused:
+        messages.error(request, refused.message)
+        return see_other("webhook", slug_of(actor), id)
     context = {"endpoint": endpoint, "secret": secret, "rotated": True}
     return render(request, "notify/secret.html", context)
 

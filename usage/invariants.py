@@ -165,7 +165,8 @@ INVARIANTS: Final = {
     "I2 what is written once is guarded": """
         SELECT guarded.name, trigger.name FROM unnest(ARRAY[
             'billing_posting', 'billing_ledgerentry', 'billing_seal', 'accounts_auditevent',
-            'usage_attempt', 'usage_usagerecord', 'usage_review']) AS guarded (name)
+            'usage_attempt', 'usage_usagerecord', 'usage_review', 'billing_invoice',
+            'billing_invoiceline']) AS guarded (name)
         CROSS JOIN unnest(ARRAY['written_once', 'never_emptied']) AS trigger (name)
         WHERE NOT EXISTS (
             SELECT FROM pg_trigger t WHERE t.tgrelid = guarded.name::regclass

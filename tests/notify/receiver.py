@@ -1,7 +1,7 @@
 """Somebody's server that gets events: it keeps each request and answers as it is told to."""
 
 import threading
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass, field
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
@@ -9,11 +9,13 @@ from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 
 @dataclass
 class Receiver:
-    """`statuses` are answered in turn, the last one for ever."""
+    """`statuses` are answered in turn, the last one for ever; or what `judge` makes of a path and a
+    body: status and answer."""
 
     url: str = ""
     statuses: list[int] = field(default_factory=lambda: [204])
     got: list[tuple[dict[str, str], bytes]] = field(default_factory=list)
+    judge: Callable[[str, bytes], tuple[int, bytes]] | None = None
 
 
 @contextmanager
@@ -24,12 +26,17 @@ def receiver() -> Iterator[Receiver]:
         def do_POST(self) -> None:
             body = self.rfile.read(int(self.headers["content-length"]))
             told.got.append(({k.lower(): v for k, v in self.headers.items()}, body))
-            status = told.statuses.pop(0) if len(told.statuses) > 1 else told.statuses[0]
+            status, answer = 0, b""
+            if told.judge is not None:
+                status, answer = told.judge(self.path, body)
+            else:
+                status = told.statuses.pop(0) if len(told.statuses) > 1 else told.statuses[0]
             self.send_response(status)
             if status == 302:
                 self.send_header("location", told.url + "/elsewhere")
-            self.send_header("content-length", "0")
+            self.send_header("content-length", str(len(answer)))
             self.end_headers()
+            self.wfile.write(answer)
 
         def log_message(self, format: str, *args: object) -> None:
             pass

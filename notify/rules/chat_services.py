@@ -1,0 +1,94 @@
+"""Messages to the incoming webhooks of chat services: what is sent, and how each says it took it.
+
+| Service | Body | Signed by | Taken |
+| --- | --- | --- | --- |
+| Slack | `{"text"}` | – | status 200 |
+| Feishu (Lark) | `{"msg_type", "content": {"text"}}` | `timestamp` (s), `sign` beside | `code` 0 |
+| DingTalk | `{"msgtype", "text": {"content"}}` | `timestamp` (ms), `sign` in URL | `errcode` 0 |
+| WeCom | `{"msgtype", "text": {"content"}}` | – | `errcode` 0 |
+
+The last three answer a message that they refuse with status 200 as well. The address is a secret:
+whoever has it can write.
+"""
+
+import base64
+import hmac
+import json
+from collections.abc import Mapping
+from typing import Any, Final, NamedTuple
+from urllib.parse import urlencode
+
+SIGNED: Final = frozenset({"feishu", "dingtalk"})
+"""The services whose robots may ask for a signature."""
+TEXT_BYTES_MAX: Final = 2_048
+"""WeCom's limit, the lowest."""
+_CODES: Final[Mapping[str, str]] = {"feishu": "code", "dingtalk": "errcode", "wecom": "errcode"}
+
+
+class ChatRequest(NamedTuple):
+    url: str
+    body: bytes
+
+
+def chat_request(service: str, url: str, secret: str, text: str, at_ms: int) -> ChatRequest:
+    """What to post where, so that `text` appears in the chat of one of the four services.
+
+    `secret` is "" where the robot asks for no signature. Nothing in `text` calls anybody or becomes
+    a tag: a name may hold whatever the service reads as one.
+    """
+    body: dict[str, Any]
+    if service == "slack":
+        body = {"text": _escaped(cut(text))}
+    elif service == "feishu":
+        body = {"msg_type": "text", "content": {"text": _untagged(text)}}
+        if secret:
+            stamp = str(at_ms // 1000)
+            sign = _sign(f"{stamp}\n{secret}", "")
+            body = {"timestamp": stamp, "sign": sign, **body}
+    else:
+        body = {"msgtype": "text", "text": {"content": _untagged(text)}}
+        if service == "dingtalk" and secret:
+            signed = {"timestamp": at_ms, "sign": _sign(secret, f"{at_ms}\n{secret}")}
+            url += ("&" if "?" in url else "?") + urlencode(signed)
+    return ChatRequest(url, json.dumps(body, ensure_ascii=False).encode())
+
+
+def refusal(service: str, answer: bytes) -> int | None:
+    """The code by which the service refused what it answered with status 200; None: it took it.
+
+    What is not an answer of that service is -1.
+    """
+    field = _CODES.get(service)
+    if field is None:
+        return None
+    try:
+        said = json.loads(answer)
+        code = said[field]
+    except (ValueError, KeyError, TypeError, RecursionError):
+        return -1
+    if type(code) is not int:
+        return -1
+    return code or None
+
+
+def cut(text: str) -> str:
+    """The text, or as much of its beginning as every service takes, by bytes of UTF-8."""
+    encoded = text.encode("utf-8", "replace")
+    if len(encoded) <= TEXT_BYTES_MAX:
+        return encoded.decode()
+    mark = "…".encode()
+    return (encoded[: TEXT_BYTES_MAX - len(mark)]).decode("utf-8", "ignore") + "…"
+
+
+def _sign(key: str, text: str) -> str:
+    return base64.b64encode(hmac.digest(key.encode(), text.encode(), "sha256")).decode()
+
+
+def _escaped(text: str) -> str:
+    """As Slack has it: these three, and no others."""
+    return text.replace("&", "&amp;").replace("<", "&lt;").replace(">", "&gt;")
+
+
+def _untagged(text: str) -> str:
+    """The three have no escape for `<at user_id="all">`, so it is written with a wide sign."""
+    return cut(text.replace("<", "＜"))
