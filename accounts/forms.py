@@ -28,6 +28,7 @@ from accounts.models import (
 )
 from accounts.names import NAME_MAX
 from accounts.organisations import REASON_MAX
+from accounts.rules.content_retention import CLIENT_ADDRESS_DAYS_MAX
 from accounts.rules.labels import split_labels
 from accounts.rules.limits import ENDPOINTS, LIMIT_MAX, LISTED_MAX, LimitInvalid, check_limits
 from accounts.rules.throttle import limits_of_letters
@@ -440,6 +441,14 @@ class OrganisationForm(NameForm):
         max_value=24,
         help_text=gettext_lazy(
             "From 0 to 24. Kept encrypted so that later requests can continue or repeat them."
+        ),
+    )
+    client_address_days = WholeNumberField(
+        label=gettext_lazy("Keep client IP addresses for (days)"),
+        min_value=0,
+        max_value=CLIENT_ADDRESS_DAYS_MAX,
+        help_text=gettext_lazy(
+            "From 0 to 365. Who may see a request also sees the address it came from. 0 keeps none."
         ),
     )
     zero_retention = _zero_retention()

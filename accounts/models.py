@@ -8,7 +8,11 @@ from django.contrib.postgres.functions import RandomUUID
 from django.db import models
 from django.db.models.functions import Lower, Now
 
-from accounts.rules.content_retention import RETENTION_HOURS, RETENTION_HOURS_MAX
+from accounts.rules.content_retention import (
+    CLIENT_ADDRESS_DAYS_MAX,
+    RETENTION_HOURS,
+    RETENTION_HOURS_MAX,
+)
 from lib.ids import new_id
 from lib.sealed_field import SealedField
 
@@ -97,6 +101,11 @@ class Organisation(Limited):
     include_cost = models.BooleanField(
         default=False, db_default=False, help_text="Answers tell their charge without being asked."
     )
+    client_address_days = models.PositiveSmallIntegerField(
+        db_default=0,
+        default=0,
+        help_text="How long it is kept from which address each request came; 0 keeps nothing.",
+    )
     zero_retention = zero_retention_field()
     data_regions = data_regions_field()
     required_labels = required_labels_field()
@@ -117,7 +126,11 @@ class Organisation(Limited):
             models.CheckConstraint(
                 condition=models.Q(retention_hours__lte=RETENTION_HOURS_MAX),
                 name="organisation_retention_bounded",
-            )
+            ),
+            models.CheckConstraint(
+                condition=models.Q(client_address_days__lte=CLIENT_ADDRESS_DAYS_MAX),
+                name="organisation_addresses_bounded",
+            ),
         ]
 
     def __str__(self) -> str:

@@ -12,6 +12,7 @@ from accounts import access, actors, organisations, projects, teams
 from accounts.actors import organisation_of
 from accounts.models import Organisation, Project, Role, Team
 from accounts.names import NAME_MAX
+from accounts.rules.content_retention import CLIENT_ADDRESS_DAYS_MAX
 from accounts.rules.data_policy import REGION_MAX, REGION_PATTERN, REGIONS_MAX
 from lib import pagination
 from lib.whole_numbers import Whole
@@ -28,6 +29,7 @@ class OrganisationOut(Schema):
     currency: str
     include_cost: bool
     retention_hours: int
+    client_address_days: int
     zero_retention: bool
     data_regions: list[str]
     required_labels: list[str]
@@ -46,6 +48,12 @@ class OrganisationChange(Schema):
     include_cost: bool | None = Field(None, description="Report the cost in every response.")
     retention_hours: Whole | None = Field(
         None, ge=0, le=24, description="How long answers are kept for later requests."
+    )
+    client_address_days: Whole | None = Field(
+        None,
+        ge=0,
+        le=CLIENT_ADDRESS_DAYS_MAX,
+        description="For how many days the client IP address of each request is kept; 0: not kept.",
     )
     zero_retention: bool | None = Field(
         None, description="Only use providers that keep no data of requests."
@@ -149,6 +157,10 @@ def change_organisation(request: HttpRequest, body: OrganisationChange) -> Organ
             organisations.set_include_cost(organisation, body.include_cost, actor=actor)
         if body.retention_hours is not None:
             organisations.set_retention(organisation, body.retention_hours, actor=actor)
+        if body.client_address_days is not None:
+            organisations.set_client_address_days(
+                organisation, body.client_address_days, actor=actor
+            )
         if body.zero_retention is not None or body.data_regions is not None:
             zero, regions = body.zero_retention, body.data_regions
             organisations.set_data_policy(

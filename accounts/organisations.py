@@ -53,6 +53,11 @@ def set_retention(organisation: Organisation, hours: int, *, actor: Actor) -> Or
     return change_row(organisation, "organisation.changed", actor, retention_hours=hours)
 
 
+def set_client_address_days(organisation: Organisation, days: int, *, actor: Actor) -> Organisation:
+    """For how long it is kept from which address each request came (0 to 365, 0 = not at all)."""
+    return change_row(organisation, "organisation.changed", actor, client_address_days=days)
+
+
 def set_include_cost(organisation: Organisation, wanted: bool, *, actor: Actor) -> Organisation:
     """Whether answers tell their charge where the request says nothing of it."""
     return change_row(organisation, "organisation.changed", actor, include_cost=wanted)

@@ -20,8 +20,8 @@ from lib.htmx import render_dialog, see_other
 from lib.refusal import Refused
 
 _FIELDS = (
-    *("name", "include_cost", "retention_hours", "zero_retention", "data_regions"),
-    *("required_labels", "second_factor_roles"),
+    *("name", "include_cost", "retention_hours", "client_address_days", "zero_retention"),
+    *("data_regions", "required_labels", "second_factor_roles"),
 )
 
 
@@ -51,6 +51,9 @@ def _save(actor: Actor, organisation: Organisation, data: dict[str, Any]) -> Non
         organisations.rename_organisation(organisation, data["name"], actor=actor)
         organisations.set_include_cost(organisation, data["include_cost"], actor=actor)
         organisations.set_retention(organisation, data["retention_hours"], actor=actor)
+        organisations.set_client_address_days(
+            organisation, data["client_address_days"], actor=actor
+        )
         organisations.set_data_policy(
             organisation,
             zero_retention=data["zero_retention"],

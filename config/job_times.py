@@ -34,6 +34,7 @@ SCHEDULE: Final = (
     Job("usage.tasks.check_books", 60, 240, _("Check the ledger")),
     Job("usage.tasks.check_whole_books", 60, 240, _("Check the whole ledger")),
     Job("usage.tasks.draft_invoices", 3600, 7200, _("Draft invoices")),
+    Job("usage.tasks.drop_old_addresses", 3600, 7200, _("Delete old client IP addresses")),
     Job("billing.tasks.seal_books", 60, 120, _("Seal the ledger")),
     Job("billing.tasks.check_trail", 3600, 7200, _("Verify the audit log")),
     Job("billing.tasks.cut_trail", 3600, 7200, _("Delete old audit events")),

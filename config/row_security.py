@@ -128,6 +128,7 @@ BOUND: Final[Mapping[str, Bond]] = {
     "usage.UsageRecord": Own(),
     "usage.LateTruth": Own(),
     "usage.Review": Own(),
+    "usage.ClientAddress": Own(),
     "usage.Rollup": Own(),
     "usage.HourRollup": Own(),
     "usage.DayRollup": Own(),

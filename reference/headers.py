@@ -44,6 +44,14 @@ SENT: Final[tuple[Field, ...]] = (
         ),
     ),
     Field(
+        "x-title, http-referer",
+        "string",
+        _(
+            "The name of your application, or else its address. Requests are listed under it; "
+            "without either, under the library in user-agent."
+        ),
+    ),
+    Field(
         "x-weir-data-policy",
         "JSON",
         _(

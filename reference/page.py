@@ -86,8 +86,8 @@ USER: Final = Field(
     "user",
     "string",
     _(
-        "An ID of your end user. It is passed on to the provider and not stored here. To "
-        "group requests, use x-weir-labels."
+        "An ID of your end user. It is passed on to the provider, and the first 256 characters are "
+        "kept with the request. To group requests, use x-weir-labels."
     ),
 )
 STOP: Final = Field("stop", "string | string[]", _("Sequences that end the answer."), limits="≤ 4")

@@ -49,6 +49,8 @@ from relay.several_prompts import Prompts
 from relay.snapshot import ChannelRow, Snapshot, alone
 from relay.unary import EMBEDDINGS
 from relay.upstream import Upstreams
+from usage.rules.client_apps import client_app
+from usage.sql import ADDRESS_LENGTH
 
 log = logging.getLogger(__name__)
 
@@ -138,7 +140,7 @@ class Relay:
         sink = QueueSink()
         request_id = request_id or new_id()
         invocation = _PAGE_INVOCATIONS[operation]
-        options = RequestOptions(labels=labels)
+        options = RequestOptions(labels=labels, client_app=PLAYGROUND)
         make_context = partial(
             _context, life, life.snapshot, principal, sink, invocation, request_id, source, options
         )
@@ -312,9 +314,8 @@ class Relay:
         principal = await life.authenticator.principal(credentials, snapshot.now())
         if principal.networks or principal.endpoints:
             _check_use(principal, endpoint, scope)
-        LAST_USES.note(
-            principal.key_id, principal.digest, _address(scope), _user_agent(scope["headers"])
-        )
+        user_agent = _user_agent(scope["headers"])
+        LAST_USES.note(principal.key_id, principal.digest, _address(scope), user_agent)
         if endpoint.handler in _LOOK_UPS:
             body = await _look_up(life, snapshot, principal, endpoint, sink.invocation, scope)
             await sink.respond(200, [_JSON], body)
@@ -336,6 +337,8 @@ class Relay:
             fields.labels,
             principal.include_cost if include_cost is None else include_cost,
             fields.data_policy,
+            client_app(user_agent, fields.app_title, fields.app_address),
+            _address(scope)[:ADDRESS_LENGTH] if principal.keeps_addresses else "",
         )
         context = _context(
             life,

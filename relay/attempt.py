@@ -33,7 +33,7 @@ from relay.request_context import Outcome, RequestContext
 from relay.settlement import Resolved
 from relay.snapshot import Channel
 from relay.stream import StreamRelay
-from relay.upstream import Answer, UpstreamFailed, read_rest
+from relay.upstream import Answer, UpstreamFailed, read_rest, request_id_of
 from relay.usage_meter import Bill, UsageMeter, cost_of
 from relay.whole_answer import WholeRelay
 
@@ -132,6 +132,7 @@ class Attempt:
         try:
             self._allow_times()
             answer = await self._send(fresh=fresh)
+            self._end.upstream_request_id = request_id_of(answer)
             self._probe.accepted()
             try:
                 outcome = await self._relay(answer)

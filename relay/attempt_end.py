@@ -1,6 +1,7 @@
 """The end of an attempt: what is booked, once, whatever ended it."""
 
 import logging
+from collections.abc import Sequence
 from typing import Final
 
 import msgspec
@@ -40,6 +41,7 @@ class AttemptEnd:
         "outcome",
         "ttft_ms",
         "unheard",
+        "upstream_request_id",
     )
 
     def __init__(
@@ -50,6 +52,8 @@ class AttemptEnd:
         self._usage_meter = usage_meter
         # Milliseconds until the first content; None until then.
         self.ttft_ms: int | None = None
+        # What the upstream calls the request; "" until it has said so.
+        self.upstream_request_id = ""
         # How its request has ended with it; None while it has not, and where it failed before
         # content, so that another attempt may follow.
         self.outcome: Outcome | None = None
@@ -133,6 +137,9 @@ class AttemptEnd:
             basis="absorbed" if absorbed else "none",
             total_ms=self._context.elapsed_ms(),
             flags=(failure.fault,),
+            upstream_request_id=failure.request_id or self.upstream_request_id,
+            dropped=dropped_text(self._admitted.prepared.dropped),
+            address=self._context.options.address,
         )
         return Resolved(
             hold.principal.organisation_id,
@@ -195,7 +202,15 @@ class AttemptEnd:
             cost_nano=cost_of(bill.cut_from or bill.meters, cost),
             price_version_id=None if price is None else price.id,
             cost_version_id=None if cost is None else cost.id,
+            upstream_request_id=self.upstream_request_id,
+            dropped=dropped_text(self._admitted.prepared.dropped),
+            address=self._context.options.address,
         )
+
+
+def dropped_text(names: Sequence[str]) -> str | None:
+    """The parameters that were left out as a record has them; None where there are none."""
+    return ",".join(names) if names else None
 
 
 def final_end(resolved: Resolved, error: ErrorAnswer) -> Resolved:

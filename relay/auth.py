@@ -59,6 +59,7 @@ class Principal:
     that its key, its team or its organisation asks of a request,
     `project` the label that the key's requests have unless they say another.
 
+    `keeps_addresses`: its organisation wants to know from which addresses its requests come.
     `limited` says that the key, its team, its organisation or who asks has a limit of requests or
     tokens, `tpm` is the lowest of tokens. `budgets` are those that its requests may fall under, as
     of `guards` changes of them.
@@ -90,6 +91,7 @@ class Principal:
     guards: int = 0
     budgets: tuple[ApplicableBudget, ...] = ()
     digest: bytes = b""
+    keeps_addresses: bool = False
 
     def may_come_from(self, address: str) -> bool:
         """Whether the key may be used from there; what is no address is nowhere."""
@@ -287,6 +289,7 @@ class _KeyPolicy(msgspec.Struct):
     required_labels: list[str] = []
     data: list[_StatedPolicy] = []
     charge_rule: dict[str, Any] | None = None
+    keeps_addresses: bool = False
 
 
 _key_policy = msgspec.json.Decoder(_KeyPolicy)
@@ -322,6 +325,7 @@ def _principal(row: Row, digest: bytes = b"") -> Principal:
         guards=decoded.guards,
         budgets=tuple(decoded.budgets),
         digest=digest,
+        keeps_addresses=decoded.keeps_addresses,
     )
 
 
@@ -357,6 +361,7 @@ _COLUMNS = f"""
                    (SELECT account.role FROM accounts_serviceaccount account
                     WHERE account.id = key.service_account_id)),
                'include_cost', owner.include_cost,
+               'keeps_addresses', owner.client_address_days > 0,
                'postpaid', EXISTS (
                    SELECT FROM billing_account account
                    WHERE account.organisation_id = key.organisation_id

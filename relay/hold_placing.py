@@ -15,6 +15,7 @@ from gateway.rules.hold_bound import estimate_tokens
 from lib.ids import new_id
 from relay.admission import AdmissionRequest, Guarded, Verdict
 from relay.admitted_attempt import Chosen, PlacedHold
+from relay.attribution import attribution_of
 from relay.auth import Principal
 from relay.downstream import NOTHING_LIMITED
 from relay.hold_estimate import Size
@@ -23,7 +24,7 @@ from relay.request_context import RequestContext
 from relay.routing import RoutedRequest
 from relay.settlement import Resolved
 from relay.snapshot import Channel
-from usage.sql import AttemptOpened
+from usage.sql import END_USER_LENGTH, AttemptOpened
 
 # A wallet that others draw on may have less again when the smaller hold arrives, and budgets may
 # have changed meanwhile.
@@ -155,6 +156,8 @@ class HoldPlacer:
             chosen.why,
             channel.key_endings[chosen.key] if channel.key_endings else "",
             self._asked_model,
+            *attribution_of(principal, context.options.labels, context.options.client_app),
+            routed.facts.user[:END_USER_LENGTH],
         )
 
     def _guarded(self, size: Size, limits: ChannelLimits | None) -> Guarded | None:

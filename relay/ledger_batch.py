@@ -271,6 +271,11 @@ def _refusal(request: AdmissionRequest, *, after_attempts: bool = False) -> Refu
         attempt.source,
         _ending("client_closed"),
         after_attempts=after_attempts,
+        project=attempt.project,
+        tags=attempt.tags,
+        customer=attempt.customer,
+        client_app=attempt.client_app,
+        end_user=attempt.end_user,
     )
 
 

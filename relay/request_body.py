@@ -22,8 +22,8 @@ class ClientGone(Exception):
 
 
 class BodyFields(msgspec.Struct):
-    """What the header section says of the body, our own fields of costs and of labels, and the key
-    under which it may be sent again."""
+    """What the header section says of the body, our own fields of costs and of labels, the key
+    under which it may be sent again, and what the application that sends it calls itself."""
 
     bytes_max: int
     idempotency_key: str | None = None
@@ -32,6 +32,8 @@ class BodyFields(msgspec.Struct):
     labels: Labels = NO_LABELS
     include_cost: bool | None = None
     data_policy: DataPolicy = NO_POLICY
+    app_title: str = ""
+    app_address: str = ""
 
 
 def read_body_fields(headers: Sequence[tuple[bytes, bytes]], bytes_max: int) -> BodyFields:
@@ -84,6 +86,14 @@ def _read_data_policy(fields: BodyFields, value: bytes) -> None:
     fields.data_policy = joined((fields.data_policy, read_data_policy(value)))
 
 
+def _read_app_title(fields: BodyFields, value: bytes) -> None:
+    fields.app_title = value.decode(errors="replace")
+
+
+def _read_app_address(fields: BodyFields, value: bytes) -> None:
+    fields.app_address = value.decode(errors="replace")
+
+
 _READERS: Final[Mapping[bytes, Callable[[BodyFields, bytes], None]]] = {
     b"content-type": _check_type,
     b"content-encoding": _check_encoding,
@@ -93,6 +103,8 @@ _READERS: Final[Mapping[bytes, Callable[[BodyFields, bytes], None]]] = {
     b"x-weir-include-cost": _read_include_cost,
     b"x-weir-labels": _read_labels,
     b"x-weir-data-policy": _read_data_policy,
+    b"x-title": _read_app_title,
+    b"http-referer": _read_app_address,
 }
 
 

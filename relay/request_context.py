@@ -10,6 +10,7 @@ import msgspec
 
 from accounts.rules.data_policy import NO_POLICY, DataPolicy
 from dialects.codec import Codec, Facts, Target
+from relay.attribution import attribution_of
 from relay.auth import Principal
 from relay.channel_health import Health
 from relay.config import RelayConfig
@@ -106,12 +107,15 @@ class Invocation(msgspec.Struct, frozen=True):
 class RequestOptions(msgspec.Struct, frozen=True):
     """What a client wants beside its body: to pay no more than `max_cost_nano`, to find the request
     by its `labels`, to read its charge in the usage of its answer, to have its data only where
-    `data_policy` lets it be."""
+    `data_policy` lets it be; and which application it is, from which address, "" where that is not
+    kept."""
 
     max_cost_nano: int | None = None
     labels: Labels = NO_LABELS
     include_cost: bool = False
     data_policy: DataPolicy = NO_POLICY
+    client_app: str = ""
+    address: str = ""
 
 
 class RequestContext:
@@ -187,12 +191,14 @@ class RequestContext:
         """Write the record of this request as one that never became an attempt; `window_id` is the
         budget window that refused it. `after_attempts`: unless an attempt is known as its end."""
         principal, outcome = self.principal, self.uncharged_outcome(error)
+        options = self.options
         ending = Ending(
             final=True,
             status=error.status,
             kind=error.kind,
             message=error.message,
             total_ms=outcome.total_ms,
+            address=options.address,
         )
         self.parts.ledger.settle(
             Refusal(
@@ -209,6 +215,7 @@ class RequestContext:
                 ending,
                 window_id,
                 after_attempts,
+                *attribution_of(principal, options.labels, options.client_app),
             )
         )
         return outcome

@@ -130,7 +130,14 @@ def statements(batch: Sequence[Settled]) -> list[Statement]:
         late = [usage.RecordWritten(*item) for item in batch if type(item) is LateEnding]
         if late:
             statements.append(usage.learn_late(late))
+    if addressed := [item for item in batch if item.ending.address and item.ending.final]:
+        statements.append(usage.note_addresses([_address(item) for item in addressed]))
     return statements
+
+
+def _address(item: Settled) -> usage.AddressNoted:
+    id = item.request_id if isinstance(item, usage.Refusal) else item.attempt_id
+    return usage.AddressNoted(item.organisation_id, id, item.ending.address)
 
 
 def late(batch: Sequence[Settled], rows: Sequence[Row]) -> list[LateEnding]:

@@ -24,6 +24,7 @@ from lib.egress import EgressPolicy
 from relay.connection_pool import ConnectionPool
 from relay.http1 import Connection, Reason, headers_bytes, target_of
 from relay.snapshot import Channel, Snapshot
+from usage.sql import UPSTREAM_ID_LENGTH
 
 _TLS_HANDSHAKE_S = 5.0
 # The head of an answer that has begun to come; never longer than half of what may pass until the
@@ -33,6 +34,8 @@ _ERROR_BYTES_MAX = 64 * 1024
 _ERROR_BODY_S = 5.0
 _REST_BYTES_MAX = 64 * 1024
 _CACHED_MAX = 256
+# OpenAI and most others; Anthropic; Azure.
+_REQUEST_IDS = ("x-request-id", "request-id", "apim-request-id")
 _HEAD = b"POST %b HTTP/1.1\r\n%bx-client-request-id: %b\r\ncontent-length: %d\r\n\r\n"
 _HEADERS = {
     "content-type": "application/json",
@@ -71,6 +74,8 @@ class UpstreamFailed(Exception):
         self.retry_after_ms = retry_after_ms
         self.detail = detail
         self.upstream_status = upstream_status
+        # What the upstream calls the request, "" where it does not say.
+        self.request_id = ""
 
 
 def upstream_failure(fault: str, what: str = "", *, seconds: int = 0) -> UpstreamFailed:
@@ -103,6 +108,15 @@ class OutgoingRequest(msgspec.Struct, frozen=True):
 Answer = Connection
 """An upstream's answer whose head was a success; give it back by `release` or `cut`. What breaks it
 is an UpstreamFailed (F14)."""
+
+
+def request_id_of(answer: Answer) -> str:
+    """What the upstream calls the request; "" where it does not say."""
+    headers = answer.headers
+    for name in _REQUEST_IDS:
+        if name in headers:
+            return headers[name][:UPSTREAM_ID_LENGTH]
+    return ""
 
 
 async def read_rest(answer: Answer) -> None:
@@ -154,7 +168,11 @@ class Upstreams:
             await answer.send(head, body)
             headers = answer.headers
             if answer.status != 200 or headers.get("content-type") != request.content_type:
-                await _check_head(answer, request)
+                try:
+                    await _check_head(answer, request)
+                except UpstreamFailed as failure:
+                    failure.request_id = request_id_of(answer)
+                    raise
             elif "content-encoding" in headers:
                 _check_encoding(answer)
             usable = True

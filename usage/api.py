@@ -127,6 +127,17 @@ class RequestOut(Schema):
     cost: str | None = Field(
         description="For operators: the provider's cost in USD; null if unknown."
     )
+    project: str | None = Field(description="Its label, or its key's project.")
+    tags: list[str] = Field(description="Its labels and the tags of its key.")
+    customer: str | None = Field(description="Its label.")
+    end_user: str | None = Field(description="The `user` that the request names.")
+    app: str | None = Field(
+        description="The application, by `x-title`, `http-referer` or `user-agent`."
+    )
+    dropped_params: list[str] = Field(description="Parameters that the provider was not sent.")
+    upstream_request_id: str | None = Field(
+        description="For operators: the provider's ID of the request."
+    )
 
 
 class SkippedOut(Schema):
@@ -149,6 +160,9 @@ class AttemptOut(Schema):
 class RequestDetailOut(RequestOut):
     asked_model: str | None = Field(
         description="The requested model, if `model` responded in its place."
+    )
+    client_address: str | None = Field(
+        description="The IP address that it came from, if your organisation has it kept."
     )
     route: list[AttemptOut] | None = Field(description="For operators: its attempts, in order.")
 
@@ -306,6 +320,7 @@ def show_request(request: HttpRequest, id: str) -> dict[str, Any]:
     return {
         **_shown(actor, detail.row),
         "asked_model": detail.asked_model,
+        "client_address": detail.address or None,
         "route": route if actor.operator else None,
     }
 
@@ -393,6 +408,13 @@ def _shown(actor: Actor, row: RequestRow) -> dict[str, Any]:
         "total_ms": row.total_ms,
         "attempts": row.attempts,
         "cost": format_usd(row.cost_nano) if actor.operator and row.cost_nano is not None else None,
+        "project": row.project or None,
+        "tags": list(row.tags),
+        "customer": row.customer or None,
+        "end_user": row.end_user or None,
+        "app": row.app or None,
+        "dropped_params": list(row.dropped),
+        "upstream_request_id": (row.upstream_request_id or None) if actor.operator else None,
     }
 
 

@@ -42,6 +42,10 @@ _CHANNELS: Final = 4
 _PEOPLE: Final = 8
 _CREDIT_NANO: Final = 10**16
 _SHAPES: Final = 200
+_PROJECTS: Final = ("search", "support", "internal", "")
+_TAGS: Final[tuple[list[str], ...]] = (["beta"], ["beta", "eu"], ["eu"], [])
+_CUSTOMERS: Final = 40
+_APPS: Final = ("openai-python", "openai-python", "anthropic-python", "openai-node", "curl")
 _HOURS_AT_ONCE: Final = 24
 _SOURCE: Final = "demo data"
 # How a request ends, and how often among a thousand.
@@ -253,11 +257,13 @@ def _in_batches(
 _COLUMNS: Final = {
     "usage_attempt": """organisation_id, id, request_id, n, team_id, key_id, user_id, model,
         channel_id, channel_name, upstream_model, dialect, operation, stream, source,
-        price_version_id, cost_version_id, hold_nano, admitted_at""",
+        price_version_id, cost_version_id, hold_nano, admitted_at, project, tags, customer,
+        client_app, end_user""",
     "usage_usagerecord": """organisation_id, id, request_id, final, team_id, key_id, user_id, model,
         channel_id, channel_name, upstream_model, dialect, operation, stream, source,
         price_version_id, cost_version_id, hold_nano, admitted_at, ended_at, status, kind, message,
-        finish_reason, meters, charge_nano, basis, cost_nano, ttft_ms, total_ms, flags""",
+        finish_reason, meters, charge_nano, basis, cost_nano, ttft_ms, total_ms, flags, project,
+        tags, customer, client_app, end_user""",
     "billing_hold": "id, organisation_id, amount_nano, state, opened_at, expires_at, resolved_at",
     "billing_posting": "id, idempotency_id, kind, organisation_id, cause, actor, created_at",
     "billing_ledgerentry": "posting_id, account_id, amount_nano",
@@ -375,7 +381,8 @@ class _Book:
             channel_id, channel_name, model.name, "openai", "chat", stream, "api",
             model.charge_version, model.cost_version, shape.hold_nano, at,
         )  # fmt: skip
-        lines.add("usage_attempt", organisation_id, id, request_id, n, *who, *sent)
+        counted_to = self._counted_to(request_id)
+        lines.add("usage_attempt", organisation_id, id, request_id, n, *who, *sent, *counted_to)
         ended_at = at + dt.timedelta(milliseconds=shape.total_ms)
         failed = end == "failed"
         charge, cost = (0, 0) if failed else (shape.charge_nano, shape.cost_nano)
@@ -391,7 +398,7 @@ class _Book:
             )  # fmt: skip
         lines.add(
             "usage_usagerecord", organisation_id, id, request_id, final, *who, *sent, ended_at,
-            *ended, shape.total_ms, "{}",
+            *ended, shape.total_ms, "{}", *counted_to,
         )  # fmt: skip
         state, word = ("voided", "void") if failed else ("settled", "settle")
         lines.add(
@@ -416,7 +423,18 @@ class _Book:
             "usage_usagerecord", sender.organisation_id, id, id, True, sender.team_id,
             sender.key_id, _or_null(sender.user_id), model.name, _NULL, "", "", "openai", "chat",
             True, "api", _NULL, _NULL, 0, at, at, 429, "rate_limited", "", "", "{}", 0, "none",
-            _NULL, _NULL, 2, "{}",
+            _NULL, _NULL, 2, "{}", *self._counted_to(id),
+        )  # fmt: skip
+
+    def _counted_to(self, request_id: str) -> tuple[str, ...]:
+        """The labels, application and end user of a request: the same for all its rows."""
+        n = int(request_id[-6:], 16)
+        tags = _TAGS[n % len(_TAGS)]
+        customer = n % _CUSTOMERS
+        return (
+            _PROJECTS[n // 7 % len(_PROJECTS)], json.dumps(tags) if tags else _NULL,
+            f"customer-{customer}" if customer else "", _APPS[n // 3 % len(_APPS)],
+            f"user-{n % 1000}" if n % 3 == 0 else "",
         )  # fmt: skip
 
     def _id(self, at: dt.datetime) -> str:

@@ -61,6 +61,12 @@ REQUESTS = Table(
         Column("basis", _("Basis"), chosen=False),
         Column("attempts", _("Attempts"), "number", chosen=False),
         Column("source", _("Source"), chosen=False),
+        Column("team", _("Team"), chosen=False),
+        Column("project", _("Project"), chosen=False),
+        Column("customer", _("Customer"), chosen=False),
+        Column("tags", _("Tags"), chosen=False),
+        Column("end_user", _("End user"), chosen=False),
+        Column("app", _("Application"), chosen=False),
         Column("id", _("Request ID"), "code", chosen=False),
     ),
     default_sort="-time",
@@ -173,6 +179,12 @@ def cells_of(actor: Actor, usage_filter: UsageFilter, row: RequestRow) -> dict[s
         "basis": words.BASES.get(row.basis, row.basis),
         "attempts": row.attempts,
         "source": row.source,
+        "team": row.team,
+        "project": row.project,
+        "customer": row.customer,
+        "tags": ", ".join(row.tags),
+        "end_user": row.end_user,
+        "app": row.app,
     }
 
 

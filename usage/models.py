@@ -58,6 +58,15 @@ class Attempt(models.Model):
         db_default="",
         help_text="The name that was asked for, where it is another one than the model's.",
     )
+    project = models.CharField(max_length=100, db_default="")
+    tags = models.JSONField(null=True)
+    customer = models.CharField(max_length=100, db_default="")
+    client_app = models.CharField(
+        max_length=64, db_default="", help_text="usage/rules/client_apps.py"
+    )
+    end_user = models.CharField(
+        max_length=256, db_default="", help_text="The user that the request names."
+    )
     admitted_at = models.DateTimeField(db_default=Now())
 
     def __str__(self) -> str:
@@ -115,6 +124,21 @@ class UsageRecord(models.Model):
     total_ms = models.IntegerField()
     raw_usage = models.JSONField(null=True)
     flags = ArrayField(models.CharField(max_length=40), default=list)
+    project = models.CharField(max_length=100, db_default="")
+    tags = models.JSONField(null=True)
+    customer = models.CharField(max_length=100, db_default="")
+    client_app = models.CharField(
+        max_length=64, db_default="", help_text="usage/rules/client_apps.py"
+    )
+    end_user = models.CharField(
+        max_length=256, db_default="", help_text="The user that the request names."
+    )
+    upstream_request_id = models.CharField(
+        max_length=200, db_default="", help_text="What the provider calls the request."
+    )
+    dropped = ArrayField(
+        models.TextField(), null=True, help_text="The parameters that were left out."
+    )
 
     class Meta:
         constraints = [
@@ -126,6 +150,30 @@ class UsageRecord(models.Model):
 
     def __str__(self) -> str:
         return f"{self.model} {self.status}"
+
+
+class ClientAddress(models.Model):
+    """From which address a request came, by the id of its final record: only for organisations that
+    ask for it, and for as long as they say (`usage/client_addresses.py`). Beside the record, which
+    is never changed."""
+
+    pk = models.CompositePrimaryKey("organisation_id", "record_id")
+    organisation = models.ForeignKey(
+        "accounts.Organisation",
+        models.DO_NOTHING,
+        related_name="+",
+        db_index=False,
+        db_constraint=False,
+    )
+    record_id = models.UUIDField()
+    address = models.CharField(max_length=64)
+    noted_at = models.DateTimeField(db_default=Now())
+
+    class Meta:
+        indexes = [models.Index(fields=["organisation", "noted_at"], name="address_by_age")]
+
+    def __str__(self) -> str:
+        return self.address
 
 
 class TruthSource(models.TextChoices):

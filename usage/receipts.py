@@ -6,7 +6,6 @@ the one rounding, and what was not charged (I10, I13).
 """
 
 import datetime as dt
-import json
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, replace
 from typing import Any, Final, NamedTuple
@@ -14,13 +13,15 @@ from uuid import UUID
 
 from django.http import Http404
 
+from accounts import actors
 from accounts.actors import Actor
 from billing.rules.meters import MeterUnknown, find_meter, format_rate
 from billing.rules.money import format_multiplier, format_scaled, format_usd
 from billing.rules.pricing import PPM, CostLines, PriceInvalid, PriceVersion, price
 from lib.ids import id_text, parse_id
+from usage.client_addresses import address_of
 from usage.partitions import ids_near
-from usage.reports import RequestRow, ordered_meters
+from usage.reports import RequestRow, ordered_meters, read_json
 from usage.visibility import run, visible
 
 # quantity x nano per million x parts per million, in USD: 10^9 x 10^6 x 10^6.
@@ -141,6 +142,8 @@ class RequestDetail:
     attempts: tuple[AttemptShown, ...]
     price: PriceShown | None
     receipt: Receipt | None
+    # From where it came; "" where that is not kept.
+    address: str = ""
 
     @property
     def asked_model(self) -> str | None:
@@ -206,16 +209,24 @@ def request_detail(actor: Actor, id: str) -> RequestDetail:
         flags=last.flags or [],
         attempts=sum(1 for attempt in attempts if attempt.n),
         cost_nano=_cost_nano(rows),
+        project=last.project,
+        tags=read_json(last.tags) or (),
+        customer=last.customer,
+        app=last.client_app,
+        end_user=last.end_user,
+        upstream_request_id=last.upstream_request_id or "",
+        dropped=last.dropped or (),
     )
     in_force = _price(last)
     return RequestDetail(
         row=request_row,
         ended_at=last.ended_at,
         message=last.message or "",
-        raw_usage=_json(last.raw_usage),
+        raw_usage=read_json(last.raw_usage),
         attempts=attempts,
         price=in_force,
         receipt=None if running else receipt(request_row, in_force),
+        address="" if running else address_of(actors.organisation_of(actor).id, last.id),
     )
 
 
@@ -230,7 +241,7 @@ def without_channel_names(detail: RequestDetail) -> RequestDetail:
         attempts.append(
             replace(attempt, channel_name=name, channel_id=None, skipped=(), why="", channel_key="")
         )
-    row = replace(detail.row, channel_name="", channel_id=None)
+    row = replace(detail.row, channel_name="", channel_id=None, upstream_request_id="")
     return replace(detail, row=row, attempts=tuple(attempts))
 
 
@@ -393,6 +404,13 @@ class _AttemptRow(NamedTuple):
     why: str
     channel_key: str
     asked_model: str
+    project: str
+    tags: Any
+    customer: str
+    client_app: str
+    end_user: str
+    upstream_request_id: str | None
+    dropped: list[str] | None
 
 
 def _cost_nano(rows: Sequence[_AttemptRow]) -> int | None:
@@ -402,7 +420,7 @@ def _cost_nano(rows: Sequence[_AttemptRow]) -> int | None:
 
 
 def _attempt(row: _AttemptRow, begun_at: dt.datetime) -> AttemptShown:
-    postings: Sequence[Mapping[str, Any]] = _json(row.postings) or []
+    postings: Sequence[Mapping[str, Any]] = read_json(row.postings) or []
     return AttemptShown(
         id=row.id,
         n=row.n,
@@ -429,7 +447,7 @@ def _attempt(row: _AttemptRow, begun_at: dt.datetime) -> AttemptShown:
             )
             for posting in postings
         ),
-        skipped=tuple((item["channel"], item["reason"]) for item in _json(row.skipped) or ()),
+        skipped=tuple((item["channel"], item["reason"]) for item in read_json(row.skipped) or ()),
         why=row.why,
         channel_key=row.channel_key,
         model=row.model,
@@ -446,13 +464,9 @@ def _price(row: _AttemptRow) -> PriceShown | None:
         row.valid_from,
         row.valid_to,
         row.source_of_price or "",
-        _json(row.rates),
+        read_json(row.rates),
         row.multiplier_ppm,
     )
-
-
-def _json(stored: Any) -> Any:
-    return json.loads(stored) if isinstance(stored, str) else stored
 
 
 def _usd(exact: int) -> str:
@@ -488,7 +502,11 @@ _DETAIL: Final = """
                u.ttft_ms, u.total_ms, u.raw_usage, u.flags,
                coalesce(u.multiplier_ppm, a.multiplier_ppm) AS multiplier_ppm, u.cost_nano,
                a.skipped, coalesce(a.why, '') AS why, coalesce(a.channel_key, '') AS channel_key,
-               coalesce(a.asked_model, '') AS asked_model
+               coalesce(a.asked_model, '') AS asked_model,
+               coalesce(u.project, a.project) AS project, coalesce(u.tags, a.tags) AS tags,
+               coalesce(u.customer, a.customer) AS customer,
+               coalesce(u.client_app, a.client_app) AS client_app,
+               coalesce(u.end_user, a.end_user) AS end_user, u.upstream_request_id, u.dropped
         FROM attempt a FULL JOIN record u USING (id)
     )
     SELECT w.id, w.n, w.admitted_at, o.slug, t.slug, w.key_id, k.name, p.email, w.model,
@@ -509,7 +527,8 @@ _DETAIL: Final = """
                    'adjust:' || w.id || ':review')
            ),
            priced.model, version.valid_from, version.valid_to, version.source, version.rates,
-           w.multiplier_ppm, w.cost_nano, w.skipped, w.why, w.channel_key, w.asked_model
+           w.multiplier_ppm, w.cost_nano, w.skipped, w.why, w.channel_key, w.asked_model,
+           w.project, w.tags, w.customer, w.client_app, w.end_user, w.upstream_request_id, w.dropped
     FROM whole w
     JOIN accounts_organisation o ON o.id = w.organisation_id
     LEFT JOIN accounts_team t ON t.id = w.team_id

@@ -268,7 +268,8 @@ class RequestRow:
 
     `id` is that of its final record, and so are `charge_nano`, `price_version_id` and the rest: no
     attempt before the last is charged. `cost_nano` is for operators: what all attempts cost us, as
-    far as it is known.
+    far as it is known; and so is what the provider calls the last one. `dropped` are the parameters
+    that were left out.
     """
 
     id: UUID
@@ -300,6 +301,13 @@ class RequestRow:
     flags: Sequence[str]
     attempts: int
     cost_nano: int | None = None
+    project: str = ""
+    tags: Sequence[str] = ()
+    customer: str = ""
+    app: str = ""
+    end_user: str = ""
+    upstream_request_id: str = ""
+    dropped: Sequence[str] = ()
 
     @property
     def running(self) -> bool:
@@ -621,7 +629,7 @@ def _slots(values: Sequence[str]) -> dict[str, int]:
 
 def ordered_meters(stored: object) -> dict[str, int]:
     """Meters as stored, in the order of the meters' own table."""
-    meters: dict[str, int] = json.loads(stored) if isinstance(stored, str) else stored  # type: ignore[assignment]
+    meters: dict[str, int] = read_json(stored)
     order = {name: place for place, name in enumerate(METERS)}
     return dict(
         sorted(meters.items(), key=lambda item: (order.get(item[0].split("[")[0], 99), item[0]))
@@ -630,7 +638,17 @@ def ordered_meters(stored: object) -> dict[str, int]:
 
 def _row(row: tuple[Any, ...]) -> RequestRow:
     made = RequestRow(*row)
-    return replace(made, meters=ordered_meters(made.meters))
+    return replace(
+        made,
+        meters=ordered_meters(made.meters),
+        tags=read_json(made.tags) or (),
+        dropped=made.dropped or (),
+    )
+
+
+def read_json(stored: Any) -> Any:
+    """A value of the database that may come as its text."""
+    return json.loads(stored) if isinstance(stored, str) else stored
 
 
 _SORTED_BY: Final = {"id": "r.id", "charge_nano": "r.charge_nano"}
@@ -643,6 +661,8 @@ _WHO_AND_WHAT: Final = """
     r.id, r.request_id, r.admitted_at, o.slug, t.slug, r.key_id, k.name, u.email, r.model,
     r.upstream_model, r.channel_id, r.channel_name, r.dialect, r.operation, r.stream, r.source"""
 
+_COUNTED_TO: Final = "r.project, r.tags, r.customer, r.client_app, r.end_user"
+
 
 def _requests(where: Sequence[str], order: str, parameters: Mapping[str, Any]) -> str:
     """The statement of a page. All attempts of a request are within the slack of a time's ids."""
@@ -654,7 +674,7 @@ def _requests(where: Sequence[str], order: str, parameters: Mapping[str, Any]) -
 _REQUESTS: Final = f"""
     SELECT {_WHO_AND_WHAT}, r.status, r.kind, r.finish_reason, r.meters, r.charge_nano,
            r.hold_nano, r.basis, r.price_version_id, r.ttft_ms, r.total_ms, r.flags,
-           whole.attempts, whole.cost_nano
+           whole.attempts, whole.cost_nano, {_COUNTED_TO}, r.upstream_request_id, r.dropped
     FROM (
         SELECT * FROM usage_usagerecord r WHERE {{where}} AND r.final
         ORDER BY {{order}} LIMIT %(limit)s
@@ -670,7 +690,7 @@ _REQUESTS: Final = f"""
 
 _RUNNING: Final = f"""
     SELECT {_WHO_AND_WHAT}, NULL, NULL, '', '{{{{}}}}'::jsonb, 0, r.hold_nano, 'none',
-           r.price_version_id, NULL, NULL, '{{{{}}}}'::text[], r.n
+           r.price_version_id, NULL, NULL, '{{{{}}}}'::text[], r.n, NULL, {_COUNTED_TO}
     FROM billing_hold hold
     JOIN usage_attempt r ON r.organisation_id = hold.organisation_id AND r.id = hold.id
     {_NAMES}

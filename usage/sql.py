@@ -5,13 +5,19 @@ placed, a record is written where the hold is resolved (I5, I10).
 """
 
 from collections.abc import Iterable, Sequence
-from typing import NamedTuple
+from typing import Any, Final, NamedTuple
 from uuid import UUID
 
 from lib.ids import id_array
 
 Parameter = str | int | UUID
 Statement = tuple[str, dict[str, Parameter]]
+
+
+END_USER_LENGTH: Final = 256
+UPSTREAM_ID_LENGTH: Final = 200
+ADDRESS_LENGTH: Final = 64
+"""Longer ones are cut."""
 
 
 class AttemptOpened(NamedTuple):
@@ -42,6 +48,12 @@ class AttemptOpened(NamedTuple):
     why: str = ""
     channel_key: str = ""
     asked_model: str = ""
+    project: str = ""
+    # JSON text; None where it has none.
+    tags: str | None = None
+    customer: str = ""
+    client_app: str = ""
+    end_user: str = ""
 
 
 class Ending(NamedTuple):
@@ -51,6 +63,8 @@ class Ending(NamedTuple):
     none; or that no charge can be named and the hold is kept: held. `meters` and `raw_usage` are
     JSON texts; `charge_nano` above the attempt's hold is cut to it in the record as in the books
     (I13). `total_ms` None = until now, by the database's clock.
+    `upstream_request_id` is what the upstream calls it, `dropped` the parameters that were left
+    out, joined by a comma, `address` the client's, "" where it is not kept.
     `cost_nano` is what it cost us, None = unknown. The versions of price and cost are those of the
     attempt unless they are named here: an upstream tells its service tier only at the end.
     """
@@ -70,6 +84,9 @@ class Ending(NamedTuple):
     cost_nano: int | None = None
     price_version_id: int | None = None
     cost_version_id: int | None = None
+    upstream_request_id: str = ""
+    dropped: str | None = None
+    address: str = ""
 
     def cost_beside(self, loss_nano: int) -> int:
         """What we owe its provider beside what is posted as a loss: where no price of the kind cost
@@ -103,6 +120,19 @@ class Refusal(NamedTuple):
     ending: Ending
     window_id: int | None = None
     after_attempts: bool = False
+    project: str = ""
+    tags: str | None = None
+    customer: str = ""
+    client_app: str = ""
+    end_user: str = ""
+
+
+class AddressNoted(NamedTuple):
+    """From which address the request of a final record came."""
+
+    organisation_id: UUID
+    record_id: UUID
+    address: str
 
 
 def open_attempts(opened: Sequence[AttemptOpened]) -> Statement:
@@ -133,6 +163,7 @@ def open_attempts(opened: Sequence[AttemptOpened]) -> Statement:
         "whys": _quoted(columns[21]),
         "channel_keys": _quoted(columns[22]),
         "asked_models": _quoted(columns[23]),
+        **_attributions(columns[24:29]),
     }
 
 
@@ -156,6 +187,15 @@ def tell_doubted(written: Sequence[RecordWritten]) -> Statement:
     return _TELL_DOUBTED, {
         "organisations": id_array([record.organisation_id for record in written]),
         "ids": id_array([record.attempt_id for record in written]),
+    }
+
+
+def note_addresses(noted: Sequence[AddressNoted]) -> Statement:
+    """Keep from where requests came, until `usage/client_addresses.py` forgets it."""
+    return _NOTE_ADDRESSES, {
+        "organisations": id_array([item.organisation_id for item in noted]),
+        "ids": id_array([item.record_id for item in noted]),
+        "addresses": _quoted([item.address for item in noted]),
     }
 
 
@@ -194,6 +234,16 @@ def _refusals(refused: Sequence[Refusal]) -> dict[str, Parameter]:
         "streams": _array(columns[8]),
         "sources": _array(columns[9]),
         **_endings(columns[10]),
+        **_attributions(columns[13:18]),
+    }
+
+
+def _attributions(columns: Sequence[Sequence[Any]]) -> dict[str, Parameter]:
+    # Most have none of most: what lacks at the end of an array comes out of `unnest` as null.
+    names = ("projects", "tags", "customers", "client_apps", "end_users")
+    return {
+        name: _quoted(column) if any(column) else "{}"
+        for name, column in zip(names, columns, strict=True)
     }
 
 
@@ -207,6 +257,7 @@ def key_charges(organisation_id: UUID, key_id: UUID, days: tuple[str, str] | Non
 
 
 def _endings(endings: Sequence[Ending]) -> dict[str, Parameter]:
+    dropped = [ending.dropped for ending in endings]
     return {
         "finals": _array([ending.final for ending in endings]),
         "statuses": _array([ending.status for ending in endings]),
@@ -222,6 +273,8 @@ def _endings(endings: Sequence[Ending]) -> dict[str, Parameter]:
         # An array of arrays would have to be rectangular: flags are words, joined by a comma.
         "flags": _quoted([",".join(ending.flags) for ending in endings]),
         "costs": _array([ending.cost_nano for ending in endings]),
+        "upstream_requests": _quoted([ending.upstream_request_id for ending in endings]),
+        "dropped": _quoted(dropped) if any(dropped) else "{}",
     }
 
 
@@ -232,7 +285,8 @@ def _array(values: Iterable[object]) -> str:
 
 def _quoted(texts: Iterable[str | None]) -> str:
     """An array literal of any texts; NUL, which the database has no place for, is left out."""
-    return "{" + ",".join(["null" if text is None else _quote(text) for text in texts]) + "}"
+    quoted = ["null" if text is None else _quote(text) if text else '""' for text in texts]
+    return "{" + ",".join(quoted) + "}"
 
 
 def _quote(text: str) -> str:
@@ -245,17 +299,24 @@ def _quote(text: str) -> str:
     return f'"{text}"'
 
 
-_OPEN_ATTEMPTS = """
+_ATTRIBUTION = "project, tags, customer, client_app, end_user"
+_ATTRIBUTED = """coalesce(t.project, ''), t.tags, coalesce(t.customer, ''),
+           coalesce(t.client_app, ''), coalesce(t.end_user, '')"""
+_ATTRIBUTION_ARRAYS = """%(projects)s::text[], %(tags)s::jsonb[], %(customers)s::text[],
+        %(client_apps)s::text[], %(end_users)s::text[]"""
+
+_OPEN_ATTEMPTS = f"""
     INSERT INTO usage_attempt (
         organisation_id, id, request_id, n, team_id, key_id, user_id, model, channel_id,
         channel_name, upstream_model, dialect, operation, stream, source, price_version_id,
         hold_nano, multiplier_ppm, cost_version_id, input_estimate, skipped, why, channel_key,
-        asked_model, admitted_at
+        asked_model, admitted_at, {_ATTRIBUTION}
     )
     SELECT t.organisation_id, t.id, t.request_id, t.n, t.team_id, t.key_id, t.user_id, t.model,
            t.channel_id, t.channel_name, t.upstream_model, t.dialect, t.operation, t.stream,
            t.source, t.price_version_id, t.hold_nano, t.multiplier_ppm, t.cost_version_id,
-           t.input_estimate, t.skipped, t.why, t.channel_key, t.asked_model, hold.opened_at
+           t.input_estimate, t.skipped, t.why, t.channel_key, t.asked_model, hold.opened_at,
+           {_ATTRIBUTED}
     FROM unnest(
         %(organisations)s::uuid[], %(ids)s::uuid[], %(requests)s::uuid[], %(ns)s::smallint[],
         %(teams)s::uuid[], %(keys)s::uuid[], %(users)s::bigint[], %(models)s::text[],
@@ -263,37 +324,41 @@ _OPEN_ATTEMPTS = """
         %(dialects)s::text[], %(operations)s::text[], %(streams)s::boolean[], %(sources)s::text[],
         %(price_versions)s::bigint[], %(holds)s::bigint[], %(multipliers)s::bigint[],
         %(cost_versions)s::bigint[], %(estimates)s::int[], %(skipped)s::jsonb[],
-        %(whys)s::text[], %(channel_keys)s::text[], %(asked_models)s::text[]
+        %(whys)s::text[], %(channel_keys)s::text[], %(asked_models)s::text[],
+        {_ATTRIBUTION_ARRAYS}
     ) AS t (organisation_id, id, request_id, n, team_id, key_id, user_id, model, channel_id,
             channel_name, upstream_model, dialect, operation, stream, source, price_version_id,
             hold_nano, multiplier_ppm, cost_version_id, input_estimate, skipped, why,
-            channel_key, asked_model)
-    JOIN billing_hold hold ON hold.id = t.id"""
+            channel_key, asked_model, {_ATTRIBUTION})
+    JOIN billing_hold hold ON hold.id = t.id"""  # noqa: S608 - only constants are put in
 
 _ENDING_ARRAYS = """
         %(finals)s::boolean[], %(statuses)s::smallint[], %(kinds)s::text[], %(messages)s::text[],
         %(finish_reasons)s::text[], %(meters)s::jsonb[], %(charges)s::bigint[], %(bases)s::text[],
         %(ttfts)s::int[], %(totals)s::int[], %(raw_usages)s::jsonb[], %(flags)s::text[],
-        %(costs)s::bigint[]"""
+        %(costs)s::bigint[], %(upstream_requests)s::text[], %(dropped)s::text[]"""
 _ENDING_COLUMNS = """
         final, status, kind, message, finish_reason, meters, charge_nano, basis, ttft_ms, total_ms,
-        raw_usage, flags, cost_nano"""
+        raw_usage, flags, cost_nano, upstream_request_id, dropped"""
 
 _WRITE_RECORDS = f"""
     INSERT INTO usage_usagerecord (
         organisation_id, id, request_id, team_id, key_id, user_id, model, channel_id,
         channel_name, upstream_model, dialect, operation, stream, source, admitted_at, ended_at,
-        hold_nano, price_version_id, multiplier_ppm, cost_version_id, {_ENDING_COLUMNS}
+        hold_nano, price_version_id, multiplier_ppm, cost_version_id, {_ATTRIBUTION},
+        {_ENDING_COLUMNS}
     )
     SELECT a.organisation_id, a.id, a.request_id, a.team_id, a.key_id, a.user_id, a.model,
            a.channel_id, a.channel_name, a.upstream_model, a.dialect, a.operation, a.stream,
            a.source, a.admitted_at, now(), a.hold_nano,
            coalesce(t.price_version_id, a.price_version_id), a.multiplier_ppm,
            coalesce(t.cost_version_id, a.cost_version_id),
+           a.project, a.tags, a.customer, a.client_app, a.end_user,
            t.final, t.status, t.kind, t.message, t.finish_reason, t.meters,
            least(t.charge_nano, a.hold_nano), t.basis, t.ttft_ms,
            coalesce(t.total_ms, extract(epoch FROM now() - a.admitted_at) * 1000)::int,
-           t.raw_usage, string_to_array(t.flags, ','), t.cost_nano
+           t.raw_usage, string_to_array(t.flags, ','), t.cost_nano, t.upstream_request_id,
+           string_to_array(t.dropped, ',')
     FROM unnest(
         %(organisations)s::uuid[], %(ids)s::uuid[], %(price_versions)s::bigint[],
         %(cost_versions)s::bigint[], {_ENDING_ARRAYS}
@@ -312,19 +377,21 @@ _REFUSALS = f"""
     INSERT INTO usage_usagerecord (
         organisation_id, id, request_id, team_id, key_id, user_id, model, channel_name,
         upstream_model, dialect, operation, stream, source, admitted_at, ended_at, hold_nano,
-        {_ENDING_COLUMNS}
+        {_ATTRIBUTION}, {_ENDING_COLUMNS}
     )
     SELECT t.organisation_id, t.id, t.id, t.team_id, t.key_id, t.user_id, t.model, '', '',
            t.dialect, t.operation, t.stream, t.source, now(), now(), 0,
+           {_ATTRIBUTED},
            t.final, t.status, t.kind, t.message, t.finish_reason, t.meters,
            t.charge_nano, t.basis, t.ttft_ms, coalesce(t.total_ms, 0),
-           t.raw_usage, string_to_array(t.flags, ','), t.cost_nano
+           t.raw_usage, string_to_array(t.flags, ','), t.cost_nano, t.upstream_request_id,
+           string_to_array(t.dropped, ',')
     FROM unnest(
         %(organisations)s::uuid[], %(requests)s::uuid[], %(teams)s::uuid[], %(keys)s::uuid[],
         %(users)s::bigint[], %(models)s::text[], %(dialects)s::text[], %(operations)s::text[],
-        %(streams)s::boolean[], %(sources)s::text[], {_ENDING_ARRAYS}
+        %(streams)s::boolean[], %(sources)s::text[], {_ATTRIBUTION_ARRAYS}, {_ENDING_ARRAYS}
     ) AS t (organisation_id, id, team_id, key_id, user_id, model, dialect, operation, stream,
-            source, {_ENDING_COLUMNS})"""  # noqa: S608 - only constants are put in
+            source, {_ATTRIBUTION}, {_ENDING_COLUMNS})"""  # noqa: S608 - only constants are put in
 _UNLESS_WRITTEN = """
     ON CONFLICT (organisation_id, id) DO NOTHING"""
 _WRITE_REFUSALS = _REFUSALS + _UNLESS_WRITTEN
@@ -348,6 +415,13 @@ _TELL_DOUBTED = """
       ON r.organisation_id = t.organisation_id AND r.id = t.id AND 'quarantine' = ANY (r.flags)
     JOIN accounts_organisation o ON o.id = r.organisation_id
     ON CONFLICT (id) DO NOTHING"""
+
+_NOTE_ADDRESSES = """
+    INSERT INTO usage_clientaddress (organisation_id, record_id, address)
+    SELECT t.* FROM unnest(
+        %(organisations)s::uuid[], %(ids)s::uuid[], %(addresses)s::text[]
+    ) AS t (organisation_id, record_id, address)
+    ON CONFLICT DO NOTHING"""
 
 _LEARN_LATE = """
     INSERT INTO usage_latetruth (

@@ -2,7 +2,7 @@
 
 from celery import shared_task
 
-from usage import books_check, month_close, partitions, rollups
+from usage import books_check, client_addresses, month_close, partitions, rollups
 
 
 @shared_task  # type: ignore[untyped-decorator]
@@ -28,3 +28,8 @@ def check_whole_books() -> None:
 @shared_task  # type: ignore[untyped-decorator]
 def draft_invoices() -> int:
     return month_close.draft_invoices()
+
+
+@shared_task  # type: ignore[untyped-decorator]
+def drop_old_addresses() -> int:
+    return client_addresses.drop_old()

@@ -7,3 +7,6 @@ RETENTION_HOURS: Final = 24
 """What holds for an organisation that has not said how long; 0 keeps nothing."""
 
 RETENTION_HOURS_MAX: Final = 24
+
+CLIENT_ADDRESS_DAYS_MAX: Final = 365
+"""Of the addresses that requests came from: that long an organisation may have them kept."""

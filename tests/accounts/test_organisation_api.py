@@ -35,6 +35,7 @@ def test_the_organisation_is_read_and_changed(people: Cast) -> None:
         {"name": ""},
         {"required_labels": ["colour"]},
         {"retention_hours": 25},
+        {"client_address_days": 366},
         {"second_factor_roles": ["king"]},
     ):
         assert patch(client, "/organisation", wrong).status_code == 422, wrong

@@ -15,6 +15,7 @@ FORM = {
     "name": "Acme Ltd.",
     "include_cost": "on",
     "retention_hours": "3",
+    "client_address_days": "30",
     "required_labels": ["project", "tags"],
     "second_factor_roles": ["owner"],
 }
@@ -28,6 +29,7 @@ def test_an_owner_changes_them_at_once(people: Cast) -> None:
     assert people.acme.name == "Acme Ltd."
     assert people.acme.include_cost
     assert people.acme.retention_hours == 3
+    assert people.acme.client_address_days == 30
     assert people.acme.required_labels == ["project", "tags"]
     assert people.acme.second_factor_roles == ["owner"]
     actions = {event.action for event in AuditEvent.objects.filter(actor_user=people.alice)}
@@ -39,6 +41,7 @@ def test_what_is_wrong_changes_nothing(people: Cast) -> None:
     for wrong in (
         {"name": ""},
         {"retention_hours": "25"},
+        {"client_address_days": "366"},
         {"required_labels": ["colour"]},
         {"second_factor_roles": ["king"]},
     ):

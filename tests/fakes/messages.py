@@ -98,7 +98,8 @@ class Messages(Talk):
                 return replace(problem, headers={**problem.headers, **limits})
             case Fault("F9", "429"):
                 text = "Your credit balance is too low to access the API."
-                return replace(problem, status=400, message=text)
+                named = {**problem.headers, "request_id": "req_fake"}
+                return replace(problem, status=400, message=text, headers=named)
         return problem
 
     def head_fields(self, row: Row) -> dict[str, str]:

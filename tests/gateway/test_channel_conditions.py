@@ -173,7 +173,12 @@ def test_an_organisation_and_a_key_ask_for_a_data_policy(people: Cast) -> None:
     assert (told["zero_retention"], told["data_regions"]) == (True, ["eu", "us"])
     page = olga.get("/o/acme/settings").content.decode()
     assert 'value="eu us"' in page
-    sent = {"name": "Acme", "retention_hours": "24", "data_regions": "eu west"}
+    sent = {
+        "name": "Acme",
+        "retention_hours": "24",
+        "client_address_days": "0",
+        "data_regions": "eu west",
+    }
     assert olga.post("/o/acme/settings", sent | {"data_regions": "EU!"}).status_code == 422
     assert olga.post("/o/acme/settings", sent).status_code == 303
     told = olga.get("/api/v1/organisation").json()

@@ -41,6 +41,13 @@ REQUEST_FIELDS = {
     "total_ms",
     "attempts",
     "cost",
+    "project",
+    "tags",
+    "customer",
+    "end_user",
+    "app",
+    "dropped_params",
+    "upstream_request_id",
 }
 
 
@@ -95,8 +102,16 @@ def test_a_request(people: cast.Cast, key: Key) -> None:
         "total_ms": 2000,
         "attempts": 1,
         "cost": None,
+        "project": None,
+        "tags": [],
+        "customer": None,
+        "end_user": None,
+        "app": None,
+        "dropped_params": [],
+        "upstream_request_id": None,
     }
-    assert get(client, f"requests/{shown['id']}") == {**shown, "asked_model": None, "route": None}
+    more = {"asked_model": None, "client_address": None, "route": None}
+    assert get(client, f"requests/{shown['id']}") == {**shown, **more}
 
 
 def test_a_running_request_has_no_status(people: cast.Cast, key: Key) -> None:

@@ -1,0 +1,48 @@
+"""Addresses of clients are kept no longer than their organisation says."""
+
+import pytest
+from django.db import connection
+
+from accounts import organisations
+from accounts.actors import SYSTEM
+from accounts.models import Key
+from lib.ids import id_text, new_id
+from tests import cast
+from tests.usage.rows import happen
+from usage.client_addresses import drop_old
+from usage.models import ClientAddress
+
+pytestmark = pytest.mark.django_db
+
+
+def noted(people: cast.Cast, days_ago: float) -> ClientAddress:
+    row = ClientAddress.objects.create(
+        organisation=people.acme, record_id=new_id(), address="192.0.2.9"
+    )
+    with connection.cursor() as cursor:
+        cursor.execute(
+            "UPDATE usage_clientaddress SET noted_at = now() - %s * interval '1 day'"
+            " WHERE record_id = %s",
+            [days_ago, row.record_id],
+        )
+    return row
+
+
+def test_they_go_with_their_time(people: cast.Cast) -> None:
+    organisations.set_client_address_days(people.acme, 7, actor=SYSTEM)
+    young, _ = noted(people, 6.9), noted(people, 7.1)
+    assert (drop_old(), drop_old()) == (1, 0)
+    assert ClientAddress.objects.get().record_id == young.record_id
+    organisations.set_client_address_days(people.acme, 0, actor=SYSTEM)
+    assert drop_old() == 1
+
+
+def test_a_request_shows_its_address_for_as_long(people: cast.Cast, key: Key) -> None:
+    record = happen(key)
+    ClientAddress.objects.create(
+        organisation_id=record.organisation_id, record_id=record.id, address="2001:db8::7"
+    )
+    page, path = cast.signed_in(people.alice), f"/o/acme/requests/{id_text(record.request_id)}"
+    assert "2001:db8::7" not in page.get(path).content.decode()
+    organisations.set_client_address_days(people.acme, 1, actor=SYSTEM)
+    assert "2001:db8::7" in page.get(path).content.decode()
