@@ -119,7 +119,7 @@ def ask_credit(
 def ask_reversal(actor: Actor, posting: Posting, *, reason: str) -> Credit:
     """Undo a correction by a new posting that names it (I2). Raises CreditRefused."""
     # What a document posted is corrected by a document.
-    if posting.kind not in _REVERSIBLE or posting.idempotency_id.startswith("invoice:"):
+    if posting.kind not in _REVERSIBLE or (posting.idempotency_id or "").startswith("invoice:"):
         text = gettext("Only corrections and opening credits can be reversed here.")
         raise CreditRefused("posting", text)
     organisation = Organisation.objects.get(id=posting.organisation_id)

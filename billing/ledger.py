@@ -16,7 +16,7 @@ from billing.sql.accounts import (
     open_accounts,
     read_balances,
 )
-from billing.sql.postings import NewEntry, insert_entries, insert_posting, read_posting
+from billing.sql.postings import NewEntry, insert_posting, read_posting
 from billing.sql.sql_statement import Statement
 from lib.ids import new_id
 
@@ -41,22 +41,21 @@ def post(posting: Posting, *, actor: str = "", cause: Mapping[str, object] | Non
         kinds = {LOCKED_KIND, *(entry.account_kind for entry in posting.entries)}
         execute(open_accounts(organisations, kinds))
         execute(lock_accounts(organisations))
-        head = insert_posting(
+        written = insert_posting(
             posting_id,
             posting.idempotency_id,
             posting.kind,
             owner,
             json.dumps(dict(cause or {})),
             actor,
+            [
+                NewEntry(entry.organisation_id, entry.account_kind, entry.amount_nano)
+                for entry in posting.entries
+            ],
         )
-        if not execute(head):
+        if not execute(written):
             _compare(posting)
             return False
-        entries = [
-            NewEntry(entry.organisation_id, entry.account_kind, entry.amount_nano)
-            for entry in posting.entries
-        ]
-        execute(insert_entries(posting_id, entries))
     return True
 
 

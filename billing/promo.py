@@ -14,7 +14,7 @@ from billing.rules.funding import consume_promo, grant_promo, lapse_promo
 from billing.rules.money import format_usd
 from billing.rules.posting import PostingKind
 from billing.rules.promo import Left, consume, lapse
-from billing.sql.spending import database_time, held_since_before, last_entry, spent_since
+from billing.sql.spending import database_time, held_since_before, next_entry, spent_since
 from lib import clock
 from lib.tenancy import within
 from outbox.facts import put
@@ -53,15 +53,14 @@ def count_spending(organisation_id: UUID) -> None:
         [(now,)] = execute(database_time())
         edges = [edge for edge, _ in groupby(grant.expires_at for grant in grants) if edge]
         edges = [edge for edge in edges if edge <= now]
-        # Of all organisations: what one of them may see of the newest could be far behind.
-        with within(None):
-            [(last,)] = execute(last_entry())
+        [(last,)] = execute(next_entry())
         mark, made = PromoMark.objects.get_or_create(
             organisation_id=organisation_id, defaults={"entry_id": last}
         )
         if grants and not made:
-            _count(grants, edges, mark.entry_id, last)
-        PromoMark.objects.filter(organisation=organisation_id).update(entry_id=last)
+            _count(grants, edges, mark, last)
+        marks = PromoMark.objects.filter(organisation=organisation_id)
+        marks.update(entry_id=last, counted_at=now)
         for grant in grants:
             if grant.expires_at is not None and grant.expires_at <= now:
                 _lapse(grant)
@@ -90,9 +89,10 @@ def _left() -> QuerySet[PromoGrant]:
     ).order_by(F("expires_at").asc(nulls_last=True), "id")
 
 
-def _count(grants: list[PromoGrant], edges: list[dt.datetime], entry_id: int, last: int) -> None:
+def _count(grants: list[PromoGrant], edges: list[dt.datetime], mark: PromoMark, last: int) -> None:
     owner = grants[0].organisation_id
-    rows = execute(spent_since(owner, entry_id, [edge.isoformat() for edge in edges]))
+    texts = [edge.isoformat() for edge in edges]
+    rows = execute(spent_since(owner, mark.entry_id, mark.counted_at, texts))
     spent: dict[int, int] = dict(rows)
     left = [
         Left(

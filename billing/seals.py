@@ -7,9 +7,10 @@ database. They are made beside the traffic: a span is sealed once no transaction
 still write into it. However much there is to seal or to look at again, no statement and no
 transaction of it is over more than a bounded number of rows.
 
-The digest is over the rows as JSON in UTF-8. The code of a seal tells its form: those of the second
-do not know from where an event of the trail came, for none told it then; those of the first have
-each backslash halved as well, and cover no row in which one stands for anything but itself.
+The digest is over the rows as JSON in UTF-8. The code of a seal tells its form: those of the third
+know of no posting that holds its own lines, for none did then; those of the second do not know from
+where an event of the trail came either; those of the first have each backslash halved as well, and
+cover no row in which one stands for anything but itself.
 
 The oldest rows may be cut off, at the end of a seal and together with the seals over them
 (billing/seal_cuts.py): the chain then begins where a signed cut says.
@@ -39,10 +40,15 @@ _FRESH: Final = dt.timedelta(hours=3)
 # A transaction may hold a span open for a while; rows that stay unsealed longer prove nothing.
 _UNSEALED: Final = dt.timedelta(minutes=10)
 # What stands before all else that is signed: of new seals, and of those that were made before.
-_FORM: Final = b"3|"
+_FORM: Final = b"4|"
+_THIRD_FORM: Final = b"3|"
 _SECOND_FORM: Final = b"2|"
 _FIRST_FORM: Final = b""
-_FORMS: Final[Mapping[int, tuple[bytes, ...]]] = {3: (_FORM,), 2: (_SECOND_FORM, _FIRST_FORM)}
+_FORMS: Final[Mapping[int, tuple[bytes, ...]]] = {
+    4: (_FORM,),
+    3: (_THIRD_FORM,),
+    2: (_SECOND_FORM, _FIRST_FORM),
+}
 _CUT_FORM: Final = b"cut|"
 
 
@@ -187,7 +193,7 @@ def _seal(cursor: Cursor, kind: str, key: bytes, to_at: dt.datetime) -> int:
     before = bytes(stands_on.code) if stands_on else b""
     code = _code(key, _FORM, before, kind, from_at, to_at, rows, digest)
     Seal.objects.create(
-        kind=kind, from_at=from_at, to_at=to_at, rows=rows, digest=digest, code=code, form=3
+        kind=kind, from_at=from_at, to_at=to_at, rows=rows, digest=digest, code=code, form=4
     )
     return 1
 
@@ -196,8 +202,7 @@ def _digest(
     cursor: Cursor, kind: str, from_at: dt.datetime, to_at: dt.datetime, form: bytes
 ) -> tuple[int, bytes]:
     """How many rows a span has, and the digest over all that stands in them."""
-    lines = _LINES[kind] if kind != "trail" or form == _FORM else _LINES_WITHOUT_ORIGIN
-    query = _JOINED.format(lines=lines)
+    query = _JOINED.format(lines=_lines(kind, form))
     total, digest = 0, hashlib.sha256()
     # One part behind the other they are the lines of the whole.
     for part_from, part_to in spans(cursor, kind, from_at, to_at, _READ_ROWS):
@@ -213,6 +218,14 @@ def _digest(
             digest.update(text.encode())
         total += rows
     return total, digest.digest()
+
+
+def _lines(kind: str, form: bytes) -> str:
+    if kind == SealKind.LEDGER and form != _FORM:
+        return _LINES_OF_THEIR_OWN
+    if kind == SealKind.TRAIL and form in (_SECOND_FORM, _FIRST_FORM):
+        return _LINES_WITHOUT_ORIGIN
+    return _LINES[kind]
 
 
 def _holds(stored: bytes, code: bytes) -> bool:
@@ -272,16 +285,20 @@ _JOINED: Final = r"""
     SELECT count(*) AS rows, coalesce(string_agg(line, E'\n' ORDER BY at, id), '') AS text
     FROM ({lines}) lines"""
 
-_LINES: Final[Mapping[str, str]] = {
-    "ledger": """
-        SELECT posting.created_at AS at, posting.id, jsonb_build_array(
+_HEAD: Final = """
             posting.id, posting.idempotency_id, posting.kind, posting.organisation_id,
-            posting.cause, posting.actor, extract(epoch FROM posting.created_at),
-            (SELECT jsonb_agg(jsonb_build_array(e.id, e.account_id, e.amount_nano)
-                              ORDER BY e.id)
-             FROM billing_ledgerentry e WHERE e.posting_id = posting.id))::text AS line
+            posting.cause, posting.actor, extract(epoch FROM posting.created_at)"""
+_STORED: Final = """
+            (SELECT jsonb_agg(jsonb_build_array(line.id, line.account_id, line.amount_nano)
+                              ORDER BY line.id)
+             FROM billing_ledgerline line WHERE line.posting_id = posting.id)"""
+_LINES: Final[Mapping[str, str]] = {
+    "ledger": f"""
+        SELECT posting.created_at AS at, posting.id, jsonb_build_array(
+            {_HEAD}, {_STORED}, posting.attempt_id, posting.account_ids, posting.amounts_nano,
+            posting.entry_id)::text AS line
         FROM billing_posting posting
-        WHERE posting.created_at >= %(from)s AND posting.created_at < %(to)s""",
+        WHERE posting.created_at >= %(from)s AND posting.created_at < %(to)s""",  # noqa: S608 - only constants are put in
     "trail": """
         SELECT event.at, event.id, jsonb_build_array(
             event.id, extract(epoch FROM event.at), event.actor_user_id, event.actor_key,
@@ -291,6 +308,15 @@ _LINES: Final[Mapping[str, str]] = {
         FROM accounts_auditevent event
         WHERE event.at >= %(from)s AND event.at < %(to)s""",
 }
+
+# No posting of its time has any of these; who gives it one has edited it.
+_LINES_OF_THEIR_OWN: Final = f"""
+    SELECT posting.created_at AS at, posting.id, CASE WHEN num_nonnulls(
+            posting.attempt_id, posting.account_ids, posting.amounts_nano, posting.entry_id) = 0
+        THEN jsonb_build_array({_HEAD}, {_STORED})::text
+        ELSE '' END AS line
+    FROM billing_posting posting
+    WHERE posting.created_at >= %(from)s AND posting.created_at < %(to)s"""  # noqa: S608
 
 # No event of its time has one; who gives it one has edited it.
 _LINES_WITHOUT_ORIGIN: Final = """

@@ -1,7 +1,8 @@
 """Which rows a tenant sees of every table: the list, and the policies made from it (ADR 13).
 
-A tenant is an organisation. Every model stands in exactly one of four lists: its rows are BOUND to
-an organisation, SHARED by all of them, READ_ONLY inside one, or CLOSED there. What is written here
+A tenant is an organisation. Every model stands in exactly one of five lists: its rows are BOUND to
+an organisation, SHARED by all of them, READ_ONLY inside one, or CLOSED there; or they are those of
+other tables, as one of the VIEWS. What is written here
 is brought into the database after each `migrate`; a model that stands nowhere turns a test red.
 
 The role that owns the tables is not subject to the policies: it is who migrates, the relay, whose
@@ -101,7 +102,7 @@ BOUND: Final[Mapping[str, Bond]] = {
     "notify.Delivery": Among("endpoint_id", "notify.WebhookEndpoint"),
     "billing.Account": Own(),
     "billing.Posting": Own(),
-    "billing.LedgerEntry": Among("account_id", "billing.Account"),
+    "billing.LedgerLine": Among("account_id", "billing.Account"),
     "billing.Hold": Own(),
     "billing.Budget": Own(),
     "billing.BudgetWindow": Through("budget_id", "billing.Budget"),
@@ -154,7 +155,7 @@ WRITTEN_ONCE: Final = frozenset(
     {
         "accounts.AuditEvent",
         "billing.Posting",
-        "billing.LedgerEntry",
+        "billing.LedgerLine",
         "billing.Invoice",
         "billing.InvoiceLine",
         "usage.Attempt",
@@ -241,6 +242,12 @@ CLOSED: Final[Mapping[str, str]] = {
     "config.ImportedRow": "What operators brought over from another hub.",
 }
 
+VIEWS: Final[Mapping[str, frozenset[str]]] = {
+    # Older processes add lines to it.
+    "billing.LedgerEntry": _APPEND,
+}
+"""What only shows rows of other tables, by the policies of these, and what may be done with it."""
+
 # Made by a migration and not by a model: the cache, whose keys are digests.
 _SHARED_TABLES: Final = ("accounts_cache",)
 
@@ -250,6 +257,7 @@ class Rule(NamedTuple):
 
     verbs: frozenset[str]
     condition: str | None
+    of_view: bool = False
 
     @property
     def digest(self) -> str | None:
@@ -270,7 +278,8 @@ def rules() -> dict[str, Rule]:
     shared = dict.fromkeys([*map(_table, SHARED), *_SHARED_TABLES], Rule(_ALL, None))
     read_only = dict.fromkeys(map(_table, READ_ONLY), Rule(frozenset({"SELECT"}), None))
     closed = dict.fromkeys(map(_table, CLOSED), Rule(frozenset(), None))
-    return {**bound, **shared, **read_only, **closed}
+    views = {_table(label): Rule(verbs, None, of_view=True) for label, verbs in VIEWS.items()}
+    return {**bound, **shared, **read_only, **closed, **views}
 
 
 def secure_tables(*, using: str, **_: Any) -> None:
@@ -287,6 +296,8 @@ def secure_tables(*, using: str, **_: Any) -> None:
         if table in found and not rule.holds(*found[table]):
             with transaction.atomic(using), connection.cursor() as cursor:
                 cursor.execute("; ".join(_changes(table, rule)))
+    with connection.cursor() as cursor:
+        cursor.execute(_USE_SEQUENCES)
 
 
 def make_role(connection: BaseDatabaseWrapper) -> None:
@@ -320,6 +331,8 @@ def _changes(table: str, rule: Rule) -> Iterator[str]:
     yield f"REVOKE ALL ON {table} FROM {ROLE}"
     if rule.verbs:
         yield f"GRANT {', '.join(sorted(rule.verbs))} ON {table} TO {ROLE}"
+    if rule.of_view:
+        return
     yield f"DROP POLICY IF EXISTS tenant ON {table}"
     if rule.condition is None:
         yield f"ALTER TABLE {table} DISABLE ROW LEVEL SECURITY"
@@ -348,6 +361,16 @@ _MAKE_ROLE: Final = f"""
         END;
     END $$"""
 
+# Where a column takes its number from a sequence that is another table's.
+_USE_SEQUENCES: Final = f"""
+    DO $$
+    BEGIN
+        IF to_regclass('billing_ledgerentry_id_seq') IS NOT NULL AND NOT has_sequence_privilege(
+            '{ROLE}', 'billing_ledgerentry_id_seq', 'USAGE') THEN
+            GRANT USAGE ON SEQUENCE billing_ledgerentry_id_seq TO {ROLE};
+        END IF;
+    END $$"""
+
 _BY_HAND: Final = f"""\
 The database role {ROLE} is missing, and {{login}} may not make it or become it. Run this as a
 superuser of the database server, and then migrate again:
@@ -363,4 +386,4 @@ _FOUND: Final = f"""
                  WHERE a.grantee = to_regrole('{ROLE}')),
            CASE WHEN c.relrowsecurity THEN obj_description(p.oid, 'pg_policy') END
     FROM pg_class c LEFT JOIN pg_policy p ON p.polrelid = c.oid AND p.polname = 'tenant'
-    WHERE c.relkind IN ('r', 'p') AND c.relnamespace = current_schema()::regnamespace"""  # noqa: S608
+    WHERE c.relkind IN ('r', 'p', 'v') AND c.relnamespace = current_schema()::regnamespace"""  # noqa: S608

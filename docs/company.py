@@ -227,11 +227,10 @@ _PAST: Final = """
 SET LOCAL session_replication_role = replica;
 CREATE TEMP TABLE moved ON COMMIT DROP AS
 SELECT p.id, uuidv7(at - now()) AS moved_id, at FROM billing_posting p
-LEFT JOIN usage_usagerecord r ON p.idempotency_id IN ('hold:' || r.id, 'settle:' || r.id),
+LEFT JOIN usage_usagerecord r ON r.id = p.attempt_id OR p.idempotency_id = 'hold:' || r.id,
 LATERAL (SELECT CASE p.kind WHEN 'opening' THEN now() - make_interval(days => {days})
          WHEN 'hold' THEN r.admitted_at ELSE r.ended_at END AS at) AS moment
 WHERE p.organisation_id = '{organisation}';
-UPDATE billing_ledgerentry e SET posting_id = moved_id FROM moved m WHERE m.id = e.posting_id;
 UPDATE billing_posting p SET id = moved_id, created_at = at FROM moved m WHERE m.id = p.id;
 UPDATE accounts_organisation SET created_at = now() - make_interval(days => {days} + 1)
 WHERE id = '{organisation}';

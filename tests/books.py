@@ -17,6 +17,27 @@ def assert_books_balance(cursor: Cursor | None = None) -> None:
         assert broken_invariants(django_cursor) == {}
 
 
+def post_as_before(organisation_id: UUID | None = None) -> None:
+    """Let every posting, or those of one organisation, be as they were before postings held their
+    own lines."""
+    with connection.cursor() as cursor:
+        cursor.execute("SET LOCAL session_replication_role = replica")
+        cursor.execute(_AS_BEFORE, {"organisation": organisation_id})
+        cursor.execute("SET LOCAL session_replication_role = DEFAULT")
+
+
+_AS_BEFORE = """
+    INSERT INTO billing_ledgerline (posting_id, account_id, amount_nano)
+    SELECT entry.posting_id, entry.account_id, entry.amount_nano
+    FROM billing_ledgerentry entry JOIN billing_posting posting ON posting.id = entry.posting_id
+    WHERE account_ids IS NOT NULL
+      AND posting.organisation_id = coalesce(%(organisation)s, posting.organisation_id);
+    UPDATE billing_posting SET account_ids = NULL, amounts_nano = NULL, entry_id = NULL,
+        idempotency_id = coalesce(idempotency_id, kind || ':' || attempt_id), attempt_id = NULL
+    WHERE account_ids IS NOT NULL
+      AND organisation_id = coalesce(%(organisation)s, organisation_id)"""
+
+
 def held(attempt_id: UUID, organisation_id: UUID, amount_nano: int) -> Posting:
     """What the batch posts when it places a hold."""
     return Posting(

@@ -35,7 +35,7 @@ from billing.rules.money import parse_usd
 from billing.rules.posting import opening_credit
 from billing.sql.accounts import WALLET_KINDS, lock_accounts, open_accounts
 from billing.sql.budget_windows import count_guards
-from billing.sql.postings import NewEntry, insert_entries, insert_posting
+from billing.sql.postings import NewEntry, insert_posting
 from lib.ids import id_text, new_id, parse_id
 from lib.vault import Vault
 from tests.books import assert_books_balance
@@ -248,8 +248,9 @@ class Hub:
             for text, parameters in (
                 open_accounts([owner], [entry.account_kind for entry in entries]),
                 lock_accounts([owner]),
-                insert_posting(posting_id, posting.idempotency_id, "opening", owner, "{}", ""),
-                insert_entries(posting_id, entries),
+                insert_posting(
+                    posting_id, posting.idempotency_id, "opening", owner, "{}", "", entries
+                ),
             ):
                 self.connection.execute(text, parameters)
 

@@ -164,7 +164,8 @@ def _post_opening(posting: Posting, accounts: dict[str, int], at: dt.datetime) -
     lines = _Lines()
     entries = [(accounts[entry.account_kind], entry.amount_nano) for entry in posting.entries]
     organisation_id = posting.entries[0].organisation_id
-    lines.post(str(new_id()), posting.idempotency_id, posting.kind, organisation_id, at, entries)
+    names = (posting.idempotency_id, _NULL)
+    lines.post(str(new_id()), names, posting.kind, organisation_id, at, entries)
     with transaction.atomic():
         lines.write()
 
@@ -265,8 +266,8 @@ _COLUMNS: Final = {
         finish_reason, meters, charge_nano, basis, cost_nano, ttft_ms, total_ms, flags, project,
         tags, customer, client_app, end_user""",
     "billing_hold": "id, organisation_id, amount_nano, state, opened_at, expires_at, resolved_at",
-    "billing_posting": "id, idempotency_id, kind, organisation_id, cause, actor, created_at",
-    "billing_ledgerentry": "posting_id, account_id, amount_nano",
+    "billing_posting": """id, idempotency_id, attempt_id, kind, organisation_id, cause, actor,
+        created_at, account_ids, amounts_nano""",
 }
 _NULL: Final = r"\N"
 _HOLD_LIFE: Final = dt.timedelta(hours=1)
@@ -293,16 +294,20 @@ class _Lines:
     def post(
         self,
         id: str,
-        idempotency_id: str,
+        names: tuple[str, str],
         kind: str,
         organisation_id: UUID,
         at: dt.datetime,
         entries: Iterable[tuple[int, int]],
     ) -> None:
-        """A posting with its entries, (account, nano) each, and the balances moved by them (I3)."""
-        self.add("billing_posting", id, idempotency_id, kind, organisation_id, "{}", "", at)
-        for account, nano in entries:
-            self.add("billing_ledgerentry", id, account, nano)
+        """A posting with its entries, (account, nano) each, and the balances moved by them (I3).
+        Of its `names`, the idempotency id and the attempt, one is null."""
+        accounts, nanos = zip(*entries, strict=True)
+        self.add(
+            "billing_posting", id, *names, kind, organisation_id, "{}", "", at, _array(accounts),
+            _array(nanos),
+        )  # fmt: skip
+        for account, nano in zip(accounts, nanos, strict=True):
             self.moved[account] = self.moved.get(account, 0) + nano
 
     def write(self) -> None:
@@ -408,7 +413,7 @@ class _Book:
         held, accounts = shape.hold_nano, sender.accounts
         available, on_hold = accounts["customer:available"], accounts["customer:held"]
         placed = ((available, -held), (on_hold, held))
-        lines.post(self._id(at), f"hold:{id}", "hold", organisation_id, at, placed)
+        lines.post(self._id(at), (f"hold:{id}", _NULL), "hold", organisation_id, at, placed)
         resolved = [(on_hold, -held), (available, held - charge)]
         if not failed:
             resolved += [
@@ -416,7 +421,7 @@ class _Book:
                 (accounts["provider:cost"], -cost),
                 (accounts["provider:payable"], cost),
             ]
-        lines.post(self._id(ended_at), f"{word}:{id}", word, organisation_id, ended_at, resolved)
+        lines.post(self._id(ended_at), (_NULL, id), word, organisation_id, ended_at, resolved)
 
     def _refuse(self, id: str, at: dt.datetime, sender: _Sender, model: _Model) -> None:
         self._lines.add(
@@ -445,6 +450,10 @@ class _Book:
             f"{milliseconds >> 16:08x}-{milliseconds & 0xFFFF:04x}-7{bits & 0xFFF:03x}-"
             f"8{bits >> 12 & 0xFFF:03x}-{bits >> 24:012x}"
         )
+
+
+def _array(values: Iterable[int]) -> str:
+    return "{" + ",".join(map(str, values)) + "}"
 
 
 def _or_null(value: object) -> object:

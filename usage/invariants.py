@@ -66,8 +66,9 @@ def _quarter(at: dt.datetime | None) -> dt.datetime | None:
 _SPAN: Final = "p.created_at >= %(from)s::timestamptz AND p.created_at < %(to)s::timestamptz"
 _IDS: Final = "BETWEEN %(first)s::uuid AND %(last)s::uuid"
 # The attempt that a posting of a hold or its end is of, and of any other one.
-_ATTEMPT: Final = """CASE WHEN length(p.idempotency_id) = length(p.kind) + 37
-            THEN right(p.idempotency_id, 36)::uuid END"""
+_ATTEMPT: Final = """coalesce(p.attempt_id, CASE
+            WHEN length(p.idempotency_id) = length(p.kind) + 37
+            THEN right(p.idempotency_id, 36)::uuid END)"""
 _CORRECTED: Final = "split_part(p.idempotency_id, ':', 2)::uuid"
 _ENDS: Final = "p.kind IN ('settle', 'void', 'expire')"
 _CHARGES: Final = "p.kind IN ('settle', 'expire')"
@@ -159,12 +160,13 @@ INVARIANTS: Final = {
         WHERE {_SPAN} AND NOT EXISTS (
             SELECT FROM billing_ledgerentry e WHERE e.posting_id = p.id)""",
     "I1 every line has its posting": f"""
-        SELECT e.id, e.posting_id FROM billing_ledgerentry e
-        WHERE e.posting_id {_IDS} AND NOT EXISTS (
-            SELECT FROM billing_posting p WHERE p.id = e.posting_id)""",
+        SELECT line.id, line.posting_id FROM billing_ledgerline line
+        WHERE line.posting_id {_IDS} AND NOT EXISTS (
+            SELECT FROM billing_posting p
+            WHERE p.id = line.posting_id AND p.account_ids IS NULL)""",
     "I2 what is written once is guarded": """
         SELECT guarded.name, trigger.name FROM unnest(ARRAY[
-            'billing_posting', 'billing_ledgerentry', 'billing_seal', 'accounts_auditevent',
+            'billing_posting', 'billing_ledgerline', 'billing_seal', 'accounts_auditevent',
             'usage_attempt', 'usage_usagerecord', 'usage_review', 'billing_invoice',
             'billing_invoiceline']) AS guarded (name)
         CROSS JOIN unnest(ARRAY['written_once', 'never_emptied']) AS trigger (name)
@@ -188,8 +190,8 @@ INVARIANTS: Final = {
             SELECT FROM billing_posting p WHERE p.idempotency_id = 'hold:' || h.id)""",
     "I6 a hold is resolved by exactly one posting": f"""
         SELECT h.id, h.state FROM {_HOLDS} WHERE (h.state NOT IN ('open', 'kept'))::int <> (
-            SELECT count(*) FROM billing_posting p WHERE p.idempotency_id IN (
-                'settle:' || h.id, 'void:' || h.id, 'expire:' || h.id))""",
+            SELECT count(*) FROM billing_posting p WHERE p.attempt_id = h.id
+            OR p.idempotency_id IN ('settle:' || h.id, 'void:' || h.id, 'expire:' || h.id))""",
     "what is held is the sum of the holds that are not resolved": f"""
         SELECT a.organisation_id FROM billing_account a
         LEFT JOIN (SELECT organisation_id, sum(amount_nano) AS nano
@@ -211,8 +213,8 @@ INVARIANTS: Final = {
     "I10 what a record is charged is posted": f"""
         SELECT r.id, r.charge_nano FROM {_RECORDS_BY_ID}
         WHERE r.charge_nano <> 0 AND NOT EXISTS (
-            SELECT FROM billing_posting p
-            WHERE p.idempotency_id IN ('settle:' || r.id, 'expire:' || r.id))""",
+            SELECT FROM billing_posting p WHERE p.attempt_id = r.id AND {_CHARGES}
+            OR p.idempotency_id IN ('settle:' || r.id, 'expire:' || r.id))""",
     "I7 every late truth is posted once, and linked to its attempt": f"""
         SELECT p.id FROM billing_posting p
         WHERE {_SPAN} AND p.kind IN ('correct', 'loss') AND NOT EXISTS (
@@ -240,8 +242,9 @@ INVARIANTS: Final = {
                 JOIN billing_ledgerentry l ON l.posting_id = lost.id
                 WHERE lost.idempotency_id = 'loss:' || r.id), 0) END
         -- Since there is that account; its index gives the oldest line first.
-        AND (SELECT id FROM billing_ledgerentry WHERE account_id = a.id LIMIT 1) <= (
-            SELECT max(id) FROM billing_ledgerentry WHERE posting_id = p.id)""",
+        AND (p.account_ids IS NOT NULL OR (
+            SELECT id FROM billing_ledgerline WHERE account_id = a.id LIMIT 1) <= (
+            SELECT max(id) FROM billing_ledgerline WHERE posting_id = p.id))""",
     "I15 what we owe is what was sold and what we bear": """
         SELECT organisation_id FROM billing_account
         WHERE kind IN ('platform:loss', 'provider:cost', 'provider:payable')
@@ -304,8 +307,9 @@ INVARIANTS: Final = {
     "I24 no payment that fits no top-up waits for more than a day": """
         SELECT a.id, a.balance_nano FROM billing_account a
         WHERE starts_with(a.kind, 'processor:clearing:') AND a.balance_nano <> 0
-        AND NOT EXISTS (SELECT FROM billing_ledgerentry e JOIN billing_posting p
-            ON p.id = e.posting_id WHERE e.account_id = a.id
+        AND NOT EXISTS (SELECT FROM billing_posting p
+            JOIN billing_ledgerentry e ON e.posting_id = p.id AND e.account_id = a.id
+            WHERE p.organisation_id = a.organisation_id
             AND p.created_at > now() - interval '24 hours')""",
     "I24 no hold is open a minute after its time": """
         SELECT id, expires_at FROM billing_hold

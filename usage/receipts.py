@@ -521,7 +521,7 @@ _DETAIL: Final = """
                        JOIN billing_account a ON a.id = e.account_id AND a.kind = 'revenue'
                        WHERE e.posting_id = p.id)) ORDER BY p.id)
                FROM billing_posting p
-               WHERE p.idempotency_id IN (
+               WHERE p.attempt_id = w.id OR p.idempotency_id IN (
                    'hold:' || w.id, 'settle:' || w.id, 'void:' || w.id, 'expire:' || w.id,
                    'adjust:' || w.id || ':late', 'adjust:' || w.id || ':look_up',
                    'adjust:' || w.id || ':review')

@@ -52,6 +52,7 @@ from billing.models.ledger import (
     Account,
     AccountKind,
     LedgerEntry,
+    LedgerLine,
     Posting,
     StatementDay,
 )
@@ -119,6 +120,7 @@ __all__ = [
     "InvoiceLine",
     "InvoiceState",
     "LedgerEntry",
+    "LedgerLine",
     "LivingBudgets",
     "MemberPlan",
     "OrganisationChargeRule",

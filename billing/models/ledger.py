@@ -1,10 +1,11 @@
 """The ledger: accounts, postings with their entries, and statements by the day.
 
-Postings and entries are written for every request; they carry no foreign key constraints, each of
-which would lock a shared row. The invariants prove what these would (docs/promises.md,
+Postings are written for every request; they carry no foreign key constraints, each of which would
+lock a shared row. The invariants prove what these would (docs/promises.md,
 "Invariants").
 """
 
+from django.contrib.postgres.fields import ArrayField
 from django.db import models
 from django.db.models.functions import Now
 
@@ -79,10 +80,19 @@ LISTED_KINDS = (
 
 
 class Posting(models.Model):
-    """A balanced set of entries with one idempotency id. Append-only by trigger (I2)."""
+    """A balanced set of entries. Append-only by trigger (I2).
+
+    Each is written once: what ends a hold by its `attempt_id` (I6), any other by its idempotency
+    id (I8). Its entries are `amounts_nano` on `account_ids`, side by side; the database sums them
+    to 0 (I1). Older postings have theirs as `LedgerLine`: `LedgerEntry` reads both.
+
+    `entry_id`, which the database gives, grows in the order in which an organisation's postings
+    are written under the lock of its accounts.
+    """
 
     id = models.UUIDField(primary_key=True, default=new_id, editable=False)
-    idempotency_id = models.CharField(max_length=120)
+    idempotency_id = models.CharField(max_length=120, null=True)  # noqa: DJ001 - nothing is no id
+    attempt_id = models.UUIDField(null=True)
     kind = models.CharField(max_length=24)
     organisation = models.ForeignKey(
         "accounts.Organisation",
@@ -94,6 +104,9 @@ class Posting(models.Model):
     cause = models.JSONField(default=dict)
     actor = models.CharField(max_length=80, blank=True, default="")
     created_at = models.DateTimeField(db_default=Now())
+    account_ids = ArrayField(models.BigIntegerField(), null=True)
+    amounts_nano = ArrayField(models.BigIntegerField(), null=True)
+    entry_id = models.BigIntegerField(null=True)
 
     class Meta:
         # Not by the field, which would bring a second index for LIKE.
@@ -109,20 +122,38 @@ class Posting(models.Model):
         ]
 
     def __str__(self) -> str:
-        return self.idempotency_id
+        return self.idempotency_id or f"{self.kind} of {self.attempt_id}"
+
+
+class LedgerLine(models.Model):
+    """One line of a posting from before postings held their own. Append-only by trigger (I2)."""
+
+    id = models.BigAutoField(primary_key=True)
+    posting = models.ForeignKey(Posting, models.PROTECT, related_name="+", db_constraint=False)
+    account = models.ForeignKey(Account, models.PROTECT, related_name="+", db_constraint=False)
+    amount_nano = models.BigIntegerField()
+
+    def __str__(self) -> str:
+        return f"{self.amount_nano} on {self.account_id}"
 
 
 class LedgerEntry(models.Model):
-    """One line of a posting. Append-only by trigger (I2)."""
+    """One line of any posting: a view over what postings hold and over `LedgerLine`, made by a
+    migration. Look for it by its posting; by its account it reads every posting there is."""
 
-    id = models.BigAutoField(primary_key=True)
+    pk = models.CompositePrimaryKey("posting_id", "account_id")
+    id = models.BigIntegerField()
     posting = models.ForeignKey(
-        Posting, models.PROTECT, related_name="entries", db_constraint=False
+        Posting, models.DO_NOTHING, related_name="entries", db_constraint=False
     )
     account = models.ForeignKey(
-        Account, models.PROTECT, related_name="entries", db_constraint=False
+        Account, models.DO_NOTHING, related_name="entries", db_constraint=False
     )
     amount_nano = models.BigIntegerField()
+
+    class Meta:
+        managed = False
+        db_table = "billing_ledgerentry"
 
     def __str__(self) -> str:
         return f"{self.amount_nano} on {self.account_id}"

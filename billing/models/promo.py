@@ -49,12 +49,14 @@ class PromoGrant(models.Model):
 
 
 class PromoMark(models.Model):
-    """Up to which ledger entry an organisation's spending was counted against its grants."""
+    """Up to which ledger entry an organisation's spending was counted against its grants, and
+    when."""
 
     organisation = models.OneToOneField(
         "accounts.Organisation", models.CASCADE, primary_key=True, related_name="+"
     )
     entry_id = models.BigIntegerField()
+    counted_at = models.DateTimeField(null=True)
 
     def __str__(self) -> str:
         return str(self.entry_id)

@@ -10,7 +10,7 @@ from uuid import UUID
 
 from accounts.sql import holder_stands
 from billing.rules.channel_limits import ChannelLimits
-from billing.sql.postings import ENTER_LINES
+from billing.sql.postings import MOVE_BALANCES
 from billing.sql.sql_statement import Parameter, Statement, array
 from lib.ids import id_array
 
@@ -146,17 +146,19 @@ _WALLET = """wallet AS (
 def _post(decided: str) -> str:
     """What posts the holds that `decided` admits, and moves their money."""
     return f"""posted AS (
-        INSERT INTO billing_posting (id, idempotency_id, kind, organisation_id, cause, actor)
-        SELECT posting_id, 'hold:' || attempt_id, 'hold', organisation_id, '{{}}', ''
+        INSERT INTO billing_posting (
+            id, idempotency_id, kind, organisation_id, cause, actor, account_ids, amounts_nano)
+        SELECT posting_id, 'hold:' || attempt_id, 'hold', organisation_id, '{{}}', '',
+               ARRAY[available_id, held_id], ARRAY[-amount_nano, amount_nano]
         FROM {decided} WHERE admitted
     ),
-    line AS (
-        SELECT posting_id, available_id AS account_id, -amount_nano AS amount_nano
+    move AS (
+        SELECT available_id AS account_id, -amount_nano AS amount_nano
         FROM {decided} WHERE admitted
         UNION ALL
-        SELECT posting_id, held_id, amount_nano FROM {decided} WHERE admitted
+        SELECT held_id, amount_nano FROM {decided} WHERE admitted
     ),
-    {ENTER_LINES}"""  # noqa: S608
+    {MOVE_BALANCES}"""  # noqa: S608
 
 
 _PLACE_HOLDS = f"""

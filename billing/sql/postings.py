@@ -1,4 +1,4 @@
-"""A posting and its lines, for what is no batch of holds."""
+"""A posting with its lines, for what is no batch of holds."""
 
 from collections.abc import Sequence
 from typing import NamedTuple
@@ -17,12 +17,20 @@ class NewEntry(NamedTuple):
 
 
 def insert_posting(
-    posting_id: UUID, idempotency_id: str, kind: str, organisation_id: UUID, cause: str, actor: str
+    posting_id: UUID,
+    idempotency_id: str,
+    kind: str,
+    organisation_id: UUID,
+    cause: str,
+    actor: str,
+    entries: Sequence[NewEntry],
 ) -> Statement:
-    """Write a posting's head; no row comes back when its idempotency id is taken (I8).
+    """Write a posting with its lines and move the cached balances by them (I3); no row comes back
+    when its idempotency id is taken, and nothing is moved (I8).
 
-    `cause` is JSON text.
+    `cause` is JSON text. Run `open_accounts` and `lock_accounts` before it in the same transaction.
     """
+    organisations, kinds, amounts = zip(*entries, strict=True)
     return _INSERT_POSTING, {
         "id": posting_id,
         "idempotency_id": idempotency_id,
@@ -30,17 +38,6 @@ def insert_posting(
         "organisation": organisation_id,
         "cause": cause,
         "actor": actor,
-    }
-
-
-def insert_entries(posting_id: UUID, entries: Sequence[NewEntry]) -> Statement:
-    """Write a posting's lines and move the cached balances by them (I3).
-
-    Run `open_accounts` and `lock_accounts` before it in the same transaction.
-    """
-    organisations, kinds, amounts = zip(*entries, strict=True)
-    return _INSERT_ENTRIES, {
-        "posting": posting_id,
         "organisations": id_array(organisations),
         "kinds": array(kinds),
         "amounts": array(amounts),
@@ -52,35 +49,36 @@ def read_posting(idempotency_id: str) -> Statement:
     return _READ_POSTING, {"idempotency_id": idempotency_id}
 
 
-ENTER_LINES = """entered AS (
-        INSERT INTO billing_ledgerentry (posting_id, account_id, amount_nano)
-        SELECT posting_id, account_id, amount_nano FROM line
-    ),
-    moved AS (
+MOVE_BALANCES = """moved AS (
         UPDATE billing_account account
         SET balance_nano = account.balance_nano + total.amount_nano
         FROM (
-            SELECT account_id, sum(amount_nano)::bigint AS amount_nano FROM line GROUP BY account_id
+            SELECT account_id, sum(amount_nano)::bigint AS amount_nano FROM move
+            GROUP BY account_id HAVING sum(amount_nano) <> 0
         ) total
         WHERE account.id = total.account_id
     )"""
-"""What writes each `line` (posting_id, account_id, amount_nano) of a statement: its entry, and the
-balance of its account moved by it (I3)."""
+"""What moves the balances of accounts by each `move` (account_id, amount_nano) of a statement."""
 
-_INSERT_POSTING = """
-    INSERT INTO billing_posting (id, idempotency_id, kind, organisation_id, cause, actor)
-    VALUES (%(id)s, %(idempotency_id)s, %(kind)s, %(organisation)s, %(cause)s::jsonb, %(actor)s)
-    ON CONFLICT (idempotency_id) DO NOTHING RETURNING id"""
-
-_INSERT_ENTRIES = f"""
+_INSERT_POSTING = f"""
     WITH line AS (
-        SELECT %(posting)s::uuid AS posting_id, account.id AS account_id, t.amount_nano
+        SELECT account.id AS account_id, t.amount_nano, t.place
         FROM unnest(%(organisations)s::uuid[], %(kinds)s::text[], %(amounts)s::bigint[])
-            AS t (organisation_id, kind, amount_nano)
+            WITH ORDINALITY AS t (organisation_id, kind, amount_nano, place)
         JOIN billing_account account USING (organisation_id, kind)
     ),
-    {ENTER_LINES}
-    SELECT 1"""  # noqa: S608 - only constants are put in
+    posted AS (
+        INSERT INTO billing_posting (
+            id, idempotency_id, kind, organisation_id, cause, actor, account_ids, amounts_nano)
+        SELECT %(id)s::uuid, %(idempotency_id)s, %(kind)s, %(organisation)s::uuid,
+               %(cause)s::jsonb, %(actor)s, array_agg(account_id ORDER BY place),
+               array_agg(amount_nano ORDER BY place)
+        FROM line
+        ON CONFLICT (idempotency_id) DO NOTHING RETURNING id
+    ),
+    move AS (SELECT line.account_id, line.amount_nano FROM line, posted),
+    {MOVE_BALANCES}
+    SELECT id FROM posted"""  # noqa: S608 - only constants are put in
 
 _READ_POSTING = """
     SELECT posting.kind, account.organisation_id, account.kind, entry.amount_nano

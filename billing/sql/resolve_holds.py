@@ -6,7 +6,7 @@ from typing import NamedTuple
 from uuid import UUID
 
 from billing.rules.hold_life import RESOLVED_BY
-from billing.sql.postings import ENTER_LINES
+from billing.sql.postings import MOVE_BALANCES
 from billing.sql.sql_statement import Statement, array
 from lib.ids import id_array
 
@@ -134,10 +134,6 @@ _RESOLVE_HOLDS = f"""
         ) total
         WHERE rate.subject_id = total.subject_id AND rate.second = total.second
     ),
-    posted AS (
-        INSERT INTO billing_posting (id, idempotency_id, kind, organisation_id, cause, actor)
-        SELECT posting_id, kind || ':' || id, kind, organisation_id, '{{}}', '' FROM resolved
-    ),
     wallet AS (
         SELECT organisation_id,
                max(id) FILTER (WHERE kind = 'customer:available') AS available_id,
@@ -149,24 +145,29 @@ _RESOLVE_HOLDS = f"""
         WHERE organisation_id = ANY (%(organisations)s::uuid[])
         GROUP BY organisation_id
     ),
-    line AS (
-        SELECT posting_id, held_id AS account_id, -amount_nano AS amount_nano
+    posted AS (
+        INSERT INTO billing_posting (
+            id, attempt_id, kind, organisation_id, cause, actor, account_ids, amounts_nano)
+        SELECT posting_id, resolved.id, kind, organisation_id, '{{}}', '',
+               ARRAY[held_id, available_id, revenue_id]
+               || CASE WHEN cost_nano <> 0 THEN ARRAY[payable_id, cost_id] END,
+               ARRAY[-amount_nano, amount_nano - charged_nano, charged_nano]
+               || CASE WHEN cost_nano <> 0 THEN ARRAY[cost_nano, -cost_nano] END
         FROM resolved JOIN wallet USING (organisation_id)
-        UNION ALL
-        SELECT posting_id, revenue_id, charged_nano
-        FROM resolved JOIN wallet USING (organisation_id) WHERE charged_nano > 0
-        UNION ALL
-        SELECT posting_id, available_id, amount_nano - charged_nano
-        FROM resolved JOIN wallet USING (organisation_id)
-        WHERE charged_nano < amount_nano OR charged_nano = 0
-        UNION ALL
-        SELECT posting_id, payable_id, cost_nano
-        FROM resolved JOIN wallet USING (organisation_id) WHERE cost_nano <> 0
-        UNION ALL
-        SELECT posting_id, cost_id, -cost_nano
-        FROM resolved JOIN wallet USING (organisation_id) WHERE cost_nano <> 0
     ),
-    {ENTER_LINES}
+    move AS (
+        SELECT account_id, total.amount_nano
+        FROM (
+            SELECT organisation_id, sum(amount_nano)::bigint AS held_nano,
+                   sum(charged_nano)::bigint AS charged_nano, sum(cost_nano)::bigint AS cost_nano
+            FROM resolved GROUP BY organisation_id
+        ) ended JOIN wallet USING (organisation_id),
+        LATERAL (VALUES
+            (held_id, -held_nano), (available_id, held_nano - charged_nano),
+            (revenue_id, charged_nano), (payable_id, cost_nano), (cost_id, -cost_nano)
+        ) AS total (account_id, amount_nano)
+    ),
+    {MOVE_BALANCES}
     SELECT id, charged_nano, excess_nano FROM resolved"""  # noqa: S608 - only constants are put in
 
 _KEEP_HOLDS = """
@@ -196,21 +197,21 @@ _POST_LOSSES = f"""
         GROUP BY organisation_id
     ),
     posted AS (
-        INSERT INTO billing_posting (id, idempotency_id, kind, organisation_id, cause, actor)
-        SELECT lost.posting_id, 'loss:' || hold.id, 'loss', hold.organisation_id, '{{}}', ''
+        INSERT INTO billing_posting (
+            id, idempotency_id, kind, organisation_id, cause, actor, account_ids, amounts_nano)
+        SELECT lost.posting_id, 'loss:' || hold.id, 'loss', hold.organisation_id, '{{}}', '',
+               ARRAY[wallet.loss_id, wallet.payable_id], ARRAY[-lost.amount_nano, lost.amount_nano]
         FROM lost JOIN billing_hold hold ON hold.id = lost.attempt_id
+        JOIN wallet ON wallet.organisation_id = hold.organisation_id
         ON CONFLICT (idempotency_id) DO NOTHING
-        RETURNING id, organisation_id
+        RETURNING id, account_ids, amounts_nano
     ),
-    line AS (
-        SELECT posted.id AS posting_id, wallet.loss_id AS account_id,
-               -lost.amount_nano AS amount_nano
-        FROM posted JOIN lost ON lost.posting_id = posted.id JOIN wallet USING (organisation_id)
-        UNION ALL
-        SELECT posted.id, wallet.payable_id, lost.amount_nano
-        FROM posted JOIN lost ON lost.posting_id = posted.id JOIN wallet USING (organisation_id)
+    move AS (
+        SELECT line.account_id, line.amount_nano
+        FROM posted, unnest(posted.account_ids, posted.amounts_nano)
+            AS line (account_id, amount_nano)
     ),
-    {ENTER_LINES}
+    {MOVE_BALANCES}
     SELECT count(*) FROM posted"""  # noqa: S608 - only constants are put in
 
 _READ_MOVEMENTS = """
@@ -218,7 +219,7 @@ _READ_MOVEMENTS = """
     FROM billing_posting posting
     JOIN billing_ledgerentry entry ON entry.posting_id = posting.id
     JOIN billing_account account ON account.id = entry.account_id
-    WHERE posting.idempotency_id IN (
+    WHERE posting.attempt_id = %(attempt)s::uuid OR posting.idempotency_id IN (
         'settle:' || %(attempt)s::uuid, 'expire:' || %(attempt)s::uuid,
         'loss:' || %(attempt)s::uuid, 'adjust:' || %(attempt)s::uuid || ':late',
         'adjust:' || %(attempt)s::uuid || ':look_up', 'adjust:' || %(attempt)s::uuid || ':review')

@@ -1,9 +1,15 @@
 """What an organisation was charged, and has held, since an instant of the database's clock."""
 
+import datetime as dt
 from collections.abc import Sequence
+from typing import Final
 from uuid import UUID
 
 from billing.sql.sql_statement import Statement
+from lib.ids import first_id_at
+
+# Ids are made by the processes' clocks, times by the database's; nothing is an hour apart.
+_SLACK: Final = dt.timedelta(hours=1)
 
 
 def database_time() -> Statement:
@@ -11,23 +17,28 @@ def database_time() -> Statement:
     return _DATABASE_TIME, {}
 
 
-def last_entry() -> Statement:
-    """(id,) of the newest ledger entry, 0 without one.
+def next_entry() -> Statement:
+    """(id,) of a ledger entry that nobody writes.
 
-    Under the lock of an organisation's accounts every later entry of them has a higher id.
+    Under the lock of an organisation's accounts every earlier entry of them has a lower id, every
+    later one a higher.
     """
-    return _LAST_ENTRY, {}
+    return _NEXT_ENTRY, {}
 
 
-def spent_since(organisation_id: UUID, entry_id: int, edges: Sequence[str]) -> Statement:
+def spent_since(
+    organisation_id: UUID, entry_id: int, at: dt.datetime | None, edges: Sequence[str]
+) -> Statement:
     """What was charged after a ledger entry: (step, spent_nano), by how many of the instants
-    `edges` (ISO 8601) lay at or before the admission of what was charged.
+    `edges` (ISO 8601) lay at or before the admission of what was charged. `at` is when the entry
+    was the last one, None = nobody knows.
 
     Run `lock_accounts` before it in the same transaction.
     """
     return _SPENT_SINCE, {
         "organisation": organisation_id,
         "entry": entry_id,
+        "first": UUID(int=0) if at is None else first_id_at(at - _SLACK),
         "edges": "{" + ",".join(f'"{edge}"' for edge in edges) + "}",
     }
 
@@ -39,7 +50,7 @@ def held_since_before(organisation_id: UUID, instant: str) -> Statement:
 
 _DATABASE_TIME = "SELECT statement_timestamp()"
 
-_LAST_ENTRY = "SELECT coalesce(max(id), 0) FROM billing_ledgerentry"
+_NEXT_ENTRY = "SELECT nextval('billing_ledgerentry_id_seq')"
 
 # The hold is looked up for each entry: under row-level security a join by a text that is taken
 # apart uses no index (docs/adr/0013).
@@ -49,13 +60,15 @@ _SPENT_SINCE = """
             SELECT count(*) FROM unnest(%(edges)s::timestamptz[]) AS edge
             WHERE edge <= coalesce((
                 SELECT hold.opened_at FROM billing_hold hold
-                WHERE hold.id = CASE WHEN posting.kind IN ('settle', 'expire')
-                    THEN split_part(posting.idempotency_id, ':', 2)::uuid END
+                WHERE hold.id = coalesce(
+                    posting.attempt_id, CASE WHEN posting.kind IN ('settle', 'expire')
+                    THEN split_part(posting.idempotency_id, ':', 2)::uuid END)
             ), posting.created_at)
         ) AS step
         FROM billing_ledgerentry entry
         JOIN billing_posting posting ON posting.id = entry.posting_id
-        WHERE entry.id > %(entry)s AND entry.account_id = (
+        WHERE posting.organisation_id = %(organisation)s AND posting.id >= %(first)s
+        AND entry.id > %(entry)s AND entry.account_id = (
             SELECT id FROM billing_account
             WHERE organisation_id = %(organisation)s AND kind = 'revenue')
     ) spent

@@ -7,17 +7,19 @@ from typing import Any, Final
 
 import psycopg
 import pytest
+from django.contrib.postgres.fields import ArrayField
 from django.db import connection, models, transaction
 
 from accounts import audit
 from accounts.actors import SYSTEM
 from accounts.models import AuditEvent, Organisation
 from billing import seals
-from billing.models import LedgerEntry, Posting, Seal
+from billing.models import LedgerLine, Posting, Seal
 from billing.seals import Broken, broken_seals, seal_all
 from billing.wallets import add_opening_credit
 from lib import clock
 from lib.ids import new_id
+from tests.books import post_as_before
 
 pytestmark = pytest.mark.django_db
 
@@ -25,10 +27,12 @@ KEY: Final = b"key of the tests"
 # What another value of a column is, by the kind of its field.
 _ANOTHER: Final[dict[type[Any], str]] = {
     models.UUIDField: f"'{new_id()}'",
+    # Of a posting: other accounts, and other amounts that sum to 0.
+    ArrayField: "ARRAY(SELECT -3 * each FROM unnest({column}) each)",
     models.CharField: "'x'",
     models.JSONField: "'[1]'",
     models.BinaryField: "sha256('x')",
-    models.SmallIntegerField: "5 - {column}",
+    models.SmallIntegerField: "9 - {column}",
     models.BigIntegerField: "coalesce({column}, 0) + 1000000",
     models.DateTimeField: "{column} + interval '1 us'",
 }
@@ -36,7 +40,7 @@ _ANOTHER: Final[dict[type[Any], str]] = {
 _UNSEALED: Final = {(Seal, "made_at")}
 COLUMNS: Final = [
     pytest.param(model, field, id=f"{model.__name__}.{field.column}")
-    for model in (Posting, LedgerEntry, AuditEvent, Seal)
+    for model in (Posting, LedgerLine, AuditEvent, Seal)
     for field in model._meta.concrete_fields
     if (model, field.name) not in _UNSEALED
 ]
@@ -57,6 +61,10 @@ def happen(at: dt.datetime) -> None:
     organisation, _ = Organisation.objects.get_or_create(name="Acme", slug="acme")
     postings, events = (set(model.objects.values_list("id", flat=True)) for model in _KEPT)
     add_opening_credit(organisation, 5_000)
+    # Another one with its lines in their own table.
+    before = Organisation.objects.create(name="Before", slug=f"before-{len(postings)}")
+    add_opening_credit(before, 5_000)
+    post_as_before(before.id)
     audit.record(SYSTEM, organisation, "team.changed", organisation)
     # As somebody who may do everything: no trigger runs.
     run("SET LOCAL session_replication_role = replica")

@@ -12,7 +12,7 @@ from typing import Any
 import psycopg
 import pytest
 from django.core.management import call_command
-from django.db import connection, transaction
+from django.db import IntegrityError, connection, transaction
 
 from accounts import audit
 from accounts.actors import SYSTEM
@@ -27,6 +27,7 @@ from billing.wallets import add_opening_credit
 from lib import clock
 from lib.ids import new_id
 from outbox.models import Fact
+from tests.books import post_as_before
 from tests.hostile import EVERYTHING, LONG, STORABLE
 from usage.books_check import check_books
 from usage.models import BooksCheck
@@ -37,8 +38,12 @@ KEY = b"key of the tests"
 MINUTES = 12
 # Edits, removals, insertions, another order, cut ends; and the same of the seals.
 _EDITS = (
-    "UPDATE billing_ledgerentry SET amount_nano = amount_nano + 1 WHERE id = {entry}",
-    "UPDATE billing_ledgerentry SET posting_id = '{other}' WHERE id = {entry}",
+    "UPDATE billing_posting SET amounts_nano = "
+    "ARRAY(SELECT 2 * nano FROM unnest(amounts_nano) nano) WHERE id = '{posting}'",
+    "UPDATE billing_posting SET account_ids[1] = account_ids[1] + 1 WHERE id = '{posting}'",
+    "INSERT INTO billing_ledgerline (posting_id, account_id, amount_nano) "
+    "VALUES ('{posting}', 1, 1)",
+    "UPDATE billing_posting SET attempt_id = '{fresh}' WHERE id = '{posting}'",
     "UPDATE billing_posting SET cause = '{{}}' WHERE id = '{posting}'",
     "UPDATE billing_posting SET actor = 'x' WHERE id = '{posting}'",
     "UPDATE billing_posting SET idempotency_id = 'x' WHERE id = '{posting}'",
@@ -47,8 +52,7 @@ _EDITS = (
     "UPDATE accounts_auditevent SET detail = '{{}}' WHERE id = '{event}'",
     "UPDATE accounts_auditevent SET at = at + interval '1 s' WHERE id = '{event}'",
     "DELETE FROM billing_posting WHERE id = '{posting}'",
-    "DELETE FROM billing_ledgerentry WHERE posting_id = '{posting}'",
-    "DELETE FROM billing_ledgerentry WHERE id = {entry}",
+    "UPDATE billing_posting SET account_ids = NULL, amounts_nano = NULL WHERE id = '{posting}'",
     "DELETE FROM accounts_auditevent WHERE id = '{event}'",
     "DELETE FROM billing_posting WHERE created_at >= "
     "(SELECT created_at FROM billing_posting WHERE id = '{posting}')",
@@ -103,7 +107,6 @@ def history() -> None:
 def test_every_one_of_200_tamperings_is_found() -> None:
     dice = random.Random(7)
     postings = list(Posting.objects.values_list("id", flat=True))
-    entries = list(LedgerEntry.objects.values_list("id", flat=True))
     events = list(AuditEvent.objects.values_list("id", flat=True))
     # All but the newest of each kind: the end of a chain is found by its age.
     last = [Seal.objects.filter(kind=kind).latest("id").id for kind in ("ledger", "trail")]
@@ -112,8 +115,8 @@ def test_every_one_of_200_tamperings_is_found() -> None:
     for number in range(200):
         chosen, other = dice.sample(postings, 2)
         text = _EDITS[number % len(_EDITS)].format(
-            posting=chosen, other=other, entry=dice.choice(entries), event=dice.choice(events),
-            seal=dice.choice(seals), fresh=new_id(),
+            posting=chosen, other=other, event=dice.choice(events), seal=dice.choice(seals),
+            fresh=new_id(),
         )  # fmt: skip
         before = transaction.savepoint()
         run(text)
@@ -171,7 +174,12 @@ def test_verify_names_what_is_wrong(settings: Any) -> None:
     assert check_books() == {}
     run("SET LOCAL session_replication_role = replica")
     entry = LedgerEntry.objects.latest("id")
-    run("UPDATE billing_ledgerentry SET amount_nano = amount_nano + 1 WHERE id = %s", entry.id)
+    run("ALTER TABLE billing_posting DROP CONSTRAINT posting_balanced")
+    place = "array_position(account_ids, %s)"
+    run(
+        f"UPDATE billing_posting SET amounts_nano[{place}] = amounts_nano[{place}] + 1 "
+        "WHERE id = %s", entry.account_id, entry.account_id, entry.posting_id,
+    )  # fmt: skip
     out = StringIO()
     with pytest.raises(SystemExit) as ended:
         call_command("verify", stdout=out)
@@ -218,6 +226,75 @@ def test_no_text_ends_the_sealing_and_an_edit_of_it_is_found(text: str) -> None:
         assert [one.kind for one in broken()] == ["trail"], edited
 
 
+def sealed_by_older() -> None:
+    """No older process makes a seal any more; these were made before."""
+    run("ALTER TABLE billing_seal DROP CONSTRAINT sealed_whole")
+
+
+def third_form(until: dt.datetime) -> None:
+    """A seal over the ledger as it was made before postings held their own lines."""
+    from_at = dt.datetime(2000, 1, 1, tzinfo=dt.UTC)
+    with connection.cursor() as cursor:
+        cursor.execute(
+            """
+            SELECT count(*), sha256(convert_to(coalesce(string_agg(jsonb_build_array(
+                id, idempotency_id, kind, organisation_id, cause, actor,
+                extract(epoch FROM created_at), (
+                    SELECT jsonb_agg(jsonb_build_array(e.id, e.account_id, e.amount_nano)
+                                     ORDER BY e.id)
+                    FROM billing_ledgerline e WHERE e.posting_id = p.id))::text,
+                E'\n' ORDER BY created_at, id), ''), 'UTF8'))
+            FROM billing_posting p WHERE created_at < %s""",
+            [until],
+        )
+        rows, digest = cursor.fetchone()
+    span = f"ledger|{from_at.isoformat()}|{until.astimezone(dt.UTC).isoformat()}"
+    text = b"3|" + span.encode() + b"|%d|" % rows + bytes(digest)
+    sealed_by_older()
+    Seal.objects.create(
+        kind="ledger", from_at=from_at, to_at=until, rows=rows, digest=digest,
+        code=hmac.new(KEY, text, hashlib.sha256).digest(), form=3,
+    )  # fmt: skip
+
+
+# What somebody does to a posting that has its lines in a table of their own.
+_EDITS_OF_BEFORE = (
+    "UPDATE billing_ledgerline SET amount_nano = amount_nano + 1",
+    "UPDATE billing_ledgerline SET posting_id = gen_random_uuid()",
+    "DELETE FROM billing_ledgerline WHERE id = (SELECT min(id) FROM billing_ledgerline)",
+    "DELETE FROM billing_posting",
+    "UPDATE billing_posting SET actor = 'x'",
+    "UPDATE billing_posting SET attempt_id = gen_random_uuid()",
+    "UPDATE billing_posting SET entry_id = 1",
+    "UPDATE billing_posting SET account_ids = '{1,2}', amounts_nano = '{1,-1}'",
+    "UPDATE billing_posting SET idempotency_id = NULL, attempt_id = gen_random_uuid()",
+)
+
+
+@pytest.mark.parametrize("edited", _EDITS_OF_BEFORE)
+def test_a_seal_of_the_third_form_holds_and_finds_an_edit(edited: str) -> None:
+    now = clock.now()
+    organisation = Organisation.objects.create(name="Acme", slug="acme")
+    add_opening_credit(organisation, 5_000)
+    post_as_before()
+    unguarded()
+    run("UPDATE billing_posting SET created_at = %s", now - dt.timedelta(minutes=2))
+    third_form(now - dt.timedelta(minutes=1))
+    seal_all(KEY)
+    assert broken() == []
+    run(edited)
+    assert {one.kind for one in broken()} == {"ledger"}
+
+
+def test_an_older_process_seals_nothing_in_its_form() -> None:
+    """It knows nothing of the lines that postings hold: its seals would not cover them."""
+    with pytest.raises(IntegrityError, match="sealed_whole"), transaction.atomic():
+        Seal.objects.create(
+            kind="ledger", from_at=clock.now(), to_at=clock.now(), rows=0, digest=b"", code=b"",
+            form=3,
+        )  # fmt: skip
+
+
 def first_form(until: dt.datetime) -> None:
     """A seal over the trail as it was made first: the text was cast to bytes, and the code began
     with the code before."""
@@ -234,6 +311,7 @@ def first_form(until: dt.datetime) -> None:
         rows, digest = cursor.fetchone()
     span = f"trail|{from_at.isoformat()}|{until.astimezone(dt.UTC).isoformat()}"
     code = hmac.new(KEY, span.encode() + b"|%d|" % rows + bytes(digest), hashlib.sha256).digest()
+    sealed_by_older()
     Seal.objects.create(
         kind="trail", from_at=from_at, to_at=until, rows=rows, digest=digest, code=code, form=2
     )

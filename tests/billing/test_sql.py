@@ -128,8 +128,11 @@ def test_settled_twice_is_settled_once(organisation: Organisation, key: Key) -> 
     assert sums() == {
         "customer:available": 850, "customer:held": 0, "revenue": 150, "equity:opening": -1_000,
     }  # fmt: skip
-    names = set(Posting.objects.values_list("idempotency_id", flat=True))
-    assert names >= {f"hold:{hold.attempt_id}", f"settle:{hold.attempt_id}"}
+    names = set(Posting.objects.values_list("idempotency_id", "kind", "attempt_id"))
+    assert names >= {
+        (f"hold:{hold.attempt_id}", "hold", None),
+        (None, "settle", hold.attempt_id),
+    }
     assert len(names) == 3
 
 
@@ -172,7 +175,7 @@ def test_release_gives_everything_back(
     place(hold)
     assert resolve(hold, state, 0) == [(hold.attempt_id, 0, 0)]
     assert balance(organisation) == (1_000, 0, 0)
-    assert Posting.objects.filter(idempotency_id=f"{word}:{hold.attempt_id}").exists()
+    assert Posting.objects.filter(kind=word, attempt_id=hold.attempt_id).exists()
 
 
 def test_every_posting_balances(organisation: Organisation, key: Key) -> None:
@@ -239,7 +242,7 @@ def test_written_postings_cannot_be_edited(organisation: Organisation, key: Key)
     "table",
     [
         "billing_posting",
-        "billing_ledgerentry",
+        "billing_ledgerline",
         "billing_seal",
         "accounts_auditevent",
         "usage_attempt",
@@ -262,7 +265,7 @@ def test_written_tables_cannot_be_emptied(table: str) -> None:
 
 
 @pytest.mark.parametrize(
-    "table", ["billing_posting", "billing_ledgerentry", "billing_seal", "accounts_auditevent"]
+    "table", ["billing_posting", "billing_ledgerline", "billing_seal", "accounts_auditevent"]
 )
 def test_not_even_the_owner_has_the_right_to_edit_what_is_written(table: str) -> None:
     """I2: by grants as well as by the trigger, where the product is no superuser. Of the trail and
@@ -274,7 +277,7 @@ def test_not_even_the_owner_has_the_right_to_edit_what_is_written(table: str) ->
         cursor.execute("SET LOCAL ROLE plain_owner")
         cursor.execute(f"SELECT count(*) FROM {table}")
         changes = [f"UPDATE {table} SET id = id", f"TRUNCATE {table}"]
-        if table in ("billing_posting", "billing_ledgerentry"):
+        if table in ("billing_posting", "billing_ledgerline"):
             changes.append(f"DELETE FROM {table}")
         for change in changes:
             with pytest.raises(ProgrammingError, match="permission denied"), transaction.atomic():

@@ -29,19 +29,13 @@ def move_postings(at: dt.datetime, *kinds: str) -> None:
     since = clock.now() - dt.timedelta(hours=1)
     with connection.cursor() as cursor:
         cursor.execute("ALTER TABLE billing_posting DISABLE TRIGGER USER")
-        cursor.execute("ALTER TABLE billing_ledgerentry DISABLE TRIGGER USER")
         for posting in Posting.objects.filter(kind__in=kinds, created_at__gt=since):
             new = id_at(at)
-            cursor.execute(
-                "UPDATE billing_ledgerentry SET posting_id = %s WHERE posting_id = %s",
-                [new, posting.id],
-            )
             cursor.execute(
                 "UPDATE billing_posting SET id = %s, created_at = %s WHERE id = %s",
                 [new, at, posting.id],
             )
         cursor.execute("ALTER TABLE billing_posting ENABLE TRIGGER USER")
-        cursor.execute("ALTER TABLE billing_ledgerentry ENABLE TRIGGER USER")
 
 
 def test_months() -> None:

@@ -39,6 +39,7 @@ from config.row_security import (
     CLOSED,
     READ_ONLY,
     SHARED,
+    VIEWS,
     WRITTEN_ONCE,
     Own,
     make_role,
@@ -203,7 +204,7 @@ def test_a_key_is_bound_to_its_organisation(
 # The list ---------------------------------------------------------------------------------------
 
 
-LISTS = (BOUND, SHARED, READ_ONLY, CLOSED)
+LISTS = (BOUND, SHARED, READ_ONLY, CLOSED, VIEWS)
 
 
 def test_every_model_says_how_it_is_locked() -> None:
@@ -232,7 +233,7 @@ def test_the_database_has_the_rules_that_stand_there() -> None:
     with connection.cursor() as cursor:
         cursor.execute(
             """SELECT relname, relrowsecurity FROM pg_class
-            WHERE relkind IN ('r', 'p') AND relnamespace = 'public'::regnamespace"""
+            WHERE relkind IN ('r', 'p', 'v') AND relnamespace = 'public'::regnamespace"""
         )
         secured = dict(cursor.fetchall())
         cursor.execute(

@@ -26,6 +26,7 @@ LARGE = {
     "accounts.auditevent": "accounts_auditevent",
     "billing.hold": "billing_hold",
     "billing.ledgerentry": "billing_ledgerentry",
+    "billing.ledgerline": "billing_ledgerline",
     "billing.posting": "billing_posting",
     "notify.delivery": "notify_delivery",
     "outbox.fact": "outbox_fact",

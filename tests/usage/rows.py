@@ -10,8 +10,8 @@ from django.db import transaction
 from accounts.models import Key
 from billing import ledger, wallets
 from billing.models import Hold, Price, PriceVersion
-from billing.rules.posting import AccountKind, Entry, Posting
-from lib.ids import first_id_at
+from billing.sql.resolve_holds import HoldResolved, keep_holds, resolve_holds
+from lib.ids import first_id_at, new_id
 from tests.books import held
 from usage.models import Attempt, UsageRecord
 
@@ -78,20 +78,21 @@ def admit(key: Key, at: dt.datetime = NOON, **over: Any) -> Attempt:
 
 
 def end(attempt: Attempt, charge_nano: int = 210_000, **over: Any) -> UsageRecord:
-    """The attempt's record; its hold is settled by the charge, or `kept`."""
+    """The attempt's record; its hold is settled by the charge, or `kept`. It cost us what it was
+    charged at, unless `cost_nano` is another."""
     kept = over.get("basis") == "held"
-    if not kept:
-        paid_nano = min(charge_nano, attempt.hold_nano)
-        moves: list[tuple[AccountKind, int]] = [
-            ("customer:held", -attempt.hold_nano),
-            ("revenue", paid_nano),
-            ("customer:available", attempt.hold_nano - paid_nano),
-        ]
-        lines = tuple(Entry(kind, attempt.organisation_id, moved) for kind, moved in moves)
-        ledger.post(Posting(f"settle:{attempt.id}", "settle", lines))
+    if kept:
+        ledger.execute(keep_holds([attempt.id]))
+    else:
+        cost_nano = over.get("cost_nano")
+        ledger.lock_wallet(attempt.organisation_id)
+        resolved = HoldResolved(
+            attempt.id, new_id(), attempt.organisation_id, "settled", charge_nano,
+            cost_nano=min(charge_nano, attempt.hold_nano) if cost_nano is None else cost_nano,
+        )  # fmt: skip
+        ledger.execute(resolve_holds([resolved]))
     Hold.objects.filter(id=attempt.id).update(
-        state="kept" if kept else "settled",
-        resolved_at=attempt.admitted_at + dt.timedelta(seconds=2),
+        resolved_at=attempt.admitted_at + dt.timedelta(seconds=2)
     )
     kept_fields = {field.attname for field in UsageRecord._meta.concrete_fields}
     copied = {

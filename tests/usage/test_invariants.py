@@ -16,6 +16,7 @@ from config.system_rows import system_rows
 from config.system_state import system_state
 from lib import clock
 from outbox.models import Fact
+from tests.books import post_as_before
 from tests.cast import Cast, make_key
 from tests.usage import rows
 from usage import books_check, books_walk
@@ -90,8 +91,8 @@ def test_a_rollup_that_is_not_the_sum_of_its_records(key: Key) -> None:
 def test_a_guard_that_was_taken_away(trigger: str) -> None:
     """I2."""
     with connection.cursor() as cursor:
-        cursor.execute(f"ALTER TABLE billing_ledgerentry DISABLE TRIGGER {trigger}")
-    assert broken() == {"I2 what is written once is guarded": [("billing_ledgerentry", trigger)]}
+        cursor.execute(f"ALTER TABLE billing_ledgerline DISABLE TRIGGER {trigger}")
+    assert broken() == {"I2 what is written once is guarded": [("billing_ledgerline", trigger)]}
 
 
 def test_a_charge_that_does_not_come_out_of_its_own_meters_and_price(key: Key) -> None:
@@ -181,16 +182,29 @@ def verified() -> set[str]:
 # What somebody did to the books behind our back, and what tells of it first.
 FAULTS = {
     "a line that was changed": (
-        "UPDATE billing_ledgerentry SET amount_nano = amount_nano + 1 WHERE id = ("
-        "SELECT max(id) FROM billing_ledgerentry)",
+        "ALTER TABLE billing_posting DROP CONSTRAINT posting_balanced; UPDATE billing_posting"
+        " SET amounts_nano[1] = amounts_nano[1] + 1 WHERE kind = 'settle'",
+        "I1 every posting sums to 0",
+    ),
+    "a line of before that was changed": (
+        "UPDATE billing_ledgerline SET amount_nano = amount_nano + 1 WHERE id = ("
+        "SELECT max(id) FROM billing_ledgerline)",
         "I1 every posting sums to 0",
     ),
     "lines that were removed": (
-        "DELETE FROM billing_ledgerentry WHERE posting_id = ("
+        "UPDATE billing_posting SET account_ids = NULL, amounts_nano = NULL WHERE kind = 'settle'",
+        "I1 every posting has its lines",
+    ),
+    "lines of before that were removed": (
+        "DELETE FROM billing_ledgerline WHERE posting_id = ("
         "SELECT id FROM billing_posting WHERE kind = 'settle')",
         "I1 every posting has its lines",
     ),
     "a posting that was removed": (
+        "DELETE FROM billing_posting WHERE kind = 'settle'",
+        "I6 a hold is resolved by exactly one posting",
+    ),
+    "a posting of before that was removed": (
         "DELETE FROM billing_posting WHERE kind = 'settle'",
         "I1 every line has its posting",
     ),
@@ -238,6 +252,8 @@ def test_a_fault_is_found_in_what_is_new_each_minute_and_in_what_is_old_each_day
     """I25: also where the minute's check has been."""
     text, name = FAULTS[fault]
     rows.happen(key, clock.now(), charge_nano=5)
+    if "of before" in fault:
+        post_as_before()
     with connection.cursor() as cursor:
         replace_all(cursor, clock.now())
     assert minute() == set()
@@ -260,6 +276,7 @@ def test_a_text_that_names_no_attempt_is_wrong(key: Key, monkeypatch: pytest.Mon
     """I25: it ends no check."""
     name = "I6 a hold is resolved by exactly one posting"
     rows.happen(key, clock.now(), charge_nano=5)
+    post_as_before()
     settle(monkeypatch)
     edit("UPDATE billing_posting SET idempotency_id = 'settle:' || repeat('x', 36)"
          " WHERE kind = 'settle'")  # fmt: skip
@@ -277,10 +294,11 @@ def test_what_was_summed_before_is_compared_with_what_stands_there(
     rows.happen(key, clock.now(), charge_nano=5)
     settle(monkeypatch)
     assert minute() == set()
-    edit("UPDATE billing_ledgerentry SET amount_nano = 2 * amount_nano")
+    twice = "ARRAY(SELECT 2 * nano FROM unnest(amounts_nano) nano)"
+    edit(f"UPDATE billing_posting SET amounts_nano = {twice}")
     assert minute() == set()
     assert name in day()
-    edit("UPDATE billing_ledgerentry SET amount_nano = amount_nano / 2")
+    edit(f"UPDATE billing_posting SET amounts_nano = {twice.replace('2 *', '1 / 2.0 *')}::bigint[]")
     assert name in minute()
     assert day() == set()
 
