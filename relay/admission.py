@@ -1,6 +1,6 @@
 """Admission: a request is let through by a transaction that holds its worst-case price.
 
-The database decides (key still valid, money there) and writes (hold, posting, attempt) in one
+The database decides (key still valid, money there) and writes (hold, attempt) in one
 statement set for everything that arrived while the last commit was in flight (I5, P2).
 """
 
@@ -16,7 +16,6 @@ from billing.rules.channel_limits import ChannelLimits
 from billing.sql import budget_windows
 from billing.sql.accounts import WALLET_KINDS, open_accounts
 from billing.sql.place_holds import HoldRequest, place_holds
-from lib.ids import new_ids
 from relay.database import Row, Statement
 from relay.settlement import Resolved
 from usage import sql as usage
@@ -60,8 +59,7 @@ class Verdict(NamedTuple):
 def statements(batch: Sequence[AdmissionRequest]) -> list[Statement]:
     """What decides on a batch, to be run after the accounts are locked; the first gives a row for
     each, in their order."""
-    ids = new_ids(len(batch))
-    holds = [_hold(request, posting_id) for request, posting_id in zip(batch, ids, strict=True)]
+    holds = [_hold(request) for request in batch]
     return [place_holds(holds), usage.open_attempts([request.attempt for request in batch])]
 
 
@@ -106,11 +104,10 @@ def prepare(batch: Iterable[tuple[AdmissionRequest, Verdict]]) -> list[Statement
     return statements
 
 
-def _hold(request: AdmissionRequest, posting_id: UUID) -> HoldRequest:
+def _hold(request: AdmissionRequest) -> HoldRequest:
     attempt, guarded = request.attempt, request.guarded
     hold = HoldRequest(
         attempt.id,
-        posting_id,
         attempt.organisation_id,
         attempt.key_id,
         attempt.hold_nano,

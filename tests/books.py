@@ -1,4 +1,4 @@
-"""The books in tests: their invariants as one assertion, and money that is held by no request."""
+"""The books in tests: their invariants as one assertion, and books of an older form."""
 
 from uuid import UUID
 
@@ -18,8 +18,8 @@ def assert_books_balance(cursor: Cursor | None = None) -> None:
 
 
 def post_as_before(organisation_id: UUID | None = None) -> None:
-    """Let every posting, or those of one organisation, be as they were before postings held their
-    own lines."""
+    """Let the books of everybody, or of one organisation, be as they were before postings held
+    their own lines: holds were posted when they were placed as well."""
     with connection.cursor() as cursor:
         cursor.execute("SET LOCAL session_replication_role = replica")
         cursor.execute(_AS_BEFORE, {"organisation": organisation_id})
@@ -35,11 +35,29 @@ _AS_BEFORE = """
     UPDATE billing_posting SET account_ids = NULL, amounts_nano = NULL, entry_id = NULL,
         idempotency_id = coalesce(idempotency_id, kind || ':' || attempt_id), attempt_id = NULL
     WHERE account_ids IS NOT NULL
-      AND organisation_id = coalesce(%(organisation)s, organisation_id)"""
+      AND organisation_id = coalesce(%(organisation)s, organisation_id);
+    INSERT INTO billing_posting (id, idempotency_id, kind, organisation_id, cause, actor, entry_id)
+    SELECT (left(id::text, 24) || right(gen_random_uuid()::text, 12))::uuid, 'hold:' || id, 'hold',
+           organisation_id, '{}', '', NULL
+    FROM billing_hold
+    WHERE NOT posted AND organisation_id = coalesce(%(organisation)s, organisation_id);
+    INSERT INTO billing_ledgerline (posting_id, account_id, amount_nano)
+    SELECT posting.id, account.id, hold.amount_nano
+        * CASE account.kind WHEN 'customer:held' THEN 1 ELSE -1 END
+        * CASE posting.kind WHEN 'hold' THEN 1 ELSE -1 END
+    FROM billing_hold hold
+    JOIN billing_posting posting ON posting.idempotency_id IN (
+        'hold:' || hold.id, 'settle:' || hold.id, 'void:' || hold.id, 'expire:' || hold.id)
+    JOIN billing_account account ON account.organisation_id = hold.organisation_id
+        AND account.kind IN ('customer:available', 'customer:held')
+    WHERE NOT hold.posted
+      AND hold.organisation_id = coalesce(%(organisation)s, hold.organisation_id);
+    UPDATE billing_hold SET posted = true
+    WHERE organisation_id = coalesce(%(organisation)s, organisation_id)"""
 
 
 def held(attempt_id: UUID, organisation_id: UUID, amount_nano: int) -> Posting:
-    """What the batch posts when it places a hold."""
+    """What older processes posted when they placed a hold."""
     return Posting(
         f"hold:{attempt_id}",
         "hold",

@@ -173,10 +173,16 @@ INVARIANTS: Final = {
         WHERE NOT EXISTS (
             SELECT FROM pg_trigger t WHERE t.tgrelid = guarded.name::regclass
             AND t.tgname = trigger.name AND t.tgenabled IN ('O', 'A'))""",
+    # And of what is held, which is posted when it ends.
     "I3 a cached balance is the sum of its lines": f"""
         SELECT a.id, a.balance_nano FROM billing_account a
         LEFT JOIN {_total("account")} lines ON lines.subject_id = a.id
-        WHERE a.balance_nano <> coalesce(lines.nano, 0)""",
+        LEFT JOIN (
+            SELECT organisation_id, moved.kind, moved.sign * sum(amount_nano) AS nano
+            FROM {_UNRESOLVED},
+            (VALUES ('customer:available', -1), ('customer:held', 1)) AS moved (kind, sign)
+            WHERE NOT posted GROUP BY 1, 2, moved.sign) h USING (organisation_id, kind)
+        WHERE a.balance_nano <> coalesce(lines.nano, 0) + coalesce(h.nano, 0)""",
     "I4 no customer's balance is below its credit line": """
         SELECT id FROM billing_account
         WHERE kind IN ('customer:available', 'customer:held')
@@ -185,8 +191,8 @@ INVARIANTS: Final = {
         SELECT h.id, a.id FROM (SELECT id, amount_nano FROM billing_hold WHERE id {_IDS}) h
         FULL JOIN {_ATTEMPTS_BY_ID} USING (id)
         WHERE h.id IS NULL OR a.id IS NULL OR h.amount_nano <> a.hold_nano""",
-    "I5 every hold has its posting": f"""
-        SELECT h.id FROM {_HOLDS} WHERE NOT EXISTS (
+    "I5 a hold has a posting of its own where it says so": f"""
+        SELECT h.id FROM {_HOLDS} WHERE h.posted <> EXISTS (
             SELECT FROM billing_posting p WHERE p.idempotency_id = 'hold:' || h.id)""",
     "I6 a hold is resolved by exactly one posting": f"""
         SELECT h.id, h.state FROM {_HOLDS} WHERE (h.state NOT IN ('open', 'kept'))::int <> (

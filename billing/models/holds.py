@@ -44,6 +44,9 @@ _PROCESS = Cast(
 class Hold(models.Model):
     """Money moved from available to held at admission; its id is the attempt's (I5, I6).
 
+    The balances of both accounts tell what is held; the ledger hears of it when the hold ends, by
+    one posting. Older processes also post when they place one: then it is `posted`.
+
     `window_ids` are the budget windows that it is held in as well (I23). `rated_ids` are the
     organisation, team, member, key and channel whose tokens per minute it counts on, with `tokens`;
     `leased_*` are those whose limit of requests at once it takes a place of, until it is resolved.
@@ -78,6 +81,7 @@ class Hold(models.Model):
     leased_channel_id = models.UUIDField(null=True)
     process_id = models.UUIDField(null=True, db_default=_PROCESS)
     mark = models.JSONField(null=True)
+    posted = models.BooleanField(db_default=True)
 
     class Meta:
         constraints = [

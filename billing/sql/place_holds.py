@@ -19,8 +19,6 @@ class HoldRequest(NamedTuple):
     """One hold to place: `amount_nano` of an organisation's available money, for one attempt."""
 
     attempt_id: UUID
-    # A fresh id.
-    posting_id: UUID
     organisation_id: UUID
     key_id: UUID
     amount_nano: int
@@ -65,10 +63,9 @@ def place_holds(holds: Sequence[HoldRequest]) -> Statement:
     read after the lock, so that what one organisation is admitted is in the order of its instants.
     Run `lock_accounts` before it in the same transaction, and `lock_channels` for the limited ones.
     """
-    attempts, postings, organisations, keys, amounts, ttls, guards, *_ = zip(*holds, strict=True)
+    attempts, organisations, keys, amounts, ttls, guards, *_ = zip(*holds, strict=True)
     parameters: dict[str, Parameter] = {
         "attempts": id_array(attempts),
-        "postings": id_array(postings),
         "organisations": id_array(organisations),
         "keys": id_array(keys),
         "amounts": array(amounts),
@@ -143,16 +140,10 @@ _WALLET = """wallet AS (
     )"""
 
 
-def _post(decided: str) -> str:
-    """What posts the holds that `decided` admits, and moves their money."""
-    return f"""posted AS (
-        INSERT INTO billing_posting (
-            id, idempotency_id, kind, organisation_id, cause, actor, account_ids, amounts_nano)
-        SELECT posting_id, 'hold:' || attempt_id, 'hold', organisation_id, '{{}}', '',
-               ARRAY[available_id, held_id], ARRAY[-amount_nano, amount_nano]
-        FROM {decided} WHERE admitted
-    ),
-    move AS (
+def _move(decided: str) -> str:
+    """What moves the money of the holds that `decided` admits: by the wallet's balances alone, for
+    nothing is posted before a hold ends (docs/adr/0018)."""
+    return f"""move AS (
         SELECT available_id AS account_id, -amount_nano AS amount_nano
         FROM {decided} WHERE admitted
         UNION ALL
@@ -164,10 +155,10 @@ def _post(decided: str) -> str:
 _PLACE_HOLDS = f"""
     WITH request AS (
         SELECT * FROM unnest(
-            %(attempts)s::uuid[], %(postings)s::uuid[], %(organisations)s::uuid[],
-            %(keys)s::uuid[], %(amounts)s::bigint[], %(ttls)s::int[], %(guards)s::bigint[]
+            %(attempts)s::uuid[], %(organisations)s::uuid[], %(keys)s::uuid[],
+            %(amounts)s::bigint[], %(ttls)s::int[], %(guards)s::bigint[]
         ) WITH ORDINALITY AS t
-            (attempt_id, posting_id, organisation_id, key_id, amount_nano, ttl, guards, place)
+            (attempt_id, organisation_id, key_id, amount_nano, ttl, guards, place)
     ),
     {_KEYS},
     {_WALLET},
@@ -190,11 +181,12 @@ _PLACE_HOLDS = f"""
         FROM judged
     ),
     held AS (
-        INSERT INTO billing_hold (id, organisation_id, amount_nano, state, expires_at)
-        SELECT attempt_id, organisation_id, amount_nano, 'open', now() + ttl * interval '1 second'
+        INSERT INTO billing_hold (id, organisation_id, amount_nano, state, expires_at, posted)
+        SELECT attempt_id, organisation_id, amount_nano, 'open',
+               now() + ttl * interval '1 second', false
         FROM fitted WHERE admitted
     ),
-    {_post("fitted")}
+    {_move("fitted")}
     SELECT CASE WHEN admitted THEN 'admitted'
                 WHEN NOT key_valid THEN 'key_gone'
                 WHEN NOT wallet_open THEN 'no_wallet'
@@ -241,20 +233,20 @@ _PLACE_GUARDED_HOLDS = f"""
     ),
     request AS (
         SELECT * FROM unnest(
-            %(attempts)s::uuid[], %(postings)s::uuid[], %(organisations)s::uuid[],
-            %(keys)s::uuid[], %(amounts)s::bigint[], %(ttls)s::int[], %(guards)s::bigint[],
+            %(attempts)s::uuid[], %(organisations)s::uuid[], %(keys)s::uuid[],
+            %(amounts)s::bigint[], %(ttls)s::int[], %(guards)s::bigint[],
             %(guarded)s::boolean[], %(budgets)s::text[], %(tokens)s::bigint[],
             %(counted)s::boolean[], %(users)s::bigint[], %(channels)s::uuid[],
             %(channel_rpms)s::bigint[], %(channel_tpms)s::bigint[], %(channel_parallels)s::bigint[]
         ) WITH ORDINALITY AS t
-            (attempt_id, posting_id, organisation_id, key_id, amount_nano, ttl, guards, guarded,
+            (attempt_id, organisation_id, key_id, amount_nano, ttl, guards, guarded,
              budgets, tokens, counted, user_id, channel_id, channel_rpm, channel_tpm,
              channel_parallel, place)
     ),
     {_KEYS},
     {_WALLET},
     known AS MATERIALIZED (
-        SELECT request.place, request.attempt_id, request.posting_id, request.organisation_id,
+        SELECT request.place, request.attempt_id, request.organisation_id,
                request.amount_nano, request.ttl, request.tokens, request.counted, request.budgets,
                wallet.available_id, wallet.held_id, wallet.available_nano, wallet.owed_nano,
                CASE WHEN key.id IS NULL THEN 'key_gone'
@@ -393,7 +385,7 @@ _PLACE_GUARDED_HOLDS = f"""
         FROM fitted
     ),
     decided AS MATERIALIZED (
-        SELECT place, attempt_id, posting_id, organisation_id, amount_nano, ttl, tokens,
+        SELECT place, attempt_id, organisation_id, amount_nano, ttl, tokens,
                available_id, held_id, unsound, admitted,
                min(left_over) FILTER (WHERE kind IN ('wallet', 'budget')) AS available_nano,
                bool_or(need > left_over) AS short,
@@ -414,18 +406,18 @@ _PLACE_GUARDED_HOLDS = f"""
                max(subject_id::text) FILTER (WHERE kind = 'parallel' AND scope = 'channel')::uuid
                    AS leased_channel_id
         FROM judged
-        GROUP BY place, attempt_id, posting_id, organisation_id, amount_nano, ttl, tokens,
+        GROUP BY place, attempt_id, organisation_id, amount_nano, ttl, tokens,
                  available_id, held_id, unsound, admitted
     ),
     held AS (
         INSERT INTO billing_hold (
             id, organisation_id, amount_nano, state, opened_at, expires_at, window_ids, rated_ids,
             tokens, leased_key_id, leased_team_id, leased_organisation_id, leased_member_id,
-            leased_channel_id)
+            leased_channel_id, posted)
         SELECT attempt_id, organisation_id, amount_nano, 'open', clock.at,
                clock.at + ttl * interval '1 second', window_ids, rated_ids,
                CASE WHEN rated_ids IS NOT NULL THEN tokens END, leased_key_id, leased_team_id,
-               leased_organisation_id, leased_member_id, leased_channel_id
+               leased_organisation_id, leased_member_id, leased_channel_id, false
         FROM decided, clock WHERE admitted
     ),
     budgeted AS (
@@ -450,7 +442,7 @@ _PLACE_GUARDED_HOLDS = f"""
         DELETE FROM billing_ratesecond rate USING subject, clock
         WHERE rate.subject_id = subject.id AND rate.second < clock.second - 120
     ),
-    {_post("decided")},
+    {_move("decided")},
     -- What is told of a request, gate by gate: the most limiting of those that refuse it.
     refusing AS (
         SELECT DISTINCT ON (place) place, CASE

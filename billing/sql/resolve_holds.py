@@ -38,7 +38,9 @@ class Loss(NamedTuple):
 def resolve_holds(resolved: Sequence[HoldResolved]) -> Statement:
     """Resolve those holds of a batch that are open; the others stay as they are (I6).
 
-    The held money goes to revenue up to the charge, the rest back to available; in the budget
+    The held money goes to revenue up to the charge, the rest back to available; one posting says
+    what was charged and what it cost, and takes off `customer:held` what an older process posted
+    there when it placed the hold. In the budget
     windows of the hold's admission the charge is spent and the rest is free again. What it cost is
     put on `provider:payable`. One row per hold that this statement resolved: (attempt_id,
     charged_nano, excess_nano); the excess is the part of the charge above the hold, which nobody
@@ -109,7 +111,7 @@ _RESOLVE_HOLDS = f"""
         RETURNING hold.id, hold.organisation_id, hold.amount_nano, ending.kind, ending.posting_id,
                   least(ending.charge_nano, hold.amount_nano) AS charged_nano,
                   greatest(ending.charge_nano - hold.amount_nano, 0) AS excess_nano,
-                  ending.cost_nano, hold.window_ids, hold.rated_ids, hold.opened_at,
+                  ending.cost_nano, hold.posted, hold.window_ids, hold.rated_ids, hold.opened_at,
                   ending.tokens - hold.tokens AS more_tokens
     ),
     -- The windows of the hold, which are those of its admission, and no other budget row: the lock
@@ -149,11 +151,16 @@ _RESOLVE_HOLDS = f"""
         INSERT INTO billing_posting (
             id, attempt_id, kind, organisation_id, cause, actor, account_ids, amounts_nano)
         SELECT posting_id, resolved.id, kind, organisation_id, '{{}}', '',
-               ARRAY[held_id, available_id, revenue_id]
-               || CASE WHEN cost_nano <> 0 THEN ARRAY[payable_id, cost_id] END,
-               ARRAY[-amount_nano, amount_nano - charged_nano, charged_nano]
+               ARRAY[available_id]
+               || CASE WHEN charged_nano > 0 THEN ARRAY[revenue_id] END
+               || CASE WHEN cost_nano <> 0 THEN ARRAY[payable_id, cost_id] END
+               || CASE WHEN posted OR charged_nano = 0 THEN ARRAY[held_id] END,
+               ARRAY[posted_nano - charged_nano]
+               || CASE WHEN charged_nano > 0 THEN ARRAY[charged_nano] END
                || CASE WHEN cost_nano <> 0 THEN ARRAY[cost_nano, -cost_nano] END
-        FROM resolved JOIN wallet USING (organisation_id)
+               || CASE WHEN posted OR charged_nano = 0 THEN ARRAY[-posted_nano] END
+        FROM resolved JOIN wallet USING (organisation_id),
+        LATERAL (SELECT CASE WHEN posted THEN amount_nano ELSE 0 END AS posted_nano) held
     ),
     move AS (
         SELECT account_id, total.amount_nano

@@ -48,9 +48,8 @@ def limits(**most: int) -> ChannelLimits:
 
 def request(key: Key, channel: ChannelLimits, amount_nano: int = 0, **over: Any) -> HoldRequest:
     hold = HoldRequest(
-        new_id(), new_id(), key.organisation_id, key.id, amount_nano, 60, guarded=True,
-        channel=channel,
-    )  # fmt: skip
+        new_id(), key.organisation_id, key.id, amount_nano, 60, guarded=True, channel=channel
+    )
     return hold._replace(**over)
 
 

@@ -51,7 +51,7 @@ def budget(key: Key, scope: str, amount_nano: int, subject: str = "") -> BudgetW
 
 def asked(key: Key, amount_nano: int = 0, *under: BudgetWindow, **over: Any) -> HoldRequest:
     hold = HoldRequest(
-        new_id(), new_id(), key.organisation_id, key.id, amount_nano, 60, guarded=True,
+        new_id(), key.organisation_id, key.id, amount_nano, 60, guarded=True,
         budget_ids=tuple(one.budget_id for one in under),
     )  # fmt: skip
     return hold._replace(**over)

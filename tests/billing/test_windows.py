@@ -43,7 +43,7 @@ def window(key: Key, scope: str, amount_nano: int = 500) -> BudgetWindow:
 
 
 def held(key: Key, amount_nano: int, *windows: BudgetWindow, tokens: int = 0) -> HoldRequest:
-    asked = HoldRequest(new_id(), new_id(), key.organisation_id, key.id, amount_nano, 60)
+    asked = HoldRequest(new_id(), key.organisation_id, key.id, amount_nano, 60)
     with transaction.atomic():
         execute(lock_accounts([key.organisation_id]))
         execute(place_holds([asked]))

@@ -56,7 +56,8 @@ def judge(hub: Hub, fakes: Sequence[FakeUpstream]) -> Verdict:
     }
     resolutions: dict[str, int] = {}
     for row in hub.rows(
-        "SELECT attempt_id AS id, count(*) AS n FROM billing_posting "
+        "SELECT coalesce(attempt_id, split_part(idempotency_id, ':', 2)::uuid) AS id, "
+        "count(*) AS n FROM billing_posting "
         "WHERE kind IN ('settle', 'void', 'expire') GROUP BY 1"
     ):
         resolutions[id_text(row["id"])] = row["n"]

@@ -173,14 +173,19 @@ def test_parallel_requests_on_a_balance_for_ten_never_overspend(
     balance = hub.balance(tenant)
     assert balance["customer:available"] == 10 * hold - charged
     assert balance["customer:held"] == 0
-    # At no instant was more held than there was: the running sum of the ledger itself.
+    # At no instant was more charged than there was: the running sum of the ledger itself. That no
+    # more is held is a constraint of the database (I4), on both balances.
     low = hub.rows(
         "SELECT min(so_far) AS nano FROM (SELECT sum(e.amount_nano) OVER (ORDER BY e.id) AS so_far "
         "FROM billing_ledgerentry e JOIN billing_account a ON a.id = e.account_id "
-        "WHERE a.organisation_id = %s AND a.kind = 'customer:held') lines",
+        "WHERE a.organisation_id = %s AND a.kind = 'customer:available') lines",
         tenant.organisation_id,
     )  # fmt: skip
     assert low[0]["nano"] >= 0
+    (guard,) = hub.rows(
+        "SELECT convalidated FROM pg_constraint WHERE conname = 'customer_balance_not_negative'"
+    )
+    assert guard["convalidated"]
     hub.assert_books_balance()
 
 

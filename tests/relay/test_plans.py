@@ -24,7 +24,7 @@ _OPENED = usage.AttemptOpened(
     _ID, _ID, _ID, 1, _ID, _ID, None, "m", _ID, "c", "u", "openai", "chat", False, "api", None, 5
 )
 _ENDED = usage.RecordWritten(_ID, _ID, usage.Ending(final=True, status=200))
-_ASKED = HoldRequest(_ID, _ID, _ID, _ID, 5, 60)
+_ASKED = HoldRequest(_ID, _ID, _ID, 5, 60)
 
 STATEMENTS: dict[str, Statement] = {
     "lock_accounts": lock_accounts([_ID]),

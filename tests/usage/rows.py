@@ -6,13 +6,13 @@ from typing import Any
 from uuid import UUID
 
 from django.db import transaction
+from django.db.models import F
 
 from accounts.models import Key
 from billing import ledger, wallets
-from billing.models import Hold, Price, PriceVersion
+from billing.models import Account, Hold, Price, PriceVersion
 from billing.sql.resolve_holds import HoldResolved, keep_holds, resolve_holds
 from lib.ids import first_id_at, new_id
-from tests.books import held
 from usage.models import Attempt, UsageRecord
 
 NOON = dt.datetime(2026, 11, 18, 12, 0, tzinfo=dt.UTC)
@@ -72,8 +72,12 @@ def admit(key: Key, at: dt.datetime = NOON, **over: Any) -> Attempt:
         amount_nano=hold_nano,
         opened_at=at,
         expires_at=at + dt.timedelta(hours=1),
+        posted=False,
     )
-    ledger.post(held(id, key.organisation_id, hold_nano))
+    ledger.lock_wallet(key.organisation_id)
+    for kind, nano in (("customer:available", -hold_nano), ("customer:held", hold_nano)):
+        account = Account.objects.filter(organisation=key.organisation_id, kind=kind)
+        account.update(balance_nano=F("balance_nano") + nano)
     return attempt
 
 

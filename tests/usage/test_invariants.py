@@ -212,14 +212,29 @@ FAULTS = {
         "DELETE FROM billing_hold",
         "I5 every hold has its attempt, every attempt its hold",
     ),
-    "a hold without a posting": (
+    "a hold of before without a posting": (
         "UPDATE billing_posting SET idempotency_id = 'held' WHERE kind = 'hold'",
-        "I5 every hold has its posting",
+        "I5 a hold has a posting of its own where it says so",
     ),
-    "a hold that was resolved twice": (
+    "a hold of before that denies its posting": (
+        "UPDATE billing_hold SET posted = false",
+        "I5 a hold has a posting of its own where it says so",
+    ),
+    "a hold of before that was resolved twice": (
         "UPDATE billing_posting SET idempotency_id = replace(idempotency_id, 'hold:', 'void:')"
         " WHERE kind = 'hold'",
         "I6 a hold is resolved by exactly one posting",
+    ),
+    "a hold that was resolved twice": (
+        "INSERT INTO billing_posting SELECT (posting).* FROM (SELECT jsonb_populate_record(posting,"
+        " jsonb_build_object('id', left(id::text, 24) || right(gen_random_uuid()::text, 12),"
+        " 'attempt_id', NULL, 'idempotency_id', 'void:' || attempt_id)) AS posting"
+        " FROM billing_posting posting WHERE kind = 'settle') again",
+        "I6 a hold is resolved by exactly one posting",
+    ),
+    "a hold that says that it was posted": (
+        "UPDATE billing_hold SET posted = true",
+        "I5 a hold has a posting of its own where it says so",
     ),
     "a record that was removed": (
         "DELETE FROM usage_usagerecord",
