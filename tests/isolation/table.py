@@ -651,6 +651,7 @@ OPERATIONS: Final[dict[str, Route]] = {
     "GET /price-previews/{id}": at("prices.write", PREVIEW),
     "POST /price-previews/{id}/cancel": at("prices.write", PREVIEW),
     "GET /shadow-traffic": at("channels.read"),
+    "GET /shadow-spend": at("channels.read"),
     "GET /shadow-answers": at("channels.read"),
     "GET /plans": at("prices.write"),
     "POST /plans": at("prices.write", body=sends(name="made")),
