@@ -650,6 +650,8 @@ OPERATIONS: Final[dict[str, Route]] = {
     ),
     "GET /price-previews/{id}": at("prices.write", PREVIEW),
     "POST /price-previews/{id}/cancel": at("prices.write", PREVIEW),
+    "GET /channel-health": at("channels.read"),
+    "GET /channels/{id}/health": at("channels.read", CHANNEL_ROW),
     "GET /shadow-traffic": at("channels.read"),
     "GET /shadow-spend": at("channels.read"),
     "GET /shadow-answers": at("channels.read"),
