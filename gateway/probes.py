@@ -24,16 +24,22 @@ from lib import clock
 from lib.refusal import Refused
 from lib.vault import VaultError
 
-Try = Literal["streamed", "tools", "schema", "vision"]
+Try = Literal["streamed", "tools", "schema", "vision", "files", "audio", "reasoning"]
 TRIES: Final[tuple[Try, ...]] = get_args(Try)
 """What a probe may try; all but streaming are capabilities of the same name."""
 _CAPABILITIES: Final[Mapping[Try, Field]] = {
     "tools": "tools",
     "schema": "schema",
     "vision": "vision",
+    "files": "files",
+    "audio": "audio",
+    "reasoning": "reasoning",
 }
 # The provider took the request, or refused it as one that it cannot take: the model cannot do it.
-_CANNOT: Final = frozenset({"no_tool_call", "not_schema", "not_seen", "rejected"})
+# Of sound that was taken and not counted, nothing is known.
+_CANNOT: Final = frozenset(
+    {"no_tool_call", "not_schema", "not_seen", "not_read", "not_thought", "rejected"}
+)
 _SOURCE_MAX: Final = 60
 
 
