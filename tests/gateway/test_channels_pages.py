@@ -363,6 +363,21 @@ def rows_of(html: str) -> list[str]:
     return [re.sub(r"(<[^>]+>|\s)+", " ", row).strip() for row in rows]
 
 
+def test_a_channel_leads_to_what_was_done_to_it(channel: Channel, dora: Client) -> None:
+    create_channel(SYSTEM, "another", {"provider": "openai", "base_url": "http://127.0.0.1:9/v1"})
+    change_channel(SYSTEM, channel, {"weight": 3})
+    html = page(dora, f"/admin/channels/{id_text(channel.id)}")
+    found = re.search(r'href="(/admin/audit\?object=[^"]+)"', html)
+    assert found is not None
+    listed = page(dora, found[1])
+    events = AuditEvent.objects.filter(object_id=id_text(channel.id))
+    assert {event.action for event in events} >= {"channel.created", "channel.changed"}
+    assert all(id_text(event.id) in listed for event in events)
+    others = AuditEvent.objects.exclude(object_id=id_text(channel.id))
+    assert others.exists()
+    assert not any(id_text(event.id) in listed for event in others)
+
+
 def health_of(client: Client, channel: Channel) -> dict[str, str]:
     """What the panel says of each model, of each key and of the channel."""
     html = page(client, f"/admin/_f/channels/{id_text(channel.id)}")
