@@ -2,6 +2,12 @@
 
 What they find becomes proposals; what they cost at the provider is kept with the result. Nothing is
 billed to anybody.
+
+They are made while their operator waits, as the test of one channel and the list of a provider's
+models are: one call each, all at the same time, so that it takes as long as the slowest one, two
+minutes at most and seconds nearly always; and who asks for them has nothing to do without them. No
+connection to the database is held meanwhile. What takes one call after the other (the test of all
+channels, the schedules) is a job.
 """
 
 from collections.abc import Mapping, Sequence
