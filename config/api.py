@@ -41,6 +41,7 @@ from config.system_api import router as system_router
 from gateway.catalogue_api import router as catalogue_router
 from gateway.channel_api import router as channel_router
 from gateway.channel_refusals import ChannelStale
+from gateway.health_api import router as health_router
 from gateway.model_api import router as model_router
 from gateway.model_change_api import router as model_change_router
 from gateway.model_rule_api import router as model_rule_router
@@ -221,6 +222,7 @@ api.add_router("", model_router)
 api.add_router("", catalogue_router)
 api.add_router("", model_rule_router)
 api.add_router("", shadow_router)
+api.add_router("", health_router)
 api.add_router("", setting_router)
 api.add_router("", notify_router)
 api.add_router("", job_router)

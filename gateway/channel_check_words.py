@@ -21,6 +21,9 @@ STAGE_NAMES: Final[dict[Stage, Promise]] = {
     "tool": gettext_lazy("Tool called"),
     "schema": gettext_lazy("Schema followed"),
     "seen": gettext_lazy("Picture seen"),
+    "read": gettext_lazy("File read"),
+    "heard": gettext_lazy("Sound heard"),
+    "thought": gettext_lazy("Reasoning reported"),
     "cancel": gettext_lazy("Cancelled midway"),
     "usage": gettext_lazy("Usage reported"),
 }
@@ -30,6 +33,9 @@ VARIANT_NAMES: Final[dict[Variant, Promise]] = {
     "tools": gettext_lazy("Tool call"),
     "schema": gettext_lazy("Structured output"),
     "vision": gettext_lazy("Picture"),
+    "files": gettext_lazy("PDF file"),
+    "audio": gettext_lazy("Sound"),
+    "reasoning": gettext_lazy("Reasoning"),
     "cancel": gettext_lazy("Cancellation"),
 }
 LIST_STAGE_NAMES: Final[dict[ListStage, Promise]] = {
@@ -121,6 +127,18 @@ FAULTS: Final[dict[Fault, tuple[Promise, Promise]]] = {
     "not_seen": (
         gettext_lazy("The model did not name the colour of the picture."),
         gettext_lazy("Turn off vision for this model on the channel, or choose another model."),
+    ),
+    "not_read": (
+        gettext_lazy("The model did not name the word in the file."),
+        gettext_lazy("Turn off files for this model on the channel, or choose another model."),
+    ),
+    "not_heard": (
+        gettext_lazy("The provider reported no audio tokens."),
+        gettext_lazy("Some providers do not report them. Ask the model about a recording."),
+    ),
+    "not_thought": (
+        gettext_lazy("The provider reported no reasoning."),
+        gettext_lazy("Turn off reasoning for this model on the channel, or choose another model."),
     ),
     "not_cancelled": (
         gettext_lazy("The response was complete before it could be cancelled."),

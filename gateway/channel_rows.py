@@ -131,20 +131,30 @@ _MODEL_BADGES: Final[Mapping[str, Badge]] = {
 
 
 def model_badges(channel: Channel, models: Mapping[str, ModelStatus]) -> dict[str, Badge]:
-    """How each name or pattern that a channel serves stands: of a pattern's models the worst."""
+    """How each name or pattern that a channel serves stands."""
+    keys = sum(key.disabled_at is None for key in channel.keys.all()) or 1
+    return {
+        name: KEY_BADGES["good"] if its is None else _model_badge(its, keys)
+        for name, its in model_statuses(channel, models).items()
+    }
+
+
+def model_statuses(
+    channel: Channel, models: Mapping[str, ModelStatus]
+) -> dict[str, ModelStatus | None]:
+    """By each name or pattern that a channel serves what rests of it, None for nothing: of a
+    pattern's models the worst."""
     routes = {route.model: route.upstream_model for route in channel.routes.all()}
     asked = {upstream or name for name, upstream in routes.items() if "*" not in name}
     left = {name: its for name, its in models.items() if name not in asked}
-    keys = sum(key.disabled_at is None for key in channel.keys.all()) or 1
-    badges = {}
+    statuses: dict[str, ModelStatus | None] = {}
     for name, upstream in routes.items():
         if "*" in name:
             met = [its for model, its in left.items() if matches(name, model)]
-            its = max(met, key=model_badness, default=None)
+            statuses[name] = max(met, key=model_badness, default=None)
         else:
-            its = models.get(upstream or name)
-        badges[name] = KEY_BADGES["good"] if its is None else _model_badge(its, keys)
-    return badges
+            statuses[name] = models.get(upstream or name)
+    return statuses
 
 
 def _model_badge(its: ModelStatus, keys: int) -> Badge:

@@ -8,6 +8,9 @@
     tool       it calls the tool that it was told to call, with arguments that fit
     schema     it is JSON that fits the schema that was asked for
     seen       it names the colour of the picture that was sent
+    read       it names the word in the file that was sent
+    heard      the provider counts the sound that was sent
+    thought    it thinks, or the provider counts what it has thought
     cancel     the connection is closed in the middle of it
     usage      it says what it used, so that it can be charged
 
@@ -24,14 +27,17 @@ import jsonschema
 import msgspec
 
 from dialects.chat import (
+    Audio,
     Base64,
     ChatRequest,
     Encoded,
+    File,
     FunctionTool,
     Image,
     JsonObject,
     JsonSchema,
     Message,
+    ReasoningSettings,
     Text,
     ToolChoice,
 )
@@ -43,12 +49,14 @@ from dialects.events import (
     End,
     Event,
     Finish,
+    ReasoningDelta,
     TextDelta,
     ToolArgumentsDelta,
     ToolCallStart,
     UpstreamError,
 )
 from dialects.operation import chat_operation
+from gateway.check_media import COLOUR, PICTURE, WORD, document, sound
 from gateway.providers.models import capabilities_of
 from gateway.providers.overrides import Overrides, overridden
 from gateway.providers.provider import BadAddress, Provider
@@ -66,10 +74,13 @@ from lib import clock
 from lib.egress import Answer, EgressPolicy
 from lib.ids import id_text, new_id
 
-Variant = Literal["streamed", "plain", "tools", "schema", "vision", "cancel"]
-Stage = Literal[
-    "address", "connect", "accept", "answer", "stream", "tool", "schema", "seen", "cancel", "usage"
+Variant = Literal[
+    "streamed", "plain", "tools", "schema", "vision", "files", "audio", "reasoning", "cancel"
 ]
+Stage = Literal[
+    "address", "connect", "accept", "answer", "stream", "tool", "schema", "seen", "read", "heard",
+    "thought", "cancel", "usage",
+]  # fmt: skip
 _BEGIN: Final[tuple[Stage, ...]] = ("address", "connect", "accept", "answer")
 STAGES: Final[Mapping[Variant, tuple[Stage, ...]]] = {
     "streamed": (*_BEGIN, "stream", "usage"),
@@ -77,6 +88,9 @@ STAGES: Final[Mapping[Variant, tuple[Stage, ...]]] = {
     "tools": (*_BEGIN, "stream", "tool", "usage"),
     "schema": (*_BEGIN, "stream", "schema", "usage"),
     "vision": (*_BEGIN, "stream", "seen", "usage"),
+    "files": (*_BEGIN, "stream", "read", "usage"),
+    "audio": (*_BEGIN, "stream", "heard", "usage"),
+    "reasoning": (*_BEGIN, "stream", "thought", "usage"),
     "cancel": (*_BEGIN, "cancel"),
 }
 
@@ -89,11 +103,6 @@ _ARGUMENTS: Final[JsonObject] = {
 }
 _SCHEMA: Final[JsonObject] = {**_ARGUMENTS, "additionalProperties": False}
 _TOOL: Final = FunctionTool("weather", "The weather in a city", _ARGUMENTS)
-# 64 x 64 points, all of them red.
-_PICTURE: Final = (
-    "iVBORw0KGgoAAAANSUhEUgAAAEAAAABACAIAAAAlC+aJAAAAS0lEQVR42u3PQQkAAAgAsetfWiP4FgYrsKZeS0BAQEBA"
-    "QEBAQEBAQEBAQEBAQEBAQEBAQEBAQEBAQEBAQEBAQEBAQEBAQEBAQEDgsqnc8OJg6Ln3AAAAAElFTkSuQmCC"
-)
 
 
 @dataclass
@@ -149,8 +158,23 @@ def request_of(variant: Variant, model: str) -> ChatRequest:
         )
     if variant == "vision":
         words = Text("Which colour is this picture? Answer with one word.")
-        picture = Image(Base64(_PICTURE, "image/png"))
+        picture = Image(Base64(PICTURE, "image/png"))
         return _with(request, messages=(Message("user", (words, picture)),))
+    if variant == "files":
+        words = Text("Which word stands in this file? Answer with that word.")
+        file = File(Base64(document(), "application/pdf"), "word.pdf")
+        return _with(request, messages=(Message("user", (words, file)),))
+    if variant == "audio":
+        words = Text("What do you hear? Answer with one word.")
+        tone = Audio(Base64(sound(), "audio/wav"))
+        return _with(request, messages=(Message("user", (words, tone)),))
+    if variant == "reasoning":
+        return _with(
+            request,
+            messages=_words("Which is larger, 17 times 23 or 19 times 21? Answer with the number."),
+            reasoning=ReasoningSettings(effort="medium"),
+            output_cap=4096,
+        )
     if variant == "cancel":
         return _with(request, messages=_words("Count from 1 to 500, in words."), output_cap=2048)
     return request
@@ -177,12 +201,15 @@ class _Heard:
 
     def __init__(self) -> None:
         self.text = ""
+        self.thinks = False
         self.tool: str | None = None
         self.arguments = ""
 
     def hear(self, event: Event) -> None:
         if isinstance(event, TextDelta):
             self.text += event.text
+        elif isinstance(event, ReasoningDelta):
+            self.thinks = True
         elif isinstance(event, ToolCallStart) and self.tool is None:
             self.tool = event.name
         elif isinstance(event, ToolArgumentsDelta) and event.index == 0:
@@ -281,7 +308,7 @@ class _Check:
                 self._hear(step.events)
         self._check_answered()
         self._call.reach("stream")
-        self._check_form()
+        self._check_form(prepared.codec.quantities(decoder).meters)
         self._count(prepared.codec, decoder)
 
     def _bounded(self, pieces: Iterator[bytes]) -> Iterator[bytes]:
@@ -310,8 +337,8 @@ class _Check:
         if not self._call.reached("answer"):
             raise CallFailed("broken", "the response ended without an answer", status=200)
 
-    def _check_form(self) -> None:
-        """What the variant asks of the answer itself."""
+    def _check_form(self, meters: Mapping[str, int]) -> None:
+        """What the variant asks of the answer itself, or of what the provider counted."""
         heard = self._heard
         if self._result.variant == "tools":
             if heard.tool != _TOOL.name or not fits(heard.arguments, _ARGUMENTS):
@@ -322,9 +349,23 @@ class _Check:
                 raise CallFailed("not_schema", status=200, body=heard.text)
             self._call.reach("schema")
         elif self._result.variant == "vision":
-            if not re.search(r"\bred\b", heard.text, re.IGNORECASE):
-                raise CallFailed("not_seen", status=200, body=heard.text)
+            self._check_said(COLOUR, "not_seen")
             self._call.reach("seen")
+        elif self._result.variant == "files":
+            self._check_said(WORD, "not_read")
+            self._call.reach("read")
+        elif self._result.variant == "audio":
+            if not meters.get("in_audio"):
+                raise CallFailed("not_heard", status=200, body=heard.text)
+            self._call.reach("heard")
+        elif self._result.variant == "reasoning":
+            if not heard.thinks and not meters.get("out_reasoning"):
+                raise CallFailed("not_thought", status=200, body=heard.text)
+            self._call.reach("thought")
+
+    def _check_said(self, word: str, fault: Fault) -> None:
+        if not re.search(rf"\b{word}\b", self._heard.text, re.IGNORECASE):
+            raise CallFailed(fault, status=200, body=self._heard.text)
 
     def _count(self, codec: Codec[Any], answer: Any) -> None:
         counted = codec.quantities(answer)

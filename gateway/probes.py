@@ -2,6 +2,12 @@
 
 What they find becomes proposals; what they cost at the provider is kept with the result. Nothing is
 billed to anybody.
+
+They are made while their operator waits, as the test of one channel and the list of a provider's
+models are: one call each, all at the same time, so that it takes as long as the slowest one, two
+minutes at most and seconds nearly always; and who asks for them has nothing to do without them. No
+connection to the database is held meanwhile. What takes one call after the other (the test of all
+channels, the schedules) is a job.
 """
 
 from collections.abc import Mapping, Sequence
@@ -24,16 +30,22 @@ from lib import clock
 from lib.refusal import Refused
 from lib.vault import VaultError
 
-Try = Literal["streamed", "tools", "schema", "vision"]
+Try = Literal["streamed", "tools", "schema", "vision", "files", "audio", "reasoning"]
 TRIES: Final[tuple[Try, ...]] = get_args(Try)
 """What a probe may try; all but streaming are capabilities of the same name."""
 _CAPABILITIES: Final[Mapping[Try, Field]] = {
     "tools": "tools",
     "schema": "schema",
     "vision": "vision",
+    "files": "files",
+    "audio": "audio",
+    "reasoning": "reasoning",
 }
 # The provider took the request, or refused it as one that it cannot take: the model cannot do it.
-_CANNOT: Final = frozenset({"no_tool_call", "not_schema", "not_seen", "rejected"})
+# Of sound that was taken and not counted, nothing is known.
+_CANNOT: Final = frozenset(
+    {"no_tool_call", "not_schema", "not_seen", "not_read", "not_thought", "rejected"}
+)
 _SOURCE_MAX: Final = 60
 
 

@@ -5,6 +5,7 @@ from typing import Any, Final, NamedTuple
 
 from django.db import connection
 
+from gateway.models import ShadowSpend
 from gateway.shadow_sql import read_shadow_spend
 from lib import clock
 
@@ -69,12 +70,20 @@ def spent_today() -> dict[str, int]:
     return dict(rows)
 
 
+def spent_by_day(until: dt.date, days: int) -> list[tuple[dt.date, str, int]]:
+    """What the shadows of each rule have cost on each of so many days (UTC), of which `until` is
+    the last: (day, rule, nano), the latest day first."""
+    first = dt.date.fromordinal(max(until.toordinal() - days + 1, 1))
+    spent = ShadowSpend.objects.filter(day__gte=first, day__lte=until).order_by("-day", "rule")
+    return list(spent.values_list("day", "rule", "cost_nano"))
+
+
 def drop_old() -> None:
-    """Delete the comparisons that no page shows any more, and the sums of their days."""
+    """Delete the comparisons that no page shows any more. The sums of their days stay: the ledger
+    does not have them (docs/adr/0010-what-providers-are-owed.md)."""
     until = clock.now() - KEPT
     with connection.cursor() as cursor:
         cursor.execute("DELETE FROM gateway_shadowanswer WHERE at < %s", [until])
-        cursor.execute("DELETE FROM gateway_shadowspend WHERE day < %s", [until.date()])
 
 
 _FIGURES: Final = """

@@ -11,8 +11,8 @@ from accounts import access, actors, api_auth
 from billing.rules.money import format_usd
 from gateway.access import visible_shadow_answers
 from gateway.models import ShadowAnswer
-from gateway.shadow_answers import KEPT, ShadowFigures, shadow_figures
-from lib import pagination
+from gateway.shadow_answers import KEPT, ShadowFigures, shadow_figures, spent_by_day
+from lib import clock, pagination
 from lib.ids import id_text
 from lib.whole_numbers import TypedWhole
 
@@ -27,6 +27,27 @@ class Since(Schema):
     model_config = ConfigDict(extra="forbid")
 
     hours: TypedWhole = Field(24, ge=1, le=_HOURS_MAX, description="How many hours back.")
+
+
+class Days(Schema):
+    """Of which days (UTC), both included; `until` is today without it."""
+
+    model_config = ConfigDict(extra="forbid")
+
+    days: TypedWhole = Field(31, ge=1, le=400, description="How many days back.")
+    until: dt.date | None = None
+
+
+class ShadowSpendOut(Schema):
+    day: dt.date
+    rule: str
+    cost: str
+
+
+class ShadowSpendPage(Schema):
+    items: list[ShadowSpendOut]
+    total: str
+    next: str | None
 
 
 class ShadowFiguresOut(Schema):
@@ -97,6 +118,16 @@ def show_shadow_traffic(request: HttpRequest, query: Query[Since]) -> ShadowFigu
     return ShadowFiguresPage(
         items=[_figures(row) for row in shadow_figures(query.hours)], next=None
     )
+
+
+@router.get("/shadow-spend", response=ShadowSpendPage, summary="Show the cost of shadow traffic")
+def show_shadow_spend(request: HttpRequest, query: Query[Days]) -> ShadowSpendPage:
+    """What the shadows of each rule have cost on each day (UTC)."""
+    access.require(actors.actor_of(request), "channels.read")
+    spent = spent_by_day(query.until or clock.now().date(), query.days)
+    items = [ShadowSpendOut(day=day, rule=rule, cost=format_usd(nano)) for day, rule, nano in spent]
+    total = format_usd(sum(nano for _, _, nano in spent))
+    return ShadowSpendPage(items=items, total=total, next=None)
 
 
 @router.get("/shadow-answers", response=ShadowAnswerPage, summary="List shadow answers")

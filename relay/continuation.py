@@ -25,6 +25,8 @@ from relay.request_context import RequestContext
 from relay.state_store import State
 
 _PREVIOUS: Final = "previous_response_id"
+# What only the provider knows that it was made at.
+_ELSEWHERE: Final = ("prompt", "conversation")
 _NO_TARGET: Final = Target()
 _NOT_KEPT: Final = (
     "previous_response_id does not name a stored response: responses are stored for {hours} hours, "
@@ -88,6 +90,16 @@ class Continuation:
             return self._own_facts
         before = [] if earlier is None else state.portable(earlier.conversation)
         return self._with(before, state.portable_items(referred))
+
+    def facts_alone(self) -> ChatFacts | None:
+        """What asks the same of a channel that knows nothing of it, and leaves nothing there; None
+        where only its provider has what stands in for the input."""
+        own = self._own_facts
+        if own.compact or any(own.body.value(name) is not None for name in _ELSEWHERE):
+            return None
+        before = [] if self._earlier is None else self._earlier.conversation
+        whole = self._with(state.portable(before), state.portable_items(self._referred))
+        return self._codec.read(whole.body.splice({"store": b"false"}), _NO_TARGET)
 
     def states(self, response: bytes, stored_at: str) -> Sequence[State]:
         """What is to be kept of its answer; `stored_at` is the channel that has it too, or ""."""

@@ -73,7 +73,11 @@ class Shadows(Protocol):
     """Sends requests that have ended elsewhere too (`shadow_traffic.py`)."""
 
     def follow(
-        self, context: "RequestContext", facts: Facts, model: str, main: Callable[[], Any]
+        self,
+        context: "RequestContext",
+        asked: Callable[[], Facts | None],
+        model: str,
+        main: Callable[[], Any],
     ) -> None:
         """Send one, with what its client has got, if its model has them. Returns at once."""
 

@@ -9,6 +9,7 @@ fail_over.py        its attempts, until one answers
 """
 
 import random
+from collections.abc import Callable
 from functools import partial
 
 from dialects.body import check_nested_names
@@ -66,8 +67,9 @@ class Run:
             continuation = None if stated is None else await continue_request(context, stated)
             fail_over = self._fail_over = self._route(facts, continuation)
             outcome = await fail_over.make_attempts()
-            if context.snapshot.shadowed and stated is None:
-                self._follow(fail_over, facts, outcome)
+            if context.snapshot.shadowed:
+                asked = partial(_asked_of_shadow, facts, continuation)
+                self._follow(fail_over, asked, outcome)
             return outcome
         except (RequestFault, ChannelsOut) as error:
             return await self._refuse(error)
@@ -117,13 +119,15 @@ class Run:
             context.downstream.notices = context.snapshot.notices_of(model.alias or model.name)
         return model
 
-    def _follow(self, fail_over: FailOver, facts: Facts, outcome: Outcome) -> None:
+    def _follow(
+        self, fail_over: FailOver, asked: Callable[[], Facts | None], outcome: Outcome
+    ) -> None:
         """Let the shadow of its model have the request too, if it was answered, or failed."""
         context = self._context
         if context.downstream.client_gone or not (outcome.status == 200 or outcome.status >= 500):
             return
         main = partial(fail_over.main_answer, outcome)
-        context.parts.shadows.follow(context, facts, fail_over.model_name, main)
+        context.parts.shadows.follow(context, asked, fail_over.model_name, main)
 
     async def _refuse(self, error: RequestFault | ChannelsOut) -> Outcome:
         answer, reader = answer_to(error), self._reader
@@ -133,3 +137,8 @@ class Run:
         )
         await self._context.downstream.refuse(answer)
         return outcome
+
+
+def _asked_of_shadow(facts: Facts, continuation: Continuation | None) -> Facts | None:
+    """A request as another channel than its own is asked it; None where none can be."""
+    return facts if continuation is None else continuation.facts_alone()

@@ -5,9 +5,12 @@ nothing of it can fail the client's. It has no hold and no attempt: its cost is 
 recorded with the comparison, and counts towards its channel's caps. What is said is compared here
 and kept nowhere.
 
-    not sent   with tools, media or several choices; what goes on from a stored response; where the
-               data policy lets the request not go there; where no price tells what it costs; above
-               the rule's daily cap; while so many are under way; while the channel is out
+    not sent   with tools, media or several choices; what a provider has stored; where the data
+               policy lets the request not go there; where no price tells what it costs; above the
+               rule's daily cap; while so many are under way; while the channel is out
+
+What goes on from a response that is stored here goes there with its whole conversation, and is
+stored nowhere.
 """
 
 import asyncio
@@ -115,18 +118,20 @@ class ShadowTraffic:
     def follow(
         self,
         context: RequestContext,
-        facts: Facts,
+        asked: Callable[[], Facts | None],
         model: str,
         main: Callable[[], MainAnswer | None],
     ) -> None:
         """Send a request that has ended to the shadow of its model as well, if it is to go there;
-        `main` tells what its client has got, None where that is nothing to compare with. Returns
-        at once."""
+        `asked` tells what it asks, None where nobody else can be asked that, `main` what its client
+        has got, None where that is nothing to compare with. Returns at once."""
         rule = context.snapshot.rule_of(model)
         shadow = rule.shadow
         if shadow is None or self._draw() * 100 >= shadow.percent:
             return
         if not self._has_room(rule.model, shadow) or (answer := main()) is None:
+            return
+        if (facts := asked()) is None:
             return
         # What is decided on there, too, is nothing that the request could fail by.
         task = asyncio.create_task(self._compare(context, facts, rule.model, shadow, answer))

@@ -9,7 +9,7 @@ import pytest
 from django.test import Client
 
 from accounts.models import Key, KeyKind
-from config import route_preview
+from config import route_preview, sent_preview
 from gateway.models import Channel, Route
 from lib.ids import id_text, new_id
 from relay.downstream import ErrorAnswer
@@ -70,7 +70,9 @@ def key(people: cast.Cast) -> Key:
 
 def answering(monkeypatch: pytest.MonkeyPatch, told: RoutePreview) -> ScriptedRelay:
     relay = ScriptedRelay(told)
-    monkeypatch.setattr(route_preview, "relay_of", lambda request: relay)
+    # Whoever imports the one while the other is replaced would keep what it is replaced by.
+    for module in (route_preview, sent_preview):
+        monkeypatch.setattr(module, "relay_of", lambda request: relay)
     return relay
 
 

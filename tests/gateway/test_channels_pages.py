@@ -22,6 +22,7 @@ from gateway.traffic import count_new_records
 from lib import clock
 from lib.ids import id_text, new_id
 from tests import cast
+from tests.billing.test_operator_api import api_of
 from tests.cast import Cast
 from tests.fakes.upstream import FakeUpstream
 from tests.lists import file_of
@@ -362,6 +363,21 @@ def rows_of(html: str) -> list[str]:
     return [re.sub(r"(<[^>]+>|\s)+", " ", row).strip() for row in rows]
 
 
+def test_a_channel_leads_to_what_was_done_to_it(channel: Channel, dora: Client) -> None:
+    create_channel(SYSTEM, "another", {"provider": "openai", "base_url": "http://127.0.0.1:9/v1"})
+    change_channel(SYSTEM, channel, {"weight": 3})
+    html = page(dora, f"/admin/channels/{id_text(channel.id)}")
+    found = re.search(r'href="(/admin/audit\?object=[^"]+)"', html)
+    assert found is not None
+    listed = page(dora, found[1])
+    events = AuditEvent.objects.filter(object_id=id_text(channel.id))
+    assert {event.action for event in events} >= {"channel.created", "channel.changed"}
+    assert all(id_text(event.id) in listed for event in events)
+    others = AuditEvent.objects.exclude(object_id=id_text(channel.id))
+    assert others.exists()
+    assert not any(id_text(event.id) in listed for event in others)
+
+
 def health_of(client: Client, channel: Channel) -> dict[str, str]:
     """What the panel says of each model, of each key and of the channel."""
     html = page(client, f"/admin/_f/channels/{id_text(channel.id)}")
@@ -394,10 +410,34 @@ def test_the_health_of_each_model_and_key_is_shown(
     assert shown["••••4f2a"] == "••••4f2a Active 0 3 100% 400 ms 490 ms 100"
     assert shown["••••9c1d"] == "••••9c1d Active 1 1 0% – – –"
     assert shown["Channel"] == "Channel On 1 4 75.0% 400 ms 490 ms 100"
+    told = health_told(people, channel)
+    figures = {
+        "attempts": 4, "failed": 1, "success_percent": 75.0, "ttft_p50_ms": 400,
+        "ttft_p95_ms": 490, "tokens_per_second": 100, "in_flight": 1,
+    }  # fmt: skip
+    assert told.items() >= {"state": "good", "kind": None, **figures}.items()
+    models = {model["model"]: model for model in told["models"]}
+    assert models["fake"].items() >= {"state": "good", "keys_out": 0, **figures}.items()
+    first, second = told["keys"]
+    assert (first["last4"], first["attempts"], first["success_percent"]) == ("4f2a", 3, 100.0)
+    failed_figures = figures | {
+        "attempts": 1, "success_percent": 0.0, "ttft_p50_ms": None, "ttft_p95_ms": None,
+        "tokens_per_second": None,
+    }  # fmt: skip
+    assert second.items() >= {"last4": "9c1d", "state": "good", **failed_figures}.items()
+
+
+def health_told(people: Cast, channel: Channel) -> dict[str, Any]:
+    """The same by the management API, where the list has what the channel itself has."""
+    api = api_of(people, "dora")
+    told: dict[str, Any] = api.get(f"/api/v1/channels/{id_text(channel.id)}/health").json()
+    (listed,) = api.get("/api/v1/channel-health").json()["items"]
+    assert told.items() >= listed.items()
+    return told
 
 
 def test_what_rests_of_a_channel_is_said_of_its_model_or_key(
-    channel: Channel, dora: Client
+    channel: Channel, dora: Client, people: Cast
 ) -> None:
     """The worst of what the processes know; of a pattern, of the models that it stands for."""
     change_channel(SYSTEM, channel, {"keys": [SECRET, "sk-second-of-a-page-9c1d"]})
@@ -415,6 +455,15 @@ def test_what_rests_of_a_channel_is_said_of_its_model_or_key(
     assert "Models paused" in shown["Channel"]
     html = page(dora, f"/admin/_f/channels/{id_text(channel.id)}")
     assert 'title="On 2 of 2 keys. Next attempt within 4 s"' in html
+    told = health_told(people, channel)
+    assert (told["state"], told["kind"], told["retry_in_seconds"]) == (
+        "models_out", "upstream_rate_limited", 7,
+    )  # fmt: skip
+    states = {model["model"]: (model["state"], model["keys_out"]) for model in told["models"]}
+    assert states == {"alias": ("limited", 2), "fake": ("good", 0), "fake-*": ("model_unknown", 2)}
+    assert [(key["state"], key["retry_in_seconds"]) for key in told["keys"]] == [
+        ("good", None), ("paused", 50),
+    ]  # fmt: skip
     # A rest that ended since the report is none.
     later = clock.now() - dt.timedelta(seconds=10)
     ChannelReport.objects.update(reported_at=later)

@@ -40,8 +40,8 @@ START = dt.datetime(2026, 1, 1, tzinfo=dt.UTC)
 
 @pytest.fixture(scope="module")
 def fake() -> Iterator[FakeUpstream]:
-    # The first word of an answer is the name: it sees the colour of the picture.
-    with FakeUpstream(name="red", keys=(KEY,), fsync=False) as upstream:
+    # The first word of an answer is the name: it sees the colour, and reads the word of the file.
+    with FakeUpstream(name="red-kestrel", keys=(KEY,), fsync=False) as upstream:
         yield upstream
 
 
@@ -270,22 +270,28 @@ def test_a_probe_tries_what_a_model_can_do_and_proposes_it(
     channel = channel_to(fake.url)
     set_price(SYSTEM, "one", START, RATES, source="file")
     switch_capability(SYSTEM, channel, "one", "tools", None)
-    fake.script("#tools=1 #arg=city")
-    try:
-        found = probed(dora, channel, tries=["tools"])["probe"]
-    finally:
-        fake.reset()
-    assert [(one["variant"], one["ok"]) for one in found["results"]] == [("tools", True)]
+    for directives, name in (("#tools=1 #arg=city", "tools"), ("#reasoning=3", "reasoning")):
+        fake.script(directives)
+        try:
+            found = probed(dora, channel, tries=[name])["probe"]
+        finally:
+            fake.reset()
+        assert [(one["variant"], one["ok"]) for one in found["results"]] == [(name, True)]
     assert float(found["cost"]) > 0
     found = probed(dora, channel)["probe"]
-    # The fake calls no tool unless it is told to.
+    # The fake calls no tool and thinks nothing unless it is told to, and counts no sound.
     assert {one["variant"]: one["fault"] for one in found["results"]} == {
         "streamed": None, "tools": "no_tool_call", "schema": None, "vision": None,
+        "files": None, "audio": "not_heard", "reasoning": "not_thought",
     }  # fmt: skip
     total = sum(float(one["cost"]) for one in found["results"] if one["cost"])
     assert float(found["cost"] or 0) in (0, pytest.approx(total))
     facts = {row.field: row.after for row in ModelProposal.objects.all()}
-    assert facts == {"tools": False, "schema": True, "vision": True}
+    assert facts == {
+        "tools": False, "schema": True, "vision": True, "files": True, "reasoning": False,
+    }  # fmt: skip
+    kinds = {medium["kind"] for row in fake.books() for medium in row["media"]}
+    assert kinds == {"image", "file", "audio"}
     model = public_model("one")
     assert model is not None
     assert model.entry is not None
@@ -301,7 +307,7 @@ def test_a_probe_tries_what_a_model_can_do_and_proposes_it(
     # What holds already is not proposed.
     probed(dora, channel)
     assert not ModelProposal.objects.filter(state="open").exists()
-    assert AuditEvent.objects.filter(action="model.probed").count() == 3
+    assert AuditEvent.objects.filter(action="model.probed").count() == 4
 
 
 def test_a_probe_that_fails_for_another_reason_proposes_nothing(dora: Client) -> None:

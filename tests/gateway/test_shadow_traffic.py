@@ -147,15 +147,32 @@ def test_the_figures_are_those_of_both_sides(installation: Installation, dora: C
     }  # fmt: skip
 
 
-def test_comparisons_are_kept_for_30_days() -> None:
+def test_what_shadows_have_cost_is_found_by_day(dora: Client) -> None:
+    days = [clock.now().date() - dt.timedelta(days=n) for n in (0, 31, 62)]
+    for n, day in enumerate(days, start=1):
+        ShadowSpend.objects.create(rule="gpt", day=day, cost_nano=n * 10**9)
+    path = "/api/v1/shadow-spend"
+    told = dora.get(path, {"days": 32}).json()
+    assert told["items"] == [
+        {"day": str(days[0]), "rule": "gpt", "cost": "1.00"},
+        {"day": str(days[1]), "rule": "gpt", "cost": "2.00"},
+    ]
+    assert (told["total"], told["next"]) == ("3.00", None)
+    told = dora.get(path, {"until": str(days[2])}).json()
+    assert [row["cost"] for row in told["items"]] == ["3.00"]
+    for until in ("0001-01-01", "9999-12-31"):
+        assert dora.get(path, {"until": until}).json()["items"] == []
+    assert dora.get(path, {"until": "now"}).status_code == 400
+
+
+def test_comparisons_are_kept_for_30_days_and_their_cost_without_end() -> None:
     kept, old = add(), add()
     ShadowAnswer.objects.filter(id=old.id).update(at=clock.now() - KEPT - dt.timedelta(hours=1))
-    first_day = (clock.now() - KEPT).date()
-    for day in (first_day, first_day - dt.timedelta(days=1)):
-        ShadowSpend.objects.create(rule="gpt", day=day, cost_nano=1)
+    ShadowSpend.objects.create(rule="gpt", day=dt.date(2020, 1, 1), cost_nano=1)
     drop_old()
     assert list(ShadowAnswer.objects.values_list("id", flat=True)) == [kept.id]
-    assert list(ShadowSpend.objects.values_list("day", flat=True)) == [first_day]
+    # What they have cost stands nowhere else.
+    assert ShadowSpend.objects.get().cost_nano == 1
 
 
 def test_what_today_has_cost_is_summed_with_each_comparison_and_once() -> None:

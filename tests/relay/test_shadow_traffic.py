@@ -1,5 +1,6 @@
 """Shadow traffic: what goes to a shadow too, what is compared, and what it never does."""
 
+import json
 from collections.abc import Callable
 from typing import Any
 from uuid import uuid4
@@ -8,6 +9,7 @@ import pytest
 from psycopg.types.json import Jsonb
 
 from billing.rules.money import format_usd
+from lib.ids import parse_id
 from relay.shadow_traffic import IN_FLIGHT_MAX
 from tests.fakes.upstream import FakeUpstream
 from tests.hub import Hub, Tenant
@@ -92,6 +94,52 @@ def test_both_answers_are_compared_and_only_one_is_shown_and_paid(
         " = (SELECT sum(cost_nano) FROM gateway_shadowanswer WHERE channel_id = %s) AS same"
     )
     assert hub.rows(both, row["channel_id"], row["channel_id"]) == [{"same": True}]
+
+
+@pytest.mark.parametrize("provider", ["openai", "anthropic"])
+def test_a_response_is_asked_for_with_all_that_it_goes_on_from(
+    hub: Hub, other_fake: FakeUpstream, shadowed: Callable[[], str], provider: str
+) -> None:
+    """In its own dialect and in another one; the shadow names and stores nothing."""
+    tenant, model = hub.tenant(), shadowed()
+    hub.connection.execute(
+        "UPDATE gateway_channel SET provider = %s, base_url = %s WHERE name = "
+        "(SELECT shadow->>'channel' FROM gateway_modelrule WHERE model = %s)",
+        [provider, other_fake.url if provider == "openai" else other_fake.origin, model],
+    )  # fmt: skip
+    change(hub, model, {})
+    since = max((row["seq"] for row in other_fake.books()), default=0)
+    body = {"model": model, "input": "one two three #tokens=2 #b.prompt=20"}
+    first = hub.post(tenant, body, path="/v1/responses")
+    assert first.status == 200, first.body
+    more = {"input": "four #tokens=3 #b.prompt=20", "previous_response_id": first.json()["id"]}
+    assert hub.post(tenant, body | more | {"stream": True}, path="/v1/responses").status == 200
+    rows = compared(hub, tenant, 2)
+    assert [(row["fault"], row["main_tokens"], row["tokens"]) for row in rows] == [
+        ("", 2, 2), ("", 3, 3),
+    ]  # fmt: skip
+    assert all(row["likeness"] is not None and row["cost_nano"] for row in rows)
+    _, asked = other_fake.books(since)
+    assert len(asked["heard"]) == 3
+    sent = json.loads(asked["body"])
+    assert "previous_response_id" not in sent
+    assert sent.get("store") is (False if provider == "openai" else None)
+
+
+def test_what_stands_at_the_provider_goes_to_no_shadow(
+    hub: Hub, fake: FakeUpstream, shadowed: Callable[[], str]
+) -> None:
+    tenant, model = hub.tenant(), shadowed()
+    hub.connection.execute(
+        "UPDATE gateway_channel SET provider = 'openai' WHERE name = %s", [f"{model}-0"]
+    )
+    change(hub, model, {})
+    body = {"model": model, "input": "one #tokens=2", "conversation": "conv_1"}
+    answer = hub.post(tenant, body, path="/v1/responses")
+    assert answer.status == 200, answer.body
+    other = hub.post(tenant, {"model": model, "input": "two #tokens=2"}, path="/v1/responses")
+    (row,) = compared(hub, tenant)
+    assert row["request_id"] == parse_id(other.headers["x-request-id"])
 
 
 def test_a_shadow_that_fails_harms_nobody(
