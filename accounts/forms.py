@@ -448,7 +448,8 @@ class OrganisationForm(NameForm):
         min_value=0,
         max_value=CLIENT_ADDRESS_DAYS_MAX,
         help_text=gettext_lazy(
-            "From 0 to 365. Who may see a request also sees the address it came from. 0 keeps none."
+            "From 0 to 365. The address of a request is shown to those who may change its key or "
+            "read the audit log. 0 keeps none."
         ),
     )
     zero_retention = _zero_retention()

@@ -63,6 +63,8 @@ from usage.budget_api import router as budget_router
 from usage.effective_api import router as effective_router
 from usage.filters import RangeRefused
 from usage.review_api import router as review_router
+from usage.rules.groupings import GroupingRefused
+from usage.used_rows import RECORDS_MAX, TooManyRecords
 
 _DEPTH_MAX = 64
 
@@ -333,6 +335,21 @@ def _bad_cursor(request: HttpRequest, error: BadCursor) -> HttpResponse:
 def _range_refused(request: HttpRequest, error: RangeRefused) -> HttpResponse:
     message = f"Invalid value for {error.field}: {error}."
     return error_response(request, 422, message, code="invalid_value", param=error.field)
+
+
+@api.exception_handler(GroupingRefused)
+def _grouping_refused(request: HttpRequest, error: GroupingRefused) -> HttpResponse:
+    message = f"Invalid value for group_by: {error}."
+    return error_response(request, 400, message, code="invalid_value", param="group_by")
+
+
+@api.exception_handler(TooManyRecords)
+def _too_many_records(request: HttpRequest, error: TooManyRecords) -> HttpResponse:
+    message = (
+        f"The period has {error.requests} requests. Labels, applications and statuses are counted"
+        f" for up to {RECORDS_MAX}: choose a shorter period."
+    )
+    return error_response(request, 400, message, code="invalid_value", param="from")
 
 
 @api.exception_handler(Refused)

@@ -1,8 +1,9 @@
 """The management API of usage and requests. Pages show the same rows and sums."""
 
 import datetime as dt
+from collections.abc import Sequence
 from dataclasses import replace
-from typing import Annotated, Any, Literal
+from typing import Annotated, Any, Final, Literal
 from uuid import UUID
 from zoneinfo import ZoneInfo
 
@@ -19,10 +20,13 @@ from lib import clock, pagination
 from lib.ids import id_text
 from lib.openapi import also_answers
 from usage import filters, receipts, reports
-from usage.filters import GroupBy, RangeRefused, Scope, UsageFilter
+from usage.explorer import DAY, Cell, explore
+from usage.filters import RangeRefused, Scope, UsageFilter
+from usage.levels import standing
 from usage.receipts import AttemptShown
 from usage.reports import RequestRow, Totals
 from usage.rules.choices import SkipReason, Why
+from usage.rules.groupings import GROUPINGS, read_groupings
 from usage.visibility import Period
 
 router = Router(tags=["Usage"])
@@ -42,9 +46,25 @@ Zone = Annotated[str, AfterValidator(_zone)]
 Id = Annotated[str, AfterValidator(_id)]
 Model = Annotated[str, Field(min_length=1, max_length=200), AfterValidator(filters.read_model)]
 Meters = dict[str, int]
+_LABELS: Final = "Labels."
+_AXES: Final = (*(name for name in GROUPINGS if name != "channel"), DAY, "channel")
+_ITEMS_MAX: Final = 10_000
 
 
-class UsageQuery(Schema):
+class _Wanted(Schema):
+    """Which requests are meant; several values of a field mean any of them."""
+
+    model: list[Model] = Field(default_factory=list, max_length=20, description="Model names.")
+    key: list[Id] = Field(default_factory=list, max_length=20, description="IDs of keys.")
+    user: list[Model] = Field(default_factory=list, max_length=20, description="Email addresses.")
+    team: list[Model] = Field(default_factory=list, max_length=20, description="Slugs of teams.")
+    project: list[Model] = Field(default_factory=list, max_length=20, description=_LABELS)
+    customer: list[Model] = Field(default_factory=list, max_length=20, description=_LABELS)
+    tag: list[Model] = Field(default_factory=list, max_length=20, description=_LABELS)
+    app: list[Model] = Field(default_factory=list, max_length=20, description="Applications.")
+
+
+class UsageQuery(_Wanted):
     model_config = ConfigDict(extra="forbid")
 
     from_: str | None = Field(
@@ -59,18 +79,21 @@ class UsageQuery(Schema):
         "included). Default: the end of today.",
     )
     tz: Zone = Field("UTC", description="The time zone of dates and days.")
-    group_by: Literal["model", "key", "user", "day", "channel"] = Field(
-        "model", description="`channel` is for operators."
+    group_by: str = Field(
+        "model",
+        max_length=200,
+        description="One or two, separated by a comma, such as `team,model`: `model`, `key`, "
+        "`user`, `team`, `project`, `customer`, `tag`, `app`, `status`, `day`; for operators also "
+        "`channel`.",
     )
-    model: list[Model] = Field(default_factory=list, max_length=20, description="Model names.")
-    key: list[Id] = Field(default_factory=list, max_length=20, description="IDs of keys.")
 
 
 class UsageItem(Schema):
     group: str = Field(
-        description="Model name, ID of the key or channel, email address or date; empty if "
-        "there is none."
+        description="Model name, ID of the key or channel, email address, slug of the team, label, "
+        "application, status (`ok`, `error`, `stopped`) or date; empty if there is none."
     )
+    subgroup: str | None = Field(None, description="The same of the second grouping.")
     requests: int
     errors: int = Field(
         description="Failed requests: status 400 or above, except 499 (the client disconnected)."
@@ -93,8 +116,10 @@ class UsageOut(Schema):
         description="All requests that started before this time are included."
     )
     group_by: str
-    items: list[UsageItem]
-    total: UsageTotal
+    items: list[UsageItem] = Field(
+        description="A request with several tags is in the groups of all of them."
+    )
+    total: UsageTotal = Field(description="Each request once.")
 
 
 class RequestOut(Schema):
@@ -233,7 +258,7 @@ class RequestList(Schema):
     next: str | None
 
 
-class RequestQuery(pagination.PageQuery):
+class RequestQuery(pagination.PageQuery, _Wanted):
     from_: str | None = Field(
         None, alias="from", description="A date, or a time with its offset; included."
     )
@@ -244,8 +269,6 @@ class RequestQuery(pagination.PageQuery):
         ),
     )
     tz: Zone = Field("UTC", description="The time zone of dates.")
-    model: list[Model] = Field(default_factory=list, max_length=20, description="Model names.")
-    key: list[Id] = Field(default_factory=list, max_length=20, description="IDs of keys.")
     status: Literal["ok", "error", "stopped", "review"] | None = Field(
         None,
         description="`error`: ended with status 400 or above. `review`: the provider's count "
@@ -257,35 +280,46 @@ class RequestQuery(pagination.PageQuery):
 def show_usage(request: HttpRequest, query: Query[UsageQuery]) -> dict[str, Any]:
     """Requests, quantities and charges of a period by group, highest charge first (days in order).
 
-    A model key sees its own usage, a developer their own.
+    A model key sees its own usage, a developer their own. Labels, applications and statuses are
+    read from single requests: 400 if the period has more than 500,000.
     """
     actor = actors.actor_of(request)
     usage_filter = _usage_filter(query)
-    if query.group_by == "channel" and not actor.operator:
+    by = read_groupings(query.group_by, _AXES)
+    if "channel" in by and not actor.operator:
         raise AccessDenied("Only operators can group by channel.")
-    complete_to = reports.complete_to()
-    if query.group_by == "day":
-        days = reports.usage_by_bucket(actor, usage_filter)
-        groups = [
-            (span.start_at.astimezone(usage_filter.zone).date().isoformat(), totals)
-            for span, totals in zip(usage_filter.spans, days, strict=True)
-            if totals != Totals()
-        ]
-    else:
-        by: GroupBy = query.group_by
-        groups = [
-            (_group_id(by, group.id), group.totals)
-            for group in reports.usage_by(actor, usage_filter.span, by, usage_filter.scope)
-        ]
-    total = reports.sum_of([totals for _, totals in groups])
+    at = standing()
+    explored = explore(actor, usage_filter, by, at, limit=_ITEMS_MAX)
+    items = [
+        {
+            **dict(zip(("group", "subgroup"), _values(usage_filter, by, cell), strict=False)),
+            **_totals(cell.totals),
+        }
+        for cell in explored.cells
+    ]
+    if DAY in by:
+        days = "group" if by[0] == DAY else "subgroup"
+        items.sort(key=lambda item: str(item[days]))
     return {
         "from": usage_filter.start_at,
         "to": usage_filter.end_at,
-        "complete_to": complete_to,
-        "group_by": query.group_by,
-        "items": [{"group": group, **_totals(totals)} for group, totals in groups],
-        "total": _totals(total),
+        "complete_to": at.complete_to,
+        "group_by": ",".join(by),
+        "items": items,
+        "total": _totals(explored.total),
     }
+
+
+def _values(usage_filter: UsageFilter, by: Sequence[str], cell: Cell) -> list[str]:
+    return [
+        _day(usage_filter, group.value) if axis == DAY else _group_id(axis, group.value)
+        for axis, group in zip(by, cell.groups, strict=True)
+    ]
+
+
+def _day(usage_filter: UsageFilter, number: str) -> str:
+    start_at = usage_filter.spans[int(number) - 1].start_at
+    return start_at.astimezone(usage_filter.zone).date().isoformat()
 
 
 @router.get("/requests", response=RequestList, summary="List requests")
@@ -300,7 +334,7 @@ def list_requests(request: HttpRequest, query: Query[RequestQuery]) -> dict[str,
     page = reports.request_page(
         actor,
         period,
-        _scope(query.model, query.key, query.status),
+        replace(_scope(query), status=query.status),
         limit=query.limit,
         older_than=pagination.after_id(query.cursor),
     )
@@ -355,12 +389,19 @@ def _usage_filter(query: UsageQuery) -> UsageFilter:
         usage_filter = filters.between(start_at, end_at, zone, now, grain="day")
     except ValueError as error:
         raise RangeRefused("from", str(error)) from None
-    return replace(usage_filter, scope=_scope(query.model, query.key))
+    return replace(usage_filter, scope=_scope(query))
 
 
-def _scope(models: list[str], keys: list[str], status: filters.Status | None = None) -> Scope:
+def _scope(query: _Wanted) -> Scope:
     return Scope(
-        models=tuple(models), keys=tuple(filters.read_id(key) for key in keys), status=status
+        models=tuple(query.model),
+        keys=tuple(filters.read_id(key) for key in query.key),
+        users=tuple(email.lower() for email in query.user),
+        teams=tuple(query.team),
+        projects=tuple(query.project),
+        customers=tuple(query.customer),
+        tags=tuple(query.tag),
+        apps=tuple(query.app),
     )
 
 
@@ -372,7 +413,7 @@ def _edge(field: str, text: str, zone: ZoneInfo, *, end: bool, summed: bool = Fa
         raise RangeRefused(field, str(error)) from None
 
 
-def _group_id(by: GroupBy, value: str) -> str:
+def _group_id(by: str, value: str) -> str:
     return id_text(UUID(value)) if value and by in ("key", "channel") else value
 
 

@@ -26,13 +26,25 @@ from usage.rules.buckets import (
     edges,
     first_instant,
 )
+from usage.rules.groupings import GROUPINGS, OVERLAPPING, SUMMED, GroupBy
 
 Range = Literal["24h", "today", "yesterday", "7d", "30d", "mtd", "last-month", "custom"]
 Status = Literal["ok", "error", "stopped", "review"]
-GroupBy = Literal["model", "key", "user", "channel"]
 Metric = Literal["cost", "requests", "tokens", "errors"]
 
 RANGE: Final[Range] = "30d"
+CHARTED: Final = tuple(name for name in GROUPINGS if name not in OVERLAPPING | {"status"})
+"""What a chart can be split by: its parts add up to its bars."""
+_EMPTY: Final[tuple[GroupBy, ...]] = (
+    "model",
+    "user",
+    "project",
+    "customer",
+    "tag",
+    "app",
+    "channel",
+)
+"""In what a row may belong to no group; channels, which only operators know of, are the last."""
 API_DAYS: Final = 30
 """Of a report of the API that is asked for without its begin."""
 UTC_ZONE: Final = ZoneInfo("UTC")
@@ -65,17 +77,42 @@ class Dropped(NamedTuple):
 
 @dataclass(frozen=True)
 class Scope:
-    """Which rows of a report are wanted; empty means all. `request_id` is one request's,
-    `min_cost_nano` the least that a request was charged, `causes` why it failed."""
+    """Which rows of a report are wanted; empty means all. `teams` are their slugs, `request_id` is
+    one request's, `min_cost_nano` the least that a request was charged, `causes` why it failed.
+    `without` are groupings in which a row belongs to no group: a key of nobody, no project."""
 
     models: tuple[str, ...] = ()
     keys: tuple[UUID, ...] = ()
     users: tuple[str, ...] = ()
     channels: tuple[UUID, ...] = ()
+    teams: tuple[str, ...] = ()
+    projects: tuple[str, ...] = ()
+    customers: tuple[str, ...] = ()
+    tags: tuple[str, ...] = ()
+    apps: tuple[str, ...] = ()
+    without: tuple[GroupBy, ...] = ()
     status: Status | None = None
     request_id: UUID | None = None
     min_cost_nano: int | None = None
     causes: tuple[str, ...] = ()
+
+    @property
+    def picks_records(self) -> bool:
+        """Whether the sums do not know which requests are meant."""
+        return self != self.summed_part
+
+    @property
+    def summed_part(self) -> "Scope":
+        """As far as the sums know which requests are meant."""
+        return replace(
+            EVERYTHING,
+            models=self.models,
+            keys=self.keys,
+            users=self.users,
+            channels=self.channels,
+            teams=self.teams,
+            without=tuple(name for name in self.without if name in SUMMED),
+        )
 
 
 EVERYTHING: Final = Scope()
@@ -96,6 +133,7 @@ class UsageFilter:
     now: dt.datetime
     scope: Scope = EVERYTHING
     group_by: GroupBy = "model"
+    then_by: GroupBy | None = None
     metric: Metric = "cost"
     dropped: tuple[Dropped, ...] = ()
     # The dates of a custom range as they were asked, to fill the form with; None for instants.
@@ -152,7 +190,7 @@ class UsageFilter:
         return [
             (name, value)
             for name, value in parse_qsl(self.query())
-            if not (log and name in ("group_by", "metric"))
+            if not (log and name in ("group_by", "then_by", "metric"))
         ]
 
     def _parameters(self) -> dict[str, object]:
@@ -164,11 +202,18 @@ class UsageFilter:
             "key": [id_text(key) for key in self.scope.keys],
             "user": self.scope.users,
             "channel": [id_text(channel) for channel in self.scope.channels],
+            "team": self.scope.teams,
+            "project": self.scope.projects,
+            "customer": self.scope.customers,
+            "tag": self.scope.tags,
+            "app": self.scope.apps,
+            "without": self.scope.without,
             "status": self.scope.status,
             "min_cost": format_usd(self.scope.min_cost_nano) if self.scope.min_cost_nano else None,
             "cause": self.scope.causes,
             "q": id_text(self.scope.request_id) if self.scope.request_id else None,
             "group_by": self.group_by if self.group_by != "model" else None,
+            "then_by": self.then_by,
             "metric": self.metric if self.metric != "cost" else None,
         }
 
@@ -203,11 +248,13 @@ def from_query(
     channels: bool,
     log: bool = False,
     ignored: Iterable[str] = (),
+    explored: bool = False,
 ) -> UsageFilter:
     """Read a page's query string (`dict(request.GET.lists())`), dropping what says nothing here.
 
     `channels` tells whether the actor may know of channels; `log` reads what picks single requests
-    instead of what sums them up; `ignored` are the names that the page reads itself.
+    instead of what sums them up; `ignored` are the names that the page reads itself; `explored`:
+    it groups by anything, and by two at once.
     """
     reader = _Reader(query)
     zone = reader.single("tz", read_zone)
@@ -219,6 +266,12 @@ def from_query(
         keys=reader.many("key", read_id),
         users=reader.many("user", _email),
         channels=reader.many("channel", read_id) if channels else (),
+        teams=reader.many("team", read_model),
+        projects=reader.many("project", read_model),
+        customers=reader.many("customer", read_model),
+        tags=reader.many("tag", read_model),
+        apps=reader.many("app", read_model),
+        without=reader.many("without", _among(_EMPTY if channels else _EMPTY[:-1])),
         status=reader.single("status", _among(get_args(Status))) if log else None,
         request_id=reader.single("q", read_id) if log else None,
         min_cost_nano=reader.single("min_cost", _amount) if log else None,
@@ -226,11 +279,15 @@ def from_query(
     )
     if log:
         return replace(made, scope=scope, dropped=reader.dropped(ignored))
-    groups = [name for name in get_args(GroupBy) if channels or name != "channel"]
+    wanted = GROUPINGS if explored else CHARTED
+    groups = [name for name in wanted if channels or name != "channel"]
+    group_by = reader.single("group_by", _among(groups)) or "model"
+    then_by = reader.single("then_by", _among(groups)) if explored else None
     return replace(
         made,
         scope=scope,
-        group_by=reader.single("group_by", _among(groups)) or "model",
+        group_by=group_by,
+        then_by=then_by if then_by != group_by else None,
         metric=reader.single("metric", _among(get_args(Metric))) or "cost",
         dropped=reader.dropped(ignored),
     )

@@ -6,7 +6,7 @@ from typing import Final, NamedTuple
 from accounts.actors import Actor
 from lib.tables.sources import COUNTED_MAX
 from usage import reports
-from usage.filters import Scope, UsageFilter, between
+from usage.filters import UsageFilter, between
 from usage.levels import Standing
 from usage.reports import Totals
 from usage.rules.buckets import BUCKET, Grain, Span
@@ -44,7 +44,7 @@ def histogram(
     scope = usage_filter.scope
     if totals is None:
         totals = sums_of_bars(actor, usage_filter)
-    if not _picks(scope):
+    if not scope.picks_records:
         return [
             Bar(span, total.requests, total.errors)
             for span, total in zip(timed.spans, totals, strict=True)
@@ -58,11 +58,6 @@ def histogram(
         for n, requests, failed in run(_COUNT.format(where=where.text), parameters)
     }
     return [Bar(span, *counted.get(n, (0, 0))) for n, span in enumerate(timed.spans, start=1)]
-
-
-def _picks(scope: Scope) -> bool:
-    """Whether the rollups do not know which requests are meant."""
-    return bool(scope.status or scope.causes or scope.min_cost_nano or scope.request_id)
 
 
 def _in_bars(usage_filter: UsageFilter) -> UsageFilter:

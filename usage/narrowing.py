@@ -4,7 +4,6 @@ A filter that fits few requests, or none, would have all records of its time rea
 which days such requests are; only those are looked through, and what is not summed yet.
 """
 
-from dataclasses import replace
 from typing import Any, Final
 
 from accounts.actors import Actor
@@ -48,8 +47,7 @@ def _on_sums(actor: Actor, scope: Scope) -> Where | None:
     """The condition on sums `r` in which such a request may be; None where most are."""
     if scope.request_id:
         return None  # found by its own index
-    of_sums = replace(scope, status=None, causes=(), min_cost_nano=None)
-    text, found = where_of(actor, "requests.read", of_sums, Period())
+    text, found = where_of(actor, "requests.read", scope.summed_part, Period(), of="sums")
     parameters: dict[str, Any] = dict(found)
     wanted = _SUMMED_AS.get("error" if scope.causes else scope.status or "", _ANY)
     if scope.min_cost_nano:

@@ -8,7 +8,7 @@ from django.db import transaction
 
 from accounts.actors import Actor
 from usage.filters import UsageFilter
-from usage.levels import Standing, summed
+from usage.levels import Standing
 from usage.reports import (
     COMMON_SUMS,
     GROUPS,
@@ -24,7 +24,8 @@ from usage.reports import (
     series_of,
     series_parts,
 )
-from usage.visibility import Period, run, where_of
+from usage.used_rows import used_rows
+from usage.visibility import run
 
 
 @dataclass(frozen=True)
@@ -41,8 +42,8 @@ class Overview:
 def overview(actor: Actor, usage_filter: UsageFilter, at: Standing, *, keys: int) -> Overview:
     """The figures of a filter; `keys` is how many of them at most."""
     previous, spans = usage_filter.previous, usage_filter.spans
-    where = where_of(actor, "usage.read", usage_filter.scope, Period())
-    rows = summed(where, [previous, *spans], at)
+    groups = [usage_filter.group_by]
+    rows = used_rows(actor, usage_filter.scope, [previous, *spans], groups, at)
     parameters = {
         **rows.parameters,
         "starts": [previous.start_at, *(span.start_at for span in spans)],

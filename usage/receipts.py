@@ -13,8 +13,9 @@ from uuid import UUID
 
 from django.http import Http404
 
-from accounts import actors
+from accounts import access, actors
 from accounts.actors import Actor
+from accounts.models import Key
 from billing.rules.meters import MeterUnknown, find_meter, format_rate
 from billing.rules.money import format_multiplier, format_scaled, format_usd
 from billing.rules.pricing import PPM, CostLines, PriceInvalid, PriceVersion, price
@@ -226,8 +227,15 @@ def request_detail(actor: Actor, id: str) -> RequestDetail:
         attempts=attempts,
         price=in_force,
         receipt=None if running else receipt(request_row, in_force),
-        address="" if running else address_of(actors.organisation_of(actor).id, last.id),
+        address="" if running else _address(actor, last),
     )
+
+
+def _address(actor: Actor, last: "_AttemptRow") -> str:
+    """From where it came, for who may know that of its key."""
+    address = address_of(actors.organisation_of(actor).id, last.id)
+    key = Key.objects.filter(pk=last.key_id).first() if address else None
+    return address if key and access.may_see_address(actor, key) else ""
 
 
 def without_channel_names(detail: RequestDetail) -> RequestDetail:

@@ -19,18 +19,19 @@ from accounts.actors import Actor
 from billing.rules.meters import METERS, Meter
 from lib.tables.keyset import Order, Values
 from lib.tables.sources import COUNTED_MAX, Count
-from usage.filters import EVERYTHING, GroupBy, Metric, Scope, UsageFilter
+from usage.filters import EVERYTHING, Metric, Scope, UsageFilter
 from usage.levels import COMMON, Standing, standing, summed
 from usage.narrowing import narrowed
 from usage.rules.buckets import Span
+from usage.rules.groupings import GroupBy
 from usage.rules.outcomes import CLIENT_STOPPED, has_failed
-from usage.visibility import Period, Where, run, where_of
+from usage.used_rows import used_rows
+from usage.visibility import NIL, Period, Where, run, where_of
 
 SERIES_MAX: Final = 7
 OTHER_SLOT: Final = 8
 
 TOKEN_METERS: Final = [meter.name for meter in METERS.values() if meter.unit == "token"]
-_NIL: Final = UUID(int=0)
 
 
 def _token_column(meter: Meter) -> str:
@@ -42,7 +43,7 @@ def _token_column(meter: Meter) -> str:
 
 _TOKEN_COLUMNS: Final = {name: _token_column(METERS[name]) for name in TOKEN_METERS}
 
-By = Literal["model", "key", "user", "channel", "bucket", "all"]
+By = GroupBy | Literal["bucket", "all"]
 
 
 # Sums -------------------------------------------------------------------------------------------
@@ -130,12 +131,13 @@ class Series:
 
 @dataclass(frozen=True)
 class Choices:
-    """What can be filtered by within a range, as (value, label)."""
+    """What can be filtered by within a range, as (value, label); teams by their slug."""
 
     models: tuple[str, ...]
     keys: tuple[tuple[UUID, str], ...]
     users: tuple[str, ...]
     channels: tuple[tuple[UUID, str], ...]
+    teams: tuple[tuple[str, str], ...]
 
 
 def complete_to() -> dt.datetime | None:
@@ -185,7 +187,8 @@ def sum_of(totals: Sequence[Totals]) -> Totals:
 def series(actor: Actor, usage_filter: UsageFilter) -> Series:
     """The filter's metric over its buckets, by its groups; the rest beyond seven as one."""
     group = GROUPS[usage_filter.group_by]
-    used = summed(_picked(actor, usage_filter.scope), usage_filter.spans)
+    scope, spans = usage_filter.scope, usage_filter.spans
+    used = used_rows(actor, scope, spans, [usage_filter.group_by])
     rows = run(
         f"""
         WITH part AS (
@@ -213,23 +216,25 @@ def choices(actor: Actor, span: Span, at: Standing | None = None) -> Choices:
     rows = run(
         f"""
         SELECT used.model, used.key_id, k.name, u.email, used.channel_id, used.channel_name,
-               used.there
+               used.there, t.slug, t.name
         FROM (
-            SELECT DISTINCT r.model, r.key_id, r.user_id, r.channel_id, r.channel_name,
+            SELECT DISTINCT r.model, r.key_id, r.user_id, r.channel_id, r.channel_name, r.team_id,
                    r.requests > r.errors OR r.charge_nano <> 0 OR r.channel_id <> %(nil)s AS there
             FROM {found.text} r
         ) used
         LEFT JOIN accounts_key k ON k.id = used.key_id
-        LEFT JOIN accounts_user u ON u.id = used.user_id""",  # noqa: S608 - own names only
-        {**found.parameters, "nil": _NIL},
+        LEFT JOIN accounts_user u ON u.id = used.user_id
+        LEFT JOIN accounts_team t ON t.id = used.team_id""",  # noqa: S608 - own names only
+        {**found.parameters, "nil": NIL},
     )
     keys = {row[1]: row[2] or str(row[1]) for row in rows}
-    channels = {row[4]: row[5] for row in rows if row[4] != _NIL}
+    channels = {row[4]: row[5] for row in rows if row[4] != NIL}
     return Choices(
         models=tuple(sorted({row[0] for row in rows if row[6]})),
         keys=tuple(sorted(keys.items(), key=lambda item: item[1].lower())),
         users=tuple(sorted({row[3] for row in rows if row[3]})),
         channels=tuple(sorted(channels.items(), key=lambda item: item[1].lower())),
+        teams=tuple(sorted({(row[7], row[8]) for row in rows if row[7]})),
     )
 
 
@@ -436,8 +441,7 @@ class RequestSource:
 
     @property
     def _summed(self) -> bool:
-        scope = self._scope
-        return not (scope.status or scope.request_id or scope.min_cost_nano or scope.causes)
+        return not self._scope.picks_records
 
 
 def latest_requests(actor: Actor, limit: int) -> list[RequestRow]:
@@ -491,13 +495,20 @@ class Grouping(NamedTuple):
 
 
 _KEY_JOIN: Final = "LEFT JOIN accounts_key k ON k.id = g.id"
+_TEAM_JOIN: Final = "LEFT JOIN accounts_team t ON t.id = g.id"
 _USER_JOIN: Final = "LEFT JOIN accounts_user u ON u.id = g.id"
 GROUPS: Final[dict[By, Grouping]] = {
     "model": Grouping("r.model", "g.id", "g.id"),
     "key": Grouping("r.key_id", "g.id::text", "coalesce(k.name, '')", _KEY_JOIN),
     "user": Grouping("r.user_id", "coalesce(u.email, '')", "coalesce(u.email, '')", _USER_JOIN),
+    "team": Grouping("r.team_id", "coalesce(t.slug, '')", "coalesce(t.name, '')", _TEAM_JOIN),
+    "project": Grouping("r.project", "g.id", "g.id"),
+    "customer": Grouping("r.customer", "g.id", "g.id"),
+    "app": Grouping("r.app", "g.id", "g.id"),
+    "tag": Grouping("r.tag", "g.id", "g.id"),
+    "status": Grouping("r.status", "g.id", "g.id"),
     "channel": Grouping(
-        "r.channel_id", f"coalesce(nullif(g.id, '{_NIL}')::text, '')", "g.channel_name"
+        "r.channel_id", f"coalesce(nullif(g.id, '{NIL}')::text, '')", "g.channel_name"
     ),
     "bucket": Grouping("width_bucket(r.bucket_at, %(starts)s::timestamptz[])", "g.id::text", "''"),
     "all": Grouping("0", "''", "''"),

@@ -2,6 +2,7 @@ from django.urls import path
 
 from usage import (
     budget_views,
+    explore_views,
     hold_views,
     key_bulk_views,
     key_page,
@@ -67,6 +68,7 @@ urlpatterns = [
     path("o/<slug:o>/budgets/<str:id>/_f/log", budget_views.budget_log, name="budget_log"),
     path("o/<slug:o>/billing/holds", hold_views.hold_list, name="holds"),
     path("o/<slug:o>/usage", views.usage_page, name="usage"),
+    path("o/<slug:o>/usage/explore", explore_views.explore_page, name="explore"),
     path("o/<slug:o>/requests", log_views.request_list, name="requests"),
     path("o/<slug:o>/requests/<str:rid>", request_views.request_page, name="request"),
     path(

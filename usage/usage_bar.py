@@ -1,7 +1,8 @@
 """The bar of filters above usage and above the log of requests."""
 
 import datetime as dt
-from typing import Any
+from collections.abc import Mapping, Sequence
+from typing import Any, Final
 from zoneinfo import ZoneInfo
 
 from django.utils.translation import gettext, gettext_lazy, pgettext_lazy
@@ -13,7 +14,7 @@ from lib.ids import id_text
 from lib.tables.filter_bar import Chip, Field, FilterBar
 from lib.tables.table import Choices
 from usage import reports, words
-from usage.filters import UsageFilter
+from usage.filters import Scope, UsageFilter
 from usage.levels import Standing
 from usage.rules.buckets import Span
 from usage.time_zones import ZONES
@@ -29,6 +30,20 @@ RANGES: Choices = (
     ("last-month", gettext_lazy("Last month")),
     ("custom", gettext_lazy("Custom")),
 )
+LABELLED: Final = ("team", "project", "customer", "tag", "app", "without")
+GROUPS_SHOWN: Final[Mapping[str, Any]] = {
+    "model": gettext_lazy("Model"),
+    "key": gettext_lazy("Key"),
+    "user": gettext_lazy("Person"),
+    "team": gettext_lazy("Team"),
+    "project": gettext_lazy("Project"),
+    "customer": gettext_lazy("Customer"),
+    "tag": gettext_lazy("Tag"),
+    "app": gettext_lazy("Application"),
+    "status": gettext_lazy("Status"),
+    "channel": gettext_lazy("Channel"),
+    "without": pgettext_lazy("filter", "Without"),
+}
 STATUSES: Choices = (
     ("", gettext_lazy("Any status")),
     ("ok", pgettext_lazy("state of a request", "Succeeded")),
@@ -36,6 +51,7 @@ STATUSES: Choices = (
     ("stopped", gettext_lazy("Stopped")),
     ("review", gettext_lazy("Count under review")),
 )
+STATUS_WORDS: Final = {value: word for value, word in STATUSES if value}
 
 
 def usage_bar(
@@ -45,20 +61,23 @@ def usage_bar(
     log: bool = False,
     kept: tuple[tuple[str, str], ...] = (),
     at: Standing | None = None,
+    before: Sequence[Field] = (),
 ) -> FilterBar:
-    """The fields of a range and of what can be found in it; `kept` stays in the address."""
-    fields = [*_range_fields(usage_filter), *_scope_fields(actor, usage_filter, at)]
+    """The fields of a range and of what can be found in it, after a page's own; `kept` stays in the
+    address."""
+    fields = [*before, *_range_fields(usage_filter), *_scope_fields(actor, usage_filter, at)]
     if log:
         fields += _log_fields(usage_filter)
     zone = usage_filter.zone.key
     zones = [(name, name.replace("_", " ")) for name in dict.fromkeys((*ZONES, zone))]
     fields.append(Field("tz", gettext("Time zone"), value=zone, choices=zones))
-    hidden = list(kept)
+    hidden, own = list(kept), {field.name for field in before}
     if not log:
-        hidden += [("group_by", usage_filter.group_by), ("metric", usage_filter.metric)]
+        grouped = (("group_by", usage_filter.group_by), ("metric", usage_filter.metric))
+        hidden += [pair for pair in grouped if pair[0] not in own]
     chips = [_chip(usage_filter, kept, *part) for part in _parts(fields, usage_filter)]
     cleared: dict[str, Any] = dict.fromkeys(
-        ("model", "key", "user", "channel", "status", "cause", "q", "min_cost")
+        (*("model", "key", "user", "channel", "status", "cause", "q", "min_cost"), *LABELLED)
     )
     return FilterBar(fields, hidden, chips, f"?{usage_filter.query(**cleared, **dict(kept))}")
 
@@ -93,13 +112,35 @@ def _scope_fields(actor: Actor, usage_filter: UsageFilter, at: Standing | None) 
         ),
         _choice("key", gettext("Key"), gettext("Any key"), keys, chosen_keys),
     ]
+    if len(found.teams) > 1 or scope.teams:
+        teams = list(found.teams)
+        fields.append(_choice("team", gettext("Team"), gettext("Any team"), teams, scope.teams))
     if access.scope_of(actor, "usage.read") != "own":
         people = _pairs(found.users)
         fields.append(_choice("user", gettext("Person"), gettext("Anyone"), people, scope.users))
     if actor.operator:
         anyone = gettext("Any channel")
         fields.append(_choice("channel", gettext("Channel"), anyone, channels, chosen_channels))
+    for name, values in _labelled(scope).items():
+        if values:
+            # No sum knows what else there is; explore shows it, and leads here.
+            chosen = [(value, _shown_label(name, value)) for value in values]
+            fields.append(_choice(name, str(GROUPS_SHOWN[name]), gettext("Any"), chosen, values))
     return fields
+
+
+def _labelled(scope: Scope) -> dict[str, tuple[str, ...]]:
+    return {
+        "project": scope.projects,
+        "customer": scope.customers,
+        "tag": scope.tags,
+        "app": scope.apps,
+        "without": scope.without,
+    }
+
+
+def _shown_label(name: str, value: str) -> str:
+    return str(GROUPS_SHOWN[value]) if name == "without" else value
 
 
 def _log_fields(usage_filter: UsageFilter) -> list[Field]:
@@ -137,6 +178,8 @@ def _parts(fields: list[Field], usage_filter: UsageFilter) -> list[tuple[Field, 
         "user": list(scope.users),
         "channel": [id_text(channel) for channel in scope.channels],
         "cause": list(scope.causes),
+        "team": list(scope.teams),
+        **{name: list(values) for name, values in _labelled(scope).items()},
     }
     single = {"status", "min_cost", "q"}
     return [

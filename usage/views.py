@@ -19,6 +19,7 @@ from accounts.guards import organisation_page
 from billing.rules.meters import find_meter
 from billing.rules.money import round_half_even
 from lib import clock
+from lib.formatting import grouped
 from lib.htmx import is_htmx, render_part
 from lib.ids import id_text
 from usage import filters, reports, words
@@ -28,7 +29,9 @@ from usage.levels import standing
 from usage.overview import Overview, overview
 from usage.reports import Series, SeriesPart, Totals
 from usage.rules.buckets import Span
-from usage.usage_bar import dates_of, usage_bar
+from usage.rules.groupings import GROUPINGS, GroupBy
+from usage.usage_bar import GROUPS_SHOWN, dates_of, usage_bar
+from usage.used_rows import RECORDS_MAX, TooManyRecords
 from usage.visibility import sees_requests
 
 _TOP = 8
@@ -38,12 +41,8 @@ _METRICS: dict[str, Promise] = {
     "tokens": gettext_lazy("Tokens"),
     "errors": gettext_lazy("Errors"),
 }
-_GROUPS: dict[str, Promise] = {
-    "model": gettext_lazy("Model"),
-    "key": gettext_lazy("Key"),
-    "user": gettext_lazy("Person"),
-    "channel": gettext_lazy("Channel"),
-}
+# What only sums are asked for.
+_OF_SUMS: dict[str, object] = {"group_by": None, "then_by": None, "metric": None}
 _GRAINS: dict[str, Promise] = {
     "15min": gettext_lazy("quarter of an hour"),
     "hour": gettext_lazy("hour"),
@@ -67,9 +66,19 @@ def usage_page(request: HttpRequest, actor: Actor) -> HttpResponse:
     usage_filter = filters.from_query(query, clock.now(), channels=actor.operator)
     # Read before the figures: what it says of them then holds.
     at = standing()
-    seen = overview(actor, usage_filter, at, keys=_TOP)
+    too_many = ""
+    try:
+        seen = overview(actor, usage_filter, at, keys=_TOP)
+    except TooManyRecords as error:
+        too_many = too_many_text(error)
+        if usage_filter.scope.picks_records:
+            seen = Overview([], Totals(), Series((), ()), [])
+        else:
+            usage_filter = replace(usage_filter, group_by="model")
+            seen = overview(actor, usage_filter, at, keys=_TOP)
     total = reports.sum_of(seen.buckets)
     context: dict[str, Any] = {
+        "too_many": too_many,
         "complete_to": at.complete_to,
         "stats": _stats(actor, usage_filter, seen),
         "error_points": _error_points(total, seen.before),
@@ -89,6 +98,7 @@ def usage_page(request: HttpRequest, actor: Actor) -> HttpResponse:
             "chart_title": _chart_title(usage_filter),
             "metrics": _switch(usage_filter, "metric", _METRICS),
             "groups": _switch(usage_filter, "group_by", _groups(actor)),
+            "grouped_by": GROUPS_SHOWN[usage_filter.group_by],
             "refresh_url": request.get_full_path(),
             "top": _top(usage_filter, seen, total),
             "meters": _meters(total),
@@ -98,7 +108,7 @@ def usage_page(request: HttpRequest, actor: Actor) -> HttpResponse:
                 "chart": _failure_chart(usage_filter, actor),
                 "asked": replace(usage_filter, metric="errors"),
             }
-    else:
+    elif not too_many:
         context["latest"] = _latest_day(actor, usage_filter)
     with timezone.override(usage_filter.zone):
         response = render_part(request, "usage/usage.html", "usage/_usage.html", context)
@@ -152,10 +162,12 @@ def chart_of(usage_filter: UsageFilter, series: Series, actor: Actor) -> dict[st
     by = usage_filter.group_by
 
     def over_of(part: SeriesPart) -> dict[str, object]:
-        # A part is what the rows can be filtered by: not the rest, not what nobody owns.
-        return {by: _filter_value(by, part.id)} if part.id else {}
+        # A part is what the rows can be filtered by: not the rest.
+        return {} if part.id is None else over_of_group(usage_filter, by, part.id)
 
-    words_of = {part.slot: _label(by, part.label) for part in series.parts if part.id is not None}
+    words_of = {
+        part.slot: group_label(by, part.label) for part in series.parts if part.id is not None
+    }
     return _chart(usage_filter, series, actor, words_of, over_of)
 
 
@@ -190,7 +202,13 @@ def _chart(
     spans = [usage_filter.within(bucket.span) for bucket in series.buckets]
 
     def href(within: Mapping[str, object], over: Mapping[str, object]) -> str:
-        asked: dict[str, object] = {"group_by": None, "metric": None, **within, **over}
+        asked: dict[str, object] = {
+            "group_by": None,
+            "then_by": None,
+            "metric": None,
+            **within,
+            **over,
+        }
         return f"{log}?{usage_filter.query(**asked)}" if log else ""
 
     return {
@@ -226,14 +244,19 @@ def _chart_title(usage_filter: UsageFilter) -> str:
     return gettext("%(metric)s per %(time)s by %(group)s") % {
         "metric": _METRICS[usage_filter.metric],
         "time": _GRAINS[usage_filter.grain],
-        "group": str(_GROUPS[usage_filter.group_by]).lower(),
+        "group": str(GROUPS_SHOWN[usage_filter.group_by]).lower(),
     }
 
 
-def _groups(actor: Actor) -> dict[str, Promise]:
-    """What a chart can be split by: one's own rows have one person, channels are for operators."""
+def _groups(actor: Actor) -> dict[str, Any]:
+    """What a chart can be split by."""
+    return {name: word for name, word in all_groups(actor).items() if name in filters.CHARTED}
+
+
+def all_groups(actor: Actor) -> dict[str, Any]:
+    """What can be grouped by: one's own rows have one person, channels are for operators."""
     hidden = {name for name, may in _SEEN_BY.items() if not may(actor)}
-    return {name: word for name, word in _GROUPS.items() if name not in hidden}
+    return {name: GROUPS_SHOWN[name] for name in GROUPINGS if name not in hidden}
 
 
 def _switch(
@@ -256,7 +279,7 @@ def _switch(
 def _top(usage_filter: UsageFilter, seen: Overview, total: Totals) -> list[dict[str, Any]]:
     return [
         {
-            "label": _label("key", group.label),
+            "label": group_label("key", group.label),
             "href": f"?{usage_filter.query(key=_filter_value('key', group.id))}",
             "totals": group.totals,
             "before": before,
@@ -293,35 +316,52 @@ def _latest_day(actor: Actor, usage_filter: UsageFilter) -> dict[str, Any] | Non
 # Shared by the pages ----------------------------------------------------------------------------
 
 
-def dropped_of(actor: Actor, usage_filter: UsageFilter) -> list[str]:
-    """The parts of an address that were not used."""
-    return [_dropped(actor, part) for part in usage_filter.dropped]
+def too_many_text(error: TooManyRecords) -> str:
+    """Why there are no figures."""
+    text = gettext(
+        "This period has %(n)s requests. Labels, applications and statuses are counted for up to"
+        " %(most)s: choose a shorter period."
+    )
+    return text % {"n": grouped(error.requests), "most": grouped(RECORDS_MAX)}
 
 
-def _dropped(actor: Actor, part: Dropped) -> str:
+def dropped_of(actor: Actor, usage_filter: UsageFilter, *, explored: bool = False) -> list[str]:
+    """The parts of an address that were not used; `explored`: of one that groups by anything."""
+    return [_dropped(actor, part, explored=explored) for part in usage_filter.dropped]
+
+
+def _dropped(actor: Actor, part: Dropped, *, explored: bool) -> str:
     """What was not used; of a grouping and a figure also what there is."""
     said = f"{part.name}={part.value}"[:80]
-    known = {"group_by": _groups(actor), "metric": _METRICS}.get(part.name)
+    groups = _groups(actor) if not explored else all_groups(actor)
+    known = {"group_by": groups, "then_by": groups, "metric": _METRICS}.get(part.name)
     if not known:
         return said
     return gettext("%(said)s (available: %(known)s)") % {"said": said, "known": ", ".join(known)}
 
 
-def _label(by: filters.GroupBy, label: str) -> str:
+def group_label(by: GroupBy, label: str) -> str:
     """A group as it is shown."""
     return (words.key_name(label) if by == "key" else label) or _nobody(by)
 
 
-def _nobody(by: filters.GroupBy) -> str:
+def _nobody(by: GroupBy) -> str:
     return {
         "model": "–",
         "key": gettext("Deleted key"),
         "user": gettext("No owner"),
         "channel": gettext("No channel"),
-    }[by]
+    }.get(by) or gettext("None")
 
 
-def _filter_value(by: filters.GroupBy, value: str) -> str:
+def over_of_group(usage_filter: UsageFilter, by: GroupBy, value: str) -> dict[str, object]:
+    """What the filter's query is replaced with to ask for one group."""
+    if value:
+        return {by: _filter_value(by, value)}
+    return {"without": (*usage_filter.scope.without, by)}
+
+
+def _filter_value(by: GroupBy, value: str) -> str:
     return id_text(UUID(value)) if by in ("key", "channel") else value
 
 
@@ -331,7 +371,7 @@ def rows_url(
     """Where the requests behind a sum are listed; "" for who may see none."""
     if not sees_requests(actor):
         return ""
-    over = {"group_by": None, "metric": None, **over}
+    over = {**_OF_SUMS, **over}
     query = usage_filter.query_of_span(span, **over) if span else usage_filter.query(**over)
     return f"{_url(actor, 'requests')}?{query}"
 

@@ -6,7 +6,8 @@ for a developer, its own for a key that calls models. Values are always paramete
 
 import datetime as dt
 from collections.abc import Sequence
-from typing import Any, NamedTuple
+from typing import Any, Final, Literal, NamedTuple
+from uuid import UUID
 
 from django.db import connection
 
@@ -18,8 +19,11 @@ from usage.filters import Scope
 from usage.partitions import ID_SLACK
 from usage.rules import outcomes
 from usage.rules.buckets import Span
+from usage.rules.groupings import GroupBy
 
 Parameters = dict[str, Any]
+NIL: Final = UUID(int=0)
+"""In sums the channel of what reached none."""
 
 
 class Where(NamedTuple):
@@ -66,11 +70,19 @@ def sees_requests(actor: Actor) -> bool:
     return access.scope_of(actor, "requests.read") is not None
 
 
-def where_of(actor: Actor, action: Action, scope: Scope, period: Period | Span) -> Where:
-    """The condition on rows `r`: of rollups for `usage.read`, of records for `requests.read`."""
+def where_of(
+    actor: Actor,
+    action: Action,
+    scope: Scope,
+    period: Period | Span,
+    *,
+    of: Literal["records", "sums"] | None = None,
+) -> Where:
+    """The condition on rows `r`: of rollups for `usage.read`, of records for `requests.read`,
+    unless it is said `of` what."""
     text, parameters = visible(actor, action)
     texts = [text]
-    requests = action == "requests.read"
+    requests = of == "records" if of else action == "requests.read"
     at = "r.admitted_at" if requests else "r.bucket_at"
     for name, edge, sign in (
         ("start_at", period.start_at, ">="),
@@ -90,6 +102,8 @@ def where_of(actor: Actor, action: Action, scope: Scope, period: Period | Span) 
         ("keys", "r.key_id", scope.keys),
         ("channels", "r.channel_id", scope.channels),
         ("users", "r.user_id", _user_ids(scope.users)),
+        ("teams", "r.team_id", _team_ids(parameters["organisation"], scope.teams)),
+        *(_labels(scope) if requests else ()),
     ):
         if len(values) == 1:
             # By this an index that begins with the column gives the rows in their order.
@@ -98,6 +112,14 @@ def where_of(actor: Actor, action: Action, scope: Scope, period: Period | Span) 
         elif values:
             texts.append(f"{column} = ANY (%({name})s)")
             parameters[name] = list(values)
+    texts += [
+        (_NO_GROUP if requests else _NO_SUMMED_GROUP)[name]
+        for name in scope.without
+        if requests or name in _NO_SUMMED_GROUP
+    ]
+    if requests and scope.tags:
+        texts.append("r.tags ?| %(tags)s")
+        parameters["tags"] = list(scope.tags)
     if requests and scope.status:
         texts.append(_BY_STATUS[scope.status])
     if requests and scope.causes:
@@ -110,6 +132,23 @@ def where_of(actor: Actor, action: Action, scope: Scope, period: Period | Span) 
         texts.append("r.request_id = %(request)s")
         parameters["request"] = scope.request_id
     return Where(" AND ".join(texts), parameters)
+
+
+def _labels(scope: Scope) -> list[tuple[str, str, Sequence[str]]]:
+    return [
+        ("projects", "r.project", scope.projects),
+        ("customers", "r.customer", scope.customers),
+        ("apps", "r.client_app", scope.apps),
+    ]
+
+
+def _team_ids(organisation_id: UUID, slugs: Sequence[str]) -> Sequence[UUID]:
+    """The organisation's teams of these names; where there are none, an id that is no team's."""
+    if not slugs:
+        return ()
+    text = "SELECT id FROM accounts_team WHERE organisation_id = %(of)s AND slug = ANY (%(slugs)s)"
+    found = run(text, {"of": organisation_id, "slugs": list(slugs)})
+    return [id for (id,) in found] or [NIL]
 
 
 def _user_ids(emails: Sequence[str]) -> Sequence[int]:
@@ -129,6 +168,20 @@ def run(text: str, parameters: Parameters) -> list[tuple[Any, ...]]:
         return cursor.fetchall() if cursor.description else []
 
 
+_NO_GROUP: Final[dict[GroupBy, str]] = {
+    "model": "r.model = ''",
+    "user": "r.user_id IS NULL",
+    "channel": "r.channel_id IS NULL",
+    "project": "r.project = ''",
+    "customer": "r.customer = ''",
+    "app": "r.client_app = ''",
+    "tag": "coalesce(r.tags, '[]') = '[]'",
+}
+_NO_SUMMED_GROUP: Final[dict[GroupBy, str]] = {
+    "model": "r.model = ''",
+    "user": "r.user_id = 0",
+    "channel": f"r.channel_id = '{NIL}'",
+}
 _BY_STATUS = {
     "ok": outcomes.ANSWERED_SQL,
     "error": outcomes.FAILED_SQL,

@@ -254,6 +254,7 @@ PAGES: Final[dict[str, Route]] = {
     "raise_end": at("budgets.write", RAISE),
     # What happened, and what it costs
     "usage": at("usage.read"),
+    "explore": at("usage.read"),
     "requests": at("requests.read"),
     "request": at("requests.read", REQUEST),
     "receipt_file": at("requests.read", REQUEST),

@@ -173,7 +173,9 @@ def test_filters(people: cast.Cast, key: Key) -> None:
         ("requests?key=1", 422, "key"),
         ("requests?model=gpt%00", 422, "model"),
         ("requests?models=gpt-5", 400, "models"),
-        ("usage?group_by=team", 422, "group_by"),
+        ("usage?group_by=teams", 400, "group_by"),
+        ("usage?group_by=team,team", 400, "group_by"),
+        ("usage?group_by=team,model,key", 400, "group_by"),
         ("usage?tz=Mars/Olympus", 422, "tz"),
         ("usage?to=2026-11-18T12:01:00Z", 422, "to"),
         ("usage?from=2026-11-19&to=2026-11-17", 422, "from"),
@@ -203,12 +205,20 @@ def test_usage(people: cast.Cast, key: Key, sum_up: Callable[[], None]) -> None:
     assert shown["items"] == [
         {
             "group": "claude",
+            "subgroup": None,
             "requests": 1,
             "errors": 0,
             "meters": meters,
             "charge": "3.000000001",
         },
-        {"group": "gpt-5", "requests": 1, "errors": 1, "meters": meters, "charge": "0.000000001"},
+        {
+            "group": "gpt-5",
+            "subgroup": None,
+            "requests": 1,
+            "errors": 1,
+            "meters": meters,
+            "charge": "0.000000001",
+        },
     ]
     assert shown["total"] == {
         "requests": 2,

@@ -136,7 +136,7 @@ def test_values_of_the_log() -> None:
         "group_by=channel",
         "group_by=r.user_id",
         "metric=money",
-        "team=core",
+        "then_by=model",
         f"model={'x' * 201}",
         "model=gpt\x00",
         "user=bob@\x00",

@@ -13,13 +13,14 @@ from lib import clock
 from tests import cast
 from tests.usage.rows import NOON, credit, happen, id_at, refuse
 from usage import reports
-from usage.filters import EVERYTHING, GroupBy, Metric, Scope, UsageFilter, between
+from usage.filters import EVERYTHING, Metric, Scope, UsageFilter, between
 from usage.levels import standing
 from usage.models import DayRollup, HourRollup, Rollup, RollupWatermark
 from usage.narrowing import narrowed
 from usage.overview import overview
 from usage.rollups import rebuild, roll_up
 from usage.rules.buckets import Span
+from usage.rules.groupings import GroupBy
 from usage.rules.levels import start_of
 from usage.visibility import run
 

@@ -148,12 +148,12 @@ def test_a_part_for_htmx_and_a_clean_address(
     assert response["Cache-Control"] == "private, no-store"
 
 
-@pytest.mark.parametrize(("name", "known"), [("bob", "model, key"), ("dora", "channel")])
+@pytest.mark.parametrize(("name", "known"), [("bob", "model, key, team"), ("dora", "channel")])
 def test_an_unknown_grouping_is_named_with_those_there_are(
     people: cast.Cast, name: str, known: str
 ) -> None:
     client = cast.signed_in(getattr(people, name))
-    for query in ("group_by=team", "group_by=team&range=7d", "metric=team"):
+    for query in ("group_by=teams", "group_by=teams&range=7d", "metric=team"):
         for headers in (NO_HEADERS, {"HX-Request": "true"}):
             text = page(client, f"usage?{query}", **headers)
             assert f"{query.partition('&')[0]} (available: " in text

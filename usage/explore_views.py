@@ -1,0 +1,184 @@
+"""The explorer (W31): usage by any one or two groupings, each row with the requests behind it."""
+
+from collections.abc import Sequence
+from typing import Any, Final
+
+from django.http import HttpRequest, HttpResponseBase
+from django.utils import timezone
+from django.utils.translation import gettext
+from django.utils.translation import gettext_lazy as _
+from django.views.decorators.http import require_safe
+
+from accounts import access
+from accounts.actors import Actor
+from accounts.guards import organisation_page
+from accounts.table_preferences import read_table
+from billing.rules.money import round_half_even
+from lib import clock
+from lib.formatting import grouped, percent
+from lib.tables.filter_bar import Field
+from lib.tables.pages import answer_table
+from lib.tables.sources import ListSource
+from lib.tables.table import OWN_PARAMETERS, Column, Table
+from usage import filters, reports
+from usage.explorer import CELLS_MAX, Cell, Explored, Group, Times, explore
+from usage.filters import UsageFilter
+from usage.levels import standing
+from usage.reports import Totals
+from usage.rules.groupings import GroupBy
+from usage.usage_bar import STATUS_WORDS, usage_bar
+from usage.used_rows import RECORDS_MAX, TooManyRecords
+from usage.views import (
+    all_groups,
+    dropped_of,
+    group_label,
+    over_of_group,
+    rows_url,
+    too_many_text,
+)
+
+_TTFT, _DURATION = _("Time to first token"), _("Duration")
+EXPLORE = Table(
+    "explore",
+    _("Explore usage"),
+    (
+        Column("group", _("Group"), sort=True, card="title"),
+        Column("subgroup", _("Subgroup"), sort=True, card="first"),
+        Column("cost", _("Cost"), "total", sort=True, card="money"),
+        Column("share", _("Share of charges"), sort="cost", priority=3),
+        Column("requests", _("Requests"), "number", sort=True, card="second"),
+        Column("errors", _("Errors"), "number", sort=True, priority=2),
+        Column("tokens_in", _("Input tokens"), "number", sort=True, priority=3),
+        Column("cached", _("Cached tokens"), "number", sort=True, chosen=False),
+        Column("tokens_out", _("Output tokens"), "number", sort=True, priority=3),
+        Column("reasoning", _("Reasoning tokens"), "number", sort=True, chosen=False),
+        Column("per_request", _("Cost per request"), "money", sort=True, priority=4),
+        Column("p50", _("Duration p50"), "duration", sort=True, priority=4, hint=_DURATION),
+        Column("p95", _("Duration p95"), "duration", sort=True, priority=4, hint=_DURATION),
+        Column("p99", _("Duration p99"), "duration", sort=True, chosen=False, hint=_DURATION),
+        Column("ttft_p50", _("TTFT p50"), "duration", sort=True, chosen=False, hint=_TTFT),
+        Column("ttft_p95", _("TTFT p95"), "duration", sort=True, chosen=False, hint=_TTFT),
+        Column("ttft_p99", _("TTFT p99"), "duration", sort=True, chosen=False, hint=_TTFT),
+        Column("speed", _("Tokens per second"), sort="speed_tenths", chosen=False),
+    ),
+    default_sort="-cost",
+    key="n",
+    href="href",
+)
+_TIMED: Final = frozenset({"p50", "p95", "p99", "ttft_p50", "ttft_p95", "ttft_p99", "speed"})
+
+
+@organisation_page("usage.read")
+@require_safe
+def explore_page(request: HttpRequest, actor: Actor) -> HttpResponseBase:
+    usage_filter = filters.from_query(
+        dict(request.GET.lists()),
+        clock.now(),
+        channels=actor.operator,
+        ignored=OWN_PARAMETERS,
+        explored=True,
+    )
+    by = [usage_filter.group_by, *([usage_filter.then_by] if usage_filter.then_by else [])]
+    hidden = () if usage_filter.then_by else ("subgroup",)
+    state = read_table(EXPLORE, request, actor, hidden=hidden, others=usage_filter.pairs())
+    timed = any(column.name in _TIMED for column in state.columns)
+    at = standing()
+    explored, too_many = Explored([], Totals()), ""
+    try:
+        explored = explore(actor, usage_filter, by, at, timed=timed)
+    except TooManyRecords as error:
+        too_many = too_many_text(error)
+    whole = explored.total
+    rows = [_row(actor, usage_filter, by, n, cell, whole) for n, cell in enumerate(explored.cells)]
+    context = {
+        "asked": usage_filter,
+        "too_many": too_many,
+        "cut_off": grouped(CELLS_MAX) if explored.more else "",
+        "overlaps": "tag" in by,
+        "untimed": timed and any(cell.times is None for cell in explored.cells),
+        "records_max": grouped(RECORDS_MAX),
+        "total": whole,
+        "dropped": dropped_of(actor, usage_filter, explored=True),
+        "own_only": access.scope_of(actor, "usage.read") == "own",
+        "overview_query": usage_filter.query(group_by=None, then_by=None),
+    }
+    bar = usage_bar(
+        actor, usage_filter, kept=tuple(state.kept), at=at, before=_axis_fields(actor, usage_filter)
+    )
+    templates = ("usage/explore.html", "usage/_explore.html")
+    with timezone.override(usage_filter.zone):
+        return answer_table(request, state, ListSource(rows), templates, context, bar=bar)
+
+
+def _axis_fields(actor: Actor, usage_filter: UsageFilter) -> list[Field]:
+    choices = [(name, str(word)) for name, word in all_groups(actor).items()]
+    then = [("", gettext("No second group")), *choices]
+    return [
+        Field("group_by", gettext("Group by"), value=usage_filter.group_by, choices=choices),
+        Field("then_by", gettext("Then by"), value=usage_filter.then_by or "", choices=then),
+    ]
+
+
+def _row(
+    actor: Actor,
+    usage_filter: UsageFilter,
+    by: Sequence[GroupBy],
+    n: int,
+    cell: Cell,
+    whole: Totals,
+) -> dict[str, Any]:
+    names = [
+        group_label(axis, _label(axis, group)) for axis, group in zip(by, cell.groups, strict=True)
+    ]
+    tokens, totals = reports.tokens_of(cell.totals.meters), cell.totals
+    return {
+        "n": n,
+        "href": rows_url(actor, usage_filter, None, **_opened(usage_filter, by, cell)),
+        "group": names[0],
+        "subgroup": names[1] if names[1:] else "",
+        "cost": totals.charge_nano,
+        "share": percent(totals.charge_nano, whole.charge_nano),
+        "requests": totals.requests,
+        "errors": totals.errors,
+        "tokens_in": tokens.read,
+        "cached": tokens.cached,
+        "tokens_out": tokens.written,
+        "reasoning": tokens.reasoning,
+        "per_request": _per_request(totals),
+        **_times(cell.times),
+    }
+
+
+def _label(axis: GroupBy, group: Group) -> str:
+    return str(STATUS_WORDS.get(group.label, group.label)) if axis == "status" else group.label
+
+
+def _per_request(totals: Totals) -> int | None:
+    if not totals.requests:
+        return None
+    return round_half_even(totals.charge_nano, totals.requests)
+
+
+def _opened(usage_filter: UsageFilter, by: Sequence[GroupBy], cell: Cell) -> dict[str, object]:
+    """What the filter's query is replaced with to ask for the requests of a cell."""
+    over: dict[str, object] = {}
+    without = list(usage_filter.scope.without)
+    for axis, group in zip(by, cell.groups, strict=True):
+        if group.value:
+            over |= over_of_group(usage_filter, axis, group.value)
+        else:
+            without.append(axis)
+    return {**over, "without": without}
+
+
+def _times(times: Times | None) -> dict[str, Any]:
+    total = times and times.total
+    ttft = times and times.ttft
+    tenths = times and times.rate_tenths
+    names = ("p50", "p95", "p99")
+    return {
+        **dict(zip(names, total or (None,) * 3, strict=True)),
+        **dict(zip([f"ttft_{name}" for name in names], ttft or (None,) * 3, strict=True)),
+        "speed_tenths": tenths,
+        "speed": None if tenths is None else f"{tenths // 10}.{tenths % 10}",
+    }

@@ -1,0 +1,187 @@
+"""Usage by one or two groupings at once: cells that add up to what the records behind them do."""
+
+from collections.abc import Mapping, Sequence
+from contextlib import suppress
+from dataclasses import dataclass
+from typing import Final, NamedTuple
+
+from accounts.actors import Actor
+from usage.filters import UsageFilter
+from usage.levels import Standing
+from usage.reports import COMMON_SUMS, Totals, ordered_meters, other_meters, sum_of
+from usage.rules.buckets import Span
+from usage.rules.groupings import OVERLAPPING
+from usage.used_rows import TooManyRecords, recorded_rows, used_rows
+from usage.visibility import NIL, Where, run
+
+CELLS_MAX: Final = 5000
+"""Beyond so many, the cheapest are one: nobody reads them, and a page holds no more."""
+
+Axis = str
+"""What a cell is of: a `GroupBy`, or `DAY`, a bucket of the filter."""
+
+
+class Group(NamedTuple):
+    """One group: `value` is what a filter takes (of a bucket its number from 1), empty for what is
+    in none; `label` is what people call it."""
+
+    value: str
+    label: str
+
+
+class Times(NamedTuple):
+    """How long answered requests took, in milliseconds; None where none has that time. Of each
+    the half, 95 and 99 of 100 took no longer. `rate_tenths` are tenths of output tokens per second
+    between the first and the last of them."""
+
+    ttft: tuple[int, int, int] | None
+    total: tuple[int, int, int] | None
+    rate_tenths: int | None
+
+
+@dataclass(frozen=True)
+class Cell:
+    """The sums of what is in one group of each axis; `times` None where they are not known."""
+
+    groups: tuple[Group, ...]
+    totals: Totals
+    times: Times | None = None
+
+
+@dataclass(frozen=True)
+class Explored:
+    """The cells, the dearest first, and the sums of all that the filter fits, each request once.
+    `more`: there are more cells than are here."""
+
+    cells: list[Cell]
+    total: Totals
+    more: bool = False
+
+
+def explore(
+    actor: Actor,
+    usage_filter: UsageFilter,
+    by: Sequence[Axis],
+    at: Standing | None = None,
+    *,
+    limit: int = CELLS_MAX,
+    timed: bool = False,
+) -> Explored:
+    """The cells of one or two axes. Raises TooManyRecords where only the records know them and they
+    are too many. `timed` reads the records where they are few enough, for they know the times."""
+    scope, spans = usage_filter.scope, usage_filter.spans
+    groups = [axis for axis in by if axis != DAY]
+    rows = None
+    if timed:
+        with suppress(TooManyRecords):
+            rows = recorded_rows(actor, scope, spans, groups, at)
+    timed = rows is not None
+    rows = rows or used_rows(actor, scope, spans, groups, at)
+    ids = f"ARRAY[{', '.join(_IDS[axis] for axis in by)}]"
+    found = _sums(rows, spans, ids, limit + 1, timed=timed)
+    more = len(found) > limit
+    if more or OVERLAPPING.intersection(by):
+        whole = used_rows(actor, scope, spans, [name for name in groups if name != "tag"], at)
+        totals = [row.totals for row in _sums(whole, spans, "ARRAY[]::text[]", 1)]
+    else:
+        totals = [row.totals for row in found]
+    return Explored(_named(by, found[:limit]), sum_of(totals), more)
+
+
+class _Row(NamedTuple):
+    ids: list[str]
+    channel_name: str
+    totals: Totals
+    times: Times | None
+
+
+def _sums(
+    rows: Where, spans: Sequence[Span], ids: str, limit: int, *, timed: bool = False
+) -> list[_Row]:
+    found = run(
+        f"""
+        WITH sums AS (
+            SELECT {ids} AS id, max(r.channel_name) AS channel_name,
+                   sum(r.requests)::bigint AS requests, sum(r.errors)::bigint AS errors,
+                   sum(r.charge_nano)::bigint AS charge_nano, {COMMON_SUMS},
+                   {_TIMES if timed else _NO_TIMES}
+            FROM {rows.text} r GROUP BY 1
+        ){other_meters(ids, rows.text)}
+        SELECT g.id, g.channel_name, g.requests, g.errors, g.charge_nano,
+               g.meters || coalesce(o.meters, '{{}}'), g.ttft, g.total, g.rate_tenths
+        FROM sums g LEFT JOIN other o USING (id)
+        ORDER BY g.charge_nano DESC, g.requests DESC, g.id LIMIT %(limit)s""",  # noqa: S608 - own names only
+        {**rows.parameters, "starts": [span.start_at for span in spans], "limit": limit},
+    )
+    return [
+        _Row(
+            ids_,
+            name,
+            Totals(requests, errors, charge_nano, ordered_meters(meters)),
+            Times(_three(ttft), _three(total), rate) if timed else None,
+        )
+        for ids_, name, requests, errors, charge_nano, meters, ttft, total, rate in found
+    ]
+
+
+def _three(times: list[int] | None) -> tuple[int, int, int] | None:
+    return (times[0], times[1], times[2]) if times else None
+
+
+def _named(by: Sequence[Axis], rows: Sequence[_Row]) -> list[Cell]:
+    """With the names of what only has an id."""
+    names: list[Mapping[str, Group]] = []
+    for place, axis in enumerate(by):
+        ids = {row.ids[place] for row in rows}
+        if axis in _NAMES:
+            found = run(_NAMES[axis], {"ids": list(ids)})
+            names.append({id: Group(value, label) for id, value, label in found})
+        elif axis == "channel":
+            channels = {row.ids[place]: row.channel_name for row in rows}
+            names.append({id: Group(id, label) for id, label in channels.items() if id != str(NIL)})
+        else:
+            names.append({id: Group(id, id) for id in ids})
+    return [
+        Cell(
+            tuple(
+                known.get(id, Group(id if axis == "key" else "", ""))
+                for axis, known, id in zip(by, names, row.ids, strict=True)
+            ),
+            row.totals,
+            row.times,
+        )
+        for row in rows
+    ]
+
+
+DAY: Final = "day"
+_IDS: Final[Mapping[str, str]] = {
+    "model": "r.model",
+    "key": "r.key_id::text",
+    "user": "r.user_id::text",
+    "team": "r.team_id::text",
+    "channel": "r.channel_id::text",
+    "project": "r.project",
+    "customer": "r.customer",
+    "tag": "r.tag",
+    "app": "r.app",
+    "status": "r.status",
+    DAY: "width_bucket(r.bucket_at, %(starts)s::timestamptz[])::text",
+}
+# (id, what a filter takes, label); the ids are of rows that the actor sees.
+_NAMES: Final[Mapping[str, str]] = {
+    "key": "SELECT id::text, id::text, name FROM accounts_key WHERE id = ANY (%(ids)s::uuid[])",
+    "user": "SELECT id::text, email, email FROM accounts_user WHERE id = ANY (%(ids)s::bigint[])",
+    "team": "SELECT id::text, slug, name FROM accounts_team WHERE id = ANY (%(ids)s::uuid[])",
+}
+_ANSWERED: Final = "FILTER (WHERE r.requests = 1 AND r.status = 'ok')"
+_SHARES: Final = "percentile_disc(ARRAY[0.5, 0.95, 0.99]) WITHIN GROUP"
+_TIMES: Final = f"""
+    {_SHARES} (ORDER BY r.ttft_ms) {_ANSWERED} AS ttft,
+    {_SHARES} (ORDER BY r.total_ms) {_ANSWERED} AS total,
+    (sum(coalesce(r.out_text, 0) + coalesce(r.out_reasoning, 0))
+         FILTER (WHERE r.requests = 1 AND r.status = 'ok' AND r.ttft_ms < r.total_ms) * 10000
+     / sum(r.total_ms - r.ttft_ms)
+         FILTER (WHERE r.requests = 1 AND r.status = 'ok' AND r.ttft_ms < r.total_ms)
+    )::bigint AS rate_tenths"""
+_NO_TIMES: Final = "NULL::int[] AS ttft, NULL::int[] AS total, NULL::bigint AS rate_tenths"

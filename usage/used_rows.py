@@ -1,0 +1,124 @@
+"""What was used as one relation: from the sums where they know all that is asked for, else from the
+records themselves, which have the labels, the application and the status of each request.
+
+Sums are few, however many requests there were. Records are read one by one, so that only so many of
+them are: who asks for more is told to choose a shorter time.
+"""
+
+from collections.abc import Collection, Sequence
+from typing import Any, Final
+
+from accounts.actors import Actor
+from lib.ids import first_id_at
+from usage.filters import Scope
+from usage.levels import COMMON, Standing, columns_of, summed
+from usage.partitions import ID_SLACK
+from usage.rules.buckets import Span
+from usage.rules.groupings import SUMMED
+from usage.rules.outcomes import FAILED_SQL, STOPPED_SQL
+from usage.visibility import NIL, Period, Where, run, where_of
+
+RECORDS_MAX: Final = 500_000
+"""As many records are looked at for one report."""
+
+
+class TooManyRecords(Exception):
+    """The time that was asked for has `requests`, of which each would have to be looked at."""
+
+    def __init__(self, requests: int) -> None:
+        super().__init__(f"{requests} requests, more than {RECORDS_MAX}")
+        self.requests = requests
+
+
+def used_rows(
+    actor: Actor,
+    scope: Scope,
+    spans: Sequence[Span],
+    groups: Collection[str],
+    at: Standing | None = None,
+) -> Where:
+    """Rows `r` with the columns of an hour's sums, within some spans of whole quarters; where they
+    are records, with `project`, `customer`, `tag`, `app` and `status` too. By `tag` a record with
+    several is there once for each, and one without any once. Raises TooManyRecords."""
+    if SUMMED.issuperset(groups) and not scope.picks_records:
+        return summed(where_of(actor, "usage.read", scope, Period()), spans, at)
+    return recorded_rows(actor, scope, spans, groups, at)
+
+
+def recorded_rows(
+    actor: Actor,
+    scope: Scope,
+    spans: Sequence[Span],
+    groups: Collection[str],
+    at: Standing | None = None,
+) -> Where:
+    """The same of the records in any case, with `ttft_ms` and `total_ms` too. Raises
+    TooManyRecords."""
+    requests = _requests_of(actor, scope, spans, at)
+    if requests > RECORDS_MAX:
+        raise TooManyRecords(requests)
+    return _recorded(actor, scope, spans, tagged="tag" in groups)
+
+
+def _requests_of(
+    actor: Actor, scope: Scope, spans: Sequence[Span], at: Standing | None = None
+) -> int:
+    """How many requests the sums have of a time, whatever of the scope only records know."""
+    sums = summed(where_of(actor, "usage.read", scope.summed_part, Period()), spans, at)
+    text = f"SELECT coalesce(sum(r.requests), 0)::bigint FROM {sums.text} r"  # noqa: S608 - own names
+    return int(run(text, sums.parameters)[0][0])
+
+
+def _recorded(actor: Actor, scope: Scope, spans: Sequence[Span], *, tagged: bool) -> Where:
+    where = where_of(actor, "usage.read", scope, Period(), of="records")
+    parameters: dict[str, Any] = dict(where.parameters)
+    texts = []
+    for n, span in enumerate(_joined(spans)):
+        edges = {
+            f"from_{n}": span.start_at,
+            f"to_{n}": span.end_at,
+            # The id holds the time too: months that cannot matter are not even opened.
+            f"first_{n}": first_id_at(span.start_at - ID_SLACK),
+            f"last_{n}": first_id_at(span.end_at + ID_SLACK),
+        }
+        parameters |= edges
+        texts.append(
+            f"r.admitted_at >= %(from_{n})s AND r.admitted_at < %(to_{n})s"
+            f" AND r.id >= %(first_{n})s AND r.id < %(last_{n})s"
+        )
+    meters, rest = columns_of("quarter")
+    common = ", ".join(f"{meter} AS {name}" for meter, name in zip(meters, COMMON, strict=True))
+    # Of those that are asked for, where some are: a cell opens what has its tag and nothing else.
+    tags = _TAGS.format(wanted="tag_name = ANY (%(tags)s)" if scope.tags else "true")
+    return Where(
+        f"""(
+        SELECT r.organisation_id, r.admitted_at AS bucket_at, r.team_id, r.key_id,
+               coalesce(r.user_id, 0) AS user_id, r.model,
+               coalesce(r.channel_id, '{NIL}') AS channel_id, r.channel_name,
+               r.final::int AS requests, (r.final AND {FAILED_SQL})::int AS errors, r.charge_nano,
+               {common}, {rest} AS meters, r.project, r.customer, r.client_app AS app,
+               {"tag" if tagged else "''"} AS tag, {_STATUS} AS status,
+               r.ttft_ms, r.total_ms
+        FROM usage_usagerecord r {tags if tagged else ""}
+        WHERE {where.text} AND ({" OR ".join(texts)}))""",  # noqa: S608 - own names
+        parameters,
+    )
+
+
+def _joined(spans: Sequence[Span]) -> list[Span]:
+    """Spans that follow each other as one."""
+    made: list[Span] = []
+    for span in spans:
+        if made and made[-1].end_at == span.start_at:
+            made[-1] = Span(made[-1].start_at, span.end_at)
+        else:
+            made.append(span)
+    return made
+
+
+_TAGS: Final = """
+    LEFT JOIN LATERAL jsonb_array_elements_text(r.tags) AS tagged (tag_name) ON {wanted}
+    CROSS JOIN LATERAL (SELECT coalesce(tag_name, '') AS tag) named"""
+_STATUS: Final = (
+    f"CASE WHEN {FAILED_SQL} THEN 'error' WHEN {STOPPED_SQL} THEN 'stopped' ELSE 'ok' END"
+)
