@@ -62,6 +62,7 @@ from usage.budget_api import router as budget_router
 from usage.effective_api import router as effective_router
 from usage.filters import RangeRefused
 from usage.review_api import router as review_router
+from usage.statement_api import router as statement_router
 
 _DEPTH_MAX = 64
 
@@ -208,6 +209,7 @@ api.add_router("", departure_router)
 api.add_router("", usage_router)
 api.add_router("", billing_router)
 api.add_router("", invoice_router)
+api.add_router("", statement_router)
 api.add_router("", playground_router)
 api.add_router("", operator_router)
 api.add_router("", review_router)
