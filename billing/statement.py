@@ -46,6 +46,26 @@ class Line:
     actor: str = ""
     cause: dict[str, Any] | None = None
 
+    @property
+    def word_kind(self) -> str:
+        """A correction is of money or of promotional credit, which are not the same to who
+        reads."""
+        return "promo" if (self.cause or {}).get("promo") else self.kind
+
+    @property
+    def reason(self) -> str:
+        return str((self.cause or {}).get("reason", ""))
+
+    @property
+    def document(self) -> str:
+        """What proves it outside: a correction's document, a payment's id at its processor."""
+        cause = self.cause or {}
+        return str(cause.get("document") or cause.get("payment") or "")
+
+    @property
+    def by(self) -> str:
+        return self.actor if self.kind in ("adjust", "reverse", "redeem") else ""
+
 
 @dataclass(frozen=True)
 class Statement:

@@ -135,13 +135,13 @@ def _line(organisation: Organisation, line: statement.Line, n: int) -> dict[str,
     usage = line.kind == statement.USAGE
     day = f"{line.at:%Y-%m-%d}"
     query = f"?range=custom&from={day}&to={day}&tz=UTC"
-    reason = cause.get("reason", "")
+    reason = line.reason
     top_up = cause.get("top_up", "")
     return {
         "n": n,
         "time": line.at,
-        "type": _kind_of(line),
-        "word": line_word(_kind_of(line)),
+        "type": line.word_kind,
+        "word": line_word(line.word_kind),
         "requests": line.count if usage else None,
         "amount": line.amount_nano,
         "balance": line.balance_nano,
@@ -149,25 +149,10 @@ def _line(organisation: Organisation, line: statement.Line, n: int) -> dict[str,
         "top_up": top_up,
         "reference": top_up or reason,
         "reason": reason,
-        "document": _document_of(line),
-        "by": _by(line),
+        "document": line.document,
+        "by": line.by,
         "id": id_text(line.id) if line.id else "",
     }
-
-
-def _kind_of(line: statement.Line) -> str:
-    """A correction is of money or of promotional credit, which are not the same to who reads."""
-    return "promo" if (line.cause or {}).get("promo") else line.kind
-
-
-def _document_of(line: statement.Line) -> str:
-    """What proves a line outside: a correction's document, a payment's id at its processor."""
-    cause = line.cause or {}
-    return str(cause.get("document") or cause.get("payment") or "")
-
-
-def _by(line: statement.Line) -> str:
-    return line.actor if line.kind in ("adjust", "reverse", "redeem") else ""
 
 
 def _month(request: HttpRequest) -> dt.date:

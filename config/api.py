@@ -64,6 +64,7 @@ from usage.effective_api import router as effective_router
 from usage.filters import RangeRefused
 from usage.review_api import router as review_router
 from usage.rules.groupings import GroupingRefused
+from usage.statement_api import router as statement_router
 from usage.used_rows import RECORDS_MAX, TooManyRecords
 
 _DEPTH_MAX = 64
@@ -211,6 +212,7 @@ api.add_router("", departure_router)
 api.add_router("", usage_router)
 api.add_router("", billing_router)
 api.add_router("", invoice_router)
+api.add_router("", statement_router)
 api.add_router("", playground_router)
 api.add_router("", operator_router)
 api.add_router("", review_router)

@@ -15,11 +15,25 @@ from usage import (
     raise_views,
     request_views,
     review_views,
+    statement_views,
     team_views,
     views,
 )
 
 urlpatterns = [
+    path("o/<slug:o>/billing/statements", statement_views.statement_list, name="statements"),
+    path(
+        "o/<slug:o>/billing/statements/<str:period>.csv",
+        statement_views.statement_csv,
+        name="statement_csv",
+    ),
+    path(
+        "o/<slug:o>/billing/statements/<str:period>.xlsx",
+        statement_views.statement_xlsx,
+        name="statement_xlsx",
+    ),
+    path("o/<slug:o>/billing/statements/<str:period>", statement_views.statement, name="statement"),
+    path("o/<slug:o>/billing/proof", statement_views.proof, name="proof"),
     path("admin/organisations", organisation_views.organisation_list, name="organisations"),
     path("o/<slug:o>/teams", team_views.team_list, name="teams"),
     path("o/<slug:o>/teams/<slug:team>", team_views.team_page, name="team"),

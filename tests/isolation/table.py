@@ -10,6 +10,7 @@ from dataclasses import dataclass, field
 from typing import Any, Final, Literal
 
 from accounts.rules.roles import Action
+from lib import clock
 from tests.isolation.who import Guard
 from tests.isolation.world import (
     ALIAS,
@@ -118,6 +119,7 @@ def listed(id: str) -> Mapping[str, Any]:
     return {"id": id}
 
 
+_THIS_MONTH: Final = {"period": f"{clock.now():%Y-%m}"}
 _WRITES_KEYS: Final = ("keys.write", "keys.write_own")
 
 PAGES: Final[dict[str, Route]] = {
@@ -267,6 +269,11 @@ PAGES: Final[dict[str, Route]] = {
     "invoices": at("balance.read"),
     "invoice": at("balance.read", INVOICE),
     "invoice_pdf": at("balance.read", INVOICE),
+    "statements": at("balance.read"),
+    "statement": at("balance.read", rest=_THIS_MONTH),
+    "statement_csv": at("balance.read", rest=_THIS_MONTH),
+    "statement_xlsx": at("balance.read", rest=_THIS_MONTH),
+    "proof": at("balance.read"),
     "billing_details": at("wallet.write"),
     "top_up_new": at("topups.read", post="topups.write"),
     "top_up": at("topups.read", TOP_UP),
@@ -549,6 +556,8 @@ OPERATIONS: Final[dict[str, Route]] = {
     "GET /top-ups/{id}": at("topups.read", TOP_UP),
     "POST /top-ups/{id}/cancel": at("topups.write", TOP_UP, operators="in"),
     "GET /invoices": at("balance.read", operators=404),
+    "GET /statements": at("balance.read", operators=404),
+    "GET /statements/{period}": at("balance.read", operators=404, rest=_THIS_MONTH),
     "GET /invoices/{no}": at("balance.read", INVOICE),
     "GET /invoices/{no}/pdf": at("balance.read", INVOICE),
     "GET /wallet": at("balance.read", operators=404),
