@@ -35,6 +35,8 @@ PATHS: Final = (
     "/v1/embeddings",
     "/v1/moderations",
     "/v1/rerank",
+    "/v1/images/generations",
+    "/v1/audio/speech",
 )
 _SHOWN: Final = 20
 

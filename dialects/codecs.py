@@ -1,4 +1,5 @@
-"""The codec of each dialect, and of the endpoints beside them that are served through a chat."""
+"""The codec of each dialect, of the endpoints beside them that are served through a chat, and of
+those whose streams are no chat's."""
 
 from collections.abc import Mapping
 from types import MappingProxyType
@@ -10,6 +11,7 @@ from dialects.codec import Codec
 from dialects.completions.codec import CompletionsCodec
 from dialects.edits import EditsCodec
 from dialects.gemini.codec import GenerateContentCodec
+from dialects.media_codec import ImagesCodec, MediaCodec
 from dialects.openai.codec import ChatCompletionsCodec
 from dialects.responses.codec import CompactCodec, ResponsesCodec
 
@@ -23,4 +25,14 @@ CODECS: Final[Mapping[Dialect, Codec[Any]]] = MappingProxyType(
 )
 TEXT_CODECS: Final[Mapping[str, Codec[Any]]] = MappingProxyType(
     {"completions": CompletionsCodec(), "edits": EditsCodec(), "responses_compact": CompactCodec()}
+)
+MEDIA_CODECS: Final[Mapping[str, Codec[Any]]] = MappingProxyType(
+    {
+        "image_generations": ImagesCodec(),
+        "image_edits": ImagesCodec(),
+        "image_variations": ImagesCodec(),
+        "speech": MediaCodec(),
+        "transcriptions": MediaCodec(),
+        "translations": MediaCodec(),
+    }
 )

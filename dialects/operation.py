@@ -22,6 +22,14 @@ Operation = Literal[
     "embed_content",
     "batch_embed_contents",
     "models",
+    "image_generations",
+    "image_edits",
+    "image_variations",
+    "qwen_images",
+    "ark_images",
+    "speech",
+    "transcriptions",
+    "translations",
 ]
 
 _CHAT: Final[Mapping[Dialect, tuple[Operation, Operation]]] = {

@@ -7,6 +7,7 @@ answers go on as they came, and are read for what they used.
 Embeddings and rerank make no output: whatever tokens an upstream counts are input.
 """
 
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from typing import Final
 
@@ -28,13 +29,15 @@ class PlainAnswer:
 
     `usage` is the raw usage object or None (F25), `quantities` what it comes to in meters. With
     `error` (F23) or `broken` (F15 no JSON, F16 no UTF-8, F24 empty) the answer is no success, and
-    its bytes are not for the client.
+    its bytes are not for the client. `at_rates` gives the quantities where they depend on what the
+    price has rates for.
     """
 
     quantities: Quantities
     usage: bytes | None = None
     error: UpstreamError | None = None
     broken: BrokenFault | None = None
+    at_rates: Callable[[Mapping[str, int]], Quantities] | None = None
 
 
 NOTHING: Final = Quantities({}, ("usage_missing",))

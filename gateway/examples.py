@@ -26,6 +26,9 @@ MODEL: Final = "gpt-4o-mini"
 EMBEDDING_MODEL: Final = "text-embedding-3-small"
 MODERATION_MODEL: Final = "omni-moderation-latest"
 RERANK_MODEL: Final = "rerank-v3.5"
+IMAGE_MODEL: Final = "gpt-image-1"
+SPEECH_MODEL: Final = "gpt-4o-mini-tts"
+TRANSCRIPTION_MODEL: Final = "whisper-1"
 
 LANGUAGE_NAMES: Final[Mapping[Language, str]] = {
     "curl": "curl",
@@ -88,12 +91,13 @@ def _coloured(code: str, language: Language) -> SafeString:
 def example_models(models: Sequence[ShownModel]) -> dict[str, str]:
     """What examples ask in the place of the models that the reference names: the cheapest of
     `models` that answers with text, one with a price before one that has none; the cheapest that
-    gives vectors; and those that are called after moderation and reranking, which nothing else
-    tells. Where there is none, itself."""
+    gives vectors; and those that are called after what they do, where nothing else tells
+    it. Where there is none, itself."""
     chats = [
         (model.output_rate is None, model.output_rate or 0, model.name)
         for model in models
-        if model.output_rate is not None or (model.entry is None and "text" in model.can.outputs)
+        if (model.output_rate is not None or model.entry is None)
+        and "text" in model.can.inputs & model.can.outputs
     ]
     embeddings = [
         (model.input_rate or 0, model.name)
@@ -105,6 +109,11 @@ def example_models(models: Sequence[ShownModel]) -> dict[str, str]:
         EMBEDDING_MODEL: min(embeddings)[-1] if embeddings else EMBEDDING_MODEL,
         MODERATION_MODEL: _called("moderation", models) or MODERATION_MODEL,
         RERANK_MODEL: _called("rerank", models) or RERANK_MODEL,
+        IMAGE_MODEL: _called("image", models) or IMAGE_MODEL,
+        SPEECH_MODEL: _called("tts", models) or SPEECH_MODEL,
+        TRANSCRIPTION_MODEL: _called("whisper", models)
+        or _called("transcribe", models)
+        or TRANSCRIPTION_MODEL,
     }
 
 

@@ -12,6 +12,14 @@ from django.utils.translation import gettext_lazy as _
 
 from reference.chat_pages import CHAT, COMPACT, RESPONSES, STORED
 from reference.list_pages import BALANCE, COUNT, GEMINI_COUNT, MODELS, NOT_MADE
+from reference.media_pages import (
+    IMAGE_EDITS,
+    IMAGE_VARIATIONS,
+    IMAGES,
+    SPEECH,
+    TRANSCRIPTIONS,
+    TRANSLATIONS,
+)
 from reference.message_pages import GEMINI, MESSAGES
 from reference.page import Group, ReferencePage
 from reference.text_pages import COMPLETIONS, EDITS, EMBED, EMBEDDINGS, MODERATIONS, RERANK
@@ -19,6 +27,10 @@ from reference.text_pages import COMPLETIONS, EDITS, EMBED, EMBEDDINGS, MODERATI
 GROUPS: Final[tuple[Group, ...]] = (
     Group(_("Chat"), (CHAT, RESPONSES, COMPACT, STORED, MESSAGES, GEMINI)),
     Group(_("Texts"), (COMPLETIONS, EDITS, EMBEDDINGS, EMBED, RERANK, MODERATIONS)),
+    Group(
+        _("Images and audio"),
+        (IMAGES, IMAGE_EDITS, IMAGE_VARIATIONS, SPEECH, TRANSCRIPTIONS, TRANSLATIONS),
+    ),
     Group(_("Lists and counts"), (MODELS, COUNT, GEMINI_COUNT, BALANCE, NOT_MADE)),
 )
 PAGES: Final[Mapping[str, ReferencePage]] = {

@@ -1,7 +1,7 @@
 """What a page of an operation holds, and what several pages say alike."""
 
 from collections.abc import Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from typing import Any, Final
 
 from django.utils.functional import Promise
@@ -13,7 +13,8 @@ from reference.fields import Field
 @dataclass(frozen=True, slots=True)
 class ReferencePage:
     """One page. `operations` as endpoints.py names them, the first for its example; `example` is
-    the body of a request that works, and `path` where it goes."""
+    the body of a request that works, `files` those of its form by their fields, and `path` where it
+    goes."""
 
     slug: str
     title: Promise
@@ -25,6 +26,7 @@ class ReferencePage:
     answer: str = ""
     notes: tuple[Promise, ...] = ()
     argument: str = ""
+    files: Mapping[str, str] = field(default_factory=dict)
 
 
 @dataclass(frozen=True, slots=True)

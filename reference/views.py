@@ -132,7 +132,8 @@ def _example(page: ReferencePage, actor: Actor | None) -> tuple[SnippetRequest, 
             if own:
                 body = {**body, "model": served}
     method = "GET" if body is None else "POST"
-    return SnippetRequest(page.operations[0], path, body, method, page.argument), answer, unserved
+    call = SnippetRequest(page.operations[0], path, body, method, page.argument, page.files)
+    return call, answer, unserved
 
 
 def _paths(page: ReferencePage) -> list[dict[str, str]]:

@@ -61,7 +61,8 @@ class AdmittedAttempt(msgspec.Struct, frozen=True):
     def first_content_s(self) -> float:
         """How long the upstream may take until its first content (F11)."""
         prepared = self.prepared
-        whole = prepared.exchange is None and not prepared.stream
+        exchange = prepared.exchange
+        whole = not prepared.stream and (exchange is None or exchange.slow)
         return self.timeouts.until_content(thinks=prepared.traits.thinks, whole=whole)
 
     def head(self, context: RequestContext, cost_nano: int | None) -> Head:

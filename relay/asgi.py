@@ -10,6 +10,8 @@ from functools import partial
 from typing import Final
 from uuid import UUID
 
+import msgspec
+
 from accounts.last_uses import LAST_USES, PLAYGROUND
 from dialects.codecs import CODECS
 from dialects.errors import RequestFault
@@ -25,12 +27,14 @@ from relay.deadline import Deadline
 from relay.downstream import Downstream, Head, Sink
 from relay.endpoints import Endpoint, find_endpoint, read_invocation
 from relay.error_answers import answer_to
+from relay.form_body import FORM_BYTES_MAX, read_form
 from relay.hold_preview import read_bound
 from relay.http_sink import HttpSink
 from relay.idempotency import IdempotentRequest
 from relay.labels import NO_LABELS, Labels
 from relay.ledger_writer import LedgerWriter
 from relay.lifespan import Lifespan
+from relay.media_operation import MediaOperation
 from relay.queue_sink import QueueSink
 from relay.request_body import ClientGone, read_body, read_body_fields
 from relay.request_context import (
@@ -48,6 +52,7 @@ from relay.sent_preview import MASK, SentPreview, preview_sent
 from relay.several_prompts import Prompts
 from relay.snapshot import ChannelRow, Snapshot, alone
 from relay.unary import EMBEDDINGS
+from relay.uploads import Form
 from relay.upstream import Upstreams
 from usage.rules.client_apps import client_app
 from usage.sql import ADDRESS_LENGTH
@@ -326,36 +331,50 @@ class Relay:
             context = _context(life, snapshot, principal, sink, sink.invocation, sink.request_id)
             context.record_refusal(answer_to(fault), "", stream=False)
             raise fault
-        fields = read_body_fields(scope["headers"], endpoint.body_bytes_max)
-        raw = await read_body(receive, fields.length, endpoint.body_bytes_max, self._config)
-        if life.snapshot.epoch != snapshot.epoch:
-            # A body may take a minute, in which the key may have ended.
-            principal = await life.authenticator.principal(credentials, life.snapshot.now())
-        include_cost = fields.include_cost
-        options = RequestOptions(
-            fields.max_cost_nano,
-            fields.labels,
-            principal.include_cost if include_cost is None else include_cost,
-            fields.data_policy,
-            client_app(user_agent, fields.app_title, fields.app_address),
-            _address(scope)[:ADDRESS_LENGTH] if principal.keeps_addresses else "",
-        )
-        context = _context(
-            life,
-            snapshot,
-            principal,
-            sink,
-            sink.invocation,
-            sink.request_id,
-            options=options,
-            began=began,
-        )
-        if endpoint.handler == "count_tokens":
-            await self._carry(life, context, receive, raw, counts=True)
-        elif fields.idempotency_key is None:
-            await self._carry(life, context, receive, raw, counts=False)
+        if endpoint.takes_form:
+            fields = read_body_fields(scope["headers"], FORM_BYTES_MAX, takes_form=True)
         else:
-            await self._carry_once(life, context, sink, fields.idempotency_key, raw, receive)
+            fields = read_body_fields(scope["headers"], endpoint.body_bytes_max)
+        invocation, form = sink.invocation, Form() if fields.form_type else None
+        try:
+            if form is None:
+                raw = await read_body(receive, fields.length, endpoint.body_bytes_max, self._config)
+            else:
+                await read_form(receive, fields.form_type, fields.length, self._config, form)
+                invocation, raw = _with_form(invocation, form)
+            if life.snapshot.epoch != snapshot.epoch:
+                # A body may take a minute, in which the key may have ended.
+                principal = await life.authenticator.principal(credentials, life.snapshot.now())
+            include_cost = fields.include_cost
+            options = RequestOptions(
+                fields.max_cost_nano,
+                fields.labels,
+                principal.include_cost if include_cost is None else include_cost,
+                fields.data_policy,
+                client_app(user_agent, fields.app_title, fields.app_address),
+                _address(scope)[:ADDRESS_LENGTH] if principal.keeps_addresses else "",
+            )
+            context = _context(
+                life,
+                snapshot,
+                principal,
+                sink,
+                invocation,
+                sink.request_id,
+                options=options,
+                began=began,
+            )
+            if endpoint.handler == "count_tokens":
+                await self._carry(life, context, receive, raw, counts=True)
+            elif fields.idempotency_key is None:
+                await self._carry(life, context, receive, raw, counts=False)
+            else:
+                files = b"" if form is None else await form.digest()
+                key = fields.idempotency_key
+                await self._carry_once(life, context, sink, key, raw, receive, files)
+        finally:
+            if form is not None:
+                form.close()
 
     async def _carry(
         self,
@@ -387,9 +406,10 @@ class Relay:
         key: str,
         raw: bytes,
         receive: Receive,
+        files: bytes,
     ) -> None:
         """Run the request, or replay the answer that it had under this key (P5)."""
-        idempotent = IdempotentRequest(life.idempotent_requests, context, sink, key, raw)
+        idempotent = IdempotentRequest(life.idempotent_requests, context, sink, key, raw, files)
         run = _run_of(context)
         watch = _Watch(receive, idempotent)
         life.running.enter(run, context.principal)
@@ -428,6 +448,15 @@ def _context(
         options=options,
         began=began,
     )
+
+
+def _with_form(invocation: Invocation, form: Form) -> tuple[Invocation, bytes]:
+    """What is asked by a form, and its texts as the body."""
+    operation = invocation.unary
+    if not isinstance(operation, MediaOperation):
+        return invocation, b""
+    raw = operation.members_of(form)
+    return msgspec.structs.replace(invocation, unary=operation.of_form(form)), raw
 
 
 def _check_use(principal: Principal, endpoint: Endpoint, scope: Scope) -> None:

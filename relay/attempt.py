@@ -29,10 +29,12 @@ from relay.error_answers import (
     STOPPING,
     failure_of_limit,
 )
+from relay.media_relay import MediaRelay
 from relay.request_context import Outcome, RequestContext
 from relay.settlement import Resolved
 from relay.snapshot import Channel
 from relay.stream import StreamRelay
+from relay.unary import Passing
 from relay.upstream import Answer, UpstreamFailed, read_rest, request_id_of
 from relay.usage_meter import Bill, UsageMeter, cost_of
 from relay.whole_answer import WholeRelay
@@ -71,8 +73,8 @@ class Attempt:
         self._gathering = context.parts.large.gathering()
         # A connection stands, and the request goes out on it.
         self._sent = False
-        # Relays the answer once its head has come, where it is a stream.
-        self._stream: StreamRelay | None = None
+        # Relays the answer once its head has come, where it goes on while it comes.
+        self._stream: StreamRelay | MediaRelay | None = None
         # It failed before content: its hold is still open, for the next attempt to replace.
         self._failed = False
 
@@ -194,6 +196,10 @@ class Attempt:
             self._gathering,
             state_of(self._context, self._admitted),
         )
+        exchange = self._admitted.prepared.exchange
+        if exchange is not None and isinstance(exchange, Passing):
+            self._stream = MediaRelay(parts, exchange)
+            return self._stream.relay(answer)
         if not self._admitted.facts.stream:
             return WholeRelay(parts).relay(answer)
         if may_be_absorbed(self._context, self._admitted):
@@ -202,7 +208,7 @@ class Attempt:
         self._stream = StreamRelay(parts)
         return self._stream.relay(answer)
 
-    def _stream_to_drain(self) -> StreamRelay | None:
+    def _stream_to_drain(self) -> StreamRelay | MediaRelay | None:
         """Call it in `except CancelledError`: the stream whose key has ended, and that the provider
         would go on with and bill whole. The cancellation then counts as handled."""
         stream, context = self._stream, self._context
@@ -222,7 +228,7 @@ class Attempt:
         if rule.cost_nano is not None:
             self._end.limit_drain(rule.cost_nano)
 
-    async def _read_on(self, stream: StreamRelay, answer: Answer) -> Outcome:
+    async def _read_on(self, stream: StreamRelay | MediaRelay, answer: Answer) -> Outcome:
         self._drain(self._end.abandon())
         await stream.dismiss(KEY_ENDED)
         return await stream.relay(answer)

@@ -68,6 +68,9 @@ class Sink(Protocol):
     async def write(self, raw: bytes, *, last: bool) -> None:
         """More of the stream; returns when more can be taken."""
 
+    async def cut(self) -> None:
+        """The answer ends here and is not whole; nothing can be said inside of it."""
+
     def write_now(self, raw: bytes) -> Awaitable[None] | None:
         """More of the stream, from outside of any task; what must be awaited before there may be
         more, None where it may come at once."""
@@ -128,6 +131,11 @@ class Downstream:
         if last:
             self.stop_keep_alive()
         await self.sink.write(raw, last=last)
+
+    async def cut(self) -> None:
+        """End what has begun in the middle."""
+        self.stop_keep_alive()
+        await self.sink.cut()
 
     async def refuse(self, error: ErrorAnswer) -> None:
         """Answer with an error, be it inside a stream that has begun."""

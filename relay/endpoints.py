@@ -18,12 +18,15 @@ from urllib.parse import parse_qsl
 
 from dialects.chat import Dialect
 from dialects.codec import Target
-from dialects.codecs import CODECS, TEXT_CODECS
+from dialects.codecs import CODECS, MEDIA_CODECS, TEXT_CODECS
 from dialects.gemini.model_name import read_target
 from dialects.task_errors import Family
 from relay import models_list
 from relay.config import BODY_BYTES_MAX as _BODY
+from relay.image_operations import IMAGE_EDITS, IMAGE_GENERATIONS, IMAGE_VARIATIONS
+from relay.media_operation import MediaOperation
 from relay.request_context import Invocation
+from relay.sound_operations import SPEECH, TRANSCRIPTIONS, TRANSLATIONS
 from relay.unary import (
     BATCH_EMBED_CONTENTS,
     EMBED_CONTENT,
@@ -50,7 +53,8 @@ Handler = Literal[
 @dataclass(frozen=True, slots=True)
 class Endpoint:
     """One operation: its methods, whose dialect it speaks, what its records call it, and how large
-    a body may be (0 = none is read). `stream` is what a path says, where the body does not."""
+    a body may be (0 = none is read). `stream` is what a path says, where the body does not.
+    `takes_form`: the body may be a form with files, which has a bound of its own."""
 
     handler: Handler
     methods: tuple[str, ...]
@@ -60,6 +64,7 @@ class Endpoint:
     key_in_query: bool = False
     stream: bool = False
     unary: UnaryOperation | None = None
+    takes_form: bool = False
 
     @property
     def restricted(self) -> bool:
@@ -93,50 +98,76 @@ _MODERATIONS: Final = Endpoint(
 )
 _RERANK: Final = Endpoint("unary", ("POST",), "openai", "rerank", _BODY, unary=RERANK_JINA)
 _RERANK_2: Final = replace(_RERANK, unary=RERANK_COHERE)
+_MEDIA: Final[dict[str, Endpoint]] = {
+    path: Endpoint(
+        "unary",
+        ("POST",),
+        "openai",
+        operation,
+        _BODY,
+        unary=unary,
+        takes_form=isinstance(unary, MediaOperation),
+    )
+    for path, operation, unary in (
+        ("images/generations", "image_generations", IMAGE_GENERATIONS),
+        ("images/edits", "image_edits", IMAGE_EDITS),
+        ("images/variations", "image_variations", IMAGE_VARIATIONS),
+        ("audio/speech", "speech", SPEECH),
+        ("audio/transcriptions", "transcriptions", TRANSCRIPTIONS),
+        ("audio/translations", "translations", TRANSLATIONS),
+    )
+}
 _RESPONSE: Final = Endpoint("response", ("GET", "DELETE"), "responses", "responses")
 _RESPONSE_ITEMS: Final = Endpoint("response_items", ("GET",), "responses", "responses")
 _COMPACT: Final = Endpoint("chat", ("POST",), "responses", "responses_compact", _BODY)
 _NOT_MADE: Final = "not_implemented"
+_OWN_CODECS: Final = {**TEXT_CODECS, **MEDIA_CODECS}
 
-ENDPOINTS: Final[dict[str, Endpoint]] = {
-    "/v1/chat/completions": _CHAT,
-    "/api/v1/chat/completions": _CHAT,
-    "/chat/completions": _CHAT,
-    "/v1/responses": _RESPONSES,
-    "/api/v1/responses": _RESPONSES,
-    "/v1/responses/responses": _RESPONSES,
-    "/responses": _RESPONSES,
-    "/v1/responses/compact": _COMPACT,
-    "/api/v1/responses/compact": _COMPACT,
-    "/v1/messages": _MESSAGES,
-    "/api/v1/messages": _MESSAGES,
-    "/anthropic/v1/messages": _MESSAGES,
-    "/v1/messages/count_tokens": _COUNT,
-    "/api/v1/messages/count_tokens": _COUNT,
-    "/anthropic/v1/messages/count_tokens": _COUNT,
-    "/v1/models": _MODELS,
-    "/api/v1/models": _MODELS,
-    "/v1beta/models": _MODELS,
-    "/api/v1beta/models": _MODELS,
-    "/v1/completions": _COMPLETIONS,
-    "/api/v1/completions": _COMPLETIONS,
-    "/completions": _COMPLETIONS,
-    "/v1/edits": _EDITS,
-    "/api/v1/edits": _EDITS,
-    "/edits": _EDITS,
-    "/v1/embeddings": _EMBEDDINGS,
-    "/api/v1/embeddings": _EMBEDDINGS,
-    "/v1/moderations": _MODERATIONS,
-    "/api/v1/moderations": _MODERATIONS,
-    "/v1/rerank": _RERANK,
-    "/api/v1/rerank": _RERANK,
-    "/rerank": _RERANK,
-    "/v2/rerank": _RERANK_2,
-} | {
-    f"{root}/dashboard/billing/{name}": Endpoint("billing", ("GET",), operation=f"billing_{name}")
-    for root in ("", "/v1", "/api/v1")
-    for name in ("subscription", "usage", "credit_grants")
-}
+ENDPOINTS: Final[dict[str, Endpoint]] = (
+    {
+        "/v1/chat/completions": _CHAT,
+        "/api/v1/chat/completions": _CHAT,
+        "/chat/completions": _CHAT,
+        "/v1/responses": _RESPONSES,
+        "/api/v1/responses": _RESPONSES,
+        "/v1/responses/responses": _RESPONSES,
+        "/responses": _RESPONSES,
+        "/v1/responses/compact": _COMPACT,
+        "/api/v1/responses/compact": _COMPACT,
+        "/v1/messages": _MESSAGES,
+        "/api/v1/messages": _MESSAGES,
+        "/anthropic/v1/messages": _MESSAGES,
+        "/v1/messages/count_tokens": _COUNT,
+        "/api/v1/messages/count_tokens": _COUNT,
+        "/anthropic/v1/messages/count_tokens": _COUNT,
+        "/v1/models": _MODELS,
+        "/api/v1/models": _MODELS,
+        "/v1beta/models": _MODELS,
+        "/api/v1beta/models": _MODELS,
+        "/v1/completions": _COMPLETIONS,
+        "/api/v1/completions": _COMPLETIONS,
+        "/completions": _COMPLETIONS,
+        "/v1/edits": _EDITS,
+        "/api/v1/edits": _EDITS,
+        "/edits": _EDITS,
+        "/v1/embeddings": _EMBEDDINGS,
+        "/api/v1/embeddings": _EMBEDDINGS,
+        "/v1/moderations": _MODERATIONS,
+        "/api/v1/moderations": _MODERATIONS,
+        "/v1/rerank": _RERANK,
+        "/api/v1/rerank": _RERANK,
+        "/rerank": _RERANK,
+        "/v2/rerank": _RERANK_2,
+    }
+    | {
+        f"{root}/dashboard/billing/{name}": Endpoint(
+            "billing", ("GET",), operation=f"billing_{name}"
+        )
+        for root in ("", "/v1", "/api/v1")
+        for name in ("subscription", "usage", "credit_grants")
+    }
+    | {f"{root}/{path}": row for path, row in _MEDIA.items() for root in ("/v1", "/api/v1")}
+)
 
 # {g}/models/{model}:{action}
 _GEMINI: Final[dict[str, Endpoint]] = {
@@ -321,7 +352,7 @@ def read_invocation(
     """Of a path that is no row (None): in which form it is refused."""
     if endpoint is None:
         return Invocation(CODECS[dialect_of(path)], "")
-    codec = TEXT_CODECS.get(endpoint.operation) or CODECS[endpoint.dialect]
+    codec = _OWN_CODECS.get(endpoint.operation) or CODECS[endpoint.dialect]
     if endpoint.handler in ("models", "model"):
         codec = CODECS[models_list.form_of(path, headers, query)]
     target = target_of(endpoint, path, query)

@@ -138,9 +138,9 @@ class UnaryHoldEstimate:
     ) -> None:
         version = price_in_force.bound
         bounds = [
-            total_bound(with_request({unit.meter: unit.most}, version), version)
+            total_bound(with_request(most, version), version)
             for unit in facts.units
-            if unit.meter in version.rates
+            if (most := unit.bound(version.rates)) is not None
         ]
         holds = [nano for nano in bounds if isinstance(nano, int)]
         if not holds:

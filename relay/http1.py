@@ -10,7 +10,7 @@ What goes wrong is told as a Reason, which the connection's owner makes an excep
 import asyncio
 import re
 import ssl
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from enum import Enum, auto
 from itertools import chain
 from typing import Final, Literal, Protocol, cast
@@ -272,6 +272,7 @@ class Connection(asyncio.BufferedProtocol):
 
     __slots__ = (
         "_error",
+        "_full",
         "_head_timer",
         "_idle_since",
         "_loop",
@@ -293,6 +294,8 @@ class Connection(asyncio.BufferedProtocol):
         self._head_timer: asyncio.TimerHandle | None = None
         self._error: Exception | None = None
         self._paused = False
+        # What was written has not been taken yet.
+        self._full = False
         # Loop time; None before its first exchange has ended.
         self._idle_since: float | None = None
 
@@ -322,6 +325,32 @@ class Connection(asyncio.BufferedProtocol):
             if self._error is not None:
                 raise self._error
             await self._wait()
+
+    async def send_pieces(self, head: bytes, pieces: Iterator[bytes]) -> None:
+        """Send a request whose body comes in pieces, no faster than it is taken, and wait for the
+        header section of its response. Who answers before its end gets no more of it, and the
+        connection is not kept. Raises the owner's exception."""
+        response, transport = self._response, self._transport
+        response.ask()
+        if transport is None:
+            raise self._owner.failed("closed", "")
+        transport.write(head)
+        for piece in pieces:
+            while self._full and self._goes_on:
+                await self._wait()
+            if not self._goes_on:
+                response.persists = False
+                break
+            transport.write(piece)
+        while response.state in BEFORE_BODY:
+            if self._error is not None:
+                raise self._error
+            await self._wait()
+
+    @property
+    def _goes_on(self) -> bool:
+        """Whether a body that is being sent is still wanted."""
+        return self._error is None and self._response.state in BEFORE_BODY
 
     async def next_bytes(self) -> bytes:
         """What has come of the body, b"" at its end. Raises the owner's exception when it ends too
@@ -412,6 +441,13 @@ class Connection(asyncio.BufferedProtocol):
 
     def connection_made(self, transport: asyncio.BaseTransport) -> None:
         self._transport = cast(asyncio.Transport, transport)
+
+    def pause_writing(self) -> None:
+        self._full = True
+
+    def resume_writing(self) -> None:
+        self._full = False
+        self._wake()
 
     def get_buffer(self, sizehint: int) -> memoryview:
         return _buffer

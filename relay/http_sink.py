@@ -95,6 +95,9 @@ class HttpSink:
         if raw or last:
             await self._send({"type": "http.response.body", "body": raw, "more_body": not last})
 
+    async def cut(self) -> None:
+        """The server closes the connection of an answer that has no end."""
+
     def write_now(self, raw: bytes) -> Awaitable[None] | None:
         sending = self._send(
             {"type": "http.response.body", "body": raw, "more_body": True}

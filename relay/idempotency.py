@@ -231,6 +231,12 @@ class AnswerKeeper:
             self._pieces.append(raw)
         await self._flush(statements, over=True)
 
+    async def spoil(self) -> None:
+        """What was kept of it is not whole: it is told to nobody."""
+        self._content = False
+        self._pieces.clear()
+        await self._flush([], over=True)
+
     async def release(self) -> None:
         """Nothing was spent."""
         if not self._over:
@@ -403,10 +409,12 @@ class IdempotentRequest:
         client: Replayer,
         key: str,
         raw: bytes,
+        files: bytes = b"",
     ) -> None:
+        """`files` is the digest of those that stand beside the body."""
         invocation, principal = context.invocation, context.principal
         body = read_body(raw)
-        digest = body_digest(invocation.operation, invocation.target, raw)
+        digest = body_digest(invocation.operation, invocation.target, raw + files)
         self._requests = requests
         self._client = client
         self._answer = IdempotentAnswer(requests.states, principal, key, context.request_id, digest)
@@ -499,6 +507,11 @@ class IdempotentRequest:
             self._keeper.piece(raw)
         if not self.gone:
             await self._client.write(raw, last=last)
+
+    async def cut(self) -> None:
+        await self._keeper.spoil()
+        if not self.gone:
+            await self._client.cut()
 
     def write_now(self, raw: bytes) -> Awaitable[None] | None:
         self._keeper.piece(raw)

@@ -1,5 +1,6 @@
 """A request as one candidate is sent it: as it came, translated, or as what is no chat."""
 
+from collections.abc import Sequence
 from dataclasses import dataclass, replace
 from typing import Any
 
@@ -10,7 +11,8 @@ from dialects.chat import ChatRequest, Encoded, JsonObject, Upstream
 from dialects.codec import Codec, Decoder, Facts
 from dialects.openai.think_tags import TagsDecoder
 from gateway.rules.request_overrides import RequestOverrides
-from relay.unary import Exchange
+from relay.unary import Exchange, Passing
+from relay.uploads import OutgoingForm, UploadedFile
 from relay.upstream import OutgoingRequest
 
 
@@ -54,9 +56,10 @@ class TranslatedBody:
 
 
 class ExchangeBody(msgspec.Struct, frozen=True):
-    """What is no chat."""
+    """What is no chat, and its files."""
 
     encoded: Encoded
+    files: Sequence[UploadedFile] = ()
 
     def encode(self, codec: Codec[Any], output_cap: int | None) -> bytes:
         return self.encoded.body
@@ -100,7 +103,7 @@ class PreparedRequest(msgspec.Struct, frozen=True):
     traits: AnswerTraits
     request: ChatRequest | None = None
     lowered: int | None = None
-    exchange: Exchange | None = None
+    exchange: Exchange | Passing | None = None
     overrides: RequestOverrides | None = None
     dropped_fields: tuple[str, ...] = ()
 
@@ -116,7 +119,24 @@ class PreparedRequest(msgspec.Struct, frozen=True):
         body = self.body.encode(self.codec, output_cap)
         if self.overrides is not None:
             body = self._overridden(body, self.overrides)
+        if self.exchange is not None:
+            return self._outgoing_exchange(body, self.exchange)
         return OutgoingRequest(self.codec, self.url, body, self.content_type, self.client_headers)
+
+    def _outgoing_exchange(self, body: bytes, exchange: Exchange | Passing) -> OutgoingRequest:
+        files = self.body.files if isinstance(self.body, ExchangeBody) else ()
+        kinds = frozenset({self.content_type})
+        if isinstance(exchange, Passing) and not self.stream:
+            kinds = exchange.content_types
+        return OutgoingRequest(
+            self.codec,
+            self.url,
+            b"" if files else body,
+            self.content_type,
+            self.client_headers,
+            kinds,
+            OutgoingForm(body, files) if files else None,
+        )
 
     def _overridden(self, body: bytes, overrides: RequestOverrides) -> bytes:
         if self.exchange is not None:

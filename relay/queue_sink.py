@@ -49,6 +49,9 @@ class QueueSink:
         if room is not None:
             await room
 
+    async def cut(self) -> None:
+        """The outcome tells it."""
+
     def write_now(self, raw: bytes) -> Awaitable[Any] | None:
         if raw:
             self._items.put_nowait(raw)

@@ -26,6 +26,9 @@ class BodyFields(msgspec.Struct):
     under which it may be sent again, and what the application that sends it calls itself."""
 
     bytes_max: int
+    # The Content-Type of a form, where one is taken; "" for JSON.
+    form_type: str = ""
+    takes_form: bool = False
     idempotency_key: str | None = None
     length: int | None = None
     max_cost_nano: int | None = None
@@ -36,9 +39,11 @@ class BodyFields(msgspec.Struct):
     app_address: str = ""
 
 
-def read_body_fields(headers: Sequence[tuple[bytes, bytes]], bytes_max: int) -> BodyFields:
+def read_body_fields(
+    headers: Sequence[tuple[bytes, bytes]], bytes_max: int, *, takes_form: bool = False
+) -> BodyFields:
     """Refuse what needs no reading: another content type or encoding, a body too large."""
-    fields = BodyFields(bytes_max)
+    fields = BodyFields(bytes_max, takes_form=takes_form)
     for name, value in headers:
         read = _READERS.get(name)
         if read is not None:
@@ -49,8 +54,13 @@ def read_body_fields(headers: Sequence[tuple[bytes, bytes]], bytes_max: int) -> 
 def _check_type(fields: BodyFields, value: bytes) -> None:
     if value == b"application/json":
         return
-    if value.partition(b";")[0].strip().lower() not in (b"application/json", b""):
-        raise RequestFault("unsupported_media_type", None, "Content-Type must be application/json")
+    kind = value.partition(b";")[0].strip().lower()
+    if fields.takes_form and kind == b"multipart/form-data":
+        fields.form_type = value.decode("latin-1")
+    elif kind not in (b"application/json", b""):
+        wanted = " or multipart/form-data" if fields.takes_form else ""
+        what = f"Content-Type must be application/json{wanted}"
+        raise RequestFault("unsupported_media_type", None, what)
 
 
 def _check_encoding(fields: BodyFields, value: bytes) -> None:
@@ -62,7 +72,7 @@ def _read_length(fields: BodyFields, value: bytes) -> None:
     # The server's parser lets digits only through.
     fields.length = int(value)
     if fields.length > fields.bytes_max:
-        raise _too_large(fields.length, fields.bytes_max)
+        raise too_large(fields.length, fields.bytes_max)
 
 
 def _read_key(fields: BodyFields, value: bytes) -> None:
@@ -130,7 +140,7 @@ async def read_body(
                 pieces.append(message["body"])
                 size += len(message["body"])
                 if size > bytes_max:
-                    raise _too_large(size, bytes_max)
+                    raise too_large(size, bytes_max)
     except TimeoutError:
         what = f"the body did not arrive within {int(seconds)} s; send it again"
         raise RequestFault("request_timeout", None, what) from None
@@ -145,5 +155,6 @@ class _TooLarge(RequestFault):
         self.message = message_of("body_too_large", "the body", size=size, limit=limit)
 
 
-def _too_large(size: int, limit: int) -> RequestFault:
+def too_large(size: int, limit: int) -> RequestFault:
+    """The refusal of a body."""
     return _TooLarge(size, limit)

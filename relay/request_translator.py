@@ -27,7 +27,7 @@ from dialects.chat import (
     ReasoningSettings,
     Upstream,
 )
-from dialects.codec import JSON, Codec, Facts, Target
+from dialects.codec import EVENT_STREAM, JSON, Codec, Facts, Target
 from dialects.codecs import CODECS
 from dialects.errors import RequestFault, quote_value
 from dialects.operation import Needs, Operation, chat_operation
@@ -61,7 +61,7 @@ from relay.prepared_request import (
 )
 from relay.request_context import RequestContext
 from relay.snapshot import Channel
-from relay.unary import UnaryFacts, UnaryOperation
+from relay.unary import Exchange, Passing, UnaryFacts, UnaryOperation
 
 _THOUGHT_RULE: Final[Flag] = "reasoning_content_rule"
 _CONTENT: Final[Mapping[Modality, str]] = MappingProxyType(
@@ -255,14 +255,17 @@ class RequestTranslator:
         sending = unary.send(facts, channel.address.urls, model, id_text(context.request_id))
         codec = CODECS[sending.dialect]
         forwards = codec.name == client.name
+        # A provider may be silent for minutes before the first of a picture.
+        streams = isinstance(sending.exchange, Passing) and facts.stream
         return PreparedRequest(
             codec,
             _url(channel, sending.operation, model, self._model.name),
-            JSON,
-            False,
-            passed_headers(channel, codec, context.invocation.headers) if forwards else (),
-            ExchangeBody(sending.encoded),
-            AnswerTraits(self._requested_model(model)),
+            EVENT_STREAM if streams else JSON,
+            streams,
+            (passed_headers(channel, codec, context.invocation.headers) if forwards else ())
+            + _accepted(sending.exchange),
+            ExchangeBody(sending.encoded, sending.files),
+            AnswerTraits(self._requested_model(model), thinks=streams),
             exchange=sending.exchange,
         )
 
@@ -387,6 +390,12 @@ class RequestTranslator:
         except (DatabaseAway, DatabaseRefused):
             return {}
         return {id_: read_collected(content) for id_, content in kept.items()}
+
+
+def _accepted(exchange: Exchange | Passing) -> tuple[tuple[str, str], ...]:
+    """The header that asks for an answer which is no JSON."""
+    other = isinstance(exchange, Passing) and JSON not in exchange.content_types
+    return (("accept", "*/*"),) if other else ()
 
 
 def _by_name(

@@ -158,6 +158,9 @@ class _Joined:
         if raw:
             await self._context.downstream.sink.write(raw, last=False)
 
+    async def cut(self) -> None:
+        """No chat is cut."""
+
     def write_now(self, raw: bytes) -> Awaitable[None] | None:
         return self._context.downstream.sink.write_now(raw)
 

@@ -6,33 +6,53 @@ Embeddings, moderations and rerank: as their clients ask, for every upstream tha
 """
 
 from abc import ABC, abstractmethod
-from collections.abc import Callable, Collection, Mapping
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field
 from functools import partial
-from typing import Any, ClassVar, Final, NamedTuple
+from typing import Any, ClassVar, Final, NamedTuple, Protocol
 
 from dialects import embeddings, moderations, rerank
 from dialects.body import Body
 from dialects.chat import Dialect, Encoded
-from dialects.codec import Target
+from dialects.codec import JSON, Target
 from dialects.embeddings import EmbeddingFacts
 from dialects.errors import RequestFault
 from dialects.gemini import embed
 from dialects.gemini.embed import EmbedFacts
 from dialects.operation import Operation
+from dialects.passed_answer import PassedAnswer
 from dialects.rerank import RerankFacts, RerankForm
 from dialects.unary import PlainAnswer
+from dialects.usage import Quantities
 from gateway.rules.tokenizers import Family
 from relay.tokenizer import count_texts
+from relay.uploads import UploadedFile
+
+Rates = Mapping[str, int]
+Urls = Mapping[Operation, str]
+
+
+class Billable(Protocol):
+    """One way in which a request may be billed. `bound` is the most that it may come to at a price
+    with these rates, None where they have none for it; `own_count` is what is counted here, as a
+    family of models does, where no upstream tells it."""
+
+    def bound(self, rates: Rates) -> Mapping[str, int] | None: ...
+    def own_count(self, rates: Rates, family: Family) -> Mapping[str, int]: ...
 
 
 class Unit(NamedTuple):
-    """One way in which a request may be billed: on which meter, at most how much, and how it is
-    counted here, as a family of models does, where no upstream tells it."""
+    """The way on one meter: at most how much, and how it is counted here."""
 
     meter: str
     most: int
     here: Callable[[Family], int]
+
+    def bound(self, rates: Rates) -> Mapping[str, int] | None:
+        return {self.meter: self.most} if self.meter in rates else None
+
+    def own_count(self, rates: Rates, family: Family) -> Mapping[str, int]:
+        return {self.meter: self.here(family)}
 
 
 @dataclass(frozen=True, slots=True)
@@ -46,7 +66,7 @@ class UnaryFacts:
     user: str
     text_bytes: int
     max_cost_nano: int | None
-    units: tuple[Unit, ...]
+    units: tuple[Billable, ...]
     stream: bool = False
     output_cap: int | None = 0
     choices: int = 1
@@ -56,27 +76,45 @@ class UnaryFacts:
 
 class Exchange(NamedTuple):
     """How the body of a 200 is read, and written for the client once it is known what is billed.
+    `slow`: it may take as long as a chat's whole answer. `content_type` is what is written.
 
     `write` takes that body and the meters, and raises AnswerFault for what cannot be converted.
     """
 
     read: Callable[[bytes], PlainAnswer]
     write: Callable[[bytes, Mapping[str, int]], bytes]
-    units: tuple[Unit, ...]
+    units: tuple[Billable, ...]
+    slow: bool = False
+    content_type: str = JSON
 
-    def counted_here(self, rates: Collection[str], family: Family) -> dict[str, int]:
-        """Our own count, on the first meter that has a rate."""
-        unit = next((unit for unit in self.units if unit.meter in rates), self.units[0])
-        return {unit.meter: unit.here(family)}
+    def counted_here(self, rates: Rates, family: Family) -> Mapping[str, int]:
+        """Our own count, in the first way that has rates."""
+        unit = next((unit for unit in self.units if unit.bound(rates) is not None), self.units[0])
+        return unit.own_count(rates, family)
+
+
+class Passing(NamedTuple):
+    """How an answer is read that goes on while it comes. `told` is what its provider counts at a
+    price with these rates, `own_count` what is counted here: of an answer that may have been cut,
+    or never have come (None). `content_types` are those that it may have, `content_type` what the
+    client is told where the provider does not say."""
+
+    open: Callable[[], PassedAnswer]
+    told: Callable[[PassedAnswer, Rates], Quantities]
+    own_count: Callable[[PassedAnswer | None, Rates, Family], Mapping[str, int]]
+    content_type: str = JSON
+    content_types: frozenset[str] = frozenset({JSON})
+    slow: bool = True
 
 
 class Sending(NamedTuple):
-    """What an upstream is asked, and in whose dialect it tells of errors."""
+    """What an upstream is asked, with which files, and in whose dialect it tells of errors."""
 
     operation: Operation
     dialect: Dialect
     encoded: Encoded
-    exchange: Exchange
+    exchange: Exchange | Passing
+    files: Sequence[UploadedFile] = ()
 
 
 class UnaryOperation(ABC):
@@ -89,9 +127,7 @@ class UnaryOperation(ABC):
         """What must be known of a client's request. Raises RequestFault."""
 
     @abstractmethod
-    def send(
-        self, facts: UnaryFacts, urls: Mapping[Operation, str], model: str, request_id: str
-    ) -> Sending:
+    def send(self, facts: UnaryFacts, urls: Urls, model: str, request_id: str) -> Sending:
         """The request for an upstream that has these operations and calls the model so.
 
         Raises RequestFault, `unsupported_capability` where it has none that would do.
@@ -109,7 +145,6 @@ def as_it_came(raw: bytes, meters: Mapping[str, int]) -> bytes:
     return raw
 
 
-_Urls = Mapping[Operation, str]
 _Meters = Mapping[str, int]
 
 
@@ -123,7 +158,7 @@ class _Embeddings(UnaryOperation):
             own, own.body, own.model, own.user, own.text_bytes, own.max_cost_nano, units
         )
 
-    def send(self, facts: UnaryFacts, urls: _Urls, model: str, request_id: str) -> Sending:
+    def send(self, facts: UnaryFacts, urls: Urls, model: str, request_id: str) -> Sending:
         own: EmbeddingFacts = facts.own
         if "embeddings" in urls:
             exchange = Exchange(
@@ -161,7 +196,7 @@ class _GeminiEmbed(UnaryOperation):
         units = (Unit("in_text", own.text_bytes, partial(count_texts, own.texts)),)
         return UnaryFacts(own, own.body, own.model, "", own.text_bytes, None, units)
 
-    def send(self, facts: UnaryFacts, urls: _Urls, model: str, request_id: str) -> Sending:
+    def send(self, facts: UnaryFacts, urls: Urls, model: str, request_id: str) -> Sending:
         own: EmbedFacts = facts.own
         if self._operation in urls:
             exchange = Exchange(embeddings.read_gemini_answer, as_it_came, facts.units)
@@ -189,7 +224,7 @@ class _Moderations(UnaryOperation):
             own, own.body, own.model, own.user, own.text_bytes, own.max_cost_nano, units
         )
 
-    def send(self, facts: UnaryFacts, urls: _Urls, model: str, request_id: str) -> Sending:
+    def send(self, facts: UnaryFacts, urls: Urls, model: str, request_id: str) -> Sending:
         if "moderations" not in urls:
             raise not_offered(facts, "moderations")
         exchange = Exchange(moderations.read_answer, as_it_came, facts.units)
@@ -220,7 +255,7 @@ class _Rerank(UnaryOperation):
             own, own.body, own.model, own.user, own.text_bytes, own.max_cost_nano, units
         )
 
-    def send(self, facts: UnaryFacts, urls: _Urls, model: str, request_id: str) -> Sending:
+    def send(self, facts: UnaryFacts, urls: Urls, model: str, request_id: str) -> Sending:
         own: RerankFacts = facts.own
         url = urls.get("rerank")
         if url is None:

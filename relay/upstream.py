@@ -24,6 +24,7 @@ from lib.egress import EgressPolicy
 from relay.connection_pool import ConnectionPool
 from relay.http1 import Connection, Reason, headers_bytes, target_of
 from relay.snapshot import Channel, Snapshot
+from relay.uploads import OutgoingForm
 from usage.sql import UPSTREAM_ID_LENGTH
 
 _TLS_HANDSHAKE_S = 5.0
@@ -90,19 +91,22 @@ class _Upstream:
 
     made_for: tuple[Channel, EgressPolicy]
     pool: ConnectionPool
-    fields: dict[tuple[int, Dialect, tuple[tuple[str, str], ...]], bytes]
+    fields: dict[tuple[int, Dialect, tuple[tuple[str, str], ...], bool], bytes]
     targets: dict[str, bytes]
 
 
 class OutgoingRequest(msgspec.Struct, frozen=True):
     """A request as it goes out: to which address, in whose dialect, with which of its client's
-    headers, and which kind of content its answer must have."""
+    headers, and which kind of content its answer must have; `others` are further ones that will do,
+    where `audio/*` is any of sound. A `form` is sent in place of the body."""
 
     codec: Codec[Any]
     url: str
     body: bytes
     content_type: str
     client_headers: tuple[tuple[str, str], ...] = ()
+    others: frozenset[str] = frozenset()
+    form: OutgoingForm | None = None
 
 
 Answer = Connection
@@ -158,14 +162,20 @@ class Upstreams:
             fields = _fields(upstream, key, request)
         except ValueError as error:
             raise _unreachable("F1", f"{channel.name}: {error}") from error
-        body = request.body
-        head = _HEAD % (target, fields, attempt_id.encode(), len(body))
+        body, form = request.body, request.form
+        if form is None:
+            head = _HEAD % (target, fields, attempt_id.encode(), len(body))
+        else:
+            head = _form_head(target, fields, attempt_id, form)
         answer = await upstream.pool.connection(fresh=fresh)
         if on_sent is not None:
             on_sent()
         usable = False
         try:
-            await answer.send(head, body)
+            if form is None:
+                await answer.send(head, body)
+            else:
+                await answer.send_pieces(head, form.pieces())
             headers = answer.headers
             if answer.status != 200 or headers.get("content-type") != request.content_type:
                 try:
@@ -222,6 +232,11 @@ def request_head(channel: Channel, request: OutgoingRequest, attempt_id: str) ->
     return _HEAD % (target, fields, attempt_id.encode(), len(request.body))
 
 
+def _form_head(target: bytes, fields: bytes, attempt_id: str, form: OutgoingForm) -> bytes:
+    fields += b"content-type: %b\r\n" % form.content_type
+    return _HEAD % (target, fields, attempt_id.encode(), form.size)
+
+
 def _open_upstream(channel: Channel, policy: EgressPolicy) -> _Upstream:
     head_s = min(_HEAD_S, channel.timeouts.first_content / 2)
 
@@ -258,7 +273,8 @@ def _fields(upstream: _Upstream, key: int, request: OutgoingRequest) -> bytes:
     """The header lines that requests have in common; a client's own take the place of ours.
     Raises ValueError."""
     dialect, client_headers = request.codec.name, request.client_headers
-    cache_key = (key, dialect, client_headers)
+    is_form = request.form is not None
+    cache_key = (key, dialect, client_headers, is_form)
     fields = upstream.fields.get(cache_key)
     if fields is None:
         if len(upstream.fields) >= _CACHED_MAX:
@@ -266,6 +282,9 @@ def _fields(upstream: _Upstream, key: int, request: OutgoingRequest) -> bytes:
         channel_headers = upstream.made_for[0].headers[key][dialect]
         headers = {"host": upstream.pool.host_header, **_HEADERS}
         headers |= dict(channel_headers) | dict(client_headers)
+        if is_form:
+            # It has a boundary of its own each time.
+            del headers["content-type"]
         fields = upstream.fields[cache_key] = headers_bytes(tuple(headers.items()))
     return fields
 
@@ -303,7 +322,7 @@ async def _check_head(answer: Answer, request: OutgoingRequest) -> None:
         await _refuse_status(answer, request.codec)
     _check_encoding(answer)
     content_type = answer.headers.get("content-type", "").partition(";")[0].strip().lower()
-    if content_type == request.content_type:
+    if content_type == request.content_type or _fits(content_type, request.others):
         return
     body = await _read_error_body(answer)
     if not body.strip():
@@ -316,6 +335,10 @@ async def _check_head(answer: Answer, request: OutgoingRequest) -> None:
                 "F23", error.kind, error.message, status=error.status, detail=error.detail
             )
     raise upstream_failure("F19", "the provider's answer has the wrong content type")
+
+
+def _fits(content_type: str, kinds: frozenset[str]) -> bool:
+    return content_type in kinds or content_type.partition("/")[0] + "/*" in kinds
 
 
 def _check_encoding(answer: Answer) -> None:

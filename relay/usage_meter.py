@@ -2,7 +2,7 @@
 is the upstream's last count, else our own, priced once."""
 
 import sys
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from functools import partial
 from typing import Final
 
@@ -22,6 +22,7 @@ from dialects.events import (
     ToolArgumentsDelta,
     Usage,
 )
+from dialects.passed_answer import PassedAnswer
 from dialects.usage import Quantities, storable
 from gateway.price_lookup import Price
 from gateway.providers.models import find_row
@@ -30,7 +31,7 @@ from gateway.rules.tokenizers import Family, family_of
 from relay.admitted_attempt import AdmittedAttempt
 from relay.hold_estimate import with_request
 from relay.own_count import NO_USAGE, UsageEvidence, count_own, tokens_said
-from relay.unary import Exchange
+from relay.unary import Exchange, Passing
 
 _MARK_PIECES: Final = 32
 # What is kept of an answer: so many pieces are joined, and so many blocks are kept of them.
@@ -125,6 +126,7 @@ class UsageMeter:
         "decoder",
         "finish_reason",
         "id",
+        "passed",
         "prices",
     )
 
@@ -134,6 +136,8 @@ class UsageMeter:
         self.prices = TierPrices(admitted.price, admitted.hold.cost)
         # Reads the stream; None before it comes, and where there is none.
         self.decoder: Decoder | None = None
+        # An answer that goes on while it comes, and is no chat's.
+        self.passed: PassedAnswer | None = None
         # The last that the upstream named.
         self.finish_reason = ""
         # How much of the answer the last usage counts.
@@ -219,6 +223,8 @@ class UsageMeter:
         """The bill of what has come so far; `measured` as in `count`."""
         exchange = self._admitted.prepared.exchange
         if exchange is not None:
+            if isinstance(exchange, Passing):
+                return self._bill_passed(exchange, measured)
             return self.bill_exchange(exchange, measured)
         if self.decoder is None:
             return self._bill_without_answer(measured)
@@ -245,14 +251,30 @@ class UsageMeter:
         *,
         reported: Quantities = NO_USAGE,
         usage: bytes | None = None,
+        at_rates: Callable[[Mapping[str, int]], Quantities] | None = None,
     ) -> Bill:
         """The bill of what is no chat."""
-        price = self.prices.price
-        rates = {} if price is None else price.version.rates
+        rates = self._rates()
+        if at_rates is not None:
+            reported = at_rates(rates)
         here = partial(exchange.counted_here, rates, self._family())
         return self._count(
             UsageEvidence(self._admitted.facts.text_bytes, reported, usage, here=here), measured
         )
+
+    def _bill_passed(self, passing: Passing, measured: str) -> Bill:
+        """The bill of an answer that goes on while it comes, as far as it has."""
+        rates, answer = self._rates(), self.passed
+        reported = NO_USAGE if answer is None else passing.told(answer, rates)
+        usage = None if answer is None else answer.usage
+        here = partial(passing.own_count, answer, rates, self._family())
+        return self._count(
+            UsageEvidence(self._admitted.facts.text_bytes, reported, usage, here=here), measured
+        )
+
+    def _rates(self) -> Mapping[str, int]:
+        price = self.prices.price
+        return {} if price is None else price.version.rates
 
     def unknown_nano(self) -> int:
         """What an attempt that nobody pays may have cost us, as far as it can be said: its input,

@@ -7,7 +7,7 @@ from typing import Final, TypeVar
 import msgspec
 
 from dialects.chat import ChatRequest
-from dialects.codec import Counting
+from dialects.codec import JSON, Counting
 from dialects.events import Broken, End, Event, Finish, UpstreamError
 from dialects.fold import AnswerFault, fold
 from dialects.json_repair import repair
@@ -55,8 +55,9 @@ class WholeRelay:
     def relay(self, answer: Answer) -> Awaitable[Outcome]:
         """Relay it. Raises UpstreamFailed, and nothing of it has reached the client."""
         prepared = self._admitted.prepared
-        if prepared.exchange is not None:
-            return self._relay_exchange(answer, prepared.exchange)
+        exchange = prepared.exchange
+        if exchange is not None and isinstance(exchange, Exchange):
+            return self._relay_exchange(answer, exchange)
         if prepared.stream and prepared.request is not None:
             return self._relay_folded(answer, prepared.request)
         return self._relay_chat(answer)
@@ -82,14 +83,18 @@ class WholeRelay:
         """The answer to what is no chat."""
         raw, whole = await self._read(answer, exchange.read)
         bill = self._usage_meter.bill_exchange(
-            exchange, self._end.measured, reported=whole.quantities, usage=whole.usage
+            exchange,
+            self._end.measured,
+            reported=whole.quantities,
+            usage=whole.usage,
+            at_rates=whole.at_rates,
         )
         try:
             raw = exchange.write(raw, bill.meters)
         except AnswerFault as fault:
             broken = fault.event.fault if isinstance(fault.event, Broken) else "F15"
             raise upstream_failure(broken) from None
-        return await self._deliver(bill, raw)
+        return await self._deliver(bill, raw, exchange.content_type)
 
     async def _relay_folded(self, answer: Answer, request: ChatRequest) -> Outcome:
         """A stream, because there is no other, for a client that wants a whole answer."""
@@ -170,7 +175,7 @@ class WholeRelay:
             self._state.note(events)
         return await self._deliver(self._usage_meter.bill(counting, self._end.measured), raw)
 
-    async def _deliver(self, bill: Bill, raw: bytes) -> Outcome:
+    async def _deliver(self, bill: Bill, raw: bytes, content_type: str = JSON) -> Outcome:
         """Settle the answer, then give it to the client."""
         context, prepared, codec = (
             self._context,
@@ -178,11 +183,13 @@ class WholeRelay:
             self._context.invocation.codec,
         )
         head = self._admitted.head(context, bill.charge_nano)
+        if content_type != JSON:
+            head = head._replace(content_type=content_type)
         if prepared.traits.requested_model and prepared.request is None:
             raw = name_answer(raw, codec.model_in_answer, prepared.traits.requested_model)
         if self._state is not None:
             await self._state.keep(raw)
-        if context.options.include_cost:
+        if context.options.include_cost and content_type == JSON:
             raw = with_cost(raw, bill.charge_nano)
         downstream = context.downstream
         # The upstream is not awaited any more, and a client that takes nothing of a whole answer is

@@ -20,12 +20,18 @@ ENDPOINTS: Final = (
     "embeddings",
     "gemini_count_tokens",
     "generate_content",
+    "image_edits",
+    "image_generations",
+    "image_variations",
     "messages",
     "moderations",
     "rerank",
     "responses",
     "responses_compact",
+    "speech",
     "stream_generate_content",
+    "transcriptions",
+    "translations",
 )
 """The endpoints of models by the names that records have; those without a body are free to all."""
 

@@ -89,6 +89,11 @@ _DATED_REGEX: Final = re.compile(
     r"\^((?:[0-9A-Za-z_:/-]|\\\.)+?)(?:-|\[-@\])(?:\\d\{8\}|\\d\{4\}-\\d\{2\}-\\d\{2\})\$"
 )
 
+_MEDIA_OUTPUT: Final = (
+    (re.compile(r"gpt-image-.*"), "out_image"),
+    (re.compile(r"(?:gpt|gemini)-.*-tts(?:-.*)?"), "out_audio"),
+)
+
 SkipReason = Literal[
     "no_price",  # the data names the model and no price
     "name_taken",  # another provider's row has the name
@@ -234,7 +239,7 @@ def _rows(
         for key in sorted(keys.keys() - _KEYS.keys()):
             skip("no_meter", key)
         try:
-            rates = _rates(keys)
+            rates = _with_media_output(_rates(keys), model.id)
         except _NotExact as inexact:
             skip("not_exact", str(inexact))
             continue
@@ -324,6 +329,18 @@ def _active(dated: _Dated, at: datetime) -> list[_Keys]:
 
 def _within(at: datetime, begin: datetime, end: datetime | None) -> bool:
     return begin <= at and (end is None or at < end)
+
+
+def _with_media_output(rates: dict[str, Any], model: str) -> dict[str, Any]:
+    """The output of a model that makes pictures or speech alone: its price of output is theirs,
+    where the data has none for it apart."""
+    meter = next((meter for sign, meter in _MEDIA_OUTPUT if sign.fullmatch(model)), None)
+    if meter is None or meter in rates["meters"] or "out_text" not in rates["meters"]:
+        return rates
+    for meters in (rates["meters"], *(tier["meters"] for tier in rates["tiers"])):
+        if "out_text" in meters:
+            meters[meter] = meters["out_text"]
+    return rates
 
 
 def _rates(keys: Mapping[str, Any]) -> dict[str, Any]:

@@ -14,7 +14,18 @@ from dialects.operation import Operation
 from gateway.providers.provider import Auth, Provider, Spoken, below
 
 _VERSION = "api-version"
-_BY_MODEL: frozenset[Operation] = frozenset({"chat_completions", "completions", "embeddings"})
+_BY_MODEL: frozenset[Operation] = frozenset(
+    {
+        "chat_completions",
+        "completions",
+        "embeddings",
+        "image_generations",
+        "image_edits",
+        "speech",
+        "transcriptions",
+        "translations",
+    }
+)
 _AUTH = Auth("api-key")
 
 
@@ -46,6 +57,13 @@ PROVIDER = Provider(
                 "chat_completions": "/chat/completions",
                 "completions": "/completions",
                 "embeddings": "/embeddings",
+                # Images and audio: learn.microsoft.com, "Azure OpenAI in Microsoft Foundry Models
+                # v1 REST API reference" (2026-11).
+                "image_generations": "/images/generations",
+                "image_edits": "/images/edits",
+                "speech": "/audio/speech",
+                "transcriptions": "/audio/transcriptions",
+                "translations": "/audio/translations",
                 "models": "/models",
             },
             auth=_AUTH,

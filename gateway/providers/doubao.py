@@ -9,7 +9,12 @@ PROVIDER = Provider(
     needs_secret=True,
     dialects={
         "openai": Spoken(
-            paths={"chat_completions": "/chat/completions", "embeddings": "/embeddings"}
+            # Volcengine Ark, "Image generation API" for Seedream (2026-11); it makes edits too.
+            paths={
+                "chat_completions": "/chat/completions",
+                "embeddings": "/embeddings",
+                "ark_images": "/images/generations",
+            }
         )
     },
     unknown_like="doubao-",

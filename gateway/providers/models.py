@@ -251,6 +251,19 @@ _O1 = replace(_O, parallel_tools=False, flags=_O.flags | {"no_parallel_tools"})
 _O1_MINI = replace(_O1, inputs=_TEXT, flags=_O1.flags - {"developer_role"})
 _O3_MINI = replace(_O1, inputs=_TEXT)
 
+# Its endpoints of images and audio; they do not chat.
+_OPENAI_IMAGE = Capabilities(
+    owner="openai",
+    inputs=_SEEN,
+    outputs=frozenset({"image"}),
+    tools=False,
+    parallel_tools=False,
+    json="none",
+    thinking="never",
+)
+_OPENAI_SPEECH = replace(_OPENAI_IMAGE, inputs=_TEXT, outputs=frozenset({"audio"}))
+_OPENAI_HEARD = replace(_OPENAI_IMAGE, inputs=frozenset({"audio"}), outputs=_TEXT)
+
 # ---- Anthropic
 
 _CLAUDE = Capabilities(
@@ -509,6 +522,12 @@ _ROWS: Final[tuple[tuple[Capabilities, tuple[str, ...]], ...]] = (
     (_GPT_4O, ("gpt-4o*",)),
     (_GPT_4O_SEARCH, ("gpt-4o-search-preview*", "gpt-4o-mini-search-preview*")),
     (_GPT_4O_AUDIO, ("gpt-4o-audio-preview*", "gpt-4o-mini-audio-preview*")),
+    (_OPENAI_IMAGE, ("gpt-image-*", "chatgpt-image-*", "dall-e-*")),
+    (_OPENAI_SPEECH, ("tts-1*", "gpt-4o-mini-tts*")),
+    (
+        _OPENAI_HEARD,
+        ("whisper-*", "gpt-4o-transcribe*", "gpt-4o-mini-transcribe*", "gpt-transcribe*"),
+    ),
     (_GPT_4, ("gpt-4", "gpt-4-0*")),
     (replace(_GPT_4, context_max=16_000, output_limit=4_096), ("gpt-3.5*",)),
     (_COMPLETING, ("gpt-3.5-turbo-instruct*", "davinci-002", "babbage-002")),
@@ -547,13 +566,17 @@ _ROWS: Final[tuple[tuple[Capabilities, tuple[str, ...]], ...]] = (
     (_GEMINI_2_5_FLASH, ("gemini-2.5-flash*", "gemini-2.5-flash")),
     (_GEMINI_2_5_FLASH_LITE, ("gemini-2.5-flash-lite*", "gemini-2.5-flash-lite")),
     (_GEMINI_TTS, ("gemini-2.5-flash-preview-tts", "gemini-2.5-pro-preview-tts")),
+    (_GEMINI_TTS, ("gemini-2.5-flash-tts*", "gemini-2.5-pro-tts*", "gemini-3.1-flash-tts*")),
+    (_GEMINI_TTS, ("gemini-3.8-flash-tts*", "gemini-3.8-flash-lite-tts*")),
     (_QWEN, ("qwen*",)),
+    (replace(_OPENAI_IMAGE, owner="alibaba"), ("qwen-image*",)),
     (_QWEN_CODER, ("qwen3-coder*",)),
     (_QWEN_OMNI, ("qwen3-omni*",)),
     (_GLM, ("glm-*",)),
     (_GLM_5, ("glm-5", "glm-4.7")),
     (_DOUBAO, ("doubao-*",)),
     (_DOUBAO_1_8, ("doubao-seed-1-8*",)),
+    (replace(_OPENAI_IMAGE, owner="bytedance"), ("doubao-seedream*", "seedream-*")),
     (_KIMI, ("kimi-*", "moonshot-*")),
     (_KIMI_K2_5, ("kimi-k2.5",)),
 )

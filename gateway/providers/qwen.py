@@ -3,20 +3,36 @@
 Outside mainland China: https://dashscope-intl.aliyuncs.com/compatible-mode/v1
 """
 
-from gateway.providers.provider import Provider, Spoken
+from collections.abc import Mapping
+
+from dialects.operation import Operation
+from gateway.providers.provider import Provider, Spoken, below
+
+_COMPATIBLE = "/compatible-mode/v1"
+
+
+def _shape(paths: Mapping[Operation, str], path: str, query: str) -> Mapping[Operation, str]:
+    """Pictures are made by its own interface, which stands beside the compatible one."""
+    urls = dict(below(paths, path, query))
+    urls["qwen_images"] = path.removesuffix(_COMPATIBLE) + paths["qwen_images"]
+    return urls
+
 
 PROVIDER = Provider(
     name="qwen",
     label="Alibaba Cloud (Qwen)",
     base_url="https://dashscope.aliyuncs.com/compatible-mode/v1",
     needs_secret=True,
-    # Paths: help.aliyun.com, "OpenAI compatible" for chat and for embeddings (2026-10).
+    shape=_shape,
+    # Paths: help.aliyun.com, "OpenAI compatible" for chat and for embeddings (2026-10),
+    # "Qwen-Image" and "Qwen-Image-Edit" (2026-11).
     dialects={
         "openai": Spoken(
             paths={
                 "chat_completions": "/chat/completions",
                 "embeddings": "/embeddings",
                 "models": "/models",
+                "qwen_images": "/api/v1/services/aigc/multimodal-generation/generation",
             }
         )
     },

@@ -13,7 +13,7 @@ JavaScript has no integers above 2**53: a larger one in a body is sent rounded b
 import json
 import re
 from collections.abc import Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from typing import Any, Final, Literal
 
 import msgspec
@@ -41,7 +41,8 @@ _PLAIN_WORD: Final = re.compile(r"[\w@%+=:,./-]+", re.ASCII)
 class SnippetRequest:
     """A request: `operation` as the usage records name it, `path` below the base URL.
 
-    `argument` is what the path names (a model, a response), for the clients' methods.
+    `argument` is what the path names (a model, a response), for the clients' methods. With `files`,
+    names by the fields of a form, the members of the body are the other fields of it.
     """
 
     operation: str
@@ -49,6 +50,7 @@ class SnippetRequest:
     body: Mapping[str, Any] | None = None
     method: str = "POST"
     argument: str = ""
+    files: Mapping[str, str] = field(default_factory=dict)
 
     @property
     def streams(self) -> bool:
@@ -79,6 +81,9 @@ class _Method:
     javascript_read: str = "console.log(answer);"
     python_events: str = ""
     javascript_events: str = ""
+    # Whether the code of JavaScript reads or writes files, and where curl puts an answer.
+    uses_files: bool = False
+    written_to: str = ""
 
 
 def _names(text: str) -> frozenset[str]:
@@ -143,6 +148,36 @@ _MESSAGES: Final = _Method(
     "  }\n"
     "}",
 )
+
+
+def _pictures(method: str, known: str) -> _Method:
+    javascript = {"create_variation": "createVariation"}.get(method, method)
+    return _Method(
+        "openai",
+        f"client.images.{method}",
+        f"client.images.{javascript}",
+        _names(known),
+        "print(answer.data[0].url or len(answer.data[0].b64_json))",
+        "console.log(answer.data[0].url ?? answer.data[0].b64_json.length);",
+        uses_files=method != "generate",
+    )
+
+
+def _heard(method: str) -> _Method:
+    return _Method(
+        "openai",
+        f"client.audio.{method}.create",
+        f"client.audio.{method}.create",
+        _names(
+            "file model chunking_strategy include language prompt response_format stream"
+            " temperature timestamp_granularities"
+        ),
+        "print(answer.text)",
+        "console.log(answer.text);",
+        uses_files=True,
+    )
+
+
 _METHODS: Final[Mapping[str, _Method]] = {
     "chat_completions": _CHAT,
     "responses": _RESPONSES,
@@ -196,6 +231,29 @@ _METHODS: Final[Mapping[str, _Method]] = {
         "print(answer.results[0].flagged)",
         "console.log(answer.results[0].flagged);",
     ),
+    "image_generations": _pictures(
+        "generate",
+        "model prompt background moderation n output_compression"
+        " output_format partial_images quality response_format size stream style user",
+    ),
+    "image_edits": _pictures(
+        "edit",
+        "image prompt background input_fidelity mask model n"
+        " output_compression output_format partial_images quality response_format size stream user",
+    ),
+    "image_variations": _pictures("create_variation", "image model n response_format size user"),
+    "speech": _Method(
+        "openai",
+        "client.audio.speech.create",
+        "client.audio.speech.create",
+        _names("input model voice instructions response_format speed stream_format"),
+        'answer.write_to_file("speech.mp3")',
+        'fs.writeFileSync("speech.mp3", Buffer.from(await answer.arrayBuffer()));',
+        uses_files=True,
+        written_to="speech.mp3",
+    ),
+    "transcriptions": _heard("transcriptions"),
+    "translations": _heard("translations"),
     "models": _Method(
         "openai",
         "client.models.list",
@@ -257,9 +315,17 @@ def _curl(request: SnippetRequest, base_url: str) -> str:
         f"{head} {_quoted(base_url + request.path)}",
         f'  -H "Authorization: Bearer ${KEY_NAME}"',
     ]
-    if request.body is not None:
+    if request.files:
+        lines += [f"  -F {_quoted(f'{name}=@{file}')}" for name, file in request.files.items()]
+        lines += [
+            f"  -F {_quoted(f'{name}={value}')}" for name, value in (request.body or {}).items()
+        ]
+    elif request.body is not None:
         payload = literal(request.body, "json", used=6)
         lines += ['  -H "Content-Type: application/json"', f"  -d {_quoted(payload)}"]
+    method = _METHODS.get(request.operation)
+    if method is not None and method.written_to:
+        lines.append(f"  --output {method.written_to}")
     return " \\\n".join(lines)
 
 
@@ -276,6 +342,8 @@ def _python(request: SnippetRequest, base_url: str, method: _Method) -> str:
     arguments = []
     if request.argument:
         arguments.append(text_literal(request.argument, "python"))
+    for name, file in request.files.items():
+        arguments.append(f'{name}=open({text_literal(file, "python")}, "rb")')
     more = {}
     for member, value in (request.body or {}).items():
         if member in method.known:
@@ -311,13 +379,17 @@ def _javascript(request: SnippetRequest, base_url: str, method: _Method) -> str:
     arguments = []
     if request.argument:
         arguments.append(text_literal(request.argument, "javascript"))
-    if request.body is not None:
+    if request.files:
+        arguments.append(_with_files(request))
+    elif request.body is not None:
         arguments.append(literal(request.body, "javascript", used=len(method.javascript) + 24))
     if _needs_patience(request, method):
         arguments.append(f"{{ timeout: {_PATIENCE_S}_000 }}")
     target = "stream" if request.streams else "answer"
+    imports = ['import fs from "node:fs";', ""] if method.uses_files else []
     return "\n".join(
         [
+            *imports,
             f'import {name} from "{package}";',
             "",
             f"const client = new {name}({{",
@@ -328,6 +400,19 @@ def _javascript(request: SnippetRequest, base_url: str, method: _Method) -> str:
             method.javascript_events if request.streams else method.javascript_read,
         ]
     )
+
+
+def _with_files(request: SnippetRequest) -> str:
+    """The members of a form in JavaScript."""
+    lines = [
+        f"  {name}: fs.createReadStream({text_literal(file, 'javascript')}),"
+        for name, file in request.files.items()
+    ]
+    lines += [
+        f"  {name}: {literal(value, 'javascript', depth=1)},"
+        for name, value in (request.body or {}).items()
+    ]
+    return "\n".join(["{", *lines, "}"])
 
 
 def _client_url(base_url: str, method: _Method) -> str:

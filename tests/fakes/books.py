@@ -8,7 +8,7 @@ import json
 import os
 import threading
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from dataclasses import asdict, dataclass, field
 from pathlib import Path
 from typing import Any
@@ -42,6 +42,7 @@ class Row:
     results: list[str] = field(default_factory=list)  # of tools, since the user's last words
     seals: int = 0  # that came back and were right
     unknown: list[str] = field(default_factory=list)
+    units: Mapping[str, int] = field(default_factory=dict)  # pictures, characters, milliseconds
     headers: dict[str, str] | None = None
     body: str | None = None
     heard: list[str] | None = None  # the conversation, where the body is kept: see `Heard.lines`

@@ -1,5 +1,6 @@
 """Google's Gemini: whole responses as frames, SSE or one JSON array, seals on parts."""
 
+import base64
 import hashlib
 import json
 from collections.abc import Iterable, Iterator, Mapping
@@ -9,6 +10,7 @@ from typing import Any
 from tests.fakes.answer import Piece, blocks, compact, minus
 from tests.fakes.books import Row
 from tests.fakes.directives import Directives, Fault
+from tests.fakes.media import picture
 from tests.fakes.question import (
     Heard,
     Problem,
@@ -72,6 +74,7 @@ class GeminiTalk(Talk):
     json_type = _JSON
     prefix = "gem-"
     array = False  # an answer, an error too, is one JSON array
+    makes = ""  # AUDIO or IMAGE, where it is asked for
 
     def __init__(self, model: str, query: Mapping[str, str]) -> None:
         self.model = model
@@ -156,6 +159,9 @@ class GeminiTalk(Talk):
             "totalTokenCount": usage["total_tokens"],
             "promptTokensDetails": [{"modality": "TEXT", "tokenCount": prompt}],
         }
+        if self.makes:
+            said = minus(completion, thoughts)
+            made["candidatesTokensDetails"] = [{"modality": self.makes, "tokenCount": said}]
         if cached:
             made["cachedContentTokenCount"] = cached
         if thoughts:
@@ -192,6 +198,8 @@ class Generate(GeminiTalk):
             raise Wrong(400, "* GenerateContentRequest.contents: contents is not specified")
         config = _fields(body.get("generationConfig"))
         positive(config, "maxOutputTokens", "candidateCount")
+        wanted = config.get("responseModalities") or []
+        self.makes = next((kind for kind in ("AUDIO", "IMAGE") if kind in wanted), "")
         heard = Heard()
         heard.turn()
         for part in _fields(body.get("systemInstruction")).get("parts") or ():
@@ -254,6 +262,8 @@ class Generate(GeminiTalk):
         candidates = []
         for choice, finish in enumerate(told.finish):
             parts: list[dict[str, Any]] = []
+            if self.makes:
+                parts, found = [made_part(self.makes, ask, len(said))], []
             for block in found:
                 if block.choice == choice and not (cut and block.kind == "call"):
                     parts += _parts(block.kind, block.text, block.name, not _calls(parts))
@@ -271,6 +281,15 @@ class Generate(GeminiTalk):
 
     def stream(self, ask: Ask, told: Plan) -> Stream:
         return GeminiStream(ask, told, self)
+
+
+def made_part(kind: str, ask: Ask, tokens: int) -> dict[str, Any]:
+    """A picture, or 50 ms of silence for each token."""
+    if kind == "AUDIO":
+        media_type, raw = "audio/L16;codec=pcm;rate=24000", bytes(2400 * tokens)
+    else:
+        media_type, raw = "image/png", picture(f"{ask.name}-{ask.seed}")
+    return {"inlineData": {"mimeType": media_type, "data": base64.b64encode(raw).decode()}}
 
 
 def _pretty(value: Any) -> bytes:
@@ -468,6 +487,8 @@ class GeminiStream(Stream):
             self.name, self.args = piece.text, ""
             return b""
         parts = _parts(piece.kind, piece.text, self.name, not self.called[piece.choice])
+        if self.talk.makes:
+            parts = [made_part(self.talk.makes, self.ask, 1)]
         if piece.kind == "arguments":
             self.args += piece.text
             parts = _parts("call", self.args, self.name, not self.called[piece.choice])

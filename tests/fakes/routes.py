@@ -2,10 +2,12 @@
 
 import re
 from collections.abc import Callable, Mapping
+from functools import partial
 
 from tests.fakes.chat import Chat, Completions
 from tests.fakes.gemini import CountTokens as GeminiCount
 from tests.fakes.gemini import Embed, Generate
+from tests.fakes.media import Images, QwenImages, Speech, Transcriptions
 from tests.fakes.messages import CountTokens as MessagesCount
 from tests.fakes.messages import Messages
 from tests.fakes.openai_talk import OpenAITalk
@@ -24,6 +26,13 @@ _OPENAI: dict[str, Callable[..., OpenAITalk]] = {
     "/responses": Responses,
     "/embeddings": Embeddings,
     "/moderations": Moderations,
+    "/images/generations": partial(Images, "generations"),
+    "/images/edits": partial(Images, "edits"),
+    "/images/variations": partial(Images, "variations"),
+    "/multimodal-generation/generation": QwenImages,
+    "/audio/speech": Speech,
+    "/audio/transcriptions": partial(Transcriptions, "transcriptions"),
+    "/audio/translations": partial(Transcriptions, "translations"),
 }
 _GEMINI: dict[str, Callable[[str, Mapping[str, str]], Talk]] = {
     "generateContent": lambda model, query: Generate(model, query, stream=False),

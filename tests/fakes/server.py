@@ -21,6 +21,7 @@ from tests.fakes.books import Books, Row
 from tests.fakes.chat import Chat
 from tests.fakes.directives import parse, wishes_in_model
 from tests.fakes.lists import list_of, list_talk
+from tests.fakes.media import form_of
 from tests.fakes.question import Problem, Wrong
 from tests.fakes.routes import talk_of
 from tests.fakes.story import Ask, Talk, answer
@@ -279,8 +280,9 @@ class Upstream:
             return talk.refusal(wrong.problem), row
 
     def _answer(self, connection: "Connection", request: Request, talk: Talk, row: Row) -> Answer:
+        body = form_of(request.body, request.headers)
         try:
-            body = json.loads(request.body)
+            body = json.loads(request.body) if body is None else body
         except ValueError:
             body = None
         if not isinstance(body, dict):
@@ -294,6 +296,7 @@ class Upstream:
         row.model = question.model
         row.stream = question.stream
         row.unknown = question.unknown
+        row.units = talk.row_units
         texts = (
             self.config.directives,
             wishes_in_model(question.model),

@@ -37,6 +37,7 @@ class Talk(ABC):
     spine = b'"text":"'  # a string of a plain answer that F16 spoils
     line = b'data: {"text":"'  # what F17 never ends
     free = False  # nothing is billed
+    row_units: Mapping[str, int] = {}  # that are billed beside tokens, or in their place
     streams = True
     blocks_with_200 = False
     question: Question

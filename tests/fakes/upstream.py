@@ -22,6 +22,9 @@ gemini       /v1beta/models/{m}:generateContent,       x-goog-api-key, or ?key=
              :batchEmbedContents
 embeddings   /v1/embeddings · moderations /v1/moderations · rerank /v1/rerank (Jina),
              /v2/rerank (Cohere)                       Bearer
+images       /v1/images/generations, …/edits, …/variations, and DashScope's
+             …/multimodal-generation/generation        Bearer
+sound        /v1/audio/speech, …/transcriptions, …/translations             Bearer
 usage        GET /v1/usage/{x-client-request-id}: {"final", "usage"} as billed      Bearer
 usage        /v1/usage/{x-client-request-id}: what is billed for it, {"final", "usage"}   Bearer
 models       /v1/models[/{m}], /v1beta/models[/{m}] in the form of the credential

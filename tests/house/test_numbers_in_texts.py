@@ -19,6 +19,8 @@ from playground import events
 from playground.rules import files, openapi
 from playground.sharing import DAYS as SHARED_DAYS
 from relay import config as relay_config
+from relay import uploads
+from relay.form_body import FORM_BYTES_MAX
 from tests.house.test_style import ROOT
 from usage import budgeting
 
@@ -37,6 +39,12 @@ def _hours(span: dt.timedelta) -> str:
 _SHARE: Final = f"of at least {ATTEMPTS_MIN} requests in {WINDOW_MIN} minutes"
 _WORDS: Final = {5: "five"}
 _SAYS: Final = [
+    ("reference/media_pages.py", f"up to {FORM_BYTES_MAX // _MIB} MiB"),
+    ("docs/production.md", f"larger than {uploads.FILE_BYTES_IN_MEMORY // 1024} KiB"),
+    (
+        "docs/promises.md",
+        f"{FORM_BYTES_MAX // _MIB} MiB; {uploads.ALL_BYTES_MAX // _MIB // 1024} GiB",
+    ),
     ("reference/page.py", f"At most {FALLBACKS_MAX}."),
     ("docs/routing.md", f"at most {FALLBACKS_MAX} of them"),
     ("accounts/forms.py", _PASSWORD),

@@ -14,6 +14,7 @@ from django.test import Client
 from accounts.actors import SYSTEM
 from dialects.codecs import CODECS, TEXT_CODECS
 from dialects.errors import KINDS
+from dialects.forms import PartHead
 from dialects.gemini.model_name import split_name
 from gateway.installation import save_settings
 from gateway.providers.models import find_row, is_listed
@@ -24,6 +25,8 @@ from reference.headers import ANSWERED, SENT
 from reference.schemas import SCHEMAS
 from relay.count_endpoint import COUNTERS
 from relay.endpoints import Endpoint, find_endpoint, listed_rows, target_of
+from relay.media_operation import MediaOperation
+from relay.uploads import Form, UploadedFile
 from tests.cast import Cast, signed_in
 
 ROOT = Path(__file__).parents[2]
@@ -82,8 +85,17 @@ def test_the_relay_reads_every_example(slug: str) -> None:
     target = target_of(row, page.path, b"")
     assert row.operation == page.operations[0]
     if row.unary is not None:
-        facts = row.unary.read(raw, target)
+        unary = row.unary
+        if isinstance(unary, MediaOperation) and page.files:
+            form = Form()
+            form.files = [UploadedFile(PartHead(name, "a"), None) for name in page.files]
+            for file in form.files:
+                file.write(b"ID3" if unary.file_kind == "audio" else b"GIF89a")
+            unary = unary.of_form(form)
+        facts = unary.read(raw, target)
         assert facts.model
+        if isinstance(unary, MediaOperation) and unary.form is not None:
+            unary.form.close()
         return
     if row.handler == "count_tokens":
         COUNTERS[row.dialect].read(raw, target)

@@ -3,6 +3,7 @@
 One process of each client runs its whole list (tests/clients_js); a test here judges one case.
 """
 
+import base64
 import json
 import subprocess
 from typing import Any
@@ -11,6 +12,7 @@ import pytest
 
 from lib.ids import parse_id
 from stack import javascript
+from tests.fakes.media import wav
 from tests.fakes.upstream import FakeUpstream, expected_text
 from tests.hub import Hub
 from tests.relay.speakers import PICTURE, SCHEMA, UPSTREAMS
@@ -40,15 +42,21 @@ def open_models(hub: Hub, fake: FakeUpstream, upstream: str) -> dict[str, str]:
 
 
 def run_client(hub: Hub, fake: FakeUpstream, script: str) -> Seen:
+    models = {upstream: open_models(hub, fake, upstream) for upstream in UPSTREAMS}
+    return run_script(hub, script, models)
+
+
+def run_script(hub: Hub, script: str, models: Any) -> Seen:
     if lacking := javascript.missing():
         pytest.fail(javascript.ADVICE.format(lacking))
     task = {
         "url": hub.url,
         "key": hub.tenant().key,
-        "models": {upstream: open_models(hub, fake, upstream) for upstream in UPSTREAMS},
+        "models": models,
         "texts": TEXTS,
         "schema": SCHEMA,
         "picture": PICTURE,
+        "sound": base64.b64encode(wav(1000)).decode(),
     }
     done = subprocess.run(
         ["node", script],
@@ -263,3 +271,28 @@ def test_message_that_breaks_off_is_thrown(anthropic_seen: Seen, upstream: str) 
     found = case_of(anthropic_seen, upstream, "broken")
     assert (found["kind"], found["status"]) == ("APIError", None)
     assert found["text"] == expected_text("a", TEXTS["broken"], 3)
+
+
+# ---- images and sound
+
+
+def test_images_and_sound(hub: Hub, fake: FakeUpstream) -> None:
+    images = {"in_text": 1, "in_image": 1, "out_image": 1}
+    models = {
+        "images": hub.model(fake, rates=images, retries=0),
+        "speech": hub.model(fake, rates={"characters": 1}),
+        "heard": hub.model(fake, rates={"audio_ms": 1}),
+    }
+    seen = run_script(hub, "media.mjs", {"media": models})["media"]
+    assert not [name for name, told in seen.items() if isinstance(told, dict) and "crashed" in told]
+    assert min(*seen["generate"]["sizes"], seen["edit"], seen["vary"]) > 60
+    assert seen["generate"]["tokens"] == 32
+    kinds = ["image_generation.partial_image", "image_generation.completed"]
+    assert seen["generate_stream"] == kinds
+    assert seen["speech"] == {"type": "audio/mpeg", "start": "fffb"}
+    for name in ("transcribe", "transcribe_text", "translate"):
+        assert seen[name].startswith("a-"), name
+    assert seen["transcribe_stream"][-1] == "transcript.text.done"
+    refused = seen["refused"]
+    assert (refused["image"]["kind"], refused["image"]["status"]) == ("BadRequestError", 400)
+    assert (refused["sound"]["status"], refused["sound"]["code"]) == (422, "invalid_value")

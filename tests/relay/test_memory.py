@@ -163,3 +163,56 @@ async def test_a_request_that_was_watched_goes_with_its_end() -> None:
 async def _nothing_comes() -> dict[str, Any]:
     await asyncio.Event().wait()
     return {}
+
+
+# ---- files up, and files down
+
+
+def upload(hub: Hub, tenant: Tenant, model: str, size: int) -> bytes:
+    """Send a form with a file of so many bytes, a piece of it at a time; the answer."""
+    head = b'--xyz\r\nContent-Disposition: form-data; name="file"; filename="a.mp3"\r\n\r\nID3'
+    tail = (
+        b'\r\n--xyz\r\nContent-Disposition: form-data; name="model"\r\n\r\n'
+        + model.encode()
+        + b"\r\n--xyz--\r\n"
+    )
+    fields = (
+        f"POST /v1/audio/transcriptions HTTP/1.1\r\nhost: hub\r\nconnection: close\r\n"
+        f"authorization: Bearer {tenant.key}\r\ncontent-length: {len(head) + size + len(tail)}\r\n"
+        "content-type: multipart/form-data; boundary=xyz\r\n\r\n"
+    )
+    with socket.create_connection(("127.0.0.1", hub.port), timeout=120) as client:
+        client.sendall(fields.encode() + head)
+        for _ in range(size // MIB):
+            client.sendall(bytes(MIB))
+        client.sendall(tail)
+        return b"".join(iter(lambda: client.recv(MIB), b""))
+
+
+def download(hub: Hub, tenant: Tenant, model: str, size: int) -> int:
+    """Ask for speech of so many bytes; how many came."""
+    body = {"model": model, "input": f"hello #bytes={size}", "voice": "alloy"}
+    raw = json.dumps(body).encode()
+    fields = (
+        f"POST /v1/audio/speech HTTP/1.1\r\nhost: hub\r\nconnection: close\r\n"
+        f"authorization: Bearer {tenant.key}\r\ncontent-length: {len(raw)}\r\n\r\n"
+    )
+    with socket.create_connection(("127.0.0.1", hub.port), timeout=120) as client:
+        client.sendall(fields.encode() + raw)
+        return sum(map(len, iter(lambda: client.recv(MIB), b"")))
+
+
+@pytest.mark.slow
+def test_a_file_of_100_mib_passes_through(lonely: Hub, fake: FakeUpstream) -> None:
+    """P9: up and down, and nothing of it is left on the disk."""
+    tenant = lonely.tenant("1000")
+    heard, spoken = (lonely.model(fake, rates={name: 1}) for name in ("audio_ms", "characters"))
+    assert b"200 OK" in upload(lonely, tenant, heard, MIB)
+    assert download(lonely, tenant, spoken, MIB) > MIB
+    before = measured(lonely)
+    assert b"200 OK" in upload(lonely, tenant, heard, 100 * MIB)
+    assert peak(lonely) - before < 20 * MIB
+    before = measured(lonely)
+    assert download(lonely, tenant, spoken, 100 * MIB) > 100 * MIB
+    assert peak(lonely) - before < 20 * MIB
+    assert not list(lonely.spool.glob("tmp*"))

@@ -257,10 +257,11 @@ def test_embeddings_and_documents_are_counted_as_words() -> None:
     assert embedded.vocabulary == "cl100k_base"
     raw = json.dumps({"model": "m", "input": ["Hello!", "世界"]}).encode()
     (unit,) = EMBEDDINGS.read(raw, Target()).units
-    assert unit.here(embedded) == count_text("Hello!", embedded) + count_text("世界", embedded)
+    counted = count_text("Hello!", embedded) + count_text("世界", embedded)
+    assert unit.own_count({}, embedded) == {"in_text": counted}
     body = {"model": "m", "query": "who", "documents": ["Hello!", "It is me."]}
     words, _ = RERANK_JINA.read(json.dumps(body).encode(), Target()).units
-    assert words.here(UNKNOWN) == pytest.approx(2 + 4 + 2, abs=6)
+    assert words.own_count({}, UNKNOWN)["in_text"] == pytest.approx(2 + 4 + 2, abs=6)
 
 
 def test_many_texts_are_counted_by_a_sample() -> None:

@@ -13,9 +13,11 @@ from typing import Any
 import pytest
 
 from tests import openapi
+from tests.fakes.media import picture, wav
 from tests.fakes.upstream import FakeUpstream
 from tests.hub import Answer, Hub, Tenant
 from tests.relay.speakers import SPEAKERS, UPSTREAMS, Wish, frames
+from tests.relay.test_images import post_form
 from tests.relay.test_matrix import open_model, send
 
 WISHES = {
@@ -217,6 +219,60 @@ def test_embeddings(hub: Hub, fake: FakeUpstream, upstream: str) -> None:
     answer = hub.post(hub.tenant(), {"model": model, "input": ["a", "b"]}, path="/v1/embeddings")
     assert answer.status == 200, answer.body
     check(answer.json(), "openai", "CreateEmbeddingResponse")
+
+
+IMAGES = {"in_text": 1, "in_image": 1, "out_image": 1}
+MEDIA: dict[str, tuple[dict[str, int], dict[str, Any], str, str]] = {
+    "/v1/images/generations": (
+        IMAGES, {"prompt": "a boat", "partial_images": 1},
+        "ImagesResponse", "ImageGenStreamEvent",
+    ),
+    "/v1/images/edits": (
+        IMAGES, {"prompt": "x", "image": picture("x"), "partial_images": "1"},
+        "ImagesResponse", "ImageEditStreamEvent",
+    ),
+    "/v1/audio/transcriptions": (
+        {"in_text": 1, "in_audio": 1, "out_text": 1}, {"file": wav(500)},
+        "CreateTranscriptionResponseJson", "CreateTranscriptionResponseStreamEvent",
+    ),
+    "/v1/audio/translations": (
+        {"audio_ms": 1}, {"file": wav(500)}, "CreateTranslationResponseJson", "",
+    ),
+    "/v1/audio/speech": (
+        {"in_text": 1, "out_audio": 1}, {"input": "hello", "voice": "alloy"},
+        "", "CreateSpeechResponseStreamEvent",
+    ),
+}  # fmt: skip
+
+
+@pytest.mark.parametrize("path", MEDIA)
+def test_images_and_sound(hub: Hub, fake: FakeUpstream, path: str) -> None:
+    rates, body, whole, event = MEDIA[path]
+    tenant = hub.tenant()
+    model = hub.model(fake, rates=rates, upstream_model="gpt-4o-transcribe")
+    asked = body | {"model": model}
+    if whole:
+        answer = send_media(hub, tenant, path, asked)
+        check(answer.json(), "openai", whole)
+    if event:
+        more: dict[str, Any] = {"stream": "true"}
+        if "speech" in path:
+            more = {"stream_format": "sse"}
+        if "generations" in path:
+            more = {"stream": True}
+        streamed = send_media(hub, tenant, path, asked | more)
+        told = [data for _, data in frames(streamed.body) if data != "[DONE]"]
+        assert told
+        for data in told:
+            check(json.loads(data), "openai", event)
+    refused = send_media(hub, tenant, path, asked | {"model": "no-such"})
+    check(refused.json(), "openai", "ErrorResponse")
+
+
+def send_media(hub: Hub, tenant: Tenant, path: str, body: dict[str, Any]) -> Answer:
+    if any(isinstance(value, bytes) for value in body.values()):
+        return post_form(hub, tenant, path, *body.items())
+    return hub.post(tenant, body, path=path)
 
 
 def test_moderations(hub: Hub, fake: FakeUpstream) -> None:

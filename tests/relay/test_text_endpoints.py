@@ -18,7 +18,7 @@ with warnings.catch_warnings():
 from dialects.codec import Target
 from dialects.codecs import TEXT_CODECS
 from lib.ids import id_text
-from relay.unary import RERANK_JINA
+from relay.unary import RERANK_JINA, Exchange
 from tests.fakes.gemini import vector
 from tests.fakes.upstream import FakeUpstream, expected_text
 from tests.hub import Answer, Hub
@@ -367,6 +367,7 @@ def test_rerank_of_an_xinference_server_is_told_as_jina_tells_it() -> None:
     sending = RERANK_JINA.send(facts, {"rerank": "http://127.0.0.1:9997/v1/rerank"}, "m", "R")
     told = {"id": "1", "results": [{"index": 1, "relevance_score": 0.9, "document": "b"}],
             "meta": {"billed_units": None, "tokens": None}}  # fmt: skip
+    assert isinstance(sending.exchange, Exchange)
     got = json.loads(sending.exchange.write(json.dumps(told).encode(), {"in_text": 5}))
     assert got["results"] == [{"index": 1, "relevance_score": 0.9, "document": {"text": "b"}}]
     assert got["usage"] == {"prompt_tokens": 5, "total_tokens": 5}

@@ -19,12 +19,15 @@ import pytest
 
 from gateway.rules.snippets import FORMS, LANGUAGES, Language, SnippetRequest, in_form, snippet
 from stack import javascript
+from tests.fakes.media import form_of
 
 KEY = "sk-weir-key-of-the-environment"
 LIMIT_S = 120
 HARD = (
     'It\'s "quoted" \\ $HOME `id` $(id) %s {x} ${y}\n\ttab 你好 😀 \u202e\u200b\u2028\x7f\U000e0041'
 )
+FILE = "a file.bin"
+CONTENT = b"\x89PNG\r\n--content"
 TOOLS = [
     {
         "type": "function",
@@ -105,6 +108,27 @@ OTHERS = {
         "/v1beta/models/m:streamGenerateContent?alt=sse",
         {"contents": [{"role": "user", "parts": [{"text": HARD}]}]},
     ),
+    "image_generations": SnippetRequest(
+        "image_generations", "/v1/images/generations", {"model": "m", "prompt": HARD, "n": 2}
+    ),
+    "image_edits": SnippetRequest(
+        "image_edits", "/v1/images/edits", {"model": "m", "prompt": "x"}, files={"image": FILE}
+    ),
+    "image_variations": SnippetRequest(
+        "image_variations", "/v1/images/variations", {"model": "m"}, files={"image": FILE}
+    ),
+    "speech": SnippetRequest(
+        "speech", "/v1/audio/speech", {"model": "m", "input": "x", "voice": "alloy"}
+    ),
+    "transcriptions": SnippetRequest(
+        "transcriptions",
+        "/v1/audio/transcriptions",
+        {"model": "m", "language": "en"},
+        files={"file": FILE},
+    ),
+    "translations": SnippetRequest(
+        "translations", "/v1/audio/translations", {"model": "m"}, files={"file": FILE}
+    ),
     "models": SnippetRequest("models", "/v1/models", method="GET"),
     "response": SnippetRequest("response", "/v1/responses/resp_1", method="GET", argument="resp_1"),
     "items": SnippetRequest(
@@ -133,6 +157,11 @@ ANSWERS: dict[str, dict[str, Any]] = {
     "moderations": {"results": [{"flagged": False}]},
     "models": {"object": "list", "data": [{"id": "m"}]},
     "input_items": {"object": "list", "data": []},
+    "generations": {"created": 1, "data": [{"b64_json": "aGk="}]},
+    "edits": {"created": 1, "data": [{"url": "https://a.example"}]},
+    "variations": {"created": 1, "data": [{"url": "https://a.example"}]},
+    "transcriptions": {"text": "hello"},
+    "translations": {"text": "hello"},
 }
 
 
@@ -149,7 +178,9 @@ class _Keeping(BaseHTTPRequestHandler):
     def _answer(self) -> None:
         raw = self.rfile.read(int(self.headers.get("content-length", 0)))
         _, place, path = self.path.split("/", 2)
-        body = json.loads(raw) if raw else None
+        body = form_of(raw, {name.lower(): value for name, value in self.headers.items()})
+        if body is None and raw:
+            body = json.loads(raw)
         given = (self.headers.get("authorization", ""), self.headers.get("x-api-key", ""))
         self.arrived[place] = Arrived(
             self.command, f"/{path}", f"Bearer {KEY}" in given or KEY in given, body
@@ -186,6 +217,7 @@ def _write(folder: Path, language: Language, url: str, suffix: str) -> None:
     for name, call in CALLS.items():
         code = snippet(call, language, f"{url}/{language}.{name}")
         (folder / f"{name}{suffix}").write_text(code + "\n")
+    (folder / FILE).write_bytes(CONTENT)
 
 
 RUN_PYTHON = """
@@ -229,8 +261,17 @@ def arrived(
 def test_code_sends_the_request_that_it_was_made_of(
     arrived: dict[str, Arrived], language: Language, name: str
 ) -> None:
-    call = CALLS[name]
-    assert arrived[f"{language}.{name}"] == Arrived(call.method, call.path, True, call.body)
+    call, came = CALLS[name], arrived[f"{language}.{name}"]
+    if call.files:
+        came = came._replace(
+            body={
+                name: (value[0], value[2]) if isinstance(value, tuple) else value
+                for name, value in came.body.items()
+            }
+        )
+    files = {name: (file, CONTENT) for name, file in call.files.items()}
+    body = {**(call.body or {}), **files} if files else call.body
+    assert came == Arrived(call.method, call.path, True, body)
 
 
 def test_a_chat_is_told_in_three_forms() -> None:
