@@ -33,6 +33,7 @@ ROOTS: dict[Publisher, tuple[str, ...]] = {
         "CreateTranscriptionResponseJson",
         "CreateTranscriptionResponseStreamEvent",
         "CreateTranslationResponseJson",
+        "DeletedVideoResource",
         "ErrorResponse",
         "ImageEditStreamEvent",
         "ImageGenStreamEvent",
@@ -42,6 +43,8 @@ ROOTS: dict[Publisher, tuple[str, ...]] = {
         "ResponseItemList",
         "ResponseStreamEvent",
         "TokenCountsResource",
+        "VideoListResource",
+        "VideoResource",
     ),
     "openresponses": ("CreateResponseBody", "ResponseResource"),
 }
