@@ -148,6 +148,33 @@ def _total(kind: str) -> str:
         ) summed GROUP BY subject_id)"""
 
 
+def _levels(level: str, table: str, finer: str) -> str:
+    """The sums of one level that are not those of the finer one. A sum is looked at in the span in
+    which its time ends; hours and days are written with the quarters that they are of."""
+    start = f"date_bin('1 {level}', bucket_at, 'epoch'::timestamptz)"
+    ended = f"""{start} > %(quarter)s::timestamptz - interval '1 {level}'
+              AND {start} <= %(quarter_end)s::timestamptz - interval '1 {level}'
+              AND {start} < date_trunc('{level}', mark.levels_to, 'UTC')"""
+    # What an index can be asked for; the rest is judged row by row.
+    near = f"""bucket_at > %(quarter)s::timestamptz - interval '1 {level}'
+              AND bucket_at < %(quarter_end)s::timestamptz"""
+    sums = "sum(requests) AS requests, sum(errors) AS errors, sum(charge_nano) AS nano"
+    return f"""
+        WITH mark AS (SELECT levels_to FROM usage_rollupwatermark),
+        coarse AS (
+            SELECT organisation_id, bucket_at AS at, {sums} FROM {table}, mark
+            WHERE {near} AND {ended} GROUP BY 1, 2
+        ),
+        fine AS (
+            SELECT organisation_id, {start} AS at, {sums} FROM {finer}, mark
+            WHERE {near} AND {ended} GROUP BY 1, 2
+        )
+        SELECT organisation_id, at, fine.nano, coarse.nano
+        FROM fine FULL JOIN coarse USING (organisation_id, at)
+        WHERE (fine.requests, fine.errors, fine.nano)
+            IS DISTINCT FROM (coarse.requests, coarse.errors, coarse.nano)"""
+
+
 # docs/promises.md, "Invariants". The first column of each is the id of the row.
 INVARIANTS: Final = {
     "I1 every posting sums to 0": f"""
@@ -277,6 +304,8 @@ INVARIANTS: Final = {
         FROM summed FULL JOIN rolled USING (organisation_id, at)
         WHERE moves IS NOT TRUE
         AND (summed.nano, summed.requests) IS DISTINCT FROM (rolled.nano, rolled.requests)""",
+    "I16 an hour is the sum of its quarters": _levels("hour", "usage_hourrollup", "usage_rollup"),
+    "I16 a day is the sum of its hours": _levels("day", "usage_dayrollup", "usage_hourrollup"),
     "I13 nothing is charged above its hold": f"""
         SELECT DISTINCT r.id FROM {_RECORDS} WHERE r.charge_nano > r.hold_nano""",
     "I19 the total of a closed invoice is the sum of its lines, and of what it posted": """
