@@ -265,7 +265,8 @@ _COLUMNS: Final = {
         price_version_id, cost_version_id, hold_nano, admitted_at, ended_at, status, kind, message,
         finish_reason, meters, charge_nano, basis, cost_nano, ttft_ms, total_ms, flags, project,
         tags, customer, client_app, end_user""",
-    "billing_hold": "id, organisation_id, amount_nano, state, opened_at, expires_at, resolved_at",
+    "billing_hold": """id, organisation_id, amount_nano, state, opened_at, expires_at, resolved_at,
+        posted""",
     "billing_posting": """id, idempotency_id, attempt_id, kind, organisation_id, cause, actor,
         created_at, account_ids, amounts_nano""",
 }
@@ -408,20 +409,20 @@ class _Book:
         state, word = ("voided", "void") if failed else ("settled", "settle")
         lines.add(
             "billing_hold", id, organisation_id, shape.hold_nano, state, at, at + _HOLD_LIFE,
-            ended_at,
+            ended_at, False,
         )  # fmt: skip
-        held, accounts = shape.hold_nano, sender.accounts
-        available, on_hold = accounts["customer:available"], accounts["customer:held"]
-        placed = ((available, -held), (on_hold, held))
-        lines.post(self._id(at), (f"hold:{id}", _NULL), "hold", organisation_id, at, placed)
-        resolved = [(on_hold, -held), (available, held - charge)]
-        if not failed:
-            resolved += [
+        accounts = sender.accounts
+        available = accounts["customer:available"]
+        if failed:
+            moved = [(available, 0), (accounts["customer:held"], 0)]
+        else:
+            moved = [
+                (available, -charge),
                 (accounts["revenue"], charge),
                 (accounts["provider:cost"], -cost),
                 (accounts["provider:payable"], cost),
             ]
-        lines.post(self._id(ended_at), (_NULL, id), word, organisation_id, ended_at, resolved)
+        lines.post(self._id(ended_at), (_NULL, id), word, organisation_id, ended_at, moved)
 
     def _refuse(self, id: str, at: dt.datetime, sender: _Sender, model: _Model) -> None:
         self._lines.add(

@@ -30,7 +30,7 @@ def kill_at_random(found: Installation, kills: int, seed: int) -> Counter[str]:
     """Kill one part after the other, and start it again a moment later."""
     dice = random.Random(seed)
     killed: Counter[str] = Counter()
-    weights = [3, 3, 3, 1, 1]
+    weights = [3, 3, 3, 1]
     for _ in range(kills):
         time.sleep(dice.uniform(0.2, 3.0))
         (part,) = dice.choices(found.parts, weights)
