@@ -100,7 +100,7 @@ def show_channel_health(request: HttpRequest, id: str) -> ChannelHealthDetail:
 
 def _state(channel: Channel, found: Found, figures: ChannelFigures) -> dict[str, Any]:
     status = found.status
-    state = "good" if status is None else status.condition
+    state: str = "good" if status is None else status.condition
     if not channel.enabled:
         state = "archived" if channel.archived_at else "off"
     return {
