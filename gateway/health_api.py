@@ -35,7 +35,7 @@ class ModelHealthOut(FiguresOut):
     model: str = Field(description="The public name or pattern.")
     state: Literal["good", "limited", "model_unknown", "key_refused"]
     retry_in_seconds: int | None
-    keys_out: int = Field(description="How many keys are not asked for it.")
+    keys_out: int = Field(description="How many of the keys are paused for it.")
 
 
 class KeyHealthOut(FiguresOut):
