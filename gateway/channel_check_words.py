@@ -33,7 +33,7 @@ VARIANT_NAMES: Final[dict[Variant, Promise]] = {
     "tools": gettext_lazy("Tool call"),
     "schema": gettext_lazy("Structured output"),
     "vision": gettext_lazy("Picture"),
-    "files": gettext_lazy("PDF file"),
+    "files": gettext_lazy("File"),
     "audio": gettext_lazy("Sound"),
     "reasoning": gettext_lazy("Reasoning"),
     "cancel": gettext_lazy("Cancellation"),

@@ -35,7 +35,7 @@ class ModelHealthOut(FiguresOut):
     model: str = Field(description="The public name or pattern.")
     state: Literal["good", "limited", "model_unknown", "key_refused"]
     retry_in_seconds: int | None
-    keys_out: int = Field(description="How many keys are not asked for it.")
+    keys_out: int = Field(description="How many of the keys are paused for it.")
 
 
 class KeyHealthOut(FiguresOut):
@@ -100,7 +100,7 @@ def show_channel_health(request: HttpRequest, id: str) -> ChannelHealthDetail:
 
 def _state(channel: Channel, found: Found, figures: ChannelFigures) -> dict[str, Any]:
     status = found.status
-    state = "good" if status is None else status.condition
+    state: str = "good" if status is None else status.condition
     if not channel.enabled:
         state = "archived" if channel.archived_at else "off"
     return {

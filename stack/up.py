@@ -212,7 +212,8 @@ class Installation:
         command = python(
             *("-m", "uvicorn", "config.asgi:application"),
             *("--host", place.host, "--port", str(place.port)),
-            *("--loop", "uvloop", "--http", "config.protocol:Protocol", "--no-access-log"),
+            *("--loop", "config.event_loop:EventLoop", "--http", "config.protocol:Protocol"),
+            "--no-access-log",
             *("--no-server-header", "--log-level", "warning"),
             # No proxy stands before it: whoever asks would choose an address of their own.
             "--no-proxy-headers",

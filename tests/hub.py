@@ -47,6 +47,8 @@ from tests.ports import free_port
 
 ROOT = Path(__file__).parents[1]
 START_LIMIT_S = 30.0
+# That of web processes.
+EVENT_LOOP = "config.event_loop:EventLoop"
 # Where nothing is asked of a hub's own timing.
 SOON = "tests.soon"
 _LISTENS = "running on http://127.0.0.1:"
@@ -93,7 +95,7 @@ class Hub:
     process: Forked | None = None
     port: int = 0
     application: str = "config.asgi"
-    loop: str = "uvloop"
+    loop: str = EVENT_LOOP
 
     def __post_init__(self) -> None:
         self.connect()
@@ -614,7 +616,7 @@ def authority(tmp_path_factory: pytest.TempPathFactory) -> Authority:
 
 @contextmanager
 def running_hub(
-    environment: Mapping[str, str] | None = None, *, loop: str = "uvloop"
+    environment: Mapping[str, str] | None = None, *, loop: str = EVENT_LOOP
 ) -> Iterator[Hub]:
     """A hub that runs as long as the context lasts."""
     with own_database("hub") as dsn:

@@ -151,7 +151,7 @@ async def test_client_that_leaves_during_admission_leaves_a_record_and_no_hold(
     tasks = [asyncio.create_task(ledger.admit(one)) for one in (admitted, refused)]
     loop, run = asyncio.get_running_loop(), connection.run
 
-    async def run_and_leave(statements: Sequence[Statement]) -> list[Sequence[Row]]:
+    async def run_and_leave(statements: Sequence[Statement]) -> Sequence[Sequence[Row]]:
         rows = await run(statements)
         for task in tasks:
             # Before those go on who are told in this turn of the loop.

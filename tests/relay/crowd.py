@@ -1,0 +1,175 @@
+"""Clients that ask again as soon as they are answered, each over a connection that it keeps; who is
+told to come again later does so."""
+
+import asyncio
+import time
+from collections import Counter
+from dataclasses import dataclass, field
+from typing import cast
+
+import httptools
+import uvloop
+
+from tests.bench.process import cpu_ns
+
+_OPENED_AT_ONCE = 64
+_LIMIT_S = 60.0
+
+
+@dataclass
+class Taken:
+    """What a crowd was answered. While it was measured: `served_s` is how long each answer with 200
+    took, `cpu_s` what the process used. From its first request on: `ids` of those that were served,
+    `refused_s` how long each refusal took; `untyped` are those that have no kind or no wait."""
+
+    served_s: list[float] = field(default_factory=list)
+    ids: list[str] = field(default_factory=list)
+    refused_s: list[float] = field(default_factory=list)
+    statuses: Counter[int] = field(default_factory=Counter)
+    untyped: list[bytes] = field(default_factory=list)
+    lost: int = 0
+    cpu_s: float = 0.0
+    measured_s: float = 0.0
+
+    @property
+    def goodput(self) -> float:
+        """Answers with 200, each second."""
+        return len(self.served_s) / self.measured_s
+
+    @property
+    def cpu_each_s(self) -> float:
+        """The CPU time of the process for each of them, whatever else it did."""
+        return self.cpu_s / len(self.served_s)
+
+    @property
+    def p99_s(self) -> float:
+        return sorted(self.served_s)[len(self.served_s) * 99 // 100]
+
+
+def put_on(port: int, request: bytes, clients: int, *, seconds: float, pid: int) -> Taken:
+    """Let so many clients ask the process `pid`. It is measured for so long once each of them has
+    had an answer; then the last ones are heard to their end."""
+    with asyncio.Runner(loop_factory=uvloop.new_event_loop) as runner:
+        return runner.run(_put_on(_Crowd(port, request), clients, seconds, pid))
+
+
+async def _put_on(crowd: "_Crowd", clients: int, seconds: float, pid: int) -> Taken:
+    async with asyncio.timeout(_LIMIT_S):
+        for first in range(0, clients, _OPENED_AT_ONCE):
+            number = min(_OPENED_AT_ONCE, clients - first)
+            await asyncio.gather(*(crowd.connect() for _ in range(number)))
+        await crowd.all_answered.wait()
+        began, cpu = time.monotonic(), cpu_ns([pid])
+        crowd.measuring = True
+        await asyncio.sleep(seconds)
+        crowd.measuring = False
+        crowd.taken.measured_s = time.monotonic() - began
+        crowd.taken.cpu_s = (cpu_ns([pid]) - cpu) / 1e9
+        await crowd.end()
+    return crowd.taken
+
+
+class _Crowd:
+    def __init__(self, port: int, request: bytes) -> None:
+        self.port = port
+        self.request = request
+        self.taken = Taken()
+        self.measuring = False
+        self.over = False
+        self.all_answered = asyncio.Event()
+        self.clients: list[_Client] = []
+        self._silent = 0
+        self._quiet = asyncio.Event()
+
+    async def connect(self) -> None:
+        self._silent += 1
+        _, client = await asyncio.get_running_loop().create_connection(
+            lambda: _Client(self), "127.0.0.1", self.port
+        )
+        self.clients.append(client)
+
+    def heard_first(self) -> None:
+        self._silent -= 1
+        if not self._silent:
+            self.all_answered.set()
+
+    async def end(self) -> None:
+        """Ask nothing more, and hear what was asked."""
+        self.over = True
+        while any(client.asking for client in self.clients):
+            self._quiet.clear()
+            await self._quiet.wait()
+        for client in self.clients:
+            client.close()
+
+    def rest(self) -> None:
+        self._quiet.set()
+
+
+class _Client(asyncio.Protocol):
+    def __init__(self, crowd: _Crowd) -> None:
+        self._crowd = crowd
+        self._loop = asyncio.get_running_loop()
+        self._transport: asyncio.Transport
+        self._parser = httptools.HttpResponseParser(self)
+        self._headers: dict[bytes, bytes] = {}
+        self._body = b""
+        self._asked_at = 0.0
+        self._heard = False
+        self.asking = False
+
+    def connection_made(self, transport: asyncio.BaseTransport) -> None:
+        self._transport = cast(asyncio.Transport, transport)
+        self._ask()
+
+    def connection_lost(self, exc: Exception | None) -> None:
+        if self.asking:
+            self.asking = False
+            self._crowd.taken.lost += 1
+            self._crowd.rest()
+
+    def close(self) -> None:
+        self._transport.abort()
+
+    def _ask(self) -> None:
+        if self._crowd.over:
+            return
+        self.asking, self._headers, self._body = True, {}, b""
+        self._asked_at = time.monotonic()
+        self._transport.write(self._crowd.request)
+
+    # ---- what comes
+
+    def data_received(self, data: bytes) -> None:
+        self._parser.feed_data(data)
+
+    def on_header(self, name: bytes, value: bytes) -> None:
+        self._headers[name.lower()] = value
+
+    def on_body(self, body: bytes) -> None:
+        self._body += body
+
+    def on_message_complete(self) -> None:
+        crowd, status = self._crowd, self._parser.get_status_code()
+        self.asking = False
+        took_s, wait_s = time.monotonic() - self._asked_at, 0.0
+        crowd.taken.statuses[status] += 1
+        if status == 200:
+            crowd.taken.ids.append(self._headers[b"x-request-id"].decode())
+            if crowd.measuring:
+                crowd.taken.served_s.append(took_s)
+        else:
+            crowd.taken.refused_s.append(took_s)
+            wait_s = self._wait_s(status)
+        if not self._heard:
+            self._heard = True
+            crowd.heard_first()
+        self._loop.call_later(wait_s, self._ask)
+        crowd.rest()
+
+    def _wait_s(self, status: int) -> float:
+        wait = self._headers.get(b"retry-after", b"")
+        if status not in (429, 503) or b'"code"' not in self._body or not wait.isdigit():
+            self._crowd.taken.untyped.append(b"%d %s" % (status, self._body))
+            return 1.0
+        return float(wait)

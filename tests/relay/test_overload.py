@@ -1,0 +1,95 @@
+"""P20: five times as many clients as the capacity serves get as much out of it as those for whom it
+is enough; who is refused is told so in time, with a wait; and the books are those of the provider.
+
+    full   a channel that takes eight requests at once: forty clients, of which most are refused
+"""
+
+import json
+from collections.abc import Iterator
+from statistics import median
+
+import pytest
+
+from lib.ids import parse_id
+from tests.fakes.upstream import FakeUpstream
+from tests.hub import Hub, Tenant
+from tests.relay.asking import ask
+from tests.relay.crowd import Taken, put_on
+
+TIMES = 5
+PLACES = 8
+PROVIDER_S = 0.2
+
+
+@pytest.fixture
+def provider() -> Iterator[FakeUpstream]:
+    """One in a process of its own, so that it takes no time of those who ask."""
+    with FakeUpstream(name="o", fsync=False, keep_bodies=False, process=True) as fake:
+        yield fake
+
+
+def request_of(tenant: Tenant, model: str, words: str) -> bytes:
+    body = json.dumps(ask(model, words)).encode()
+    return (
+        f"POST /v1/chat/completions HTTP/1.1\r\nhost: hub\r\nauthorization: Bearer {tenant.key}\r\n"
+        f"content-type: application/json\r\ncontent-length: {len(body)}\r\n\r\n"
+    ).encode() + body
+
+
+def crowd(hub: Hub, request: bytes, clients: int, seconds: float) -> Taken:
+    assert hub.process is not None
+    taken = put_on(hub.port, request, clients, seconds=seconds, pid=hub.process.pid)
+    print(  # noqa: T201
+        f"\n{clients} clients: {dict(taken.statuses)}, {taken.goodput:.0f} answers/s, "
+        f"{1e6 * taken.cpu_each_s:.0f} µs of CPU each, p99 {taken.p99_s:.3f} s, "
+        f"median of refusals {median(taken.refused_s or [0.0]):.3f} s"
+    )
+    return taken
+
+
+def assert_all_is_accounted_for(
+    hub: Hub, tenant: Tenant, provider: FakeUpstream, crowds: list[Taken]
+) -> None:
+    """Each answer was whole and is settled once, at what the provider counted, and nothing else
+    is: no refusal was charged, and no request was lost."""
+    assert [taken.untyped for taken in crowds] == [[] for _ in crowds]
+    assert [taken.lost for taken in crowds] == [0 for _ in crowds]
+    hub.settled(tenant)
+    records = hub.rows(
+        "SELECT request_id, (meters->>'out_text')::bigint AS tokens FROM usage_usagerecord "
+        "WHERE organisation_id = %s AND channel_name <> '' AND status = 200 AND basis = 'measured'",
+        tenant.organisation_id,
+    )
+    served = sorted(str(parse_id(request_id)) for taken in crowds for request_id in taken.ids)
+    assert sorted(str(record["request_id"]) for record in records) == served
+    (attempts,) = hub.rows("SELECT count(*) AS n FROM usage_attempt WHERE organisation_id = %s",
+                           tenant.organisation_id)  # fmt: skip
+    assert attempts["n"] == len(served)
+    totals = provider.totals()
+    assert (totals["requests"], totals["finished"]) == (len(served), len(served))
+    assert totals["emitted"] == sum(record["tokens"] for record in records)
+    hub.assert_books_balance()
+
+
+@pytest.mark.parametrize(
+    ("seconds", "longer"),
+    [
+        pytest.param(1.5, 5, id="short"),
+        pytest.param(10.0, 2, marks=pytest.mark.slow, id="long"),
+    ],
+)
+def test_a_full_channel_serves_as_many_as_before(
+    hub: Hub, provider: FakeUpstream, seconds: float, longer: int
+) -> None:
+    tenant = hub.tenant("1000")
+    model = hub.model(provider, parallel=PLACES)
+    request = request_of(tenant, model, "#tokens=4 #first_ms=200")
+    fitting = crowd(hub, request, PLACES, seconds)
+    many = crowd(hub, request, TIMES * PLACES, seconds)
+    assert set(fitting.statuses) == {200}
+    assert set(many.statuses) == {200, 429}
+    assert many.goodput >= 0.9 * fitting.goodput
+    assert many.p99_s <= longer * fitting.p99_s
+    # Nothing is asked of the provider for a refusal.
+    assert median(many.refused_s) < PROVIDER_S
+    assert_all_is_accounted_for(hub, tenant, provider, [fitting, many])
