@@ -19,7 +19,7 @@ from accounts.guards import operator_page, organisation_page
 from accounts.models import AuditEvent
 from accounts.table_preferences import read_table
 from lib import clock
-from lib.csv_file import text_stream
+from lib.csv_file import stream
 from lib.htmx import render_dialog
 from lib.ids import id_text
 from lib.tables.pages import answer_table
@@ -163,4 +163,5 @@ def _midnight(text: str) -> dt.datetime | None:
 
 def _json_lines(request: HttpRequest, events: QuerySet[AuditEvent]) -> HttpResponseBase:
     name = f"audit-{clock.now():%Y-%m-%d}.jsonl"
-    return text_stream(request, name, "application/x-ndjson", audit_log.json_lines(events))
+    lines = (text.encode() for text in audit_log.json_lines(events))
+    return stream(request, name, "application/x-ndjson", lines)

@@ -63,7 +63,7 @@ from usage.budget_api import router as budget_router
 from usage.effective_api import router as effective_router
 from usage.filters import RangeRefused
 from usage.review_api import router as review_router
-from usage.rules.groupings import GroupingRefused
+from usage.rules.groupings import UnknownGrouping
 from usage.statement_api import router as statement_router
 from usage.used_rows import RECORDS_MAX, TooManyRecords
 
@@ -339,8 +339,8 @@ def _range_refused(request: HttpRequest, error: RangeRefused) -> HttpResponse:
     return error_response(request, 422, message, code="invalid_value", param=error.field)
 
 
-@api.exception_handler(GroupingRefused)
-def _grouping_refused(request: HttpRequest, error: GroupingRefused) -> HttpResponse:
+@api.exception_handler(UnknownGrouping)
+def _unknown_grouping(request: HttpRequest, error: UnknownGrouping) -> HttpResponse:
     message = f"Invalid value for group_by: {error}."
     return error_response(request, 400, message, code="invalid_value", param="group_by")
 

@@ -28,9 +28,10 @@ from lib.tenancy import within
 from usage import reports
 from usage.budget_views import meter_of
 from usage.failures import failures_by_cause
-from usage.filters import GroupBy, UsageFilter, from_query
+from usage.filters import UsageFilter, from_query
 from usage.latency import first_token_times
 from usage.reports import Totals
+from usage.rules.groupings import GroupBy
 from usage.views import rows_url
 from usage.words import KINDS
 

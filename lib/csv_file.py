@@ -13,7 +13,7 @@ from django.http import HttpRequest, HttpResponse, HttpResponseBase, StreamingHt
 # What spreadsheets take for the beginning of a formula, in the wide forms of East Asia as well.
 _FORMULA: Final = ("=", "+", "-", "@", "\t", "\r", "\n", "＝", "＋", "－", "＠")
 _NUMBER: Final = re.compile(r"-?[0-9]+(\.[0-9]+)?")
-_TYPE: Final = "text/csv; charset=utf-8"
+CSV_TYPE: Final = "text/csv; charset=utf-8"
 
 Rows = Iterable[Iterable[object]]
 Response = TypeVar("Response", bound=HttpResponseBase)
@@ -24,27 +24,22 @@ def csv_file(name: str, rows: Rows) -> HttpResponse:
 
     No text in it is a formula that a spreadsheet would run; a decimal number stays one.
     """
-    return _named(HttpResponse(_written(rows), content_type=_TYPE), name)
+    return _named(HttpResponse(csv_text(rows), content_type=CSV_TYPE), name)
 
 
-def csv_stream(request: HttpRequest, name: str, batches: Iterator[Rows]) -> HttpResponseBase:
-    """The same, sent batch by batch, so that no length of it has to be held in memory."""
-    return text_stream(request, name, _TYPE, map(_written, batches))
-
-
-def text_stream(
-    request: HttpRequest, name: str, content_type: str, texts: Iterator[str]
+def stream(
+    request: HttpRequest, name: str, content_type: str, pieces: Iterator[bytes]
 ) -> HttpResponseBase:
     """A file to be saved under that name, sent piece by piece as it is made."""
     # Django would read a plain iterator to its end before an ASGI server gets the first of it.
-    pieces = _in_thread(texts) if isinstance(request, ASGIRequest) else texts
-    return _named(StreamingHttpResponse(pieces, content_type=content_type), name)
+    sent = _in_thread(pieces) if isinstance(request, ASGIRequest) else pieces
+    return _named(StreamingHttpResponse(sent, content_type=content_type), name)
 
 
-async def _in_thread(texts: Iterator[str]) -> AsyncIterator[str]:
-    read = sync_to_async(lambda: next(texts, None))
-    while (text := await read()) is not None:
-        yield text
+async def _in_thread(pieces: Iterator[bytes]) -> AsyncIterator[bytes]:
+    read = sync_to_async(lambda: next(pieces, None))
+    while (piece := await read()) is not None:
+        yield piece
 
 
 def _named(response: Response, name: str) -> Response:
@@ -52,7 +47,8 @@ def _named(response: Response, name: str) -> Response:
     return response
 
 
-def _written(rows: Rows) -> str:
+def csv_text(rows: Rows) -> str:
+    """Rows as lines of a file; no text in it is a formula."""
     written = io.StringIO()
     csv.writer(written).writerows([_escape_formula(cell) for cell in row] for row in rows)
     return written.getvalue()

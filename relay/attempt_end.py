@@ -21,7 +21,7 @@ from relay.request_context import Outcome, RequestContext
 from relay.settlement import Resolved
 from relay.upstream import UpstreamFailed
 from relay.usage_meter import Bill, UsageMeter, cost_of, meters_text, tokens_of
-from usage.sql import Ending
+from usage.sql import DROPPED_LENGTH, Ending
 
 log = logging.getLogger(__name__)
 
@@ -209,8 +209,9 @@ class AttemptEnd:
 
 
 def dropped_text(names: Sequence[str]) -> str | None:
-    """The parameters that were left out as a record has them; None where there are none."""
-    return ",".join(names) if names else None
+    """The parameters that were left out as a record has them; None where there are none. A body
+    may have any number of names."""
+    return ",".join(names)[:DROPPED_LENGTH] if names else None
 
 
 def final_end(resolved: Resolved, error: ErrorAnswer) -> Resolved:

@@ -64,7 +64,7 @@ class Journal:
             return
         raw = line(item)
         if len(raw) > _SLOT_BYTES:
-            short = item.ending._replace(message="", raw_usage=None)
+            short = item.ending._replace(message="", raw_usage=None, dropped=None)
             raw = line(item._replace(ending=short))
         self._write(item.attempt_id, raw)
 

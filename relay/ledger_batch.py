@@ -241,7 +241,7 @@ def _by_organisation(batch: Batch) -> Sequence[Batch]:
 
 def _without_texts(item: Settled) -> Settled:
     flags = (*item.ending.flags, "unstorable")
-    ending = item.ending._replace(message="", raw_usage=None, flags=flags)
+    ending = item.ending._replace(message="", raw_usage=None, dropped=None, flags=flags)
     return item._replace(ending=ending)
 
 

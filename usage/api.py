@@ -8,6 +8,7 @@ from uuid import UUID
 from zoneinfo import ZoneInfo
 
 from django.http import HttpRequest
+from django.http.response import HttpResponseBase
 from ninja import Query, Router, Schema
 from ninja.errors import HttpError
 from pydantic import AfterValidator, ConfigDict, Field
@@ -17,11 +18,14 @@ from accounts.access import AccessDenied
 from accounts.actors import Actor
 from billing.rules.money import format_usd
 from lib import clock, pagination
+from lib.csv_file import CSV_TYPE, stream
 from lib.ids import id_text
 from lib.openapi import also_answers
+from lib.tables.pages import as_here
 from usage import filters, receipts, reports
 from usage.explorer import DAY, Cell, explore
 from usage.filters import RangeRefused, Scope, UsageFilter
+from usage.focus import focus_csv
 from usage.levels import standing
 from usage.receipts import AttemptShown
 from usage.reports import RequestRow, Totals
@@ -64,7 +68,7 @@ class _Wanted(Schema):
     app: list[Model] = Field(default_factory=list, max_length=20, description="Applications.")
 
 
-class UsageQuery(_Wanted):
+class FocusQuery(_Wanted):
     model_config = ConfigDict(extra="forbid")
 
     from_: str | None = Field(
@@ -79,6 +83,9 @@ class UsageQuery(_Wanted):
         "included). Default: the end of today.",
     )
     tz: Zone = Field("UTC", description="The time zone of dates and days.")
+
+
+class UsageQuery(FocusQuery):
     group_by: str = Field(
         "model",
         max_length=200,
@@ -322,6 +329,20 @@ def _day(usage_filter: UsageFilter, number: str) -> str:
     return start_at.astimezone(usage_filter.zone).date().isoformat()
 
 
+@router.get(
+    "/usage/focus",
+    response={200: str},
+    summary="Export costs as FOCUS",
+    openapi_extra={"responses": {200: {"content": {"text/csv": {"schema": {"type": "string"}}}}}},
+)
+def export_focus(request: HttpRequest, query: Query[FocusQuery]) -> HttpResponseBase:
+    """Daily costs by key and model as CSV, in the columns of the FinOps Open Cost and Usage
+    Specification 1.2. Days are of UTC; the default is the last 30."""
+    actor = actors.actor_of(request)
+    pieces = focus_csv(actor, _usage_filter(query))
+    return stream(request, "focus.csv", CSV_TYPE, as_here(pieces))
+
+
 @router.get("/requests", response=RequestList, summary="List requests")
 def list_requests(request: HttpRequest, query: Query[RequestQuery]) -> dict[str, Any]:
     """Completed requests, newest first. A model key sees its own, a developer their own."""
@@ -377,7 +398,7 @@ def show_receipt(request: HttpRequest, id: str) -> dict[str, Any]:
     return receipt
 
 
-def _usage_filter(query: UsageQuery) -> UsageFilter:
+def _usage_filter(query: FocusQuery) -> UsageFilter:
     zone = filters.read_zone(query.tz)
     now = clock.now()
     today = now.astimezone(zone).date()

@@ -1,9 +1,10 @@
-"""The explorer (W31): usage by any one or two groupings, each row with the requests behind it."""
+"""The explorer: usage by any one or two groupings, each row with the requests behind it."""
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
+from dataclasses import replace
 from typing import Any, Final
 
-from django.http import HttpRequest, HttpResponseBase
+from django.http import HttpRequest, HttpResponse, HttpResponseBase
 from django.utils import timezone
 from django.utils.translation import gettext
 from django.utils.translation import gettext_lazy as _
@@ -15,19 +16,21 @@ from accounts.guards import organisation_page
 from accounts.table_preferences import read_table
 from billing.rules.money import round_half_even
 from lib import clock
+from lib.csv_file import CSV_TYPE, stream
 from lib.formatting import grouped, percent
 from lib.tables.filter_bar import Field
-from lib.tables.pages import answer_table
+from lib.tables.pages import answer_table, as_here
 from lib.tables.sources import ListSource
 from lib.tables.table import OWN_PARAMETERS, Column, Table
 from usage import filters, reports
-from usage.explorer import CELLS_MAX, Cell, Explored, Group, Times, explore
+from usage.explorer import CELLS_MAX, TIMED_MAX, Cell, Explored, Group, Times, explore
 from usage.filters import UsageFilter
-from usage.levels import standing
+from usage.focus import focus_csv
+from usage.levels import Standing, standing
 from usage.reports import Totals
 from usage.rules.groupings import GroupBy
 from usage.usage_bar import STATUS_WORDS, usage_bar
-from usage.used_rows import RECORDS_MAX, TooManyRecords
+from usage.used_rows import TooManyRecords
 from usage.views import (
     all_groups,
     dropped_of,
@@ -37,6 +40,7 @@ from usage.views import (
     too_many_text,
 )
 
+_BEFORE: Final = _("In the period before this one, as long as what has passed of it")
 _TTFT, _DURATION = _("Time to first token"), _("Duration")
 EXPLORE = Table(
     "explore",
@@ -46,6 +50,8 @@ EXPLORE = Table(
         Column("subgroup", _("Subgroup"), sort=True, card="first"),
         Column("cost", _("Cost"), "total", sort=True, card="money"),
         Column("share", _("Share of charges"), sort="cost", priority=3),
+        Column("before", _("Cost before"), "total", sort=True, chosen=False, hint=_BEFORE),
+        Column("change", _("Change in cost"), "total", sort=True, chosen=False, hint=_BEFORE),
         Column("requests", _("Requests"), "number", sort=True, card="second"),
         Column("errors", _("Errors"), "number", sort=True, priority=2),
         Column("tokens_in", _("Input tokens"), "number", sort=True, priority=3),
@@ -65,6 +71,8 @@ EXPLORE = Table(
     key="n",
     href="href",
 )
+Names = tuple[str, ...]
+_COMPARED: Final = frozenset({"before", "change"})
 _TIMED: Final = frozenset({"p50", "p95", "p99", "ttft_p50", "ttft_p95", "ttft_p99", "speed"})
 
 
@@ -81,26 +89,32 @@ def explore_page(request: HttpRequest, actor: Actor) -> HttpResponseBase:
     by = [usage_filter.group_by, *([usage_filter.then_by] if usage_filter.then_by else [])]
     hidden = () if usage_filter.then_by else ("subgroup",)
     state = read_table(EXPLORE, request, actor, hidden=hidden, others=usage_filter.pairs())
-    timed = any(column.name in _TIMED for column in state.columns)
+    shown = {column.name for column in state.columns}
+    timed = bool(shown & _TIMED)
     at = standing()
-    explored, too_many = Explored([], Totals()), ""
+    explored, too_many, before = Explored([], Totals()), "", dict[Names, int]()
     try:
         explored = explore(actor, usage_filter, by, at, timed=timed)
+        before = _before(actor, usage_filter, by, at) if shown & _COMPARED else {}
     except TooManyRecords as error:
         too_many = too_many_text(error)
     whole = explored.total
-    rows = [_row(actor, usage_filter, by, n, cell, whole) for n, cell in enumerate(explored.cells)]
+    rows = [
+        _row(actor, usage_filter, by, n, cell, whole) | _compared(cell, before)
+        for n, cell in enumerate(explored.cells)
+    ]
     context = {
         "asked": usage_filter,
         "too_many": too_many,
         "cut_off": grouped(CELLS_MAX) if explored.more else "",
         "overlaps": "tag" in by,
         "untimed": timed and any(cell.times is None for cell in explored.cells),
-        "records_max": grouped(RECORDS_MAX),
+        "timed_max": grouped(TIMED_MAX),
         "total": whole,
         "dropped": dropped_of(actor, usage_filter, explored=True),
         "own_only": access.scope_of(actor, "usage.read") == "own",
         "overview_query": usage_filter.query(group_by=None, then_by=None),
+        "focus_query": usage_filter.query(group_by=None, then_by=None, metric=None),
     }
     bar = usage_bar(
         actor, usage_filter, kept=tuple(state.kept), at=at, before=_axis_fields(actor, usage_filter)
@@ -108,6 +122,24 @@ def explore_page(request: HttpRequest, actor: Actor) -> HttpResponseBase:
     templates = ("usage/explore.html", "usage/_explore.html")
     with timezone.override(usage_filter.zone):
         return answer_table(request, state, ListSource(rows), templates, context, bar=bar)
+
+
+def _before(
+    actor: Actor, usage_filter: UsageFilter, by: Sequence[GroupBy], at: Standing
+) -> dict[Names, int]:
+    """The charges of the period before, by the values of their groups."""
+    earlier = replace(usage_filter, spans=(usage_filter.previous,))
+    cells = explore(actor, earlier, by, at).cells
+    return {_names(cell): cell.totals.charge_nano for cell in cells}
+
+
+def _names(cell: Cell) -> Names:
+    return tuple(group.value for group in cell.groups)
+
+
+def _compared(cell: Cell, before: Mapping[Names, int]) -> dict[str, int]:
+    was = before.get(_names(cell), 0)
+    return {"before": was, "change": cell.totals.charge_nano - was}
 
 
 def _axis_fields(actor: Actor, usage_filter: UsageFilter) -> list[Field]:
@@ -182,3 +214,17 @@ def _times(times: Times | None) -> dict[str, Any]:
         "speed_tenths": tenths,
         "speed": None if tenths is None else f"{tenths // 10}.{tenths % 10}",
     }
+
+
+@organisation_page("usage.read")
+@require_safe
+def focus_file(request: HttpRequest, actor: Actor) -> HttpResponseBase:
+    """The costs of the filter's days in the columns of FOCUS."""
+    asked = filters.from_query(
+        dict(request.GET.lists()), clock.now(), channels=actor.operator, explored=True
+    )
+    try:
+        pieces = focus_csv(actor, asked)
+    except TooManyRecords as error:
+        return HttpResponse(too_many_text(error), status=400, content_type="text/plain")
+    return stream(request, f"focus-{clock.now():%Y-%m-%d}.csv", CSV_TYPE, as_here(pieces))

@@ -14,6 +14,8 @@ from usage.rules.groupings import OVERLAPPING
 from usage.used_rows import TooManyRecords, recorded_rows, used_rows
 from usage.visibility import NIL, Where, run
 
+TIMED_MAX: Final = 200_000
+"""Of so many records the times are put in order for one report: twice the work of summing them."""
 CELLS_MAX: Final = 5000
 """Beyond so many, the cheapest are one: nobody reads them, and a page holds no more."""
 
@@ -74,7 +76,7 @@ def explore(
     rows = None
     if timed:
         with suppress(TooManyRecords):
-            rows = recorded_rows(actor, scope, spans, groups, at)
+            rows = recorded_rows(actor, scope, spans, groups, at, most=TIMED_MAX)
     timed = rows is not None
     rows = rows or used_rows(actor, scope, spans, groups, at)
     ids = f"ARRAY[{', '.join(_IDS[axis] for axis in by)}]"

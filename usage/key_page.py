@@ -3,12 +3,13 @@
 from typing import Any
 
 from django.http import HttpRequest, HttpResponseBase
+from django.urls import reverse
 from django.utils.translation import gettext
 from django.utils.translation import gettext_lazy as _
 from django.views.decorators.http import require_safe
 
 from accounts import access, key_lookup
-from accounts.actors import Actor
+from accounts.actors import Actor, slug_of
 from accounts.guards import organisation_page
 from accounts.models import Key, KeyKind
 from accounts.table_preferences import read_table
@@ -57,8 +58,10 @@ def key_page(request: HttpRequest, actor: Actor, id: str) -> HttpResponseBase:
     if listed:
         source = RequestSource(actor, month.span, scope)
 
+    log = reverse("requests", args=[slug_of(actor)])
+
     def make(rows: list[RequestRow]) -> list[dict[str, Any]]:
-        return [cells_of(actor, month, row) for row in rows]
+        return [cells_of(log, month, row) for row in rows]
 
     context = {**_about(actor, key), **_used(actor, key, month), "listed": listed}
     templates = ("usage/key.html", "usage/_key_requests.html")

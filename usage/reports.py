@@ -7,13 +7,14 @@ query.
 """
 
 import datetime as dt
-import json
 import zlib
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass, field, replace
+from dataclasses import dataclass, field, fields
 from functools import cached_property, reduce
 from typing import Any, Final, Literal, NamedTuple
 from uuid import UUID
+
+import msgspec
 
 from accounts.actors import Actor
 from billing.rules.meters import METERS, Meter
@@ -259,8 +260,9 @@ class Tokens(NamedTuple):
 def tokens_of(meters: Mapping[str, int]) -> Tokens:
     """The tokens among the meters."""
     columns = dict.fromkeys(Tokens._fields, 0)
-    for name, column in _TOKEN_COLUMNS.items():
-        columns[column] += meters.get(name, 0)
+    for name, units in meters.items():
+        if name in _TOKEN_COLUMNS:
+            columns[_TOKEN_COLUMNS[name]] += units
     return Tokens(**columns)
 
 
@@ -641,27 +643,30 @@ def _slots(values: Sequence[str]) -> dict[str, int]:
 def ordered_meters(stored: object) -> dict[str, int]:
     """Meters as stored, in the order of the meters' own table."""
     meters: dict[str, int] = read_json(stored)
-    order = {name: place for place, name in enumerate(METERS)}
     return dict(
-        sorted(meters.items(), key=lambda item: (order.get(item[0].split("[")[0], 99), item[0]))
+        sorted(meters.items(), key=lambda item: (_ORDER.get(item[0].split("[")[0], 99), item[0]))
     )
 
 
 def _row(row: tuple[Any, ...]) -> RequestRow:
-    made = RequestRow(*row)
-    return replace(
-        made,
-        meters=ordered_meters(made.meters),
-        tags=read_json(made.tags) or (),
-        dropped=made.dropped or (),
-    )
+    values = list(row)
+    values[_METERS_AT] = ordered_meters(row[_METERS_AT])
+    if len(row) > _TAGS_AT:
+        values[_TAGS_AT] = read_json(row[_TAGS_AT]) or ()
+    if len(row) > _DROPPED_AT:
+        values[_DROPPED_AT] = row[_DROPPED_AT] or ()
+    return RequestRow(*values)
 
 
 def read_json(stored: Any) -> Any:
     """A value of the database that may come as its text."""
-    return json.loads(stored) if isinstance(stored, str) else stored
+    return msgspec.json.decode(stored) if isinstance(stored, str) else stored
 
 
+_ORDER: Final = {name: place for place, name in enumerate(METERS)}
+_METERS_AT, _TAGS_AT, _DROPPED_AT = (
+    [one.name for one in fields(RequestRow)].index(name) for name in ("meters", "tags", "dropped")
+)
 _SORTED_BY: Final = {"id": "r.id", "charge_nano": "r.charge_nano"}
 _NAMES: Final = """
     JOIN accounts_organisation o ON o.id = r.organisation_id

@@ -17,6 +17,7 @@ Statement = tuple[str, dict[str, Parameter]]
 END_USER_LENGTH: Final = 256
 UPSTREAM_ID_LENGTH: Final = 200
 ADDRESS_LENGTH: Final = 64
+DROPPED_LENGTH: Final = 500
 """Longer ones are cut."""
 
 

@@ -83,6 +83,7 @@ urlpatterns = [
     path("o/<slug:o>/billing/holds", hold_views.hold_list, name="holds"),
     path("o/<slug:o>/usage", views.usage_page, name="usage"),
     path("o/<slug:o>/usage/explore", explore_views.explore_page, name="explore"),
+    path("o/<slug:o>/usage/focus.csv", explore_views.focus_file, name="focus"),
     path("o/<slug:o>/requests", log_views.request_list, name="requests"),
     path("o/<slug:o>/requests/<str:rid>", request_views.request_page, name="request"),
     path(

@@ -112,6 +112,9 @@ def where_of(
         elif values:
             texts.append(f"{column} = ANY (%({name})s)")
             parameters[name] = list(values)
+    if requests:
+        # As their indexes say it.
+        texts += [f"{column} <> ''" for _, column, values in _indexed(scope) if values]
     texts += [
         (_NO_GROUP if requests else _NO_SUMMED_GROUP)[name]
         for name in scope.without
@@ -140,6 +143,10 @@ def _labels(scope: Scope) -> list[tuple[str, str, Sequence[str]]]:
         ("customers", "r.customer", scope.customers),
         ("apps", "r.client_app", scope.apps),
     ]
+
+
+def _indexed(scope: Scope) -> list[tuple[str, str, Sequence[str]]]:
+    return [one for one in _labels(scope) if one[0] != "apps"]
 
 
 def _team_ids(organisation_id: UUID, slugs: Sequence[str]) -> Sequence[UUID]:

@@ -61,8 +61,8 @@ How to make a list page
 
 What this gives: sorting by a click on a head, by several with Shift; columns, their order and the
 rows per page, kept per person; filters that act at once, chips, Clear all; a count; first,
-previous, next and last page by keyset; the export of exactly what is filtered (CSV); a row's menu;
-several rows at once (`bulk` or `{% bulk %}`, sent to the `bulk_url` of the context); a sticky
-head; cards on a telephone.
+previous, next and last page by keyset; the export of exactly what is filtered (`exports.py`); a
+row's menu; several rows at once (`bulk` or `{% bulk %}`, sent to the `bulk_url` of the context); a
+sticky head; cards on a telephone.
 Everything has an address and works without scripts.
 """

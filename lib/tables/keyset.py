@@ -51,6 +51,13 @@ def value_at(row: Any, path: Path) -> Any:
     return row
 
 
+def reader_at(path: Path) -> Callable[[Any], Any]:
+    """`value_at` of one path, for many rows."""
+    if not isinstance(path, str) or "." in path or "__" in path:
+        return lambda row: value_at(row, path)
+    return lambda row: row.get(path) if isinstance(row, dict) else getattr(row, path)
+
+
 def boundary_of(row: Any, orders: Sequence[Order]) -> Values:
     """The values of a row by which a page goes on from it."""
     return tuple(value_at(row, order.path) for order in orders)

@@ -1,9 +1,7 @@
 """A table as an answer: one page of it for a template, or all of it as a file."""
 
-import datetime as dt
 from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass
-from decimal import Decimal
 from typing import Any, Final
 
 from django.http import HttpRequest, HttpResponseBase
@@ -11,12 +9,12 @@ from django.utils import timezone, translation
 from django.utils.translation import gettext
 
 from lib import clock
-from lib.csv_file import csv_stream
 from lib.htmx import is_htmx, page_address, render_part
+from lib.tables.exports import FORMATS, export, typed
 from lib.tables.filter_bar import FilterBar, bar_of
 from lib.tables.keyset import boundary_of
 from lib.tables.sources import END, START, Count, Page, Position, Source, read_page
-from lib.tables.table import PAGE_SIZES, Badge, Column, State
+from lib.tables.table import PAGE_SIZES, Column, Label, State
 
 Make = Callable[[list[Any]], Sequence[Any]]
 
@@ -77,9 +75,13 @@ class TablePage:
         )
 
     @property
-    def export_href(self) -> str:
+    def exports(self) -> list[tuple[Label, str]]:
+        """The forms of file that there are, and where each is."""
         names = ",".join(column.name for column in self.state.columns)
-        return f"?{self.state.query(cols=names, export='csv')}"
+        return [
+            (form.label, f"?{self.state.query(cols=names, export=ending)}")
+            for ending, form in FORMATS.items()
+        ]
 
     @property
     def sizes(self) -> tuple[int, ...]:
@@ -151,24 +153,23 @@ def page_of(
 def export_table(
     request: HttpRequest, state: State, source: Source[Any], make: Make
 ) -> HttpResponseBase:
-    """All rows of the filter, in the columns and the order that are shown, as CSV.
-
-    Exact: money as a decimal of USD, a time with its offset, a duration in milliseconds.
-    """
-    name = f"{state.table.name}-{clock.now():%Y-%m-%d}.csv"
-    batches = _batches(state, source, make)
-    return csv_stream(request, name, _as_here(batches))
+    """All rows of the filter, in the columns and the order that are shown, as a file."""
+    name = f"{state.table.name}-{clock.now():%Y-%m-%d}"
+    batches = as_here(_batches(state, source, make))
+    return export(request, name, state.export, state.columns, batches)
 
 
-def _batches(state: State, source: Source[Any], make: Make) -> Iterator[list[list[object]]]:
-    yield [[export_name(column) for column in state.columns]]
+def _batches(state: State, source: Source[Any], make: Make) -> Iterator[list[list[Any]]]:
     boundary, orders = None, state.orders
+    cells = [typed(column) for column in state.columns]
     while rows := source.fetch(orders, boundary, backwards=False, limit=_BATCH):
         boundary = boundary_of(rows[-1], orders)
-        yield [[exported(column, row) for column in state.columns] for row in make(rows)]
+        yield [[cell(row) for cell in cells] for row in make(rows)]
+        if len(rows) < _BATCH:
+            return
 
 
-def _as_here(batches: Iterator[Any]) -> Iterator[Any]:
+def as_here(batches: Iterator[Any]) -> Iterator[Any]:
     """The batches, each made in the language and the zone that hold now: they are made later."""
     language, zone = translation.get_language() or "en", timezone.get_current_timezone()
 
@@ -177,37 +178,6 @@ def _as_here(batches: Iterator[Any]) -> Iterator[Any]:
             return next(batches, None)
 
     return iter(read, None)
-
-
-def export_name(column: Column) -> str:
-    """The head of a column in a file: for programs, so never translated, with its unit."""
-    units = {
-        "money": "_usd",
-        "total": "_usd",
-        "meter": "_usd",
-        "duration": "_ms",
-        "price": "_usd_per_1m",
-    }
-    return f"{column.name}{units.get(column.kind, '')}"
-
-
-def exported(column: Column, row: Any) -> object:
-    """A cell of a file."""
-    value = column.read(row)
-    if value is None:
-        return ""
-    if column.kind in ("money", "total", "meter", "price"):
-        return usd(value)
-    if isinstance(value, dt.datetime):
-        return timezone.localtime(value).isoformat(timespec="milliseconds")
-    return str(value.text) if isinstance(value, Badge) else value
-
-
-def usd(nano: int | Decimal) -> str:
-    """Nano, or parts of it, as an exact decimal, with two places at least."""
-    text = f"{Decimal(nano).scaleb(-9):.15f}"
-    whole, _, fraction = text.partition(".")
-    return f"{whole}.{fraction.rstrip('0').ljust(2, '0')}"
 
 
 def _address(path: str, query: str) -> str:

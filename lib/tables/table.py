@@ -4,7 +4,7 @@ Reading is pure and forgiving: a page drops what it does not understand, so that
 still opens.
 """
 
-from collections.abc import Collection, Iterable, Mapping, Sequence
+from collections.abc import Callable, Collection, Iterable, Mapping, Sequence
 from dataclasses import dataclass, replace
 from functools import cached_property
 from typing import Any, Final, Literal, NamedTuple
@@ -12,7 +12,15 @@ from urllib.parse import urlencode
 
 from django.utils.translation import gettext_lazy as _
 
-from lib.tables.keyset import BadCursor, Order, Path, decode_cursor, encode_cursor, value_at
+from lib.tables.keyset import (
+    BadCursor,
+    Order,
+    Path,
+    decode_cursor,
+    encode_cursor,
+    reader_at,
+    value_at,
+)
 from lib.tables.sources import END, START, Position
 
 Kind = Literal[
@@ -30,6 +38,8 @@ SORTS_MAX: Final = 3
 NUMERIC: Final[frozenset[Kind]] = frozenset({"number", "money", "total", "price", "duration"})
 # What people want to see first: the most, or the latest.
 _DESCENDING_FIRST: Final[frozenset[Kind]] = NUMERIC | {"time", "ago"}
+EXPORTS: Final = ("csv", "jsonl", "xlsx", "parquet")
+"""The endings of the files that a list can be; `exports.py` writes them."""
 OWN_PARAMETERS: Final = ("sort", "cols", "rows", "after", "before", "export")
 
 REGISTERED: Final[dict[str, "Table"]] = {}
@@ -88,6 +98,11 @@ class Column:
     @property
     def _path(self) -> Path:
         return self.name if self.value is None else self.value
+
+    @property
+    def reader(self) -> Callable[[Any], Any]:
+        """`read`, for many rows."""
+        return reader_at(self._path)
 
     def read(self, row: Any) -> Any:
         """The raw value of a row."""
@@ -183,7 +198,7 @@ class Table:
             filters=tuple(self._filters(query, choices or {})),
             others=tuple(others),
             hidden=frozenset(hidden),
-            export=_first(query, "export") == "csv",
+            export=_among(_first(query, "export"), EXPORTS),
             asked_columns=bool(said),
             asked_size=bool(_page_size(_first(query, "rows"))),
         )
@@ -246,7 +261,7 @@ class FilterState(NamedTuple):
 
 @dataclass(frozen=True)
 class State:
-    """What one address asks of a table."""
+    """What one address asks of a table; `export` is a form of file, or empty."""
 
     table: Table
     sort: Sorts
@@ -256,7 +271,7 @@ class State:
     filters: tuple[FilterState, ...]
     others: tuple[tuple[str, str], ...]
     hidden: frozenset[str]
-    export: bool
+    export: str
     asked_columns: bool
     asked_size: bool
     position: Position = START
@@ -365,6 +380,10 @@ def parse_sort(text: str, sortable: Collection[str], limit: int) -> Sorts:
 def format_sort(sort: Sorts) -> str:
     """The inverse of `parse_sort`."""
     return ",".join(f"-{name}" if down else name for name, down in sort)
+
+
+def _among(text: str, known: Collection[str]) -> str:
+    return text if text in known else ""
 
 
 def _page_size(text: str) -> int:

@@ -97,6 +97,7 @@ def pages(site: Installation, browser: Browser, signed_in: StorageState) -> dict
         "conversation": conversation,
         "usage": f"{ours}/usage",
         "usage, filtered to nothing": f"{ours}/usage?range=last-month",
+        "explore": f"{ours}/usage/explore?group_by=project&then_by=status",
         "requests": f"{ours}/requests",
         "request": f"{ours}/requests/{answered}",
         "request, failed": f"{ours}/requests/{failed}",

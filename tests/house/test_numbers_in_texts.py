@@ -6,7 +6,7 @@ from typing import Final
 import pytest
 
 from accounts.rules import link_life, passwords
-from accounts.rules.content_retention import RETENTION_HOURS
+from accounts.rules.content_retention import CLIENT_ADDRESS_DAYS_MAX, RETENTION_HOURS
 from billing import automatic_topups, codes, credits
 from billing.rules import pace
 from config.request_limits import BODY_BYTES_MAX
@@ -14,6 +14,7 @@ from dialects.members import FALLBACKS_MAX
 from gateway import uptime
 from gateway.rules.channel_bounds import URL_MAX
 from gateway.rules.channel_testing import ATTEMPTS_MIN, WINDOW_MIN
+from lib.tables.exports import SHEET_ROWS
 from notify import endpoints
 from playground import events
 from playground.rules import files, openapi
@@ -23,6 +24,9 @@ from relay import uploads
 from relay.form_body import FORM_BYTES_MAX
 from tests.house.test_style import ROOT
 from usage import budgeting
+from usage.explorer import TIMED_MAX
+from usage.sql import END_USER_LENGTH
+from usage.used_rows import RECORDS_MAX
 
 _PASSWORD: Final = f"At least {passwords.LENGTH_MIN} characters"
 _MIB: Final = 1024 * 1024
@@ -45,6 +49,13 @@ _SAYS: Final = [
         "docs/promises.md",
         f"{FORM_BYTES_MAX // _MIB} MiB; {uploads.ALL_BYTES_MAX // _MIB // 1024} GiB",
     ),
+    ("docs/usage.md", f"{RECORDS_MAX:,} requests"),
+    ("usage/api.py", f"more than {RECORDS_MAX:,}"),
+    ("docs/usage.md", f"{TIMED_MAX:,} requests"),
+    ("docs/usage.md", f"first {END_USER_LENGTH} characters"),
+    ("reference/page.py", f"first {END_USER_LENGTH} characters"),
+    ("accounts/forms.py", f"From 0 to {CLIENT_ADDRESS_DAYS_MAX}."),
+    ("docs/usage.md", f"{SHEET_ROWS:,} rows"),
     ("reference/page.py", f"At most {FALLBACKS_MAX}."),
     ("docs/routing.md", f"at most {FALLBACKS_MAX} of them"),
     ("accounts/forms.py", _PASSWORD),

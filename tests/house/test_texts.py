@@ -339,7 +339,7 @@ KEPT = frozenset({
     "USD", "US", "RFC",
     "DNS", "IANA", "https", "curl", "GET", "POST", "PUT", "PATCH", "DELETE", "token", "Token",
     "tok", "nano", "null", "slug", "Webhook", "Schema", "Python", "JavaScript", "Enter", "Shift",
-    "Esc", "English", "PostgreSQL", "kB", "MB", "GB", "TB",
+    "Esc", "English", "PostgreSQL", "Excel", "Parquet", "JSONL", "FOCUS", "kB", "MB", "GB", "TB",
 })  # fmt: skip
 # Names and code in hints and examples, kept only as a whole: `Top P` is a parameter, and a `Top`
 # that stands alone is a word left over.
@@ -476,6 +476,7 @@ def test_pages_of_an_organisation_at_work_are_chinese(people: Cast) -> None:
         replace_all(cursor, clock.now())
     alice = _in_chinese(signed_in(people.alice))
     usage = _read(alice, "/o/acme/usage")
+    _read(alice, "/o/acme/usage/explore?group_by=team&then_by=status")
     assert "$0.00042" in usage
     assert f"{at.astimezone(dt.UTC):%Y年}{at.month}月" in usage
     for group in ("key", "user"):

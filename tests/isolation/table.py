@@ -257,6 +257,7 @@ PAGES: Final[dict[str, Route]] = {
     # What happened, and what it costs
     "usage": at("usage.read"),
     "explore": at("usage.read"),
+    "focus": at("usage.read"),
     "requests": at("requests.read"),
     "request": at("requests.read", REQUEST),
     "receipt_file": at("requests.read", REQUEST),
@@ -544,6 +545,7 @@ OPERATIONS: Final[dict[str, Route]] = {
     "POST /single-sign-on/test": at("sign_in.write", nothing=True),
     # What happened, and what it costs
     "GET /usage": at("usage.read", operators=404),
+    "GET /usage/focus": at("usage.read", operators=404),
     "GET /requests": at("requests.read", operators=404),
     "GET /requests/{id}": at("requests.read", REQUEST),
     "GET /requests/{id}/receipt": at("requests.read", REQUEST),

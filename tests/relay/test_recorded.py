@@ -97,6 +97,9 @@ def test_what_the_provider_calls_it_and_was_not_sent(hub: Hub, fake: FakeUpstrea
     assert record["upstream_request_id"].startswith("req_")
     assert record["dropped"] == answer.headers["x-weir-dropped-params"].split(",")
     assert address(hub, record) == [{"address": "127.0.0.1"}]
+    many = {f"x_{n:03d}{'长' * 50}": 1 for n in range(200)}
+    refused = hub.post(tenant, ask(model, "#tokens=2", **many))
+    assert len(",".join(hub.record(refused.headers["x-request-id"])["dropped"] or ())) <= 500
     failed = hub.post(tenant, ask(model, "#fault=F9:429"))
     assert failed.status >= 400
     records = hub.records(failed.headers["x-request-id"])

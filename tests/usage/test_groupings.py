@@ -21,12 +21,12 @@ from lib.tables.keyset import Order
 from tests import cast
 from tests.usage.rows import CHANNEL, NOON, happen, refuse
 from tests.usage.test_api import get, management
-from usage import used_rows
+from usage import explorer, used_rows
 from usage.explorer import explore
 from usage.filters import from_query
 from usage.levels import standing
 from usage.reports import RequestSource
-from usage.rules.groupings import GROUPINGS, GroupingRefused, read_groupings
+from usage.rules.groupings import GROUPINGS, UnknownGrouping, read_groupings
 from usage.used_rows import TooManyRecords
 
 pytestmark = pytest.mark.django_db
@@ -139,9 +139,11 @@ def test_only_so_many_records_are_read(
     people: cast.Cast, busy: random.Random, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setattr(used_rows, "RECORDS_MAX", 20)
+    monkeypatch.setattr(explorer, "TIMED_MAX", 20)
     actor = cast.actor(people.dora, people.acme)
     asked = from_query({"range": ["7d"]}, NOW, channels=True)
-    explore(actor, asked, ["team", "model"], standing())
+    explored = explore(actor, asked, ["team", "model"], standing(), timed=True)
+    assert {cell.times for cell in explored.cells} == {None}
     with pytest.raises(TooManyRecords):
         explore(actor, asked, ["project"], standing())
     alice = cast.signed_in(people.alice)
@@ -170,7 +172,7 @@ def test_an_unknown_grouping_is_refused_by_name() -> None:
     allowed = ("team", "model")
     assert read_groupings("team, model", allowed) == ("team", "model")
     for text in ("teams", "", "team,team", "team,model,team", "r.user_id;--", "x" * 10_000):
-        with pytest.raises(GroupingRefused, match="team, model"):
+        with pytest.raises(UnknownGrouping, match="team, model"):
             read_groupings(text, allowed)
 
 
@@ -210,6 +212,17 @@ def test_the_page_exports_what_it_shows(people: cast.Cast, busy: random.Random) 
     assert found == {
         tuple(group.label for group in cell.groups): cell.totals.requests for cell in explored.cells
     }
+
+
+def test_a_row_is_compared_with_the_period_before(people: cast.Cast, key: Key) -> None:
+    for days, charge in ((0, 5 * 10**9), (3, 2 * 10**9)):
+        happen(key, NOON - dt.timedelta(days=days), charge, project="search")
+    path = "/o/acme/usage/explore?range=custom&from=2026-11-18&to=2026-11-18&group_by=project"
+    exported = cast.signed_in(people.alice).get(f"{path}&export=csv&cols=group,cost,before,change")
+    assert exported.getvalue().decode().splitlines()[1:] == ["search,5.00,0.00,5.00"]
+    path = path.replace("to=2026-11-18", "to=2026-11-20")
+    exported = cast.signed_in(people.alice).get(f"{path}&export=csv&cols=group,cost,before,change")
+    assert exported.getvalue().decode().splitlines()[1:] == ["search,5.00,2.00,3.00"]
 
 
 def test_times_are_those_of_answered_requests(people: cast.Cast, key: Key) -> None:

@@ -148,7 +148,10 @@ def test_a_part_for_htmx_and_a_clean_address(
     assert response["Cache-Control"] == "private, no-store"
 
 
-@pytest.mark.parametrize(("name", "known"), [("bob", "model, key, team"), ("dora", "channel")])
+@pytest.mark.parametrize(
+    ("name", "known"),
+    [("bob", "model, key, team, project, customer, app"), ("dora", "app, channel")],
+)
 def test_an_unknown_grouping_is_named_with_those_there_are(
     people: cast.Cast, name: str, known: str
 ) -> None:
@@ -157,7 +160,7 @@ def test_an_unknown_grouping_is_named_with_those_there_are(
         for headers in (NO_HEADERS, {"HX-Request": "true"}):
             text = page(client, f"usage?{query}", **headers)
             assert f"{query.partition('&')[0]} (available: " in text
-    assert f"{known})" in page(client, "usage?group_by=team")
+    assert f"{known})" in page(client, "usage?group_by=teams")
 
 
 def test_a_name_that_was_only_mistyped_is_no_choice_of_a_filter(

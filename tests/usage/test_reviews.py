@@ -16,7 +16,7 @@ from billing.models import BudgetWindow, Hold, Posting
 from billing.wallets import balance
 from lib import clock
 from lib.ids import id_text, new_id
-from lib.tables.pages import usd
+from lib.tables.exports import usd
 from tests import cast
 from tests.books import assert_books_balance
 from tests.lists import file_of, rows_of

@@ -17,6 +17,7 @@ def test_the_schedule_names_them() -> None:
         "usage.tasks.check_books",
         "usage.tasks.check_whole_books",
         "usage.tasks.draft_invoices",
+        "usage.tasks.drop_old_addresses",
     }
     assert names <= set(app.tasks)
 

@@ -14,18 +14,18 @@ OVERLAPPING: Final[frozenset[GroupBy]] = frozenset({"tag"})
 GROUPINGS_MAX: Final = 2
 
 
-class GroupingRefused(ValueError):
+class UnknownGrouping(ValueError):
     """Nothing is grouped by that; the text says by what."""
 
 
 def read_groupings(text: str, allowed: Collection[str]) -> tuple[str, ...]:
-    """`team,model` as ("team", "model"): one or two, each of them once. Raises GroupingRefused."""
+    """`team,model` as ("team", "model"): one or two, each of them once. Raises UnknownGrouping."""
     names = tuple(name.strip() for name in text.split(","))
     for name in names:
         if name not in allowed:
-            raise GroupingRefused(f"cannot group by {name[:40]!r}; choose from {_listed(allowed)}")
+            raise UnknownGrouping(f"cannot group by {name[:40]!r}; choose from {_listed(allowed)}")
     if len(names) > GROUPINGS_MAX or len(set(names)) < len(names):
-        raise GroupingRefused(f"group by one or two different ones of {_listed(allowed)}")
+        raise UnknownGrouping(f"group by one or two different ones of {_listed(allowed)}")
     return names
 
 

@@ -3,19 +3,26 @@
 import csv
 import datetime as dt
 import io
+import json
 from collections.abc import Iterator
+from decimal import Decimal
+from typing import Any
 from zoneinfo import ZoneInfo
 
+import arro3.io
+import openpyxl
 import pytest
 from django.test import RequestFactory
 from django.utils import timezone, translation
 
 from lib.tables import pages
-from lib.tables.pages import export_table, exported, page_of, usd
+from lib.tables.exports import FORMATS, typed, usd
+from lib.tables.pages import export_table, page_of
 from lib.tables.sources import ListSource
 from lib.tables.table import REGISTERED, Badge, Column, Table
+from tests import hostile
 
-ROWS = [
+ROWS: list[dict[str, Any]] = [
     {
         "id": n,
         "name": f"={n}",
@@ -58,6 +65,78 @@ def test_an_export_is_all_of_it(table: Table, monkeypatch: pytest.MonkeyPatch) -
     assert seen == [10, 10, 5]
 
 
+def read_csv(raw: bytes) -> list[list[Any]]:
+    return list(csv.reader(io.StringIO(raw.decode(), newline="")))
+
+
+def read_jsonl(raw: bytes) -> list[list[Any]]:
+    rows = [json.loads(line) for line in raw.splitlines()]
+    return [list(rows[0]), *(list(row.values()) for row in rows)]
+
+
+def read_xlsx(raw: bytes) -> list[list[Any]]:
+    book = openpyxl.load_workbook(io.BytesIO(raw), read_only=True)
+    return [list(row) for sheet in book for row in sheet.iter_rows(values_only=True)]
+
+
+def read_parquet(raw: bytes) -> list[list[Any]]:
+    read = arro3.io.read_parquet(io.BytesIO(raw)).read_all()
+    columns = [read.column(name).to_pylist() for name in read.column_names]
+    return [read.column_names, *(list(row) for row in zip(*columns, strict=True))]
+
+
+READERS = {"csv": read_csv, "jsonl": read_jsonl, "xlsx": read_xlsx, "parquet": read_parquet}
+AT = dt.datetime(2026, 11, 18, 5, 30)  # noqa: DTZ001 - Excel's times have no zone
+IST = dt.timezone(dt.timedelta(hours=5, minutes=30))
+FIRST = {
+    "csv": ["0.0045898", "'=1", "2026-11-18T05:30:00.000+05:30", ""],
+    "jsonl": ["0.0045898", "=1", "2026-11-18T05:30:00.000+05:30", None],
+    "xlsx": [0.0045898, "=1", AT, None],
+    "parquet": [Decimal("0.0045898"), "=1", AT.replace(tzinfo=IST), None],
+}
+
+
+@pytest.mark.parametrize("form", FORMATS)
+def test_every_form_holds_the_same_with_its_types(
+    table: Table, monkeypatch: pytest.MonkeyPatch, form: str
+) -> None:
+    monkeypatch.setattr(pages, "_BATCH", 10)
+    state = table.read({"sort": ["cost"], "cols": ["cost,name,at,took"], "export": [form]})
+    with timezone.override(ZoneInfo("Asia/Kolkata")):
+        answer = export_table(RequestFactory().get("/"), state, ListSource(ROWS), list)
+    assert answer["Content-Disposition"].endswith(f'.{form}"')
+    head, *rows = READERS[form](b"".join(answer))
+    assert [name.partition(" ")[0] for name in head] == ["cost_usd", "name", "at", "took_ms"]
+    assert (len(rows), rows[1]) == (25, FIRST[form])
+    cost = [Decimal(str(row[0])) for row in rows]
+    assert cost == [Decimal(4_589_800 * n).scaleb(-9) for n in range(25)]
+
+
+@pytest.mark.parametrize("form", FORMATS)
+def test_a_list_without_rows_is_a_file(table: Table, form: str) -> None:
+    state = table.read({"export": [form]})
+    answer = export_table(RequestFactory().get("/"), state, ListSource([]), list)
+    raw = b"".join(answer)
+    assert form == "jsonl" or READERS[form](raw)[0]
+
+
+def test_any_text_stays_what_it_is(table: Table) -> None:
+    texts = [hostile.EVERYTHING, hostile.LONG, "http://example.org", "1e5", "=1+1"]
+    rows = [{"id": n, "name": text, "cost": 0, "at": None} for n, text in enumerate(texts)]
+    for form in ("jsonl", "xlsx", "parquet"):
+        state = table.read({"cols": ["name"], "sort": ["cost"], "export": [form]})
+        answer = export_table(RequestFactory().get("/"), state, ListSource(rows), list)
+        read = [row[0] for row in READERS[form](b"".join(answer))[1:]]
+        # Excel keeps line ends and control characters in its own way.
+        assert read[1:] == texts[1:]
+        assert form == "xlsx" or read[0] == texts[0]
+
+
+def test_what_is_no_form_of_file_is_a_page(table: Table) -> None:
+    for text in ("", "exe", "csv\x00", "../csv", "CSV"):
+        assert not table.read({"export": [text]}).export
+
+
 @pytest.mark.parametrize(
     ("nano", "text"),
     [(0, "0.00"), (1, "0.000000001"), (-4_589_800, "-0.0045898"), (10**9, "1.00"),
@@ -65,11 +144,11 @@ def test_an_export_is_all_of_it(table: Table, monkeypatch: pytest.MonkeyPatch) -
 )  # fmt: skip
 def test_money_in_a_file_is_exact(nano: int, text: str) -> None:
     assert usd(nano) == text
-    assert exported(Column("x", "X", "money"), {"x": nano}) == text
+    assert typed(Column("x", "X", "money"))({"x": nano}) == Decimal(text)
 
 
 def test_a_badge_in_a_file_is_its_word() -> None:
-    assert exported(Column("x", "X", "badge"), {"x": Badge("On", "ok")}) == "On"
+    assert typed(Column("x", "X", "badge"))({"x": Badge("On", "ok")}) == "On"
 
 
 def test_links_lead_to_the_four_ends(table: Table) -> None:

@@ -71,7 +71,7 @@ def test_what_is_not_asked_is_the_default(table: Table) -> None:
     state = read(table, "")
     assert state.sort == (("cost", True),)
     assert [column.name for column in state.columns] == ["name", "cost", "owner", "secret"]
-    assert (state.page_size, state.export, state.position) == (50, False, START)
+    assert (state.page_size, state.export, state.position) == (50, "", START)
     assert (state.value("q"), state.value("state"), state.filtered) == ("", "on", False)
     assert state.query() == ""
 
