@@ -93,7 +93,7 @@ _OPERATE: Final[_Sections] = ((_("Operator"), (
     _Common("organisations", "building-2", _("Organisations"), "organisations.read"),
     _Common("people", "users", _("People"), "organisations.read", beside=("sign_up_settings",)),
     _Common("payments", "credit-card", _("Payments"), "credits.read"),
-    _Common("documents", "receipt", _("Invoices"), "credits.read", beside=("seller",)),
+    _Common("documents", "receipt", _("Invoices"), "credits.read", beside=("seller", "bills")),
     _Common("credits", "pencil", _("Corrections"), "credits.read"),
     _Common("codes", "ticket", _("Codes"), "codes.read"),
     _Common("reviews", "search", _("Reviews"), "credits.read"),
