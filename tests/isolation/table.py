@@ -400,6 +400,7 @@ PAGES: Final[dict[str, Route]] = {
     "document_propose": at("credits.write", DOCUMENT),
     "document_close": at("credits.write", DOCUMENT),
     "document_withdraw": at("credits.write", DOCUMENT),
+    "margin": at("credits.read"),
     "bills": at("credits.read"),
     "bill_new": at("credits.write"),
     "bill": at("credits.read", BILL),
@@ -648,6 +649,7 @@ OPERATIONS: Final[dict[str, Route]] = {
     "POST /code-batches/{id}/download": at("codes.write", CODE_BATCH),
     "POST /code-batches/{id}/kill": at("codes.write", CODE_BATCH),
     "GET /reviews": at("credits.read"),
+    "GET /margin": at("credits.read"),
     "POST /requests/{id}/review": at(
         "credits.write", REVIEW, body=sends(settle_as="free", reason="r")
     ),

@@ -14,7 +14,7 @@ import xlsxwriter
 from django.db import connection
 
 from accounts.actors import Actor
-from accounts.models import Key
+from accounts.models import AuditEvent, Key
 from gateway.models import Channel
 from lib.ids import id_text
 from lib.sheets import SheetUnreadable, sheet_rows
@@ -140,6 +140,11 @@ def test_a_seeded_difference_of_one_percent_is_found_noted_and_closed(
     operator.post(f"{page}/1/reopen")
     settled.refresh_from_db()
     assert settled.settled_at is None
+    actions = AuditEvent.objects.order_by("id").values_list("action", flat=True)
+    assert list(actions)[-4:] == [
+        "provider_bill.compared", "provider_bill.compared", "bill_difference.settled",
+        "bill_difference.reopened",
+    ]  # fmt: skip
     assert "openai" in operator.get("/admin/reconcile").content.decode()
     kept = operator.get("/admin/reconcile/new?provider=openai").content.decode()
     assert 'value="Model"' in kept
