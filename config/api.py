@@ -62,6 +62,7 @@ from usage.api import router as usage_router
 from usage.budget_api import router as budget_router
 from usage.effective_api import router as effective_router
 from usage.filters import RangeRefused
+from usage.margin_api import router as margin_router
 from usage.review_api import router as review_router
 from usage.rules.groupings import UnknownGrouping
 from usage.statement_api import router as statement_router
@@ -216,6 +217,7 @@ api.add_router("", statement_router)
 api.add_router("", playground_router)
 api.add_router("", operator_router)
 api.add_router("", review_router)
+api.add_router("", margin_router)
 api.add_router("", budget_router)
 api.add_router("", gateway_router)
 api.add_router("", price_router)

@@ -29,6 +29,7 @@ from gateway.rules.model_facts import LIST_BYTES_MAX
 from lib.asgi import Message, Receive, Scope, Send
 from lib.ids import id_text, new_id
 from playground.rules import exporting, files
+from usage.bill_lines import BILL_BYTES_MAX
 
 KNOWN: Final = "weir.known"
 """Where Django's side writes into the scope that it knows who asks."""
@@ -41,6 +42,7 @@ UPLOADS: Final = (
     (re.compile(r"/o/[^/]+/playground/files"), files.BYTES_MAX + _MIB),
     (re.compile(r"/o/[^/]+/playground/import"), UPLOAD_BYTES_MAX),
     (re.compile(r"/admin/models/catalogue/update"), LIST_BYTES_MAX + _MIB),
+    (re.compile(r"/admin/reconcile/new"), BILL_BYTES_MAX + _MIB),
 )
 _BODY_S: Final = 60.0
 # What every body may have beside the room that all large bodies share.

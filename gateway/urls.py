@@ -1,6 +1,7 @@
 from django.urls import path
 
 from gateway import (
+    bill_views,
     catalogue_views,
     channel_edit_views,
     channel_new_views,
@@ -20,6 +21,12 @@ from gateway import (
 )
 
 urlpatterns = [
+    path("admin/reconcile", bill_views.bill_list, name="bills"),
+    path("admin/reconcile/new", bill_views.bill_new, name="bill_new"),
+    path("admin/reconcile/<str:id>", bill_views.bill, name="bill"),
+    path("admin/reconcile/<str:id>/<str:n>", bill_views.bill_difference, name="bill_difference"),
+    path("admin/reconcile/<str:id>/<str:n>/settle", bill_views.bill_settle, name="bill_settle"),
+    path("admin/reconcile/<str:id>/<str:n>/reopen", bill_views.bill_reopen, name="bill_reopen"),
     path("models", model_views.model_catalogue, name="models"),
     path("models/<path:name>", model_views.model_page, name="model"),
     path("o/<slug:o>/models/compare", model_views.models_compare, name="models_compare"),

@@ -21,7 +21,6 @@ from lib import clock
 from lib.ids import id_text
 from usage.reports import Group
 from usage.statement_words import GROUP_WORDS, TABS
-from usage.statements import TieOut
 
 _MONEY: Final = "#,##0.00#######"
 _TIME: Final = "yyyy-mm-dd hh:mm:ss"
@@ -43,7 +42,7 @@ def csv_rows(stated: MonthStatement) -> Iterator[Sequence[object]]:
     yield (end, "closing_balance", "", "", closing, "", "", "", "")
 
 
-def workbook(found: TieOut, groups: dict[str, list[Group]]) -> bytes:
+def workbook(stated: MonthStatement, groups: dict[str, list[Group]]) -> bytes:
     """A sheet with the balances, whose total is a formula, one for each way of grouping, and one
     with all lines. No text in it is a formula, whatever it begins with."""
     file = io.BytesIO()
@@ -57,10 +56,10 @@ def workbook(found: TieOut, groups: dict[str, list[Group]]) -> bytes:
         },
     )
     sheets = _Sheets(book)
-    sheets.summary(found)
+    sheets.summary(stated)
     for tab, rows in groups.items():
         sheets.usage(str(TABS[tab]), rows)
-    sheets.lines(found.statement)
+    sheets.lines(stated)
     book.close()
     return file.getvalue()
 
@@ -73,8 +72,7 @@ class _Sheets:
         self._money = book.add_format({"num_format": _MONEY})
         self._time = book.add_format({"num_format": _TIME})
 
-    def summary(self, found: TieOut) -> None:
-        stated = found.statement
+    def summary(self, stated: MonthStatement) -> None:
         sheet = self._sheet(gettext("Summary"), (gettext("Item"), gettext("Amount (USD)")))
         rows = [
             (gettext("Opening balance"), stated.opening_nano),

@@ -15,9 +15,10 @@ from accounts.guards import organisation_page
 from accounts.models import Organisation
 from accounts.table_preferences import read_table
 from billing.access import access_wallet
+from billing.billing_details import zone_of
 from billing.invoice_document import month_word
 from billing.statement import month_of
-from billing.statement_months import MonthStatement
+from billing.statement_months import MonthStatement, month_statement
 from billing.words import line_word
 from lib.csv_file import csv_file
 from lib.tables.pages import answer_table
@@ -99,18 +100,18 @@ def statement(request: HttpRequest, actor: Actor, period: str) -> HttpResponse:
 @require_safe
 def statement_csv(request: HttpRequest, actor: Actor, period: str) -> HttpResponse:
     organisation = access_wallet(actor, "balance.read")
-    found = statements.tie_out(organisation, month_asked(organisation, period))
-    return _private(csv_file(f"statement-{period}.csv", csv_rows(found.statement)))
+    stated = _stated(organisation, period)
+    return _private(csv_file(f"statement-{period}.csv", csv_rows(stated)))
 
 
 @organisation_page("balance.read")
 @require_safe
 def statement_xlsx(request: HttpRequest, actor: Actor, period: str) -> HttpResponse:
     organisation = access_wallet(actor, "balance.read")
-    found = statements.tie_out(organisation, month_asked(organisation, period))
+    stated = _stated(organisation, period)
     tabs = TABS if _may_group(actor) else {}
-    groups = {tab: _groups(actor, found.statement, tab) for tab in tabs}
-    response = HttpResponse(workbook(found, groups), content_type=_XLSX)
+    groups = {tab: _groups(actor, stated, tab) for tab in tabs}
+    response = HttpResponse(workbook(stated, groups), content_type=_XLSX)
     response["Content-Disposition"] = f'attachment; filename="statement-{period}.xlsx"'
     return _private(response)
 
@@ -138,6 +139,11 @@ def month_asked(organisation: Organisation, period: str) -> dt.date:
     if not statements.has_month(organisation, month):
         raise Http404
     return month
+
+
+def _stated(organisation: Organisation, period: str) -> MonthStatement:
+    month = month_asked(organisation, period)
+    return month_statement(organisation, month, zone_of(organisation))
 
 
 def _groups(actor: Actor, stated: MonthStatement, tab: str) -> list[Group]:

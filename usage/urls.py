@@ -9,6 +9,7 @@ from usage import (
     key_views,
     limit_views,
     log_views,
+    margin_views,
     member_views,
     month_close_views,
     organisation_views,
@@ -21,6 +22,7 @@ from usage import (
 )
 
 urlpatterns = [
+    path("admin/margin", margin_views.margin_page, name="margin"),
     path("o/<slug:o>/billing/statements", statement_views.statement_list, name="statements"),
     path(
         "o/<slug:o>/billing/statements/<str:period>.csv",

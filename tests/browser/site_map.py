@@ -36,6 +36,7 @@ from tests.browser.installation import MODEL, OWNER, Installation
 from tests.house.test_access import addresses
 from tests.invoicing import empty_invoice
 from usage import budgeting
+from usage.models import ProviderBill
 
 # Addresses that are no page of their own, and why.
 NO_PAGE = {
@@ -83,6 +84,8 @@ NO_PAGE = {
     "ledger_file": "a file",
     "receipt_file": "a file",
     "invoice_pdf": "a file",
+    "statement_csv": "a file",
+    "statement_xlsx": "a file",
     "organisation_prices_csv": "a file",
     "preview_csv": "a file",
     "chat_export": "a file",
@@ -182,6 +185,19 @@ def furnish() -> dict[str, str]:
     keeper = User.objects.get(email=KEEPER)
     keeper.set_password(KEEPER_PASSWORD)
     keeper.save(update_fields=["password"])
+    bill = ProviderBill.objects.create(
+        provider="openai",
+        file_name="looked-at.csv",
+        match="day",
+        first_on=clock.now().date(),
+        last_on=clock.now().date(),
+        channel_ids=[],
+        tolerance_nano=0,
+        lines=1,
+        billed_nano=10**9,
+        ours_nano=0,
+    )
+    bill.differences.create(n=1, kind="not_recorded", billed_nano=10**9, ours_nano=0)
     invoice, drafted = empty_invoice(organisation, owner, keeper), empty_invoice(organisation)
     colleague = members.set_member(
         organisation, "colleague@example.org", Role.DEVELOPER, actor=SYSTEM
@@ -211,6 +227,8 @@ def furnish() -> dict[str, str]:
         "remove webhook": f"{ours}/webhooks/{id_text(webhook.id)}/remove",
         "invoice": f"{ours}/billing/invoices/{invoice.number}",
         "document": f"/admin/invoices/{id_text(drafted.id)}",
+        "bill": f"/admin/reconcile/{id_text(bill.id)}",
+        "difference of a bill": f"/admin/reconcile/{id_text(bill.id)}/1",
         "top-up": f"{ours}/billing/top-ups/{id_text(top_up.id)}",
         "confirm a payment": f"/admin/payments/{id_text(top_up.id)}/confirm",
         "approve a correction": f"/admin/credits/{id_text(credit.id)}/approve",

@@ -11,6 +11,7 @@ import openai
 import pytest
 from playwright.sync_api import Browser, Page, StorageState, expect
 
+from lib import clock
 from lib.ids import id_text
 from tests.browser import structure
 from tests.browser.conftest import Visit, state_of
@@ -124,8 +125,14 @@ def pages(site: Installation, browser: Browser, signed_in: StorageState) -> dict
         "billing": f"{ours}/billing",
         "invoices": f"{ours}/billing/invoices",
         "billing details": f"{ours}/billing/details",
+        "statements": f"{ours}/billing/statements",
+        "statement": f"{ours}/billing/statements/{clock.now():%Y-%m}",
+        "proof": f"{ours}/billing/proof",
         "documents": "/admin/invoices",
         "seller": "/admin/invoices/seller",
+        "reconciliation": "/admin/reconcile",
+        "compare a bill": "/admin/reconcile/new",
+        "margin": "/admin/margin",
         "held now": f"{ours}/billing/holds",
         "top up": f"{ours}/billing/top-up",
         "redeem": f"{ours}/billing/redeem",

@@ -583,6 +583,9 @@ ELSEWHERE: Final = {
     "gateway.channels.take_in": "channel.taken_in",
     "gateway.probes.probe_model": "model.probed",
     "gateway.channels.take_out": "channel.taken_out",
+    "usage.bills.reconcile": "provider_bill.compared",
+    "usage.bills.reopen_difference": "bill_difference.reopened",
+    "usage.bills.settle_difference": "bill_difference.settled",
     "usage.reviews.settle_review": "request.reviewed",
 }
 # Nobody is signed in who could be named: the installation does it.

@@ -127,6 +127,7 @@ def test_only_operators_operations_look_at_all_organisations() -> None:
     }
     assert routers == {
         ("Channels",),
+        ("Margin",),
         ("Operators",),
         ("Organisations",),
         ("Price book",),

@@ -69,7 +69,7 @@ from tests.invoicing import empty_invoice
 from tests.isolation.who import ROLES, Who, everybody
 from tests.usage.rows import happen
 from usage import budgeting
-from usage.models import UsageRecord
+from usage.models import ProviderBill, UsageRecord
 
 Where = Literal[
     "own", "colleague", "side", "foreign", "there", "missing", "none", "elsewhere", "nowhere"
@@ -281,6 +281,16 @@ def _invoice(world: World, at: Place) -> str:
 
 def _document(world: World, at: Place) -> str:
     return id_text(empty_invoice(world.acme).id)
+
+
+def _bill(world: World, at: Place) -> str:
+    today = clock.now().date()
+    made = ProviderBill.objects.create(
+        provider="openai", file_name="b.csv", match="day", first_on=today, last_on=today,
+        channel_ids=[], tolerance_nano=0, lines=1, billed_nano=NANO, ours_nano=0,
+    )  # fmt: skip
+    made.differences.create(n=1, kind="not_recorded", billed_nano=NANO, ours_nano=0)
+    return id_text(made.id)
 
 
 def _webhook(world: World, at: Place) -> str:
@@ -580,6 +590,7 @@ PUBLIC_MODEL: Final = _of_installation(
 )
 CREDIT: Final = _of_installation("credit", "credits.read", _credit)
 POSTING: Final = _of_installation("posting", "credits.read", _posting)
+BILL: Final = _of_installation("bill", "credits.read", _bill)
 DOCUMENT: Final = _of_installation("document", "credits.read", _document)
 PAYMENT: Final = _of_installation("payment", "credits.read", _top_up)
 ANY_AUDIT_EVENT: Final = _of_installation("audit event of all", "audit.read", _audit_event)

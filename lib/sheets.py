@@ -1,0 +1,58 @@
+"""The rows of a table that somebody uploads, as CSV or a workbook (XLSX), one after the other."""
+
+import csv
+import io
+import zipfile
+from collections.abc import Iterator, Sequence
+from typing import IO, Any, Final
+from xml.etree.ElementTree import ParseError
+
+import openpyxl
+
+Row = Sequence[object]
+# What a workbook may come to when it is unpacked: a small file can hold gigabytes.
+_UNPACKED_MAX: Final = 256 * 1024 * 1024
+_COLUMNS_MAX: Final = 200
+_DELIMITERS: Final = (",", ";", "\t")
+_BROKEN: Final = (
+    zipfile.BadZipFile, ParseError, KeyError, ValueError, TypeError, IndexError, AttributeError,
+    OSError, RecursionError, NotImplementedError,
+)  # fmt: skip
+
+
+class SheetUnreadable(ValueError):
+    """It is neither CSV in UTF-8 nor a workbook, or too large when it is unpacked."""
+
+
+def sheet_rows(file: IO[bytes]) -> Iterator[Row]:
+    """The rows of a CSV file, as texts, or of a workbook's first sheet, as typed values. Raises
+    SheetUnreadable, at the first row or at a later one."""
+    if file.read(4) == b"PK\x03\x04":
+        file.seek(0)
+        return _workbook_rows(file)
+    file.seek(0)
+    return _csv_rows(file)
+
+
+def _csv_rows(file: IO[bytes]) -> Iterator[Row]:
+    text = io.TextIOWrapper(file, "utf-8-sig", newline="")
+    try:
+        head = text.readline()
+        text.seek(0)
+        yield from csv.reader(text, delimiter=max(_DELIMITERS, key=head.count), strict=True)
+    except (csv.Error, UnicodeDecodeError) as error:
+        raise SheetUnreadable from error
+    finally:
+        text.detach()
+
+
+def _workbook_rows(file: IO[bytes]) -> Iterator[Row]:
+    try:
+        with zipfile.ZipFile(file) as packed:
+            if sum(member.file_size for member in packed.infolist()) > _UNPACKED_MAX:
+                raise SheetUnreadable
+        book = openpyxl.load_workbook(file, read_only=True, data_only=True, keep_links=False)
+        sheet: Any = book.worksheets[0]
+        yield from sheet.iter_rows(values_only=True, max_col=_COLUMNS_MAX)
+    except _BROKEN as error:
+        raise SheetUnreadable from error

@@ -1,0 +1,57 @@
+"""The management API of margins; for operators."""
+
+import datetime as dt
+
+from django.http import HttpRequest
+from ninja import Query, Router, Schema
+from pydantic import ConfigDict, Field
+
+from accounts import actors, api_auth
+from billing.rules.money import format_usd
+from usage.margin import MarginBy, MarginRow, margin, total
+
+router = Router(tags=["Margin"], auth=api_auth.installation_auth)
+
+
+class MarginQuery(Schema):
+    model_config = ConfigDict(extra="forbid")
+
+    by: MarginBy = "model"
+    from_: dt.date = Field(alias="from", description="The first day, in UTC.")
+    to: dt.date = Field(description="The last day, included.")
+
+
+class MarginRowOut(Schema):
+    """Amounts are exact decimals in USD."""
+
+    id: str = Field(description="A model's name, a channel's ID or an organisation's name in URLs.")
+    name: str
+    requests: int
+    revenue: str
+    cost: str
+    margin: str
+    unpriced: str = Field(description="The revenue whose cost is not known; counted as its cost.")
+
+
+class MarginOut(Schema):
+    items: list[MarginRowOut]
+    total: MarginRowOut
+
+
+@router.get("/margin", response=MarginOut, summary="Show margins")
+def show_margin(request: HttpRequest, query: Query[MarginQuery]) -> MarginOut:
+    """Revenue minus cost of the requests of some days, the least first."""
+    rows = margin(actors.actor_of(request), query.by, query.from_, query.to)
+    return MarginOut(items=[_shown(row) for row in rows], total=_shown(total(rows)))
+
+
+def _shown(row: MarginRow) -> MarginRowOut:
+    return MarginRowOut(
+        id=row.id,
+        name=row.name,
+        requests=row.requests,
+        revenue=format_usd(row.revenue_nano),
+        cost=format_usd(row.cost_nano),
+        margin=format_usd(row.margin_nano),
+        unpriced=format_usd(row.unpriced_nano),
+    )
