@@ -367,5 +367,5 @@ def test_ark_edits_by_its_generations(hub: Hub, fake: FakeUpstream) -> None:
         "sequential_image_generation_options": {"max_images": 4},
     }
     answer = hub.post(tenant, {"model": model, "prompt": "x"} | series, path=GENERATIONS)
-    assert (answer.headers["x-weir-hold"], answer.headers["x-weir-cost"]) == ("4", "1")
+    assert (answer.headers["x-weir-hold"], answer.headers["x-weir-cost"]) == ("4.00", "1.00")
     assert hub.post(tenant, {"model": model, "prompt": "x", "n": 2}, path=GENERATIONS).status == 400
