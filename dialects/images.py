@@ -27,6 +27,7 @@ from dialects.members import (
     read_user,
     small_members,
 )
+from dialects.passed_answer import PassedJson
 from dialects.raw_json import value_of
 from dialects.unary import RawMembers, broken, given, open_answer
 from dialects.usage import Quantities, present
@@ -48,6 +49,8 @@ _OUT_TOKENS_MAX: Final = 8_192
 _IN_TOKENS_MAX: Final = 8_192
 _PARTIAL_TOKENS: Final = 200
 _OUT_TOKENS: Final[Mapping[str, int]] = {"low": 272, "medium": 1056, "high": 4160}
+_OPEN: Final = ("", "auto")
+_IS_SIZE: Final = re.compile(r"[0-9]+(?:x[0-9]+)?|[0-9]+K")
 _FILES_MAX: Final = 16
 # Volcengine Ark, "Image generation API" (2026-11).
 _SERIES_MAX: Final = 15
@@ -66,7 +69,7 @@ class ImageFacts(msgspec.Struct, frozen=True):
     """What the gateway must know of a request before it is routed, held and sent.
 
     `qwen`: it is in Qwen's form. `size` is written `WxH`, "" or "auto" where it is the model's
-    choice. `pictures` is how many are given, by files or addresses.
+    choice. `pictures` is how many are given, by files or, `in_json`, by addresses.
     """
 
     body: Body
@@ -80,6 +83,7 @@ class ImageFacts(msgspec.Struct, frozen=True):
     stream: bool
     partial_images: int
     pictures: int
+    in_json: bool
     user: str
     text_bytes: int
     max_cost_nano: int | None
@@ -132,35 +136,63 @@ def read(
         raise RequestFault("invalid_value", "image", f"image may have at most {_FILES_MAX} files")
     return ImageFacts(
         body, operation, qwen, model, prompt, n or 1, _crossed(size), quality, stream,
-        partial or 0, pictures, read_user(body), _text_bytes(raw, prompt), max_cost_nano,
+        partial or 0, pictures, files is None, read_user(body), _text_bytes(raw, prompt),
+        max_cost_nano,
     )  # fmt: skip
 
 
 def edit(facts: ImageFacts, upstream_model: str) -> bytes:
-    """The body for an upstream of the same form."""
-    return edit_body(facts.body, upstream_model)
+    """The body for an upstream of the same form. Pictures that an edit in JSON gives by their
+    addresses alone become the objects that OpenAI has for them."""
+    if facts.operation != "image_edits" or not facts.in_json:
+        return edit_body(facts.body, upstream_model)
+    value = value_of(facts.body.value("images"))
+    if isinstance(value, list) and all(isinstance(item, dict) for item in value):
+        return edit_body(facts.body, upstream_model)
+    images = [{"image_url": address} for address in pictures_of(facts)]
+    edits = {"images": msgspec.json.encode(images), "image": None}
+    if facts.body.value("image") is None:
+        del edits["image"]
+    return edit_body(facts.body, upstream_model, edits)
 
 
 def meter_of(size: str, quality: str, rates: Mapping[str, int]) -> str | None:
     """The meter on which a picture is counted at a price: the one that says most about it; None
-    where pictures have no rate."""
-    names = (f"images[{size},{quality}]", f"images[{size}]", f"images[{quality}]", "images")
+    where pictures have no rate. A square may be named by one side (`images[1024]`)."""
+    sizes = (size, _side(size))
+    names = (
+        *(f"images[{one},{quality}]" for one in sizes),
+        *(f"images[{one}]" for one in (*sizes, quality)),
+        "images",
+    )
     return next((name for name in names if name in rates), None)
 
 
 def bound_meter(size: str, quality: str, rates: Mapping[str, int]) -> str | None:
-    """The dearest meter that a picture of these wishes may be counted on."""
-    chosen = [word for word in (size, quality) if word not in ("", "auto")]
-    if len(chosen) == 2 and (named := meter_of(size, quality, rates)) is not None:
-        return named
-    able = [
+    """The dearest meter that a picture of these wishes may be counted on; what is not wished is
+    the model's choice. Where no meter fits, the dearest of all."""
+    named = [name for name in rates if name == "images" or name.startswith("images[")]
+    open_size, open_quality = size in _OPEN, quality in _OPEN
+    if not open_size and not open_quality and (meter := meter_of(size, quality, rates)) is not None:
+        return meter
+    fitting = [
         name
-        for name in rates
-        if name == "images" or (name.startswith("images[") and all(word in name for word in chosen))
+        for name in named
+        if all(
+            open_size or part in (size, _side(size))
+            if _IS_SIZE.fullmatch(part)
+            else open_quality or part == quality
+            for part in name[len("images[") : -1].split(",")
+            if part
+        )
     ]
-    if not able:
-        able = [name for name in rates if name.startswith("images")]
-    return max(able, key=lambda name: rates[name], default=None)
+    return max(fitting or named, key=lambda name: rates[name], default=None)
+
+
+def _side(size: str) -> str:
+    """One side of a square; all else as it is."""
+    width, _, height = size.partition("x")
+    return width if width == height else size
 
 
 # ---- answers
@@ -168,6 +200,19 @@ def bound_meter(size: str, quality: str, rates: Mapping[str, int]) -> str | None
 
 def read_answer(members: RawMembers, facts: ImageFacts) -> MadeImages:
     """What an answer in OpenAI's form says. Raises AnswerFault for one without pictures."""
+    return made(members, _count_made(members), facts)
+
+
+class PassedImages(PassedJson):
+    """An answer in OpenAI's form that passes; one without pictures is none."""
+
+    def end(self) -> bytes:
+        rest = super().end()
+        _count_made(self.members)
+        return rest
+
+
+def _count_made(members: RawMembers) -> int:
     try:
         data = _items.decode(given(members, "data") or b"[]")
     except (msgspec.DecodeError, RecursionError):
@@ -175,8 +220,7 @@ def read_answer(members: RawMembers, facts: ImageFacts) -> MadeImages:
     if not data:
         raise broken("F24")
     # Ark tells what failed of a series in the place of its picture.
-    count = sum("error" not in item for item in data) or 1
-    return made(members, count, facts)
+    return sum("error" not in item for item in data)
 
 
 def made(members: RawMembers, count: int, facts: ImageFacts) -> MadeImages:

@@ -23,7 +23,7 @@ from dialects.members import (
 from dialects.passed_answer import PassedAnswer, PassedEvents, PassedFile, PassedJson
 from dialects.raw_json import value_of
 from dialects.sound_length import length_ms, samples_ms
-from dialects.unary import given
+from dialects.unary import broken, given
 from dialects.usage import Quantities, present
 from dialects.usage import read_members as read_usage
 
@@ -163,6 +163,16 @@ def edit(facts: SpeechFacts | HeardFacts, upstream_model: str) -> bytes:
 
 
 # ---- answers
+
+
+class PassedTranscript(PassedJson):
+    """A transcript in JSON that passes; one without a text is none."""
+
+    def end(self) -> bytes:
+        rest = super().end()
+        if given(self.members, "text") is None:
+            raise broken("F24")
+        return rest
 
 
 def spoken_ms(answer: PassedAnswer | None, format_: str) -> int:

@@ -96,8 +96,8 @@ def example_models(models: Sequence[ShownModel]) -> dict[str, str]:
     chats = [
         (model.output_rate is None, model.output_rate or 0, model.name)
         for model in models
-        if (model.output_rate is not None or model.entry is None)
-        and "text" in model.can.inputs & model.can.outputs
+        if model.chats
+        and (model.output_rate is not None or (model.entry is None and "text" in model.can.outputs))
     ]
     embeddings = [
         (model.input_rate or 0, model.name)
@@ -130,6 +130,25 @@ def first_call(model: str, form: Form = "chat_completions") -> SnippetRequest:
         "stream": True,
     }
     return in_form(form, body).request
+
+
+def call_of(model: ShownModel, form: Form = "chat_completions") -> SnippetRequest:
+    """A first request for a model, by what it does."""
+    if model.embeds:
+        return embedding_call(model.name)
+    body: dict[str, Any] = {"model": model.name}
+    match model.can.endpoint:
+        case "images":
+            body["prompt"] = "A paper boat on a river"
+            return SnippetRequest("image_generations", "/v1/images/generations", body)
+        case "speech":
+            body |= {"input": "Rivers meander because bends grow.", "voice": "alloy"}
+            return SnippetRequest("speech", "/v1/audio/speech", body)
+        case "transcriptions":
+            files = {"file": "speech.mp3"}
+            path = "/v1/audio/transcriptions"
+            return SnippetRequest("transcriptions", path, body, files=files)
+    return first_call(model.name, form)
 
 
 def embedding_call(model: str) -> SnippetRequest:

@@ -18,9 +18,8 @@ from accounts.table_preferences import read_table
 from gateway.calculator import calculated_context
 from gateway.examples import (
     FORM_NAMES,
+    call_of,
     code_context,
-    embedding_call,
-    first_call,
     snippet_language,
 )
 from gateway.installation import installation_settings
@@ -138,7 +137,7 @@ def _model_row(model: ShownModel) -> dict[str, Any]:
 
 def _model_cells(model: ShownModel, slug: str) -> dict[str, str]:
     return {
-        "try_href": _try_href(slug, model.name) if slug and not model.embeds else "",
+        "try_href": _try_href(slug, model.name) if slug and model.chats else "",
         "capabilities": ", ".join(model.capabilities.values()),
         "aliases": ", ".join(model.aliases),
     }
@@ -160,9 +159,9 @@ def model_page(request: HttpRequest, actor: Actor | None, name: str) -> HttpResp
     language = snippet_language(request)
     form_name = request.GET.get("form", "")
     form: Form = next((model for model in FORMS if model == form_name), "chat_completions")
-    call = embedding_call(name) if model.embeds else first_call(name, form)
+    call = call_of(model, form)
     try_href = ""
-    if actor is not None and _may_try(actor) and not model.embeds:
+    if actor is not None and _may_try(actor) and model.chats:
         try_href = _try_href(slug_of(actor), name)
     context = {
         "model": model,

@@ -76,7 +76,16 @@ class ShownModel:
     @property
     def embeds(self) -> bool:
         """Whether it gives vectors: it is priced by what it reads alone."""
-        return self.entry is not None and "out_text" not in self.entry.main.keys() >= {"in_text"}
+        return (
+            self.entry is not None
+            and "out_text" not in self.entry.main.keys() >= {"in_text"}
+            and self.can.endpoint == "chat"
+        )
+
+    @property
+    def chats(self) -> bool:
+        """Whether it answers a chat."""
+        return not self.embeds and self.can.endpoint == "chat"
 
     @property
     def capabilities(self) -> dict[str, str]:

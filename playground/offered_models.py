@@ -12,7 +12,7 @@ from billing.rules.pricing import PPM, PriceVersion
 from gateway.model_entries import absent_names, overrides_of
 from gateway.models import Channel, InstallationSetting, ModelEntry
 from gateway.providers import provider_named
-from gateway.providers.models import UNKNOWN, Capabilities, capabilities_of
+from gateway.providers.models import UNKNOWN, Capabilities, capabilities_of, find_row
 from gateway.providers.overrides import overridden
 from gateway.rules.model_entries import merged
 from gateway.served import price_of, prices_in_force, served_models
@@ -32,6 +32,12 @@ class OfferedModel:
     def embeds(self) -> bool:
         """Whether it gives vectors: it is priced by the text that it reads alone."""
         return self.price is not None and self.price.rates["meters"].keys() == {"in_text"}
+
+    @property
+    def chats(self) -> bool:
+        """Whether it answers a chat, as far as its name tells."""
+        known = find_row(self.name)
+        return not self.embeds and (known is None or known.endpoint == "chat")
 
     @property
     def input_rate(self) -> int | None:
@@ -77,7 +83,7 @@ def offered_models(actor: Actor) -> list[OfferedModel]:
 
 def chat_models(actor: Actor) -> list[OfferedModel]:
     """Those of the offered models that answer a chat."""
-    return [model for model in offered_models(actor) if not model.embeds]
+    return [model for model in offered_models(actor) if model.chats]
 
 
 def _may_ask(key: Key, model: str) -> bool:

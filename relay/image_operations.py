@@ -132,7 +132,7 @@ class Images(MediaOperation):
 
     def _passing(self, own: ImageFacts) -> Passing:
         if not own.stream:
-            return Passing(PassedJson, partial(_told_json, own), partial(_count_json, own))
+            return Passing(images.PassedImages, partial(_told_json, own), partial(_count_json, own))
         return Passing(
             partial(PassedEvents, (".completed",)),
             partial(_told_events, own),

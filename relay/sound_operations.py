@@ -8,7 +8,7 @@ from dialects import media_by_gemini, sound
 from dialects.chat import Encoded
 from dialects.codec import JSON, Target
 from dialects.fold import AnswerFault
-from dialects.passed_answer import PassedAnswer, PassedEvents, PassedFile, PassedJson
+from dialects.passed_answer import PassedAnswer, PassedEvents, PassedFile
 from dialects.sound import HeardFacts, HeardOperation, SpeechFacts
 from dialects.sound_length import ENDS_BYTES, bound_ms, length_ms
 from dialects.unary import PlainAnswer, failure
@@ -182,7 +182,7 @@ class Heard(MediaOperation):
         elif own.format in sound.TEXT_FORMATS:
             passing = Passing(PassedFile, told, counted, _TEXT, _TEXTS)
         else:
-            passing = Passing(PassedJson, told, counted)
+            passing = Passing(sound.PassedTranscript, told, counted)
         encoded = Encoded(sound.edit(own, model))
         return Sending(own.operation, "openai", encoded, passing, self.files)
 

@@ -6,6 +6,7 @@ so it is read to its end before anything is sent.
 """
 
 import asyncio
+import logging
 from collections.abc import Iterator, Mapping, Sequence
 from hashlib import sha256
 from pathlib import Path
@@ -20,6 +21,8 @@ from dialects.errors import RequestFault
 from dialects.file_types import HEAD_BYTES, Kind, named_types, type_of
 from dialects.forms import PartHead
 from relay.config import MIB
+
+log = logging.getLogger(__name__)
 
 FILE_BYTES_IN_MEMORY: Final = 256 * 1024
 _PIECE_BYTES: Final = 256 * 1024
@@ -42,8 +45,12 @@ class UploadedFile:
         self._file = SpooledTemporaryFile(FILE_BYTES_IN_MEMORY, dir=place)  # noqa: SIM115
 
     def write(self, piece: bytes) -> None:
-        """The next piece of it."""
-        self._file.write(piece)
+        """The next piece of it. Raises RequestFault where the disk takes no more."""
+        try:
+            self._file.write(piece)
+        except OSError as error:
+            log.error("the file of a form cannot be kept: %s", error)
+            raise RequestFault("overloaded", None, "") from error
         self.size += len(piece)
 
     def check(self, kind: Kind) -> None:

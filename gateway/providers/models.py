@@ -68,7 +68,8 @@ class Capabilities:
     the marks of the request. `dialects` are preferred, best first, before the provider's order.
     `output_limit` is the largest cap that its provider takes, by the provider's own table, where
     that is sure; `output_max` is rounded and may be no more than usual.
-    `chat_only`: it has no completions, though other models of its provider have.
+    `chat_only`: it has no completions, though other models of its provider have. `endpoint` is
+    another one than that of chats, where it has no chats.
     """
 
     owner: str = ""
@@ -90,6 +91,7 @@ class Capabilities:
     flags: frozenset[Flag] = frozenset()
     traits: frozenset[Trait] = frozenset()
     chat_only: bool = False
+    endpoint: Literal["chat", "images", "speech", "transcriptions"] = "chat"
 
     @property
     def may_think(self) -> bool:
@@ -260,9 +262,14 @@ _OPENAI_IMAGE = Capabilities(
     parallel_tools=False,
     json="none",
     thinking="never",
+    endpoint="images",
 )
-_OPENAI_SPEECH = replace(_OPENAI_IMAGE, inputs=_TEXT, outputs=frozenset({"audio"}))
-_OPENAI_HEARD = replace(_OPENAI_IMAGE, inputs=frozenset({"audio"}), outputs=_TEXT)
+_OPENAI_SPEECH = replace(
+    _OPENAI_IMAGE, inputs=_TEXT, outputs=frozenset({"audio"}), endpoint="speech"
+)
+_OPENAI_HEARD = replace(
+    _OPENAI_IMAGE, inputs=frozenset({"audio"}), outputs=_TEXT, endpoint="transcriptions"
+)
 
 # ---- Anthropic
 

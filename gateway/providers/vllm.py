@@ -19,6 +19,8 @@ PROVIDER = Provider(
                 "completions": "/completions",
                 "embeddings": "/embeddings",
                 "rerank": "/rerank",
+                "transcriptions": "/audio/transcriptions",
+                "translations": "/audio/translations",
                 "models": "/models",
             }
         ),

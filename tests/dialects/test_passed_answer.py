@@ -150,6 +150,52 @@ def test_the_fixtures_of_images() -> None:
         assert (counted.count, counted.size) == (made, facts.size or "1024x1024")
 
 
+def test_an_answer_without_pictures_is_none() -> None:
+    for raw in (b'{"created": 1, "data": []}', b'{"created": 1}', b'{"data": [3]}'):
+        answer = images.PassedImages()
+        answer.feed(raw)
+        with pytest.raises(AnswerFault):
+            answer.end()
+    transcript = sound.PassedTranscript()
+    transcript.feed(b'{"segments": []}')
+    with pytest.raises(AnswerFault):
+        transcript.end()
+
+
+@pytest.mark.parametrize(
+    ("given", "sent"),
+    [
+        ({"images": [{"image_url": "a"}]}, {"images": [{"image_url": "a"}]}),
+        ({"images": ["a"]}, {"images": [{"image_url": "a"}]}),
+        ({"image": "a"}, {"images": [{"image_url": "a"}]}),
+        (
+            {"image": ["a", {"image_url": "b"}]},
+            {"images": [{"image_url": "a"}, {"image_url": "b"}]},
+        ),
+    ],
+)
+def test_pictures_of_an_edit_in_json(given: dict[str, object], sent: dict[str, object]) -> None:
+    body = {"model": "m", "prompt": "x"}
+    facts = images.read(json.dumps(body | given).encode(), "image_edits")
+    assert json.loads(images.edit(facts, "up")) == {"model": "up", "prompt": "x"} | sent
+
+
+def test_the_hold_covers_what_is_not_wished() -> None:
+    """P2: whichever size and quality the model chooses."""
+    rates = {"images[1024]": 2, "images[high]": 7, "images[512x512,high]": 9, "images": 1}
+    for size in ("1024x1024", "512x512", "", "auto", "2048x1024"):
+        for quality in ("high", "low", "", "auto"):
+            held = bound_meter(size, quality, rates)
+            assert held is not None
+            sizes = [size] if size not in ("", "auto") else ["1024x1024", "512x512", "2048x1024"]
+            qualities = [quality] if quality not in ("", "auto") else ["high", "low", "standard"]
+            for one in sizes:
+                for other in qualities:
+                    told = meter_of(one, other, rates)
+                    assert told is not None
+                    assert rates[told] <= rates[held]
+
+
 RATES = {"images": 4, "images[1024x1024,high]": 9, "images[1024x1024]": 3, "images[low]": 1}
 
 

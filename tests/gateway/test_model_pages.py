@@ -95,6 +95,26 @@ def test_examples_name_a_model_that_is_served_or_say_that_none_is(
     assert added not in text_of(client, "/docs/embeddings")
 
 
+@pytest.mark.parametrize(
+    ("model", "meters", "asked"),
+    [
+        ("gpt-image-1", {"in_text": 5 * 10**9, "out_text": 4 * 10**6}, "client.images.generate("),
+        ("gpt-4o-mini-tts", {"in_text": 10**6, "out_audio": 10**6}, "client.audio.speech.create("),
+        ("whisper-1", {"audio_ms": 10**8}, "client.audio.transcriptions.create("),
+    ],
+)
+def test_a_model_that_does_not_chat_is_asked_at_its_own_endpoint(
+    served: Cast, client: Client, model: str, meters: dict[str, int], asked: str
+) -> None:
+    """It is no example of a chat, however cheap it is, and the playground does not offer it."""
+    Route.objects.create(channel=Channel.objects.get(name="east"), model=model)
+    set_price(SYSTEM, model, SINCE, {"meters": meters}, source="file")
+    assert asked in text_of(client, f"/models/{model}?lang=python")
+    for page in ("chat-completions", "embeddings"):
+        assert model not in text_of(client, f"/docs/{page}")
+    assert f"playground?m={model}" not in signed_in(served.alice).get("/models").content.decode()
+
+
 def test_a_cached_token_without_a_rate_is_shown_at_what_it_costs(
     served: Cast, client: Client
 ) -> None:

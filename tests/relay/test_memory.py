@@ -167,19 +167,30 @@ async def _nothing_comes() -> dict[str, Any]:
 
 # ---- files up, and files down
 
+# As long as those of clients are.
+BOUNDARY = b"0123456789abcdef" * 2
+
 
 def upload(hub: Hub, tenant: Tenant, model: str, size: int) -> bytes:
     """Send a form with a file of so many bytes, a piece of it at a time; the answer."""
-    head = b'--xyz\r\nContent-Disposition: form-data; name="file"; filename="a.mp3"\r\n\r\nID3'
+    head = (
+        b"--"
+        + BOUNDARY
+        + b'\r\nContent-Disposition: form-data; name="file"; filename="a.mp3"\r\n\r\nID3'
+    )
     tail = (
-        b'\r\n--xyz\r\nContent-Disposition: form-data; name="model"\r\n\r\n'
+        b"\r\n--"
+        + BOUNDARY
+        + b'\r\nContent-Disposition: form-data; name="model"\r\n\r\n'
         + model.encode()
-        + b"\r\n--xyz--\r\n"
+        + b"\r\n--"
+        + BOUNDARY
+        + b"--\r\n"
     )
     fields = (
         f"POST /v1/audio/transcriptions HTTP/1.1\r\nhost: hub\r\nconnection: close\r\n"
         f"authorization: Bearer {tenant.key}\r\ncontent-length: {len(head) + size + len(tail)}\r\n"
-        "content-type: multipart/form-data; boundary=xyz\r\n\r\n"
+        f"content-type: multipart/form-data; boundary={BOUNDARY.decode()}\r\n\r\n"
     )
     with socket.create_connection(("127.0.0.1", hub.port), timeout=120) as client:
         client.sendall(fields.encode() + head)

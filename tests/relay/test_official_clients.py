@@ -232,3 +232,24 @@ def test_google_genai(
     with pytest.raises(genai_errors.ClientError) as unknown:
         models.generate_content(model="no-such", contents="x")
     assert unknown.value.code == 404
+
+
+# ---- Google's client and what is no text
+
+
+@pytest.mark.parametrize(("kind", "media_type"), [("AUDIO", "audio/L16"), ("IMAGE", "image/png")])
+def test_gemini_makes_sound_and_pictures(
+    hub: Hub, fake: FakeUpstream, google_client: genai.Client, kind: str, media_type: str
+) -> None:
+    rates = {"in_text": 1, "out_text": 1, "out_audio": 1, "out_image": 1}
+    model = hub.model(fake, rates=rates, provider="gemini")
+    config = types.GenerateContentConfig(response_modalities=[kind])
+    whole = google_client.models.generate_content(model=model, contents="say it", config=config)
+    streamed = list(
+        google_client.models.generate_content_stream(model=model, contents="say it", config=config)
+    )
+    for answer in (whole, streamed[0]):
+        assert answer.parts
+        (blob,) = [part.inline_data for part in answer.parts if part.inline_data]
+        assert (blob.mime_type or "").startswith(media_type)
+        assert blob.data
