@@ -21,6 +21,7 @@ Operation = Literal[
     "gemini_count_tokens",
     "embed_content",
     "batch_embed_contents",
+    "videos",
     "models",
 ]
 

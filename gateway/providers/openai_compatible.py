@@ -15,6 +15,7 @@ PROVIDER = Provider(
                 "embeddings": "/embeddings",
                 "moderations": "/moderations",
                 "rerank": "/rerank",
+                "videos": "/videos",
                 "models": "/models",
             },
             passed_headers=("openai-beta",),

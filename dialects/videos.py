@@ -1,0 +1,317 @@
+"""Videos in OpenAI's form: what is asked, what its provider tells, and a video as clients read it.
+
+    {"model"?, "prompt", "seconds"?, "size"?, "input_reference"?}
+        -> {"id", "object": "video", "status", "progress", ...}
+
+A video takes minutes: the answer names it, and its state is asked for by its id. What a client asks
+for in another form is read into the same `VideoRequest`.
+"""
+
+import re
+from dataclasses import dataclass
+from decimal import Decimal, InvalidOperation
+from typing import Any, Final, Literal, NamedTuple
+
+import msgspec
+
+from dialects.body import Body, read_body
+from dialects.chat import Encoded
+from dialects.errors import RequestFault, clean_upstream
+from dialects.media import read_url
+from dialects.members import Members, edit_body, read_max_cost, read_model, read_user, small_members
+from dialects.raw_json import value_of
+from dialects.unary import broken, given, open_answer
+
+MODEL: Final = "sora-2"
+SECONDS: Final = 4
+SIZE: Final = "720x1280"
+PROMPT_CHARACTERS_MAX: Final = 32_000
+SECONDS_MAX: Final = 600
+
+VideoState = Literal["queued", "running", "succeeded", "failed"]
+_INSTANT_MAX: Final = 2**40
+_NUMBER_MAX: Final = 10**15
+_DIGITS_MAX: Final = 40
+_SIZE: Final = re.compile(r"[1-9][0-9]{1,3}x[1-9][0-9]{1,3}")
+_ID: Final = re.compile(r"[!-~]{1,200}")
+
+
+@dataclass(frozen=True, slots=True)
+class VideoRequest:
+    """What the gateway must know of a request for a video. `image` is the address or data URL of a
+    picture to begin with, "" for none; `dropped` are parameters that have no counterpart."""
+
+    body: Body
+    model: str
+    prompt: str
+    seconds: int
+    size: str
+    image: str
+    user: str
+    text_bytes: int
+    max_cost_nano: int | None
+    dropped: tuple[str, ...] = ()
+
+
+class TaskError(NamedTuple):
+    """Why a task failed, as its provider says it."""
+
+    code: str
+    message: str
+
+
+class VideoStatus(NamedTuple):
+    """What a provider tells of a video: `seconds` and `expires_at` (Unix) None where it does not
+    say."""
+
+    state: VideoState
+    progress: int
+    seconds: int | None = None
+    expires_at: int | None = None
+    error: TaskError | None = None
+
+
+class Video(NamedTuple):
+    """A video as a client is shown it; times are Unix seconds."""
+
+    id: str
+    model: str
+    state: VideoState
+    progress: int
+    created_at: int
+    completed_at: int | None
+    expires_at: int | None
+    seconds: int
+    size: str
+    prompt: str | None
+    remixed_from: str | None
+    error: TaskError | None
+
+
+# What is asked ------------------------------------------------------------------------------------
+
+
+def read(raw: bytes) -> VideoRequest:
+    """Read a request in this form. Raises RequestFault in the order of the contract."""
+    body = read_body(raw)
+    members = small_members(body, ("model", "prompt", "seconds", "size", "input_reference"))
+    model = read_model(members, otherwise=MODEL)
+    prompt = read_prompt(members)
+    image = _read_reference(members)
+    return VideoRequest(
+        body,
+        model,
+        prompt,
+        read_seconds(members, "seconds"),
+        read_size(members),
+        image,
+        read_user(body),
+        len(prompt.encode(errors="replace")),
+        read_max_cost(body),
+    )
+
+
+def read_prompt(members: Members) -> str:
+    """What the video is to show; not empty. Raises RequestFault."""
+    prompt = members.due("prompt", members.text("prompt"))
+    if not 1 <= len(prompt) <= PROMPT_CHARACTERS_MAX:
+        members.refuse_value("prompt", f"must have 1 to {PROMPT_CHARACTERS_MAX} characters")
+    return prompt
+
+
+def read_seconds(members: Members, name: str) -> int:
+    """Its length, as a number or as its digits. Raises RequestFault."""
+    value = members.value.get(name)
+    if isinstance(value, str):
+        digits = value.isascii() and value.isdigit() and len(value) < 10
+        if not digits or not 1 <= int(value) <= SECONDS_MAX:
+            members.refuse_value(name, f"must be between 1 and {SECONDS_MAX}")
+        return int(value)
+    return members.integer(name, 1, SECONDS_MAX) or SECONDS
+
+
+def read_size(members: Members) -> str:
+    """Its size, `1280x720`. Raises RequestFault."""
+    size = members.text("size") or SIZE
+    if not _SIZE.fullmatch(size):
+        members.refuse_value("size", "must be a width and a height, such as 1280x720")
+    return size
+
+
+def read_image(url: str, path: str) -> str:
+    """The address or data URL of a picture. Raises RequestFault."""
+    if url:
+        read_url(url, path)
+    return url
+
+
+def _read_reference(members: Members) -> str:
+    if isinstance(members.value.get("input_reference"), str):
+        return read_image(members.value["input_reference"], "input_reference")
+    reference = members.object("input_reference")
+    if reference is None:
+        return ""
+    if reference.has("file_id"):
+        what = "input_reference.file_id is not supported: send input_reference.image_url"
+        raise RequestFault("unsupported_capability", "input_reference.file_id", what)
+    return read_image(reference.text("image_url") or "", "input_reference.image_url")
+
+
+def read_remix(raw: bytes) -> tuple[Body, str]:
+    """The prompt of a remix. Raises RequestFault."""
+    body = read_body(raw)
+    return body, read_prompt(small_members(body, ("prompt",)))
+
+
+# To the provider ----------------------------------------------------------------------------------
+
+
+def edit(request: VideoRequest, upstream_model: str) -> Encoded:
+    """The body for a provider of this form, of a request in this form: as it came, but for what
+    the provider would take otherwise."""
+    wanted: dict[str, Any] = {"seconds": str(request.seconds), "size": request.size}
+    if request.image:
+        wanted["input_reference"] = {"image_url": request.image}
+    edits = {
+        name: msgspec.json.encode(value)
+        for name, value in wanted.items()
+        if value_of(request.body.value(name)) != value
+    }
+    return Encoded(edit_body(request.body, upstream_model, edits))
+
+
+def encode(request: VideoRequest, upstream_model: str) -> Encoded:
+    """The same of a request in another form."""
+    body: dict[str, Any] = {
+        "model": upstream_model,
+        "prompt": request.prompt,
+        "seconds": str(request.seconds),
+        "size": request.size,
+    }
+    if request.image:
+        body["input_reference"] = {"image_url": request.image}
+    return Encoded(msgspec.json.encode(body), request.dropped)
+
+
+def read_accepted(raw: bytes) -> str:
+    """The provider's id of a video that it has accepted. Raises AnswerFault."""
+    name = given(open_answer(raw), "id")
+    try:
+        id_ = None if name is None else msgspec.json.decode(name, type=str)
+    except msgspec.DecodeError:
+        raise broken("F15") from None
+    if id_ is None or not _ID.fullmatch(id_):
+        raise broken("F15")
+    return id_
+
+
+class _Error(msgspec.Struct):
+    code: str | None = None
+    message: str | None = None
+
+
+class _Status(msgspec.Struct):
+    id: str
+    status: str
+    progress: msgspec.Raw = msgspec.Raw()
+    seconds: msgspec.Raw = msgspec.Raw()
+    expires_at: msgspec.Raw = msgspec.Raw()
+    error: _Error | None = None
+
+
+_STATES: Final[dict[str, VideoState]] = {
+    "queued": "queued",
+    "in_progress": "running",
+    "completed": "succeeded",
+    "failed": "failed",
+    "cancelled": "failed",
+    "expired": "failed",
+}
+_status = msgspec.json.Decoder(_Status)
+
+
+def read_status(raw: bytes, upstream_id: str) -> VideoStatus:
+    """What the provider tells of the video of that id. Raises AnswerFault for what tells nothing:
+    another video, another form, a state that nobody knows."""
+    try:
+        told = _status.decode(raw)
+    except (msgspec.DecodeError, RecursionError):
+        raise broken("F15") from None
+    state = _STATES.get(told.status)
+    if state is None or told.id != upstream_id:
+        raise broken("F15")
+    error = None
+    if state == "failed":
+        given_error = told.error or _Error()
+        code, message = given_error.code or told.status, given_error.message or "The video failed."
+        error = TaskError(clean_upstream(code)[:100], clean_upstream(message))
+    progress = 100 if state == "succeeded" else max(0, min(_whole(told.progress) or 0, 99))
+    seconds, expires_at = _whole(told.seconds), _whole(told.expires_at)
+    if seconds is not None and not 0 < seconds <= SECONDS_MAX:
+        seconds = None
+    if expires_at is not None and not 0 < expires_at < _INSTANT_MAX:
+        expires_at = None
+    return VideoStatus(state, progress, seconds, expires_at, error)
+
+
+def _whole(raw: msgspec.Raw) -> int | None:
+    """A number, or its digits, without what stands behind its point; None for all else."""
+    value = value_of(raw) if bytes(raw) else None
+    if value is None or isinstance(value, bool):
+        return None
+    try:
+        number = Decimal(str(value)[:_DIGITS_MAX])
+        return int(number) if number.is_finite() and abs(number) < _NUMBER_MAX else None
+    except InvalidOperation:
+        return None
+
+
+# To the client ------------------------------------------------------------------------------------
+
+_SHOWN: Final[dict[VideoState, str]] = {
+    "queued": "queued",
+    "running": "in_progress",
+    "succeeded": "completed",
+    "failed": "failed",
+}
+
+
+def write(video: Video) -> dict[str, Any]:
+    """A video in this form."""
+    return {
+        "id": video.id,
+        "object": "video",
+        "model": video.model,
+        "status": _SHOWN[video.state],
+        "progress": video.progress,
+        "created_at": video.created_at,
+        "completed_at": video.completed_at,
+        "expires_at": video.expires_at,
+        "seconds": str(video.seconds),
+        "size": video.size,
+        "prompt": video.prompt,
+        "remixed_from_video_id": video.remixed_from,
+        "error": None if video.error is None else video.error._asdict(),
+        "task_id": video.id,
+    }
+
+
+def shown_state(state: VideoState) -> str:
+    """The word of this form for a state."""
+    return _SHOWN[state]
+
+
+def write_list(videos: list[Video], *, has_more: bool) -> dict[str, Any]:
+    """A page of them."""
+    return {
+        "object": "list",
+        "data": [write(video) for video in videos],
+        "first_id": videos[0].id if videos else None,
+        "last_id": videos[-1].id if videos else None,
+        "has_more": has_more,
+    }
+
+
+def write_deleted(id_: str) -> dict[str, Any]:
+    """What a client is told of a video that it has deleted."""
+    return {"id": id_, "object": "video.deleted", "deleted": True}

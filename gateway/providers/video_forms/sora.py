@@ -1,0 +1,24 @@
+"""OpenAI's form, which other servers have taken over. OpenAI's own was shut down on 2026-09-24
+(its client, openai 3.51, says so), so that its provider has no videos.
+
+Source: OpenAI's OpenAPI description 2.3.0, whose examples poll every 10 to 20 seconds.
+"""
+
+from typing import Final
+
+from dialects import videos
+from gateway.providers.video_forms.form import VideoForm
+from gateway.rules.task_life import PollRule
+
+FORM: Final = VideoForm(
+    operation="videos",
+    poll=PollRule(min_s=10, max_s=60),
+    spoken_by=frozenset({"videos"}),
+    edit=videos.edit,
+    encode=videos.encode,
+    read_accepted=videos.read_accepted,
+    read_status=videos.read_status,
+    status_path="/{id}",
+    content_path="/{id}/content",
+    remix_path="/{id}/remix",
+)

@@ -1,0 +1,88 @@
+"""The life of a media task: a request that a provider works on after it has been accepted.
+
+A task is written once its provider has accepted it, with the hold of its attempt, which then
+belongs to no process any more. From then on the provider is asked how far it is, until it has an
+end. An end is final, and resolves the hold in the same transaction: settled where the task
+succeeded, released where it failed.
+
+    accepted --> queued --> running --> succeeded
+                   |           |
+                   +-----------+------> failed      the provider's word, or 24 hours without one
+"""
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+from types import MappingProxyType
+from typing import Final, Literal
+
+TaskState = Literal["queued", "running", "succeeded", "failed"]
+
+MOVES: Final[Mapping[TaskState, tuple[TaskState, ...]]] = MappingProxyType(
+    {
+        "queued": ("running", "succeeded", "failed"),
+        "running": ("succeeded", "failed"),
+        "succeeded": (),
+        "failed": (),
+    }
+)
+"""To which states a task can go from each."""
+OPEN: Final[tuple[TaskState, ...]] = ("queued", "running")
+"""The states in which its provider works on it."""
+
+LIMIT_S: Final = 24 * 3600
+"""A task without an end after so long has failed."""
+HOLD_S: Final = LIMIT_S + 3600
+"""How long its hold stands at most. Should no worker live for that long, the sweeper releases it
+(I24), and the task fails for it."""
+
+_BACKOFF: Final = 1.25
+_AWAY_S_MAX: Final = 300.0
+_RETRY_AFTER_S_MAX: Final = 3600.0
+# Beyond it every wait is the longest one.
+_STEPS_MAX: Final = 64
+
+
+@dataclass(frozen=True, slots=True)
+class PollRule:
+    """How often a provider may be asked for one task, in seconds: never sooner than after `min_s`,
+    and in the end every `max_s`."""
+
+    min_s: float
+    max_s: float
+
+
+def moved(state: TaskState, told: TaskState) -> TaskState:
+    """The state of a task whose provider tells another one; what is no move is not believed."""
+    return told if told in MOVES[state] else state
+
+
+def next_poll_s(
+    rule: PollRule, polls: int, *, failures: int = 0, retry_after_s: float | None = None
+) -> float:
+    """How long to wait, in seconds, after so many polls, of which the last `failures` told nothing:
+    ever longer, as its rule allows, and no shorter than the provider asks for."""
+    wait_s = min(rule.min_s * _BACKOFF ** min(polls, _STEPS_MAX), rule.max_s)
+    if failures:
+        wait_s = min(max(wait_s, rule.min_s * 2 ** min(failures, _STEPS_MAX)), _AWAY_S_MAX)
+    if retry_after_s is not None:
+        wait_s = max(wait_s, min(retry_after_s, _RETRY_AFTER_S_MAX))
+    return max(wait_s, rule.min_s)
+
+
+def video_meters(size: str) -> tuple[str, ...]:
+    """The meters that a video of a size (`1280x720`) may be priced on, the closest first: by its
+    size, by its resolution, by its length alone."""
+    width, _, height = size.partition("x")
+    resolution = min(int(width), int(height))
+    return f"video_ms[{size}]", f"video_ms[{resolution}p]", "video_ms"
+
+
+def charged_video(
+    rates: Mapping[str, int], size: str, asked_ms: int, told_ms: int | None
+) -> dict[str, int]:
+    """What a finished video is charged, on the closest meter that has a rate: its length as the
+    provider tells it, where that is no more than was asked for and held."""
+    meters = video_meters(size)
+    meter = next((name for name in meters if name in rates), meters[-1])
+    believed = told_ms is not None and 0 < told_ms <= asked_ms
+    return {meter: told_ms if believed and told_ms is not None else asked_ms}
