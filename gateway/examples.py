@@ -26,6 +26,7 @@ MODEL: Final = "gpt-4o-mini"
 EMBEDDING_MODEL: Final = "text-embedding-3-small"
 MODERATION_MODEL: Final = "omni-moderation-latest"
 RERANK_MODEL: Final = "rerank-v3.5"
+VIDEO_MODEL: Final = "sora-2"
 
 LANGUAGE_NAMES: Final[Mapping[Language, str]] = {
     "curl": "curl",
@@ -88,8 +89,8 @@ def _coloured(code: str, language: Language) -> SafeString:
 def example_models(models: Sequence[ShownModel]) -> dict[str, str]:
     """What examples ask in the place of the models that the reference names: the cheapest of
     `models` that answers with text, one with a price before one that has none; the cheapest that
-    gives vectors; and those that are called after moderation and reranking, which nothing else
-    tells. Where there is none, itself."""
+    gives vectors; and those that are called after moderation, reranking and video, which nothing
+    else tells. Where there is none, itself."""
     chats = [
         (model.output_rate is None, model.output_rate or 0, model.name)
         for model in models
@@ -105,6 +106,7 @@ def example_models(models: Sequence[ShownModel]) -> dict[str, str]:
         EMBEDDING_MODEL: min(embeddings)[-1] if embeddings else EMBEDDING_MODEL,
         MODERATION_MODEL: _called("moderation", models) or MODERATION_MODEL,
         RERANK_MODEL: _called("rerank", models) or RERANK_MODEL,
+        VIDEO_MODEL: _called("sora", models) or _called("video", models) or VIDEO_MODEL,
     }
 
 

@@ -15,10 +15,12 @@ from reference.list_pages import BALANCE, COUNT, GEMINI_COUNT, MODELS, NOT_MADE
 from reference.message_pages import GEMINI, MESSAGES
 from reference.page import Group, ReferencePage
 from reference.text_pages import COMPLETIONS, EDITS, EMBED, EMBEDDINGS, MODERATIONS, RERANK
+from reference.video_pages import GENERATIONS, VIDEO, VIDEOS
 
 GROUPS: Final[tuple[Group, ...]] = (
     Group(_("Chat"), (CHAT, RESPONSES, COMPACT, STORED, MESSAGES, GEMINI)),
     Group(_("Texts"), (COMPLETIONS, EDITS, EMBEDDINGS, EMBED, RERANK, MODERATIONS)),
+    Group(_("Videos"), (VIDEOS, VIDEO, GENERATIONS)),
     Group(_("Lists and counts"), (MODELS, COUNT, GEMINI_COUNT, BALANCE, NOT_MADE)),
 )
 PAGES: Final[Mapping[str, ReferencePage]] = {

@@ -10,13 +10,17 @@ from functools import partial
 from typing import Final
 from uuid import UUID
 
+import msgspec
+
 from accounts.last_uses import LAST_USES, PLAYGROUND
+from dialects.codec import Target
 from dialects.codecs import CODECS
 from dialects.errors import RequestFault
+from dialects.form_data import form_to_json
 from lib.asgi import Receive, Scope, Send
 from lib.ids import id_text, new_id
 from lib.log_context import REQUEST_ID
-from relay import legacy_billing, models_list, stored_responses
+from relay import legacy_billing, models_list, stored_responses, task_answers, task_content
 from relay.auth import Principal, read_credentials
 from relay.config import RelayConfig
 from relay.cors import PREFLIGHT
@@ -49,6 +53,7 @@ from relay.several_prompts import Prompts
 from relay.snapshot import ChannelRow, Snapshot, alone
 from relay.unary import EMBEDDINGS
 from relay.upstream import Upstreams
+from relay.video_operations import Remix
 
 log = logging.getLogger(__name__)
 
@@ -65,8 +70,11 @@ _NOBODY: Final = Principal(
     UUID(int=1), UUID(int=2), UUID(int=3), None, "model", (), None, False, retention_hours=0
 )
 _JSON: Final = (b"content-type", b"application/json")
+_TASK_LOOK_UPS: Final = ("videos", "video", "video_generation")
 # What is answered from what is known here, without any upstream.
-_LOOK_UPS: Final = frozenset({"models", "model", "billing", "response", "response_items"})
+_LOOK_UPS: Final = frozenset(
+    {"models", "model", "billing", "response", "response_items", *_TASK_LOOK_UPS}
+)
 
 
 class Relay:
@@ -267,6 +275,9 @@ class Relay:
         endpoint = find_endpoint(path)
         if endpoint is not None and endpoint.handler == "model" and _calls(method, path):
             endpoint = None
+        allow = b"" if endpoint is None else endpoint.allow.encode()
+        if endpoint is not None:
+            endpoint = endpoint.by_method(method)
         invocation = read_invocation(endpoint, path, scope["headers"], scope["query_string"])
         sink = HttpSink(scope, send, new_id(), invocation)
         REQUEST_ID.set(sink.request_id)
@@ -275,8 +286,7 @@ class Relay:
         elif endpoint is None:
             await sink.unknown(path)
         elif method not in endpoint.methods:
-            allow = (b"allow", endpoint.allow.encode())
-            await sink.fault(RequestFault("method_not_allowed", None, method), allow)
+            await sink.fault(RequestFault("method_not_allowed", None, method), (b"allow", allow))
         else:
             await self._guarded(endpoint, sink, scope, receive)
 
@@ -325,11 +335,24 @@ class Relay:
             context = _context(life, snapshot, principal, sink, sink.invocation, sink.request_id)
             context.record_refusal(answer_to(fault), "", stream=False)
             raise fault
-        fields = read_body_fields(scope["headers"], endpoint.body_bytes_max)
+        if endpoint.handler == "video_content":
+            await task_content.serve(life.parts, snapshot, principal, scope, receive, sink)
+            return
+        fields = read_body_fields(
+            scope["headers"], endpoint.body_bytes_max, takes_form=endpoint.takes_form
+        )
         raw = await read_body(receive, fields.length, endpoint.body_bytes_max, self._config)
+        if fields.form_type:
+            raw = await asyncio.to_thread(form_to_json, raw, fields.form_type)
         if life.snapshot.epoch != snapshot.epoch:
             # A body may take a minute, in which the key may have ended.
             principal = await life.authenticator.principal(credentials, life.snapshot.now())
+        invocation = sink.invocation
+        if endpoint.handler == "remix":
+            task_id = invocation.target.task
+            source = await task_answers.source_of(life.parts.states, principal, task_id)
+            target = Target(source.model, task=task_id)
+            invocation = msgspec.structs.replace(invocation, target=target, unary=Remix(source))
         include_cost = fields.include_cost
         options = RequestOptions(
             fields.max_cost_nano,
@@ -342,7 +365,7 @@ class Relay:
             snapshot,
             principal,
             sink,
-            sink.invocation,
+            invocation,
             sink.request_id,
             options=options,
             began=began,
@@ -470,6 +493,10 @@ async def _look_up(
     if endpoint.handler in ("response", "response_items"):
         states = life.parts.states
         return await stored_responses.answer(states, principal, endpoint.handler, scope, named)
+    if endpoint.handler in _TASK_LOOK_UPS:
+        states, url = life.parts.states, life.config.public_url
+        task_id = invocation.target.task
+        return await task_answers.answer(states, principal, endpoint.handler, scope, task_id, url)
     form = models_list.form_of(scope["path"], scope["headers"], query)
     if endpoint.handler == "models":
         return models_list.render(snapshot, principal, form, query)

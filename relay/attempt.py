@@ -87,6 +87,9 @@ class Attempt:
         context = self._context
         if not self._sent:
             context.deadline.interrupt("left")
+        elif self._becomes_task:
+            # The provider works whoever listens; the task is found in its team's list.
+            return
         elif (rule := self._end.abandon()).kind == "drain":
             self._drain(rule)
         elif self._usage_meter.complete:
@@ -100,12 +103,19 @@ class Attempt:
         it is charged by its usage. Before content, and of a whole answer, only what was sent is."""
         if self._end.outcome is not None or self._context.downstream.client_gone:
             return
+        if self._sent and self._becomes_task:
+            return
         self._end.abandon()
         if self._usage_meter.complete:
             # All that is missing is the usage.
             self._context.deadline.limit("revoked", USAGE_AFTER_TEXT_S)
         else:
             self._context.deadline.interrupt("revoked")
+
+    @property
+    def _becomes_task(self) -> bool:
+        exchange = self._admitted.prepared.exchange
+        return exchange is not None and exchange.accepted is not None
 
     @property
     def channel(self) -> Channel:

@@ -32,11 +32,16 @@ class BodyFields(msgspec.Struct):
     labels: Labels = NO_LABELS
     include_cost: bool | None = None
     data_policy: DataPolicy = NO_POLICY
+    takes_form: bool = False
+    # The content type of a form; "" of any other body.
+    form_type: str = ""
 
 
-def read_body_fields(headers: Sequence[tuple[bytes, bytes]], bytes_max: int) -> BodyFields:
+def read_body_fields(
+    headers: Sequence[tuple[bytes, bytes]], bytes_max: int, *, takes_form: bool = False
+) -> BodyFields:
     """Refuse what needs no reading: another content type or encoding, a body too large."""
-    fields = BodyFields(bytes_max)
+    fields = BodyFields(bytes_max, takes_form=takes_form)
     for name, value in headers:
         read = _READERS.get(name)
         if read is not None:
@@ -47,7 +52,10 @@ def read_body_fields(headers: Sequence[tuple[bytes, bytes]], bytes_max: int) -> 
 def _check_type(fields: BodyFields, value: bytes) -> None:
     if value == b"application/json":
         return
-    if value.partition(b";")[0].strip().lower() not in (b"application/json", b""):
+    kind = value.partition(b";")[0].strip().lower()
+    if fields.takes_form and kind == b"multipart/form-data":
+        fields.form_type = value.decode("latin-1")
+    elif kind not in (b"application/json", b""):
         raise RequestFault("unsupported_media_type", None, "Content-Type must be application/json")
 
 

@@ -257,7 +257,7 @@ class RequestTranslator:
         forwards = codec.name == client.name
         return PreparedRequest(
             codec,
-            _url(channel, sending.operation, model, self._model.name),
+            _url(channel, sending.operation, model, self._model.name) + sending.path,
             JSON,
             False,
             passed_headers(channel, codec, context.invocation.headers) if forwards else (),

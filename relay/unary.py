@@ -10,6 +10,7 @@ from collections.abc import Callable, Collection, Mapping
 from dataclasses import dataclass, field
 from functools import partial
 from typing import Any, ClassVar, Final, NamedTuple
+from uuid import UUID
 
 from dialects import embeddings, moderations, rerank
 from dialects.body import Body
@@ -24,6 +25,7 @@ from dialects.rerank import RerankFacts, RerankForm
 from dialects.unary import PlainAnswer
 from gateway.rules.tokenizers import Family
 from relay.tokenizer import count_texts
+from relay.video_order import AcceptedVideo
 
 
 class Unit(NamedTuple):
@@ -38,7 +40,7 @@ class Unit(NamedTuple):
 @dataclass(frozen=True, slots=True)
 class UnaryFacts:
     """The Facts of such a request; `own` are those of its codec. Which of its `units` is billed is
-    for the price and the upstream to say."""
+    for the price and the upstream to say. `only_channel`: nobody else has what it is about."""
 
     own: Any
     body: Body
@@ -52,17 +54,20 @@ class UnaryFacts:
     choices: int = 1
     media: Mapping[Any, int] = field(default_factory=dict)
     audio_output: bool = False
+    only_channel: UUID | None = None
 
 
 class Exchange(NamedTuple):
     """How the body of a 200 is read, and written for the client once it is known what is billed.
 
     `write` takes that body and the meters, and raises AnswerFault for what cannot be converted.
+    With `accepted` the answer ends nothing: what it says is the beginning of a media task.
     """
 
     read: Callable[[bytes], PlainAnswer]
     write: Callable[[bytes, Mapping[str, int]], bytes]
     units: tuple[Unit, ...]
+    accepted: AcceptedVideo | None = None
 
     def counted_here(self, rates: Collection[str], family: Family) -> dict[str, int]:
         """Our own count, on the first meter that has a rate."""
@@ -71,12 +76,14 @@ class Exchange(NamedTuple):
 
 
 class Sending(NamedTuple):
-    """What an upstream is asked, and in whose dialect it tells of errors."""
+    """What an upstream is asked, and in whose dialect it tells of errors; `path` is what stands
+    behind the address of the operation."""
 
     operation: Operation
     dialect: Dialect
     encoded: Encoded
     exchange: Exchange
+    path: str = ""
 
 
 class UnaryOperation(ABC):

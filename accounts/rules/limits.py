@@ -26,6 +26,8 @@ ENDPOINTS: Final = (
     "responses",
     "responses_compact",
     "stream_generate_content",
+    "video_generations",
+    "videos",
 )
 """The endpoints of models by the names that records have; those without a body are free to all."""
 

@@ -17,6 +17,7 @@ from typing import Any, NamedTuple
 
 import pytest
 
+from dialects.form_data import form_to_json
 from gateway.rules.snippets import FORMS, LANGUAGES, Language, SnippetRequest, in_form, snippet
 from stack import javascript
 
@@ -105,6 +106,13 @@ OTHERS = {
         "/v1beta/models/m:streamGenerateContent?alt=sse",
         {"contents": [{"role": "user", "parts": [{"text": HARD}]}]},
     ),
+    "videos": SnippetRequest(
+        "videos", "/v1/videos", {"model": "m", "prompt": "x", "seconds": "4", "size": "1280x720"}
+    ),
+    "video": SnippetRequest("video", "/v1/videos/video_1", method="GET", argument="video_1"),
+    "generations": SnippetRequest(
+        "video_generations", "/v1/video/generations", {"model": "m", "prompt": "x", "duration": 4}
+    ),
     "models": SnippetRequest("models", "/v1/models", method="GET"),
     "response": SnippetRequest("response", "/v1/responses/resp_1", method="GET", argument="resp_1"),
     "items": SnippetRequest(
@@ -132,6 +140,8 @@ ANSWERS: dict[str, dict[str, Any]] = {
     "embeddings": {"data": [{"embedding": [0.5]}]},
     "moderations": {"results": [{"flagged": False}]},
     "models": {"object": "list", "data": [{"id": "m"}]},
+    "videos": {"id": "video_1", "status": "queued", "progress": 0},
+    "video_1": {"id": "video_1", "status": "queued", "progress": 0},
     "input_items": {"object": "list", "data": []},
 }
 
@@ -149,6 +159,10 @@ class _Keeping(BaseHTTPRequestHandler):
     def _answer(self) -> None:
         raw = self.rfile.read(int(self.headers.get("content-length", 0)))
         _, place, path = self.path.split("/", 2)
+        kind = self.headers.get("content-type", "")
+        if kind.startswith("multipart/"):
+            # OpenAI's clients send a form where there may be a file.
+            raw = form_to_json(raw, kind)
         body = json.loads(raw) if raw else None
         given = (self.headers.get("authorization", ""), self.headers.get("x-api-key", ""))
         self.arrived[place] = Arrived(
