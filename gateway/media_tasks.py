@@ -63,7 +63,9 @@ _TAKEN_S: Final = 60
 _READ_S: Final = 5.0
 _LIMIT: Final = dt.timedelta(seconds=LIMIT_S)
 _BYTES_MAX: Final = 256 * 1024
-_CHANNELS_AT_ONCE: Final = 8
+# So many are asked for one after the other, and so many others meanwhile.
+_PIECE: Final = 25
+_AT_ONCE: Final = 16
 _TIMED_OUT: Final = TaskError("timeout", "The task did not end within 24 hours.")
 _SWEPT: Final = TaskError("expired", "The task was given up: its state was not known for too long.")
 
@@ -136,11 +138,11 @@ def _ask_all(tasks: Sequence[MediaTask], until: float) -> Iterator[Told]:
         if way is None:
             yield from (Told(task, None) for task in group)
         else:
-            asking.append((way, group))
+            asking += [(way, group[at : at + _PIECE]) for at in range(0, len(group), _PIECE)]
     if not connection.in_atomic_block:
         # No transaction, and no connection, is kept open across the network (I9).
         connection.close()
-    with ThreadPoolExecutor(_CHANNELS_AT_ONCE) as pool:
+    with ThreadPoolExecutor(_AT_ONCE) as pool:
         for answers in pool.map(lambda one: _ask_channel(policy, one[0], one[1], until), asking):
             yield from answers
 
@@ -167,8 +169,8 @@ def _way(channel: Channel | None, form_name: str) -> _Asking | None:
 def _ask_channel(
     policy: EgressPolicy, way: _Asking, tasks: Sequence[MediaTask], until: float
 ) -> list[Told]:
-    """Ask for the tasks of one channel, in a thread without a database. After an answer that says
-    to wait, and where nobody answers, nothing more is asked."""
+    """Ask for some tasks of one channel, in a thread without a database. After an answer that says
+    to wait, and where nobody answers, no more of these are asked for."""
     told: list[Told] = []
     try:
         outbound = outbound_of(way.channel)

@@ -12,7 +12,9 @@ for as long as it was ordered. Words of the prompt steer it, and each answer to 
     #away=2       so many questions are answered by 503, with Retry-After where #wait=7 says so
     #refuse=400   it is not accepted
     #answer=word  how it is accepted: html, empty, noid
-    #hold         it is accepted when the test says so (`release`), before its answer goes out
+    #hold         it is accepted when the test says so (`released`), before its answer goes out
+    #hang         nothing is told of it until the test says so (`released`)
+    #endless      its content is a GiB; `left` says that nobody takes more of it
 """
 
 import json
@@ -78,6 +80,7 @@ class FakeVideos(ThreadingHTTPServer):
         self.videos: dict[str, FakeVideo] = {}
         self.lock = threading.Lock()
         self.accepting = threading.Event()
+        self.left = threading.Event()
         self.released = threading.Event()
         self.released.set()
         self._thread = threading.Thread(target=self.serve_forever, args=(0.01,))
@@ -178,6 +181,8 @@ class _Handler(BaseHTTPRequestHandler):
             self._status(video)
 
     def _status(self, video: FakeVideo) -> None:
+        if "hang" in video.words:
+            self.server.released.wait(60)
         with self.server.lock:
             video.polls += 1
             polls, words = video.polls, video.words
@@ -219,6 +224,9 @@ class _Handler(BaseHTTPRequestHandler):
 
     def _content(self, video: FakeVideo, variant: str) -> None:
         content, kind = video.content, "video/mp4"
+        if "endless" in video.words:
+            self._endless()
+            return
         if variant != "video":
             content, kind = variant.encode(), "image/webp"
         asked = _RANGE.fullmatch(self.headers.get("range", ""))
@@ -232,6 +240,18 @@ class _Handler(BaseHTTPRequestHandler):
         part = content[start : end + 1]
         span = f"bytes {start}-{start + len(part) - 1}/{len(content)}"
         self._send(206, part, kind, {"content-range": span})
+
+    def _endless(self) -> None:
+        self.send_response(200)
+        self.send_header("content-type", "video/mp4")
+        self.send_header("content-length", str(2**30))
+        self.end_headers()
+        try:
+            for _ in range(2**14):
+                self.wfile.write(b"v" * 2**16)
+        except OSError:
+            self.close_connection = True
+            self.server.left.set()
 
     def _may(self) -> bool:
         if self.headers["authorization"] == f"Bearer {self.server.key}":

@@ -5,6 +5,7 @@ import json
 import re
 import secrets
 from collections.abc import Iterator
+from pathlib import Path
 from typing import Any
 
 import pytest
@@ -159,6 +160,28 @@ def test_a_provider_that_is_away_is_asked_again_after_as_long_as_it_says(
     assert 60 < row["wait"].total_seconds() <= 70
     poll(hub, tenant)
     assert shown(hub, tenant, video["id"])["status"] == "completed"
+
+
+@pytest.mark.slow
+def test_a_provider_that_does_not_answer_keeps_nobody_waiting(
+    hub: Hub, provider: FakeVideos, model: str
+) -> None:
+    tenant, hanging = hub.tenant(), "a wolf #hang"
+    with FakeVideos() as other:
+        second = video_model(hub, other)
+        video, quick = (
+            accepted(hub, tenant, one, prompt)
+            for one, prompt in ((model, hanging), (second, "a hare"))
+        )
+        provider.released.clear()
+        poll(hub, tenant)
+        assert shown(hub, tenant, quick["id"])["status"] == "completed"
+        assert shown(hub, tenant, video["id"])["status"] == "queued"
+        provider.released.set()
+        provider.of(hanging).words.clear()
+        poll(hub, tenant)
+        assert shown(hub, tenant, video["id"])["status"] == "completed"
+    assert spent(hub, tenant) == PER_MS * 16_000
 
 
 def test_a_video_without_an_end_fails_after_a_day_and_is_refunded(
@@ -413,3 +436,31 @@ def test_the_price_is_that_of_the_order(hub: Hub, provider: FakeVideos) -> None:
     poll(hub, tenant)
     assert hub.record(answer.headers["x-request-id"])["charge_nano"] == 1_600_000_000
     assert hub.record(upright.headers["x-request-id"])["charge_nano"] == 800_000_000
+
+
+def test_content_takes_no_memory_and_ends_with_its_client(
+    hub: Hub, provider: FakeVideos, model: str
+) -> None:
+    tenant = hub.tenant()
+    video = accepted(hub, tenant, model, "long #endless")
+    poll(hub, tenant)
+    assert hub.process is not None
+    status = Path(f"/proc/{hub.process.pid}/status")
+    before = peak_kib(status)
+    connection = http.client.HTTPConnection("127.0.0.1", hub.port, timeout=60)
+    path, headers = f"/v1/videos/{video['id']}/content", {"authorization": f"Bearer {tenant.key}"}
+    connection.request("GET", path, headers=headers)
+    with connection.getresponse() as answer:
+        assert answer.status == 200
+        for _ in range(100):
+            assert len(answer.read(2**20)) == 2**20
+    connection.close()
+    assert peak_kib(status) - before < 20 * 1024
+    assert provider.left.wait(60)
+
+
+def peak_kib(status: Path) -> int:
+    """The most memory that a process has had."""
+    found = re.search(r"VmHWM:\s+(\d+) kB", status.read_text())
+    assert found is not None
+    return int(found[1])
