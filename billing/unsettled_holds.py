@@ -6,12 +6,13 @@ rest (I24), and `rules/hold_life.py` has what can become of any.
 
 import datetime as dt
 import json
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from typing import Any, NamedTuple
 from uuid import UUID
 
 from billing.ledger import execute
 from billing.models import Process
+from billing.rules.hold_life import HoldState
 from billing.rules.meters import find_meter
 from billing.sql import sweep_holds
 from billing.sql.accounts import LOSS_KINDS, lock_accounts, open_accounts
@@ -108,6 +109,32 @@ def expire(due: Sequence[Expired]) -> set[UUID]:
         execute(open_accounts({loss.organisation_id for loss in losses}, LOSS_KINDS))
         execute(post_losses(losses, "expired"))
     return resolved
+
+
+class Ended(NamedTuple):
+    """How an attempt ended that outlived its process: settled at its charge, or voided; and what we
+    owe its provider."""
+
+    attempt_id: UUID
+    organisation_id: UUID
+    state: HoldState
+    charge_nano: int = 0
+    cost_nano: int = 0
+
+
+def lock_wallets(organisation_ids: Iterable[UUID]) -> None:
+    """Lock the accounts that `end` moves money on, before anything else of the transaction."""
+    execute(lock_accounts(organisation_ids))
+
+
+def end(ended: Ended) -> bool:
+    """Resolve the hold of such an attempt, in the transaction that writes its record; False where
+    somebody has resolved it, and nothing is moved (I6). Run `lock_wallets` before it."""
+    attempt_id, organisation_id, state, charge_nano, cost_nano = ended
+    hold = HoldResolved(
+        attempt_id, new_id(), organisation_id, state, charge_nano, cost_nano=cost_nano
+    )
+    return bool(execute(resolve_holds([hold])))
 
 
 def _tokens(meters: Mapping[str, int]) -> int:

@@ -49,6 +49,7 @@ SCHEDULE: Final = (
     Job("notify.tasks.drop_old", 3600, 7200, _("Delete old events")),
     Job("gateway.tasks.resolve_expired_holds", 5, 90, _("Resolve expired holds")),
     Job("gateway.tasks.drop_expired_state", 60, 120, _("Delete expired content")),
+    Job("gateway.tasks.poll_media_tasks", 2, 180, _("Poll media tasks")),
     Job("gateway.tasks.count_traffic", 2, 90, _("Count traffic")),
     Job("gateway.tasks.drop_old_traffic", 3600, 7200, _("Delete old traffic figures")),
     Job("gateway.tasks.go_on_with_previews", 2, 90, _("Compute price previews")),

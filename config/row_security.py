@@ -136,6 +136,7 @@ BOUND: Final[Mapping[str, Bond]] = {
     "gateway.KeptState": Own(),
     "gateway.IdempotentAnswer": Own(),
     "gateway.AnswerPiece": Own(),
+    "gateway.MediaTask": Own(),
     "playground.Conversation": Own(),
     "playground.Message": Through("conversation_id", "playground.Conversation"),
     "playground.Run": Through("conversation_id", "playground.Conversation"),

@@ -227,6 +227,8 @@ CREDIT_LIMIT_USD = env.text("CREDIT_LIMIT_USD", "100")
 # After how many days events of the audit trail are cut off; 0 keeps them for ever. It is here and
 # not on a page: who could lower it there could remove what was told of them.
 AUDIT_RETENTION_DAYS = int(env.text("AUDIT_RETENTION_DAYS", "0"))
+# How long what a media task has made is served, and what was asked for is kept.
+TASK_RESULT_DAYS = int(env.text("TASK_RESULT_DAYS", "7"))
 # How often a backup is expected, in hours: operators are told of one that does not come. 0 expects
 # none.
 BACKUP_EVERY_HOURS = int(env.text("BACKUP_EVERY_HOURS", "0"))
@@ -350,6 +352,8 @@ LOGGING = {
 # Checks across settings -------------------------------------------------------------------------
 if WEIR_KEK is not None and SECRET_KEY in split_keks(WEIR_KEK):
     raise env.ConfigurationError("WEIR_KEK and SECRET_KEY are the same. Make two secrets.")
+if not 1 <= TASK_RESULT_DAYS <= 365:
+    raise env.ConfigurationError("TASK_RESULT_DAYS must be between 1 and 365.")
 if AUDIT_RETENTION_DAYS < 0:
     raise env.ConfigurationError("AUDIT_RETENTION_DAYS is below 0. Give a number of days, or 0.")
 if BACKUP_EVERY_HOURS < 0:

@@ -43,6 +43,8 @@ _WORK: Final[Mapping[str, str]] = {
         SELECT FROM gateway_pricepreview WHERE state IN ('queued', 'running')""",
     "gateway.tasks.go_on_with_channel_tests": """
         SELECT FROM gateway_channeltestrun WHERE ended_at IS NULL""",
+    "gateway.tasks.poll_media_tasks": """
+        SELECT FROM gateway_mediatask WHERE next_poll_at <= now()""",
     # Whether their processes live it must look for itself.
     "gateway.tasks.resolve_expired_holds": """
         SELECT FROM billing_hold WHERE state = 'open'""",

@@ -67,12 +67,13 @@ class Target(NamedTuple):
     """What the path of a request says beside its body: only gemini's names model and stream there.
     Of a path that names another thing, `model` is that name.
 
-    `array`: the stream is one JSON array and no events.
+    `array`: the stream is one JSON array and no events. `task` is the id of a media task.
     """
 
     model: str = ""
     stream: bool = False
     array: bool = False
+    task: str = ""
 
 
 class Counting(Protocol):

@@ -5,9 +5,10 @@ can find other fields in it. The fields of a form that are text stand for a JSON
 names, and names that end in `[]`, are arrays.
 """
 
+import binascii
 import re
 from collections.abc import Iterable, Mapping, Sequence
-from typing import Any, Final
+from typing import Any, Final, NamedTuple
 
 import msgspec
 
@@ -17,6 +18,7 @@ PARTS_MAX: Final = 64
 _HEAD_BYTES_MAX: Final = 8 * 1024
 _BOUNDARY: Final = re.compile(r"[0-9A-Za-z'()+_,./:=?-][0-9A-Za-z'()+_,./:=? -]{0,69}")
 _PARAMETER: Final = re.compile(r";\s*([\w*]+)=(?:\"((?:[^\"\\]|\\.)*)\"|([^;\s]*))")
+_BRACKETS: Final = re.compile(r"([^\[\]]+)\[([^\[\]]+)\]")
 _ESCAPED: Final = re.compile(r"\\([\"\\])")
 # What a quoted name may not hold, as browsers write it.
 _UNQUOTED: Final = str.maketrans({'"': "%22", "\r": "%0D", "\n": "%0A", "\\": "%5C"})
@@ -148,6 +150,44 @@ def members_of(texts: Sequence[tuple[str, str]], kinds: Mapping[str, type]) -> b
         else:
             members[name] = [members[name], value]
     return msgspec.json.encode(members)
+
+
+class FormFile(NamedTuple):
+    """A file of a form that is small enough for memory."""
+
+    name: str
+    media_type: str
+    content: bytes
+
+
+def object_of(texts: Iterable[tuple[str, str]], files: Iterable[FormFile]) -> bytes:
+    """The JSON body that says the same. A name with brackets (`input_reference[image_url]`) is a
+    member of an object; a file is an object with its data URL as `image_url`, which is how the
+    same picture is sent in JSON. Raises RequestFault, `invalid_type`, for what is there twice."""
+    body: dict[str, Any] = {}
+    for name, text in texts:
+        inner = _BRACKETS.fullmatch(name)
+        if inner is None:
+            _add(body, name, text)
+            continue
+        holder = body.setdefault(inner[1], {})
+        if not isinstance(holder, dict):
+            raise _twice(inner[1])
+        _add(holder, inner[2], text)
+    for file in files:
+        text = binascii.b2a_base64(file.content, newline=False).decode()
+        _add(body, file.name, {"image_url": f"data:{file.media_type};base64,{text}"})
+    return msgspec.json.encode(body)
+
+
+def _add(body: dict[str, Any], name: str, value: object) -> None:
+    if name in body:
+        raise _twice(name)
+    body[name] = value
+
+
+def _twice(name: str) -> RequestFault:
+    return RequestFault("invalid_type", name[:64], f"{name[:64]} must be there once")
 
 
 def _typed(text: str, kind: type) -> Any:

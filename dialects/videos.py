@@ -9,6 +9,7 @@ for in another form is read into the same `VideoRequest`.
 
 import re
 from dataclasses import dataclass
+from decimal import Decimal, InvalidOperation
 from typing import Any, Final, Literal, NamedTuple
 
 import msgspec
@@ -28,6 +29,9 @@ PROMPT_CHARACTERS_MAX: Final = 32_000
 SECONDS_MAX: Final = 600
 
 VideoState = Literal["queued", "running", "succeeded", "failed"]
+_INSTANT_MAX: Final = 2**40
+_NUMBER_MAX: Final = 10**15
+_DIGITS_MAX: Final = 40
 _SIZE: Final = re.compile(r"[1-9][0-9]{1,3}x[1-9][0-9]{1,3}")
 _ID: Final = re.compile(r"[!-~]{1,200}")
 
@@ -209,9 +213,9 @@ class _Error(msgspec.Struct):
 class _Status(msgspec.Struct):
     id: str
     status: str
-    progress: float | None = None
-    seconds: str | float | None = None
-    expires_at: float | None = None
+    progress: msgspec.Raw = msgspec.Raw()
+    seconds: msgspec.Raw = msgspec.Raw()
+    expires_at: msgspec.Raw = msgspec.Raw()
     error: _Error | None = None
 
 
@@ -241,21 +245,25 @@ def read_status(raw: bytes, upstream_id: str) -> VideoStatus:
         given_error = told.error or _Error()
         code, message = given_error.code or told.status, given_error.message or "The video failed."
         error = TaskError(clean_upstream(code)[:100], clean_upstream(message))
-    progress = 100 if state == "succeeded" else max(0, min(int(told.progress or 0), 99))
-    expires_at = told.expires_at
-    in_time = expires_at is not None and 0 < expires_at < 2**40
-    return VideoStatus(
-        state, progress, _whole_seconds(told.seconds), int(expires_at or 0) if in_time else None,
-        error,
-    )  # fmt: skip
+    progress = 100 if state == "succeeded" else max(0, min(_whole(told.progress) or 0, 99))
+    seconds, expires_at = _whole(told.seconds), _whole(told.expires_at)
+    if seconds is not None and not 0 < seconds <= SECONDS_MAX:
+        seconds = None
+    if expires_at is not None and not 0 < expires_at < _INSTANT_MAX:
+        expires_at = None
+    return VideoStatus(state, progress, seconds, expires_at, error)
 
 
-def _whole_seconds(told: str | float | None) -> int | None:
-    try:
-        seconds = float(told or 0)
-    except ValueError:
+def _whole(raw: msgspec.Raw) -> int | None:
+    """A number, or its digits, without what stands behind its point; None for all else."""
+    value = value_of(raw) if bytes(raw) else None
+    if value is None or isinstance(value, bool):
         return None
-    return int(seconds) if 0 < seconds <= SECONDS_MAX else None
+    try:
+        number = Decimal(str(value)[:_DIGITS_MAX])
+        return int(number) if number.is_finite() and abs(number) < _NUMBER_MAX else None
+    except InvalidOperation:
+        return None
 
 
 # To the client ------------------------------------------------------------------------------------

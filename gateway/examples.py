@@ -29,6 +29,7 @@ RERANK_MODEL: Final = "rerank-v3.5"
 IMAGE_MODEL: Final = "gpt-image-1"
 SPEECH_MODEL: Final = "gpt-4o-mini-tts"
 TRANSCRIPTION_MODEL: Final = "whisper-1"
+VIDEO_MODEL: Final = "sora-2"
 
 LANGUAGE_NAMES: Final[Mapping[Language, str]] = {
     "curl": "curl",
@@ -114,6 +115,7 @@ def example_models(models: Sequence[ShownModel]) -> dict[str, str]:
         TRANSCRIPTION_MODEL: _called("whisper", models)
         or _called("transcribe", models)
         or TRANSCRIPTION_MODEL,
+        VIDEO_MODEL: _called("sora", models) or _called("video", models) or VIDEO_MODEL,
     }
 
 

@@ -129,6 +129,7 @@ def _environment() -> list[tuple[str, str]]:
         "EMAIL_FROM": settings.DEFAULT_FROM_EMAIL,
         "EMAIL_VERIFICATION": settings.ACCOUNT_EMAIL_VERIFICATION,
         "AUDIT_RETENTION_DAYS": str(settings.AUDIT_RETENTION_DAYS),
+        "TASK_RESULT_DAYS": str(settings.TASK_RESULT_DAYS),
         "BACKUP_EVERY_HOURS": str(settings.BACKUP_EVERY_HOURS),
         "CREDIT_LIMIT_USD": settings.CREDIT_LIMIT_USD,
         "WEBHOOK_EGRESS_ALLOW": ", ".join(settings.WEBHOOK_EGRESS_ALLOW),

@@ -2,7 +2,7 @@
 
 from celery import shared_task
 
-from gateway import channel_tests, model_changes, previews, shadow_answers, traffic
+from gateway import channel_tests, media_tasks, model_changes, previews, shadow_answers, traffic
 from gateway.expired_content import drop_expired
 from gateway.unsettled_attempts import sweep
 
@@ -14,7 +14,12 @@ def resolve_expired_holds() -> int:
 
 @shared_task  # type: ignore[untyped-decorator]
 def drop_expired_state() -> int:
-    return drop_expired()
+    return drop_expired() + media_tasks.drop_old_content()
+
+
+@shared_task  # type: ignore[untyped-decorator]
+def poll_media_tasks() -> int:
+    return media_tasks.poll()
 
 
 @shared_task  # type: ignore[untyped-decorator]

@@ -118,7 +118,10 @@ ERRORS: Final[Mapping[ErrorKind, ErrorHelp]] = {
         _("Send it again, over a faster connection or in smaller parts."),
     ),
     "conflict": ErrorHelp(
-        _("Another request with the same Idempotency-Key is still running."),
+        _(
+            "Another request with the same Idempotency-Key is still running, or the video is not "
+            "completed yet."
+        ),
         _("Wait for it to finish, or retry in a second."),
     ),
     "body_too_large": ErrorHelp(

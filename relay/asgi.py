@@ -13,12 +13,14 @@ from uuid import UUID
 import msgspec
 
 from accounts.last_uses import LAST_USES, PLAYGROUND
+from dialects.codec import Target
 from dialects.codecs import CODECS
 from dialects.errors import RequestFault
+from dialects.forms import FormFile, object_of
 from lib.asgi import Receive, Scope, Send
 from lib.ids import id_text, new_id
 from lib.log_context import REQUEST_ID
-from relay import legacy_billing, models_list, stored_responses
+from relay import legacy_billing, models_list, stored_responses, task_answers, task_content
 from relay.auth import Principal, read_credentials
 from relay.config import RelayConfig
 from relay.cors import PREFLIGHT
@@ -36,7 +38,7 @@ from relay.ledger_writer import LedgerWriter
 from relay.lifespan import Lifespan
 from relay.media_operation import MediaOperation
 from relay.queue_sink import QueueSink
-from relay.request_body import ClientGone, read_body, read_body_fields
+from relay.request_body import ClientGone, read_body, read_body_fields, too_large
 from relay.request_context import (
     Bound,
     Invocation,
@@ -54,6 +56,7 @@ from relay.snapshot import ChannelRow, Snapshot, alone
 from relay.unary import EMBEDDINGS
 from relay.uploads import Form
 from relay.upstream import Upstreams
+from relay.video_operations import Remix
 from usage.rules.client_apps import client_app
 from usage.sql import ADDRESS_LENGTH
 
@@ -72,8 +75,11 @@ _NOBODY: Final = Principal(
     UUID(int=1), UUID(int=2), UUID(int=3), None, "model", (), None, False, retention_hours=0
 )
 _JSON: Final = (b"content-type", b"application/json")
+_TASK_LOOK_UPS: Final = ("videos", "video", "video_generation")
 # What is answered from what is known here, without any upstream.
-_LOOK_UPS: Final = frozenset({"models", "model", "billing", "response", "response_items"})
+_LOOK_UPS: Final = frozenset(
+    {"models", "model", "billing", "response", "response_items", *_TASK_LOOK_UPS}
+)
 
 
 class Relay:
@@ -274,6 +280,9 @@ class Relay:
         endpoint = find_endpoint(path)
         if endpoint is not None and endpoint.handler == "model" and _calls(method, path):
             endpoint = None
+        allow = b"" if endpoint is None else endpoint.allow.encode()
+        if endpoint is not None:
+            endpoint = endpoint.by_method(method)
         invocation = read_invocation(endpoint, path, scope["headers"], scope["query_string"])
         sink = HttpSink(scope, send, new_id(), invocation)
         REQUEST_ID.set(sink.request_id)
@@ -282,8 +291,7 @@ class Relay:
         elif endpoint is None:
             await sink.unknown(path)
         elif method not in endpoint.methods:
-            allow = (b"allow", endpoint.allow.encode())
-            await sink.fault(RequestFault("method_not_allowed", None, method), allow)
+            await sink.fault(RequestFault("method_not_allowed", None, method), (b"allow", allow))
         else:
             await self._guarded(endpoint, sink, scope, receive)
 
@@ -331,6 +339,9 @@ class Relay:
             context = _context(life, snapshot, principal, sink, sink.invocation, sink.request_id)
             context.record_refusal(answer_to(fault), "", stream=False)
             raise fault
+        if endpoint.handler == "video_content":
+            await task_content.serve(life.parts, snapshot, principal, scope, receive, sink)
+            return
         if endpoint.takes_form:
             fields = read_body_fields(scope["headers"], FORM_BYTES_MAX, takes_form=True)
         else:
@@ -341,10 +352,15 @@ class Relay:
                 raw = await read_body(receive, fields.length, endpoint.body_bytes_max, self._config)
             else:
                 await read_form(receive, fields.form_type, fields.length, self._config, form)
-                invocation, raw = _with_form(invocation, form)
+                invocation, raw = _with_form(invocation, form, endpoint.body_bytes_max)
             if life.snapshot.epoch != snapshot.epoch:
                 # A body may take a minute, in which the key may have ended.
                 principal = await life.authenticator.principal(credentials, life.snapshot.now())
+            if endpoint.handler == "remix":
+                task_id = invocation.target.task
+                source = await task_answers.source_of(life.parts.states, principal, task_id)
+                target = Target(source.model, task=task_id)
+                invocation = msgspec.structs.replace(invocation, target=target, unary=Remix(source))
             include_cost = fields.include_cost
             options = RequestOptions(
                 fields.max_cost_nano,
@@ -450,11 +466,19 @@ def _context(
     )
 
 
-def _with_form(invocation: Invocation, form: Form) -> tuple[Invocation, bytes]:
-    """What is asked by a form, and its texts as the body."""
+def _with_form(invocation: Invocation, form: Form, bytes_max: int) -> tuple[Invocation, bytes]:
+    """What is asked by a form, and its texts as the body; of an operation that sends no files on,
+    also its pictures. Raises RequestFault."""
     operation = invocation.unary
     if not isinstance(operation, MediaOperation):
-        return invocation, b""
+        if (size := sum(file.size for file in form.files)) > bytes_max // 2:
+            raise too_large(size, bytes_max // 2)
+        for file in form.files:
+            file.check("image")
+        pictures = [
+            FormFile(file.name, file.media_type, b"".join(file.pieces())) for file in form.files
+        ]
+        return invocation, object_of(form.texts, pictures)
     raw = operation.members_of(form)
     return msgspec.structs.replace(invocation, unary=operation.of_form(form)), raw
 
@@ -502,6 +526,10 @@ async def _look_up(
     if endpoint.handler in ("response", "response_items"):
         states = life.parts.states
         return await stored_responses.answer(states, principal, endpoint.handler, scope, named)
+    if endpoint.handler in _TASK_LOOK_UPS:
+        states, url = life.parts.states, life.config.public_url
+        task_id = invocation.target.task
+        return await task_answers.answer(states, principal, endpoint.handler, scope, task_id, url)
     form = models_list.form_of(scope["path"], scope["headers"], query)
     if endpoint.handler == "models":
         return models_list.render(snapshot, principal, form, query)

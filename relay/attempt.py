@@ -34,7 +34,7 @@ from relay.request_context import Outcome, RequestContext
 from relay.settlement import Resolved
 from relay.snapshot import Channel
 from relay.stream import StreamRelay
-from relay.unary import Passing
+from relay.unary import Exchange, Passing
 from relay.upstream import Answer, UpstreamFailed, read_rest, request_id_of
 from relay.usage_meter import Bill, UsageMeter, cost_of
 from relay.whole_answer import WholeRelay
@@ -89,6 +89,9 @@ class Attempt:
         context = self._context
         if not self._sent:
             context.deadline.interrupt("left")
+        elif self._becomes_task:
+            # The provider works whoever listens; the task is found in its team's list.
+            return
         elif (rule := self._end.abandon()).kind == "drain":
             self._drain(rule)
         elif self._usage_meter.complete:
@@ -102,12 +105,19 @@ class Attempt:
         it is charged by its usage. Before content, and of a whole answer, only what was sent is."""
         if self._end.outcome is not None or self._context.downstream.client_gone:
             return
+        if self._sent and self._becomes_task:
+            return
         self._end.abandon()
         if self._usage_meter.complete:
             # All that is missing is the usage.
             self._context.deadline.limit("revoked", USAGE_AFTER_TEXT_S)
         else:
             self._context.deadline.interrupt("revoked")
+
+    @property
+    def _becomes_task(self) -> bool:
+        exchange = self._admitted.prepared.exchange
+        return isinstance(exchange, Exchange) and exchange.accepted is not None
 
     @property
     def channel(self) -> Channel:

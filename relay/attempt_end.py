@@ -25,6 +25,7 @@ from usage.sql import DROPPED_LENGTH, Ending
 
 log = logging.getLogger(__name__)
 
+_NOTHING_YET: Final = Bill({}, 0, "none", (), None)
 # Bases of bills that nobody is charged by.
 _UNCHARGED: Final = frozenset({"none", "absorbed", "free"})
 
@@ -124,6 +125,11 @@ class AttemptEnd:
                 extra={"request_id": id_text(context.request_id)},
             )  # fmt: skip
         return outcome
+
+    def entrust(self) -> Outcome:
+        """It was accepted, and is a media task now: whoever hears of that task's end settles it."""
+        self.outcome = self._outcome(None, _NOTHING_YET)
+        return self.outcome
 
     def failed(self, failure: UpstreamFailed, *, final: bool) -> Resolved:
         """The end of an attempt that failed before content: the customer pays nothing."""

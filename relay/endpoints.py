@@ -36,6 +36,7 @@ from relay.unary import (
     RERANK_JINA,
     UnaryOperation,
 )
+from relay.video_operations import VIDEO_GENERATIONS, VIDEOS
 
 Handler = Literal[
     "chat",
@@ -47,14 +48,26 @@ Handler = Literal[
     "response_items",
     "billing",
     "not_implemented",
+    "videos",
+    "video",
+    "video_generation",
+    "video_content",
+    "remix",
 ]
+
+
+# What is shown of what is there.
+_SHOWING: Final = (
+    "response", "response_items", "videos", "video", "video_generation", "video_content",
+)  # fmt: skip
 
 
 @dataclass(frozen=True, slots=True)
 class Endpoint:
     """One operation: its methods, whose dialect it speaks, what its records call it, and how large
     a body may be (0 = none is read). `stream` is what a path says, where the body does not.
-    `takes_form`: the body may be a form with files, which has a bound of its own."""
+    `takes_form`: the body may be a form with files, which has a bound of its own. `reading` is
+    another operation at the same path, by some of the methods."""
 
     handler: Handler
     methods: tuple[str, ...]
@@ -65,22 +78,28 @@ class Endpoint:
     stream: bool = False
     unary: UnaryOperation | None = None
     takes_form: bool = False
+    reading: "Endpoint | None" = None
 
     @property
     def restricted(self) -> bool:
         """Whether a key may be kept from it; everybody may see the models."""
-        return self.body_bytes_max > 0 or self.handler in ("response", "response_items")
+        return self.body_bytes_max > 0 or self.handler in _SHOWING
 
     @property
     def reference_name(self) -> str:
         """What the reference calls it: its operation, or what it shows of what is there."""
-        shows = self.handler in ("models", "model", "response", "response_items")
+        shows = self.handler in ("models", "model", *_SHOWING)
         return self.handler if shows else self.operation
 
     @property
     def allow(self) -> str:
         """The value of `Allow`."""
         return ", ".join((*self.methods, "OPTIONS"))
+
+    def by_method(self, method: str) -> "Endpoint":
+        """The operation of a method at this path."""
+        reading = self.reading
+        return self if reading is None or method not in reading.methods else reading
 
 
 _CHAT: Final = Endpoint("chat", ("POST",), "openai", "chat_completions", _BODY)
@@ -120,6 +139,22 @@ _MEDIA: Final[dict[str, Endpoint]] = {
 _RESPONSE: Final = Endpoint("response", ("GET", "DELETE"), "responses", "responses")
 _RESPONSE_ITEMS: Final = Endpoint("response_items", ("GET",), "responses", "responses")
 _COMPACT: Final = Endpoint("chat", ("POST",), "responses", "responses_compact", _BODY)
+_VIDEO_LIST: Final = Endpoint("videos", ("GET",), operation="videos")
+_VIDEOS: Final = Endpoint(
+    "unary", ("POST", "GET"), "openai", "videos", _BODY, unary=VIDEOS, takes_form=True,
+    reading=_VIDEO_LIST,
+)  # fmt: skip
+_GENERATIONS: Final = Endpoint(
+    "unary", ("POST",), "openai", "video_generations", _BODY, unary=VIDEO_GENERATIONS
+)
+# {p}/… about one task.
+_OF_VIDEO: Final[dict[str, Endpoint]] = {
+    "videos/{id}": Endpoint("video", ("GET", "DELETE"), operation="videos"),
+    "videos/{id}/content": Endpoint("video_content", ("GET",), operation="videos"),
+    "videos/{id}/remix": Endpoint("remix", ("POST",), "openai", "videos", _BODY, takes_form=True),
+    "video/generations/{id}": Endpoint("video_generation", ("GET",), operation="video_generations"),
+}
+_ABOUT_TASKS: Final = frozenset(endpoint.handler for endpoint in _OF_VIDEO.values())
 _NOT_MADE: Final = "not_implemented"
 _OWN_CODECS: Final = {**TEXT_CODECS, **MEDIA_CODECS}
 
@@ -158,6 +193,10 @@ ENDPOINTS: Final[dict[str, Endpoint]] = (
         "/api/v1/rerank": _RERANK,
         "/rerank": _RERANK,
         "/v2/rerank": _RERANK_2,
+        "/v1/videos": _VIDEOS,
+        "/api/v1/videos": _VIDEOS,
+        "/v1/video/generations": _GENERATIONS,
+        "/api/v1/video/generations": _GENERATIONS,
     }
     | {
         f"{root}/dashboard/billing/{name}": Endpoint(
@@ -221,6 +260,10 @@ _ENGINE_PATH: Final = re.compile(r"(?:/api)?/v1/engines/(.+)/embeddings")
 _MODEL_PATH: Final = re.compile(r"(?:/api)?/v1(?:beta)?/models/(.+)")
 _RESPONSE_PATH: Final = re.compile(r"(?:/api)?/v1/responses/([^/]+)")
 _RESPONSE_ITEMS_PATH: Final = re.compile(r"(?:/api)?/v1/responses/([^/]+)/input_items")
+_VIDEO_PATHS: Final = {
+    re.compile("(?:/api)?/v1/" + path.replace("{id}", "([^/]+)")): endpoint
+    for path, endpoint in _OF_VIDEO.items()
+}
 _NAMED_IN_PATH: Final = {
     "unary": _ENGINE_PATH,
     "model": _MODEL_PATH,
@@ -249,6 +292,7 @@ def find_endpoint(path: str) -> Endpoint | None:
         or (_MODEL if _MODEL_PATH.fullmatch(canonical) else None)
         or (_RESPONSE if _RESPONSE_PATH.fullmatch(canonical) else None)
         or (_RESPONSE_ITEMS if _RESPONSE_ITEMS_PATH.fullmatch(canonical) else None)
+        or _find_of_video(canonical)
         or _find_not_implemented(canonical)
     )
 
@@ -264,6 +308,7 @@ def listed_rows() -> dict[str, Endpoint]:
         rows[f"{root}engines/{{model}}/embeddings"] = _ENGINE
         rows[f"{root}responses/{{id}}"] = _RESPONSE
         rows[f"{root}responses/{{id}}/input_items"] = _RESPONSE_ITEMS
+        rows |= {f"{root}{path}": row for path, row in _OF_VIDEO.items()}
         for words, row in _NOT_IMPLEMENTED.items():
             rows[root + "/".join(word or "{id}" for word in words)] = row
         for word, row in _NOT_MADE_BELOW.items():
@@ -298,6 +343,8 @@ def family_of(path: str) -> Family | None:
 
 def target_of(endpoint: Endpoint, path: str, query: bytes) -> Target:
     """What the path of a request says beside its body."""
+    if endpoint.handler in _ABOUT_TASKS:
+        return Target(task=_task_named(_canonical(path)))
     named = _NAMED_IN_PATH.get(endpoint.handler)
     match = None if named is None else named.fullmatch(_canonical(path))
     if match is not None:
@@ -321,6 +368,16 @@ def _model_call(path: str) -> str | None:
         if path.startswith(root) and ":" in path:
             return path.removeprefix(root)
     return None
+
+
+def _find_of_video(path: str) -> Endpoint | None:
+    found = (endpoint for form, endpoint in _VIDEO_PATHS.items() if form.fullmatch(path))
+    return next(found, None)
+
+
+def _task_named(path: str) -> str:
+    matches = (form.fullmatch(path) for form in _VIDEO_PATHS)
+    return next((match[1] for match in matches if match is not None), "")
 
 
 def _find_not_implemented(path: str) -> Endpoint | None:

@@ -91,6 +91,10 @@ class HttpSink:
         fields += [(b"cache-control", b"no-cache"), (b"x-accel-buffering", b"no")]
         await self._start(200, fields, None)
 
+    async def begin_bytes(self, status: int, fields: Sequence[tuple[bytes, bytes]]) -> None:
+        """The bytes of a file begin, with what is known of them."""
+        await self._start(status, fields, None)
+
     async def write(self, raw: bytes, *, last: bool) -> None:
         if raw or last:
             await self._send({"type": "http.response.body", "body": raw, "more_body": not last})

@@ -297,7 +297,10 @@ _CLAIM = """
         AND NOT EXISTS (
             SELECT 1 FROM usage_attempt t JOIN billing_hold h ON h.id = t.id
             WHERE t.organisation_id = a.organisation_id AND t.request_id = a.request_id
-              AND h.state = 'open' AND h.mark IS NOT NULL))
+              AND h.state = 'open' AND h.mark IS NOT NULL)
+        AND NOT EXISTS (
+            SELECT 1 FROM gateway_mediatask m
+            WHERE m.organisation_id = a.organisation_id AND m.request_id = a.request_id))
     RETURNING 1"""
 _LOOK = """
     SELECT request_id, body_digest = %(digest)s::bytea, state, head, alive_until > now()

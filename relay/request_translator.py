@@ -259,7 +259,7 @@ class RequestTranslator:
         streams = isinstance(sending.exchange, Passing) and facts.stream
         return PreparedRequest(
             codec,
-            _url(channel, sending.operation, model, self._model.name),
+            _url(channel, sending.operation, model, self._model.name) + sending.path,
             EVENT_STREAM if streams else JSON,
             streams,
             (passed_headers(channel, codec, context.invocation.headers) if forwards else ())

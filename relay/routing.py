@@ -85,10 +85,26 @@ def route(context: RequestContext, facts: Facts, model: RequestedModel) -> Route
 def _planned(context: RequestContext, facts: Facts, model: str) -> list[Candidate]:
     snapshot = context.snapshot
     only = snapshot.only_candidate(model)
+    if isinstance(facts, UnaryFacts) and facts.only_channel is not None:
+        return _only(context, facts, model)
     if only:
         return only
     ordering = ordering_of(context, facts, model) if snapshot.rules else None
     return plan(model, snapshot.routes_of(model), seed=draw_seed(), ordering=ordering)
+
+
+def _only(context: RequestContext, facts: UnaryFacts, model: str) -> list[Candidate]:
+    """The one channel that can be asked. Raises RequestFault where it does not serve the model any
+    more."""
+    snapshot = context.snapshot
+    found = [
+        candidate
+        for candidate in plan(model, snapshot.routes_of(model), seed=0)
+        if snapshot.channels[candidate.channel_id].uuid == facts.only_channel
+    ]
+    if not found:
+        raise RequestFault("no_channel", None, "", model=facts.model)
+    return found
 
 
 def _price(context: RequestContext, facts: Facts, model: str) -> Price | None:

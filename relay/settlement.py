@@ -14,7 +14,7 @@ from billing.sql.accounts import LOSS_KINDS, lock_accounts, open_accounts
 from billing.sql.budget_windows import note_refused
 from billing.sql.place_holds import lock_channels
 from billing.sql.resolve_holds import HoldResolved, Loss, keep_holds, post_losses, resolve_holds
-from billing.sql.sweep_holds import Mark, mark_holds, renew_lease
+from billing.sql.sweep_holds import Mark, entrust_hold, mark_holds, renew_lease
 from lib.ids import new_ids
 from relay.database import Row, Statement
 from usage import sql as usage
@@ -65,6 +65,11 @@ def marks(batch: Mapping[UUID, str]) -> Statement:
 def lease(process_id: UUID, seconds: int) -> Statement:
     """What says that a process lives, for that long."""
     return renew_lease(process_id, seconds)
+
+
+def entrust(attempt_id: UUID, seconds: int) -> Statement:
+    """What lets the open hold of an attempt outlive this process; no row where it is not open."""
+    return entrust_hold(attempt_id, seconds)
 
 
 def lock(organisation_ids: Iterable[UUID]) -> Statement:

@@ -10,6 +10,7 @@ from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field
 from functools import partial
 from typing import Any, ClassVar, Final, NamedTuple, Protocol
+from uuid import UUID
 
 from dialects import embeddings, moderations, rerank
 from dialects.body import Body
@@ -27,6 +28,7 @@ from dialects.usage import Quantities
 from gateway.rules.tokenizers import Family
 from relay.tokenizer import count_texts
 from relay.uploads import UploadedFile
+from relay.video_order import AcceptedVideo
 
 Rates = Mapping[str, int]
 Urls = Mapping[Operation, str]
@@ -58,7 +60,7 @@ class Unit(NamedTuple):
 @dataclass(frozen=True, slots=True)
 class UnaryFacts:
     """The Facts of such a request; `own` are those of its codec. Which of its `units` is billed is
-    for the price and the upstream to say."""
+    for the price and the upstream to say. `only_channel`: nobody else has what it is about."""
 
     own: Any
     body: Body
@@ -72,6 +74,7 @@ class UnaryFacts:
     choices: int = 1
     media: Mapping[Any, int] = field(default_factory=dict)
     audio_output: bool = False
+    only_channel: UUID | None = None
 
 
 class Exchange(NamedTuple):
@@ -79,6 +82,7 @@ class Exchange(NamedTuple):
     `slow`: it may take as long as a chat's whole answer. `content_type` is what is written.
 
     `write` takes that body and the meters, and raises AnswerFault for what cannot be converted.
+    With `accepted` the answer ends nothing: what it says is the beginning of a media task.
     """
 
     read: Callable[[bytes], PlainAnswer]
@@ -86,6 +90,7 @@ class Exchange(NamedTuple):
     units: tuple[Billable, ...]
     slow: bool = False
     content_type: str = JSON
+    accepted: AcceptedVideo | None = None
 
     def counted_here(self, rates: Rates, family: Family) -> Mapping[str, int]:
         """Our own count, in the first way that has rates."""
@@ -108,13 +113,15 @@ class Passing(NamedTuple):
 
 
 class Sending(NamedTuple):
-    """What an upstream is asked, with which files, and in whose dialect it tells of errors."""
+    """What an upstream is asked, with which files, and in whose dialect it tells of errors; `path`
+    is what stands behind the address of the operation."""
 
     operation: Operation
     dialect: Dialect
     encoded: Encoded
     exchange: Exchange | Passing
     files: Sequence[UploadedFile] = ()
+    path: str = ""
 
 
 class UnaryOperation(ABC):

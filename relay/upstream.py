@@ -17,6 +17,7 @@ import msgspec
 
 from dialects.chat import Dialect
 from dialects.codec import Codec
+from dialects.codecs import CODECS
 from dialects.errors import KINDS, ErrorKind, message_of
 from gateway.providers.provider import Quirk
 from gateway.rules.faults import FAULTS
@@ -38,6 +39,8 @@ _CACHED_MAX = 256
 # OpenAI and most others; Anthropic; Azure.
 _REQUEST_IDS = ("x-request-id", "request-id", "apim-request-id")
 _HEAD = b"POST %b HTTP/1.1\r\n%bx-client-request-id: %b\r\ncontent-length: %d\r\n\r\n"
+_GET = b"GET %b HTTP/1.1\r\n%bx-client-request-id: %b\r\n%b\r\n"
+_CONTENT = (("accept", "*/*"),)
 _HEADERS = {
     "content-type": "application/json",
     "accept": "application/json, text/event-stream",
@@ -185,6 +188,40 @@ class Upstreams:
                     raise
             elif "content-encoding" in headers:
                 _check_encoding(answer)
+            usable = True
+        finally:
+            if not usable:
+                answer.cut()
+        return answer
+
+    async def get(
+        self,
+        channel: Channel,
+        policy: EgressPolicy,
+        url: str,
+        request_id: str,
+        *,
+        key: int,
+        range_: bytes = b"",
+    ) -> Answer:
+        """Ask for what stands at an address of the channel, or for a part of it; the answer, whose
+        status is 200, 206 or 416. Raises UpstreamFailed."""
+        upstream, codec = self._upstream(channel, policy), CODECS["openai"]
+        request = OutgoingRequest(codec, url, b"", "", _CONTENT)
+        try:
+            fields = _fields(upstream, key, request)
+            target = target_of(url)
+        except ValueError as error:
+            raise _unreachable("F1", f"{channel.name}: {error}") from error
+        part = b"range: %b\r\n" % range_ if range_ else b""
+        head = _GET % (target, fields, request_id.encode(), part)
+        answer = await upstream.pool.connection(fresh=False)
+        usable = False
+        try:
+            await answer.send(head, b"")
+            if answer.status not in (200, 206, 416):
+                await _refuse_status(answer, codec)
+            _check_encoding(answer)
             usable = True
         finally:
             if not usable:

@@ -18,6 +18,7 @@ from dialects.openai.think_tags import untag_answer
 from dialects.service_tier import tier_of_answer
 from dialects.unary import PlainAnswer
 from dialects.whole_answer import WholeAnswer
+from relay.accepted_video import begin_video
 from relay.attempt_end import AttemptParts
 from relay.cost_in_answer import with_cost
 from relay.error_answers import failure_inside
@@ -25,6 +26,7 @@ from relay.request_context import Outcome
 from relay.unary import Exchange
 from relay.upstream import Answer, UpstreamFailed, upstream_failure
 from relay.usage_meter import Bill
+from relay.video_order import AcceptedVideo
 
 _R = TypeVar("_R", WholeAnswer, PlainAnswer)
 _NO_BYTES: Final = b""
@@ -82,6 +84,8 @@ class WholeRelay:
     async def _relay_exchange(self, answer: Answer, exchange: Exchange) -> Outcome:
         """The answer to what is no chat."""
         raw, whole = await self._read(answer, exchange.read)
+        if exchange.accepted is not None:
+            return await self._begin_task(exchange.accepted, raw)
         bill = self._usage_meter.bill_exchange(
             exchange,
             self._end.measured,
@@ -95,6 +99,23 @@ class WholeRelay:
             broken = fault.event.fault if isinstance(fault.event, Broken) else "F15"
             raise upstream_failure(broken) from None
         return await self._deliver(bill, raw, exchange.content_type)
+
+    async def _begin_task(self, accepted: AcceptedVideo, raw: bytes) -> Outcome:
+        """The provider has accepted it: the task is written with its hold, and then told."""
+        context, admitted = self._context, self._admitted
+        downstream, head = context.downstream, admitted.head(context, None)
+        context.deadline.stop()
+        video = await begin_video(
+            context, admitted, accepted, accepted.upstream_id(raw), self._probe.key
+        )
+        told = msgspec.json.encode(accepted.write(video))
+        outcome = self._end.entrust()
+        self._probe.good()
+        if downstream.recorder is not None:
+            await downstream.recorder.keep_answer(head, told)
+        if not downstream.client_gone:
+            await downstream.sink.answer(head, told)
+        return outcome
 
     async def _relay_folded(self, answer: Answer, request: ChatRequest) -> Outcome:
         """A stream, because there is no other, for a client that wants a whole answer."""

@@ -54,9 +54,13 @@ def crash_cut(cuts: Sequence[Cut]) -> list[CrashCut]:
 
 def write_crash_cut(cuts: Iterable[tuple[Cut, sql.Ending]]) -> None:
     """Write the records, in the transaction that resolves the holds."""
-    written = [
-        sql.RecordWritten(cut.organisation_id, cut.attempt_id, ending) for cut, ending in cuts
-    ]
+    write_endings(
+        [sql.RecordWritten(cut.organisation_id, cut.attempt_id, ending) for cut, ending in cuts]
+    )
+
+
+def write_endings(written: Sequence[sql.RecordWritten]) -> None:
+    """Write the records of attempts, in the transaction that resolves their holds."""
     if written:
         text, parameters = sql.write_records(written)
         with connection.cursor() as cursor:

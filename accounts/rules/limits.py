@@ -32,6 +32,8 @@ ENDPOINTS: Final = (
     "stream_generate_content",
     "transcriptions",
     "translations",
+    "video_generations",
+    "videos",
 )
 """The endpoints of models by the names that records have; those without a body are free to all."""
 

@@ -50,6 +50,13 @@ def due_holds(limit: int, silence_s: int) -> Statement:
     return _DUE_HOLDS, {"limit": limit, "silence": silence_s}
 
 
+def entrust_hold(attempt_id: UUID, seconds: int) -> Statement:
+    """Let the open hold of an attempt outlive its process, for so long: what is written with it
+    in this transaction is to resolve it. It takes no place of a limit of requests at once any
+    more. (attempt_id,), no row where somebody has resolved it."""
+    return _ENTRUST_HOLD, {"attempt": attempt_id, "seconds": seconds}
+
+
 def try_sweep_lock() -> Statement:
     """(true,) for the one transaction that may sweep; the lock ends with it."""
     return _TRY_SWEEP_LOCK, {}
@@ -59,6 +66,13 @@ _MARK_HOLDS = """
     UPDATE billing_hold hold SET mark = marked.meters
     FROM unnest(%(attempts)s::uuid[], %(meters)s::jsonb[]) AS marked (attempt_id, meters)
     WHERE hold.id = marked.attempt_id AND hold.resolved_at IS NULL"""
+
+_ENTRUST_HOLD = """
+    UPDATE billing_hold
+    SET process_id = NULL, expires_at = now() + %(seconds)s::int * interval '1 second',
+        rated_ids = NULL, tokens = NULL, leased_key_id = NULL, leased_team_id = NULL,
+        leased_organisation_id = NULL, leased_member_id = NULL, leased_channel_id = NULL
+    WHERE id = %(attempt)s::uuid AND resolved_at IS NULL RETURNING id"""
 
 _RENEW_LEASE = """
     INSERT INTO billing_process (id, alive_until)

@@ -26,6 +26,7 @@ from gateway.models.channels import (
     OnLeave,
     Route,
 )
+from gateway.models.media_tasks import MediaTask, TaskState
 from gateway.models.price_previews import (
     PreviewState,
     PricePreview,
@@ -64,6 +65,7 @@ __all__ = [
     "InstallationSetting",
     "KeptState",
     "KeyTrafficBucket",
+    "MediaTask",
     "ModelAlias",
     "ModelEntry",
     "ModelListing",
@@ -75,6 +77,7 @@ __all__ = [
     "Route",
     "ShadowAnswer",
     "ShadowSpend",
+    "TaskState",
     "TrafficBucket",
     "TrafficCursor",
     "TrafficTotal",

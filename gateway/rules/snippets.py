@@ -263,6 +263,21 @@ _METHODS: Final[Mapping[str, _Method]] = {
     ),
     "model": _Method("openai", "client.models.retrieve", "client.models.retrieve"),
     "response": _Method("openai", "client.responses.retrieve", "client.responses.retrieve"),
+    "videos": _Method(
+        "openai",
+        "client.videos.create",
+        "client.videos.create",
+        _names("prompt input_reference model seconds size"),
+        "print(answer.id, answer.status)",
+        "console.log(answer.id, answer.status);",
+    ),
+    "video": _Method(
+        "openai",
+        "client.videos.retrieve",
+        "client.videos.retrieve",
+        python_read="print(answer.status, answer.progress)",
+        javascript_read="console.log(answer.status, answer.progress);",
+    ),
     "response_items": _Method(
         "openai",
         "client.responses.input_items.list",

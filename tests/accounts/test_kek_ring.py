@@ -27,14 +27,15 @@ from config.secret_check import check_secrets
 from gateway import channel_egress
 from gateway.channel_fields import EGRESS_SECRETS, ChannelFields
 from gateway.channels import change_channel, create_channel, open_secret
-from gateway.models import Channel, ChannelKey
+from gateway.models import Channel, ChannelKey, MediaTask
+from lib import clock
 from lib.ids import new_id
 from lib.sealed_field import SealedField
 from lib.vault import PREFIX_BYTES, Vault, WrongSecret
 from notify.endpoints import create_endpoint, rotate_secret, secrets_in_force
 from notify.models import WebhookEndpoint
 from relay import idempotency as relay_idempotency
-from relay import state_store
+from relay import media_tasks, state_store
 from relay.downstream import Head
 from tests import cast as people_cast
 from tests.cast import Cast
@@ -42,6 +43,7 @@ from tests.cast import Cast
 OLD, NEW = (base64.b64encode(bytes([n]) * 32).decode() for n in (1, 2))
 OLD_ID, NEW_ID = Vault(OLD).current.id, Vault(NEW).current.id
 CONTENT: Final = bytes(range(256)) * 300
+TASK_CONTENT: Final = ("request", "result")
 CHANNEL: Final = ChannelFields(provider="openai", base_url="", keys=["sk-1"], models={"m": ""})
 
 
@@ -121,6 +123,16 @@ class Secrets:
         answer_once(people)
         self.states = ProtocolState(people)
         self.states.write()
+        now = clock.now()
+        self.task = MediaTask(
+            id=new_id(), public_id="task_1", organisation=people.acme, team_id=people.core.id,
+            request_id=new_id(), operation="videos", model="m", form="videos",
+            channel_id=self.channel.id, upstream_id="v1", state="failed", seconds=4,
+            size="1280x720", ended_at=now, expires_at=now,
+        )  # fmt: skip
+        for part in TASK_CONTENT:
+            setattr(self.task, part, seal(part, media_tasks._place(self.task.id, part)))
+        self.task.save()
         self.sign_on = SingleSignOn(organisation=people.acme, issuer="https://id.example")
         self.sign_on.sealed = seal("client-secret", single_sign_on._place(self.sign_on))
         self.sign_on.save()
@@ -138,6 +150,9 @@ class Secrets:
         assert secrets_in_force(endpoint) == self.signing
         assert answer_once(self._people).replayed
         self.states.read(keks)
+        task = MediaTask.objects.get()
+        for part in TASK_CONTENT:
+            assert open_sealed(getattr(task, part), media_tasks._place(task.id, part)) == part
         sealed = SingleSignOn.objects.get().sealed
         assert open_sealed(sealed, single_sign_on._place(self.sign_on)) == "client-secret"
         secret = base64.b64decode(Authenticator.objects.get().data["secret"])

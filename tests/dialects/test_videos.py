@@ -8,7 +8,7 @@ import pytest
 from dialects import video_generations, videos
 from dialects.errors import RequestFault
 from dialects.fold import AnswerFault
-from dialects.form_data import form_to_json
+from dialects.forms import FormFile, object_of
 from dialects.videos import TaskError, Video, VideoState
 from tests.hostile import EVERYTHING, LONG, NUL, STORABLE
 from tests.openapi import check
@@ -162,49 +162,21 @@ def test_a_list_and_a_deletion_are_what_the_published_description_says() -> None
 
 # ---- forms
 
-FORM = "multipart/form-data; boundary=b"
-
-
-def form(*parts: tuple[str, bytes]) -> bytes:
-    lines = [b"--b\r\n" + head.encode() + b"\r\n\r\n" + body + b"\r\n" for head, body in parts]
-    return b"".join(lines) + b"--b--\r\n"
-
-
-def field(name: str, more: str = "") -> str:
-    return f'Content-Disposition: form-data; name="{name}"{more}'
-
 
 def test_a_form_says_what_json_says() -> None:
-    picture = bytes(range(256)) + b"\r\n--bb\r\n--"
-    raw_form = form(
-        (field("prompt"), "Wäsche \U0001f9fa\r\n--".encode()),
-        (field("input_reference", '; filename="a.png"') + "\r\nContent-Type: image/png", picture),
-    )
-    told = json.loads(form_to_json(raw_form, FORM))
-    assert told["prompt"] == "Wäsche \U0001f9fa\r\n--"
-    read = videos.read(form_to_json(raw_form, 'multipart/form-data; charset=utf-8; boundary="b"'))
-    assert read.image.startswith("data:image/png;base64,AAECAw")
-    inner = form((field("prompt"), b"x"), (field("input_reference[image_url]"), b"https://a.b/c"))
-    assert videos.read(form_to_json(inner, FORM)).image == "https://a.b/c"
+    picture = FormFile("input_reference", "image/png", bytes(range(256)))
+    raw_body = object_of([("prompt", "Wäsche \U0001f9fa\r\n--")], [picture])
+    assert json.loads(raw_body)["prompt"] == "Wäsche \U0001f9fa\r\n--"
+    assert videos.read(raw_body).image.startswith("data:image/png;base64,AAECAw")
+    inner = object_of([("prompt", "x"), ("input_reference[image_url]", "https://a.b/c")], [])
+    assert videos.read(inner).image == "https://a.b/c"
 
 
 @pytest.mark.parametrize(
-    ("body", "content_type", "kind"),
-    [
-        (b"", FORM, "malformed_json"),
-        (b"--b\r\n", FORM, "malformed_json"),
-        (form((field("a"), b"x"))[:-6], FORM, "malformed_json"),
-        (form((field("a"), b"x")), "multipart/form-data", "malformed_json"),
-        (form((field(""), b"x")), FORM, "malformed_json"),
-        (form(("X: y", b"x")), FORM, "malformed_json"),
-        (b"--b\r\nno end\r\n--b--", FORM, "malformed_json"),
-        (form((field("a"), b"x"), (field("a"), b"y")), FORM, "invalid_type"),
-        (form((field("a"), b"x"), (field("a[b]"), b"y")), FORM, "invalid_type"),
-        (form((field("a"), b"\xff")), FORM, "invalid_type"),
-        (form(*[(field(f"f{n}"), b"") for n in range(101)]), FORM, "malformed_json"),
-    ],
+    "texts",
+    [[("a", "x"), ("a", "y")], [("a", "x"), ("a[b]", "y")], [("a[b]", "x"), ("a[b]", "y")]],
 )
-def test_what_is_no_form_is_refused(body: bytes, content_type: str, kind: str) -> None:
+def test_a_field_is_there_once(texts: list[tuple[str, str]]) -> None:
     with pytest.raises(RequestFault) as refused:
-        form_to_json(body, content_type)
-    assert refused.value.kind == kind
+        object_of(texts, [])
+    assert refused.value.kind == "invalid_type"

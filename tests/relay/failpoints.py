@@ -19,10 +19,11 @@ import sys
 from collections.abc import Callable, Sequence
 from functools import wraps
 from inspect import iscoroutinefunction
+from types import ModuleType
 from typing import Any
 
 from lib.asgi import Receive, Scope, Send
-from relay import http_sink, ledger_writer
+from relay import http_sink, ledger_writer, whole_answer
 from relay.admission import AdmissionRequest, Verdict
 from relay.auth import Authenticator
 from relay.http1 import Connection, State
@@ -77,7 +78,7 @@ class FailingBatchWriter(BatchWriter):
 
 
 def _behind(
-    owner: type, name: str, point: str, holds: Callable[..., bool] = lambda **_: True
+    owner: type | ModuleType, name: str, point: str, holds: Callable[..., bool] = lambda **_: True
 ) -> None:
     """Reach the point whenever this method has returned, if it was called so."""
     method = getattr(owner, name)
@@ -122,6 +123,7 @@ _behind(RequestReader, "read_facts", "parsed")
 _behind(Upstreams, "post", "upstream-headers")
 _behind(StreamRelay, "_commit", "first-content")
 _behind(WholeRelay, "_body", "first-content")
+_behind(whole_answer, "begin_video", "task-begun")
 _behind(UsageMeter, "bill", "terminal-usage")
 _behind(http_sink.HttpSink, "answer", "client-finished")
 _behind(http_sink.HttpSink, "write", "client-finished", lambda *, last: last)

@@ -5,6 +5,7 @@ than to sweep."""
 import atexit
 import os
 import threading
+from collections.abc import Callable
 from functools import cache
 
 from tests.beside import Beside
@@ -20,8 +21,12 @@ def _process(thread: int) -> Beside:
 
 def sweep(hub: Hub) -> int:
     """Sweep once; how many holds were resolved."""
-    process = _process(threading.get_ident())
-    return process.call(sweep_database, hub.connection.info.dbname)
+    return beside(hub, sweep_database)
+
+
+def beside(hub: Hub, work: Callable[[str], int]) -> int:
+    """Let that process do something with the hub's database, whose name it is given."""
+    return _process(threading.get_ident()).call(work, hub.connection.info.dbname)
 
 
 def sweep_database(name: str) -> int:

@@ -20,8 +20,12 @@ CARRIERS: dict[str, Callable[[str], dict[str, str]]] = {
     "x-goog-api-key": lambda key: {"x-goog-api-key": key},
     "query": lambda key: {},
 }
-# Rows that answer about models without asking one.
-ABOUT = ("models", "model", "billing", "not_implemented", "response", "response_items")
+# Rows that answer about models, or about what one has made, without asking one; of a video that is
+# not there no other is made.
+ABOUT = (
+    "models", "model", "billing", "not_implemented", "response", "response_items", "video",
+    "video_content", "video_generation", "remix",
+)  # fmt: skip
 LIMITS = ("networks", "endpoints", "models")
 
 

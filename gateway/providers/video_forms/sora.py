@@ -12,7 +12,7 @@ from gateway.rules.task_life import PollRule
 
 FORM: Final = VideoForm(
     operation="videos",
-    poll=PollRule(min_s=10.0, max_s=60.0),
+    poll=PollRule(min_s=10, max_s=60),
     spoken_by=frozenset({"videos"}),
     edit=videos.edit,
     encode=videos.encode,

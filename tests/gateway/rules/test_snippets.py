@@ -129,6 +129,13 @@ OTHERS = {
     "translations": SnippetRequest(
         "translations", "/v1/audio/translations", {"model": "m"}, files={"file": FILE}
     ),
+    "videos": SnippetRequest(
+        "videos", "/v1/videos", {"model": "m", "prompt": "x", "seconds": "4", "size": "1280x720"}
+    ),
+    "video": SnippetRequest("video", "/v1/videos/video_1", method="GET", argument="video_1"),
+    "generations": SnippetRequest(
+        "video_generations", "/v1/video/generations", {"model": "m", "prompt": "x", "duration": 4}
+    ),
     "models": SnippetRequest("models", "/v1/models", method="GET"),
     "response": SnippetRequest("response", "/v1/responses/resp_1", method="GET", argument="resp_1"),
     "items": SnippetRequest(
@@ -156,6 +163,8 @@ ANSWERS: dict[str, dict[str, Any]] = {
     "embeddings": {"data": [{"embedding": [0.5]}]},
     "moderations": {"results": [{"flagged": False}]},
     "models": {"object": "list", "data": [{"id": "m"}]},
+    "videos": {"id": "video_1", "status": "queued", "progress": 0},
+    "video_1": {"id": "video_1", "status": "queued", "progress": 0},
     "input_items": {"object": "list", "data": []},
     "generations": {"created": 1, "data": [{"b64_json": "aGk="}]},
     "edits": {"created": 1, "data": [{"url": "https://a.example"}]},

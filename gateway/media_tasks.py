@@ -1,0 +1,379 @@
+"""Media tasks until their end: their providers are asked how far they are, each as often as its
+provider allows, and what they tell is written; an end resolves the hold in the same transaction.
+
+    taken     due tasks, for as long as asking may take: nobody else asks for them meanwhile
+    asked     outside of any transaction; a provider that does not answer keeps nobody from others
+    written   the state, and when it is asked again; or the end, once (I6, I10)
+
+A worker that dies over it leaves tasks that are due again soon. Nothing is asked for a task whose
+hold was swept: it has failed.
+"""
+
+import datetime as dt
+import json
+import logging
+import time
+from collections.abc import Iterable, Iterator, Mapping, Sequence
+from concurrent.futures import ThreadPoolExecutor
+from contextlib import suppress
+from typing import Final, NamedTuple
+from uuid import UUID
+
+import httpx
+from django.conf import settings
+from django.db import connection, transaction
+from django.db.models import F, Q
+
+from accounts.sealing import vault
+from billing import unsettled_holds
+from billing.rules.pricing import total_of
+from billing.unsettled_holds import Ended
+from dialects.fold import AnswerFault
+from dialects.videos import TaskError, VideoStatus
+from gateway.channel_egress import outbound_of
+from gateway.channels import open_secret
+from gateway.installation import egress_policy
+from gateway.models import Channel, MediaTask
+from gateway.providers import PROVIDERS
+from gateway.providers.provider import BadAddress
+from gateway.providers.video_forms import VIDEO_FORMS
+from gateway.providers.video_forms.form import VideoForm
+from gateway.rules.task_life import (
+    LIMIT_S,
+    MOVES,
+    OPEN,
+    TaskState,
+    charged_video,
+    moved,
+    next_poll_s,
+)
+from lib import clock
+from lib.egress import EgressError, EgressPolicy, guarded_client
+from lib.outbound import BadPem
+from lib.vault import VaultError
+from usage.records import cost_of, versions_of, with_request, write_endings
+from usage.sql import Ending, RecordWritten
+
+log = logging.getLogger(__name__)
+
+_BATCH: Final = 200
+# A round ends within this time, and what it took is nobody else's for longer.
+_ASKING_S: Final = 20.0
+_TAKEN_S: Final = 60
+_READ_S: Final = 5.0
+_LIMIT: Final = dt.timedelta(seconds=LIMIT_S)
+_BYTES_MAX: Final = 256 * 1024
+# So many are asked for one after the other, and so many others meanwhile.
+_PIECE: Final = 25
+_AT_ONCE: Final = 16
+_TIMED_OUT: Final = TaskError("timeout", "The task did not end within 24 hours.")
+_SWEPT: Final = TaskError("expired", "The task was given up: its state was not known for too long.")
+
+
+class Poll(NamedTuple):
+    """What came of asking for one task: its status, None where nothing was told; and how long the
+    provider wants to be left alone. One that was not asked for waits without counting."""
+
+    task: MediaTask
+    status: VideoStatus | None
+    retry_after_s: float | None = None
+    asked: bool = True
+
+
+def poll() -> int:
+    """Ask for what is due, and write what is told; how many were asked for. Any process may run it,
+    several at once."""
+    until = time.monotonic() + _ASKING_S
+    polled = 0
+    while time.monotonic() < until:
+        tasks = _take(_BATCH)
+        if not tasks:
+            break
+        polled += _write(_ask_all(tasks, until))
+    return polled
+
+
+def drop_old_content() -> int:
+    """Delete the content of tasks whose time is over; of how many."""
+    over = MediaTask.objects.filter(expires_at__lte=clock.now())
+    content = Q(request__isnull=False) | Q(result__isnull=False)
+    return over.filter(content).update(request=None, result=None)
+
+
+def _take(limit: int) -> list[MediaTask]:
+    now = clock.now()
+    with transaction.atomic():
+        due = MediaTask.objects.select_for_update(skip_locked=True).filter(next_poll_at__lte=now)
+        tasks = list(due.order_by("next_poll_at")[:limit])
+        again = now + dt.timedelta(seconds=_TAKEN_S)
+        MediaTask.objects.filter(id__in=[task.id for task in tasks]).update(next_poll_at=again)
+    return tasks
+
+
+def _is_late(task: MediaTask) -> bool:
+    return clock.now() - task.created_at >= _LIMIT
+
+
+# ---- asking
+
+
+class _PollTarget(NamedTuple):
+    """A channel that is asked: with which headers for each of its keys, by their ends."""
+
+    channel: Channel
+    form: VideoForm
+    url: str
+    headers: Mapping[str, Mapping[str, str]]
+
+
+def _ask_all(tasks: Sequence[MediaTask], until: float) -> Iterator[Poll]:
+    """Ask for these; who cannot be asked, or not in time, told nothing."""
+    groups: dict[tuple[UUID, str], list[MediaTask]] = {}
+    for task in tasks:
+        groups.setdefault((task.channel_id, task.form), []).append(task)
+    channels = Channel.objects.prefetch_related("keys").in_bulk({id_ for id_, _ in groups})
+    policy, targets = egress_policy(), list[tuple[_PollTarget, list[MediaTask]]]()
+    for (channel_id, form_name), group in groups.items():
+        target = _target_of(channels.get(channel_id), form_name)
+        if target is None:
+            yield from (Poll(task, None) for task in group)
+        else:
+            targets += [(target, group[at : at + _PIECE]) for at in range(0, len(group), _PIECE)]
+    if not connection.in_atomic_block:
+        # No transaction, and no connection, is kept open across the network (I9).
+        connection.close()
+    with ThreadPoolExecutor(_AT_ONCE) as pool:
+        for answers in pool.map(lambda one: _ask_channel(policy, one[0], one[1], until), targets):
+            yield from answers
+
+
+def _target_of(channel: Channel | None, form_name: str) -> _PollTarget | None:
+    """How a channel is asked; None where it cannot be. Its first key is asked for what belongs to
+    none that it has, and stands last."""
+    form = _form(form_name)
+    if channel is None or form is None:
+        return None
+    provider = PROVIDERS[channel.provider]
+    try:
+        url = provider.url(form.operation, channel.base_url)
+        headers = {
+            key.last4: provider.headers(open_secret(key))
+            for key in reversed([key for key in channel.keys.all() if key.disabled_at is None])
+        }
+        return _PollTarget(channel, form, url, headers or {"": provider.headers(None)})
+    except (BadAddress, VaultError) as error:
+        log.warning("%s cannot be asked for its tasks: %s", channel.name, error)
+        return None
+
+
+def _ask_channel(
+    policy: EgressPolicy, target: _PollTarget, tasks: Sequence[MediaTask], until: float
+) -> list[Poll]:
+    """Ask for some tasks of one channel, in a thread without a database. After an answer that says
+    to wait, and where nobody answers, no more of these are asked for."""
+    polls: list[Poll] = []
+    try:
+        outbound = outbound_of(target.channel)
+        client = guarded_client(
+            policy, read_s=_READ_S, schemes=("http", "https"), outbound=outbound
+        )
+    except (VaultError, BadPem) as error:
+        log.warning("%s cannot be asked for its tasks: %s", target.channel.name, error)
+        return [Poll(task, None) for task in tasks]
+    silent, wait_s = False, None
+    with client:
+        for task in tasks:
+            if silent or time.monotonic() > until:
+                polls.append(Poll(task, None, wait_s, asked=False))
+                continue
+            try:
+                status, wait_s = _ask(client, target, task, until)
+                silent = wait_s is not None
+            except BadAddress:
+                # Its provider named it so that nothing can be asked for it.
+                status = None
+            except (EgressError, httpx.HTTPError, httpx.InvalidURL) as error:
+                log.warning("%s cannot be asked for its tasks: %s", target.channel.name, error)
+                status, silent = None, True
+            polls.append(Poll(task, status, wait_s))
+    return polls
+
+
+def _ask(
+    client: httpx.Client, target: _PollTarget, task: MediaTask, until: float
+) -> tuple[VideoStatus | None, float | None]:
+    """What its provider tells of a task, None where that is nothing; and for how long it does not
+    want to be asked, where it says so."""
+    headers = target.headers.get(task.channel_key) or target.headers[list(target.headers)[-1]]
+    url = target.form.below(target.url, target.form.status_path, task.upstream_id)
+    with client.stream("GET", url, headers=dict(headers)) as answer:
+        if answer.status_code in (429, 503):
+            return None, _retry_after_s(answer.headers.get("retry-after", ""))
+        body = _whole(answer, until)
+    if answer.status_code != 200 or body is None:
+        return None, None
+    with suppress(AnswerFault):
+        return target.form.read_status(body, task.upstream_id), None
+    return None, None
+
+
+def _whole(answer: httpx.Response, until: float) -> bytes | None:
+    """The body; None for one that is too large, or comes too slowly."""
+    body = b""
+    for piece in answer.iter_raw():
+        body += piece
+        if len(body) > _BYTES_MAX or time.monotonic() > until:
+            return None
+    return body
+
+
+def _retry_after_s(value: str) -> float:
+    """A number of seconds; 0 where it says none, which is to say that it does not want more now."""
+    return float(value) if value.isascii() and value.isdigit() and len(value) < 10 else 0.0
+
+
+# ---- writing
+
+
+class _Waiting(NamedTuple):
+    """A task that goes on, in the columns that change."""
+
+    id: UUID
+    state: str
+    progress: int
+    started_at: dt.datetime | None
+    polls: int
+    failures: int
+    next_poll_at: dt.datetime
+
+
+def _write(polls: Iterable[Poll]) -> int:
+    """Write what was told: each end by itself, all that goes on in one statement. How many."""
+    count, waiting = 0, list[_Waiting]()
+    for poll in polls:
+        count += 1
+        task, status = poll.task, poll.status
+        if status is not None and moved(_state(task), status.state) not in OPEN:
+            _end(task, status)
+        elif _is_late(task):
+            _end(task, VideoStatus("failed", task.progress, error=_TIMED_OUT))
+        elif (form := _form(task.form)) is not None:
+            waiting.append(_going_on(poll, form))
+    if waiting:
+        columns = dict(zip(_Waiting._fields, map(list, zip(*waiting, strict=True)), strict=True))
+        with connection.cursor() as cursor:
+            cursor.execute(_GO_ON, columns)
+    return count
+
+
+def _going_on(poll: Poll, form: VideoForm) -> _Waiting:
+    """When its provider is asked next, and what was told until then."""
+    task, status, now = poll.task, poll.status, clock.now()
+    polls = task.polls + poll.asked
+    failures = 0 if status is not None else task.failures + poll.asked
+    state = _state(task) if status is None else moved(_state(task), status.state)
+    wait_s = next_poll_s(form.poll, polls, failures=failures, retry_after_s=poll.retry_after_s)
+    return _Waiting(
+        task.id,
+        state,
+        task.progress if status is None else max(task.progress, status.progress),
+        task.started_at or (now if state == "running" else None),
+        polls,
+        failures,
+        min(now + dt.timedelta(seconds=wait_s), task.created_at + _LIMIT),
+    )
+
+
+def _form(name: str) -> VideoForm | None:
+    return next((form for form in VIDEO_FORMS.values() if form.operation == name), None)
+
+
+def _state(task: MediaTask) -> TaskState:
+    return next(state for state in MOVES if state == task.state)
+
+
+_GO_ON: Final = """
+    UPDATE gateway_mediatask task
+    SET state = t.state, progress = t.progress, started_at = t.started_at, polls = t.polls,
+        failures = t.failures, next_poll_at = t.next_poll_at
+    FROM unnest(
+        %(id)s::uuid[], %(state)s::text[], %(progress)s::int[], %(started_at)s::timestamptz[],
+        %(polls)s::int[], %(failures)s::int[], %(next_poll_at)s::timestamptz[]
+    ) AS t (id, state, progress, started_at, polls, failures, next_poll_at)
+    WHERE task.id = t.id AND task.ended_at IS NULL"""
+
+
+def _end(task: MediaTask, status: VideoStatus) -> None:
+    """Write the end of a task, resolve its hold and write its record, all or nothing. Where
+    somebody else has done so, nothing is changed."""
+    ending, ended = _settlement(task, status)
+    with transaction.atomic():
+        unsettled_holds.lock_wallets([task.organisation_id])
+        resolved = unsettled_holds.end(ended)
+        if resolved:
+            write_endings([RecordWritten(task.organisation_id, task.id, ending)])
+        elif status.state == "succeeded":
+            # The sweeper has released its hold: nobody has paid for it.
+            status = VideoStatus("failed", task.progress, error=_SWEPT)
+        _write_end(task, status)
+
+
+def _write_end(task: MediaTask, status: VideoStatus) -> None:
+    now = clock.now()
+    expires_at = now + dt.timedelta(days=settings.TASK_RESULT_DAYS)
+    if status.state == "succeeded" and status.expires_at is not None:
+        told = dt.datetime.fromtimestamp(status.expires_at, dt.UTC)
+        # The bytes are the provider's to keep.
+        expires_at = min(expires_at, told)
+    result = None
+    if status.error is not None:
+        content = json.dumps({"error": list(status.error)})
+        result = vault().seal(content, f"gateway_mediatask|{task.id}|result")
+    MediaTask.objects.filter(id=task.id, state__in=OPEN).update(
+        state=status.state,
+        progress=status.progress,
+        polls=F("polls") + 1,
+        ended_at=now,
+        expires_at=expires_at,
+        next_poll_at=None,
+        result=result,
+    )
+
+
+def _settlement(task: MediaTask, status: VideoStatus) -> tuple[Ending, Ended]:
+    """How the attempt of a task ends: what its record says, and what becomes of its hold."""
+    if status.state != "succeeded":
+        return _failed(task, status.error or _SWEPT)
+    versions = versions_of([(task.organisation_id, task.id)])[task.id]
+    version, asked_ms = versions.charge, 1000 * task.seconds
+    told_ms = None if status.seconds is None else 1000 * status.seconds
+    rates = {} if version is None else version.rates
+    meters: Mapping[str, int] = charged_video(rates, task.size, asked_ms, told_ms)
+    cost_nano = None
+    if versions.cost is not None:
+        cost_nano = cost_of(
+            charged_video(versions.cost.rates, task.size, asked_ms, told_ms), versions.cost
+        )
+    charge, basis = 0, "free"
+    if version is not None:
+        meters = with_request(meters, version)
+        total = total_of(meters, version)
+        # It was held at this price, so that it has a rate.
+        charge, basis = (total, "measured") if isinstance(total, int) else (0, "absorbed")
+    flags = ("usage_mismatch",) if told_ms is not None and told_ms > asked_ms else ()
+    ending = Ending(
+        final=True,
+        status=200,
+        meters=json.dumps(dict(meters)),
+        charge_nano=charge,
+        basis=basis,
+        flags=flags,
+        cost_nano=cost_nano,
+    )
+    return ending, Ended(task.id, task.organisation_id, "settled", charge, ending.cost_beside(0))
+
+
+def _failed(task: MediaTask, error: TaskError) -> tuple[Ending, Ended]:
+    kind, status = ("timeout", 504) if error is _TIMED_OUT else ("upstream_error", 502)
+    ending = Ending(final=True, status=status, kind=kind, message=error.message)
+    return ending, Ended(task.id, task.organisation_id, "voided")

@@ -1,0 +1,98 @@
+"""Media tasks: what providers work on after they have accepted it."""
+
+from django.db import models
+from django.db.models.functions import Now
+
+from lib.sealed_field import SealedField
+
+
+class TaskState(models.TextChoices):
+    QUEUED = "queued"
+    RUNNING = "running"
+    SUCCEEDED = "succeeded"
+    FAILED = "failed"
+
+
+class MediaTask(models.Model):
+    """A task that a provider has accepted; its id is that of its attempt and its hold, which have
+    the price, the model's route and the money.
+
+    `public_id` is what clients know it by: nobody can guess it, and nothing of the provider is in
+    it. `request` and `result` are content: JSON, null where it may not be kept, or no more.
+    `form` says how its provider is asked (gateway/providers/video_forms), `channel_key` how the
+    key ends that it was accepted for. `state` moves by gateway/rules/task_life.py.
+
+    `next_poll_at` is when the provider is asked next; null behind the end. What it made is there
+    until `expires_at`, which is also how long the content of a failed task is kept.
+    """
+
+    id = models.UUIDField(primary_key=True)
+    public_id = models.CharField(max_length=40, unique=True)
+    organisation = models.ForeignKey(
+        "accounts.Organisation",
+        models.PROTECT,
+        related_name="+",
+        db_constraint=False,
+        db_index=False,
+    )
+    team_id = models.UUIDField()
+    request_id = models.UUIDField(db_index=True)
+    operation = models.CharField(max_length=40)
+    model = models.CharField(max_length=200)
+    form = models.CharField(max_length=40)
+    channel_id = models.UUIDField()
+    channel_key = models.CharField(max_length=4, blank=True, default="")
+    upstream_id = models.CharField(max_length=200)
+    state = models.CharField(max_length=9, choices=TaskState.choices, default=TaskState.QUEUED)
+    progress = models.PositiveSmallIntegerField(default=0)
+    seconds = models.PositiveIntegerField()
+    size = models.CharField(max_length=12)
+    remixed_from = models.CharField(max_length=40, blank=True, default="")
+    request = SealedField(null=True)
+    result = SealedField(null=True)
+    created_at = models.DateTimeField(db_default=Now())
+    started_at = models.DateTimeField(null=True)
+    ended_at = models.DateTimeField(null=True)
+    expires_at = models.DateTimeField(null=True)
+    deleted_at = models.DateTimeField(null=True)
+    next_poll_at = models.DateTimeField(null=True)
+    polls = models.PositiveIntegerField(default=0)
+    failures = models.PositiveIntegerField(default=0)
+
+    class Meta:
+        constraints = [
+            models.CheckConstraint(
+                condition=models.Q(
+                    state__in=["queued", "running"],
+                    next_poll_at__isnull=False,
+                    ended_at=None,
+                )
+                | models.Q(
+                    state__in=["succeeded", "failed"],
+                    next_poll_at=None,
+                    ended_at__isnull=False,
+                    expires_at__isnull=False,
+                ),
+                name="task_polled_until_its_end",
+            )
+        ]
+        indexes = [
+            models.Index(
+                fields=["next_poll_at"],
+                condition=models.Q(next_poll_at__isnull=False),
+                name="tasks_to_poll",
+            ),
+            models.Index(
+                fields=["team_id", "-id"],
+                condition=models.Q(deleted_at=None),
+                name="tasks_of_team",
+            ),
+            models.Index(
+                fields=["expires_at"],
+                condition=~models.Q(request=None, result=None),
+                name="tasks_with_content",
+            ),
+        ]
+
+    def __str__(self) -> str:
+        return f"{self.public_id} {self.state}"

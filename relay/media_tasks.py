@@ -1,0 +1,217 @@
+"""Media tasks as the relay sees them: begun once a provider has accepted one, read, listed, and
+forgotten. Who asks their providers how far they are is a background job.
+
+A task and the hold that outlives its process are written in one transaction, before the client
+hears of either: killed before, the hold is swept as that of any attempt whose process died, and
+there is no task; killed after, the task is there and resolves its hold, whoever lives.
+
+Only keys of its team see a task. Its prompt, and what its provider tells of it, are content: they
+are sealed for their row, and not kept where the organisation keeps nothing.
+"""
+
+import asyncio
+from collections.abc import Sequence
+from typing import Any, Final, NamedTuple
+from uuid import UUID
+
+import msgspec
+
+from dialects.videos import TaskError, Video, VideoState
+from gateway.rules.task_life import HOLD_S
+from lib.vault import VaultError
+from relay import settlement
+from relay.auth import Principal
+from relay.database import DatabaseAway, Row
+from relay.state_store import StateStore
+
+_TABLE: Final = "gateway_mediatask"
+# What stands before and behind every id.
+_FIRST: Final = UUID(int=0)
+_LAST: Final = UUID(int=2**128 - 1)
+
+
+class NewTask(NamedTuple):
+    """A task that its provider has just accepted, in the columns of its row; `prompt` None where it
+    may not be kept."""
+
+    id: UUID
+    public_id: str
+    organisation_id: UUID
+    team_id: UUID
+    request_id: UUID
+    operation: str
+    model: str
+    form: str
+    channel_id: UUID
+    channel_key: str
+    upstream_id: str
+    seconds: int
+    size: str
+    remixed_from: str
+    first_poll_s: float
+    prompt: str | None
+
+
+class Task(NamedTuple):
+    """A task as it is stored: what a client is shown of it, and where its provider has it."""
+
+    id: UUID
+    video: Video
+    form: str
+    channel_id: UUID
+    channel_key: str
+    upstream_id: str
+    content_kept: bool
+
+
+class TaskContent(msgspec.Struct, frozen=True):
+    """What is sealed of a task: what was asked, and why it failed."""
+
+    prompt: str | None = None
+    error: tuple[str, str] | None = None
+
+
+class HoldGone(DatabaseAway):
+    """The hold of the attempt was resolved by somebody who took this process for dead."""
+
+
+_content = msgspec.json.Decoder(TaskContent)
+
+
+async def begin(states: StateStore, task: NewTask) -> int:
+    """Write a task and let its hold outlive this process; when it was made (Unix seconds).
+
+    Raises DatabaseAway (HoldGone), DatabaseRefused. What is written stays, also where the caller is
+    cancelled meanwhile.
+    """
+    sealed = ""
+    if task.prompt is not None:
+        content = msgspec.json.encode(TaskContent(prompt=task.prompt))
+        sealed = await states.seal(content, _place(task.id, "request"))
+    parameters: dict[str, Any] = {**task._asdict(), "sealed": sealed}
+    del parameters["prompt"]
+    writing = asyncio.ensure_future(
+        states.run([settlement.entrust(task.id, HOLD_S), (_INSERT, parameters)])
+    )
+    _, rows = await asyncio.shield(writing)
+    if not rows:
+        raise HoldGone(f"the hold of {task.id} was resolved")
+    return int(float(rows[0][0] or 0))
+
+
+async def find(states: StateStore, principal: Principal, public_id: str) -> Task | None:
+    """The task of that id, of the principal's team. Raises DatabaseAway, DatabaseRefused."""
+    parameters = {"team": principal.team_id, "public_id": public_id}
+    (rows,) = await states.run([(_FIND, parameters)])
+    return await _read(states, rows[0]) if rows else None
+
+
+async def page(
+    states: StateStore, principal: Principal, *, after: UUID | None, limit: int, ascending: bool
+) -> tuple[list[Task], bool]:
+    """The team's tasks, the newest first unless `ascending`, behind the one `after`; and whether
+    there are more. Raises DatabaseAway, DatabaseRefused."""
+    after = after or (_FIRST if ascending else _LAST)
+    parameters = {"team": principal.team_id, "after": after, "limit": limit + 1}
+    (rows,) = await states.run([(_PAGE_UP if ascending else _PAGE_DOWN, parameters)])
+    tasks = [await _read(states, row) for row in rows[:limit]]
+    return tasks, len(rows) > limit
+
+
+async def forget(states: StateStore, principal: Principal, task: Task) -> bool:
+    """Delete a task that has ended, with its content; False where it still runs."""
+    parameters = {"team": principal.team_id, "id": task.id}
+    (rows,) = await states.run([(_FORGET, parameters)])
+    return bool(rows)
+
+
+async def _read(states: StateStore, row: Row) -> Task:
+    (
+        id_text, public_id, model, state, progress, created, ended, expires, seconds, size, remixed,
+        request, result, form, channel_id, channel_key, upstream_id, kept,
+    ) = row  # fmt: skip
+    id_ = UUID(id_text)
+    asked = await _open(states, request, _place(id_, "request"))
+    told = await _open(states, result, _place(id_, "result"))
+    shown: VideoState = _state(state)
+    error = None
+    if shown == "failed":
+        error = TaskError(*(told.error or ("failed", "The task failed.")))
+    video = Video(
+        public_id or "",
+        model or "",
+        shown,
+        int(progress or 0),
+        _instant(created) or 0,
+        _instant(ended) if shown == "succeeded" else None,
+        _instant(expires) if shown == "succeeded" else None,
+        int(seconds or 0),
+        size or "",
+        asked.prompt,
+        remixed or None,
+        error,
+    )
+    return Task(
+        id_, video, form or "", UUID(channel_id), channel_key or "", upstream_id or "", kept == "t"
+    )
+
+
+async def _open(states: StateStore, sealed: str | None, place: str) -> TaskContent:
+    """What was sealed; nothing where it is gone, or its KEK is."""
+    if sealed is None:
+        return TaskContent()
+    try:
+        return _content.decode(await states.open(sealed, place))
+    except (VaultError, msgspec.DecodeError):
+        return TaskContent()
+
+
+def _state(text: str | None) -> VideoState:
+    states: Sequence[VideoState] = ("queued", "running", "succeeded", "failed")
+    return next(state for state in states if state == text)
+
+
+def _instant(text: str | None) -> int | None:
+    return None if text is None else int(float(text))
+
+
+def _place(id_: UUID, column: str) -> str:
+    return f"{_TABLE}|{id_}|{column}"
+
+
+# Only where this transaction has just been given the hold: nobody polls for what is not held.
+_INSERT: Final = """
+    INSERT INTO gateway_mediatask (
+        id, public_id, organisation_id, team_id, request_id, operation, model, form, channel_id,
+        channel_key, upstream_id, state, progress, seconds, size, remixed_from, request,
+        next_poll_at, polls, failures
+    )
+    SELECT id, %(public_id)s, %(organisation_id)s::uuid, %(team_id)s::uuid, %(request_id)s::uuid,
+           %(operation)s, %(model)s, %(form)s, %(channel_id)s::uuid, %(channel_key)s,
+           %(upstream_id)s, 'queued', 0, %(seconds)s::int, %(size)s, %(remixed_from)s,
+           nullif(%(sealed)s, '')::bytea,
+           now() + %(first_poll_s)s::float8 * interval '1 second', 0, 0
+    FROM billing_hold WHERE id = %(id)s::uuid AND state = 'open' AND process_id IS NULL
+    RETURNING extract(epoch FROM created_at)"""
+_COLUMNS: Final = """
+    id, public_id, model, state, progress, extract(epoch FROM created_at),
+    extract(epoch FROM ended_at), extract(epoch FROM expires_at), seconds, size, remixed_from,
+    request, result, form, channel_id, channel_key, upstream_id, expires_at > now()"""
+_FIND: Final = f"""
+    SELECT {_COLUMNS} FROM gateway_mediatask
+    WHERE public_id = %(public_id)s AND team_id = %(team)s::uuid AND deleted_at IS NULL"""  # noqa: S608
+_PAGE_DOWN: Final = f"""
+    SELECT {_COLUMNS} FROM gateway_mediatask
+    WHERE team_id = %(team)s::uuid AND deleted_at IS NULL
+      AND id < %(after)s::uuid
+    ORDER BY id DESC LIMIT %(limit)s::int"""  # noqa: S608
+_PAGE_UP: Final = f"""
+    SELECT {_COLUMNS} FROM gateway_mediatask
+    WHERE team_id = %(team)s::uuid AND deleted_at IS NULL
+      AND id > %(after)s::uuid
+    ORDER BY id LIMIT %(limit)s::int"""  # noqa: S608
+_FORGET: Final = """
+    UPDATE gateway_mediatask SET deleted_at = now(), request = NULL, result = NULL
+    WHERE id = %(id)s::uuid AND team_id = %(team)s::uuid AND ended_at IS NOT NULL
+      AND deleted_at IS NULL
+    RETURNING id"""

@@ -1,0 +1,159 @@
+"""The bytes of a finished video: they stay with its provider, and are passed on as they come.
+
+A part of them is asked for as the client asks (`Range`). What is sent is as large as what a client
+takes: nothing is gathered here. A client that leaves ends the request to the provider.
+"""
+
+import asyncio
+import re
+from collections.abc import Mapping
+from typing import Final
+from urllib.parse import parse_qsl
+
+from dialects.errors import RequestFault
+from gateway.providers.provider import BadModelName
+from gateway.providers.video_forms import VIDEO_FORMS
+from lib.asgi import Receive, Scope
+from lib.ids import id_text
+from relay import task_answers
+from relay.auth import Principal
+from relay.error_answers import answer_to_failures
+from relay.http_sink import HttpSink
+from relay.media_tasks import Task
+from relay.request_context import Parts
+from relay.snapshot import Channel, Snapshot
+from relay.upstream import Answer, UpstreamFailed, upstream_failure
+
+_VARIANTS: Final = ("video", "thumbnail", "spritesheet")
+_RANGE: Final = re.compile(rb"bytes=[0-9, -]{1,200}")
+# Nothing that a browser would run.
+_TYPES: Final = frozenset(
+    {"video/mp4", "video/webm", "image/webp", "image/jpeg", "image/png", "application/octet-stream"}
+)
+_PASSED: Final = ("content-length", "content-range", "accept-ranges", "etag", "last-modified")
+
+
+async def serve(
+    parts: Parts,
+    snapshot: Snapshot,
+    principal: Principal,
+    scope: Scope,
+    receive: Receive,
+    sink: HttpSink,
+) -> None:
+    """Answer a request for the content of a task. Raises RequestFault, DatabaseAway,
+    DatabaseRefused."""
+    task = await task_answers.find(parts.states, principal, sink.invocation.target.task)
+    _check_there(task)
+    channel = next((one for one in snapshot.channels.values() if one.uuid == task.channel_id), None)
+    if channel is None:
+        raise RequestFault("no_channel", None, "", model=task.video.model)
+    query = dict(parse_qsl(scope["query_string"].decode("latin-1")))
+    url = _url(task, channel, query.get("variant", _VARIANTS[0]))
+    range_ = next((value for name, value in scope["headers"] if name == b"range"), b"")
+    try:
+        async with asyncio.timeout(channel.timeouts.first_content):
+            answer = await parts.upstreams.get(
+                channel,
+                snapshot.egress,
+                url,
+                id_text(sink.request_id),
+                key=_key(task, channel),
+                range_=range_ if _RANGE.fullmatch(range_) else b"",
+            )
+    except TimeoutError:
+        seconds = int(channel.timeouts.first_content)
+        failure = upstream_failure("F11", seconds=seconds)
+        await sink.refuse(answer_to_failures([failure]))
+        return
+    except UpstreamFailed as failure:
+        if failure.upstream_status == 404:
+            raise _missing(task) from None
+        await sink.refuse(answer_to_failures([failure]))
+        return
+    await _pass_on(answer, channel, receive, sink)
+
+
+def _check_there(task: Task) -> None:
+    state = task.video.state
+    if state in ("queued", "running"):
+        raise RequestFault("conflict", "video_id", f"video {task.video.id} is not completed yet")
+    if state == "failed" or not task.content_kept:
+        raise _missing(task)
+
+
+def _missing(task: Task) -> RequestFault:
+    return RequestFault("task_not_found", "video_id", task.video.id)
+
+
+def _url(task: Task, channel: Channel, variant: str) -> str:
+    if variant not in _VARIANTS:
+        what = "variant must be one of " + ", ".join(_VARIANTS)
+        raise RequestFault("invalid_value", "variant", what)
+    form = next((form for form in VIDEO_FORMS.values() if form.operation == task.form), None)
+    url = None if form is None else channel.address.urls.get(form.operation)
+    if form is None or url is None:
+        raise RequestFault("no_channel", None, "", model=task.video.model)
+    try:
+        found = form.below(url, form.content_path, task.upstream_id)
+    except BadModelName:
+        raise _missing(task) from None
+    return found if variant == _VARIANTS[0] else f"{found}?variant={variant}"
+
+
+def _key(task: Task, channel: Channel) -> int:
+    """The place of the key that the task belongs to; the first where that is no more."""
+    endings = channel.key_endings
+    return endings.index(task.channel_key) if task.channel_key in endings else 0
+
+
+async def _pass_on(answer: Answer, channel: Channel, receive: Receive, sink: HttpSink) -> None:
+    task = asyncio.current_task()
+    left = False
+
+    def leave(_: "asyncio.Task[None]") -> None:
+        nonlocal left
+        if not left and task is not None and not watch.cancelled():
+            left = True
+            task.cancel()
+
+    watch = asyncio.create_task(_gone(receive))
+    watch.add_done_callback(leave)
+    whole = False
+    try:
+        async with asyncio.timeout(channel.timeouts.idle) as limit:
+            await sink.begin_bytes(answer.status, _fields(answer.headers))
+            loop = asyncio.get_running_loop()
+            while piece := await answer.next_bytes():
+                await sink.write(piece, last=False)
+                limit.reschedule(loop.time() + channel.timeouts.idle)
+        await sink.write(b"", last=True)
+        whole = True
+    except (UpstreamFailed, TimeoutError):
+        # Nothing can be said any more: without its last byte the server cuts the connection.
+        return
+    except asyncio.CancelledError:
+        if not left or task is None or task.uncancel():
+            raise
+    finally:
+        left = True
+        watch.cancel()
+        if whole:
+            answer.release()
+        else:
+            answer.cut()
+
+
+async def _gone(receive: Receive) -> None:
+    while (await receive())["type"] != "http.disconnect":
+        pass
+
+
+def _fields(headers: Mapping[str, str]) -> list[tuple[bytes, bytes]]:
+    kind = headers.get("content-type", "").partition(";")[0].strip().lower()
+    kind = kind if kind in _TYPES else "application/octet-stream"
+    fields = [(b"content-type", kind.encode()), (b"cache-control", b"private, no-store")]
+    for name in _PASSED:
+        if name in headers:
+            fields.append((name.encode(), headers[name].encode("latin-1")))
+    return fields

@@ -1,0 +1,162 @@
+"""Requests for a video, in the forms of their clients, for every provider that makes any: accepted
+by the provider, they become a media task."""
+
+import secrets
+from abc import abstractmethod
+from collections.abc import Mapping
+from dataclasses import replace
+from functools import partial
+from typing import Any, ClassVar, Final
+from uuid import uuid4
+
+import msgspec
+
+from dialects import video_generations, videos
+from dialects.chat import Encoded
+from dialects.codec import Target
+from dialects.fold import AnswerFault
+from dialects.operation import Operation
+from dialects.unary import PlainAnswer, failure
+from dialects.usage import Quantities
+from dialects.videos import Video, VideoRequest
+from gateway.providers.provider import BadModelName
+from gateway.providers.video_forms import VIDEO_FORMS
+from gateway.providers.video_forms.form import VideoForm
+from gateway.rules.task_life import video_meters
+from lib.ids import id_text
+from relay.unary import (
+    Exchange,
+    Sending,
+    UnaryFacts,
+    UnaryOperation,
+    Unit,
+    as_it_came,
+    not_offered,
+)
+from relay.video_order import AcceptedVideo, Source
+
+_ACCEPTED: Final = PlainAnswer(Quantities({}, ()))
+
+
+class VideoOperation(UnaryOperation):
+    """One form of a client's."""
+
+    name: ClassVar[str]
+
+    @abstractmethod
+    def request(self, raw: bytes) -> VideoRequest:
+        """What is asked for. Raises RequestFault."""
+
+    @abstractmethod
+    def write(self, video: Video) -> dict[str, Any]:
+        """What the client is told of a video that was accepted."""
+
+    def new_public_id(self) -> str:
+        """An id that nobody can guess."""
+        return f"task_{id_text(uuid4()).lower()}"
+
+    def read(self, raw: bytes, target: Target) -> UnaryFacts:
+        own = self.request(raw)
+        asked_ms = 1000 * own.seconds
+        units = tuple(
+            Unit(meter, asked_ms, lambda family: asked_ms) for meter in video_meters(own.size)
+        )
+        media = {"image": 1} if own.image else {}
+        return UnaryFacts(
+            own, own.body, own.model, own.user, own.text_bytes, own.max_cost_nano, units,
+            media=media,
+        )  # fmt: skip
+
+    def send(
+        self, facts: UnaryFacts, urls: Mapping[Operation, str], model: str, request_id: str
+    ) -> Sending:
+        own: VideoRequest = facts.own
+        form = next((form for name, form in VIDEO_FORMS.items() if name in urls), None)
+        if form is None:
+            raise not_offered(facts, "videos")
+        write = form.edit if self.name in form.spoken_by else form.encode
+        return self._sending(facts, form, write(own, model))
+
+    def _sending(
+        self,
+        facts: UnaryFacts,
+        form: VideoForm,
+        encoded: Encoded,
+        *,
+        remixed_from: str = "",
+        path: str = "",
+    ) -> Sending:
+        accepted = AcceptedVideo(facts.own, form, self.new_public_id(), remixed_from, self.write)
+        exchange = Exchange(partial(_read, form), as_it_came, facts.units, accepted=accepted)
+        return Sending(form.operation, "openai", encoded, exchange, path=path)
+
+
+def _read(form: VideoForm, raw: bytes) -> PlainAnswer:
+    try:
+        form.read_accepted(raw)
+    except AnswerFault as fault:
+        return failure(fault)
+    return _ACCEPTED
+
+
+class _Videos(VideoOperation):
+    """OpenAI's form."""
+
+    name = "videos"
+    default_model = videos.MODEL
+
+    def request(self, raw: bytes) -> VideoRequest:
+        return videos.read(raw)
+
+    def write(self, video: Video) -> dict[str, Any]:
+        return videos.write(video)
+
+    def new_public_id(self) -> str:
+        return f"video_{secrets.token_hex(16)}"
+
+
+class _Generations(VideoOperation):
+    """The generic form."""
+
+    name = "video_generations"
+
+    def request(self, raw: bytes) -> VideoRequest:
+        return video_generations.read(raw)
+
+    def write(self, video: Video) -> dict[str, Any]:
+        return video_generations.write_accepted(video)
+
+
+class Remix(_Videos):
+    """Another video made of a finished one, by the channel that made it."""
+
+    def __init__(self, source: Source) -> None:
+        self._source = source
+
+    def request(self, raw: bytes) -> VideoRequest:
+        body, prompt = videos.read_remix(raw)
+        source, text_bytes = self._source, len(prompt.encode(errors="replace"))
+        return VideoRequest(
+            body, source.model, prompt, source.seconds, source.size, "", "", text_bytes, None
+        )
+
+    def read(self, raw: bytes, target: Target) -> UnaryFacts:
+        return replace(super().read(raw, target), only_channel=self._source.channel_id)
+
+    def send(
+        self, facts: UnaryFacts, urls: Mapping[Operation, str], model: str, request_id: str
+    ) -> Sending:
+        form = next((form for name, form in VIDEO_FORMS.items() if name in urls), None)
+        if form is None or not form.remix_path:
+            raise not_offered(facts, "remixes of videos")
+        source, own = self._source, facts.own
+        try:
+            path = form.below("", form.remix_path, source.upstream_id)
+        except BadModelName:
+            raise not_offered(facts, "remixes of this video") from None
+        encoded = Encoded(msgspec.json.encode({"prompt": own.prompt}))
+        return self._sending(facts, form, encoded, remixed_from=source.public_id, path=path)
+
+
+VIDEOS: Final = _Videos()
+VIDEO_GENERATIONS: Final = _Generations()

@@ -1,0 +1,168 @@
+"""Media tasks whose web process or worker is killed (-9) at any step (I6, I10, P1): each hold is
+settled once or released once, and what is paid is what the provider has billed for what its client
+can have."""
+
+import http.client
+from collections.abc import Iterator
+from concurrent.futures import ThreadPoolExecutor
+from itertools import cycle
+from typing import Any
+
+import pytest
+
+from tests.fakes.videos import FakeVideos
+from tests.hub import Answer, Hub, Tenant
+from tests.relay.poller import poll, poll_and_die
+from tests.relay.test_failpoints import await_strike, holds_of, let_be_taken_for_dead
+from tests.relay.test_videos import PER_MS, holds, shown, spent, video_model
+
+# Before the task is written there is none; afterwards it is there, whoever lives.
+WEB_BEFORE = ("admitted", "dispatched", "upstream-headers", "first-content")
+WEB_BEHIND = ("task-begun", "client-finished")
+WORKER = ("taken", "told", "settling", "settled")
+QUICK = {"first-content", "task-begun"}
+
+
+@pytest.fixture(scope="module")
+def provider() -> Iterator[FakeVideos]:
+    with FakeVideos() as fake:
+        yield fake
+
+
+@pytest.fixture(scope="module")
+def model(hub: Hub, provider: FakeVideos) -> str:
+    return video_model(hub, provider)
+
+
+@pytest.fixture(scope="module")
+def struck_hub(hub: Hub) -> Iterator[Hub]:
+    """A second process on the session's database, with failpoints."""
+    found = Hub(hub.dsn, application="tests.relay.failpoints")
+    yield found
+    found.kill()
+    found.close()
+
+
+@pytest.fixture
+def failing(struck_hub: Hub) -> Hub:
+    if struck_hub.process is None:
+        struck_hub.start()
+    return struck_hub
+
+
+def order(hub: Hub, tenant: Tenant, model: str, prompt: str, failpoint: str = "") -> Answer | None:
+    """The answer; None where the connection broke."""
+    body = {"model": model, "prompt": prompt, "seconds": "8", "size": "1280x720"}
+    headers = {"x-failpoint": failpoint} if failpoint else {}
+    try:
+        return hub.post(tenant, body, path="/v1/videos", headers=headers)
+    except (OSError, http.client.HTTPException):
+        return None
+
+
+def tasks(hub: Hub, tenant: Tenant) -> list[dict[str, Any]]:
+    return hub.rows(
+        "SELECT * FROM gateway_mediatask WHERE organisation_id = %s ORDER BY id",
+        tenant.organisation_id,
+    )
+
+
+@pytest.mark.parametrize(
+    "point",
+    [
+        pytest.param(point, marks=[] if point in QUICK else pytest.mark.slow)
+        for point in (*WEB_BEFORE, *WEB_BEHIND)
+    ],
+)
+def test_a_web_process_is_killed(
+    failing: Hub, provider: FakeVideos, model: str, point: str
+) -> None:
+    hub, tenant, prompt = failing, failing.tenant(), f"killed at {point}"
+    written = len(hub.log())
+    with ThreadPoolExecutor(1) as pool:
+        answer = pool.submit(order, hub, tenant, model, prompt, f"kill {point}")
+        await_strike(hub, "kill", point, written)
+        told = answer.result()
+    assert len(tasks(hub, tenant)) == (point in WEB_BEHIND)
+    hub.start()
+    if point in WEB_BEFORE:
+        assert told is None
+        let_be_taken_for_dead(hub, tenant)
+        assert holds(hub, tenant) == ["expired"]
+        assert spent(hub, tenant) == 0
+        # What the provider makes nobody has heard of: it is a loss of whoever runs the hub.
+        assert hub.get("/v1/videos", tenant).json()["data"] == []
+    else:
+        # Its process is dead, and its hold is nobody's.
+        assert [hold["process_id"] for hold in holds_of(hub, tenant)] == [None]
+        poll(hub, tenant)
+        (video,) = hub.get("/v1/videos", tenant).json()["data"]
+        assert video["status"] == "completed"
+        assert holds(hub, tenant) == ["settled"]
+        assert spent(hub, tenant) == PER_MS * provider.billed_ms(prompt) > 0
+    hub.assert_books_balance()
+
+
+@pytest.mark.parametrize("end", ["", "#fail=x"])
+@pytest.mark.parametrize(
+    "point",
+    [pytest.param(one, marks=[] if one == "settling" else pytest.mark.slow) for one in WORKER],
+)
+def test_a_worker_is_killed(
+    hub: Hub, provider: FakeVideos, model: str, point: str, end: str
+) -> None:
+    tenant, prompt = hub.tenant(), f"worker killed at {point} {end}"
+    ordered = order(hub, tenant, model, prompt)
+    assert ordered is not None
+    assert poll_and_die(hub, tenant, point)
+    resolved = "voided" if end else "settled"
+    assert holds(hub, tenant) == [resolved if point == "settled" else "open"]
+    poll(hub, tenant)
+    assert shown(hub, tenant, ordered.json()["id"])["status"] == ("failed" if end else "completed")
+    assert holds(hub, tenant) == [resolved]
+    assert spent(hub, tenant) == PER_MS * provider.billed_ms(prompt)
+    assert len(hub.records(ordered.headers["x-request-id"])) == 1
+    hub.assert_books_balance()
+
+
+@pytest.mark.slow
+def test_300_videos_whose_processes_die_all_the_time(
+    failing: Hub, provider: FakeVideos, model: str
+) -> None:
+    """Ten at a time, of which one kills its web process, and each round one worker dies."""
+    hub, tenant = failing, failing.tenant("1000.00")
+    points, deaths = cycle((*WEB_BEFORE, *WEB_BEHIND)), cycle(WORKER)
+    prompts = [
+        f"video {n} #polls={1 + n % 3}" + (" #fail=x" if n % 7 == 0 else "") for n in range(300)
+    ]
+    for at in range(0, 300, 10):
+        point = next(points)
+        with ThreadPoolExecutor(10) as pool:
+            strikes = [f"kill {point}"] + 9 * [""]
+            some = zip(prompts[at : at + 10], strikes, strict=True)
+            answers = [pool.submit(order, hub, tenant, model, *one) for one in some]
+            for answer in answers:
+                answer.result()
+        if hub.process is not None and hub.process.wait(30) == -9:
+            hub.process = None
+        hub.start()
+        poll_and_die(hub, tenant, next(deaths))
+    let_be_taken_for_dead(hub, tenant)
+    hub.wait(lambda: not _polled(hub, tenant), "tasks stay open")
+    ended = tasks(hub, tenant)
+    done = [task for task in ended if task["state"] == "succeeded"]
+    known = {task["upstream_id"] for task in ended}
+    states = [hold["state"] for hold in holds_of(hub, tenant)]
+    assert states.count("settled") == len(done)
+    assert states.count("voided") == len(ended) - len(done)
+    assert set(states) <= {"settled", "voided", "expired"}
+    billed = sum(one.billed_ms for one in provider.videos.values() if one.id in known)
+    assert spent(hub, tenant) == PER_MS * billed == PER_MS * 8000 * len(done)
+    assert len(ended) > 100
+    hub.assert_books_balance()
+
+
+def _polled(hub: Hub, tenant: Tenant) -> bool:
+    """Whether any is still open after another round."""
+    poll(hub, tenant)
+    return any(task["ended_at"] is None for task in tasks(hub, tenant))
