@@ -92,7 +92,7 @@ def bill_new(request: HttpRequest, actor: Actor) -> HttpResponseBase:
         of_provider = [id_text(one.id) for one in channels if one.provider == mapping.provider]
         initial = {name: getattr(mapping, name) for name in ("provider", *_MAPPED)}
         initial |= {"tolerance": format_usd(mapping.tolerance_nano), "channels": of_provider}
-        return _new_page(request, BillForm(channels, initial=initial))
+        return _new_page(request, actor, BillForm(channels, initial=initial))
     form = BillForm(channels, request.POST, request.FILES)
     if form.is_valid():
         sent = form.cleaned_data
@@ -111,11 +111,14 @@ def bill_new(request: HttpRequest, actor: Actor) -> HttpResponseBase:
             refused.tell(form)
         else:
             return see_other("bill", id_text(bill.id))
-    return _new_page(request, form, status=422)
+    return _new_page(request, actor, form, status=422)
 
 
-def _new_page(request: HttpRequest, form: BillForm, status: int = 200) -> HttpResponseBase:
-    return render(request, "gateway/bill_new.html", {"form": form}, status=status)
+def _new_page(
+    request: HttpRequest, actor: Actor, form: BillForm, status: int = 200
+) -> HttpResponseBase:
+    context = {"form": form, "kept": bills.kept_mappings(actor)}
+    return render(request, "gateway/bill_new.html", context, status=status)
 
 
 @operator_page("credits.read")

@@ -54,6 +54,12 @@ def access_difference(actor: Actor, bill: ProviderBill, n: int) -> BillDifferenc
     return found
 
 
+def kept_mappings(actor: Actor) -> QuerySet[BillMapping]:
+    """How bills were read, by provider, for operators."""
+    require(actor, "credits.read")
+    return BillMapping.objects.order_by("provider")
+
+
 def mapping_of(provider: str) -> BillMapping:
     """How the last bill of this provider was read; a new one before the first."""
     return BillMapping.objects.filter(provider=provider).first() or BillMapping(provider=provider)
@@ -165,7 +171,7 @@ def _compare(bill: ProviderBill) -> list[dict[str, Any]]:
         dt.datetime.combine(day, dt.time(), dt.UTC)
         for day in (bill.first_on, bill.last_on + dt.timedelta(days=1))
     )
-    parameters = {
+    parameters: dict[str, Any] = {
         "from": from_at,
         "until": until_at,
         "first_id": first_id_at(from_at - _SLACK),

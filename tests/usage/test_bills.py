@@ -43,12 +43,10 @@ def csv_of(rows: Iterable[Sequence[object]], delimiter: str = ",") -> io.BytesIO
     return io.BytesIO(("\ufeff" + text.getvalue()).encode())
 
 
-def compare(
-    dora: Actor, file: io.BytesIO, tolerance_nano: int = 0, last: int = 0, **over: str
-) -> ProviderBill:
-    mapping = BillMapping(provider="openai", tolerance_nano=tolerance_nano, **over)
-    until = DAY.date() + dt.timedelta(days=last)
-    return bills.reconcile(dora, mapping, [CHANNEL], DAY.date(), until, file, "bill.csv")
+def compare(dora: Actor, file: io.BytesIO, **columns: str) -> ProviderBill:
+    mapping = BillMapping(provider="openai", **columns)
+    day = DAY.date()
+    return bills.reconcile(dora, mapping, [CHANNEL], day, day, file, "bill.csv")
 
 
 def open_of(bill: ProviderBill) -> set[tuple[str, UUID | None, int, int]]:
@@ -90,8 +88,8 @@ def test_exactly_the_three_planted_differences_are_open(key: Key, dora: Actor, n
     amounts[changed] = "0.0022"
     del amounts[missing]
     amounts[unknown] = "0.5"
-    rows = ((id_text(id), amount) for id, amount in amounts.items())
-    bill = compare(dora, csv_of([("Request ID", "Cost"), *rows]), **BY_REQUEST)
+    lines = ((id_text(id), amount) for id, amount in amounts.items())
+    bill = compare(dora, csv_of([("Request ID", "Cost"), *lines]), **BY_REQUEST)
     assert open_of(bill) == {
         ("differs", changed, 2_200_000, 2_100_000),
         ("not_billed", missing, 0, 2_100_000),
@@ -148,7 +146,14 @@ def test_a_seeded_difference_of_one_percent_is_found_noted_and_closed(
     assert "openai" in operator.get("/admin/reconcile").content.decode()
     kept = operator.get("/admin/reconcile/new?provider=openai").content.decode()
     assert 'value="Model"' in kept
-    for wrong in ({"file": csv_of([])}, {"day_column": "X"}, {"tolerance": "-1"}, {"channels": []}):
+    assert 'href="?provider=openai"' in operator.get("/admin/reconcile/new").content.decode()
+    wrongs: list[dict[str, Any]] = [
+        {"file": csv_of([])},
+        {"day_column": "X"},
+        {"tolerance": "-1"},
+        {"channels": []},
+    ]
+    for wrong in wrongs:
         again = {**sent("0", csv_of(rows)), **wrong}
         assert operator.post("/admin/reconcile/new", again).status_code == 422, wrong
 
