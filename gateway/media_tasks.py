@@ -118,12 +118,14 @@ def _is_late(task: MediaTask) -> bool:
 
 
 class _PollTarget(NamedTuple):
-    """A channel that is asked: with which headers for each of its keys, by their ends."""
+    """A channel that is asked: with which headers for each of its keys, by their ends; `otherwise`
+    for what belongs to none of them."""
 
     channel: Channel
     form: VideoForm
     url: str
     headers: Mapping[str, Mapping[str, str]]
+    otherwise: Mapping[str, str]
 
 
 def _ask_all(tasks: Sequence[MediaTask], until: float) -> Iterator[Poll]:
@@ -148,19 +150,18 @@ def _ask_all(tasks: Sequence[MediaTask], until: float) -> Iterator[Poll]:
 
 
 def _target_of(channel: Channel | None, form_name: str) -> _PollTarget | None:
-    """How a channel is asked; None where it cannot be. Its first key is asked for what belongs to
-    none that it has, and stands last."""
+    """How a channel is asked; None where it cannot be."""
     form = _form(form_name)
     if channel is None or form is None:
         return None
     provider = PROVIDERS[channel.provider]
     try:
         url = provider.url(form.operation, channel.base_url)
-        headers = {
-            key.last4: provider.headers(open_secret(key))
-            for key in reversed([key for key in channel.keys.all() if key.disabled_at is None])
-        }
-        return _PollTarget(channel, form, url, headers or {"": provider.headers(None)})
+        keys = [key for key in channel.keys.all() if key.disabled_at is None]
+        headers = [provider.headers(open_secret(key)) for key in keys]
+        otherwise = headers[0] if headers else provider.headers(None)
+        by_key = dict(zip([key.last4 for key in keys], headers, strict=True))
+        return _PollTarget(channel, form, url, by_key, otherwise)
     except (BadAddress, VaultError) as error:
         log.warning("%s cannot be asked for its tasks: %s", channel.name, error)
         return None
@@ -204,7 +205,7 @@ def _ask(
 ) -> tuple[VideoStatus | None, float | None]:
     """What its provider tells of a task, None where that is nothing; and for how long it does not
     want to be asked, where it says so."""
-    headers = target.headers.get(task.channel_key) or target.headers[list(target.headers)[-1]]
+    headers = target.headers.get(task.channel_key, target.otherwise)
     url = target.form.below(target.url, target.form.status_path, task.upstream_id)
     with client.stream("GET", url, headers=dict(headers)) as answer:
         if answer.status_code in (429, 503):

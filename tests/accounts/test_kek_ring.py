@@ -130,8 +130,8 @@ class Secrets:
             channel_id=self.channel.id, upstream_id="v1", state="failed", seconds=4,
             size="1280x720", ended_at=now, expires_at=now,
         )  # fmt: skip
-        for part in TASK_CONTENT:
-            setattr(self.task, part, seal(part, media_tasks._place(self.task.id, part)))
+        for column in TASK_CONTENT:
+            setattr(self.task, column, seal(column, media_tasks._place(self.task.id, column)))
         self.task.save()
         self.sign_on = SingleSignOn(organisation=people.acme, issuer="https://id.example")
         self.sign_on.sealed = seal("client-secret", single_sign_on._place(self.sign_on))
@@ -151,8 +151,9 @@ class Secrets:
         assert answer_once(self._people).replayed
         self.states.read(keks)
         task = MediaTask.objects.get()
-        for part in TASK_CONTENT:
-            assert open_sealed(getattr(task, part), media_tasks._place(task.id, part)) == part
+        for column in TASK_CONTENT:
+            sealed = getattr(task, column)
+            assert open_sealed(sealed, media_tasks._place(task.id, column)) == column
         sealed = SingleSignOn.objects.get().sealed
         assert open_sealed(sealed, single_sign_on._place(self.sign_on)) == "client-secret"
         secret = base64.b64decode(Authenticator.objects.get().data["secret"])
