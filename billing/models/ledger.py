@@ -112,7 +112,8 @@ class Posting(models.Model):
         # Not by the field, which would bring a second index for LIKE.
         constraints = [models.UniqueConstraint(fields=["idempotency_id"], name="posting_once")]
         indexes = [
-            models.Index(fields=["organisation", "-id"], name="posting_by_organisation"),
+            # Read backwards: one with the newest first would be written in the middle of its pages.
+            models.Index(fields=["organisation", "id"], name="posting_of_organisation"),
             # Few among the postings of requests, which are not in it.
             models.Index(
                 fields=["organisation", "-id"],

@@ -60,7 +60,6 @@ BEFORE = {
     "billing.0012_looked_up_by_key",
     "billing.0013_kept_holds_and_costs",
     "billing.0014_budget_alerts_and_raises",
-    "billing.0023_seal_cuts",
     "usage.0010_attempts_by_request",
     "usage.0014_records_by_charge",
     "usage.0015_records_by_failure",
