@@ -24,7 +24,7 @@ pytestmark = pytest.mark.slow
 
 CLIENTS = 12
 CREDIT_NANO = 1_000 * 10**9
-_MIGRATION = "billing/migrations/0040_lines_in_their_posting.py"
+_MIGRATION = "billing/migrations/0036_lines_in_their_posting.py"
 _SETTLED_S = 120.0
 # What the older tree is asked, and the newer one: each by its own code.
 _CREDIT = """

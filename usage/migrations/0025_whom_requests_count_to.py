@@ -30,7 +30,7 @@ def attribution(model: str) -> list[migrations.AddField]:
 
 class Migration(migrations.Migration):
     dependencies = [
-        ("accounts", "0030_client_address_days"),
+        ("accounts", "0020_client_address_days"),
         ("usage", "0024_records_that_were_stopped"),
     ]
 

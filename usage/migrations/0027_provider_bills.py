@@ -11,7 +11,7 @@ import lib.ids
 
 class Migration(migrations.Migration):
     dependencies = [
-        ("usage", "0031_records_by_label"),
+        ("usage", "0026_records_by_label"),
         migrations.swappable_dependency(settings.AUTH_USER_MODEL),
     ]
 

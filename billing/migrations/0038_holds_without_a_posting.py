@@ -34,7 +34,7 @@ _OLDER = """
 
 
 class Migration(migrations.Migration):
-    dependencies = [("billing", "0041_one_posting_ends_a_hold")]
+    dependencies = [("billing", "0037_one_posting_ends_a_hold")]
 
     operations = [
         migrations.AddField("hold", "posted", models.BooleanField(db_default=True)),

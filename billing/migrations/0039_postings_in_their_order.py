@@ -8,7 +8,7 @@ class Migration(migrations.Migration):
     # Nobody's posting waits until the index is built.
     atomic = False
 
-    dependencies = [("billing", "0042_holds_without_a_posting")]
+    dependencies = [("billing", "0038_holds_without_a_posting")]
 
     operations = [
         AddIndexConcurrently(

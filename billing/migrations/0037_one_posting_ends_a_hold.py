@@ -1,4 +1,4 @@
-"""One posting ends a hold, by an index (I6); what 0040 asks of postings holds for all of them."""
+"""One posting ends a hold, by an index (I6); what 0036 asks of postings holds for all of them."""
 
 from django.db import migrations
 
@@ -13,7 +13,7 @@ _INDEX = [
 class Migration(migrations.Migration):
     atomic = False
 
-    dependencies = [("billing", "0040_lines_in_their_posting")]
+    dependencies = [("billing", "0036_lines_in_their_posting")]
 
     operations = [
         migrations.RunSQL(_INDEX[0], migrations.RunSQL.noop),

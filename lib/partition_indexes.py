@@ -1,0 +1,32 @@
+"""An index of a partitioned table while others write: each partition's is built beside them, and
+only then joined to that of the table. For migrations that are not atomic."""
+
+from typing import Final
+
+from django.db import connection
+
+_PARTITIONS: Final = (
+    "SELECT inhrelid::regclass::text FROM pg_inherits WHERE inhparent = %s::regclass"
+)
+_STATE: Final = """
+    SELECT indisvalid, EXISTS (SELECT FROM pg_inherits WHERE inhrelid = indexrelid)
+    FROM pg_index WHERE indexrelid = to_regclass(%s)"""
+
+
+def build_index(table: str, name: str, indexed: str) -> None:
+    """Build the index, or what a build that was cut off has left of it. `indexed` is what stands
+    behind the table's name: columns and condition."""
+    with connection.cursor() as cursor:
+        cursor.execute(_PARTITIONS, [table])
+        partitions = [partition for (partition,) in cursor.fetchall()]
+        cursor.execute(f"CREATE INDEX IF NOT EXISTS {name} ON ONLY {table} {indexed}")
+        for partition in partitions:
+            own = f"{partition}_{name}"
+            cursor.execute(_STATE, [own])
+            valid, joined = cursor.fetchone() or (None, False)
+            if valid is False:
+                cursor.execute(f"DROP INDEX CONCURRENTLY {own}")
+            if not valid:
+                cursor.execute(f"CREATE INDEX CONCURRENTLY {own} ON {partition} {indexed}")
+            if not joined:
+                cursor.execute(f"ALTER INDEX {name} ATTACH PARTITION {own}")
