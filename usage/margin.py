@@ -18,6 +18,7 @@ from lib.refusal import Refused
 from usage.visibility import run
 
 MarginBy = Literal["model", "channel", "customer"]
+DEFAULT_DAYS: Final = 30
 DAYS_MAX: Final = 100
 # Ids are made by the processes' clocks, times by the database's; nothing is an hour apart.
 _SLACK: Final = dt.timedelta(hours=1)

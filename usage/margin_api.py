@@ -8,7 +8,8 @@ from pydantic import ConfigDict, Field
 
 from accounts import actors, api_auth
 from billing.rules.money import format_usd
-from usage.margin import MarginBy, MarginRow, margin, total
+from lib import clock
+from usage.margin import DEFAULT_DAYS, MarginBy, MarginRow, margin, total
 
 router = Router(tags=["Margin"], auth=api_auth.installation_auth)
 
@@ -17,8 +18,10 @@ class MarginQuery(Schema):
     model_config = ConfigDict(extra="forbid")
 
     by: MarginBy = "model"
-    from_: dt.date = Field(alias="from", description="The first day, in UTC.")
-    to: dt.date = Field(description="The last day, included.")
+    from_: dt.date | None = Field(
+        None, alias="from", description="The first day, in UTC. Default: 30 days up to the last."
+    )
+    to: dt.date | None = Field(None, description="The last day, included. Default: today.")
 
 
 class MarginRowOut(Schema):
@@ -41,7 +44,9 @@ class MarginOut(Schema):
 @router.get("/margin", response=MarginOut, summary="Show margins")
 def show_margin(request: HttpRequest, query: Query[MarginQuery]) -> MarginOut:
     """Revenue minus cost of the requests of some days, the least first."""
-    rows = margin(actors.actor_of(request), query.by, query.from_, query.to)
+    last_on = query.to or clock.now().date()
+    first_on = query.from_ or last_on - dt.timedelta(days=DEFAULT_DAYS - 1)
+    rows = margin(actors.actor_of(request), query.by, first_on, last_on)
     return MarginOut(items=[_shown(row) for row in rows], total=_shown(total(rows)))
 
 

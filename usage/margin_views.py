@@ -1,7 +1,7 @@
 """Margin by model, channel and customer, for operators (W79)."""
 
 import datetime as dt
-from typing import Any, Final, get_args
+from typing import Any, get_args
 
 from django.contrib import messages
 from django.http import HttpRequest, HttpResponseBase
@@ -17,9 +17,8 @@ from lib.refusal import Refused
 from lib.tables.pages import answer_table
 from lib.tables.sources import ListSource
 from lib.tables.table import Column, Filter, Table
-from usage.margin import MarginBy, MarginRow, margin, total
+from usage.margin import DEFAULT_DAYS, MarginBy, MarginRow, margin, total
 
-DEFAULT_DAYS: Final = 30
 MARGIN = Table(
     "margin",
     _("Margin"),
