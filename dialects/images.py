@@ -242,15 +242,16 @@ def token_quantities(raw: bytes | None) -> Quantities:
     usage = read_usage(raw)
     if isinstance(usage, Quantities):
         return usage
-    told, shown = usage.inner("input_tokens_details"), usage.inner("output_tokens_details")
+    input_details = usage.inner("input_tokens_details")
+    output_details = usage.inner("output_tokens_details")
     given_tokens, made_tokens = usage.count("input_tokens"), usage.count("output_tokens")
     if given_tokens is None and made_tokens is None and not usage.flags:
         return Quantities({}, ("usage_missing",))
-    cached = usage.count("cached_tokens", told) or 0
-    text = (usage.count("text_tokens", shown) or 0) if shown else 0
+    cached = usage.count("cached_tokens", input_details) or 0
+    text = (usage.count("text_tokens", output_details) or 0) if output_details else 0
     if text > (made_tokens or 0):
         usage.flags.add("usage_parts_above_total")
-    meters = usage.input_meters(given_tokens or 0, cached, 0, told)
+    meters = usage.input_meters(given_tokens or 0, cached, 0, input_details)
     return usage.result(meters | present(out_image=(made_tokens or 0) - text, out_text=text))
 
 

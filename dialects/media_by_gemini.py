@@ -86,8 +86,8 @@ def speech_request(facts: SpeechFacts) -> Encoded:
     if not isinstance(named, str):
         members.refuse_type("voice", "a string or an object with an id")
     text = members.text("input") or ""
-    if told := members.text("instructions"):
-        text = f"{told}: {text}"
+    if instructions := members.text("instructions"):
+        text = f"{instructions}: {text}"
     speech = {"voiceConfig": {"prebuiltVoiceConfig": {"voiceName": named.capitalize()}}}
     config = {"responseModalities": ["AUDIO"], "speechConfig": speech}
     body = {
@@ -129,13 +129,13 @@ def write_speech(samples: bytes, facts: SpeechFacts) -> bytes:
 
 def _counted(usage: bytes | None, modality: str) -> Quantities:
     """The meters of a usage; output that is told without its kinds is all of the one."""
-    told = quantities(usage)
+    counted = quantities(usage)
     meter = "out_image" if modality == "IMAGE" else "out_audio"
-    if not told.meters or meter in told.meters:
-        return told
-    meters: Mapping[str, int] = told.meters
+    if not counted.meters or meter in counted.meters:
+        return counted
+    meters: Mapping[str, int] = counted.meters
     made = meters.get("out_text", 0)
-    return Quantities({**meters, "out_text": 0, meter: made}, told.flags)
+    return Quantities({**meters, "out_text": 0, meter: made}, counted.flags)
 
 
 def _inline(members: RawMembers) -> list[tuple[str, str]]:

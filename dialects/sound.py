@@ -130,10 +130,10 @@ def read_speech(raw: bytes) -> SpeechFacts:
     if not text:
         raise RequestFault("invalid_value", "input", "input must not be empty")
     slowness = 4 if speed is not None and speed < 1 else 1
-    told = len(_text(body, "instructions").encode("utf-8", "replace"))
+    instruction_bytes = len(_text(body, "instructions").encode("utf-8", "replace"))
     return SpeechFacts(
         body, model, len(text), format_, stream, slowness, read_user(body),
-        len(text.encode("utf-8", "replace")) + told, max_cost_nano,
+        len(text.encode("utf-8", "replace")) + instruction_bytes, max_cost_nano,
     )  # fmt: skip
 
 
@@ -227,16 +227,16 @@ def told_tokens(raw: bytes | None, side: Literal["said", "heard"]) -> Quantities
     usage = read_usage(raw)
     if isinstance(usage, Quantities):
         return usage
-    told, made = usage.count("input_tokens"), usage.count("output_tokens")
-    if told is None or made is None:
+    input_tokens, made = usage.count("input_tokens"), usage.count("output_tokens")
+    if input_tokens is None or made is None:
         return usage.result({}) if usage.flags else Quantities({}, ("usage_missing",))
     if side == "said":
-        return usage.result({"in_text": told, "out_audio": made})
+        return usage.result({"in_text": input_tokens, "out_audio": made})
     parts = usage.inner("input_token_details")
     text = usage.count("text_tokens", parts) or 0
-    if text > told:
+    if text > input_tokens:
         usage.flags.add("usage_parts_above_total")
-    return usage.result({"in_text": text, "out_text": made} | present(in_audio=told - text))
+    return usage.result({"in_text": text, "out_text": made} | present(in_audio=input_tokens - text))
 
 
 def _text(body: Body, name: str) -> str:

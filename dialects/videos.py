@@ -234,19 +234,22 @@ def read_status(raw: bytes, upstream_id: str) -> VideoStatus:
     """What the provider tells of the video of that id. Raises AnswerFault for what tells nothing:
     another video, another form, a state that nobody knows."""
     try:
-        told = _status.decode(raw)
+        answer = _status.decode(raw)
     except (msgspec.DecodeError, RecursionError):
         raise broken("F15") from None
-    state = _STATES.get(told.status)
-    if state is None or told.id != upstream_id:
+    state = _STATES.get(answer.status)
+    if state is None or answer.id != upstream_id:
         raise broken("F15")
     error = None
     if state == "failed":
-        given_error = told.error or _Error()
-        code, message = given_error.code or told.status, given_error.message or "The video failed."
+        given_error = answer.error or _Error()
+        code, message = (
+            given_error.code or answer.status,
+            given_error.message or "The video failed.",
+        )
         error = TaskError(clean_upstream(code)[:100], clean_upstream(message))
-    progress = 100 if state == "succeeded" else max(0, min(_whole(told.progress) or 0, 99))
-    seconds, expires_at = _whole(told.seconds), _whole(told.expires_at)
+    progress = 100 if state == "succeeded" else max(0, min(_whole(answer.progress) or 0, 99))
+    seconds, expires_at = _whole(answer.seconds), _whole(answer.expires_at)
     if seconds is not None and not 0 < seconds <= SECONDS_MAX:
         seconds = None
     if expires_at is not None and not 0 < expires_at < _INSTANT_MAX:

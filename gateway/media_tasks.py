@@ -323,9 +323,9 @@ def _write_end(task: MediaTask, status: VideoStatus) -> None:
     now = clock.now()
     expires_at = now + dt.timedelta(days=settings.TASK_RESULT_DAYS)
     if status.state == "succeeded" and status.expires_at is not None:
-        told = dt.datetime.fromtimestamp(status.expires_at, dt.UTC)
+        stated = dt.datetime.fromtimestamp(status.expires_at, dt.UTC)
         # The bytes are the provider's to keep.
-        expires_at = min(expires_at, told)
+        expires_at = min(expires_at, stated)
     result = None
     if status.error is not None:
         content = json.dumps({"error": list(status.error)})

@@ -59,7 +59,7 @@ def _counted(facts: ImageFacts, rates: Rates, made: int) -> Mapping[str, int]:
     return {meter or "images": made}
 
 
-def _told(made: MadeImages, rates: Rates) -> Quantities:
+def _reported(made: MadeImages, rates: Rates) -> Quantities:
     """What an answer says, on the meters that have rates."""
     if images.bound_meter("", "", rates) is None and not made.tokens.missing:
         return made.tokens
@@ -155,7 +155,7 @@ def _told_json(own: ImageFacts, answer: PassedAnswer, rates: Rates) -> Quantitie
     if not isinstance(answer, PassedJson) or not answer.members:
         return NOT_TOLD
     try:
-        return _told(images.read_answer(answer.members, own), rates)
+        return _reported(images.read_answer(answer.members, own), rates)
     except AnswerFault:
         return NOT_TOLD
 
@@ -170,7 +170,7 @@ def _count_json(
 def _told_events(own: ImageFacts, answer: PassedAnswer, rates: Rates) -> Quantities:
     if not isinstance(answer, PassedEvents) or not answer.last:
         return NOT_TOLD
-    return _told(images.made(answer.last, answer.finished, own), rates)
+    return _reported(images.made(answer.last, answer.finished, own), rates)
 
 
 def _count_events(
@@ -184,7 +184,7 @@ def _read_qwen(own: ImageFacts, raw: bytes) -> PlainAnswer:
         _, made = images.read_qwen_answer(raw, own)
     except AnswerFault as fault:
         return failure(fault)
-    return PlainAnswer(NOT_TOLD, at_rates=partial(_told, made))
+    return PlainAnswer(NOT_TOLD, at_rates=partial(_reported, made))
 
 
 def _write_qwen(own: ImageFacts, raw: bytes, meters: Mapping[str, int]) -> bytes:
@@ -197,7 +197,7 @@ def _read_gemini(own: ImageFacts, raw: bytes) -> PlainAnswer:
         _, made, usage = media_by_gemini.read_image_answer(raw, own)
     except AnswerFault as fault:
         return failure(fault)
-    return PlainAnswer(NOT_TOLD, usage, at_rates=partial(_told, made))
+    return PlainAnswer(NOT_TOLD, usage, at_rates=partial(_reported, made))
 
 
 def _write_gemini(own: ImageFacts, raw: bytes, meters: Mapping[str, int]) -> bytes:

@@ -107,10 +107,10 @@ class BatchWriter:
             if future.cancelled() and request.attempt.n > 1:
                 self._queue.endings += _ends_behind(request)
 
-    def take_back(self, request: AdmissionRequest, told: "asyncio.Future[Verdict]") -> None:
-        """What was told of this request has reached nobody."""
-        if told.exception() is None:
-            self._abandon(request, told.result())
+    def take_back(self, request: AdmissionRequest, verdict: "asyncio.Future[Verdict]") -> None:
+        """The verdict on this request has reached nobody."""
+        if verdict.exception() is None:
+            self._abandon(request, verdict.result())
         elif request.attempt.n > 1:
             self._queue.endings += _ends_behind(request)
 

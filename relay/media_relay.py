@@ -85,12 +85,16 @@ class MediaRelay:
             raise upstream_failure(fault.event.fault) from None
 
     def _shown_type(self, headers: Mapping[str, str]) -> str:
-        told = headers.get("content-type", "")
+        content_type = headers.get("content-type", "")
         if self._parts.admitted.facts.stream:
             return EVENT_STREAM
-        plain = told.partition(";")[0].strip().lower()
+        plain = content_type.partition(";")[0].strip().lower()
         # What a provider calls nothing in particular is what was asked for.
-        return self._passing.content_type if plain in ("", "application/octet-stream") else told
+        return (
+            self._passing.content_type
+            if plain in ("", "application/octet-stream")
+            else content_type
+        )
 
     # ---- to the client
 

@@ -132,11 +132,11 @@ async def _read(states: StateStore, row: Row) -> Task:
     ) = row  # fmt: skip
     id_ = UUID(id_text)
     asked = await _open(states, request, _place(id_, "request"))
-    told = await _open(states, result, _place(id_, "result"))
+    stored = await _open(states, result, _place(id_, "result"))
     shown: VideoState = _state(state)
     error = None
     if shown == "failed":
-        error = TaskError(*(told.error or ("failed", "The task failed.")))
+        error = TaskError(*(stored.error or ("failed", "The task failed.")))
     video = Video(
         public_id or "",
         model or "",

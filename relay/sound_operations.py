@@ -176,13 +176,15 @@ class Heard(MediaOperation):
         own: HeardFacts = facts.own
         if own.operation not in urls:
             raise not_offered(facts, own.operation)
-        told, counted = partial(_told_heard, own), partial(_count_heard, own)
+        counted_there, counted_here = partial(_reported_heard, own), partial(_count_heard, own)
         if own.stream:
-            passing = Passing(partial(PassedEvents, ("transcript.text.done",)), told, counted)
+            passing = Passing(
+                partial(PassedEvents, ("transcript.text.done",)), counted_there, counted_here
+            )
         elif own.format in sound.TEXT_FORMATS:
-            passing = Passing(PassedFile, told, counted, _TEXT, _TEXTS)
+            passing = Passing(PassedFile, counted_there, counted_here, _TEXT, _TEXTS)
         else:
-            passing = Passing(sound.PassedTranscript, told, counted)
+            passing = Passing(sound.PassedTranscript, counted_there, counted_here)
         encoded = Encoded(sound.edit(own, model))
         return Sending(own.operation, "openai", encoded, passing, self.files)
 
@@ -195,7 +197,7 @@ class Heard(MediaOperation):
         return bound_ms(head, file.size), length_ms(head, tail, file.size)
 
 
-def _told_heard(own: HeardFacts, answer: PassedAnswer, rates: Rates) -> Quantities:
+def _reported_heard(own: HeardFacts, answer: PassedAnswer, rates: Rates) -> Quantities:
     if answer.usage is None:
         return NOT_TOLD
     if "audio_ms" in rates:

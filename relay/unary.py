@@ -99,13 +99,13 @@ class Exchange(NamedTuple):
 
 
 class Passing(NamedTuple):
-    """How an answer is read that goes on while it comes. `told` is what its provider counts at a
-    price with these rates, `own_count` what is counted here: of an answer that may have been cut,
-    or never have come (None). `content_types` are those that it may have, `content_type` what the
-    client is told where the provider does not say."""
+    """How an answer is read that goes on while it comes. `provider_count` is what its provider
+    counts at a price with these rates, `own_count` what is counted here: of an answer that may have
+    been cut, or never have come (None). `content_types` are those that it may have, `content_type`
+    what the client is told where the provider does not say."""
 
     open: Callable[[], PassedAnswer]
-    told: Callable[[PassedAnswer, Rates], Quantities]
+    provider_count: Callable[[PassedAnswer, Rates], Quantities]
     own_count: Callable[[PassedAnswer | None, Rates, Family], Mapping[str, int]]
     content_type: str = JSON
     content_types: frozenset[str] = frozenset({JSON})

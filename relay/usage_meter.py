@@ -265,7 +265,7 @@ class UsageMeter:
     def _bill_passed(self, passing: Passing, measured: str) -> Bill:
         """The bill of an answer that goes on while it comes, as far as it has."""
         rates, answer = self._rates(), self.passed
-        reported = NO_USAGE if answer is None else passing.told(answer, rates)
+        reported = NO_USAGE if answer is None else passing.provider_count(answer, rates)
         usage = None if answer is None else answer.usage
         here = partial(passing.own_count, answer, rates, self._family())
         return self._count(

@@ -108,13 +108,13 @@ class WholeRelay:
         video = await begin_video(
             context, admitted, accepted, accepted.upstream_id(raw), self._probe.key
         )
-        told = msgspec.json.encode(accepted.write(video))
+        answer = msgspec.json.encode(accepted.write(video))
         outcome = self._end.entrust()
         self._probe.good()
         if downstream.recorder is not None:
-            await downstream.recorder.keep_answer(head, told)
+            await downstream.recorder.keep_answer(head, answer)
         if not downstream.client_gone:
-            await downstream.sink.answer(head, told)
+            await downstream.sink.answer(head, answer)
         return outcome
 
     async def _relay_folded(self, answer: Answer, request: ChatRequest) -> Outcome:

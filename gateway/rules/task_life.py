@@ -51,9 +51,9 @@ class PollRule:
     max_s: float
 
 
-def moved(state: TaskState, told: TaskState) -> TaskState:
+def moved(state: TaskState, reported: TaskState) -> TaskState:
     """The state of a task whose provider tells another one; what is no move is not believed."""
-    return told if told in MOVES[state] else state
+    return reported if reported in MOVES[state] else state
 
 
 def next_poll_s(
