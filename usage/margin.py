@@ -18,8 +18,10 @@ from lib.refusal import Refused
 from usage.visibility import run
 
 MarginBy = Literal["model", "channel", "customer"]
-DEFAULT_DAYS: Final = 30
+_DEFAULT_DAYS: Final = 30
 DAYS_MAX: Final = 100
+_FIRST: Final = dt.date(2000, 1, 1)
+_LAST: Final = dt.date(2200, 1, 1)
 # Ids are made by the processes' clocks, times by the database's; nothing is an hour apart.
 _SLACK: Final = dt.timedelta(hours=1)
 
@@ -45,6 +47,11 @@ class MarginRow(NamedTuple):
         return self.margin_nano * 1_000_000 // self.revenue_nano if self.revenue_nano else None
 
 
+def first_day(last_on: dt.date) -> dt.date:
+    """Where the days begin that are shown up to a last one, if nobody says so."""
+    return dt.date.fromordinal(max(1, last_on.toordinal() - _DEFAULT_DAYS + 1))
+
+
 def margin(actor: Actor, by: MarginBy, first_on: dt.date, last_on: dt.date) -> list[MarginRow]:
     """The margin of the requests that were admitted on these days of UTC, the least first. Raises
     Refused for days that are none or too many."""
@@ -53,6 +60,8 @@ def margin(actor: Actor, by: MarginBy, first_on: dt.date, last_on: dt.date) -> l
         raise Refused("to", gettext("The last day is before the first."))
     if (last_on - first_on).days >= DAYS_MAX:
         raise Refused("from", gettext("At most %(n)s days can be read.") % {"n": DAYS_MAX})
+    # Any other day has no requests, and may have no day beside it.
+    first_on, last_on = (max(_FIRST, min(day, _LAST)) for day in (first_on, last_on))
     from_at, until_at = (
         dt.datetime.combine(day, dt.time(), dt.UTC)
         for day in (first_on, last_on + dt.timedelta(days=1))

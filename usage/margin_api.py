@@ -9,7 +9,7 @@ from pydantic import ConfigDict, Field
 from accounts import actors, api_auth
 from billing.rules.money import format_usd
 from lib import clock
-from usage.margin import DEFAULT_DAYS, MarginBy, MarginRow, margin, total
+from usage.margin import MarginBy, MarginRow, first_day, margin, total
 
 router = Router(tags=["Margin"], auth=api_auth.installation_auth)
 
@@ -45,7 +45,7 @@ class MarginOut(Schema):
 def show_margin(request: HttpRequest, query: Query[MarginQuery]) -> MarginOut:
     """Revenue minus cost of the requests of some days, the least first."""
     last_on = query.to or clock.now().date()
-    first_on = query.from_ or last_on - dt.timedelta(days=DEFAULT_DAYS - 1)
+    first_on = query.from_ or first_day(last_on)
     rows = margin(actors.actor_of(request), query.by, first_on, last_on)
     return MarginOut(items=[_shown(row) for row in rows], total=_shown(total(rows)))
 

@@ -17,7 +17,7 @@ from lib.refusal import Refused
 from lib.tables.pages import answer_table
 from lib.tables.sources import ListSource
 from lib.tables.table import Column, Filter, Table
-from usage.margin import DEFAULT_DAYS, MarginBy, MarginRow, margin, total
+from usage.margin import MarginBy, MarginRow, first_day, margin, total
 
 MARGIN = Table(
     "margin",
@@ -55,7 +55,7 @@ def margin_page(request: HttpRequest, actor: Actor) -> HttpResponseBase:
     state = read_table(MARGIN, request, actor)
     today = clock.now().date()
     until = _day(state.value("until")) or today
-    since = _day(state.value("since")) or until - dt.timedelta(days=DEFAULT_DAYS - 1)
+    since = _day(state.value("since")) or first_day(until)
     by: MarginBy = state.value("by") if state.value("by") in get_args(MarginBy) else "model"  # type: ignore[assignment]
     try:
         rows = margin(actor, by, since, until)

@@ -357,8 +357,8 @@ def _python(request: SnippetRequest, base_url: str, method: _Method) -> str:
     arguments = []
     if request.argument:
         arguments.append(text_literal(request.argument, "python"))
-    for name, file in request.files.items():
-        arguments.append(f'{name}=open({text_literal(file, "python")}, "rb")')
+    for part, file in request.files.items():
+        arguments.append(f'{part}=open({text_literal(file, "python")}, "rb")')
     more = {}
     for member, value in (request.body or {}).items():
         if member in method.known:

@@ -84,6 +84,7 @@ NO_PAGE = {
     "ledger_file": "a file",
     "receipt_file": "a file",
     "invoice_pdf": "a file",
+    "focus": "a file",
     "statement_csv": "a file",
     "statement_xlsx": "a file",
     "organisation_prices_csv": "a file",

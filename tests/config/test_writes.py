@@ -344,6 +344,9 @@ WRITES: Final[dict[str, Callable[[World], object]]] = {
     "accounts.organisations.set_retention": lambda w: organisations.set_retention(
         w.people.acme, 0, actor=w.alice
     ),
+    "accounts.organisations.set_client_address_days": (
+        lambda w: organisations.set_client_address_days(w.people.acme, 30, actor=w.alice)
+    ),
     "accounts.signin.make_sign_in_link": lambda w: signin.make_sign_in_link(w.people.bob),
     "accounts.signin.use_sign_in_link": lambda w: signin.use_sign_in_link(
         signin.make_sign_in_link(w.people.bob).rstrip("/").rpartition("/")[2]

@@ -170,7 +170,7 @@ def test_a_row_of_the_relay_takes_its_body(edge: Running, path: str) -> None:
 
 @pytest.mark.parametrize("path", ["/v1/chat/completions", "/api/v1/keys"])
 def test_a_body_too_large_is_refused_in_the_shape_of_the_api(edge: Running, path: str) -> None:
-    answer = open_post(edge.port, path, 72 * MIB + 1)
+    answer = open_post(edge.port, path, 129 * MIB + 1)
     assert answer.status == 413
     assert answer.one("content-type") == "application/json"
     assert len(answer.one("x-request-id")) == 32

@@ -19,7 +19,7 @@ from gateway.models import Channel
 from lib.env import ConfigurationError
 from lib.vault import VaultError, WrongSecret
 from tests.deploy import files
-from tests.deploy.test_compose import INSTALLATION, KEY
+from tests.deploy.test_compose import INSTALLATION, KEY, LIMITED_KEY
 from tests.ports import free_port
 
 
@@ -99,7 +99,13 @@ def test_another_secret_ends_the_preparation(
 
 @pytest.mark.django_db
 def test_a_preparation_may_run_again(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    for name, text in (("FAKE_URL", "http://127.0.0.1:9/v1"), ("FAKE_KEY", "k"), ("CI_KEY", KEY)):
+    given = {
+        "FAKE_URL": "http://127.0.0.1:9/v1",
+        "FAKE_KEY": "k",
+        "CI_KEY": KEY,
+        "LIMITED_KEY": LIMITED_KEY,
+    }
+    for name, text in given.items():
         monkeypatch.setenv(name, text)
     (tmp_path / "10-all.yaml").write_text(INSTALLATION)
     counted = []

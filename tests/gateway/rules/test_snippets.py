@@ -185,7 +185,7 @@ class _Keeping(BaseHTTPRequestHandler):
     arrived: dict[str, Arrived]
 
     def _answer(self) -> None:
-        raw = self.rfile.read(int(self.headers.get("content-length", 0)))
+        raw = self._body()
         _, place, path = self.path.split("/", 2)
         body = form_of(raw, {name.lower(): value for name, value in self.headers.items()})
         if body is None and raw:
@@ -203,6 +203,17 @@ class _Keeping(BaseHTTPRequestHandler):
         self.send_header("content-length", str(len(told)))
         self.end_headers()
         self.wfile.write(told)
+
+    def _body(self) -> bytes:
+        """Of a length that is told, or in chunks: a form whose files are read while it is sent."""
+        if "content-length" in self.headers or self.headers.get("transfer-encoding") != "chunked":
+            return self.rfile.read(int(self.headers.get("content-length", 0)))
+        raw = b""
+        while size := int(self.rfile.readline(), 16):
+            raw += self.rfile.read(size)
+            self.rfile.readline()
+        self.rfile.readline()
+        return raw
 
     do_GET = do_POST = do_DELETE = _answer
 
