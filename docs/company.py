@@ -88,7 +88,8 @@ def make() -> str:
     actor = Actor(owner, None, ours, Role.OWNER, operator=True)
     ours.teams.update(name="Website", slug="website")
     groups = [teams.create_team(ours, name, actor=actor) for name in _TEAMS]
-    facts = {"o": f"/o/{ours.slug}"}
+    last_month = clock.now().replace(day=1) - dt.timedelta(days=1)
+    facts = {"o": f"/o/{ours.slug}", "month": f"{last_month:%Y-%m}"}
     facts |= _add_people(actor, ours, groups)
     keys = _add_keys(actor, ours, groups)
     wallets.add_opening_credit(ours, 150 * USD)
