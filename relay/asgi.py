@@ -53,6 +53,7 @@ from relay.run import Run
 from relay.sent_preview import MASK, SentPreview, preview_sent
 from relay.several_prompts import Prompts
 from relay.snapshot import ChannelRow, Snapshot, alone
+from relay.state_store import StateStore
 from relay.unary import EMBEDDINGS
 from relay.uploads import Form
 from relay.upstream import Upstreams
@@ -357,10 +358,7 @@ class Relay:
                 # A body may take a minute, in which the key may have ended.
                 principal = await life.authenticator.principal(credentials, life.snapshot.now())
             if endpoint.handler == "remix":
-                task_id = invocation.target.task
-                source = await task_answers.source_of(life.parts.states, principal, task_id)
-                target = Target(source.model, task=task_id)
-                invocation = msgspec.structs.replace(invocation, target=target, unary=Remix(source))
+                invocation = await _with_source(life.parts.states, principal, invocation)
             include_cost = fields.include_cost
             options = RequestOptions(
                 fields.max_cost_nano,
@@ -464,6 +462,16 @@ def _context(
         options=options,
         began=began,
     )
+
+
+async def _with_source(
+    states: StateStore, principal: Principal, invocation: Invocation
+) -> Invocation:
+    """What is asked of the video that a remix begins with. Raises RequestFault."""
+    task_id = invocation.target.task
+    source = await task_answers.source_of(states, principal, task_id)
+    target = Target(source.model, task=task_id)
+    return msgspec.structs.replace(invocation, target=target, unary=Remix(source))
 
 
 def _with_form(invocation: Invocation, form: Form, bytes_max: int) -> tuple[Invocation, bytes]:

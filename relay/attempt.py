@@ -207,7 +207,7 @@ class Attempt:
             state_of(self._context, self._admitted),
         )
         exchange = self._admitted.prepared.exchange
-        if exchange is not None and isinstance(exchange, Passing):
+        if isinstance(exchange, Passing):
             self._stream = MediaRelay(parts, exchange)
             return self._stream.relay(answer)
         if not self._admitted.facts.stream:

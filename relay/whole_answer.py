@@ -58,7 +58,7 @@ class WholeRelay:
         """Relay it. Raises UpstreamFailed, and nothing of it has reached the client."""
         prepared = self._admitted.prepared
         exchange = prepared.exchange
-        if exchange is not None and isinstance(exchange, Exchange):
+        if isinstance(exchange, Exchange):
             return self._relay_exchange(answer, exchange)
         if prepared.stream and prepared.request is not None:
             return self._relay_folded(answer, prepared.request)
