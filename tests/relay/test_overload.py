@@ -71,16 +71,22 @@ def assert_all_is_accounted_for(
     hub.assert_books_balance()
 
 
-@pytest.mark.parametrize(
-    ("seconds", "longer"),
-    [
-        pytest.param(1.5, 5, id="short"),
-        pytest.param(10.0, 2, marks=pytest.mark.slow, id="long"),
-    ],
-)
-def test_a_full_channel_serves_as_many_as_before(
-    hub: Hub, provider: FakeUpstream, seconds: float, longer: int
-) -> None:
+def test_a_full_channel_refuses_the_rest_and_counts_all(hub: Hub, provider: FakeUpstream) -> None:
+    fill(hub, provider, 1.0)
+
+
+@pytest.mark.slow
+def test_a_full_channel_serves_as_many_as_before(hub: Hub, provider: FakeUpstream) -> None:
+    """Times of a busy machine say little: measured over ten seconds, apart from the suite."""
+    fitting, many = fill(hub, provider, 10.0)
+    assert many.goodput >= 0.9 * fitting.goodput
+    assert many.p99_s <= 2 * fitting.p99_s
+    # Nothing is asked of the provider for a refusal.
+    assert median(many.refused_s) < PROVIDER_S
+
+
+def fill(hub: Hub, provider: FakeUpstream, seconds: float) -> tuple[Taken, Taken]:
+    """What came of as many clients as the channel takes, then of five times as many."""
     tenant = hub.tenant("1000")
     model = hub.model(provider, parallel=PLACES)
     request = request_of(tenant, model, "#tokens=4 #first_ms=200")
@@ -88,8 +94,5 @@ def test_a_full_channel_serves_as_many_as_before(
     many = crowd(hub, request, TIMES * PLACES, seconds)
     assert set(fitting.statuses) == {200}
     assert set(many.statuses) == {200, 429}
-    assert many.goodput >= 0.9 * fitting.goodput
-    assert many.p99_s <= longer * fitting.p99_s
-    # Nothing is asked of the provider for a refusal.
-    assert median(many.refused_s) < PROVIDER_S
     assert_all_is_accounted_for(hub, tenant, provider, [fitting, many])
+    return fitting, many
