@@ -17,7 +17,7 @@ test: python git
 	@$(BIN)/python -m stack.browser
 	@$(BIN)/python -m stack.servers
 	@$(BIN)/python -m stack.javascript
-	@$(BIN)/python -m pytest -n 3 --dist loadfile --max-worker-restart 0 $(ARGS)
+	@$(BIN)/python -m pytest -n 3 --dist loadfile --max-worker-restart 0 $(if $(ALL),-m "not slow") $(ARGS)
 
 # The slow tests: every byte offset, full sizes, 100 kills under load, and more examples
 # of what is drawn at random; a part: make chaos ARGS="tests/gateway"

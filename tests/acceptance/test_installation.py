@@ -171,6 +171,7 @@ def test_applied_again_it_changes_nothing(installation: Installation) -> None:
     assert installation.everything() == before
 
 
+@pytest.mark.extended
 def test_a_load_is_summed_up_to_the_nano_and_again_from_nothing(
     installation: Installation,
 ) -> None:

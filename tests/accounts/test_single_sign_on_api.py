@@ -59,6 +59,7 @@ def test_it_is_set_up_read_and_removed_and_never_tells_its_secret(alice: Client)
     assert AuditEvent.objects.filter(action="single_sign_on.removed").exists()
 
 
+@pytest.mark.extended
 @pytest.mark.parametrize(
     ("over", "status", "param"),
     [

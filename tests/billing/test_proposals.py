@@ -129,6 +129,7 @@ def test_a_cut_by_more_than_half_needs_two_persons(loaded: Cast, after: int, two
     assert actions == ["price.drafted", "price.accepted_first", "price.set"]
 
 
+@pytest.mark.extended
 @pytest.mark.parametrize(
     ("key", "after", "two"),
     [

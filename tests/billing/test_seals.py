@@ -213,6 +213,7 @@ def backdate(event: AuditEvent, at: dt.datetime) -> None:
     run("UPDATE accounts_auditevent SET at = %s WHERE id = %s", at, event.id)
 
 
+@pytest.mark.extended
 @pytest.mark.parametrize("text", [*STORABLE, EVERYTHING, LONG], ids=lambda text: ascii(text)[:20])
 def test_no_text_ends_the_sealing_and_an_edit_of_it_is_found(text: str) -> None:
     event = told(text)
@@ -271,6 +272,7 @@ _EDITS_OF_BEFORE = (
 )
 
 
+@pytest.mark.extended
 @pytest.mark.parametrize("edited", _EDITS_OF_BEFORE)
 def test_a_seal_of_the_third_form_holds_and_finds_an_edit(edited: str) -> None:
     now = clock.now()

@@ -86,6 +86,7 @@ def test_the_same_order_has_one_checkout(bank: FakeProcessor, alice: Actor) -> N
     assert len(bank.sessions) == 1
 
 
+@pytest.mark.extended
 def test_a_processor_that_is_down_leaves_the_order_open(bank: FakeProcessor, alice: Actor) -> None:
     bank.down = True
     assert alice.organisation is not None
@@ -260,6 +261,7 @@ def test_forgeries_credit_nothing(bank: FakeProcessor, alice: Actor, name: str) 
     assert_books_balance()
 
 
+@pytest.mark.extended
 @pytest.mark.parametrize("secret", ["", " ", None])
 def test_without_its_secret_no_event_is_believed(
     bank: FakeProcessor, alice: Actor, settings: LazySettings, secret: str | None
@@ -481,6 +483,7 @@ def test_a_transfer_named_twice_at_once_pays_one_order(
 # The n-th statement fails -----------------------------------------------------------------------
 
 
+@pytest.mark.extended
 @pytest.mark.django_db(transaction=True)
 def test_pay_is_all_or_nothing_whichever_statement_fails(
     bank: FakeProcessor, people: cast.Cast
@@ -495,6 +498,7 @@ def test_pay_is_all_or_nothing_whichever_statement_fails(
     assert_books_balance()
 
 
+@pytest.mark.extended
 @pytest.mark.django_db(transaction=True)
 def test_a_chargeback_is_all_or_nothing_too(bank: FakeProcessor, people: cast.Cast) -> None:
     alice = cast.actor(people.alice, people.acme)
@@ -599,6 +603,7 @@ def test_orders_that_cannot_be(
 # Over the API -----------------------------------------------------------------------------------
 
 
+@pytest.mark.extended
 def test_an_order_over_the_api_once_for_its_key(bank: FakeProcessor, people: cast.Cast) -> None:
     from accounts.models import KeyKind
 
@@ -628,6 +633,7 @@ def test_an_order_over_the_api_once_for_its_key(bank: FakeProcessor, people: cas
     assert shown["created_at"].endswith("Z")
 
 
+@pytest.mark.extended
 @pytest.mark.parametrize(
     ("role", "read", "write"),
     [(Role.OWNER, 200, 201), (Role.ADMIN, 200, 403), (Role.BILLING, 200, 201),

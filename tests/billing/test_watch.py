@@ -189,6 +189,7 @@ def test_what_was_ordered_is_not_charged_once_it_is_switched_off(
     assert_books_balance()
 
 
+@pytest.mark.extended
 def test_no_more_than_five_a_day(people: cast.Cast, bank: FakeProcessor, alice: Actor) -> None:
     switched_on(people, bank, alice)
     for _ in range(automatic_topups.AUTOMATIC_A_DAY):

@@ -74,6 +74,7 @@ def test_bars_are_walked_by_arrow_keys(page: Page) -> None:
     expect(page.locator("#rows tbody tr")).to_have_count(told)
 
 
+@pytest.mark.extended
 def test_the_legend_switches_series(page: Page) -> None:
     """W30: what is off is neither drawn nor said, and the last one stays."""
     page.goto(f"/o/{SLUG}/usage?range=7d")

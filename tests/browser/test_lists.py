@@ -78,6 +78,7 @@ def test_filters_act_at_once_and_chips_take_them_back(site: Installation, owner:
     expect(page).to_have_url(re.compile(r"keys\?sort=name$"))
 
 
+@pytest.mark.extended
 def test_the_readers_own_time_zone_is_offered_first(
     site: Installation, visit: Visit, signed_in: StorageState
 ) -> None:
@@ -97,6 +98,7 @@ def test_the_readers_own_time_zone_is_offered_first(
     expect(page.locator("[name=timezone] option").first).to_have_attribute("value", zone)
 
 
+@pytest.mark.extended
 def test_columns_are_chosen_and_stay(site: Installation, owner: Visitor) -> None:
     page = owner.page
     page.goto(f"{site.organisation}/requests")
@@ -187,6 +189,7 @@ def test_without_scripts(site: Installation, visit: Visit, signed_in: StorageSta
     expect(page.get_by_role("button", name="Disable")).to_be_visible()
 
 
+@pytest.mark.extended
 def test_a_file_of_what_is_shown(site: Installation, owner: Visitor) -> None:
     page = owner.page
     page.goto(f"{site.organisation}/requests?status=ok&sort=-cost")

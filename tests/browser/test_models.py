@@ -45,6 +45,7 @@ def test_a_model_is_deprecated_by_keyboard(site: Installation, owner: Visitor) -
     expect(page.get_by_text("Saved.")).to_be_visible()
 
 
+@pytest.mark.extended
 def test_a_list_is_compared_by_keyboard(site: Installation, owner: Visitor) -> None:
     page = owner.page
     page.goto("/admin/models")

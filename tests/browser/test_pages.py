@@ -426,6 +426,7 @@ def test_the_list_of_keys_needs_no_scrolling(site: Installation, owner: Visitor)
     assert table.evaluate("(node) => node.scrollWidth - node.clientWidth") == 0
 
 
+@pytest.mark.extended
 def test_what_opens_over_a_page_shuts_nobody_out(site: Installation, owner: Visitor) -> None:
     page = owner.page
     page.goto(f"{site.organisation}/keys")
@@ -478,6 +479,7 @@ def test_what_was_refused_in_a_dialog_is_focused_and_in_sight(
     owner.complaints.clear()
 
 
+@pytest.mark.extended
 def test_a_page_that_is_not_there_says_so_in_place(site: Installation, owner: Visitor) -> None:
     response = owner.page.goto(f"{site.organisation}/requests/none")
     assert response is not None

@@ -37,6 +37,7 @@ def test_a_page_of_the_reference_is_light_at_first_sight(visit: Visit, path: str
     assert 30_000 < sent < 100_000, sent
 
 
+@pytest.mark.extended
 def test_from_the_list_of_docs_to_copied_code_by_keyboard(visit: Visit, site: Installation) -> None:
     stranger = visit(viewport={"width": 1280, "height": 900})
     stranger.context.grant_permissions(["clipboard-read", "clipboard-write"])

@@ -30,6 +30,7 @@ def test_a_secret_leaves_the_page_with_its_dialog(
     assert secret not in page.content()
 
 
+@pytest.mark.extended
 def test_a_whole_list_is_ticked_and_not_ticked_again(site: Installation, owner: Visitor) -> None:
     page = owner.page
     page.goto(f"{site.organisation}/keys?state=all")
@@ -46,6 +47,7 @@ def test_a_whole_list_is_ticked_and_not_ticked_again(site: Installation, owner: 
     expect(bar).to_be_hidden()
 
 
+@pytest.mark.extended
 def test_the_page_that_is_open_is_in_sight_in_a_long_navigation(owner: Visitor) -> None:
     page = owner.page
     page.set_viewport_size({"width": 1280, "height": 600})

@@ -57,6 +57,7 @@ def test_a_method_that_is_not_there_is_refused(client: Client) -> None:
     assert response.json()["error"]["code"] == "method_not_allowed"
 
 
+@pytest.mark.extended
 @pytest.mark.parametrize(
     ("body", "status", "param", "message"),
     [

@@ -108,6 +108,7 @@ def ask(operator: Client, path: str, queries: Iterable[HostileQuery]) -> None:
 WITH_PLACES = [path for path, _ in gets() if "{" in path]
 
 
+@pytest.mark.extended
 @pytest.mark.parametrize(("turn", "path"), list(enumerate(WITH_PLACES)), ids=WITH_PLACES)
 def test_hostile_paths_are_answered(operator: Client, turn: int, path: str) -> None:
     """A quarter of the values at each, in turn."""
@@ -128,6 +129,7 @@ def ask_in_place(operator: Client, path: str, values: Iterable[str]) -> None:
         assert answer.status_code < 500, value[:40]
 
 
+@pytest.mark.extended
 @pytest.mark.parametrize(("path", "operation"), GETS)
 def test_words_that_are_none_of_those_there_are_are_refused(
     operator: Client, path: str, operation: Operation
@@ -144,6 +146,7 @@ def test_words_that_are_none_of_those_there_are_are_refused(
     assert (answer.status_code, answer.json()["error"]["param"]) == (400, "no_such_parameter")
 
 
+@pytest.mark.extended
 @pytest.mark.parametrize(
     "query",
     [

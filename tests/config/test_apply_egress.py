@@ -76,6 +76,7 @@ def test_a_login_that_changes_is_told_without_it(filled: Installation) -> None:
     assert open_egress(Channel.objects.get(name="first"), "proxy_login") == "weir:another-login"
 
 
+@pytest.mark.extended
 def test_a_moved_proxy_needs_its_secrets_again(filled: Installation) -> None:
     moved = filled.export().replace("proxy.example", "other.example")
     with pytest.raises(CommandError) as refused:
@@ -89,6 +90,7 @@ def test_a_moved_proxy_needs_its_secrets_again(filled: Installation) -> None:
     assert open_egress(Channel.objects.get(name="first"), "proxy_login") == LOGIN
 
 
+@pytest.mark.extended
 @pytest.mark.parametrize(
     ("right", "wrong", "told"),
     [

@@ -160,6 +160,7 @@ def of_request(request_id: str) -> tuple[str, Any]:
     return "SELECT 1 FROM usage_usagerecord WHERE request_id = %s", parse_id(request_id)
 
 
+@pytest.mark.extended
 def test_keys_work_and_what_a_spool_still_has_is_booked_once(restored: Restored) -> None:
     """I7: the machine was not lost, and with it neither were the endings that waited on its disk:
     of an attempt that the backup has open, and of one that it does not know."""
@@ -253,6 +254,7 @@ class Pipe:
         pass
 
 
+@pytest.mark.extended
 @pytest.mark.django_db(transaction=True)
 def test_a_backup_goes_through_a_pipe_in_small_pieces(tmp_path: Path) -> None:
     """Whatever it holds: its files are read and written a piece at a time."""

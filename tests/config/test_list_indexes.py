@@ -174,6 +174,7 @@ def page_by(people: cast.Cast, name: str, sorts: Sequence[str]) -> None:
     assert max(rows_read(client, f"{address}{last}", relation)[1]) <= READ_MAX
 
 
+@pytest.mark.extended
 def test_what_is_seldom_is_found_without_a_look_at_the_rest(people: cast.Cast) -> None:
     """One model, key or person among many, with the oldest requests of the list."""
     often, _ = cast.make_key(people.core, "often", user=people.bob)

@@ -164,6 +164,7 @@ def test_the_page_tells_a_refusal(
     assert "The model is not there." in text
 
 
+@pytest.mark.extended
 @pytest.mark.parametrize(
     ("words", "found"),
     [("ci", ["ci"]), ("core acme", ["ci"]), ("stranger", ["theirs"]), ("ci stranger", []),
@@ -186,6 +187,7 @@ def test_the_picker_finds_a_key_by_the_ends_of_its_secret(people: cast.Cast, key
         assert f'value="{id_text(key.id)}"' in page
 
 
+@pytest.mark.extended
 def test_a_key_that_is_chosen_leaves_the_form_as_it_is(people: cast.Cast, key: Key) -> None:
     client = operator(people)
     empty = client.get("/admin/routes/preview").content.decode()

@@ -130,6 +130,7 @@ def listing(folder: Path) -> dict[str, tuple[int, int]]:
     }
 
 
+@pytest.mark.extended
 def test_ready_through_the_edge(stage: Stage) -> None:
     assert ask(stage.port, "/readyz").status == 200
     assert ask(stage.port, "/healthz").status == 200
@@ -148,6 +149,7 @@ def test_the_first_operator_comes_in_by_a_link(stage: Stage) -> None:
     assert ask(stage.port, path).status in (200, 302)
 
 
+@pytest.mark.extended
 def test_the_sign_in_page_comes_with_its_files(stage: Stage) -> None:
     page = ask(stage.port, "/login", headers={"Accept-Encoding": "gzip"})
     assert page.status == 200
@@ -217,6 +219,7 @@ def test_redis_asks_for_its_password(stage: Stage) -> None:
     assert stage.shape.given["REDIS_PASSWORD"] not in command
 
 
+@pytest.mark.extended
 def test_tasks_go_through_redis_to_the_worker(stage: Stage) -> None:
     """The roll-up of what was asked above appears only now: nobody else sums."""
     stage.settle()
@@ -327,6 +330,7 @@ def test_a_stream_outlives_the_stop_of_its_process(stage: Stage) -> None:
     assert running == 0
 
 
+@pytest.mark.extended
 @pytest.mark.parametrize("name", ["beat", "worker", "nginx", "redis"])
 def test_the_stop_signal_ends_a_service_in_order(stage: Stage, name: str) -> None:
     """Last of this file: each ends by the signal that Docker would send, with exit code 0."""

@@ -219,6 +219,7 @@ def test_nothing_behind_the_edge_is_said_as_such(edge: Running, recorder: Record
         assert answer.one("server") == "nginx"
 
 
+@pytest.mark.extended
 def test_tls_ends_here_too(tmp_path: Path) -> None:
     """The other edge: what it says is well-formed, with a certificate where it looks for one."""
     shape = Shape(tmp_path, {**GIVEN, "EDGE": "tls"}, "")

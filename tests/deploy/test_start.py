@@ -97,6 +97,7 @@ def test_another_secret_ends_the_preparation(
     assert steps == ["migrate"]
 
 
+@pytest.mark.extended
 @pytest.mark.django_db
 def test_a_preparation_may_run_again(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     given = {

@@ -95,6 +95,7 @@ def test_two_hundred_streams_at_once_need_no_script(fake: FakeUpstream) -> None:
     assert emitted == {f"r{i}": i + 1 for i in range(200)}
 
 
+@pytest.mark.extended
 @pytest.mark.parametrize("fsync", [False, True])
 def test_the_books_outlive_a_kill(tmp_path: Path, fsync: bool) -> None:
     with FakeUpstream("k", process=True, books_dir=tmp_path, fsync=fsync) as fake:

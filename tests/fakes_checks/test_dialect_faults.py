@@ -241,6 +241,7 @@ def test_the_arguments_of_a_call_are_cut(fake: FakeUpstream, form: Form, stream:
         assert fake.books()[-1]["outcome"] == "faulted"
 
 
+@pytest.mark.extended
 @every_form
 @pytest.mark.parametrize("wish", ["cut", "rst"])
 def test_a_stream_ends_after_exactly_so_many_bytes(

@@ -96,6 +96,7 @@ def test_limits_of_a_channel(dora: Client) -> None:
     )  # fmt: skip
 
 
+@pytest.mark.extended
 @pytest.mark.parametrize("amount", ["0", "-1", "1.", "x"])
 def test_a_spend_cap_is_an_amount(dora: Client, amount: str) -> None:
     one = made(dora)
@@ -125,6 +126,7 @@ def test_a_key_is_one_of_its_own_channel(dora: Client) -> None:
     assert patch(dora, path, {"enabled": False}).status_code == 404
 
 
+@pytest.mark.extended
 def test_a_copy_and_the_archive(dora: Client) -> None:
     one = made(dora)
     copy = post(dora, f"/channels/{one['id']}/copy", {"name": "second"})
@@ -144,6 +146,7 @@ def test_a_copy_and_the_archive(dora: Client) -> None:
     assert post(dora, f"/channels/{one['id']}/restore").json()["archived_at"] is None
 
 
+@pytest.mark.extended
 @pytest.mark.parametrize(
     ("over", "status", "param"),
     [

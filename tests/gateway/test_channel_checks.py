@@ -200,6 +200,7 @@ OF_VARIANTS = [
 ]
 
 
+@pytest.mark.extended
 @pytest.mark.parametrize(("variant", "directives", "fault", "passed"), OF_VARIANTS)
 def test_each_failure_of_a_variant_is_found_at_its_stage(
     fake: FakeUpstream, variant: Any, directives: str, fault: str, passed: str

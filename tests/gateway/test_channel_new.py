@@ -88,6 +88,7 @@ def test_the_models_of_a_key_are_proposed_with_prices(dora: Client, fake: FakeUp
     assert "Connection failed" not in html
 
 
+@pytest.mark.extended
 @pytest.mark.parametrize(
     ("over", "stage", "words"),
     [
@@ -157,6 +158,7 @@ def test_the_channel_is_saved_with_names_and_proposed_prices(
     assert channel.enabled
 
 
+@pytest.mark.extended
 def test_a_provider_may_list_hundreds_of_models(dora: Client, fake: FakeUpstream) -> None:
     names = [f"owner/model-{n}" for n in range(400)]
     given = sent(fake) | {"listed": names, "public": names, "id": names}
@@ -167,6 +169,7 @@ def test_a_provider_may_list_hundreds_of_models(dora: Client, fake: FakeUpstream
     assert page.status_code == 200
 
 
+@pytest.mark.extended
 def test_a_proposed_price_that_cannot_be_set_is_said(dora: Client, fake: FakeUpstream) -> None:
     """Nothing is stored then."""
     rates = {"meters": {"in_text": 150_000_000}}
@@ -178,6 +181,7 @@ def test_a_proposed_price_that_cannot_be_set_is_said(dora: Client, fake: FakeUps
     assert 'role="alert"' in answer.content.decode()
 
 
+@pytest.mark.extended
 @pytest.mark.parametrize(
     ("over", "told"),
     [

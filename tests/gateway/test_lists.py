@@ -124,6 +124,7 @@ def test_prices_have_two_decimals_on_the_page_and_every_digit_in_the_file(served
     assert row["output_usd_per_1m"] == "0.6420006"
 
 
+@pytest.mark.extended
 def test_selected_models_open_in_a_comparison(served: Cast, client: Client) -> None:
     assert 'name="id"' not in client.get("/models").content.decode()
     bob = signed_in(served.bob)

@@ -251,6 +251,7 @@ def text(client: Client, path: str) -> str:
     return answer.content.decode()
 
 
+@pytest.mark.extended
 def test_the_api_checks_shows_and_decides(
     channel: Channel, fake: FakeUpstream, people: Cast
 ) -> None:

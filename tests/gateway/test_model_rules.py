@@ -101,6 +101,7 @@ def test_rules_by_the_api(dora: Client) -> None:
     assert send(dora, "get", path).status_code == 404
 
 
+@pytest.mark.extended
 def test_a_rule_says_what_abandoned_requests_are_charged(dora: Client, tmp_path: Path) -> None:
     sent = {"model": "o3", "pick": "weight", "kind": "drain", "seconds": "30", "cost": "0.05"}
     assert dora.post(f"{PAGE}/add", sent).status_code == 303
@@ -142,6 +143,7 @@ def test_a_circle_of_aliases_is_refused_and_named(dora: Client) -> None:
     assert all_aliases() == {"fast": "small", "small": "gpt"}
 
 
+@pytest.mark.extended
 def test_aliases_on_the_page_and_by_the_api(dora: Client) -> None:
     assert (
         dora.post("/admin/models/aliases", {"name": "fast", "target": "small"}).status_code == 303
@@ -161,6 +163,7 @@ def test_aliases_on_the_page_and_by_the_api(dora: Client) -> None:
     assert all_aliases() == {}
 
 
+@pytest.mark.extended
 def test_a_file_brings_both_and_the_export_brings_them_back(tmp_path: Path) -> None:
     installation = Installation(tmp_path)
     installation.apply(FILE)

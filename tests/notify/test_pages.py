@@ -2,6 +2,8 @@
 
 import re
 
+import pytest
+
 from notify.models import Delivery, WebhookEndpoint
 from tests import cast
 from tests.lists import file_of, rows_of
@@ -52,6 +54,7 @@ def test_a_webhook_from_making_to_removing(
     assert alice.get(page).status_code == 404
 
 
+@pytest.mark.extended
 def test_webhooks_are_filtered_sorted_and_exported(people: cast.Cast, server: Receiver) -> None:
     alice, page = cast.signed_in(people.alice), "/o/acme/webhooks"
     for name, kinds in (("b", []), ("a", ["topup.paid"])):

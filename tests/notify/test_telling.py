@@ -217,6 +217,7 @@ def key_of(people: cast.Cast, name: str = "m") -> tuple[Key, str]:
     return cast.make_key(people.core, name, user=people.alice, kind=KeyKind.MANAGEMENT)
 
 
+@pytest.mark.extended
 @pytest.mark.parametrize("change", [{"revoked_at": clock.now()}, {"expires_at": clock.now()}])
 def test_a_webhook_ends_with_the_key_that_made_it(
     people: cast.Cast, server: Receiver, change: dict[str, dt.datetime]
@@ -391,6 +392,7 @@ def test_facts_are_forgotten_after_a_month(people: cast.Cast, server: Receiver) 
     assert deliveries.drop_old() == 2
 
 
+@pytest.mark.extended
 @pytest.mark.parametrize(
     ("name", "read", "written"),
     [("alice", 200, 201), ("bob", 403, 403), ("charlie", 200, 201)],

@@ -171,6 +171,7 @@ def test_the_last_owner_stays_with_all_that_is_theirs(people: Cast) -> None:
     assert "last owner" in text_of(refused)
 
 
+@pytest.mark.extended
 def test_the_dialog_asks_and_removes(people: Cast) -> None:
     key, text = make_key(people.core, "ci", user=people.bob)
     chat_of(people)
@@ -202,6 +203,7 @@ def test_who_leaves_gives_no_key_away(people: Cast) -> None:
     assert not people.bob.memberships.exists()
 
 
+@pytest.mark.extended
 def test_who_may_not_removes_nobody(people: Cast) -> None:
     """P12, P23"""
     ann, eve = (member(people.acme, name, Role.ADMIN) for name in ("ann", "eve"))

@@ -239,6 +239,7 @@ def test_files_come_by_button_paste_and_drop(stage: Stage, bob: Watched) -> None
     bob.assert_calm()
 
 
+@pytest.mark.extended
 def test_columns_stream_at_once_over_one_connection(stage: Stage, bob: Watched) -> None:
     page = bob.page
     streams: list[str] = []
@@ -610,6 +611,7 @@ _NO_MICROPHONE = """(name) => {
 }"""
 
 
+@pytest.mark.extended
 def test_a_microphone_that_is_refused_says_so(stage: Stage, bob: Watched) -> None:
     page = bob.page  # nobody is there to allow it
     open_with(page, stage, stage.echo_model())

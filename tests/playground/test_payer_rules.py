@@ -58,6 +58,7 @@ def test_each_rule_offers_its_keys_alone(people: Cast) -> None:
         assert offered(people, people.alice) == names, rule
 
 
+@pytest.mark.extended
 def test_a_key_that_is_not_allowed_pays_for_nothing(people: Cast) -> None:
     """Neither named in a form, nor kept from before, nor by saying nothing."""
     bobs, _ = make_key(people.core, "bob's", user=people.bob)
@@ -78,6 +79,7 @@ def test_a_key_that_is_not_allowed_pays_for_nothing(people: Cast) -> None:
     assert send(people.bob, answers(), text="own", key=id_text(bobs.id)).status_code != 422
 
 
+@pytest.mark.extended
 def test_without_a_key_of_ones_own_nothing_is_sent_where_only_these_may_pay(people: Cast) -> None:
     post(people.alice, "payer_rules", developer="own")
     refused = send(people.bob, answers(), text="Hi", key="")
@@ -89,6 +91,7 @@ def test_without_a_key_of_ones_own_nothing_is_sent_where_only_these_may_pay(peop
     assert "with your own API keys only" in session.json()["error"]["message"]
 
 
+@pytest.mark.extended
 def test_rules_are_set_by_who_may_and_are_audited(people: Cast) -> None:
     assert post(people.bob, "payer_rules", developer="any").status_code == 403
     assert post(people.charlie, "payer_rules", developer="any").status_code == 404
@@ -111,6 +114,7 @@ def test_a_custom_role_that_uses_the_playground_has_its_own_rule(people: Cast) -
         change_rules(alice, {"viewer": "own"})
 
 
+@pytest.mark.extended
 def test_the_default_payer_is_chosen_and_shown_in_the_settings(people: Cast) -> None:
     bobs, _ = make_key(people.core, "bob's", user=people.bob)
     saved = post(people.bob, "default_payer", key=id_text(bobs.id), project="launch")

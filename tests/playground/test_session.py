@@ -32,6 +32,7 @@ def _another_session(stage: Stage) -> str:
     return key
 
 
+@pytest.mark.extended
 def test_the_official_client_speaks_to_the_sessions_endpoint(stage: Stage) -> None:
     """Session and CSRF token in the place of a key."""
     model = stage.own_model()
@@ -160,6 +161,7 @@ def test_a_stream_of_the_sessions_endpoint_ends_with_what_let_it_in(
     assert was_charged(stage, model)
 
 
+@pytest.mark.extended
 @pytest.mark.usefixtures("undone")
 def test_a_stream_of_the_sessions_endpoint_stays_while_something_lets_it_in(stage: Stage) -> None:
     model, session = stage.own_model(), _another_session(stage)
@@ -184,6 +186,7 @@ def somebody(stage: Stage) -> tuple[str, str]:
     return name, stage.beside.call(people.add_secured, name)
 
 
+@pytest.mark.extended
 @pytest.mark.parametrize("within_s", WITHIN_S)
 @pytest.mark.parametrize("event", EVENTS)
 def test_what_operators_and_owners_do_to_a_person_ends_their_streams(

@@ -221,6 +221,7 @@ def test_messages_agent(hub: Hub, fake_of_agents: FakeUpstream, upstream: str) -
 # ---- Responses
 
 
+@pytest.mark.extended
 @upstreams
 def test_responses_agent(hub: Hub, fake_of_agents: FakeUpstream, upstream: str) -> None:
     """Six turns of two calls at once; nothing is stored, reasoning goes back under its seal."""
@@ -308,6 +309,7 @@ GRAMMAR = 'start: "*** Begin Patch" LF hunk+'
 PATCHING = "#tokens=2 #tools=1 #again #arg=input #args=6"
 
 
+@pytest.mark.extended
 @pytest.mark.parametrize("upstream", [name for name in UPSTREAMS if name != "responses"])
 def test_responses_agent_with_a_freeform_tool(
     hub: Hub, fake_of_agents: FakeUpstream, upstream: str
@@ -366,6 +368,7 @@ def test_responses_agent_with_a_freeform_tool(
         assert call.input.startswith("上海 ")
 
 
+@pytest.mark.extended
 @pytest.mark.parametrize("upstream", [name for name in UPSTREAMS if name != "openai"])
 def test_chat_agent_with_a_freeform_tool(
     hub: Hub, fake_of_agents: FakeUpstream, upstream: str
@@ -435,6 +438,7 @@ def test_chat_agent_with_a_freeform_tool(
 # ---- Gemini
 
 
+@pytest.mark.extended
 @upstreams
 def test_gemini_agent(hub: Hub, fake_of_agents: FakeUpstream, upstream: str) -> None:
     """Six turns of two calls at once; thoughts and their signatures go back as they came."""

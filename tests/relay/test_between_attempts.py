@@ -62,6 +62,7 @@ class Leaving:
         return verdicts
 
 
+@pytest.mark.extended
 @pytest.mark.parametrize(
     ("when", "questions", "records"), [("before", 1, 1), ("written", 1, 2), ("repeated", 2, 2)]
 )
@@ -135,6 +136,7 @@ class Hanging(PipelinedConnection):
         raise DatabaseAway("as the test wants it")
 
 
+@pytest.mark.extended
 @pytest.mark.parametrize("written", [False, True])
 @pytest.mark.parametrize("repeated", [False, True])
 async def test_a_client_that_leaves_meanwhile(hub: Hub, written: bool, repeated: bool) -> None:

@@ -197,6 +197,7 @@ def test_key_in_the_query_of_gemini_paths(hub: Hub, fake: FakeUpstream) -> None:
 # ---- names of models
 
 
+@pytest.mark.extended
 @pytest.mark.parametrize("upstream", ["openai", "gemini"])
 @pytest.mark.parametrize("pattern", [False, True], ids=["name", "pattern"])
 def test_names_as_their_owners_write_them(
@@ -244,6 +245,7 @@ def test_no_name_leads_to_another_address(hub: Hub, fake: FakeUpstream) -> None:
 # ---- same dialect, same bytes
 
 
+@pytest.mark.extended
 @dialects
 @plain_and_streamed
 @pytest.mark.parametrize("shape", ["#tokens=9 #lang=mixed", "#tokens=3 #tools=2", "#fault=F31"])
@@ -521,6 +523,7 @@ def serving(body: bytes, kind: str) -> Iterator[str]:
         server.server_close()
 
 
+@pytest.mark.extended
 def test_picture_by_address_is_fetched_for_who_does_not(hub: Hub, fake: FakeUpstream) -> None:
     """Up to three redirects, each address judged: users of this hub may name 127.0.0.9."""
     tenant, model = hub.tenant(), open_model(hub, fake, "gemini")
@@ -559,6 +562,7 @@ def chatty_hub() -> Iterator[Hub]:
         yield hub
 
 
+@pytest.mark.extended
 @dialects
 def test_silent_stream_gets_signs_of_life(
     chatty_hub: Hub, fake: FakeUpstream, dialect: str

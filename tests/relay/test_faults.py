@@ -77,6 +77,7 @@ def test_usage_that_cannot_be_read_behind_the_whole_text(hub: Hub, fake: FakeUps
     assert 0 < record["charge_nano"] <= record["hold_nano"]
 
 
+@pytest.mark.extended
 @pytest.mark.parametrize("client", SPEAKERS)
 @pytest.mark.parametrize(
     ("how", "stream"),
@@ -153,6 +154,7 @@ def test_connection_that_was_closed_is_sent_again_on_a_fresh_one(
     assert (last["final"], last["basis"]) == (True, "measured")
 
 
+@pytest.mark.extended
 @cells
 def test_error_event_of_a_stream_names_its_request(
     hub: Hub, fake: FakeUpstream, client: str, upstream: str
@@ -197,6 +199,7 @@ def test_call_that_is_cut_is_never_closed(
     assert 0 < record["charge_nano"] <= record["hold_nano"]
 
 
+@pytest.mark.extended
 @plain_and_streamed
 @pytest.mark.parametrize(("client", "upstream"), CUT_CALLS)
 def test_call_that_was_closed_too_early_is_never_repaired(

@@ -284,6 +284,7 @@ def test_request_without_a_cap_fits_a_limit_of_tokens(hub: Hub, fake: FakeUpstre
     assert 16 <= int(answer.headers["x-weir-output-cap"]) < 1000
 
 
+@pytest.mark.extended
 def test_requests_at_once(hub: Hub, fake: FakeUpstream) -> None:
     tenant, model = limited(hub, parallel=2), hub.model(fake)
     body = ask(model, "#tokens=5 #delay_ms=100", stream=True)

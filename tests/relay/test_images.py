@@ -204,6 +204,7 @@ def test_the_whole_form_goes_to_the_next_channel(
     assert [one["bytes"] for one in row["media"]] == [len(made)]
 
 
+@pytest.mark.extended
 @pytest.mark.parametrize(
     ("wish", "kind"),
     [

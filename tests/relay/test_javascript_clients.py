@@ -202,6 +202,7 @@ def test_response_that_breaks_off_is_told(openai_seen: Seen, upstream: str) -> N
 # ---- anthropic
 
 
+@pytest.mark.extended
 @upstreams
 @pytest.mark.parametrize("name", ["plain", "stream", "image"])
 def test_messages(anthropic_seen: Seen, upstream: str, name: str) -> None:
@@ -276,6 +277,7 @@ def test_message_that_breaks_off_is_thrown(anthropic_seen: Seen, upstream: str) 
 # ---- images and sound
 
 
+@pytest.mark.extended
 def test_images_and_sound(hub: Hub, fake: FakeUpstream) -> None:
     images = {"in_text": 1, "in_image": 1, "out_image": 1}
     models = {

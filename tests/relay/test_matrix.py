@@ -151,6 +151,7 @@ def test_text(hub: Hub, fake: FakeUpstream, client: str, upstream: str, stream: 
     assert f'"{UPSTREAMS[upstream]["upstream_model"]}"'.encode() not in answer.body
 
 
+@pytest.mark.extended
 @drawn_cells(1)
 def test_cost_stands_in_the_usage_of_who_asks_for_it(
     hub: Hub, fake: FakeUpstream, client: str, upstream: str, stream: bool
@@ -167,6 +168,7 @@ def test_cost_stands_in_the_usage_of_who_asks_for_it(
         assert len({(chunk["id"], chunk["model"], chunk["created"]) for chunk in told}) == 1
 
 
+@pytest.mark.extended
 @drawn_cells(1, forms=[True])
 def test_cost_stands_in_a_stream_whose_upstream_tells_no_usage(
     hub: Hub, fake: FakeUpstream, client: str, upstream: str, stream: bool
@@ -179,6 +181,7 @@ def test_cost_stands_in_a_stream_whose_upstream_tells_no_usage(
     assert cost_nano_in(answer) == hub.record(answer.headers["x-request-id"])["charge_nano"] > 0
 
 
+@pytest.mark.extended
 @drawn_cells(2)
 def test_end_by_length(
     hub: Hub, fake: FakeUpstream, client: str, upstream: str, stream: bool
@@ -191,6 +194,7 @@ def test_end_by_length(
     booked(hub, fake, answer, speaker, upstream, stream)
 
 
+@pytest.mark.extended
 @drawn_cells(3)
 def test_tools_in_two_phases(
     hub: Hub, fake: FakeUpstream, client: str, upstream: str, stream: bool
@@ -215,6 +219,7 @@ def test_tools_in_two_phases(
     assert row["results"] == ["21 degrees", "rain"]
 
 
+@pytest.mark.extended
 @drawn_cells(4)
 def test_reasoning(hub: Hub, fake: FakeUpstream, client: str, upstream: str, stream: bool) -> None:
     speaker, tenant, model = SPEAKERS[client], hub.tenant(), open_model(hub, fake, upstream)
@@ -226,6 +231,7 @@ def test_reasoning(hub: Hub, fake: FakeUpstream, client: str, upstream: str, str
     assert row["reasoning_tokens"] == 6
 
 
+@pytest.mark.extended
 @drawn_cells(5)
 def test_seals_come_back_around_tools(
     hub: Hub, fake: FakeUpstream, client: str, upstream: str, stream: bool
@@ -247,6 +253,7 @@ def test_seals_come_back_around_tools(
         assert row["seals"] == 1
 
 
+@pytest.mark.extended
 @pytest.mark.parametrize(
     ("client", "first", "then", "stream"),
     [
@@ -275,6 +282,7 @@ def test_a_conversation_goes_on_at_another_provider(
     assert (row["dialect"], row["results"], row["seals"]) == (BOOKED[client], ["rain"], 0)
 
 
+@pytest.mark.extended
 @drawn_cells(6)
 def test_structured_output(
     hub: Hub, fake: FakeUpstream, client: str, upstream: str, stream: bool
@@ -285,6 +293,7 @@ def test_structured_output(
     booked(hub, fake, answer, speaker, upstream, stream)
 
 
+@pytest.mark.extended
 @drawn_cells(7)
 def test_image(hub: Hub, fake: FakeUpstream, client: str, upstream: str, stream: bool) -> None:
     speaker, tenant, model = SPEAKERS[client], hub.tenant(), open_model(hub, fake, upstream)

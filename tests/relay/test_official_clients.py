@@ -104,6 +104,7 @@ def test_openai_chat(
         )
 
 
+@pytest.mark.extended
 @upstreams
 def test_openai_responses(
     hub: Hub, fake: FakeUpstream, openai_client: openai.OpenAI, upstream: str
@@ -134,6 +135,7 @@ def test_openai_responses(
         responses.create(model="no-such", input="x")
 
 
+@pytest.mark.extended
 @upstreams
 def test_anthropic_messages(
     hub: Hub, fake: FakeUpstream, anthropic_client: anthropic.Anthropic, upstream: str
@@ -184,6 +186,7 @@ def test_anthropic_messages(
         list(stream)
 
 
+@pytest.mark.extended
 @upstreams
 def test_google_genai(
     hub: Hub, fake: FakeUpstream, google_client: genai.Client, upstream: str

@@ -155,6 +155,7 @@ async def test_who_answers_the_fewest_is_asked(
         await relay.stop()
 
 
+@pytest.mark.extended
 async def test_a_conversation_and_a_user_stay_with_their_channel(
     hub: Hub, fake: FakeUpstream, other_fake: FakeUpstream
 ) -> None:

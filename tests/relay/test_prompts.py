@@ -56,6 +56,7 @@ def test_a_plain_answer_of_all(hub: Hub, fake: FakeUpstream, channel: str) -> No
     assert Decimal(answer.headers["x-weir-cost"]) == Decimal(charged).scaleb(-9)
 
 
+@pytest.mark.extended
 @chats
 def test_a_stream_of_all(hub: Hub, fake: FakeUpstream, channel: str) -> None:
     tenant, model = hub.tenant(), hub.model(fake, rates=TALK, **CHANNELS[channel])

@@ -100,6 +100,7 @@ def policy(hub: Hub, tenant: Tenant, of: str, **fields: Any) -> None:
     hub.bump()
 
 
+@pytest.mark.extended
 @pytest.mark.parametrize("of", ["organisation", "key", "request"])
 def test_data_goes_only_where_it_may(
     hub: Hub, fake: FakeUpstream, other_fake: FakeUpstream, of: str
@@ -152,6 +153,7 @@ def test_a_policy_that_cannot_be_read_is_not_taken_for_none(
     assert answer.error["param"] == "x-weir-data-policy"
 
 
+@pytest.mark.extended
 def test_counting_tokens_sends_nothing_where_data_may_not_go(hub: Hub, fake: FakeUpstream) -> None:
     tenant, model = hub.tenant(), open_model(hub, fake, "anthropic")
     body = {"model": model, "messages": [{"role": "user", "content": "one two three four"}]}

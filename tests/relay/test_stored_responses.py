@@ -154,6 +154,7 @@ def test_an_item_of_others_is_missing(hub: Hub, fake: FakeUpstream) -> None:
         assert "send the item itself" in answer.error["message"]
 
 
+@pytest.mark.extended
 def test_official_client_keeps_and_forgets(
     hub: Hub, openai_client: OpenAIClient, fake: FakeUpstream
 ) -> None:
@@ -326,6 +327,7 @@ def test_a_conversation_is_compacted_by_its_provider(
     assert hub.post(tenant, follow, path=f"{PATH}/compact").status == 200
 
 
+@pytest.mark.extended
 def test_who_has_no_compaction_says_so(hub: Hub, fake: FakeUpstream) -> None:
     for way in ("chat", "messages"):
         body = {"model": model_of(hub, fake, way), "input": "hi"}

@@ -141,6 +141,7 @@ def test_gemini_client_embeds(hub: Hub, fake: FakeUpstream, upstream: str) -> No
     assert (record["dialect"], record["basis"]) == ("gemini", basis)
 
 
+@pytest.mark.extended
 @pytest.mark.parametrize(
     ("body", "status", "code", "param"),
     [
@@ -176,6 +177,7 @@ def test_embeddings_that_nobody_offers(hub: Hub, fake: FakeUpstream) -> None:
     assert fake.totals()["requests"] == asked
 
 
+@pytest.mark.extended
 @pytest.mark.parametrize(
     ("path", "rates", "body"),
     [
@@ -302,6 +304,7 @@ def test_moderations_without_a_price_or_a_model(hub: Hub, fake: FakeUpstream) ->
     assert "omni-moderation-latest" in check(answer, 404, "model_not_found", "model")["message"]
 
 
+@pytest.mark.extended
 def test_moderations_without_a_price_are_free_where_the_operator_says_so(
     own_hub: Hub, fake: FakeUpstream
 ) -> None:
@@ -331,6 +334,7 @@ RANKED = {"in_text": IN * 10**6, "searches": 7 * 10**6}
 DOCUMENTS = ["red apples", "blue sky", "a sky of blue stones"]
 
 
+@pytest.mark.extended
 @pytest.mark.parametrize("upstream", ["jina", "cohere"])
 @pytest.mark.parametrize("path", ["/v1/rerank", "/rerank", "/v2/rerank"])
 def test_rerank(hub: Hub, fake: FakeUpstream, path: str, upstream: str) -> None:
@@ -424,6 +428,7 @@ def price_of(usage: dict[str, int]) -> int:
     return usage["prompt_tokens"] + 3 * usage["completion_tokens"]
 
 
+@pytest.mark.extended
 @channels
 def test_completions(
     hub: Hub, openai_client: OpenAIClient, fake: FakeUpstream, channel: str
@@ -452,6 +457,7 @@ def test_completions(
     assert (record["charge_nano"], record["basis"]) == (price_of(usage), "measured")
 
 
+@pytest.mark.extended
 @channels
 @pytest.mark.parametrize("told", [True, False], ids=["usage", "no usage"])
 def test_streamed_completions(hub: Hub, fake: FakeUpstream, channel: str, told: bool) -> None:
@@ -570,6 +576,7 @@ def test_edits(hub: Hub, fake: FakeUpstream, channel: str) -> None:
     check(missing, 400, "missing_required_parameter", "instruction")
 
 
+@pytest.mark.extended
 @pytest.mark.parametrize(
     ("path", "body"),
     [("/v1/completions", {"prompt": "hello"}), ("/v1/edits", {"instruction": "mend"})],

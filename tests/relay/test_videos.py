@@ -201,6 +201,7 @@ def test_a_video_without_an_end_fails_after_a_day_and_is_refunded(
     assert (spent(hub, tenant), holds(hub, tenant)) == (0, ["voided"])
 
 
+@pytest.mark.extended
 @pytest.mark.parametrize(
     ("words", "status"), [("#refuse=400", 400), ("#answer=html", 502), ("#answer=noid", 502)]
 )
@@ -272,6 +273,7 @@ def test_what_is_asked_is_sealed_and_goes_with_its_time(
 # ---- what clients read
 
 
+@pytest.mark.extended
 @pytest.mark.filterwarnings("ignore:The Sora API is scheduled:DeprecationWarning")
 def test_the_official_client(
     hub: Hub, openai_client: OpenAIClient, provider: FakeVideos, model: str
@@ -438,6 +440,7 @@ def test_the_price_is_that_of_the_order(hub: Hub, provider: FakeVideos) -> None:
     assert hub.record(upright.headers["x-request-id"])["charge_nano"] == 800_000_000
 
 
+@pytest.mark.extended
 def test_content_takes_no_memory_and_ends_with_its_client(
     hub: Hub, provider: FakeVideos, model: str
 ) -> None:

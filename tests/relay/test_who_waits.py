@@ -39,6 +39,7 @@ async def test_a_slow_reader_excuses_no_silence_of_the_provider(
     await asyncio.to_thread(hub.settled, tenant)
 
 
+@pytest.mark.extended
 async def test_the_bound_is_that_of_the_budget_where_it_has_less_than_the_wallet(
     relay: Relay, hub: Hub, fake: FakeUpstream
 ) -> None:
@@ -55,6 +56,7 @@ async def test_the_bound_is_that_of_the_budget_where_it_has_less_than_the_wallet
     assert (explicit.fits, explicit.available_nano) == (False, 500)
 
 
+@pytest.mark.extended
 async def test_a_key_that_ends_between_two_attempts_ends_the_next_one(
     relay: Relay, hub: Hub, fake: FakeUpstream, monkeypatch: pytest.MonkeyPatch
 ) -> None:
@@ -92,6 +94,7 @@ class Run:
         self.ended = True
 
 
+@pytest.mark.extended
 async def test_of_those_behind_the_playgrounds_key_only_who_has_left_is_ended(hub: Hub) -> None:
     """It has no text, and stands for whoever is signed in."""
     tenant = hub.tenant()

@@ -56,6 +56,7 @@ def test_a_second_start_finds_the_data(made: Path) -> None:
         assert count_rows(dsn) == 1
 
 
+@pytest.mark.extended
 def test_recovers_after_kill_9(tmp_path: Path) -> None:
     cluster = postgres.open_cluster(tmp_path / "postgres")
     with tempfile.TemporaryFile("w+") as log:
@@ -86,6 +87,7 @@ def test_a_pid_that_is_a_stranger_by_now_is_left_alone(
     assert stranger.poll() is None
 
 
+@pytest.mark.extended
 def test_an_orphan_at_work_is_ended_first(made: Path) -> None:
     cluster = postgres.open_cluster(made)
     with tempfile.TemporaryFile("w+") as log:
@@ -96,6 +98,7 @@ def test_an_orphan_at_work_is_ended_first(made: Path) -> None:
             assert count_rows(dsn) == 1
 
 
+@pytest.mark.extended
 def test_ends_with_its_starter(made: Path) -> None:
     program = f"""
 import os, signal
@@ -112,6 +115,7 @@ with postgres.server(Path({str(made)!r})) as dsn:
         assert processes.wait_gone(pid, WAIT_SECONDS)
 
 
+@pytest.mark.extended
 def test_a_long_path_gets_a_private_socket_folder(tmp_path: Path) -> None:
     directory = tmp_path / ("a-long-name-" * 9) / "postgres"
     with postgres.server(directory) as dsn:
@@ -146,6 +150,7 @@ def open_folder(monkeypatch: pytest.MonkeyPatch) -> Iterator[Path]:
         yield Path(name)
 
 
+@pytest.mark.extended
 @pytest.mark.skipif(os.geteuid() != 0, reason="only root has privileges to drop (2026-11)")
 def test_root_without_namespaces_runs_it_as_nobody(
     tmp_path: Path, open_folder: Path, monkeypatch: pytest.MonkeyPatch

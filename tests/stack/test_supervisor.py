@@ -121,6 +121,7 @@ async def test_starts_again_after_longer_and_longer_pauses(
     assert pauses == ["0.02 s", "0.04 s", "0.08 s", "0.08 s", "0.08 s"]
 
 
+@pytest.mark.extended
 async def test_a_healthy_life_brings_the_short_pause_back(
     capsys: pytest.CaptureFixture[str],
 ) -> None:
@@ -138,6 +139,7 @@ async def test_a_healthy_life_brings_the_short_pause_back(
     assert {line.split(" in ")[1] for line in told} == {"0.02 s"}
 
 
+@pytest.mark.extended
 async def test_a_child_that_never_serves_ends_it_all_with_its_last_lines() -> None:
     heard = Heard()
     supervisor = Supervisor(heard, HASTY)
@@ -153,6 +155,7 @@ async def test_a_child_that_never_serves_ends_it_all_with_its_last_lines() -> No
     assert ("steady", "down") in heard.lines
 
 
+@pytest.mark.extended
 async def test_a_child_that_has_served_is_never_given_up(tmp_path: Path) -> None:
     heard = Heard()
     supervisor = Supervisor(heard, HASTY)
@@ -254,6 +257,7 @@ def keeper() -> Iterator["subprocess.Popen[str]"]:
         process.kill()
 
 
+@pytest.mark.extended
 def test_kill_9_leaves_no_child(keeper: "subprocess.Popen[str]") -> None:
     assert keeper.stdout is not None
     pids = [int(word) for word in keeper.stdout.readline().split()]

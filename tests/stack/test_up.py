@@ -149,6 +149,7 @@ def models(running: Running, forwarded_for: str) -> int:
         return connection.getresponse().status
 
 
+@pytest.mark.extended
 def test_the_sign_in_link_works_once_and_leads_to_the_local_model(running: Running) -> None:
     """Without a script; what the page does with one, tests/playground shows."""
     link = re.search(r"Sign in .*(http://\S+)", running.told)
@@ -200,6 +201,7 @@ def bearer(key: str) -> dict[str, str]:
     return {"authorization": f"Bearer {key}"}
 
 
+@pytest.mark.extended
 def test_the_key_reaches_the_local_model(running: Running) -> None:
     started = time.time()
     arrived = probe.first_token("127.0.0.1", running.port, running.key, model.NAME)

@@ -143,6 +143,7 @@ def test_pages_hold_every_request_once(people: cast.Cast, key: Key) -> None:
     assert listed == [id_text(record.request_id) for record in reversed(made)]
 
 
+@pytest.mark.extended
 def test_filters(people: cast.Cast, key: Key) -> None:
     other, _ = cast.make_key(people.core, "other", user=people.alice)
     happen(key, model="claude")
@@ -161,6 +162,7 @@ def test_filters(people: cast.Cast, key: Key) -> None:
     assert len(everything(client, "from=2026-11-19&tz=Asia/Shanghai&")) == 1
 
 
+@pytest.mark.extended
 @pytest.mark.parametrize(
     ("query", "status", "param"),
     [
@@ -253,6 +255,7 @@ def test_usage_by_every_group(people: cast.Cast, key: Key, sum_up: Callable[[], 
     assert groups("channel", cast.with_key(text)) == {id_text(CHANNEL): 3, "": 1}
 
 
+@pytest.mark.extended
 def test_figures_tie_to_the_books(people: cast.Cast, key: Key, sum_up: Callable[[], None]) -> None:
     chance = random.Random(16)
     for _ in range(40):

@@ -69,6 +69,7 @@ def test_a_key_without_a_budget_offers_one_to_who_may_set_it(
     assert not re.search(r'name="name"[^>]* autofocus', form)
 
 
+@pytest.mark.extended
 def test_budget_is_made_seen_changed_and_removed(people: Cast, alice: Client, key: Key) -> None:
     assert "No budgets yet" in alice.get(URL).content.decode()
     made = alice.post(f"{URL}/new", FORM)
@@ -90,6 +91,7 @@ def test_budget_is_made_seen_changed_and_removed(people: Cast, alice: Client, ke
     assert alice.get(url).status_code == 404
 
 
+@pytest.mark.extended
 def test_a_budget_that_was_removed_comes_back_by_the_undo_of_its_toast(
     people: Cast, alice: Client, key: Key
 ) -> None:
@@ -110,6 +112,7 @@ def test_a_budget_that_was_removed_comes_back_by_the_undo_of_its_toast(
     assert Budget.objects.get().id != budget.id
 
 
+@pytest.mark.extended
 def test_a_budget_that_was_off_comes_back_switched_off(alice: Client, key: Key) -> None:
     alice.post(f"{URL}/new", FORM)
     budget = Budget.objects.get()
@@ -121,6 +124,7 @@ def test_a_budget_that_was_off_comes_back_switched_off(alice: Client, key: Key) 
     assert not Budget.objects.get().enabled
 
 
+@pytest.mark.extended
 @pytest.mark.parametrize(
     ("over", "told"),
     [
@@ -164,6 +168,7 @@ def test_meter_shows_what_the_ledger_has(alice: Client, key: Key) -> None:
     assert "$2.00" in shown
 
 
+@pytest.mark.extended
 def test_budgets_are_filtered_sorted_and_exported(alice: Client, key: Key) -> None:
     rows.happen(key, clock.now() - dt.timedelta(minutes=5), 9_000_000_000, model="gpt-4o")
     for scope, subject, usd in (("key", str(key.id), 10), ("model", "gpt-5", 3)):
@@ -189,6 +194,7 @@ def test_preview_tells_what_would_have_been_refused(alice: Client, key: Key) -> 
         assert "must start at" in refused or "A budget must be between 0" in refused
 
 
+@pytest.mark.extended
 def test_an_alert_by_refusal_says_no_share_that_was_not_reached(alice: Client, key: Key) -> None:
     alice.post(f"{URL}/new", FORM)
     budget = Budget.objects.get()
@@ -203,6 +209,7 @@ def test_an_alert_by_refusal_says_no_share_that_was_not_reached(alice: Client, k
     assert "100%" in log
 
 
+@pytest.mark.extended
 def test_who_may_not_write_reads_only(people: Cast, key: Key) -> None:
     budget = budgets.create_budget(
         SYSTEM, key.organisation, budgeting.look_back, scope="key", subject=str(key.id),
@@ -225,6 +232,7 @@ def test_who_may_not_write_reads_only(people: Cast, key: Key) -> None:
     assert budget.amount_nano == 10
 
 
+@pytest.mark.extended
 def test_key_is_made_with_limits_and_a_budget(people: Cast, alice: Client) -> None:
     form = {
         "name": "web", "kind": "relay", "models": "", "lifetime": "", "rpm": "600", "tpm": "",

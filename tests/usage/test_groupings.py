@@ -126,6 +126,7 @@ def test_sums_and_records_tell_the_same(
         monkeypatch.undo()
 
 
+@pytest.mark.extended
 def test_tags_overlap_and_the_total_does_not(people: cast.Cast, busy: random.Random) -> None:
     actor = cast.actor(people.dora, people.acme)
     asked = from_query({"range": ["7d"]}, NOW, channels=True)
@@ -135,6 +136,7 @@ def test_tags_overlap_and_the_total_does_not(people: cast.Cast, busy: random.Ran
     assert by_tag.total == by_model.total
 
 
+@pytest.mark.extended
 def test_only_so_many_records_are_read(
     people: cast.Cast, busy: random.Random, monkeypatch: pytest.MonkeyPatch
 ) -> None:
@@ -155,6 +157,7 @@ def test_only_so_many_records_are_read(
     assert (refused["param"], "shorter period" in refused["message"]) == ("from", True)
 
 
+@pytest.mark.extended
 def test_the_api_groups_by_two(people: cast.Cast, busy: random.Random) -> None:
     client = management(people)
     days = "from=2026-11-16&to=2026-11-18"
@@ -176,6 +179,7 @@ def test_an_unknown_grouping_is_refused_by_name() -> None:
             read_groupings(text, allowed)
 
 
+@pytest.mark.extended
 def test_a_developer_sees_their_own(people: cast.Cast, busy: random.Random) -> None:
     asked = from_query({"range": ["7d"]}, NOW, channels=False)
     bob = explore(cast.actor(people.bob, people.acme), asked, ["project", "user"], standing())
@@ -191,6 +195,7 @@ def page(client: Client, query: str, status: int = 200) -> str:
 DAYS = "range=custom&from=2026-11-16&to=2026-11-18"
 
 
+@pytest.mark.extended
 def test_the_page_leads_to_the_rows(people: cast.Cast, busy: random.Random) -> None:
     alice = cast.signed_in(people.alice)
     text = page(alice, f"{DAYS}&group_by=project&then_by=status&customer=c-1")
@@ -201,6 +206,7 @@ def test_the_page_leads_to_the_rows(people: cast.Cast, busy: random.Random) -> N
         assert "Ignored filters" not in alice.get(link).content.decode()
 
 
+@pytest.mark.extended
 def test_the_page_exports_what_it_shows(people: cast.Cast, busy: random.Random) -> None:
     alice = cast.signed_in(people.alice)
     exported = alice.get(f"/o/acme/usage/explore?{DAYS}&group_by=team&then_by=model&export=csv")
@@ -225,6 +231,7 @@ def test_a_row_is_compared_with_the_period_before(people: cast.Cast, key: Key) -
     assert exported.getvalue().decode().splitlines()[1:] == ["search,5.00,2.00,3.00"]
 
 
+@pytest.mark.extended
 def test_times_are_those_of_answered_requests(people: cast.Cast, key: Key) -> None:
     for n in range(1, 101):
         happen(key, ttft_ms=n, total_ms=1000 + n)
@@ -237,6 +244,7 @@ def test_times_are_those_of_answered_requests(people: cast.Cast, key: Key) -> No
     assert cell.times.rate_tenths == 1000
 
 
+@pytest.mark.extended
 def test_what_a_page_does_not_group_by_is_said(people: cast.Cast, busy: random.Random) -> None:
     alice = cast.signed_in(people.alice)
     assert "group_by=nothing (available: model, key, user, team" in page(alice, "group_by=nothing")

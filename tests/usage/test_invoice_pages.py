@@ -95,6 +95,7 @@ def test_list_page_pdf_and_api_say_what_the_ledger_moved(
     assert program.get(f"/api/v1/invoices/{number}/pdf?language=xx").status_code == 422
 
 
+@pytest.mark.extended
 def test_the_pdf_is_tagged_and_brings_its_fonts(invoice: Invoice) -> None:
     reader = pypdf.PdfReader(io.BytesIO(invoice_pdf.invoice_pdf(invoice, "en")))
     root: Any = reader.trailer["/Root"]
@@ -112,6 +113,7 @@ def test_the_pdf_is_tagged_and_brings_its_fonts(invoice: Invoice) -> None:
     assert all({"/FontFile2", "/FontFile3"} & font.keys() for font in fonts)
 
 
+@pytest.mark.extended
 def test_the_pdf_in_chinese(invoice: Invoice) -> None:
     try:
         made = invoice_pdf.invoice_pdf(invoice, "zh-hans")
@@ -122,6 +124,7 @@ def test_the_pdf_in_chinese(invoice: Invoice) -> None:
     assert amount(invoice.total_nano) in pdf
 
 
+@pytest.mark.extended
 def test_without_a_font_chinese_is_refused_and_never_boxes(
     people: cast.Cast, invoice: Invoice, monkeypatch: pytest.MonkeyPatch
 ) -> None:
@@ -146,6 +149,7 @@ def test_without_a_font_chinese_is_refused_and_never_boxes(
 MARKUP = '#panic("x") $ * _ ` \\ " \' @a <b> [c] ~ = + - / // #sys.inputs \u202eright \x00 😀'
 
 
+@pytest.mark.extended
 @pytest.mark.parametrize("text", [MARKUP, "x" * 10_000, "= # " * 2_500, "مرحبا שלום"])
 def test_hostile_texts_are_data(invoice: Invoice, text: str) -> None:
     """Whatever a name holds, it is printed and not run."""
@@ -157,6 +161,7 @@ def test_hostile_texts_are_data(invoice: Invoice, text: str) -> None:
         assert '#panic("x") $ * _ ` \\ "' in pdf.replace("“", '"').replace("”", '"')
 
 
+@pytest.mark.extended
 def test_details_take_any_text_or_say_no(people: cast.Cast) -> None:
     alice = cast.signed_in(people.alice)
     for text in [*STORABLE, MARKUP.replace("\0", ""), NUL, LONG]:
@@ -166,6 +171,7 @@ def test_details_take_any_text_or_say_no(people: cast.Cast) -> None:
         assert alice.post("/o/acme/billing/details", {"zone": text}).status_code == 422
 
 
+@pytest.mark.extended
 def test_the_operators_close_a_month_on_its_page(
     people: cast.Cast, key: Key, dora: Actor, erik: Actor
 ) -> None:
@@ -197,6 +203,7 @@ def test_the_operators_close_a_month_on_its_page(
     assert "-2.00" in back
 
 
+@pytest.mark.extended
 def test_seller_and_taxes(people: cast.Cast) -> None:
     operator = cast.signed_in(people.dora)
     assert operator.post("/admin/invoices/seller", {"country": "nowhere"}).status_code == 422

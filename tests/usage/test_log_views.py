@@ -77,6 +77,7 @@ def test_every_request_once_by_cost(people: cast.Cast, charges: dict[str, int], 
     assert back == seen[:50]
 
 
+@pytest.mark.extended
 def test_the_last_page_and_the_first(people: cast.Cast, charges: dict[str, int]) -> None:
     alice = cast.signed_in(people.alice)
     last = text_of(alice, "?before=end&rows=25")
@@ -110,6 +111,7 @@ def test_no_attempt_but_the_last_is_charged(key: Key) -> None:
         end(admit(key, NOON), 1, final=False)
 
 
+@pytest.mark.extended
 def test_the_smallest_cost_and_the_status(people: cast.Cast, key: Key) -> None:
     cheap, dear = happen(key, charge_nano=1_000_000), happen(key, charge_nano=2 * 10**9)
     refuse(key)
@@ -125,6 +127,7 @@ def test_the_smallest_cost_and_the_status(people: cast.Cast, key: Key) -> None:
         assert f"min_cost={wrong}" in text_of(alice, f"?min_cost={wrong}")
 
 
+@pytest.mark.extended
 @pytest.mark.parametrize(
     ("range_name", "days"),
     [("today", 0), ("yesterday", 1), ("7d", 6), ("mtd", 19), ("last-month", 25)],
@@ -137,6 +140,7 @@ def test_periods_in_one_step(people: cast.Cast, key: Key, range_name: str, days:
     assert shown(page) == [id_text(record.request_id)]
 
 
+@pytest.mark.extended
 def test_an_export_is_what_is_filtered(people: cast.Cast, key: Key) -> None:
     happen(key, charge_nano=4_589_800, model="=cmd()")
     dear = happen(key, charge_nano=2 * 10**9, model="gpt-5")
@@ -155,6 +159,7 @@ def test_an_export_is_what_is_filtered(people: cast.Cast, key: Key) -> None:
     assert file_of(cast.signed_in(people.bob), "?cols=person,id&export=csv")[0] == ["id"]
 
 
+@pytest.mark.extended
 def test_hostile_cursors_are_the_first_page(people: cast.Cast, charges: dict[str, int]) -> None:
     alice = cast.signed_in(people.alice)
     first = shown(text_of(alice, "?sort=-cost"))
@@ -169,6 +174,7 @@ def test_hostile_cursors_are_the_first_page(people: cast.Cast, charges: dict[str
         assert shown(html.unescape(answer.content.decode())) == first
 
 
+@pytest.mark.extended
 def test_the_playground_key_has_a_name_in_each_language(people: cast.Cast) -> None:
     """Its stored name is English."""
     record = refuse(playground_key(people.acme))

@@ -51,6 +51,7 @@ def test_an_owner_sees_everybody_and_what_they_spend(people: Cast) -> None:
     assert "range=mtd&amp;user=bob%40example.org" in page
 
 
+@pytest.mark.extended
 def test_who_may_change_members_sees_who_has_a_second_factor(people: Cast) -> None:
     Authenticator.objects.create(user=people.bob, type="totp", data={})
     alice = signed_in(people.alice)
@@ -62,6 +63,7 @@ def test_who_may_change_members_sees_who_has_a_second_factor(people: Cast) -> No
     assert "second_factor" not in file_of(bill, f"{TEAM}?export=csv")[0]
 
 
+@pytest.mark.extended
 @pytest.mark.parametrize(
     ("query", "names"),
     [
@@ -82,6 +84,7 @@ def test_filters_and_order(people: Cast, second: Team, query: str, names: list[s
     assert [row.split()[0] for row in rows] == names
 
 
+@pytest.mark.extended
 @pytest.mark.parametrize("role", [Role.DEVELOPER, Role.VIEWER])
 def test_who_sees_only_itself_sees_names(people: Cast, role: Role) -> None:
     """P12: names of colleagues, and of nobody but itself an address or a page."""
@@ -99,6 +102,7 @@ def test_who_sees_only_itself_sees_names(people: Cast, role: Role) -> None:
     assert browser.get(f"{TEAM}/members/{fay.pk}/edit").status_code == 403
 
 
+@pytest.mark.extended
 def test_an_admin_of_one_team_sees_its_members_alone(people: Cast, second: Team) -> None:
     """P12"""
     ann = member(people.acme, "ann", Role.ADMIN)
@@ -137,6 +141,7 @@ def test_foreign_members_look_like_none(people: Cast) -> None:
     assert charlie.get(TEAM).status_code == 404
 
 
+@pytest.mark.extended
 def test_a_role_is_changed_with_a_preview_of_what_is_lost(people: Cast, second: Team) -> None:
     make_key(people.core, "ci", user=people.bob)
     browser = signed_in(people.alice)
@@ -154,6 +159,7 @@ def test_a_role_is_changed_with_a_preview_of_what_is_lost(people: Cast, second: 
     assert people.bob.memberships.get().role == Role.VIEWER
 
 
+@pytest.mark.extended
 def test_several_get_one_role_or_none_does(people: Cast) -> None:
     role = custom_roles.create_role(people.acme, "auditor", ["audit.read"], actor=SYSTEM)
     zoe = member(people.acme, "zoe", Role.VIEWER)
@@ -171,6 +177,7 @@ def test_several_get_one_role_or_none_does(people: Cast) -> None:
     assert "Choose a role" in text_of(refused)
 
 
+@pytest.mark.extended
 def test_names_are_text(people: Cast, second: Team) -> None:
     """P15"""
     people.bob.name = f"<script>alert(1)</script>{EVERYTHING}"[:120].replace("\x00", "")

@@ -97,6 +97,7 @@ def test_from_the_link_of_an_error_to_an_approval(
     assert sorted(actions) == ["raise.approved", "raise.asked", "raise.ended"]
 
 
+@pytest.mark.extended
 def test_the_link_of_a_budget_over_anothers_key_says_whom_to_ask(
     people: Cast, budget: Budget, bob: Client
 ) -> None:
@@ -114,6 +115,7 @@ def test_the_link_of_a_budget_over_anothers_key_says_whom_to_ask(
     assert "tiny" not in page
 
 
+@pytest.mark.extended
 def test_who_has_no_budget_of_his_own_is_told_of_those_that_bind_him(
     people: Cast, budget: Budget, bob: Client
 ) -> None:
@@ -127,6 +129,7 @@ def test_who_has_no_budget_of_his_own_is_told_of_those_that_bind_him(
     )
 
 
+@pytest.mark.extended
 @pytest.mark.parametrize(
     ("over", "told"),
     [
@@ -147,6 +150,7 @@ def test_wrong_requests_are_told_at_their_field(
     assert not BudgetRaise.objects.exists()
 
 
+@pytest.mark.extended
 def test_denied_without_a_reason_it_is_not(budget: Budget, alice: Client, bob: Client) -> None:
     bob.post(URL, form(budget))
     asked = BudgetRaise.objects.get()
@@ -157,6 +161,7 @@ def test_denied_without_a_reason_it_is_not(budget: Budget, alice: Client, bob: C
     assert "next month" in bob.get(URL).content.decode()
 
 
+@pytest.mark.extended
 def test_who_sees_what(people: Cast, budget: Budget, bob: Client) -> None:
     bob.post(URL, form(budget))
     carol = signed_in(member(people.acme, "carol", Role.DEVELOPER))
@@ -170,6 +175,7 @@ def test_who_sees_what(people: Cast, budget: Budget, bob: Client) -> None:
     assert carol.get(f"{URL}/{asked}").status_code == 404
 
 
+@pytest.mark.extended
 def test_requests_are_filtered_sorted_and_exported(
     people: Cast, budget: Budget, alice: Client, bob: Client
 ) -> None:
@@ -194,6 +200,7 @@ def test_requests_are_filtered_sorted_and_exported(
     assert exported == [{"by": "bob@example.org", "amount_usd": "6.00", "state": "Pending"}]
 
 
+@pytest.mark.extended
 def test_a_menu_decides_and_leads_back_to_the_list(
     budget: Budget, alice: Client, bob: Client
 ) -> None:
@@ -236,6 +243,7 @@ def test_requests_over_the_api(people: Cast, budget: Budget) -> None:
 # Alerts -----------------------------------------------------------------------------------------
 
 
+@pytest.mark.extended
 def test_terms_of_a_budget_are_set_shown_and_tested(budget: Budget, alice: Client) -> None:
     url = f"/o/acme/budgets/{budget.id}"
     sent = {
@@ -284,6 +292,7 @@ def test_limits_are_filtered_sorted_and_exported(people: Cast, alice: Client) ->
     assert exported == [{"name": "core", "rpm": "60"}]
 
 
+@pytest.mark.extended
 def test_each_tab_beside_the_budgets_says_how_many_requests_are_pending(
     budget: Budget, alice: Client, bob: Client
 ) -> None:
@@ -293,6 +302,7 @@ def test_each_tab_beside_the_budgets_says_how_many_requests_are_pending(
         assert '<span class="badge" data-tone="warn">1<span class="sr">pending' in page, path
 
 
+@pytest.mark.extended
 def test_limits_are_set_on_their_page(people: Cast, alice: Client, bob: Client) -> None:
     page = squeezed(alice.get("/o/acme/limits").content.decode())
     assert page.count("No limit") == 12

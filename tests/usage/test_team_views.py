@@ -47,6 +47,7 @@ def test_what_each_team_spends(people: Cast) -> None:
     assert "0.0300" in page(signed_in(people.dora), "/admin/organisations")
 
 
+@pytest.mark.extended
 def test_a_member_of_one_team_sees_that_one(people: Cast) -> None:
     """P12"""
     second = teams.create_team(people.acme, "Second", actor=SYSTEM)
@@ -73,6 +74,7 @@ def test_a_team_shows_its_projects_members_and_what_holds(people: Cast) -> None:
     assert signed_in(people.charlie).get("/o/acme/teams/core").status_code == 404
 
 
+@pytest.mark.extended
 def test_archived_teams_are_listed_on_demand(people: Cast) -> None:
     second = teams.create_team(people.acme, "Second", actor=SYSTEM)
     teams.archive_team(second, actor=SYSTEM)
@@ -81,6 +83,7 @@ def test_archived_teams_are_listed_on_demand(people: Cast) -> None:
     assert "/teams/second" in page(client, "/o/acme/teams?state=archived")
 
 
+@pytest.mark.extended
 def test_operators_find_organisations_by_state(people: Cast) -> None:
     organisations.suspend_organisation(people.acme, "unpaid", actor=SYSTEM)
     client = signed_in(people.dora)

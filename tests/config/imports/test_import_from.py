@@ -85,6 +85,7 @@ def test_without_write_everything_is_told_and_nothing_is_changed(new_api: Path) 
     assert AuditEvent.objects.count() == events
 
 
+@pytest.mark.extended
 def test_users_become_organisations_with_equal_balances(new_api: Path) -> None:
     told = report(run("new-api", new_api, "--write", "--json"))
     # 1 unit of quota is 2,000 nano: to the last unit, below zero too.
@@ -116,6 +117,7 @@ def test_users_become_organisations_with_equal_balances(new_api: Path) -> None:
     assert_books_balance()
 
 
+@pytest.mark.extended
 def test_keys_keep_their_secrets_and_limits(new_api: Path) -> None:
     told = report(run("new-api", new_api, "--write", "--json"))
     ming = organisation("小明")
@@ -141,6 +143,7 @@ def test_keys_keep_their_secrets_and_limits(new_api: Path) -> None:
     assert told["tables"]["tokens"]["columns_left"]["used_quota"] == 1
 
 
+@pytest.mark.extended
 def test_groups_become_plans_and_a_key_of_another_group_gets_a_team(new_api: Path) -> None:
     told = report(run("new-api", new_api, "--write", "--json"))
     plans = {plan.name: plan for plan in Plan.objects.all()}
@@ -157,6 +160,7 @@ def test_groups_become_plans_and_a_key_of_another_group_gets_a_team(new_api: Pat
     assert skipped(told, "groups") == {"svip": "nobody is in it"}
 
 
+@pytest.mark.extended
 def test_channels_go_through_the_checks_that_every_channel_does(new_api: Path) -> None:
     told = report(run("new-api", new_api, "--write", "--json"))
     channels = {channel.name: channel for channel in Channel.objects.all()}
@@ -195,6 +199,7 @@ def test_prices_are_those_of_the_ratios_exactly(new_api: Path) -> None:
     assert skipped(told, "options") == {"SMTPToken": "settings of the program itself"}
 
 
+@pytest.mark.extended
 def test_report_names_what_is_left_behind_and_shows_no_secret(new_api: Path) -> None:
     told = run("new-api", new_api)
     for left in ("logs: 2 rows", "users.aff_quota: in 1 rows", "users.access_token: in 1 rows"):
@@ -205,6 +210,7 @@ def test_report_names_what_is_left_behind_and_shows_no_secret(new_api: Path) -> 
         assert secret not in both
 
 
+@pytest.mark.extended
 def test_second_run_changes_nothing_whatever_was_renamed_meanwhile(
     new_api: Path, tmp_path: Path
 ) -> None:
@@ -228,6 +234,7 @@ def test_second_run_changes_nothing_whatever_was_renamed_meanwhile(
     assert told["balances"]["difference"] == "0.00"
 
 
+@pytest.mark.extended
 def test_what_is_new_there_comes_with_the_next_run(new_api: Path, tmp_path: Path) -> None:
     run("new-api", new_api, "--write")
     later = tmp_path / "later"
@@ -242,6 +249,7 @@ def test_what_is_new_there_comes_with_the_next_run(new_api: Path, tmp_path: Path
     assert Key.objects.get(name="new").organisation == organisation("小明")
 
 
+@pytest.mark.extended
 def test_another_installation_under_the_same_name_is_refused_whole(
     new_api: Path, tmp_path: Path
 ) -> None:
@@ -270,6 +278,7 @@ def test_what_is_here_already_stays_as_it_is(new_api: Path) -> None:
     assert balance(there).available_nano == 0
 
 
+@pytest.mark.extended
 @pytest.mark.parametrize(
     ("change", "table", "id", "reason"),
     [
@@ -355,6 +364,7 @@ def litellm(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
     return litellm_dump(tmp_path)
 
 
+@pytest.mark.extended
 def test_litellm_organizations_teams_people_and_budgets(litellm: Path) -> None:
     told = report(run("litellm", litellm, "--write", "--json", "--salt-key", "env:SALT_KEY"))
     # What may still be spent for good is the balance, to the last digit of the float.
@@ -401,6 +411,7 @@ def test_litellm_organizations_teams_people_and_budgets(litellm: Path) -> None:
     assert_books_balance()
 
 
+@pytest.mark.extended
 def test_litellm_keys_open_with_their_text(litellm: Path) -> None:
     run("litellm", litellm, "--write", "--salt-key", "env:SALT_KEY")
     for text, name in (
@@ -416,6 +427,7 @@ def test_litellm_keys_open_with_their_text(litellm: Path) -> None:
     assert (AuditEvent.objects.count(), ImportedRow.objects.count()) == before
 
 
+@pytest.mark.extended
 def test_litellm_models_need_the_salt_key(litellm: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     without = report(run("litellm", litellm, "--json"))
     why = skipped(without, "LiteLLM_ProxyModelTable")
