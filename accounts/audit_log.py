@@ -84,9 +84,11 @@ class ShownEvent(NamedTuple):
     def summary(self) -> str:
         """What changed, in one line; nothing of what is empty from the beginning."""
         return ", ".join(
-            f"{one.name}: {one.before} → {one.after}" if one.before else f"{one.name}: {one.after}"
-            for one in self.changes
-            if one.before or one.after not in ("", _NOTHING)
+            f"{change.name}: {change.before} → {change.after}"
+            if change.before
+            else f"{change.name}: {change.after}"
+            for change in self.changes
+            if change.before or change.after not in ("", _NOTHING)
         )
 
 

@@ -53,7 +53,7 @@ def _check_single_sign_on(request: HttpRequest, user: User, organisation: Organi
         return
     id = id_text(row.pk)
     records = get_authentication_records(request, user)
-    if any(one.get("provider") == id for one in records):
+    if any(record.get("provider") == id for record in records):
         return
     url = f"{reverse('openid_connect_login', args=[id])}?{urlencode({'next': request.path})}"
     raise EntryRefused(

@@ -15,7 +15,7 @@ from accounts.actors import Actor, authority_of, organisation_of, slug_of
 from accounts.guards import organisation_page
 from accounts.member_forms import MemberForm, RoleAndTeamsForm
 from accounts.models import Key, Membership
-from accounts.permission_words import lost, told
+from accounts.permission_words import lost, permission_groups
 from accounts.rules.authority import Authority
 from accounts.rules.roles import HAS_KEYS
 from lib.htmx import back_to, go_to, render_dialog, see_other
@@ -109,7 +109,7 @@ def _preview(actor: Actor, member: Membership, form: MemberForm) -> dict[str, An
         ids = None if teams is None or role == "owner" else [team.pk for team in teams]
         wanted = authority_of(role, permissions, ids)
     return {
-        "groups": told(wanted),
+        "groups": permission_groups(wanted),
         "lost": lost(held, wanted),
         "keys_lost": len(_keys_that_stop(member, held, wanted)),
     }

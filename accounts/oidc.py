@@ -146,11 +146,11 @@ class OrganisationOAuth2Adapter(OpenIDConnectOAuth2Adapter):  # type: ignore[mis
             raise ProviderFailed("The provider gave no ID token.")
         claims = self._decode_id_token(app, id_token)
         if "userinfo_endpoint" in self.openid_config:
-            told = self._fetch_user_info(token.token)
+            user_info = self._fetch_user_info(token.token)
             # OpenID Connect Core 1.0, 5.3.2: else it is about somebody else.
-            if told.get("sub") != claims["sub"]:
+            if user_info.get("sub") != claims["sub"]:
                 raise ProviderFailed("The provider's userinfo is about another person.")
-            claims = told | claims
+            claims = user_info | claims
         return self.get_provider().sociallogin_from_response(request, {"userinfo": claims})
 
     def _fetch_user_info(self, access_token: str) -> dict[str, Any]:

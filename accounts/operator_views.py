@@ -105,7 +105,9 @@ def _person(user: User, secured: bool) -> dict[str, Any]:
         "operator": user.operator,
         "second_factor": factor_badge(secured),
         "secured": secured,
-        "organisations": ", ".join(one.organisation.name for one in user.memberships.all()),
+        "organisations": ", ".join(
+            membership.organisation.name for membership in user.memberships.all()
+        ),
         "last_login": user.last_login,
         "created_at": user.created_at,
     }

@@ -109,7 +109,7 @@ def has_permission(authority: Authority, permission: Permission) -> bool:
     return scope in ("teams", "all")
 
 
-def told(authority: Authority) -> list[tuple[Promise, list[Line]]]:
+def permission_groups(authority: Authority) -> list[tuple[Promise, list[Line]]]:
     """What that authority can and cannot do, by group. That it has its own of a thing is told only
     where it has not all of it."""
     return [

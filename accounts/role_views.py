@@ -17,7 +17,7 @@ from accounts.actors import Actor, authority_of, organisation_of, slug_of
 from accounts.guards import organisation_page
 from accounts.member_forms import CustomRoleForm, role_label
 from accounts.models import CustomRole, Role
-from accounts.permission_words import WORDS, has_permission, told
+from accounts.permission_words import WORDS, has_permission, permission_groups
 from accounts.rules.authority import Authority, stands_above
 from accounts.table_preferences import read_table
 from lib.htmx import go_to, render_dialog
@@ -91,7 +91,7 @@ def _rows(actor: Actor) -> list[dict[str, Any]]:
 
 def _count(role: Role, custom: CustomRole | None) -> int:
     """How many permissions the role has; the whole of a thing and one's own of it are one."""
-    lines = [line for _, group in told(_authority(role, custom)) for line in group]
+    lines = [line for _, group in permission_groups(_authority(role, custom)) for line in group]
     return sum(line.has for line in lines)
 
 
@@ -147,7 +147,7 @@ def role(request: HttpRequest, actor: Actor, id: str) -> HttpResponseBase:
         "id": id,
         "name": role_label(custom or built_in),
         "form": form,
-        "groups": form.groups() if form else told(_authority(built_in, custom)),
+        "groups": form.groups() if form else permission_groups(_authority(built_in, custom)),
         "missing": _missing(actor),
         "members": members,
     }

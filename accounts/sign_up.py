@@ -137,7 +137,9 @@ def _from_line(line: str) -> dict[str, str]:
 
 
 def domains_as_lines(domains: Sequence[dict[str, str]]) -> str:
-    return "\n".join(f"{one['domain']} = {one['organisation']}: {one['role']}" for one in domains)
+    return "\n".join(
+        f"{domain['domain']} = {domain['organisation']}: {domain['role']}" for domain in domains
+    )
 
 
 # Signing up -------------------------------------------------------------------------------------

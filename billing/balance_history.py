@@ -31,7 +31,7 @@ def balance_days(organisation: Organisation) -> list[BalanceDay]:
     stands = statements[0].opening_nano
     ends: dict[dt.date, int] = {}
     added: dict[dt.date, int] = {}
-    for line in (line for one in statements for line in reversed(one.lines)):
+    for line in (line for month in statements for line in reversed(month.lines)):
         on = line.at.astimezone(dt.UTC).date()
         ends[on] = line.balance_nano
         if line.kind != USAGE and line.amount_nano > 0:

@@ -108,10 +108,10 @@ def _pace(organisation: Organisation, total_nano: int, today: dt.date) -> Pace:
     return pace_of(total_nano, spent_nano, days, today)
 
 
-def _months(organisation: Organisation, asked: dt.date) -> list[tuple[str, str]]:
+def _months(organisation: Organisation, chosen: dt.date) -> list[tuple[str, str]]:
     """The months that the organisation has lived in, the present one first; and the one asked."""
     month, begun = statement.month_of(None), organisation.created_at.date().replace(day=1)
-    months = {f"{asked:%Y-%m}": asked}
+    months = {f"{chosen:%Y-%m}": chosen}
     while (month := statement.month_before(month)) >= begun:
         months[f"{month:%Y-%m}"] = month
     months.pop(f"{statement.month_of(None):%Y-%m}", None)

@@ -105,7 +105,7 @@ def _spend(request: HttpRequest, actor: Actor) -> Context:
 
 
 def _running_sums(totals: Sequence[Totals]) -> list[int]:
-    return list(accumulate(one.charge_nano for one in totals))
+    return list(accumulate(total.charge_nano for total in totals))
 
 
 def _days(actor: Actor, this: UsageFilter, now: list[int], before: list[int]) -> list[Context]:
@@ -136,7 +136,7 @@ def _month_budget(actor: Actor) -> Standing | None:
 
 
 def _models(request: HttpRequest, actor: Actor) -> Context:
-    times = {one.model: one for one in first_token_times(actor)}
+    times = {time.model: time for time in first_token_times(actor)}
     groups = _top(actor, "model")
     return {"groups": [{**group, "times": times.get(group["label"])} for group in groups]}
 

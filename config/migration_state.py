@@ -38,9 +38,9 @@ def _leading_to(state: ProjectState, key: ModelKey) -> list[ModelKey]:
     except LookupError:
         return []
     relations = [
-        one.related_model
-        for one in model._meta.get_fields(include_hidden=True)
-        if one.auto_created and not one.concrete
+        field.related_model
+        for field in model._meta.get_fields(include_hidden=True)
+        if field.auto_created and not field.concrete
     ]
     subclasses = [one for one in model.__subclasses__() if one._meta.apps is state.apps]
     return [

@@ -56,10 +56,10 @@ def channel_overrides(request: HttpRequest, actor: Actor, id: str) -> HttpRespon
 
 
 def _preview(request: HttpRequest, channel: Channel, form: OverridesForm) -> HttpResponse:
-    asked = PreviewForm(request.POST)
+    preview = PreviewForm(request.POST)
     sent: SentPreview | None = None
-    if asked.is_valid():
-        cleaned = asked.cleaned_data
+    if preview.is_valid():
+        cleaned = preview.cleaned_data
         try:
             sent = preview_sent(
                 request,
@@ -70,9 +70,9 @@ def _preview(request: HttpRequest, channel: Channel, form: OverridesForm) -> Htt
                 cleaned["body"].encode(errors="surrogatepass"),
             )
         except SentPreviewRefused as refused:
-            refused.tell(asked)
-    status = 422 if asked.errors else 200
-    return _page(request, channel, form, asked=asked, sent=sent, status=status)
+            refused.tell(preview)
+    status = 422 if preview.errors else 200
+    return _page(request, channel, form, preview=preview, sent=sent, status=status)
 
 
 def _page(
@@ -80,7 +80,7 @@ def _page(
     channel: Channel,
     form: OverridesForm,
     *,
-    asked: PreviewForm | None = None,
+    preview: PreviewForm | None = None,
     sent: SentPreview | None = None,
     changes: Sequence[Change] | None = None,
     stale: bool = False,
@@ -91,14 +91,14 @@ def _page(
         "id": id_text(channel.id),
         "version": channels.version_of(channel),
         "form": form,
-        "asked": asked or PreviewForm(initial=_example(channel)),
+        "preview": preview or PreviewForm(initial=_example(channel)),
         "paths": _PATHS,
         "sent": sent,
         "sent_body": _indented(sent.body) if sent else "",
         "changes": changes,
         "stale": stale,
     }
-    part = "_sent_preview.html" if asked else "gateway/_channel_review.html"
+    part = "_sent_preview.html" if preview else "gateway/_channel_review.html"
     page = "channel_overrides.html"
     return render_part(request, page, part, context, status=status)
 

@@ -102,9 +102,9 @@ def preview_route(
         raise PreviewRefused("body", gettext("The database is not responding.")) from error
     if not preview.model:
         return preview
-    told = {item.channel for item in preview.attempts}
-    told |= {item.channel for item in preview.skipped}
-    off = [item for item in _turned_off(actor, preview.model) if item.channel not in told]
+    named = {item.channel for item in preview.attempts}
+    named |= {item.channel for item in preview.skipped}
+    off = [item for item in _turned_off(actor, preview.model) if item.channel not in named]
     return preview._replace(skipped=[*preview.skipped, *off])
 
 

@@ -106,7 +106,7 @@ def _model(actor: Actor) -> str:
     """The model that the person used last, else the cheapest that answers with text."""
     models = models_for(actor)
     last = last_used_model(actor)
-    return last if last in {one.name for one in models} else example_models(models)[MODEL]
+    return last if last in {model.name for model in models} else example_models(models)[MODEL]
 
 
 def _first_context(actor: Actor) -> dict[str, Any]:

@@ -161,7 +161,7 @@ def meter_of(size: str, quality: str, rates: Mapping[str, int]) -> str | None:
     where pictures have no rate. A square may be named by one side (`images[1024]`)."""
     sizes = (size, _side(size))
     names = (
-        *(f"images[{one},{quality}]" for one in sizes),
+        *(f"images[{size},{quality}]" for size in sizes),
         *(f"images[{one}]" for one in (*sizes, quality)),
         "images",
     )

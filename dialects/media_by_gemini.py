@@ -34,8 +34,8 @@ _BLOCKED: Final = frozenset({"SAFETY", "PROHIBITED_CONTENT", "BLOCKLIST", "IMAGE
 def image_request(facts: ImageFacts, pictures: Sequence[tuple[str, str]]) -> Encoded:
     """The body that asks for a picture; `pictures` are what is edited, each its media type and
     base64. Raises RequestFault for what it cannot do."""
-    for asked, name in ((facts.stream, "stream"), (facts.n > 1, "n")):
-        if asked:
+    for wanted, name in ((facts.stream, "stream"), (facts.n > 1, "n")):
+        if wanted:
             what = f"{name} is not supported by this model: its provider makes one image at a time"
             raise RequestFault("unsupported_capability", name, what)
     parts: list[dict[str, Any]] = [
@@ -158,7 +158,9 @@ def _nothing(members: RawMembers) -> AnswerFault:
     candidates = value_of(given(members, "candidates"))
     reasons = {feedback.get("blockReason")} if isinstance(feedback, dict) else set()
     if isinstance(candidates, list):
-        reasons |= {one.get("finishReason") for one in candidates if isinstance(one, dict)}
+        reasons |= {
+            candidate.get("finishReason") for candidate in candidates if isinstance(candidate, dict)
+        }
     if reasons & _BLOCKED:
         message = message_of("content_filtered", "the provider refused the prompt")
         return AnswerFault(UpstreamError("content_filtered", message, None))

@@ -81,8 +81,8 @@ def _gemini(members: Members, text: str, mode: PromptMode) -> None:
     parts: list[Any] | None = _items(content.get("parts"))
     if parts is None:
         parts = [content["parts"]] if "parts" in content else []
-    if told := _text(theirs):
-        parts = [{"text": told}]
+    if prompt := _text(theirs):
+        parts = [{"text": prompt}]
     members[spelled] = {**content, "parts": _beside(parts, {"text": text}, mode)}
 
 

@@ -81,11 +81,11 @@ def _deltas(answer: Answer) -> Iterator[dict[str, Any]]:
 
 
 def _usage(body: dict[str, Any], answer: Answer) -> dict[str, Any]:
-    asked = _tokens(json.dumps(body["messages"], ensure_ascii=False))
+    prompt = _tokens(json.dumps(body["messages"], ensure_ascii=False))
     thought = _tokens(answer.reasoning) if answer.reasoning else 0
     said = _tokens(answer.text) + thought
     details = {"reasoning_tokens": thought}
-    return {"prompt_tokens": asked, "completion_tokens": said, "total_tokens": asked + said,
+    return {"prompt_tokens": prompt, "completion_tokens": said, "total_tokens": prompt + said,
             "completion_tokens_details": details}  # fmt: skip
 
 

@@ -274,10 +274,10 @@ def installation(data: Path) -> Iterator[Running]:
         cwd=ROOT, env=environment, stdout=subprocess.PIPE, text=True,
     )  # fmt: skip
     try:
-        told = _told(process)
-        link = re.search(r"(http://\S+)/link/\S+", told)
+        output = _told(process)
+        link = re.search(r"(http://\S+)/link/\S+", output)
         if link is None:
-            raise SystemExit(told)
+            raise SystemExit(output)
         yield Running(link[1], link[0], environment)
     finally:
         ended = process.poll()
@@ -289,12 +289,12 @@ def installation(data: Path) -> Iterator[Running]:
 
 def _told(process: "subprocess.Popen[str]") -> str:
     """What it prints until it runs, or ends."""
-    told = ""
+    output = ""
     for line in process.stdout or ():
-        told += line
+        output += line
         if line.startswith("Ctrl-C"):
             break
-    return told
+    return output
 
 
 def configure(running: Running, data: Path, provider: str) -> None:
@@ -312,10 +312,10 @@ def connected(data: Path) -> "psycopg.Connection[tuple[str, ...]]":
 def make_company(running: Running) -> dict[str, str]:
     """Let docs/company.py make it; what the addresses of the pages need."""
     code = "from docs.company import make; print(make())"
-    told = running.manage("shell", "--no-imports", "-c", code)
+    output = running.manage("shell", "--no-imports", "-c", code)
     # The first pictures are of usage, and are not to depend on when the worker gets to it.
     running.manage("shell", "--no-imports", "-c", "from usage.rollups import rebuild; rebuild()")
-    facts: dict[str, str] = json.loads(told.splitlines()[-1])
+    facts: dict[str, str] = json.loads(output.splitlines()[-1])
     return facts
 
 
@@ -515,8 +515,8 @@ def need_chinese() -> None:
     """Without a font that has Chinese the pictures would show boxes. Raises SystemExit."""
     if shutil.which("fc-list") is None:
         return
-    told = subprocess.run(["fc-list", ":lang=zh"], capture_output=True, check=True)  # noqa: S607
-    if not told.stdout:
+    fonts = subprocess.run(["fc-list", ":lang=zh"], capture_output=True, check=True)  # noqa: S607
+    if not fonts.stdout:
         sys.exit("No font here has Chinese. Install one: apt-get install fonts-noto-cjk.")
 
 

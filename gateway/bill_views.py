@@ -89,7 +89,9 @@ def bill_new(request: HttpRequest, actor: Actor) -> HttpResponseBase:
     channels = list(every_channel(actor))
     if request.method != "POST":
         mapping = bills.mapping_of(request.GET.get("provider", ""))
-        of_provider = [id_text(one.id) for one in channels if one.provider == mapping.provider]
+        of_provider = [
+            id_text(channel.id) for channel in channels if channel.provider == mapping.provider
+        ]
         initial = {name: getattr(mapping, name) for name in ("provider", *_MAPPED)}
         initial |= {"tolerance": format_usd(mapping.tolerance_nano), "channels": of_provider}
         return _new_page(request, actor, BillForm(channels, initial=initial))

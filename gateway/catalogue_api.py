@@ -135,7 +135,7 @@ def list_updates(request: HttpRequest, query: Query[pagination.PageQuery]) -> Up
     """The lists that were compared, newest first."""
     rows = visible_updates(actors.actor_of(request))
     page = pagination.page_by_id(rows, query.limit, query.cursor)
-    return UpdatePage(items=[_update(one) for one in page.items], next=page.next)
+    return UpdatePage(items=[_update(item) for item in page.items], next=page.next)
 
 
 @router.post("/catalogue-updates", response={201: UpdateOut}, summary="Compare with a list")
@@ -159,7 +159,7 @@ def list_facts(request: HttpRequest, query: Query[pagination.PageQuery]) -> Fact
     """What lists and probes say otherwise, newest first. Prices are among /price-proposals."""
     rows = visible_model_proposals(actors.actor_of(request)).order_by("-id")
     page = pagination.page_by_id(rows, query.limit, query.cursor)
-    return FactPage(items=[_fact(one) for one in page.items], next=page.next)
+    return FactPage(items=[_fact(item) for item in page.items], next=page.next)
 
 
 @router.post("/model-proposals/accept", response=DecisionOut, summary="Accept proposals")
@@ -185,7 +185,7 @@ def list_ignore_rules(request: HttpRequest, query: Query[pagination.PageQuery]) 
     """What lists never propose, oldest first."""
     rows = visible_ignore_rules(actors.actor_of(request)).order_by("id")
     page = pagination.page_by_number(rows, query.limit, query.cursor)
-    return IgnoreRulePage(items=[_rule(one) for one in page.items], next=page.next)
+    return IgnoreRulePage(items=[_rule(item) for item in page.items], next=page.next)
 
 
 @router.post(

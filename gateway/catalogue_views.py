@@ -194,7 +194,7 @@ def _context(
             {"rule": rule, "field": IGNORE_WORDS.get(rule.field, rule.field)}
             for rule in visible_ignore_rules(actor)
         ],
-        "updates": [_update_row(one) for one in visible_updates(actor)[:_UPDATES_SHOWN]],
+        "updates": [_update_row(update) for update in visible_updates(actor)[:_UPDATES_SHOWN]],
         "bulk_url": reverse("catalogue_decide"),
         "everything": state.query() or "all",
     }

@@ -145,8 +145,8 @@ def model_statuses(
     """By each name or pattern that a channel serves what rests of it, None for nothing: of a
     pattern's models the worst."""
     routes = {route.model: route.upstream_model for route in channel.routes.all()}
-    asked = {upstream or name for name, upstream in routes.items() if "*" not in name}
-    left = {name: its for name, its in models.items() if name not in asked}
+    upstream_names = {upstream or name for name, upstream in routes.items() if "*" not in name}
+    left = {name: its for name, its in models.items() if name not in upstream_names}
     statuses: dict[str, ModelStatus | None] = {}
     for name, upstream in routes.items():
         if "*" in name:

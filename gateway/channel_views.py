@@ -158,11 +158,11 @@ def _channel_page(
     last = channel.last_test or {}
     names = _names(channel)
     found = ChannelTroubles().of(channel)
-    asked = {name: last.get(name) for name in ("model", "variant")}
+    initial = {name: last.get(name) for name in ("model", "variant")}
     context = {
         **channel_row(channel, found),
         **health_context(channel, found),
-        "form": form or CheckForm(names, initial=asked),
+        "form": form or CheckForm(names, initial=initial),
         "testable": bool(names),
         "keys": key_rows(channel, found.keys),
         "may_write": scope_of(actor, "channels.write") is not None,

@@ -26,7 +26,11 @@ class Decided(NamedTuple):
 
 def price_proposals() -> list[ListedProposal]:
     """The prices that wait and come from a list that an operator named."""
-    return [one for one in list_proposals(drafts=False) if one.row.source.startswith(_LIST)]
+    return [
+        proposal
+        for proposal in list_proposals(drafts=False)
+        if proposal.row.source.startswith(_LIST)
+    ]
 
 
 def accept_proposals(actor: Actor, ids: Sequence[UUID]) -> Decided:

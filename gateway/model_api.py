@@ -137,7 +137,7 @@ def list_models(request: HttpRequest, query: Query[pagination.PageQuery]) -> Mod
     begin = 0 if query.cursor is None else names.index(query.cursor) + 1
     items = models[begin : begin + query.limit]
     more = begin + len(items) < len(models)
-    return ModelPage(items=[_model(one) for one in items], next=items[-1].name if more else None)
+    return ModelPage(items=[_model(item) for item in items], next=items[-1].name if more else None)
 
 
 @router.get("/models/{path:name}", response=ModelOut, summary="Show a public model")

@@ -110,7 +110,7 @@ def _tell(actor: Actor, channel: Channel, news: Collection[ModelChange]) -> None
     named = {
         "added": [change.name for change in news if change.kind == "added"],
         "gone": [change.was for change in news if change.kind == "gone"],
-        "renamed": [f"{one.was} → {one.name}" for one in news if one.kind == "renamed"],
+        "renamed": [f"{new.was} → {new.name}" for new in news if new.kind == "renamed"],
     }
     detail: dict[str, Any] = {f"{kind}_count": len(names) for kind, names in named.items()}
     detail |= {kind: names[:_NAMED_MAX] for kind, names in named.items()}
@@ -132,7 +132,9 @@ def decide(
     with transaction.atomic():
         locked = Channel.objects.select_for_update().get(id=channel.id)
         listing = ModelListing.objects.filter(channel=locked).first()
-        pending = {} if listing is None else {one.id: one for one in _changes(locked, listing)}
+        pending = (
+            {} if listing is None else {change.id: change for change in _changes(locked, listing)}
+        )
         if listing is None or not pending.keys() >= {*accepted, *dismissed}:
             text = gettext("The list has changed in the meantime. Look at it again.")
             raise ChannelRefused("changes", text)

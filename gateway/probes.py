@@ -88,19 +88,19 @@ def _assumed(result: ChannelCheck) -> frozenset[tuple[str, int]]:
 def _keep(
     actor: Actor, model: PublicModel, channel: Channel, results: Sequence[ChannelCheck]
 ) -> ModelEntry:
-    name, costs = model.target or model.name, [one.cost_nano for one in results]
-    cost_nano = None if None in costs else sum(one or 0 for one in costs)
+    name, costs = model.target or model.name, [result.cost_nano for result in results]
+    cost_nano = None if None in costs else sum(cost or 0 for cost in costs)
     found = {
         field: verdict
-        for one in results
-        if (field := _CAPABILITIES.get(cast(Try, one.variant))) is not None
-        and (verdict := _verdict(one)) is not None
+        for result in results
+        if (field := _CAPABILITIES.get(cast(Try, result.variant))) is not None
+        and (verdict := _verdict(result)) is not None
     }
     kept: dict[str, Any] = {
         "at": clock.now().isoformat(),
         "channel": channel.name,
         "cost_nano": cost_nano,
-        "results": [stored_form(one) for one in results],
+        "results": [stored_form(result) for result in results],
     }
     with transaction.atomic():
         entry, _ = ModelEntry.objects.update_or_create(name=name, defaults={"probe": kept})

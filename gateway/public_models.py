@@ -155,7 +155,9 @@ class _Reader:
     def _can(self, name: str, servers: Iterable[Server]) -> tuple[Capabilities, bool, Overrides]:
         """What it can do at the channel that is asked first, by the catalogue's word and its
         operator's."""
-        first = next((one for one in servers if one.channel.enabled), next(iter(servers), None))
+        first = next(
+            (server for server in servers if server.channel.enabled), next(iter(servers), None)
+        )
         overrides = overrides_of(self._entries.get(name))
         row, can = find_row(name), UNKNOWN
         if first is not None:

@@ -42,7 +42,7 @@ class RouteRow:
     gone: bool = False
 
     @property
-    def asked(self) -> str:
+    def upstream_name(self) -> str:
         """The provider's name of it."""
         return self.upstream or self.name
 
@@ -130,10 +130,12 @@ def route_changes(channel: Channel, fields: ChannelFields) -> list[Change]:
 
 def unlisted(rows: Sequence[RouteRow], listed: Collection[str]) -> list[str]:
     """Mark the rows whose model the provider lists no more; the listed names that no row asks."""
-    asked = {row.asked for row in rows if row.name}
+    routed = {row.upstream_name for row in rows if row.name}
     for row in rows:
-        row.gone = bool(row.name) and "*" not in row.asked and row.asked not in listed
-    return [name for name in listed if name not in asked]
+        row.gone = (
+            bool(row.name) and "*" not in row.upstream_name and row.upstream_name not in listed
+        )
+    return [name for name in listed if name not in routed]
 
 
 def _note_number(
@@ -144,8 +146,8 @@ def _note_number(
     least = -most if field == "priority" else 0
     number = int(text) if text.removeprefix("-").isdecimal() and text.isascii() else None
     if number is None or not least <= number <= most:
-        told = gettext("Enter a number from %(least)s to %(most)s.")
-        row.error = told % {"least": least, "most": most}
+        template = gettext("Enter a number from %(least)s to %(most)s.")
+        row.error = template % {"least": least, "most": most}
         return
     into[name] = number
 

@@ -177,7 +177,7 @@ class StagedCall:
                 read_s=min(timeouts.first_content, _CALL_S_MAX),
                 schemes=("http", "https"),
                 # Resolved above, once, for the stage and for the connection.
-                resolver=lambda asked, port: addresses if asked == host else resolve(asked, port),
+                resolver=lambda name, port: addresses if name == host else resolve(name, port),
                 outbound=self.target.outbound,
             )
             with (

@@ -53,12 +53,16 @@ def status(request: HttpRequest, actor: Actor | None) -> HttpResponseBase:
         return sign_in_first(request)
     statuses = shown_statuses(actor)
     worst = next(
-        (state for state in ("down", "degraded") if any(one.state == state for one in statuses)),
+        (
+            state
+            for state in ("down", "degraded")
+            if any(status.state == state for status in statuses)
+        ),
         "operational",
     )
     tone, summary = _SUMMARY[worst]
     context = {
-        "rows": [{"status": one, "badge": _STATES[one.state]} for one in statuses],
+        "rows": [{"status": status, "badge": _STATES[status.state]} for status in statuses],
         "tone": tone,
         "summary": summary,
         "told": current_announcements(),
@@ -171,7 +175,10 @@ def _list_page(
     context = {
         "form": form,
         "setting": StatusSettingForm(initial={"public_status": public}),
-        "rows": [_announcement_row(one) for one in visible_announcements(actor)[:_LISTED_MAX]],
+        "rows": [
+            _announcement_row(announcement)
+            for announcement in visible_announcements(actor)[:_LISTED_MAX]
+        ],
     }
     return render(request, "gateway/announcements.html", context, status=status)
 

@@ -444,8 +444,8 @@ class _Network(httpcore.NetworkBackend):
         for address in addresses[:-1] if self._proxy.by_address else ():
             with suppress(httpcore.ConnectError, httpcore.ConnectTimeout):
                 return self._through(self._proxy, address, port, timeout)
-        told = addresses[-1] if self._proxy.by_address else host
-        return self._through(self._proxy, told, port, timeout)
+        target = addresses[-1] if self._proxy.by_address else host
+        return self._through(self._proxy, target, port, timeout)
 
     def _to_one_of(
         self, addresses: Sequence[str], port: int, timeout: float | None

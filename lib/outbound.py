@@ -176,8 +176,8 @@ def _socks5(proxy: Proxy, host: str, port: int) -> Talk:
         got = yield from _exactly(2, (yield login))
         if got[1] != 0:
             raise ProxyFault("the proxy wants another login")
-    asked = bytes((_VERSION, _CONNECT, 0)) + _written(host) + port.to_bytes(2, "big")
-    got = yield from _at_least(5, (yield asked))
+    command = bytes((_VERSION, _CONNECT, 0)) + _written(host) + port.to_bytes(2, "big")
+    got = yield from _at_least(5, (yield command))
     if got[0] != _VERSION:
         raise ProxyFault("the proxy does not speak SOCKS5")
     if got[1] != 0:

@@ -172,7 +172,7 @@ async def column_add(request: HttpRequest, actor: Actor, id: str) -> HttpRespons
 def _add_column(request: HttpRequest, actor: Actor, id: str) -> Turn:
     conversation = access_conversation(actor, id, temporary=True)
     model = request.POST.get("model", "")
-    if model not in {one.name for one in chat_models(actor)}:
+    if model not in {offered.name for offered in chat_models(actor)}:
         raise TurnRefused("model", gettext("Choose a model."))
     first = conversation.columns[0]["settings"] if conversation.columns else {}
     column = Column(model, fitting(model, Settings.from_stored(first)).stored())

@@ -42,7 +42,9 @@ class DepartureForm(forms.Form):
             )  # fmt: skip
 
     def _key_field(self, actor: Actor, key: Key) -> forms.ChoiceField:
-        found = {departures.value_of(one): one for one in departures.receivers(actor, key)}
+        found = {
+            departures.value_of(receiver): receiver for receiver in departures.receivers(actor, key)
+        }
         self._receivers.update(found)
         return forms.ChoiceField(
             label=gettext("Key %(name)s") % {"name": key.name},

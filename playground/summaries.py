@@ -63,7 +63,9 @@ def _portions(plan: Plan) -> list[str]:
 async def most_nano(actor: Actor, relay: ChatRelay, plan: Plan) -> int:
     """What the summary can cost at most. Raises RequestFault, DatabaseAway."""
     longest = "x" * 4 * SUMMARY_TOKENS_MAX
-    bodies = [summary_request(plan.model, longest, one, plan.can) for one in _portions(plan)]
+    bodies = [
+        summary_request(plan.model, longest, portion, plan.can) for portion in _portions(plan)
+    ]
     return sum([await side_requests.most_nano(actor, relay, plan.payer, body) for body in bodies])
 
 

@@ -122,7 +122,7 @@ def _example(page: ReferencePage, actor: Actor | None) -> tuple[SnippetRequest, 
     path, body, answer, unserved = page.path, page.example, page.answer, ""
     if body is not None and (actor is not None or installation_settings().public_models):
         models = models_for(actor)
-        names = {one.name for one in models}
+        names = {model.name for model in models}
         for named, served in example_models(models).items():
             own = body.get("model") == named
             if served not in names and (own or f"/{named}:" in path):

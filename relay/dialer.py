@@ -156,15 +156,15 @@ class Dialer:
         """A connection through a proxy at one of these addresses, to one of those, or to the name
         where the proxy is told that. Raises the OSError of the last one."""
         failure = OSError("the name has no address")
-        for told in addresses if proxy.by_address else [self._host]:
+        for target in addresses if proxy.by_address else [self._host]:
             for address in at:
                 try:
-                    return await self._tunnel(proxy, address, told)
+                    return await self._tunnel(proxy, address, target)
                 except OSError as error:
                     failure = error
         raise failure
 
-    async def _tunnel(self, proxy: Proxy, address: str, told: str) -> Connection:
+    async def _tunnel(self, proxy: Proxy, address: str, target: str) -> Connection:
         loop = asyncio.get_running_loop()
         way = socket.socket(socket.AF_INET6 if ":" in address else socket.AF_INET)
         whole = False
@@ -172,7 +172,7 @@ class Dialer:
             way.setblocking(False)
             await loop.sock_connect(way, (address, proxy.port))
             self._policy.check(str(way.getpeername()[0]))
-            await _talk_through(loop, way, tunnel(proxy, told, self._port))
+            await _talk_through(loop, way, tunnel(proxy, target, self._port))
             made = Connection(self._owner, loop)
             await loop.create_connection(lambda: made, sock=way)
             whole = True

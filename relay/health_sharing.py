@@ -102,18 +102,18 @@ class HealthSharing:
             state = self._health.state_of(channel)
             self._look_at(state, now)
             parts: tuple[ChannelReport | KeyReport, ...] = (report, *report.keys)
-            for n, told in enumerate(parts, _CHANNEL):
+            for n, part in enumerate(parts, _CHANNEL):
                 known = self._told.get((channel_id, n), _NOTHING)
-                at, until = now - age_s - told.age_s, now - age_s + told.rest_s
-                if at <= known.at or now - at > _KNOWN_S or not (told.out or known.out):
+                at, until = now - age_s - part.age_s, now - age_s + part.rest_s
+                if at <= known.at or now - at > _KNOWN_S or not (part.out or known.out):
                     continue
-                self._told[channel_id, n] = _Told(told.out, until, at)
+                self._told[channel_id, n] = _Told(part.out, until, at)
                 if n == _CHANNEL:
                     state.kind, state.since = report.status.kind, at
-                    _change_channel(state, now, until if told.out else None)
+                    _change_channel(state, now, until if part.out else None)
                 else:
                     reason = report.keys[n].status.reason
-                    _change_key(state, n, now, until if told.out else None, reason, at)
+                    _change_key(state, n, now, until if part.out else None, reason, at)
             self._health.adopted(state, now)
 
     async def reconnect(self, upstreams: Upstreams, snapshot: Snapshot) -> None:
@@ -148,17 +148,17 @@ class HealthSharing:
 
     def _forget(self, now: float, channel_ids: set[str]) -> None:
         self._told = {
-            name: told
-            for name, told in self._told.items()
-            if name[0] in channel_ids and (told.out or now - told.at < _KNOWN_S)
+            name: known
+            for name, known in self._told.items()
+            if name[0] in channel_ids and (known.out or now - known.at < _KNOWN_S)
         }
 
     def _report_of(self, state: ChannelState, now: float) -> ChannelReport:
         channel_id = state.channel.id
         of_parts = [self._told.get((channel_id, n), _NOTHING) for n, _, _ in _parts(state, now)]
         times = [
-            (told.out, max(told.until - now, 0.0), min(now - told.at, 2 * _KNOWN_S))
-            for told in of_parts
+            (known.out, max(known.until - now, 0.0), min(now - known.at, 2 * _KNOWN_S))
+            for known in of_parts
         ]
         statuses = [key.status(now) for key in state.keys]
         keys = [KeyReport(status, *key) for status, key in zip(statuses, times[1:], strict=True)]

@@ -120,10 +120,14 @@ class Images(MediaOperation):
 
     def _by_gemini(self, own: ImageFacts, facts: UnaryFacts) -> Sending:
         pictures = [read_url(url, "image") for url in ([] if own.qwen else self._pictures(own))]
-        if (own.qwen and own.pictures) or any(isinstance(one, Url) for one in pictures):
+        if (own.qwen and own.pictures) or any(isinstance(picture, Url) for picture in pictures):
             what = "image must be a file or a data URL for this model"
             raise RequestFault("unsupported_capability", "image", what)
-        given = [(one.media_type, one.data) for one in pictures if isinstance(one, Base64)]
+        given = [
+            (picture.media_type, picture.data)
+            for picture in pictures
+            if isinstance(picture, Base64)
+        ]
         encoded = media_by_gemini.image_request(own, given)
         exchange = Exchange(
             partial(_read_gemini, own), partial(_write_gemini, own), facts.units, slow=True

@@ -172,9 +172,9 @@ class LedgerWriter:
                 self._recovery.forget(batch.endings)
                 if queue.spooled or self._recovery.spooled_marks:
                     await self._unspool(len(batch.endings))
-                asked = len(batch.admissions) + len(queue.admissions)
-                if asked:
-                    await self._let_others_run(_TURNS if asked > 1 else _TURNS_ALONE)
+                admissions = len(batch.admissions) + len(queue.admissions)
+                if admissions:
+                    await self._let_others_run(_TURNS if admissions > 1 else _TURNS_ALONE)
             queue.due = queue.has_endings and (queue.due or failed)
             queue.let_wait()
         self._worker = None

@@ -131,7 +131,7 @@ async def _read(states: StateStore, row: Row) -> Task:
         request, result, form, channel_id, channel_key, upstream_id, kept,
     ) = row  # fmt: skip
     id_ = UUID(id_text)
-    asked = await _open(states, request, _place(id_, "request"))
+    order = await _open(states, request, _place(id_, "request"))
     stored = await _open(states, result, _place(id_, "result"))
     shown: VideoState = _state(state)
     error = None
@@ -147,7 +147,7 @@ async def _read(states: StateStore, row: Row) -> Task:
         _instant(expires) if shown == "succeeded" else None,
         int(seconds or 0),
         size or "",
-        asked.prompt,
+        order.prompt,
         remixed or None,
         error,
     )

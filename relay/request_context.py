@@ -75,7 +75,7 @@ class Shadows(Protocol):
     def follow(
         self,
         context: "RequestContext",
-        asked: Callable[[], Facts | None],
+        facts_of: Callable[[], Facts | None],
         model: str,
         main: Callable[[], Any],
     ) -> None:

@@ -102,10 +102,10 @@ class RequestReader:
         known = len(model.name) <= MODEL_LENGTH_MAX and (
             snapshot.routes_of(model.name) or snapshot.has_ended(model.name)
         )
-        asked, plan_id = model.name, principal.plan_id
+        requested, plan_id = model.name, principal.plan_id
         if not known or (
             (plan_id is not None or snapshot.entries)
-            and not snapshot.shows(asked, plan_id, principal.role)
+            and not snapshot.shows(requested, plan_id, principal.role)
         ):
             raise RequestFault("model_not_found", param, "", model=name)
         if not principal.may_use(model.name):
@@ -113,12 +113,12 @@ class RequestReader:
         # Whether it may be asked is judged by the name that is asked; what it is, and what it
         # costs, by the one that it stands for.
         if snapshot.entries:
-            served = self._answering(asked, param)
+            served = self._answering(requested, param)
         else:
-            served = snapshot.aliases.get(asked, asked) if snapshot.aliases else asked
-        if served == asked:
+            served = snapshot.aliases.get(requested, requested) if snapshot.aliases else requested
+        if served == requested:
             return model
-        return msgspec.structs.replace(model, name=served, alias=asked)
+        return msgspec.structs.replace(model, name=served, alias=requested)
 
     def _answering(self, name: str, param: str) -> str:
         """The model that answers for a name. Raises RequestFault for one that has ended."""

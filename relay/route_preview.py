@@ -103,8 +103,8 @@ async def _preview(
         return RoutePreview(model.name, skipped=skipped, refusal=refusal)
     budgets = budgets_of(context, context.principal, order.first.model)
     bound = bound_within(order.first, await available_nano(context.principal, budgets))
-    asked = {attempt.channel for attempt in order.attempts}
-    skipped = [item for item in skipped if item.channel not in asked]
+    ordered = {attempt.channel for attempt in order.attempts}
+    skipped = [item for item in skipped if item.channel not in ordered]
     names = [other.name for other in fallbacks.models]
     return RoutePreview(model.name, order.attempts, skipped, None, bound, names, fallbacks.causes)
 

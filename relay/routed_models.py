@@ -54,12 +54,12 @@ class RoutedModels:
     be asked."""
 
     __slots__ = (
-        "_asked",
         "_context",
         "_continuation",
         "_facts",
         "_fetch_files",
         "_left",
+        "_requested",
         "_why",
         "causes",
         "skipped",
@@ -80,7 +80,7 @@ class RoutedModels:
         self._left = list(fallbacks.models)
         self._why = fallbacks.why
         # The name that the request asks for, which rows have where another model answers.
-        self._asked = ""
+        self._requested = ""
         self.causes = fallbacks.causes
         self._fetch_files = fetch_files
         self.skipped: list[Skipped] = []
@@ -99,7 +99,7 @@ class RoutedModels:
         facts = self._facts
         if model.alias:
             facts = _naming(facts, model)
-        self._asked = model.alias or (model.name if self._left else "")
+        self._requested = model.alias or (model.name if self._left else "")
         try:
             return self._routed_model(facts, model, None)
         except ChannelsOut as out:
@@ -139,8 +139,8 @@ class RoutedModels:
             continuation=self._continuation,
             fetch_files=self._fetch_files,
         )
-        asked = self._asked if why is not None else model.alias
-        return RoutedModel(routed, translator, HoldPlacer(context, routed, asked), why)
+        alias = self._requested if why is not None else model.alias
+        return RoutedModel(routed, translator, HoldPlacer(context, routed, alias), why)
 
     def _unspent(self, routed_model: RoutedModel) -> RoutedModel:
         routed, now = routed_model.routed, self._context.parts.health.now()

@@ -68,8 +68,8 @@ class Run:
             fail_over = self._fail_over = self._route(facts, continuation)
             outcome = await fail_over.make_attempts()
             if context.snapshot.shadowed:
-                asked = partial(_asked_of_shadow, facts, continuation)
-                self._follow(fail_over, asked, outcome)
+                facts_of = partial(_asked_of_shadow, facts, continuation)
+                self._follow(fail_over, facts_of, outcome)
             return outcome
         except (RequestFault, ChannelsOut) as error:
             return await self._refuse(error)
@@ -120,14 +120,14 @@ class Run:
         return model
 
     def _follow(
-        self, fail_over: FailOver, asked: Callable[[], Facts | None], outcome: Outcome
+        self, fail_over: FailOver, facts_of: Callable[[], Facts | None], outcome: Outcome
     ) -> None:
         """Let the shadow of its model have the request too, if it was answered, or failed."""
         context = self._context
         if context.downstream.client_gone or not (outcome.status == 200 or outcome.status >= 500):
             return
         main = partial(fail_over.main_answer, outcome)
-        context.parts.shadows.follow(context, asked, fail_over.model_name, main)
+        context.parts.shadows.follow(context, facts_of, fail_over.model_name, main)
 
     async def _refuse(self, error: RequestFault | ChannelsOut) -> Outcome:
         answer, reader = answer_to(error), self._reader

@@ -8,7 +8,7 @@ from typing import Any, Final, Protocol, cast
 from accounts.rules.data_policy import NO_POLICY, DataPolicy, joined
 from dialects.body import Body
 from dialects.errors import KINDS, message_of
-from gateway.rules.channel_conditions import Asked, Feature
+from gateway.rules.channel_conditions import Feature, ScreenedRequest
 from gateway.rules.hold_bound import estimate_tokens
 from gateway.rules.routing import Candidate, Skipped
 from relay.channel_health import Out
@@ -61,8 +61,8 @@ def screen(
 def policy_of(context: RequestContext) -> DataPolicy:
     """What holds for the data of a request: all that its organisation, its key and it itself ask
     for."""
-    own, asked = context.principal.data_policy, context.options.data_policy
-    return own if asked is NO_POLICY else joined((own, asked))
+    own, requested = context.principal.data_policy, context.options.data_policy
+    return own if requested is NO_POLICY else joined((own, requested))
 
 
 class _Screening:
@@ -72,7 +72,7 @@ class _Screening:
         self._context = context
         self._facts = facts
         self._policy = policy
-        self._asked: Asked | None = None
+        self._screened: ScreenedRequest | None = None
 
     def why_not(self, channel: Channel) -> SkipReason | None:
         reason = self._policy.why_not(zero_retention=channel.zero_retention, region=channel.region)
@@ -83,9 +83,9 @@ class _Screening:
             return "prepaid"
         if channel.conditions is None:
             return None
-        if self._asked is None:
-            self._asked = _asked(self._context, self._facts)
-        return channel.conditions.why_not(self._asked)
+        if self._screened is None:
+            self._screened = _screened(self._context, self._facts)
+        return channel.conditions.why_not(self._screened)
 
 
 def has_tools(facts: ScreenedFacts) -> bool:
@@ -93,9 +93,9 @@ def has_tools(facts: ScreenedFacts) -> bool:
     return facts.body.value("tools") not in _NO_TOOLS
 
 
-def _asked(context: RequestContext, facts: ScreenedFacts) -> Asked:
+def _screened(context: RequestContext, facts: ScreenedFacts) -> ScreenedRequest:
     principal, labels = context.principal, context.options.labels
-    return Asked(
+    return ScreenedRequest(
         principal.plan_id,
         (principal.team_id, principal.organisation_id),
         labels.project or principal.project,

@@ -185,9 +185,9 @@ class _Joined:
         if context.options.include_cost:
             raw = with_cost(raw, self.charge_nano)
         head = self._heads[0]._replace(
-            hold_nano=sum(one.hold_nano for one in self._heads),
+            hold_nano=sum(head.hold_nano for head in self._heads),
             cost_nano=self.charge_nano,
-            attempts=sum(one.attempts for one in self._heads),
+            attempts=sum(head.attempts for head in self._heads),
             headroom=self._heads[-1].headroom,
         )
         if downstream.recorder is not None:

@@ -118,7 +118,7 @@ class ShadowTraffic:
     def follow(
         self,
         context: RequestContext,
-        asked: Callable[[], Facts | None],
+        facts_of: Callable[[], Facts | None],
         model: str,
         main: Callable[[], MainAnswer | None],
     ) -> None:
@@ -131,7 +131,7 @@ class ShadowTraffic:
             return
         if not self._has_room(rule.model, shadow) or (answer := main()) is None:
             return
-        if (facts := asked()) is None:
+        if (facts := facts_of()) is None:
             return
         # What is decided on there, too, is nothing that the request could fail by.
         task = asyncio.create_task(self._compare(context, facts, rule.model, shadow, answer))
@@ -329,9 +329,9 @@ class _Reading:
     def _meters(self, text: str, thought: str) -> dict[str, int]:
         facts, prepared = self._sending.facts, self._prepared
         if self._counting is not None:
-            told = prepared.codec.quantities(self._counting)
-            if not told.missing and not told.quarantined:
-                return dict(told.meters)
+            usage = prepared.codec.quantities(self._counting)
+            if not usage.missing and not usage.quarantined:
+                return dict(usage.meters)
         return count_own(
             UsageEvidence(
                 facts.text_bytes,

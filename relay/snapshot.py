@@ -229,7 +229,7 @@ class Snapshot:
         if known is None:
             if len(self._known) >= _KNOWN_MAX:
                 self._known.clear()
-            asked, model = model, self.served_name(model)
+            requested, model = model, self.served_name(model)
             routes = (
                 *self.exact_routes.get(model, ()),
                 *(route for route in self.pattern_routes if matches(route.model, model)),
@@ -240,7 +240,7 @@ class Snapshot:
                     replace(route, overrides=merged(entry.overrides, route.overrides))
                     for route in routes
                 )
-            known = self._known[asked] = _Matched(
+            known = self._known[requested] = _Matched(
                 routes,
                 plan(model, routes, seed=0) if len(routes) == 1 else [],
                 self.charges.names_for(model),

@@ -45,7 +45,9 @@ async def serve(
     DatabaseRefused."""
     task = await task_answers.find(parts.states, principal, sink.invocation.target.task)
     _check_there(task)
-    channel = next((one for one in snapshot.channels.values() if one.uuid == task.channel_id), None)
+    channel = next(
+        (channel for channel in snapshot.channels.values() if channel.uuid == task.channel_id), None
+    )
     if channel is None:
         raise RequestFault("no_channel", None, "", model=task.video.model)
     query = dict(parse_qsl(scope["query_string"].decode("latin-1")))

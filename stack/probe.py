@@ -55,11 +55,11 @@ def first_page(host: str, port: int) -> float:
 def first_token(host: str, port: int, key: str, model: str) -> float:
     """The time at which the first text of a streamed chat completion was here."""
     connection = http.client.HTTPConnection(host, port, timeout=60)
-    asked = {"model": model, "stream": True, "max_tokens": _TOKENS, "messages": [PROMPT]}
+    body = {"model": model, "stream": True, "max_tokens": _TOKENS, "messages": [PROMPT]}
     headers = {"Authorization": f"Bearer {key}", "Content-Type": "application/json"}
     arrived: float | None = None
     try:
-        connection.request("POST", "/v1/chat/completions", json.dumps(asked), headers)
+        connection.request("POST", "/v1/chat/completions", json.dumps(body), headers)
         response = connection.getresponse()
         if response.status != 200:
             words = " ".join(response.read(300).decode(errors="replace").split())

@@ -184,8 +184,8 @@ def main(arguments: list[str]) -> int:
         return 2
     differing = [name for name in {**computed, **said} if said.get(name) != computed.get(name)]
     for name in differing:
-        told, found = text(said.get(name)), text(computed.get(name))
-        print(f"{name}: the receipt says {told}, computed {found}")
+        on_receipt, found = text(said.get(name)), text(computed.get(name))
+        print(f"{name}: the receipt says {on_receipt}, computed {found}")
     if differing:
         return 1
     charge, paid = computed["charge"], computed["paid"]

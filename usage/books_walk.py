@@ -196,7 +196,7 @@ def end(name: str, other: str, at: dt.datetime) -> bool:
     what it has summed is compared. False where it stands elsewhere."""
     with transaction.atomic(), connection.cursor() as cursor:
         walks = BooksWalk.objects.select_for_update().order_by("name")
-        stored = {one.name: one for one in walks.filter(name__in=[name, other])}
+        stored = {walk.name: walk for walk in walks.filter(name__in=[name, other])}
         mine, theirs = stored[name], stored[other]
         if mine.to_at != theirs.to_at:
             return False

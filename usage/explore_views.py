@@ -220,11 +220,11 @@ def _times(times: Times | None) -> dict[str, Any]:
 @require_safe
 def focus_file(request: HttpRequest, actor: Actor) -> HttpResponseBase:
     """The costs of the filter's days in the columns of FOCUS."""
-    asked = filters.from_query(
+    usage_filter = filters.from_query(
         dict(request.GET.lists()), clock.now(), channels=actor.operator, explored=True
     )
     try:
-        pieces = focus_csv(actor, asked)
+        pieces = focus_csv(actor, usage_filter)
     except TooManyRecords as error:
         return HttpResponse(too_many_text(error), status=400, content_type="text/plain")
     return stream(request, f"focus-{clock.now():%Y-%m-%d}.csv", CSV_TYPE, as_here(pieces))

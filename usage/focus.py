@@ -78,17 +78,19 @@ _GROUPS: Final = ("team", "key", "model")
 _CELLS_MAX: Final = 1_000_000
 
 
-def days_of(asked: UsageFilter) -> UsageFilter:
+def days_of(usage_filter: UsageFilter) -> UsageFilter:
     """The days of UTC that touch the time of a filter, for its rows."""
-    start_at, end_at = start_of(asked.start_at, "day"), start_of(asked.end_at, "day")
-    if end_at < asked.end_at:
+    start_at, end_at = start_of(usage_filter.start_at, "day"), start_of(usage_filter.end_at, "day")
+    if end_at < usage_filter.end_at:
         end_at += WIDTHS["day"]
-    return narrowed(between(start_at, end_at, UTC_ZONE, asked.now, grain="day"), asked.scope)
+    return narrowed(
+        between(start_at, end_at, UTC_ZONE, usage_filter.now, grain="day"), usage_filter.scope
+    )
 
 
-def focus_csv(actor: Actor, asked: UsageFilter) -> Iterator[bytes]:
+def focus_csv(actor: Actor, usage_filter: UsageFilter) -> Iterator[bytes]:
     """The file, a day at a time. Raises TooManyRecords at once, as `explore` does."""
-    days, at = days_of(asked), standing()
+    days, at = days_of(usage_filter), standing()
     used_rows(actor, days.scope, days.spans, _GROUPS, at)
     return _written(actor, days, at)
 

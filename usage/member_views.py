@@ -18,7 +18,7 @@ from accounts.member_forms import role_label
 from accounts.members import authority_of
 from accounts.models import Membership, Role
 from accounts.operator_views import factor_badge
-from accounts.permission_words import told
+from accounts.permission_words import permission_groups
 from accounts.table_preferences import read_table
 from billing import budgets
 from billing.models import BudgetScope
@@ -192,7 +192,7 @@ def member_page(request: HttpRequest, actor: Actor, id: str) -> HttpResponseBase
     query = urlencode({"range": "mtd", "user": member.user.email})
     context = {
         **_row(actor, member, use, len(keys)),
-        "groups": told(authority_of(member)),
+        "groups": permission_groups(authority_of(member)),
         "keys": keys,
         "budget": _budget_of(actor, member),
         "may_see_usage": access.scope_of(actor, "usage.read") is not None,

@@ -149,7 +149,7 @@ class RequestDetail:
     @property
     def asked_model(self) -> str | None:
         """The name that the request asked for, where its end was another model's."""
-        return next((one.asked_model for one in self.attempts if one.final), "") or None
+        return next((attempt.asked_model for attempt in self.attempts if attempt.final), "") or None
 
     @property
     def corrections(self) -> list[PostingShown]:

@@ -665,7 +665,8 @@ def read_json(stored: Any) -> Any:
 
 _ORDER: Final = {name: place for place, name in enumerate(METERS)}
 _METERS_AT, _TAGS_AT, _DROPPED_AT = (
-    [one.name for one in fields(RequestRow)].index(name) for name in ("meters", "tags", "dropped")
+    [field.name for field in fields(RequestRow)].index(name)
+    for name in ("meters", "tags", "dropped")
 )
 _SORTED_BY: Final = {"id": "r.id", "charge_nano": "r.charge_nano"}
 _NAMES: Final = """

@@ -123,7 +123,7 @@ def proof(request: HttpRequest, actor: Actor) -> HttpResponse:
     whole = statements.proof(organisation)
     context = {
         "whole": whole,
-        "months": [_proved(one) for one in whole.months],
+        "months": [_proved(month) for month in whole.months],
         **_rights(actor),
     }
     return render(request, "usage/proof.html", context)

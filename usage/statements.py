@@ -113,7 +113,7 @@ def proof(organisation: Organisation) -> Proof:
         _tie_out(organisation, month, by_month.get(month))
         for month in _months(organisation, zone_of(organisation))
     ]
-    newest_first = [one.statement for one in months]
+    newest_first = [month.statement for month in months]
     chained = newest_first[-1].opening_nano == 0 and all(
         later.opening_nano == earlier.closing_nano for later, earlier in pairwise(newest_first)
     )

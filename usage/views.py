@@ -114,8 +114,8 @@ def usage_page(request: HttpRequest, actor: Actor) -> HttpResponse:
         response = render_part(request, "usage/usage.html", "usage/_usage.html", context)
     if is_htmx(request):
         # A form sends its empty fields too; the address bar shows only what was asked.
-        asked = usage_filter.query()
-        response["HX-Push-Url"] = f"{request.path}{'?' if asked else ''}{asked}"
+        parameters = usage_filter.query()
+        response["HX-Push-Url"] = f"{request.path}{'?' if parameters else ''}{parameters}"
     return response
 
 
@@ -202,14 +202,14 @@ def _chart(
     spans = [usage_filter.within(bucket.span) for bucket in series.buckets]
 
     def href(within: Mapping[str, object], over: Mapping[str, object]) -> str:
-        asked: dict[str, object] = {
+        parameters: dict[str, object] = {
             "group_by": None,
             "then_by": None,
             "metric": None,
             **within,
             **over,
         }
-        return f"{log}?{usage_filter.query(**asked)}" if log else ""
+        return f"{log}?{usage_filter.query(**parameters)}" if log else ""
 
     return {
         "parts": [

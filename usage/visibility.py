@@ -146,7 +146,7 @@ def _labels(scope: Scope) -> list[tuple[str, str, Sequence[str]]]:
 
 
 def _indexed(scope: Scope) -> list[tuple[str, str, Sequence[str]]]:
-    return [one for one in _labels(scope) if one[0] != "apps"]
+    return [label for label in _labels(scope) if label[0] != "apps"]
 
 
 def _team_ids(organisation_id: UUID, slugs: Sequence[str]) -> Sequence[UUID]:

@@ -27,7 +27,7 @@ VALUES_MAX: Final = 100
 PROMPT_MAX: Final = 100_000_000
 
 
-class Asked(NamedTuple):
+class ScreenedRequest(NamedTuple):
     """What conditions are asked of: `holders` are the ids of the team and the organisation."""
 
     plan_id: int | None
@@ -54,28 +54,28 @@ class Conditions:
     requires: frozenset[Feature] = frozenset()
     excludes: frozenset[Feature] = frozenset()
 
-    def why_not(self, asked: Asked) -> SkipReason | None:
+    def why_not(self, request: ScreenedRequest) -> SkipReason | None:
         """The first condition that does not hold; None where all do."""
-        if self.plan_ids is not None and asked.plan_id not in self.plan_ids:
+        if self.plan_ids is not None and request.plan_id not in self.plan_ids:
             return "plan"
-        if self.holders is not None and self.holders.isdisjoint(asked.holders):
+        if self.holders is not None and self.holders.isdisjoint(request.holders):
             return "team"
-        if not self._labels_fit(asked):
+        if not self._labels_fit(request):
             return "label"
         low, high = self.prompt_min, self.prompt_max
-        if (low is not None and asked.prompt_tokens < low) or (
-            high is not None and asked.prompt_tokens > high
+        if (low is not None and request.prompt_tokens < low) or (
+            high is not None and request.prompt_tokens > high
         ):
             return "prompt_length"
-        if not self.requires.issubset(asked.features):
+        if not self.requires.issubset(request.features):
             return "content"
-        return None if self.excludes.isdisjoint(asked.features) else "content"
+        return None if self.excludes.isdisjoint(request.features) else "content"
 
-    def _labels_fit(self, asked: Asked) -> bool:
+    def _labels_fit(self, request: ScreenedRequest) -> bool:
         return (
-            (self.projects is None or asked.project in self.projects)
-            and (self.tags is None or not self.tags.isdisjoint(asked.tags))
-            and (self.customers is None or asked.customer in self.customers)
+            (self.projects is None or request.project in self.projects)
+            and (self.tags is None or not self.tags.isdisjoint(request.tags))
+            and (self.customers is None or request.customer in self.customers)
         )
 
 

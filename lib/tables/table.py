@@ -224,7 +224,7 @@ class Table:
         if wanted:
             return tuple(wanted), True
         return (
-            tuple(one for one in self.columns if one.chosen and one.name not in hidden),
+            tuple(column for column in self.columns if column.chosen and column.name not in hidden),
             False,
         )
 

@@ -7,7 +7,7 @@ import pytest
 from accounts import custom_roles, members
 from accounts.actors import SYSTEM, authority_of
 from accounts.models import CustomRole, Role
-from accounts.permission_words import GROUPS, WORDS, has_permission, lost, told
+from accounts.permission_words import GROUPS, WORDS, has_permission, lost, permission_groups
 from accounts.rules.roles import PERMISSIONS
 from lib.ids import id_text
 from tests.cast import Cast, member, signed_in
@@ -30,7 +30,7 @@ def test_every_permission_has_its_words() -> None:
 
 def test_what_is_told_of_a_role_is_what_it_may() -> None:
     owner, viewer = authority_of(Role.OWNER), authority_of(Role.VIEWER)
-    assert all(line.has for _, lines in told(owner) for line in lines)
+    assert all(line.has for _, lines in permission_groups(owner) for line in lines)
     assert has_permission(viewer, "usage.read")
     assert has_permission(viewer, "members.read:own")
     assert not has_permission(viewer, "members.read")

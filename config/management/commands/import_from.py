@@ -69,8 +69,8 @@ class Command(BaseCommand):
         except (DatabaseUnreadable, OtherInstallation, ConfigurationError, VaultError) as error:
             raise CommandError(str(error)) from error
         if options["json"]:
-            told = {"written": options["write"], **as_json(report)}
-            self.stdout.write(json.dumps(told, indent=2, ensure_ascii=False))
+            summary = {"written": options["write"], **as_json(report)}
+            self.stdout.write(json.dumps(summary, indent=2, ensure_ascii=False))
             return
         self.stdout.write(as_text(report))
         if not options["write"]:

@@ -3,12 +3,14 @@ from uuid import UUID
 
 import pytest
 
-from gateway.rules.channel_conditions import Asked, compiled, normal
+from gateway.rules.channel_conditions import ScreenedRequest, compiled, normal
 
 TEAM, OWNER, OTHER = UUID(int=1), UUID(int=2), UUID(int=3)
 PLANS = {"pro": 7}
 HOLDERS = {"acme": OWNER, "acme/core": TEAM, "other": OTHER}
-ASKED = Asked(7, (TEAM, OWNER), "search", ("beta", "eu"), "c-1", 1000, {"image", "stream"})
+ASKED = ScreenedRequest(
+    7, (TEAM, OWNER), "search", ("beta", "eu"), "c-1", 1000, {"image", "stream"}
+)
 
 
 @pytest.mark.parametrize(
