@@ -429,6 +429,50 @@ def test_a_key_that_ends_takes_its_session_along(
     assert record["status"] == 401
 
 
+def test_a_limit_of_requests_refuses_a_response(
+    hub: Hub, provider: FakeRealtime, model: str
+) -> None:
+    """Each response is a request; the session goes on, and the refused event is named."""
+    tenant = hub.tenant()
+    hub.rows("UPDATE accounts_key SET rpm = 2 WHERE id = %s RETURNING id", tenant.key_id)
+    hub.bump()
+    with session(hub, tenant.key, model) as talk:
+        talk.ask("one")
+        talk.ask("two")
+        for id in ("c_3", "c_4"):
+            talk.say(type="response.create", event_id=id)
+            error = talk.hear("error")["error"]
+            assert (error["code"], error["event_id"]) == ("rate_limit_exceeded", id)
+        talk.say(type="session.update", session={"instructions": "go on"})
+        talk.hear("session.updated")
+    records(hub, tenant, 2)
+
+
+def test_sessions_do_not_meet(hub: Hub, provider: FakeRealtime, model: str) -> None:
+    """Two organisations at the same time: each hears and pays for its own."""
+    one, other = hub.tenant(), hub.tenant()
+    with session(hub, one.key, model) as talk, session(hub, other.key, model) as beside:
+        talk.request("hello #tokens=40 #slow=1")
+        assert beside.ask("hello #tokens=2")["usage"]["output_tokens"] == 2
+        assert talk.hear("response.done")["response"]["usage"]["output_tokens"] == 40
+    assert [row["meters"]["out_text"] for row in records(hub, one, 1)] == [40]
+    assert [row["meters"]["out_text"] for row in records(hub, other, 1)] == [2]
+
+
+def test_responses_beside_each_other_are_each_paid(
+    hub: Hub, provider: FakeRealtime, model: str
+) -> None:
+    """A second one is held before it can begin, too."""
+    tenant = hub.tenant()
+    with session(hub, tenant.key, model) as talk:
+        talk.request("hello #tokens=60 #slow=2")
+        talk.hear("response.created")
+        talk.request("beside #tokens=3")
+        talk.hear("response.done")
+        talk.hear("response.done")
+    assert sorted(row["meters"]["out_text"] for row in records(hub, tenant, 2)) == [3, 60]
+
+
 def test_a_client_that_leaves(hub: Hub, provider: FakeRealtime, model: str) -> None:
     tenant = hub.tenant()
     with session(hub, tenant.key, model) as talk:

@@ -4,6 +4,7 @@ from collections.abc import Iterator
 
 import pytest
 
+from tests.databases import own_database
 from tests.fakes.realtime import FakeRealtime
 from tests.hub import Hub
 from tests.relay.sweeper import sweep
@@ -41,6 +42,37 @@ def test_a_process_that_stops_says_so(own_hub: Hub, provider: FakeRealtime) -> N
     assert (nothing["status"], nothing["basis"]) == (200, "none")
     assert spoken["meters"] == {"in_text": 13, "out_text": 150}
     own_hub.assert_books_balance()
+
+
+@pytest.mark.slow
+def test_sessions_that_last_too_long(provider: FakeRealtime) -> None:
+    """Silence of both ends has a limit, and so has all of it, whoever speaks."""
+    with own_database("hub") as dsn:
+        hub = Hub(dsn, application="tests.relay.short_sessions")
+        try:
+            hub.settings()
+            hub.start()
+            tenant = hub.tenant()
+            model = hub.model(provider, rates=RATES, upstream_model="gpt-realtime")
+            with session(hub, tenant.key, model) as talk:
+                talk.ask("hello")
+                last, code = talk.end()
+                assert last is not None
+                assert (code, last["error"]["code"]) == (1008, "session_expired")
+                assert "nothing was sent" in last["error"]["message"]
+            with session(hub, tenant.key, model) as talk:
+                talk.request("hello #tokens=3000 #slow=5")
+                last, code = talk.end()
+                assert last is not None
+                assert (code, last["error"]["code"]) == (1008, "session_expired")
+                assert "has lasted" in last["error"]["message"]
+            (spoken,) = provider.sessions[-1].responses
+            *_, record = records(hub, tenant, 2)
+            assert record["meters"]["out_text"] == spoken["output_tokens"]
+            hub.assert_books_balance()
+        finally:
+            hub.kill()
+            hub.close()
 
 
 @pytest.mark.slow
