@@ -132,6 +132,9 @@ class RealtimeSession:
             over = await self._pass_events()
         except asyncio.CancelledError:
             over = self._by_deadline(self._context.deadline.caught())
+        except ClientLeft:
+            # Before it was accepted.
+            over = SessionOver(None)
         finally:
             self._context.deadline.stop()
             outcome = await self._end(over)

@@ -74,6 +74,7 @@ class RealtimeSink(HttpSink):
                 text: str | None = message.get("text")
                 return text
             if message["type"] == "websocket.disconnect":
+                self._closed = True
                 raise ClientLeft
 
     async def say(self, text: str) -> None:
@@ -95,6 +96,8 @@ class RealtimeSink(HttpSink):
         if not self.accepted:
             await super().refuse(error, *fields)
             return
+        if self._closed:
+            return
         with contextlib.suppress(ClientLeft, TimeoutError):
             async with asyncio.timeout(_LAST_WORDS_S):
                 await self.complain(error)
@@ -110,8 +113,8 @@ class RealtimeSink(HttpSink):
     async def _put(self, message: Message) -> None:
         try:
             await self._send_event(message)
-        except OSError as error:
-            # So the server says that nobody is there.
+        except (OSError, RuntimeError) as error:
+            # So the server says that nobody is there, or that it has closed.
             raise ClientLeft from error
 
 

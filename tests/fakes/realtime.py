@@ -95,6 +95,8 @@ class FakeRealtime:
         self._loop.run_forever()
 
     def _judge(self, connection: ServerConnection, request: Request) -> Response | None:
+        if request.headers.get("Upgrade") != "websocket":
+            return connection.respond(200, "ok")
         if self.refuses is None:
             return None
         status, body, headers = self.refuses

@@ -34,9 +34,13 @@ RATES = {
 
 
 @pytest.fixture(scope="module")
-def provider() -> Iterator[FakeRealtime]:
+def provider(hub: Hub) -> Iterator[FakeRealtime]:
+    written = len(hub.log())
     with FakeRealtime() as provider:
         yield provider
+    said = hub.log()[written:]
+    assert "defect" not in said, said
+    assert "Exception in ASGI application" not in said, said
 
 
 @pytest.fixture
