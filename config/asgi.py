@@ -1,4 +1,5 @@
-"""The one application: lifespan and the relay's endpoints to the relay, the rest to Django."""
+"""The one application: lifespan, WebSockets and the relay's endpoints to the relay, the rest to
+Django."""
 
 import asyncio
 import contextlib
@@ -66,6 +67,8 @@ async def application(scope: Scope, receive: Receive, send: Send) -> None:
         else:
             # The playground's views ask the relay of their own process.
             await pages({**scope, "weir.relay": relay}, receive, send)
+    elif scope["type"] == "websocket":
+        await relay(scope, receive, send)
     elif scope["type"] == "lifespan":
         await _live(receive, send)
 

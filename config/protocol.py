@@ -33,6 +33,7 @@ from uvicorn.protocols.http.httptools_impl import (
 )
 from uvicorn.server import ServerState
 
+from config.websocket import RealtimeProtocol, is_session
 from dialects.errors import message_of
 from lib.ids import id_text, new_id
 from relay.downstream import ErrorAnswer
@@ -142,6 +143,7 @@ class Protocol(HttpToolsProtocol):
     # uvicorn's own attributes are just few enough for connections to share their names.
     __slots__ = (
         "_awaiting",
+        "_changed_over",
         "_dropped",
         "_head_timer",
         "_open_bytes",
@@ -153,8 +155,7 @@ class Protocol(HttpToolsProtocol):
     def __init__(self, *args: Any, **kwargs: Any) -> None:
         super().__init__(*args, **kwargs)
         self.url = b""
-        # Nothing here speaks WebSocket: a request to change over is answered as a plain one.
-        self.ws_protocol_class = None
+        self.ws_protocol_class = RealtimeProtocol
         self._awaiting = _awaiting_head.setdefault(self.server_state, {})
         self._refusal = _REFUSALS[400]
         # Bytes in a row, up to the running read's last, that ended no head and were no body.
@@ -164,6 +165,7 @@ class Protocol(HttpToolsProtocol):
         self._running: Any = None
         # Bytes of the running request that nobody reads; None behind its end.
         self._dropped: int | None = None
+        self._changed_over = False
 
     def connection_made(self, transport: asyncio.Transport) -> None:  # type: ignore[override]
         super().connection_made(transport)
@@ -189,7 +191,7 @@ class Protocol(HttpToolsProtocol):
         self._awaiting.pop(self, None)
         self._open_bytes += len(data)
         super().data_received(data)
-        if self.transport.is_closing():
+        if self._changed_over or self.transport.is_closing():
             return
         if self._open_bytes > _HEAD_BYTES_MAX:
             self._refuse(_REFUSALS[431])
@@ -231,8 +233,9 @@ class Protocol(HttpToolsProtocol):
             raise _Refused
         self._dropped = 0
         super().on_headers_complete()
-        # The application has its own list: what comes behind the body is a trailer, for nobody.
-        self.headers = []
+        if not (self.parser.should_upgrade() and self._should_upgrade()):
+            # The application has its own list: what comes behind the body is a trailer, for nobody.
+            self.headers = []
 
     def on_body(self, body: bytes) -> None:
         self._open_bytes = 0
@@ -242,6 +245,15 @@ class Protocol(HttpToolsProtocol):
         self._open_bytes = 0
         self._dropped = None
         super().on_message_complete()
+
+    def _should_upgrade_to_ws(self) -> bool:
+        """Only sessions change over; to anything else that asks, HTTP is answered."""
+        return not self.answering and is_session(self._path)
+
+    def handle_websocket_upgrade(self) -> None:
+        self._changed_over = True
+        self._unsent.stop()
+        super().handle_websocket_upgrade()
 
     def on_response_complete(self) -> None:
         super().on_response_complete()

@@ -31,6 +31,7 @@ Operation = Literal[
     "speech",
     "transcriptions",
     "translations",
+    "realtime",
 ]
 
 _CHAT: Final[Mapping[Dialect, tuple[Operation, Operation]]] = {

@@ -17,6 +17,7 @@
 The first stage that fails ends the test.
 """
 
+import base64
 import json
 import re
 from collections.abc import Iterator, Mapping, Sequence
@@ -75,7 +76,16 @@ from lib.egress import Answer, EgressPolicy
 from lib.ids import id_text, new_id
 
 Variant = Literal[
-    "streamed", "plain", "tools", "schema", "vision", "files", "audio", "reasoning", "cancel"
+    "streamed",
+    "plain",
+    "tools",
+    "schema",
+    "vision",
+    "files",
+    "audio",
+    "reasoning",
+    "cancel",
+    "realtime",
 ]
 Stage = Literal[
     "address", "connect", "accept", "answer", "stream", "tool", "schema", "seen", "read", "heard",
@@ -92,6 +102,8 @@ STAGES: Final[Mapping[Variant, tuple[Stage, ...]]] = {
     "audio": (*_BEGIN, "stream", "heard", "usage"),
     "reasoning": (*_BEGIN, "stream", "thought", "usage"),
     "cancel": (*_BEGIN, "cancel"),
+    # A session is opened and closed again: nothing is asked, nothing is used.
+    "realtime": ("address", "connect", "accept"),
 }
 
 _BODY_BYTES_MAX: Final = 1 << 20
@@ -126,7 +138,36 @@ def call(
 ) -> None:
     """Make the test that `result` is of, and fill it. `assumed` is asked for as if the model were
     known to do it."""
-    _Check(target, policy, result, assumed).run()
+    if result.variant == "realtime":
+        _open_session(target, policy, result)
+    else:
+        _Check(target, policy, result, assumed).run()
+
+
+def _open_session(target: Target, policy: EgressPolicy, result: ChannelCheck) -> None:
+    """Let the connection change over to a WebSocket (RFC 6455, section 4.1), and close it."""
+    staged = StagedCall(target, policy, STAGES["realtime"], result)
+    with staged.recorded():
+        provider = staged.provider()
+        try:
+            url = target.address(provider).url("realtime", result.upstream_model)
+            headers = target.headers(provider, "openai", model=result.model)
+        except BadAddress as error:
+            raise CallFailed("configuration", str(error)) from error
+        headers |= {
+            "connection": "Upgrade",
+            "upgrade": "websocket",
+            "sec-websocket-version": "13",
+            "sec-websocket-key": base64.b64encode(new_id().bytes).decode(),
+        }
+        with staged.send("GET", url, headers) as answer:
+            status = answer.status_code
+            if status == 200:
+                raise CallFailed("not_stream", "no WebSocket", status=status)
+            if status != 101:
+                body = first_text(answer.iter_raw())
+                raise CallFailed(fault_of_status(status), status=status, body=body)
+            staged.reach("accept")
 
 
 def request_of(variant: Variant, model: str) -> ChatRequest:

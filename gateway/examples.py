@@ -2,6 +2,7 @@
 
 from collections.abc import Mapping, Sequence
 from typing import Any, Final
+from urllib.parse import quote
 
 from django.conf import settings
 from django.http import HttpRequest
@@ -30,6 +31,7 @@ IMAGE_MODEL: Final = "gpt-image-1"
 SPEECH_MODEL: Final = "gpt-4o-mini-tts"
 TRANSCRIPTION_MODEL: Final = "whisper-1"
 VIDEO_MODEL: Final = "sora-2"
+REALTIME_MODEL: Final = "gpt-realtime"
 
 LANGUAGE_NAMES: Final[Mapping[Language, str]] = {
     "curl": "curl",
@@ -150,6 +152,9 @@ def call_of(model: ShownModel, form: Form = "chat_completions") -> SnippetReques
             files = {"file": "speech.mp3"}
             path = "/v1/audio/transcriptions"
             return SnippetRequest("transcriptions", path, body, files=files)
+        case "realtime":
+            path = f"/v1/realtime?model={quote(model.name, safe='')}"
+            return SnippetRequest("realtime", path, None, "GET", model.name)
     return first_call(model.name, form)
 
 

@@ -22,6 +22,7 @@ from reference.media_pages import (
 )
 from reference.message_pages import GEMINI, MESSAGES
 from reference.page import Group, ReferencePage
+from reference.realtime_pages import REALTIME
 from reference.text_pages import COMPLETIONS, EDITS, EMBED, EMBEDDINGS, MODERATIONS, RERANK
 from reference.video_pages import GENERATIONS, VIDEO, VIDEOS
 
@@ -32,6 +33,7 @@ GROUPS: Final[tuple[Group, ...]] = (
         _("Images and audio"),
         (IMAGES, IMAGE_EDITS, IMAGE_VARIATIONS, SPEECH, TRANSCRIPTIONS, TRANSLATIONS),
     ),
+    Group(_("Realtime"), (REALTIME,)),
     Group(_("Videos"), (VIDEOS, VIDEO, GENERATIONS)),
     Group(_("Lists and counts"), (MODELS, COUNT, GEMINI_COUNT, BALANCE, NOT_MADE)),
 )

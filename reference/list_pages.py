@@ -109,7 +109,15 @@ NOT_MADE: Final = ReferencePage(
         "These endpoints return 501 and are not charged, so that clients can tell "
         "unsupported endpoints from mistyped ones."
     ),
-    ("files", "fine_tunes", "batches", "assistants", "threads", "vector_stores"),
+    (
+        "files",
+        "fine_tunes",
+        "batches",
+        "assistants",
+        "threads",
+        "vector_stores",
+        "realtime_sessions",
+    ),
     "/v1/files",
     answer='{"error": {"message": "This API is not implemented.", "type": "not_implemented_error", "param": null, "code": "not_implemented"}, "request_id": "01M7YYFGRCEHGS5PPRYN1BF7R2"}',  # noqa: E501
 )

@@ -38,7 +38,10 @@ from relay.ledger_writer import LedgerWriter
 from relay.lifespan import Lifespan
 from relay.media_operation import MediaOperation
 from relay.queue_sink import QueueSink
-from relay.request_body import ClientGone, read_body, read_body_fields, too_large
+from relay.realtime_attempt import RealtimeAttempt
+from relay.realtime_operation import session_invocation
+from relay.realtime_sink import STOPPING_EXTENSION, RealtimeSink
+from relay.request_body import BodyFields, ClientGone, read_body, read_body_fields, too_large
 from relay.request_context import (
     Bound,
     Invocation,
@@ -276,8 +279,8 @@ class Relay:
     # ---- ASGI
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
-        """Answer one HTTP request on a claimed path."""
-        path, method = scope["path"], scope["method"]
+        """Answer one HTTP request on a claimed path, or carry one realtime session."""
+        path, method = scope["path"], scope.get("method", "GET")
         endpoint = find_endpoint(path)
         if endpoint is not None and endpoint.handler == "model" and _calls(method, path):
             endpoint = None
@@ -285,7 +288,8 @@ class Relay:
         if endpoint is not None:
             endpoint = endpoint.by_method(method)
         invocation = read_invocation(endpoint, path, scope["headers"], scope["query_string"])
-        sink = HttpSink(scope, send, new_id(), invocation)
+        make_sink = RealtimeSink if scope["type"] == "websocket" else HttpSink
+        sink = make_sink(scope, send, new_id(), invocation)
         REQUEST_ID.set(sink.request_id)
         if method == "OPTIONS":
             await sink.respond(204, PREFLIGHT, b"")
@@ -323,7 +327,8 @@ class Relay:
         self, life: Lifespan, endpoint: Endpoint, sink: HttpSink, scope: Scope, receive: Receive
     ) -> None:
         query = scope["query_string"] if endpoint.key_in_query else b""
-        credentials = read_credentials(scope["headers"], query, scope["path"])
+        subprotocols = scope.get("subprotocols", ())
+        credentials = read_credentials(scope["headers"], query, scope["path"], subprotocols)
         snapshot = life.snapshot
         principal = await life.authenticator.principal(credentials, snapshot.now())
         if principal.networks or principal.endpoints:
@@ -343,6 +348,11 @@ class Relay:
         if endpoint.handler == "video_content":
             await task_content.serve(life.parts, snapshot, principal, scope, receive, sink)
             return
+        if endpoint.handler == "realtime":
+            fields = read_body_fields(scope["headers"], 0)
+            options = _options(principal, fields, scope, user_agent)
+            await self._converse(life, snapshot, principal, sink, scope, receive, options)
+            return
         if endpoint.takes_form:
             fields = read_body_fields(scope["headers"], FORM_BYTES_MAX, takes_form=True)
         else:
@@ -359,15 +369,7 @@ class Relay:
                 principal = await life.authenticator.principal(credentials, life.snapshot.now())
             if endpoint.handler == "remix":
                 invocation = await _with_source(life.parts.states, principal, invocation)
-            include_cost = fields.include_cost
-            options = RequestOptions(
-                fields.max_cost_nano,
-                fields.labels,
-                principal.include_cost if include_cost is None else include_cost,
-                fields.data_policy,
-                client_app(user_agent, fields.app_title, fields.app_address),
-                _address(scope)[:ADDRESS_LENGTH] if principal.keeps_addresses else "",
-            )
+            options = _options(principal, fields, scope, user_agent)
             context = _context(
                 life,
                 snapshot,
@@ -389,6 +391,32 @@ class Relay:
         finally:
             if form is not None:
                 form.close()
+
+    async def _converse(
+        self,
+        life: Lifespan,
+        snapshot: Snapshot,
+        principal: Principal,
+        sink: HttpSink,
+        scope: Scope,
+        receive: Receive,
+        options: RequestOptions,
+    ) -> None:
+        """Carry a realtime session to its end. Raises RequestFault."""
+        if not isinstance(sink, RealtimeSink):
+            raise RequestFault("malformed_json", None, "send Upgrade: websocket to open a session")
+        invocation = session_invocation(sink.invocation, snapshot, scope)
+        context = _context(
+            life, snapshot, principal, sink, invocation, sink.request_id, options=options
+        )
+        sink.listen(receive)
+        stopping = scope.get("extensions", {}).get(STOPPING_EXTENSION) or asyncio.Event()
+        run = Run(context, partial(RealtimeAttempt, sink, lambda: life.snapshot, stopping))
+        life.running.enter(run, principal)
+        try:
+            await run.answer(b"{}")
+        finally:
+            life.running.leave(run)
 
     async def _carry(
         self,
@@ -489,6 +517,21 @@ def _with_form(invocation: Invocation, form: Form, bytes_max: int) -> tuple[Invo
         return invocation, object_of(form.texts, pictures)
     raw = operation.members_of(form)
     return msgspec.structs.replace(invocation, unary=operation.of_form(form)), raw
+
+
+def _options(
+    principal: Principal, fields: BodyFields, scope: Scope, user_agent: str
+) -> RequestOptions:
+    """What is wanted of a request beside its body."""
+    include_cost = fields.include_cost
+    return RequestOptions(
+        fields.max_cost_nano,
+        fields.labels,
+        principal.include_cost if include_cost is None else include_cost,
+        fields.data_policy,
+        client_app(user_agent, fields.app_title, fields.app_address),
+        _address(scope)[:ADDRESS_LENGTH] if principal.keeps_addresses else "",
+    )
 
 
 def _check_use(principal: Principal, endpoint: Endpoint, scope: Scope) -> None:

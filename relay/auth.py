@@ -33,6 +33,7 @@ Statement = tuple[str, Mapping[str, object]]
 _CACHED_MAX = 20_000
 _KEY_HEADERS = frozenset({b"authorization", b"x-api-key", b"x-goog-api-key"})
 _MJ_HEADERS = _KEY_HEADERS | {b"mj-api-secret"}
+KEY_PROTOCOL = "openai-insecure-api-key."
 _MJ_PATH = re.compile(r"/(?:mj-(?:fast|relax|turbo)/)?mj/")
 
 
@@ -150,12 +151,18 @@ class Credentials(NamedTuple):
 
 
 def read_credentials(
-    headers: Iterable[tuple[bytes, bytes]], query: bytes = b"", path: str = ""
+    headers: Iterable[tuple[bytes, bytes]],
+    query: bytes = b"",
+    path: str = "",
+    subprotocols: Iterable[str] = (),
 ) -> Credentials:
     """The key of a request from `Authorization`, `x-api-key`, `x-goog-api-key`, from
-    `mj-api-secret` below the paths of Midjourney, and `?key=` when a query is given (only some
-    endpoints take it there). The same key twice is one key."""
-    keys: set[str] = set()
+    `mj-api-secret` below the paths of Midjourney, `?key=` when a query is given (only some
+    endpoints take it there), and from the subprotocols of a WebSocket, for pages can set no
+    headers. The same key twice is one key."""
+    keys = {
+        name.removeprefix(KEY_PROTOCOL) for name in subprotocols if name.startswith(KEY_PROTOCOL)
+    }
     broken = False
     names = _MJ_HEADERS if path.startswith("/mj") and _MJ_PATH.match(path) else _KEY_HEADERS
     for name, value in headers:

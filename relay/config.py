@@ -18,6 +18,13 @@ PICTURE_BYTES_MAX: Final = 20 * MIB
 USAGE_AFTER_TEXT_S: Final = 2.0
 REST_S: Final = 1.0
 
+# Of realtime sessions: how large an event may be, how long a session and a silence of both ends may
+# last, and how often either end is asked whether it is there.
+EVENT_BYTES_MAX: Final = 15 * MIB
+SESSION_S: Final = 3600.0
+SESSION_IDLE_S: Final = 900.0
+HEARTBEAT_S: Final = 20.0
+
 # Those that an installation sets by its environment.
 KEEP_ALIVE_S: Final = 15.0
 DRAIN_S: Final = 600.0

@@ -53,6 +53,7 @@ Handler = Literal[
     "video_generation",
     "video_content",
     "remix",
+    "realtime",
 ]
 
 
@@ -83,7 +84,7 @@ class Endpoint:
     @property
     def restricted(self) -> bool:
         """Whether a key may be kept from it; everybody may see the models."""
-        return self.body_bytes_max > 0 or self.handler in _SHOWING
+        return self.body_bytes_max > 0 or self.handler in (*_SHOWING, "realtime")
 
     @property
     def reference_name(self) -> str:
@@ -155,6 +156,7 @@ _OF_VIDEO: Final[dict[str, Endpoint]] = {
     "video/generations/{id}": Endpoint("video_generation", ("GET",), operation="video_generations"),
 }
 _ABOUT_TASKS: Final = frozenset(endpoint.handler for endpoint in _OF_VIDEO.values())
+_REALTIME: Final = Endpoint("realtime", ("GET",), operation="realtime")
 _NOT_MADE: Final = "not_implemented"
 _OWN_CODECS: Final = {**TEXT_CODECS, **MEDIA_CODECS}
 
@@ -197,6 +199,8 @@ ENDPOINTS: Final[dict[str, Endpoint]] = (
         "/api/v1/videos": _VIDEOS,
         "/v1/video/generations": _GENERATIONS,
         "/api/v1/video/generations": _GENERATIONS,
+        "/v1/realtime": _REALTIME,
+        "/api/v1/realtime": _REALTIME,
     }
     | {
         f"{root}/dashboard/billing/{name}": Endpoint(
@@ -240,6 +244,14 @@ _NOT_IMPLEMENTED: Final[dict[_Words, Endpoint]] = {
     ("files",): Endpoint(_NOT_MADE, ("GET", "POST"), operation="files"),
     ("files", None): Endpoint(_NOT_MADE, ("GET", "DELETE"), operation="files"),
     ("files", None, "content"): Endpoint(_NOT_MADE, ("GET",), operation="files"),
+    # Sessions that are opened by something else than a key, or carried by something else than a
+    # WebSocket.
+    ("realtime", "client_secrets"): Endpoint(_NOT_MADE, ("POST",), operation="realtime_sessions"),
+    ("realtime", "sessions"): Endpoint(_NOT_MADE, ("POST",), operation="realtime_sessions"),
+    ("realtime", "transcription_sessions"): Endpoint(
+        _NOT_MADE, ("POST",), operation="realtime_sessions"
+    ),
+    ("realtime", "calls"): Endpoint(_NOT_MADE, ("POST",), operation="realtime_sessions"),
 } | {
     (*start, *rest): Endpoint(_NOT_MADE, methods, operation="fine_tunes")
     for start in (("fine-tunes",), ("fine_tuning", "jobs"))

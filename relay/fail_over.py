@@ -3,11 +3,14 @@ or no channel is left. Fail-over happens before the commit point only (P7)."""
 
 import asyncio
 import random
+from collections.abc import Awaitable, Callable
+from typing import Protocol
 
 from gateway.rules.fail_over import backoff_s_max
 from relay.admitted_attempt import AdmittedAttempt, Chosen, PlacedHold
 from relay.attempt import Attempt
 from relay.attempt_end import final_end
+from relay.channel_health import HealthProbe
 from relay.database import DatabaseAway, DatabaseRefused
 from relay.downstream import ErrorAnswer
 from relay.error_answers import CLIENT_CLOSED, OVERLOADED, STOPPING, answer_to_failures
@@ -18,14 +21,34 @@ from relay.request_context import Outcome, RequestContext
 from relay.routed_models import RoutedModel, RoutedModels
 from relay.settlement import Resolved
 from relay.shadow_traffic import MainAnswer
+from relay.snapshot import Channel
 from relay.upstream import UpstreamFailed
+
+
+class OneAttempt(Protocol):
+    """What answers at one channel: see `Attempt`."""
+
+    @property
+    def key(self) -> int: ...
+    @property
+    def channel(self) -> Channel: ...
+    @property
+    def said(self) -> str: ...
+    def cost_of(self, outcome: Outcome) -> int | None: ...
+    def leave(self) -> None: ...
+    def revoke(self) -> None: ...
+    def execute(self, *, fresh: bool) -> Awaitable[Outcome]: ...
+    def failed(self, failure: UpstreamFailed, *, final: bool) -> Resolved: ...
+
+
+NewAttempt = Callable[[RequestContext, AdmittedAttempt, HealthProbe], OneAttempt]
 
 
 class FailOver:
     """Answers one request that was routed: by its model, then by those that may answer in its
-    place."""
+    place. `new_attempt` makes what answers at one channel."""
 
-    __slots__ = ("_attempt", "_context", "_next", "_revoked", "_settles_at_once")
+    __slots__ = ("_attempt", "_context", "_new_attempt", "_next", "_revoked", "_settles_at_once")
 
     def __init__(
         self,
@@ -34,11 +57,13 @@ class FailOver:
         models: RoutedModels,
         *,
         revoked: bool,
+        new_attempt: NewAttempt = Attempt,
     ) -> None:
         self._context = context
+        self._new_attempt = new_attempt
         self._next = NextAttempts(context, first, models)
         # The one that runs.
-        self._attempt: Attempt | None = None
+        self._attempt: OneAttempt | None = None
         # The key has ended: the next attempt is stopped when it begins.
         self._revoked = revoked
         # Whether others may miss what the last one holds.
@@ -137,7 +162,7 @@ class FailOver:
 
     # ---- one attempt
 
-    async def _admit(self, following: NextAttempt, replaces: Resolved | None) -> Attempt:
+    async def _admit(self, following: NextAttempt, replaces: Resolved | None) -> OneAttempt:
         """Place the hold of an attempt; `replaces` is the end of the one before it. Raises
         RequestFault when the wallet or the key says no, ChannelFull when the channel does."""
         context, number = self._context, len(self._next.failed) + 1
@@ -148,12 +173,13 @@ class FailOver:
             self._next.answering.routed.retry_budget if number > 1 else None,
             avoid=following.avoid,
         )
-        attempt: Attempt | None = None
+        attempt: OneAttempt | None = None
         try:
             chosen = Chosen(following.candidate, following.why, probe.key, following.skipped)
             hold = await self._next.answering.holds.place(chosen, number, replaces)
             self._settles_at_once = hold.settles_at_once
-            attempt = Attempt(context, self._admitted(following, number, hold), probe)
+            admitted = self._admitted(following, number, hold)
+            attempt = self._new_attempt(context, admitted, probe)
         except (DatabaseAway, DatabaseRefused):
             if replaces is not None:
                 # Whether that attempt was resolved, and by which of our questions, is unknown.
@@ -184,7 +210,7 @@ class FailOver:
 
     # ---- who is next
 
-    async def _after(self, attempt: Attempt) -> NextAttempt | None:
+    async def _after(self, attempt: OneAttempt) -> NextAttempt | None:
         """Who is asked behind an attempt that failed; None where none shall be."""
         try:
             return await self._next.following()
@@ -207,7 +233,7 @@ class FailOver:
 
     # ---- its ends, where no attempt answers
 
-    async def _end_cancelled(self, attempt: Attempt) -> Outcome:
+    async def _end_cancelled(self, attempt: OneAttempt) -> Outcome:
         """Call it in `except CancelledError`: nobody waits for another attempt, its time is over,
         or this process stops, whose holds would wait for the sweeper."""
         context = self._context
@@ -226,7 +252,7 @@ class FailOver:
             await self._context.downstream.refuse(error)
         return outcome
 
-    async def _give_up(self, attempt: Attempt) -> Outcome:
+    async def _give_up(self, attempt: OneAttempt) -> Outcome:
         """Answer with the last failure, or the one that the contract prefers to it."""
         failures = [failed.failure for failed in self._next.failed]
         ended = attempt.failed(failures[-1], final=True)

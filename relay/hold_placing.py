@@ -59,8 +59,13 @@ class HoldPlacer:
         context, size = self._context, self._first_size
         channel = context.snapshot.channels[chosen.candidate.channel_id]
         price, cost = priced_for(self._routed, channel), self._cost(channel)
-        timeouts = channel.timeouts_of(self._routed.model.name)
-        ttl_s = int(timeouts.total) + context.parts.config.hold_margin_s
+        unary, total_s = (
+            context.invocation.unary,
+            channel.timeouts_of(self._routed.model.name).total,
+        )
+        if unary is not None:
+            total_s = max(total_s, unary.lasts_s)
+        ttl_s = int(total_s) + context.parts.config.hold_margin_s
         for _ in range(_ADMISSION_TRIES):
             guarded = self._guarded(size, channel.limits)
             opened = self._opened(chosen, number, size, price, cost)

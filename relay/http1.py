@@ -534,6 +534,15 @@ class Connection(asyncio.BufferedProtocol):
 
     # ---- for the owner
 
+    def change_over(self, protocol: asyncio.BaseProtocol) -> asyncio.Transport:
+        """Let another protocol have the transport of a connection that carries nothing; it calls
+        `connection_lost` here when that is lost. Raises the owner's exception."""
+        transport = self._transport
+        if transport is None:
+            raise self._owner.failed("closed", "")
+        transport.set_protocol(protocol)
+        return transport
+
     async def secure(self, context: ssl.SSLContext, host: str) -> bool:
         """Go on in TLS; whether it stands. Raises OSError."""
         if self._transport is None:

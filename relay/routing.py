@@ -82,6 +82,29 @@ def route(context: RequestContext, facts: Facts, model: RequestedModel) -> Route
     )
 
 
+def stay(
+    context: RequestContext, facts: Facts, model: RequestedModel, channel_id: str
+) -> RoutedRequest:
+    """The next request on a connection that stands, whatever its channel's health is. Raises
+    RequestFault where the channel does not serve the model any more, ChannelsOut where it may not
+    serve this request."""
+    snapshot = context.snapshot
+    planned = [
+        candidate
+        for candidate in plan(model.name, snapshot.routes_of(model.name), seed=0)
+        if candidate.channel_id == channel_id
+    ]
+    if not planned:
+        raise RequestFault("no_channel", None, "", model=facts.model)
+    candidates, skipped = screen(context, facts, planned)
+    price = _price(context, facts, model.name)
+    estimate = None if price is None else _estimate(context, facts, price, candidates)
+    retry_budget = context.parts.health.budget(model.name)
+    return RoutedRequest(
+        facts, model, candidates, (), planned, skipped, price, estimate, retry_budget
+    )
+
+
 def _planned(context: RequestContext, facts: Facts, model: str) -> list[Candidate]:
     snapshot = context.snapshot
     only = snapshot.only_candidate(model)

@@ -17,11 +17,12 @@ from dialects.codec import Facts
 from dialects.errors import RequestFault
 from gateway.providers.suffixes import RequestedModel
 from gateway.rules.routing import plan
+from relay.attempt import Attempt
 from relay.continuation import Continuation, continue_request
 from relay.count_endpoint import COUNTERS, count_tokens
 from relay.database import DatabaseAway, DatabaseRefused
 from relay.error_answers import ChannelsOut, answer_to
-from relay.fail_over import FailOver
+from relay.fail_over import FailOver, NewAttempt
 from relay.limit_answers import UsedUp
 from relay.request_context import Outcome, RequestContext
 from relay.request_reader import RequestReader
@@ -30,12 +31,14 @@ from relay.screening import screen
 
 
 class Run:
-    """Answers one request. Every attempt ends in exactly one settlement, on every path."""
+    """Answers one request. Every attempt ends in exactly one settlement, on every path.
+    `new_attempt` makes what answers at one channel."""
 
-    __slots__ = ("_context", "_fail_over", "_reader", "_revoked")
+    __slots__ = ("_context", "_fail_over", "_new_attempt", "_reader", "_revoked")
 
-    def __init__(self, context: RequestContext) -> None:
+    def __init__(self, context: RequestContext, new_attempt: NewAttempt = Attempt) -> None:
         self._context = context
+        self._new_attempt = new_attempt
         self._reader = RequestReader(context)
         # Its attempts, once it is known who may answer it.
         self._fail_over: FailOver | None = None
@@ -110,7 +113,13 @@ class Run:
         model = self._find_model(facts.model)
         fallbacks = self._reader.find_fallbacks(facts, model)
         models = RoutedModels(context, facts, continuation, fallbacks)
-        return FailOver(context, models.first(model), models, revoked=self._revoked)
+        return FailOver(
+            context,
+            models.first(model),
+            models,
+            revoked=self._revoked,
+            new_attempt=self._new_attempt,
+        )
 
     def _find_model(self, name: str) -> RequestedModel:
         """Raises RequestFault."""

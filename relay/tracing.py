@@ -121,7 +121,7 @@ class TracedRelay(Relay):
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
         endpoint = find_endpoint(scope["path"])
-        method = scope["method"]
+        method = scope.get("method", "GET")
         with self._tracer.start_as_current_span(
             method if endpoint is None else f"{method} {endpoint.reference_name}",
             context=_propagator.extract(scope["headers"], Context(), getter=_getter),

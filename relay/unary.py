@@ -125,9 +125,11 @@ class Sending(NamedTuple):
 
 
 class UnaryOperation(ABC):
-    """One such operation in one client's form. `default_model` is asked where a body names none."""
+    """One such operation in one client's form. `default_model` is asked where a body names none;
+    `lasts_s` is how long it may go on, where that is longer than its channel's total time."""
 
     default_model: ClassVar[str] = ""
+    lasts_s: ClassVar[float] = 0.0
 
     @abstractmethod
     def read(self, raw: bytes, target: Target) -> UnaryFacts:

@@ -14,6 +14,7 @@ from types import MappingProxyType
 from typing import Any
 
 import msgspec
+from websockets.http11 import Response
 
 from dialects.chat import Dialect
 from dialects.codec import Codec
@@ -26,6 +27,7 @@ from relay.connection_pool import ConnectionPool
 from relay.http1 import Connection, Reason, headers_bytes, target_of
 from relay.snapshot import Channel, Snapshot
 from relay.uploads import OutgoingForm
+from relay.websocket import UpstreamSocket
 from usage.sql import UPSTREAM_ID_LENGTH
 
 _TLS_HANDSHAKE_S = 5.0
@@ -228,6 +230,39 @@ class Upstreams:
                 answer.cut()
         return answer
 
+    async def change_over(
+        self,
+        channel: Channel,
+        policy: EgressPolicy,
+        request: OutgoingRequest,
+        attempt_id: str,
+        *,
+        key: int,
+    ) -> UpstreamSocket:
+        """Open a WebSocket to the address of a request, which has no body. Raises
+        UpstreamFailed."""
+        upstream, own = self._upstream(channel, policy), channel.headers[key][request.codec.name]
+        headers = {"user-agent": "weir"} | dict(own) | dict(request.client_headers)
+        headers["x-client-request-id"] = attempt_id
+        try:
+            target_of(request.url)
+            headers_bytes(tuple(headers.items()))
+        except ValueError as error:
+            raise _unreachable("F1", f"{channel.name}: {error}") from error
+        connection = await upstream.pool.connection(fresh=True)
+        socket, usable = UpstreamSocket(connection, request.url), False
+        try:
+            async with asyncio.timeout(upstream.pool.head_s):
+                response = await socket.open(tuple(headers.items()))
+            _check_changed_over(socket, response, request.codec)
+            usable = True
+        except TimeoutError:
+            raise upstream_failure("F12", seconds=max(1, int(upstream.pool.head_s))) from None
+        finally:
+            if not usable:
+                socket.cut()
+        return socket
+
     async def reachable(self, channel: Channel, policy: EgressPolicy) -> bool:
         """Whether a connection to the channel can be made; nothing is sent on it."""
         try:
@@ -384,12 +419,34 @@ def _check_encoding(answer: Answer) -> None:
         raise upstream_failure("F20", "the provider's answer is compressed")
 
 
+def _check_changed_over(
+    socket: UpstreamSocket, response: Response | None, codec: Codec[Any]
+) -> None:
+    """Refuse whatever is no WebSocket."""
+    if socket.stands:
+        return
+    if response is None:
+        raise upstream_failure("F33")
+    if response.status_code in (101, 200, 204):
+        raise upstream_failure("F22", "the provider does not change over to a WebSocket")
+    headers = {name.lower(): value for name, value in response.headers.raw_items()}
+    body = bytes(response.body or b"")[:_ERROR_BYTES_MAX]
+    raise _failure_of_status(response.status_code, headers, body, codec)
+
+
 async def _refuse_status(answer: Answer, codec: Codec[Any]) -> None:
     if answer.status in (204, 205):
         raise upstream_failure("F24")
     body = await _read_error_body(answer)
-    error = codec.read_error(answer.status, answer.headers, body, int(time.time()))
-    raise UpstreamFailed(
+    raise _failure_of_status(answer.status, answer.headers, body, codec)
+
+
+def _failure_of_status(
+    status: int, headers: Mapping[str, str], body: bytes, codec: Codec[Any]
+) -> UpstreamFailed:
+    """What an answer that is no success comes to."""
+    error = codec.read_error(status, headers, body, int(time.time()))
+    return UpstreamFailed(
         error.fault,
         error.kind,
         error.message,
@@ -398,7 +455,7 @@ async def _refuse_status(answer: Answer, codec: Codec[Any]) -> None:
         param=error.param,
         retry_after_ms=error.retry_after_ms,
         detail=error.detail,
-        upstream_status=answer.status,
+        upstream_status=status,
     )
 
 

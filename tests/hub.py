@@ -22,7 +22,7 @@ from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import closing, contextmanager
 from dataclasses import dataclass, field
 from pathlib import Path
-from typing import Any
+from typing import Any, Protocol
 
 import psycopg
 import pytest
@@ -54,6 +54,15 @@ SOON = "tests.soon"
 _LISTENS = "running on http://127.0.0.1:"
 # Nano per million tokens: 1 nano for each token in, 3 for each token out.
 RATES = {"in_text": 1_000_000, "out_text": 3_000_000}
+
+
+class Served(Protocol):
+    """A fake provider: where it is, and the key that it takes."""
+
+    @property
+    def url(self) -> str: ...
+    @property
+    def key(self) -> str: ...
 
 
 @dataclass(frozen=True)
@@ -299,7 +308,7 @@ class Hub:
 
     def model(
         self,
-        *fakes: FakeUpstream | str,
+        *fakes: Served | str,
         rates: Mapping[str, int] | None = RATES,
         upstream_model: str = "fake",
         timeouts: Mapping[str, float] | None = None,

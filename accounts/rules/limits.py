@@ -25,6 +25,7 @@ ENDPOINTS: Final = (
     "image_variations",
     "messages",
     "moderations",
+    "realtime",
     "rerank",
     "responses",
     "responses_compact",

@@ -33,14 +33,21 @@ def _shape(paths: Mapping[Operation, str], path: str, query: str) -> Mapping[Ope
     root = path.removesuffix("/v1").removesuffix("/openai") + "/openai"
     urls = dict(below(paths, f"{root}/v1", ""))
     if path.endswith("/v1"):
-        return {operation: f"{url}?{query}" if query else url for operation, url in urls.items()}
+        return {operation: _with(url, query) for operation, url in urls.items()}
     if query:
         urls |= {
             operation: f"{root}/deployments/{{model}}{end}?{query}"
             for operation, end in paths.items()
             if operation in _BY_MODEL
         }
+        # Realtime sessions name the model in the query (learn.microsoft.com, "Use the GPT Realtime
+        # API via WebSockets", 2026-09).
+        urls["realtime"] = f"{root}/realtime?{query}&deployment={{model}}"
     return urls
+
+
+def _with(url: str, query: str) -> str:
+    return f"{url}{'&' if '?' in url else '?'}{query}" if query else url
 
 
 PROVIDER = Provider(
@@ -64,9 +71,11 @@ PROVIDER = Provider(
                 "speech": "/audio/speech",
                 "transcriptions": "/audio/transcriptions",
                 "translations": "/audio/translations",
+                "realtime": "/realtime?model={model}",
                 "models": "/models",
             },
             auth=_AUTH,
+            passed_headers=("openai-beta",),
         ),
         "responses": Spoken(paths={"responses": "/responses"}, auth=_AUTH),
     },

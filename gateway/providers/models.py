@@ -91,7 +91,7 @@ class Capabilities:
     flags: frozenset[Flag] = frozenset()
     traits: frozenset[Trait] = frozenset()
     chat_only: bool = False
-    endpoint: Literal["chat", "images", "speech", "transcriptions"] = "chat"
+    endpoint: Literal["chat", "images", "speech", "transcriptions", "realtime"] = "chat"
 
     @property
     def may_think(self) -> bool:
@@ -270,6 +270,18 @@ _OPENAI_SPEECH = replace(
 _OPENAI_HEARD = replace(
     _OPENAI_IMAGE, inputs=frozenset({"audio"}), outputs=_TEXT, endpoint="transcriptions"
 )
+# Sessions over a WebSocket; they do not chat (developers.openai.com, pages of the models, 2026-11).
+_OPENAI_REALTIME = Capabilities(
+    owner="openai",
+    inputs=frozenset({"text", "audio", "image"}),
+    outputs=frozenset({"text", "audio"}),
+    json="none",
+    thinking="never",
+    context_max=32_000,
+    output_max=4_096,
+    endpoint="realtime",
+)
+_OPENAI_REALTIME_2 = replace(_OPENAI_REALTIME, context_max=128_000, output_max=32_000)
 
 # ---- Anthropic
 
@@ -535,6 +547,8 @@ _ROWS: Final[tuple[tuple[Capabilities, tuple[str, ...]], ...]] = (
         _OPENAI_HEARD,
         ("whisper-*", "gpt-4o-transcribe*", "gpt-4o-mini-transcribe*", "gpt-transcribe*"),
     ),
+    (_OPENAI_REALTIME, ("gpt-realtime*", "gpt-4o-realtime*", "gpt-4o-mini-realtime*")),
+    (_OPENAI_REALTIME_2, ("gpt-realtime-2", "gpt-realtime-2.*")),
     (_GPT_4, ("gpt-4", "gpt-4-0*")),
     (replace(_GPT_4, context_max=16_000, output_limit=4_096), ("gpt-3.5*",)),
     (_COMPLETING, ("gpt-3.5-turbo-instruct*", "davinci-002", "babbage-002")),

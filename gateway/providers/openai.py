@@ -21,6 +21,7 @@ PROVIDER = Provider(
                 "speech": "/audio/speech",
                 "transcriptions": "/audio/transcriptions",
                 "translations": "/audio/translations",
+                "realtime": "/realtime?model={model}",
                 "models": "/models",
             },
             passed_headers=("openai-beta",),

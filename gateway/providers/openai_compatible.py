@@ -22,6 +22,7 @@ PROVIDER = Provider(
                 "transcriptions": "/audio/transcriptions",
                 "translations": "/audio/translations",
                 "videos": "/videos",
+                "realtime": "/realtime?model={model}",
                 "models": "/models",
             },
             passed_headers=("openai-beta",),

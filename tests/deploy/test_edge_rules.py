@@ -2,6 +2,7 @@
 compress it, cut it, serve it without TLS (P1, P24)."""
 
 import contextlib
+import json
 import re
 import socket
 import ssl
@@ -11,12 +12,15 @@ from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
+from websockets.sync.client import connect
+from websockets.typing import Subprotocol
 
 from gateway.channels import TIMEOUTS
 from tests.deploy import files
 from tests.deploy.client import WAIT_SECONDS, Answer, ask
 from tests.deploy.shape import Running, Shape, program, until
 from tests.deploy.test_files import GIVEN
+from tests.fakes.realtime import FakeRealtime
 from tests.ports import free_port
 
 NGINX = files.ROOT / "deploy/nginx"
@@ -100,6 +104,28 @@ def edge_before(shape: Shape, *answers: bytes) -> Iterator[tuple[Running, list[U
 
 def asked(upstreams: list[Upstream]) -> list[str]:
     return [line for upstream in upstreams for line in upstream.asked]
+
+
+def test_sessions_change_over(tmp_path: Path) -> None:
+    """A WebSocket goes through, at either address of realtime sessions, with what its client says
+    of itself."""
+    shape = Shape(tmp_path, GIVEN, "")
+    with FakeRealtime() as web:
+        ended = subprocess.Popen(["true"])
+        ended.wait()
+        shape.webs.append(Running("web", ended, web.port, Path("/dev/null")))
+        try:
+            shape.start("nginx")
+            for path in ("/v1/realtime", "/api/v1/realtime"):
+                url = f"ws://127.0.0.1:{shape.edge_port}{path}?model=m"
+                names = [Subprotocol("realtime"), Subprotocol("openai-insecure-api-key.sk-1")]
+                with connect(url, subprotocols=names, compression=None) as socket:
+                    assert json.loads(socket.recv(timeout=20))["type"] == "session.created"
+            asked = [session.headers for session in web.sessions]
+            assert [headers["connection"] for headers in asked] == ["upgrade"] * 2
+            assert all("sk-1" in headers["sec-websocket-protocol"] for headers in asked)
+        finally:
+            shape.close()
 
 
 @pytest.fixture(scope="module")

@@ -19,6 +19,7 @@ from gateway.installation import save_settings
 from gateway.models import Channel
 from lib import clock
 from tests.fakes.listeners import hanging_port, refused_port
+from tests.fakes.realtime import FakeRealtime
 from tests.fakes.upstream import FakeUpstream
 from usage.models import Attempt, UsageRecord
 
@@ -213,6 +214,20 @@ def test_each_failure_of_a_variant_is_found_at_its_stage(
         fake.reset()
     assert (result.ok, result.fault) == (False, fault), result
     assert reached(result)[-1] == passed
+
+
+def test_a_realtime_session_is_opened_and_closed() -> None:
+    """Nothing is asked, and nothing used; what refuses it is found."""
+    with FakeRealtime() as provider:
+        channel = channel_to(provider.url)
+        result = check_channel(SYSTEM, channel, "fake", "realtime")
+        assert (result.ok, reached(result)) == (True, list(STAGES["realtime"])), result
+        assert (result.meters, result.cost_nano) == ({}, None)
+        (session,) = provider.sessions
+        assert session.received == []
+        provider.refuses = 401, {"error": {"message": "Incorrect API key provided"}}, {}
+        result = check_channel(SYSTEM, channel, "fake", "realtime")
+        assert (result.fault, result.status, reached(result)[-1]) == ("key", 401, "connect")
 
 
 def test_what_does_not_fit_the_schema_is_found() -> None:

@@ -24,7 +24,7 @@ CARRIERS: dict[str, Callable[[str], dict[str, str]]] = {
 # not there no other is made.
 ABOUT = (
     "models", "model", "billing", "not_implemented", "response", "response_items", "video",
-    "video_content", "video_generation", "remix",
+    "video_content", "video_generation", "remix", "realtime",
 )  # fmt: skip
 LIMITS = ("networks", "endpoints", "models")
 

@@ -46,12 +46,12 @@ def run_client(hub: Hub, fake: FakeUpstream, script: str) -> Seen:
     return run_script(hub, script, models)
 
 
-def run_script(hub: Hub, script: str, models: Any) -> Seen:
+def run_script(hub: Hub, script: str, models: Any, *, url: str = "", key: str = "") -> Seen:
     if lacking := javascript.missing():
         pytest.fail(javascript.ADVICE.format(lacking))
     task = {
-        "url": hub.url,
-        "key": hub.tenant().key,
+        "url": url or hub.url,
+        "key": key or hub.tenant().key,
         "models": models,
         "texts": TEXTS,
         "schema": SCHEMA,

@@ -103,6 +103,20 @@ def test_bad_base_url(base_url: str) -> None:
         ("ollama", "", "responses", "http://127.0.0.1:11434/v1/responses"),
         ("vllm", "", "rerank", "http://127.0.0.1:8000/v1/rerank"),
         ("azure_openai", AZURE, "chat_completions", f"{AZURE}/openai/v1/chat/completions"),
+        ("azure_openai", AZURE, "realtime", f"{AZURE}/openai/v1/realtime?model=m-1"),
+        (
+            "azure_openai",
+            f"{AZURE}/openai/v1?api-version=preview",
+            "realtime",
+            f"{AZURE}/openai/v1/realtime?model=m-1&api-version=preview",
+        ),
+        (
+            "azure_openai",
+            f"{AZURE}?api-version=2025-04-01-preview",
+            "realtime",
+            f"{AZURE}/openai/realtime?api-version=2025-04-01-preview&deployment=m-1",
+        ),
+        ("openai", "", "realtime", "https://api.openai.com/v1/realtime?model=m-1"),
         ("azure_openai", f"{AZURE}/openai", "responses", f"{AZURE}/openai/v1/responses"),
         ("azure_openai", f"{AZURE}/openai/v1/", "embeddings", f"{AZURE}/openai/v1/embeddings"),
         (

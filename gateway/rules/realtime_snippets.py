@@ -1,0 +1,80 @@
+"""A realtime session as code: a text is sent, and its answer printed while it comes.
+
+curl opens a session and prints its first event; the clients of Python and JavaScript are OpenAI's
+own. That of JavaScript always speaks TLS.
+"""
+
+from typing import Final, Literal
+
+from gateway.rules.literals import text_literal
+
+Language = Literal["curl", "python", "javascript"]
+
+_CURL: Final = """\
+curl -N --http1.1 --max-time 5 {url} \\
+  -H "Authorization: Bearer $WEIR_API_KEY" \\
+  -H "Connection: Upgrade" \\
+  -H "Upgrade: websocket" \\
+  -H "Sec-WebSocket-Version: 13" \\
+  -H "Sec-WebSocket-Key: $(openssl rand -base64 16)\""""
+_PYTHON: Final = """\
+import os
+
+from openai import OpenAI
+
+client = OpenAI(
+    base_url={base_url},
+    api_key=os.environ["WEIR_API_KEY"],
+)
+with client.realtime.connect(model={model}) as connection:
+    connection.session.update(session={{"type": "realtime", "output_modalities": ["text"]}})
+    connection.conversation.item.create(
+        item={{
+            "type": "message",
+            "role": "user",
+            "content": [{{"type": "input_text", "text": "Tell me about rivers."}}],
+        }}
+    )
+    connection.response.create()
+    for event in connection:
+        if event.type == "response.output_text.delta":
+            print(event.delta, end="", flush=True)
+        elif event.type in ("response.done", "error"):
+            break"""
+_JAVASCRIPT: Final = """\
+import OpenAI from "openai";
+import {{ OpenAIRealtimeWS }} from "openai/realtime/ws";
+
+const client = new OpenAI({{
+  baseURL: {base_url},
+  apiKey: process.env.WEIR_API_KEY,
+}});
+const session = new OpenAIRealtimeWS({{ model: {model} }}, client);
+session.socket.on("open", () => {{
+  session.send({{
+    type: "session.update",
+    session: {{ type: "realtime", output_modalities: ["text"] }},
+  }});
+  session.send({{
+    type: "conversation.item.create",
+    item: {{
+      type: "message",
+      role: "user",
+      content: [{{ type: "input_text", text: "Tell me about rivers." }}],
+    }},
+  }});
+  session.send({{ type: "response.create" }});
+}});
+session.on("response.output_text.delta", (event) => process.stdout.write(event.delta));
+session.on("response.done", () => session.close());
+session.on("error", (error) => console.error(error.message));"""
+
+
+def realtime_snippet(language: Language, base_url: str, path: str, model: str) -> str:
+    """The code; `base_url` has no path of the API."""
+    if language == "curl":
+        return _CURL.format(url=f'"{base_url}{path}"')
+    form = _PYTHON if language == "python" else _JAVASCRIPT
+    return form.format(
+        base_url=text_literal(f"{base_url}/v1", language), model=text_literal(model, language)
+    )

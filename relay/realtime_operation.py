@@ -1,0 +1,126 @@
+"""A realtime session as an operation: who may serve it, what each of its responses holds and how it
+is billed."""
+
+from collections.abc import Mapping
+from typing import ClassVar, Final, NamedTuple
+from urllib.parse import parse_qs
+
+import msgspec
+
+from dialects import realtime
+from dialects.body import read_body
+from dialects.chat import Encoded
+from dialects.codec import Target
+from dialects.errors import RequestFault
+from dialects.passed_answer import PassedAnswer
+from dialects.realtime import SpokenResponse
+from dialects.usage import Quantities
+from gateway.providers.models import find_row
+from gateway.rules.tokenizers import Family
+from lib.asgi import Scope
+from relay.config import SESSION_S
+from relay.own_count import NO_USAGE
+from relay.request_context import Invocation
+from relay.snapshot import Snapshot
+from relay.unary import (
+    Billable,
+    Passing,
+    Rates,
+    Sending,
+    UnaryFacts,
+    UnaryOperation,
+    Urls,
+    not_offered,
+)
+
+# Of a model that is not known: those of gpt-realtime.
+_CONTEXT: Final = 32_000
+_OUTPUT: Final = 4_096
+_IN: Final = ("in_text", "in_audio", "in_image")
+_BETA_PROTOCOL: Final = "openai-beta.realtime-v1"
+_BETA_HEADER: Final = (b"openai-beta", b"realtime=v1")
+_OUT: Final = ("out_text", "out_audio")
+
+
+class ResponseBound(NamedTuple):
+    """The most that a response is billed for: a context full of what is dearest to read, and as
+    long an answer of what is dearest to say."""
+
+    context_tokens: int
+    output_tokens: int
+
+    def bound(self, rates: Rates) -> Mapping[str, int] | None:
+        if "in_text" not in rates or "out_text" not in rates:
+            return None
+        heard = max((name for name in _IN if name in rates), key=lambda name: rates[name])
+        said = max((name for name in _OUT if name in rates), key=lambda name: rates[name])
+        return {heard: self.context_tokens, said: self.output_tokens}
+
+    def own_count(self, rates: Rates, family: Family) -> Mapping[str, int]:
+        return {}
+
+
+class Used(NamedTuple):
+    """What is known to be used before it is held."""
+
+    meters: Mapping[str, int]
+
+    def bound(self, rates: Rates) -> Mapping[str, int] | None:
+        return self.meters
+
+    def own_count(self, rates: Rates, family: Family) -> Mapping[str, int]:
+        return self.meters
+
+
+class Realtime(UnaryOperation):
+    """One session, each of whose responses is a request. `unit` is how one is held."""
+
+    lasts_s: ClassVar[float] = SESSION_S
+
+    def __init__(self, unit: Billable) -> None:
+        self._unit = unit
+
+    def read(self, raw: bytes, target: Target) -> UnaryFacts:
+        return UnaryFacts(
+            None, read_body(raw), target.model, "", 0, None, (self._unit,), stream=True
+        )
+
+    def send(self, facts: UnaryFacts, urls: Urls, model: str, request_id: str) -> Sending:
+        if "realtime" not in urls:
+            raise not_offered(facts, "realtime sessions")
+        return Sending("realtime", "openai", Encoded(b"{}"), SPOKEN)
+
+
+def response_bound(snapshot: Snapshot, model: str) -> ResponseBound:
+    """What holds for the responses of a model, whichever of its channels is asked."""
+    names = {model, *(route.upstream_model for route in snapshot.routes_of(model))}
+    rows = [row for row in map(find_row, sorted(filter(None, names))) if row is not None]
+    return ResponseBound(
+        max((row.context_max or _CONTEXT for row in rows), default=_CONTEXT),
+        max((row.output_max or _OUTPUT for row in rows), default=_OUTPUT),
+    )
+
+
+def session_invocation(asked: Invocation, snapshot: Snapshot, scope: Scope) -> Invocation:
+    """What a session is asked for with, by its query and subprotocols. Raises RequestFault."""
+    named = parse_qs(scope["query_string"].decode("latin-1")).get("model", [""])
+    model = named[-1]
+    if not model:
+        raise RequestFault("missing_parameter", "model", "model is required, in the query")
+    headers = list(scope["headers"])
+    if _BETA_PROTOCOL in scope.get("subprotocols", ()):
+        # As a page says it, which can set no headers.
+        headers.append(_BETA_HEADER)
+    unary = Realtime(response_bound(snapshot, model))
+    return msgspec.structs.replace(asked, target=Target(model), headers=headers, unary=unary)
+
+
+def _told(answer: PassedAnswer, rates: Rates) -> Quantities:
+    return NO_USAGE if answer.usage is None else realtime.quantities(answer.usage)
+
+
+def _counted(answer: PassedAnswer | None, rates: Rates, family: Family) -> Mapping[str, int]:
+    return answer.counted_here() if isinstance(answer, SpokenResponse) else {}
+
+
+SPOKEN: Final = Passing(SpokenResponse, _told, _counted)

@@ -1,0 +1,102 @@
+"""One response of a realtime session: an attempt of its own, held before it can begin and settled
+once, by what its provider tells of it."""
+
+from typing import Final
+
+from dialects.errors import clean_upstream
+from dialects.realtime import Response, ServerEvent, SpokenResponse
+from relay.admitted_attempt import AdmittedAttempt
+from relay.attempt_end import AttemptEnd
+from relay.downstream import ErrorAnswer
+from relay.request_context import Outcome, RequestContext
+from relay.usage_meter import Bill, UsageMeter, meters_text
+from usage.sql import UPSTREAM_ID_LENGTH
+
+_NOT_USED: Final = Bill({}, 0, "none", (), None)
+# Providers do not all count alike; more than twice of what is held is no difference in counting.
+_SLACK: Final = 2
+
+
+class ResponseMeter(UsageMeter):
+    """The running count of a response."""
+
+    __slots__ = ("_noted", "_rated", "response")
+
+    def __init__(self, admitted: AdmittedAttempt) -> None:
+        super().__init__(admitted)
+        self.passed = self.response = SpokenResponse()
+        self._noted: dict[str, int] = {}
+        price = admitted.price
+        # What has no rate cannot be charged by a mark.
+        self._rated = frozenset() if price is None else frozenset(price.version.rates)
+
+    def mark(self) -> str | None:
+        said = {
+            name: count
+            for name, count in self.response.said_min().items()
+            if name in self._rated or not self._rated
+        }
+        if said == self._noted:
+            return None
+        self._noted = said
+        return meters_text(said)
+
+
+class MeteredResponse:
+    """A response from when its hold is placed. `id` is what its provider calls it, "" until it
+    begins."""
+
+    __slots__ = ("_admitted", "_context", "_output_max", "end", "id", "meter")
+
+    def __init__(
+        self,
+        context: RequestContext,
+        admitted: AdmittedAttempt,
+        meter: ResponseMeter,
+        end: AttemptEnd,
+        output_max: int,
+    ) -> None:
+        self._context = context
+        self._admitted = admitted
+        self._output_max = output_max
+        self.meter = meter
+        self.end = end
+        self.id = ""
+
+    @property
+    def hold_nano(self) -> int:
+        """What is held for it."""
+        return self._admitted.hold.size.hold_nano
+
+    def begin(self, id: str, *, heard: dict[str, int], said_bytes_ms: int) -> None:
+        """It is made from now on; `heard` is our own count of what it reads."""
+        self.id = id
+        self._context.began = self._context.time()
+        self.end.upstream_request_id = id[:UPSTREAM_ID_LENGTH]
+        self.meter.response.heard = heard
+        self.meter.response.said_bytes_ms = said_bytes_ms
+        self._context.parts.ledger.marks.watch(self.meter)
+
+    def note(self, event: ServerEvent) -> bool:
+        """Count what an event of it says; False where it says more than is held."""
+        answer = self.meter.response
+        if answer.note(event) and self.end.ttft_ms is None:
+            self.end.ttft_ms = self._context.elapsed_ms()
+        return sum(answer.said_min().values()) <= _SLACK * self._output_max
+
+    def finish(self, done: Response) -> Outcome:
+        """It has come to its end: it is charged by the usage that stands there."""
+        answer = self.meter.response
+        answer.usage = done.told
+        self.meter.finish_reason = done.finish_reason
+        if not done.failure:
+            return self.end.settle(None, self.end.bill_so_far())
+        error = ErrorAnswer("upstream_error", 502, clean_upstream(done.failure))
+        told_nothing = answer.usage is None and not answer.begun
+        return self.end.settle(error, _NOT_USED if told_nothing else self.end.bill_so_far(), "F23")
+
+    def break_off(self, error: ErrorAnswer | None, fault: str = "") -> Outcome:
+        """It ends without its usage: what has come of it is counted here; where it has not begun,
+        nothing was used."""
+        bill = self.end.bill_so_far() if self.id else _NOT_USED
+        return self.end.settle(error, bill, fault)
