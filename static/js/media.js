@@ -4,6 +4,9 @@ const $ = (selector, root = document) => root.querySelector(selector);
 const $$ = (selector, root = document) => [...root.querySelectorAll(selector)];
 const on = (name, act, options) => document.addEventListener(name, act, options);
 
+// On a telephone the page that is open may stand beyond the edge of the tabs.
+$(".media-tabs [aria-current]")?.scrollIntoView({ block: "nearest", inline: "center" });
+
 // Files are kept by the server as soon as they are chosen: what they cost can then be told -----------
 const upload = $("#media-upload");
 function give(files) {
