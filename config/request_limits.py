@@ -39,7 +39,7 @@ BODY_BYTES_MAX: Final = 3 * _MIB
 # Files of the playground, each with what a form has around it; the views know the exact limits.
 UPLOAD_BYTES_MAX: Final = exporting.IMPORT_BYTES_MAX + _MIB
 UPLOADS: Final = (
-    (re.compile(r"/o/[^/]+/playground/files"), files.BYTES_MAX + _MIB),
+    (re.compile(r"/o/[^/]+/playground/files(?:/media)?"), files.BYTES_MAX + _MIB),
     (re.compile(r"/o/[^/]+/playground/import"), UPLOAD_BYTES_MAX),
     (re.compile(r"/admin/models/catalogue/update"), LIST_BYTES_MAX + _MIB),
     (re.compile(r"/admin/reconcile/new"), BILL_BYTES_MAX + _MIB),

@@ -142,6 +142,8 @@ BOUND: Final[Mapping[str, Bond]] = {
     "playground.Run": Through("conversation_id", "playground.Conversation"),
     "playground.RunEvent": Through("run_id", "playground.Run"),
     "playground.Attachment": Own(),
+    "playground.MediaRun": Own(),
+    "playground.MediaFile": Through("run_id", "playground.MediaRun"),
     "playground.Preset": Own(),
     "playground.Prompt": Own(),
     "playground.PromptVersion": Through("prompt_id", "playground.Prompt"),

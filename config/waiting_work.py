@@ -49,7 +49,9 @@ _WORK: Final[Mapping[str, str]] = {
     "gateway.tasks.resolve_expired_holds": """
         SELECT FROM billing_hold WHERE state = 'open'""",
     "playground.tasks.interrupt_lost_runs": """
-        SELECT FROM playground_run WHERE ended_at IS NULL""",
+        SELECT FROM playground_run WHERE ended_at IS NULL
+        UNION ALL
+        SELECT FROM playground_mediarun WHERE ended_at IS NULL""",
     "billing.tasks.end_expired_promo": """
         SELECT FROM billing_promogrant
         WHERE amount_nano > consumed_nano + expired_nano AND expires_at <= now()""",

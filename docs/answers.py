@@ -2,6 +2,7 @@
 the pace of a real one. The hub before it is the product itself, with nothing prepared.
 """
 
+import base64
 import json
 import time
 from collections.abc import Iterator
@@ -9,6 +10,8 @@ from contextlib import contextmanager
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 from threading import Thread
 from typing import Any, Final, NamedTuple
+
+from docs import pictures
 
 
 class Answer(NamedTuple):
@@ -61,6 +64,13 @@ _MODELS: Final = (
     "text-embedding-3-small",
 )
 
+_HUM_S: Final = 14
+_HEARD: Final = (
+    (0.0, 4.2, "Good morning, this is the depot in Harbour Street."),
+    (4.2, 9.0, "Your parcel left this morning and is on its way to you."),
+    (9.0, 14.0, "It arrives tomorrow before noon; the driver rings twice."),
+)
+
 _FIRST_S = 0.31
 _PIECE_S = 0.005
 _PIECE = 4
@@ -89,6 +99,23 @@ def _usage(body: dict[str, Any], answer: Answer) -> dict[str, Any]:
             "completion_tokens_details": details}  # fmt: skip
 
 
+def _made(path: str) -> tuple[str, bytes] | None:
+    """What is asked for by a path of images or sound, with its type."""
+    if "/images/" in path:
+        drawn = base64.b64encode(pictures.boat(warm="edits" not in path)).decode()
+        return "application/json", json.dumps(
+            {"created": 1, "data": [{"b64_json": drawn}]}
+        ).encode()
+    if path.endswith("/audio/speech"):
+        return "audio/wav", pictures.hum(_HUM_S)
+    if path.endswith("/audio/transcriptions"):
+        segments = [{"start": start, "end": end, "text": text} for start, end, text in _HEARD]
+        text = " ".join(text for _, _, text in _HEARD)
+        heard = {"text": text, "language": "english", "duration": _HUM_S, "segments": segments}
+        return "application/json", json.dumps(heard).encode()
+    return None
+
+
 class _Provider(BaseHTTPRequestHandler):
     def do_GET(self) -> None:
         listed = [{"id": name, "object": "model", "owned_by": "pictures"} for name in _MODELS]
@@ -98,7 +125,15 @@ class _Provider(BaseHTTPRequestHandler):
         self.wfile.write(json.dumps({"object": "list", "data": listed}).encode())
 
     def do_POST(self) -> None:
-        body = json.loads(self.rfile.read(int(self.headers["content-length"])))
+        raw = self.rfile.read(int(self.headers["content-length"]))
+        if (made := _made(self.path)) is not None:
+            kind, content = made
+            self.send_response(200)
+            self.send_header("content-type", kind)
+            self.end_headers()
+            self.wfile.write(content)
+            return
+        body = json.loads(raw)
         answer = _answer(body)
         head = {"id": "chatcmpl-1", "created": 1, "model": body["model"]}
         self.send_response(200)

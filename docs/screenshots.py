@@ -23,7 +23,7 @@ import psycopg
 from playwright.sync_api import Browser, Page, ViewportSize, expect, sync_playwright
 from playwright.sync_api import Error as PlaywrightError
 
-from docs import answers
+from docs import answers, pictures
 from stack import browser as chromium
 from stack.checks import free_port
 
@@ -43,10 +43,15 @@ channels:
       models: {{summaries: {{}}}}}}
   - {{name: anthropic-eu, provider: openai_compatible, base_url: "{provider}", keys: [sk-pictures],
       models: {{code-review: {{}}}}}}
+  - {{name: studio, provider: openai_compatible, base_url: "{provider}", keys: [sk-pictures],
+      models: {{gpt-image-1: {{}}, gpt-4o-mini-tts: {{}}, whisper-1: {{}}}}}}
 prices:
   - {{model: support-chat, valid_from: 2026-01-01T00:00:00Z, meters: {{in_text: "1.25", out_text: "10.00"}}}}
   - {{model: summaries, valid_from: 2026-01-01T00:00:00Z, meters: {{in_text: "0.30", out_text: "2.50"}}}}
   - {{model: code-review, valid_from: 2026-01-01T00:00:00Z, meters: {{in_text: "3.00", out_text: "15.00"}}}}
+  - {{model: gpt-image-1, valid_from: 2026-01-01T00:00:00Z, meters: {{images: "0.042", "images[low]": "0.011"}}}}
+  - {{model: gpt-4o-mini-tts, valid_from: 2026-01-01T00:00:00Z, meters: {{characters: "15"}}}}
+  - {{model: whisper-1, valid_from: 2026-01-01T00:00:00Z, meters: {{audio_ms: "0.1"}}}}
 models:
   - {{name: support-chat, context_max: 128000, output_max: 16384, deprecated_at: 2026-12-01T00:00:00Z,
       sunset_at: 2027-03-01T00:00:00Z, replacement: summaries}}
@@ -126,6 +131,11 @@ PAGES: Final = {
     "history": "{o}/playground/history",
     "votes": "{o}/playground/votes",
     "embeddings": "{o}/playground/embeddings",
+    "images": "{o}/playground/images",
+    "images-mask": "{o}/playground/images",
+    "speech": "{o}/playground/speech",
+    "transcription": "{o}/playground/transcription",
+    "gallery": "{o}/playground/gallery",
     "playground-settings": "{o}/playground/settings",
     "prompts": "{o}/prompts",
     "prompt": "{o}/prompts/{prompt}",
@@ -217,6 +227,20 @@ def connect_provider(page: Page, facts: Mapping[str, str]) -> None:
     expect(page.locator("#found tbody tr").first).to_be_visible(timeout=ANSWER_MS)
 
 
+def paint_mask(page: Page, facts: Mapping[str, str]) -> None:
+    """The picture that was made, with a part of it painted."""
+    page.locator("article").get_by_role("link").filter(has=page.locator("[href*=pencil]")).click()
+    page.wait_for_load_state("networkidle")
+    canvas = page.locator(".mask canvas")
+    box = canvas.bounding_box()
+    if box is None:
+        raise AssertionError("there is no canvas")
+    page.mouse.move(box["x"] + 0.3 * box["width"], box["y"] + 0.5 * box["height"])
+    page.mouse.down()
+    page.mouse.move(box["x"] + 0.5 * box["width"], box["y"] + 0.62 * box["height"], steps=8)
+    page.mouse.up()
+
+
 _ASKED: Final = """{
   "model": "support-chat",
   "max_tokens": 400,
@@ -225,6 +249,7 @@ _ASKED: Final = """{
 # What is done on a page before its picture.
 ACTS: Final[dict[str, Callable[[Page, Mapping[str, str]], None]]] = {
     "keys-bulk": choose_keys,
+    "images-mask": paint_mask,
     "admin-route-preview": preview_route,
     "admin-channel-new": connect_provider,
 }
@@ -339,6 +364,29 @@ def ask(page: Page, question: str) -> None:
     expect(page.locator("[data-role=assistant]").first).to_be_visible(timeout=ANSWER_MS)
     for answer in page.locator("[data-role=assistant]").all():
         expect(answer).to_have_attribute("data-state", "done", timeout=ANSWER_MS)
+
+
+def make_media(page: Page, playground: str) -> None:
+    """A picture, a text that is read aloud, and a message that is written down."""
+    page.goto(f"{playground}/images?model=gpt-image-1")
+    page.locator("#media-prompt").fill("A paper boat on a calm river at dawn")
+    page.locator("#media-size").select_option("1536x1024")
+    page.locator("#media-form [type=submit]").click()
+    made = page.locator("article[data-state=done]")
+    expect(made).to_have_count(1, timeout=ANSWER_MS)
+    page.goto(f"{playground}/speech?model=gpt-4o-mini-tts")
+    page.locator("#media-prompt").fill(
+        "Your parcel is on its way and arrives tomorrow before noon."
+    )
+    page.locator("#media-response_format").select_option("wav")
+    page.locator("#media-form [type=submit]").click()
+    expect(made).to_have_count(1, timeout=ANSWER_MS)
+    page.goto(f"{playground}/transcription?model=whisper-1")
+    message = {"name": "message.wav", "mimeType": "audio/wav", "buffer": pictures.hum(14)}
+    page.locator("#media-upload [type=file]").set_input_files(message)
+    expect(page.locator("#media-given audio")).to_be_visible(timeout=ANSWER_MS)
+    page.locator("#media-form [type=submit]").click()
+    expect(made).to_have_count(1, timeout=ANSWER_MS)
 
 
 def chat(page: Page, playground: str) -> dict[str, str]:
@@ -493,6 +541,7 @@ def main() -> None:
         page = sign_in(browser, running)
         playground = f"{facts['o']}/playground"
         fill_the_list(page, data, playground)
+        make_media(page, playground)
         paths = chat(page, playground)
         paths |= {name: path.format(**facts) for name, path in PAGES.items()}
         if not sys.argv[1:]:

@@ -1,7 +1,8 @@
 """Files beside messages: added by a person, or made by a model."""
 
 import datetime as dt
-from collections.abc import Collection, Iterable
+from collections.abc import Collection, Iterable, Mapping
+from types import MappingProxyType
 from typing import Any, Final
 from uuid import UUID
 
@@ -19,22 +20,35 @@ from playground.rules.files import BYTES_MAX, UnsupportedFile, inspect_file
 FETCH_S = 30
 _NAME_MAX = 200
 _NAMED_AS: Final = ["files", "media"]
+NO_FACTS: Final[Mapping[str, Any]] = MappingProxyType({})
 UNSENT_KEPT: Final = dt.timedelta(hours=24)
 """For so long a file is kept that no message names."""
 
 
 def add_file(actor: Actor, name: str, data: bytes) -> Attachment:
     """Keep a file of the actor. Raises rules.files.Refused."""
-    require(actor, "playground.use")
     info = inspect_file(data)
+    return add_bytes(actor, name, data, info.kind, info.media_type, info.facts)
+
+
+def add_bytes(
+    actor: Actor,
+    name: str,
+    data: bytes,
+    kind: str,
+    media_type: str,
+    facts: Mapping[str, Any] = NO_FACTS,
+) -> Attachment:
+    """Keep a file of the actor that is known to be of this kind."""
+    require(actor, "playground.use")
     return Attachment.objects.create(
         organisation=organisation_of(actor),
         user=person_of(actor),
         name=_plain(name),
-        kind=info.kind,
-        media_type=info.media_type,
+        kind=kind,
+        media_type=media_type,
         size=len(data),
-        facts=dict(info.facts),
+        facts=dict(facts),
         data=data,
         unsent_until=clock.now() + UNSENT_KEPT,
     )
@@ -72,7 +86,8 @@ def _unnamed(user_id: int, ids: Collection[UUID]) -> set[UUID]:
 
 
 def drop_unsent(now: dt.datetime) -> None:
-    """Remove the files that were attached a while ago and never sent."""
+    """Remove the files that were attached a while ago and never sent, and those of media runs whose
+    time is over."""
     Attachment.objects.filter(unsent_until__lte=now).delete()
 
 

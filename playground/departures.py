@@ -21,9 +21,12 @@ from accounts.models import Invitation, Key, Membership, Organisation, User
 from billing import raises
 from lib import clock
 from lib.refusal import Refused
+from playground.media import delete_media
 from playground.models import (
     Attachment,
     Conversation,
+    MediaFile,
+    MediaRun,
     Message,
     PaymentPreference,
     Preset,
@@ -120,6 +123,7 @@ def _delete(member: Membership) -> None:
     _prompts(member).delete()
     _presets(member).delete()
     _temporary(member).update(ends_at=now)
+    delete_media(_media(member))
 
 
 def _hand_over(member: Membership, user: User) -> None:
@@ -129,6 +133,9 @@ def _hand_over(member: Membership, user: User) -> None:
     # Who paid was the choice of the one who leaves.
     Conversation.objects.filter(id__in=chats).update(user=user, key=None)
     Attachment.objects.filter(id__in=_files_in(chats), user=member.user).update(user=user)
+    named = MediaFile.objects.filter(run__in=_media(member)).values("file")
+    Attachment.objects.filter(id__in=named, user=member.user).update(user=user)
+    _media(member).update(user=user, key=None)
     _prompts(member).update(user=user)
     for preset in _presets(member):
         if Preset.objects.filter(organisation=member.organisation, user=user, name=preset.name):
@@ -151,6 +158,10 @@ def _chats(member: Membership) -> QuerySet[Conversation]:
     return Conversation.objects.filter(
         organisation=member.organisation, user=member.user, ends_at=None, deleted_at=None
     )
+
+
+def _media(member: Membership) -> QuerySet[MediaRun]:
+    return MediaRun.objects.filter(organisation=member.organisation, user=member.user)
 
 
 def _temporary(member: Membership) -> QuerySet[Conversation]:

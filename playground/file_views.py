@@ -1,6 +1,7 @@
 """Files beside a message: sent by form, paste or drop, or fetched from an address."""
 
 import asyncio
+import re
 from collections.abc import Sequence
 from urllib.parse import quote
 from uuid import UUID
@@ -25,7 +26,8 @@ from playground.words import file_text, unfetched_text
 
 # What a browser shows by itself; everything else is saved.
 _SHOWN = ("image/png", "image/jpeg", "image/gif", "image/webp", "audio/wav", "audio/mpeg",
-          "audio/ogg", "audio/webm", "audio/mp4", "audio/flac")  # fmt: skip
+          "audio/ogg", "audio/webm", "audio/mp4", "audio/flac", "audio/aac")  # fmt: skip
+_RANGE = re.compile(r"bytes=([0-9]{1,12})-([0-9]{0,12})")
 
 
 @organisation_page("playground.use")
@@ -61,19 +63,25 @@ async def file_fetch(request: HttpRequest, actor: Actor) -> HttpResponseBase:
 @require_safe
 def media_show(request: HttpRequest, actor: Actor, id: UUID) -> HttpResponse:
     """A file by the id that a message has of it."""
-    return _file(access_attachment(actor, id_text(id)))
+    return _file(request, access_attachment(actor, id_text(id)))
 
 
 @organisation_page("playground.read")
 @require_safe
 def file_show(request: HttpRequest, actor: Actor, id: str) -> HttpResponse:
-    return _file(access_attachment(actor, id))
+    return _file(request, access_attachment(actor, id))
 
 
-def _file(file: Attachment) -> HttpResponse:
+def _file(request: HttpRequest, file: Attachment) -> HttpResponse:
     shown = file.media_type in _SHOWN
     kind = file.media_type if shown else "application/octet-stream"
-    response = HttpResponse(bytes(file.data), content_type=kind)
+    data, part = bytes(file.data), _part(request.headers.get("range", ""), file.size)
+    response = HttpResponse(data[part.start : part.stop] if part else data, content_type=kind)
+    # Without it a player cannot go to a place in a sound.
+    response["Accept-Ranges"] = "bytes"
+    if part:
+        response.status_code = 206
+        response["Content-Range"] = f"bytes {part.start}-{part.stop - 1}/{file.size}"
     how = "inline" if shown else "attachment"
     response["Content-Disposition"] = (
         f"{how}; filename=\"file\"; filename*=UTF-8''{quote(file.name, safe='')}"
@@ -82,6 +90,15 @@ def _file(file: Attachment) -> HttpResponse:
     response["Content-Security-Policy"] = "default-src 'none'; sandbox"
     response["X-Content-Type-Options"] = "nosniff"
     return response
+
+
+def _part(asked: str, size: int) -> range | None:
+    """The one part that a `Range` names; None where the whole is given instead."""
+    match = _RANGE.fullmatch(asked)
+    if match is None or int(match[1]) >= size:
+        return None
+    last = min(int(match[2]), size - 1) if match[2] else size - 1
+    return range(int(match[1]), last + 1) if last >= int(match[1]) else None
 
 
 @organisation_page("playground.read")

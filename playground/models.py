@@ -4,9 +4,12 @@ A run is one Send. It lives in the server: its events are rows, numbered from 1,
 reads them from the number that it has seen last.
 """
 
+from typing import cast
+
 from django.db import models
 from django.db.models.functions import Now
 
+from gateway.providers.media_options import MediaKind as KindName
 from lib.ids import id_text, new_id
 
 
@@ -197,9 +200,9 @@ class RunEvent(models.Model):
 
 
 class Attachment(models.Model):
-    """A file that somebody put beside a message. `facts` holds what was measured of it: `width`
-    and `height` in pixels, `pages`, `seconds`. Until a message names it, it is kept until
-    `unsent_until`; None once one does."""
+    """A file that somebody put beside a message, or of a media run. `facts` holds what was measured
+    of it: `width` and `height` in pixels, `pages`, `seconds`. It is kept until `unsent_until`; None
+    once a message names it."""
 
     id = models.UUIDField(primary_key=True, default=new_id, editable=False)
     organisation = models.ForeignKey("accounts.Organisation", models.CASCADE, related_name="+")
@@ -228,6 +231,89 @@ class Attachment(models.Model):
     @property
     def text_id(self) -> str:
         return id_text(self.id)
+
+
+class MediaKind(models.TextChoices):
+    IMAGE = "image"
+    SPEECH = "speech"
+    TRANSCRIPTION = "transcription"
+    VIDEO = "video"
+
+    @property
+    def in_rules(self) -> KindName:
+        """As the rules call it."""
+        return cast(KindName, self.value)
+
+
+class MediaRun(models.Model):
+    """One request of a page for images, speech, transcripts or videos, and what came of it.
+
+    `token` is that of the form, so that a double submit is one run; the columns of a comparison
+    share a `batch`. `settings` are the values of the form's fields, `body` is the request without
+    its files (both by `rules.media_request`).
+    `text` and `facts` are a transcript and what is told of it, `task` the public id of a video,
+    which is worked on when its run has ended. `outcome` is as that of a Run.
+    """
+
+    id = models.UUIDField(primary_key=True, default=new_id, editable=False)
+    organisation = models.ForeignKey("accounts.Organisation", models.CASCADE, related_name="+")
+    user = models.ForeignKey("accounts.User", models.CASCADE, related_name="+")
+    kind = models.CharField(max_length=16, choices=MediaKind.choices)
+    operation = models.CharField(max_length=40)
+    model = models.CharField(max_length=200)
+    prompt = models.TextField(default="")
+    settings = models.JSONField(default=dict)
+    body = models.JSONField(default=dict)
+    key = models.ForeignKey("accounts.Key", models.SET_NULL, null=True, related_name="+")
+    project = models.CharField(max_length=100, default="")
+    batch = models.UUIDField(default=new_id)
+    column = models.SmallIntegerField(default=0)
+    token = models.UUIDField()
+    request_id = models.UUIDField(default=new_id)
+    state = models.CharField(max_length=12, choices=RunState.choices, default=RunState.RUNNING)
+    text = models.TextField(default="")
+    facts = models.JSONField(default=dict)
+    task = models.CharField(max_length=40, default="")
+    heartbeat_at = models.DateTimeField(db_default=Now())
+    stop_at = models.DateTimeField(null=True)
+    started_at = models.DateTimeField(db_default=Now())
+    ended_at = models.DateTimeField(null=True)
+    outcome = models.JSONField(null=True)
+
+    class Meta:
+        constraints = [
+            models.UniqueConstraint(fields=["user", "token", "column"], name="media_token_once")
+        ]
+        indexes = [
+            models.Index(fields=["organisation", "user", "-id"], name="media_of_a_person"),
+            models.Index(
+                fields=["heartbeat_at"], condition=models.Q(ended_at=None), name="running_media"
+            ),
+        ]
+
+    def __str__(self) -> str:
+        return f"{self.kind} by {self.model}"
+
+    @property
+    def text_id(self) -> str:
+        return id_text(self.id)
+
+
+class MediaFile(models.Model):
+    """A file of a run, in its `position`: what was given (`picture`, `mask`, `sound`), or a
+    `result`. `file` is None once it is no longer kept."""
+
+    run = models.ForeignKey(MediaRun, models.CASCADE, related_name="files")
+    file = models.ForeignKey(Attachment, models.SET_NULL, null=True, related_name="+")
+    role = models.CharField(max_length=8)
+    position = models.SmallIntegerField(default=0)
+    name = models.CharField(max_length=200)
+
+    class Meta:
+        ordering = ["id"]
+
+    def __str__(self) -> str:
+        return f"{self.role} {self.name}"
 
 
 class Preset(models.Model):

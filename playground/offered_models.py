@@ -1,5 +1,6 @@
 """Which models the playground offers: those that the installation serves and its key may ask."""
 
+from collections.abc import Iterable, Iterator
 from dataclasses import dataclass
 
 from accounts.actors import Actor, organisation_of
@@ -10,13 +11,16 @@ from billing.prices import ListedPrice
 from billing.rules.patterns import matches
 from billing.rules.pricing import PPM, PriceVersion
 from gateway.model_entries import absent_names, overrides_of
-from gateway.models import Channel, InstallationSetting, ModelEntry
+from gateway.models import Channel, InstallationSetting, ModelEntry, Route
 from gateway.providers import provider_named
+from gateway.providers.media_options import MediaKind
 from gateway.providers.models import UNKNOWN, Capabilities, capabilities_of, find_row
 from gateway.providers.overrides import overridden
 from gateway.rules.model_entries import merged
 from gateway.served import price_of, prices_in_force, served_models
 from lib import clock
+from playground.rules.media_kinds import media_kind
+from playground.rules.media_request import MediaModel
 
 
 @dataclass(frozen=True)
@@ -34,10 +38,17 @@ class OfferedModel:
         return self.price is not None and self.price.rates["meters"].keys() == {"in_text"}
 
     @property
+    def meters(self) -> frozenset[str]:
+        """What its price counts."""
+        return frozenset() if self.price is None else frozenset(self.price.rates["meters"])
+
+    @property
     def chats(self) -> bool:
-        """Whether it answers a chat, as far as its name tells."""
+        """Whether it answers a chat, as far as its name and its price tell."""
         known = find_row(self.name)
-        return not self.embeds and (known is None or known.endpoint == "chat")
+        if known is None:
+            return not self.embeds and media_kind(None, self.meters) is None
+        return not self.embeds and known.endpoint == "chat"
 
     @property
     def input_rate(self) -> int | None:
@@ -102,14 +113,40 @@ def price_version_of(actor: Actor, key: Key, model: str) -> PriceVersion | None:
 
 def capabilities_of_model(model: str) -> Capabilities:
     """What a model can do at the channel that is asked first."""
+    for channel, route in _places_of(model, _enabled_channels()):
+        can = capabilities_of(_upstream(route, model), provider_named(channel.provider), model)
+        stated = ModelEntry.objects.filter(name=model).first()
+        return overridden(can, merged(overrides_of(stated), route.can.items()))
+    return UNKNOWN
+
+
+def media_models(actor: Actor, kind: MediaKind) -> list[MediaModel]:
+    """The models that make images, speech, transcripts or videos, by name."""
+    channels = _enabled_channels()
+    found = []
+    for model in offered_models(actor):
+        places = _places_of(model.name, channels)
+        upstream = next((_upstream(route, model.name) for _, route in places), model.name)
+        known = find_row(upstream) or find_row(model.name)
+        if media_kind(known, model.meters) == kind:
+            found.append(MediaModel(model.name, upstream, model.meters))
+    return found
+
+
+def _enabled_channels() -> list[Channel]:
+    """In the order in which they are asked."""
     channels = Channel.objects.filter(enabled=True).prefetch_related("routes")
-    for channel in channels.order_by("priority", "name"):
+    return list(channels.order_by("priority", "name"))
+
+
+def _places_of(model: str, channels: Iterable[Channel]) -> Iterator[tuple[Channel, Route]]:
+    """Where a model is served, the place that is asked first in front."""
+    for channel in channels:
         for route in sorted(channel.routes.all(), key=lambda route: "*" in route.model):
             if route.model == model or ("*" in route.model and matches(route.model, model)):
-                upstream = route.upstream_model or model
-                can = capabilities_of(
-                    model if "*" in upstream else upstream, provider_named(channel.provider), model
-                )
-                stated = ModelEntry.objects.filter(name=model).first()
-                return overridden(can, merged(overrides_of(stated), route.can.items()))
-    return UNKNOWN
+                yield channel, route
+
+
+def _upstream(route: Route, model: str) -> str:
+    upstream = route.upstream_model or model
+    return model if "*" in upstream else upstream

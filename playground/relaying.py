@@ -10,6 +10,8 @@ from relay.auth import Principal
 from relay.downstream import Head
 from relay.labels import NO_LABELS, Labels
 from relay.request_context import Bound, Outcome, PageOperation, Source
+from relay.task_content import VideoContent
+from relay.uploads import Form
 
 
 class ChatRelay(Protocol):
@@ -25,6 +27,7 @@ class ChatRelay(Protocol):
         *,
         operation: PageOperation = "chat_completions",
         labels: Labels = NO_LABELS,
+        form: Form | None = None,
     ) -> Bound:
         """What `chat` would hold for this body now."""
 
@@ -38,9 +41,16 @@ class ChatRelay(Protocol):
         operation: PageOperation = "chat_completions",
         labels: Labels = NO_LABELS,
         on_admission: Callable[[], None] | None = None,
+        form: Form | None = None,
     ) -> AsyncIterator[Head | bytes | Outcome]:
         """The answer's head and bytes, then its Outcome; `on_admission` is called when nobody but a
-        provider can refuse any more."""
+        provider can refuse any more. `form` has the files that belong to the body."""
+
+    async def video_content(
+        self, principal: Principal, task_id: str, *, range_: bytes = b""
+    ) -> VideoContent:
+        """The bytes of a finished video, from its provider. Raises RequestFault, UpstreamFailed,
+        DatabaseAway, DatabaseRefused."""
 
 
 def relay_of(request: HttpRequest) -> ChatRelay:

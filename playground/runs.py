@@ -14,7 +14,7 @@ import datetime as dt
 import json
 import logging
 import math
-from collections.abc import Sequence
+from collections.abc import Coroutine, Sequence
 from typing import Any
 from uuid import UUID
 
@@ -66,10 +66,7 @@ async def start(turns: Sequence[Turn], actor: Actor, relay: ChatRelay) -> Outcom
 
 async def _start(turn: Turn, actor: Actor, relay: ChatRelay, *, alone: bool) -> Outcome | None:
     carrier = _Carrier(turn, actor, relay, accepted=not alone)
-    # A context of its own: the request's ends with its response, and only its tenant stays.
-    task = asyncio.create_task(carrier.carry(), context=own_context())
-    _tasks.add(task)
-    task.add_done_callback(_tasks.discard)
+    task = carry_in_background(carrier.carry())
     if turn.run.unwatched_ms is not None:
         guard = asyncio.create_task(watching.stop_when_left(turn.run), context=own_context())
         task.add_done_callback(lambda _: guard.cancel())
@@ -85,6 +82,15 @@ async def _start(turn: Turn, actor: Actor, relay: ChatRelay, *, alone: bool) -> 
     if refused is not None:
         await asyncio.wait([task])
     return refused
+
+
+def carry_in_background(carrying: Coroutine[Any, Any, None]) -> asyncio.Task[None]:
+    """A task that outlives the request which began it, and that a shutdown waits for."""
+    # A context of its own: the request's ends with its response, and only its tenant stays.
+    task = asyncio.create_task(carrying, context=own_context())
+    _tasks.add(task)
+    task.add_done_callback(_tasks.discard)
+    return task
 
 
 async def finish(seconds: float = 10.0) -> None:
@@ -263,30 +269,40 @@ class _Carrier:
             self.verdict.set_result(outcome)
             await in_database(forget_turn, self._turn)
             return
-        facts = outcome._asdict() | {"meters": dict(outcome.meters)}
-        del facts["request_id"]
         failed = outcome.kind is not None
         stopped = failed and outcome.kind == "client_closed"
         state = RunState.STOPPED if stopped else RunState.FAILED if failed else RunState.DONE
-        await self._end(state, facts)
+        await self._end(state, facts_of(outcome))
 
     async def _settled(self) -> dict[str, Any]:
-        """What the books say of a request that was left; {} when they do not say it soon."""
-        until = self._time() + _SETTLED_WITHIN_S
-        while self._time() < until:
-            facts = await in_database(_final_record, self._turn.conversation.organisation_id,
-                                      self._run.request_id)  # fmt: skip
-            if facts is not None:
-                return facts
-            await asyncio.sleep(_SETTLED_LOOK_S)
-        return {}
+        return await settled(self._turn.conversation.organisation_id, self._run.request_id)
 
     async def _end(self, state: RunState, facts: dict[str, Any]) -> None:
         self._incoming.progress.end_thought(self._time())
         await in_database(self._frames.write_end, state, facts)
 
 
-def _final_record(organisation_id: UUID, request_id: UUID) -> dict[str, Any] | None:
+async def settled(organisation_id: UUID, request_id: UUID) -> dict[str, Any]:
+    """What the books say of a request that was left; {} when they do not say it soon."""
+    time = asyncio.get_running_loop().time
+    until = time() + _SETTLED_WITHIN_S
+    while time() < until:
+        facts = await in_database(final_record, organisation_id, request_id)
+        if facts is not None:
+            return facts
+        await asyncio.sleep(_SETTLED_LOOK_S)
+    return {}
+
+
+def facts_of(outcome: Outcome) -> dict[str, Any]:
+    """An outcome as it is stored."""
+    facts = outcome._asdict() | {"meters": dict(outcome.meters)}
+    del facts["request_id"]
+    return facts
+
+
+def final_record(organisation_id: UUID, request_id: UUID) -> dict[str, Any] | None:
+    """What the books say of a request that has ended."""
     fields = ("status", "kind", "message", "finish_reason", "meters", "charge_nano", "hold_nano",
               "basis", "ttft_ms", "total_ms")  # fmt: skip
     records = UsageRecord.objects.filter(

@@ -4,12 +4,13 @@ that nobody needs any more."""
 from celery import shared_task
 
 from lib import clock
-from playground import attachments, conversations, events, runs, temporary_chats
+from playground import attachments, conversations, events, media, runs, temporary_chats
 
 
 @shared_task  # type: ignore[untyped-decorator]
 def interrupt_lost_runs() -> None:
     runs.interrupt_lost_runs()
+    media.interrupt_lost_media()
 
 
 @shared_task  # type: ignore[untyped-decorator]

@@ -14,7 +14,6 @@ import msgspec
 
 from accounts.last_uses import LAST_USES, PLAYGROUND
 from dialects.codec import Target
-from dialects.codecs import CODECS
 from dialects.errors import RequestFault
 from dialects.forms import FormFile, object_of
 from lib.asgi import Receive, Scope, Send
@@ -57,7 +56,7 @@ from relay.sent_preview import MASK, SentPreview, preview_sent
 from relay.several_prompts import Prompts
 from relay.snapshot import ChannelRow, Snapshot, alone
 from relay.state_store import StateStore
-from relay.unary import EMBEDDINGS
+from relay.task_content import VideoContent, open_content
 from relay.uploads import Form
 from relay.upstream import Upstreams
 from relay.video_operations import Remix
@@ -69,9 +68,19 @@ log = logging.getLogger(__name__)
 # A request that ends sooner needs nobody to watch its client; a client that leaves must be noticed
 # within 250 ms (P6).
 _WATCH_AFTER_S: Final = 0.05
+_PAGE_PATHS: Final[Mapping[PageOperation, str]] = {
+    "chat_completions": "/v1/chat/completions",
+    "embeddings": "/v1/embeddings",
+    "image_generations": "/v1/images/generations",
+    "image_edits": "/v1/images/edits",
+    "speech": "/v1/audio/speech",
+    "transcriptions": "/v1/audio/transcriptions",
+    "translations": "/v1/audio/translations",
+    "videos": "/v1/videos",
+}
 _PAGE_INVOCATIONS: Final[Mapping[PageOperation, Invocation]] = {
-    "chat_completions": Invocation(CODECS["openai"], "chat_completions"),
-    "embeddings": Invocation(CODECS["openai"], "embeddings", unary=EMBEDDINGS),
+    operation: read_invocation(find_endpoint(path), path, (), b"")
+    for operation, path in _PAGE_PATHS.items()
 }
 _NO_OPTIONS: Final = RequestOptions()
 # Who asks in a preview; nothing is kept for it, and nothing is found.
@@ -141,8 +150,10 @@ class Relay:
         operation: PageOperation = "chat_completions",
         labels: Labels = NO_LABELS,
         on_admission: Callable[[], None] | None = None,
+        form: Form | None = None,
     ) -> AsyncGenerator[Head | bytes | Outcome]:
-        """Answer a request in this process: same admission, holds and books as over HTTP.
+        """Answer a request in this process: same admission, holds and books as over HTTP. With a
+        `form`, which its maker closes, the body has its texts and the form its files.
 
         Gives the Head and the bytes that an HTTP client would get, and the Outcome as the last
         item; a refusal is an Outcome alone. `on_admission` is called when an attempt is admitted:
@@ -154,7 +165,7 @@ class Relay:
         LAST_USES.note(principal.key_id, principal.digest, "", PLAYGROUND)
         sink = QueueSink()
         request_id = request_id or new_id()
-        invocation = _PAGE_INVOCATIONS[operation]
+        invocation = _of_page(operation, form)
         options = RequestOptions(labels=labels, client_app=PLAYGROUND)
         make_context = partial(
             _context, life, life.snapshot, principal, sink, invocation, request_id, source, options
@@ -180,6 +191,7 @@ class Relay:
         max_cost_nano: int | None = None,
         operation: PageOperation = "chat_completions",
         labels: Labels = NO_LABELS,
+        form: Form | None = None,
     ) -> Bound:
         """What `chat` would hold for this body now, without holding anything.
 
@@ -187,7 +199,7 @@ class Relay:
         DatabaseAway when the balance cannot be read.
         """
         life = self._started()
-        invocation = _PAGE_INVOCATIONS[operation]
+        invocation = _of_page(operation, form)
         context = _context(
             life,
             life.snapshot,
@@ -199,6 +211,18 @@ class Relay:
             RequestOptions(max_cost_nano, labels),
         )
         return await read_bound(context, body, life.available_nano)
+
+    async def video_content(
+        self, principal: Principal, task_id: str, *, range_: bytes = b""
+    ) -> VideoContent:
+        """The bytes of a finished video of the principal's team, from its provider, as they come.
+        Whoever asked closes it.
+
+        Raises RequestFault where there is none, UpstreamFailed where its provider does not give it,
+        DatabaseAway, DatabaseRefused.
+        """
+        life = self._started()
+        return await open_content(life.parts, life.snapshot, principal, task_id, range_=range_)
 
     async def preview_route(
         self,
@@ -490,6 +514,14 @@ def _context(
         options=options,
         began=began,
     )
+
+
+def _of_page(operation: PageOperation, form: Form | None) -> Invocation:
+    """What a page of ours asks; with the files of a form, where it has one."""
+    invocation = _PAGE_INVOCATIONS[operation]
+    if form is None or not isinstance(invocation.unary, MediaOperation):
+        return invocation
+    return msgspec.structs.replace(invocation, unary=invocation.unary.of_form(form))
 
 
 async def _with_source(

@@ -29,7 +29,16 @@ from usage.sql import Ending, Refusal
 MODEL_LENGTH_MAX: Final = 200
 
 Source = Literal["api", "playground"]
-PageOperation = Literal["chat_completions", "embeddings"]
+PageOperation = Literal[
+    "chat_completions",
+    "embeddings",
+    "image_generations",
+    "image_edits",
+    "speech",
+    "transcriptions",
+    "translations",
+    "videos",
+]
 """What our own pages ask for."""
 
 

@@ -6,15 +6,16 @@ takes: nothing is gathered here. A client that leaves ends the request to the pr
 
 import asyncio
 import re
-from collections.abc import Mapping
-from typing import Final
+from collections.abc import AsyncGenerator, Mapping
+from typing import Final, NamedTuple
 from urllib.parse import parse_qsl
+from uuid import UUID
 
 from dialects.errors import RequestFault
 from gateway.providers.provider import BadModelName
 from gateway.providers.video_forms import VIDEO_FORMS
 from lib.asgi import Receive, Scope
-from lib.ids import id_text
+from lib.ids import id_text, new_id
 from relay import task_answers
 from relay.auth import Principal
 from relay.error_answers import answer_to_failures
@@ -43,37 +44,94 @@ async def serve(
 ) -> None:
     """Answer a request for the content of a task. Raises RequestFault, DatabaseAway,
     DatabaseRefused."""
-    task = await task_answers.find(parts.states, principal, sink.invocation.target.task)
+    query = dict(parse_qsl(scope["query_string"].decode("latin-1")))
+    range_ = next((value for name, value in scope["headers"] if name == b"range"), b"")
+    wanted = _Wanted(sink.invocation.target.task, query.get("variant", _VARIANTS[0]), range_)
+    try:
+        answer, channel = await _ask(parts, snapshot, principal, wanted, sink.request_id)
+    except UpstreamFailed as failure:
+        await sink.refuse(answer_to_failures([failure]))
+        return
+    await _pass_on(answer, channel, receive, sink)
+
+
+class VideoContent:
+    """The bytes of a video, or a part of them, on their way from its provider: `status` is 200, 206
+    or 416, `headers` are those that its client may see."""
+
+    def __init__(self, answer: Answer, channel: Channel) -> None:
+        self.status = answer.status
+        self.headers = {
+            name.decode(): value.decode("latin-1") for name, value in _fields(answer.headers)
+        }
+        self._answer = answer
+        self._idle_s = channel.timeouts.idle
+
+    async def pieces(self) -> AsyncGenerator[bytes]:
+        """All of it. One that breaks off raises UpstreamFailed or TimeoutError."""
+        whole = False
+        try:
+            while True:
+                async with asyncio.timeout(self._idle_s):
+                    piece = await self._answer.next_bytes()
+                if not piece:
+                    break
+                yield piece
+            whole = True
+        finally:
+            if whole:
+                self._answer.release()
+            else:
+                self._answer.cut()
+
+
+async def open_content(
+    parts: Parts, snapshot: Snapshot, principal: Principal, task_id: str, *, range_: bytes
+) -> VideoContent:
+    """The content of a task, for a page of ours. Raises RequestFault, UpstreamFailed, DatabaseAway,
+    DatabaseRefused."""
+    wanted = _Wanted(task_id, _VARIANTS[0], range_)
+    return VideoContent(*await _ask(parts, snapshot, principal, wanted, new_id()))
+
+
+class _Wanted(NamedTuple):
+    """What of which task, and which part of it."""
+
+    task_id: str
+    variant: str
+    range: bytes
+
+
+async def _ask(
+    parts: Parts, snapshot: Snapshot, principal: Principal, wanted: _Wanted, request_id: UUID
+) -> tuple[Answer, Channel]:
+    """The provider's answer, begun. Raises RequestFault, UpstreamFailed, DatabaseAway,
+    DatabaseRefused."""
+    task = await task_answers.find(parts.states, principal, wanted.task_id)
     _check_there(task)
     channel = next(
         (channel for channel in snapshot.channels.values() if channel.uuid == task.channel_id), None
     )
     if channel is None:
         raise RequestFault("no_channel", None, "", model=task.video.model)
-    query = dict(parse_qsl(scope["query_string"].decode("latin-1")))
-    url = _url(task, channel, query.get("variant", _VARIANTS[0]))
-    range_ = next((value for name, value in scope["headers"] if name == b"range"), b"")
+    url = _url(task, channel, wanted.variant)
     try:
         async with asyncio.timeout(channel.timeouts.first_content):
             answer = await parts.upstreams.get(
                 channel,
                 snapshot.egress,
                 url,
-                id_text(sink.request_id),
+                id_text(request_id),
                 key=_key(task, channel),
-                range_=range_ if _RANGE.fullmatch(range_) else b"",
+                range_=wanted.range if _RANGE.fullmatch(wanted.range) else b"",
             )
     except TimeoutError:
-        seconds = int(channel.timeouts.first_content)
-        failure = upstream_failure("F11", seconds=seconds)
-        await sink.refuse(answer_to_failures([failure]))
-        return
+        raise upstream_failure("F11", seconds=int(channel.timeouts.first_content)) from None
     except UpstreamFailed as failure:
         if failure.upstream_status == 404:
             raise _missing(task) from None
-        await sink.refuse(answer_to_failures([failure]))
-        return
-    await _pass_on(answer, channel, receive, sink)
+        raise
+    return answer, channel
 
 
 def _check_there(task: Task) -> None:

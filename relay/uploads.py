@@ -93,6 +93,12 @@ class Form:
         self.files: list[UploadedFile] = []
         self._held = 0
 
+    def add(self, head: PartHead, content: bytes, folder: Path | None = None) -> None:
+        """Put in a file that is there already. Raises RequestFault where no more can be taken."""
+        self.hold(len(content))
+        self.files.append(UploadedFile(head, folder))
+        self.files[-1].write(content)
+
     async def digest(self) -> bytes:
         """What two forms with the same files have in common."""
         summed = sha256()

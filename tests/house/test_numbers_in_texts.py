@@ -90,6 +90,8 @@ _SAYS: Final = [
     ("templates/usage/_budget_preview.html", f"last {budgeting.PREVIEW.days} days"),
     ("templates/playground/_debug.html", f"kept for {_minutes(events.KEPT)}"),
     ("templates/playground/_composer_menus.html", f"{files.BYTES_MAX // _MIB} MB"),
+    ("templates/playground/_media_sound.html", f"up to {files.BYTES_MAX // _MIB} MB"),
+    ("templates/playground/_media_picture.html", f"up to {files.BYTES_MAX // _MIB} MB"),
     ("playground/words.py", f"limit is {files.BYTES_MAX // _MIB} MB"),
     ("playground/words.py", f"or {files.TEXT_BYTES_MAX // _MIB} MB for text"),
     ("playground/words.py", f"limit is {openapi.BYTES_MAX // _MIB} MB"),

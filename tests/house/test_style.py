@@ -129,6 +129,7 @@ def test_all_errors_are_caught_only_at_boundaries() -> None:
         "relay/asgi.py",  # one request's bug answers 500 and ends no other request
         "relay/ledger_writer.py",  # a failed batch is told to each of its requests
         "relay/http1.py",  # a bug in passing a piece on is its request's, not the socket's
+        "playground/media_runs.py",  # the same of a media run
         "playground/runs.py",  # a run's bug becomes the run's failure, seen on its page
         "stack/supervisor.py",
     }

@@ -55,6 +55,7 @@ from notify import endpoints
 from playground.models import (
     Attachment,
     Conversation,
+    MediaRun,
     Message,
     Preset,
     Prompt,
@@ -369,6 +370,16 @@ def _medium(world: World, at: Place) -> str:
     return str(parse_id(_file(world, at)))
 
 
+def _media_run(world: World, at: Place) -> str:
+    made = MediaRun.objects.create(
+        organisation=at.organisation, user=at.user, kind="transcription",
+        operation="transcriptions", model=f"m-{at.word}", prompt=f"Prompt {at.word}",
+        token=new_id(), state="done", ended_at=clock.now(), text=f"Said {at.word}",
+        facts={"segments": [[0, 1, f"Said {at.word}"]]}, outcome={}, body={},
+    )  # fmt: skip
+    return id_text(made.id)
+
+
 def _preset(world: World, at: Place) -> str:
     made = Preset.objects.create(
         organisation=at.organisation, user=at.user, name=f"Preset {at.word}",
@@ -570,6 +581,7 @@ MESSAGE: Final = _private("message", _message)
 QUESTION: Final = _private("question", _question)
 FILE: Final = _private("file", _file)
 MEDIUM: Final = _private("medium", _medium, missing=lambda: str(new_id()))
+MEDIA_RUN: Final = _private("media run", _media_run)
 PRESET: Final = _private("preset", _preset)
 SHARE: Final = _private("share", _share)
 PROMPT: Final = _personal("prompt", "prompts.read", _prompt, missing=_slug, private=True)

@@ -1,0 +1,140 @@
+"""What models of images, sound and video can be told beside their prompt: the shipped catalogue, as
+data.
+
+A row holds for names that begin so; the longest beginning wins. A name may have its owner in front.
+A model that is in no row is offered what its price distinguishes, and else nothing: what is not
+told is its provider's choice.
+
+Sources: OpenAI's OpenAPI description 2.3.0 (images, speech, transcription, videos); its guides to
+image generation and to text to speech (2026-10).
+"""
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+from typing import Final, Literal, TypeVar
+
+MediaKind = Literal["image", "speech", "transcription", "video"]
+
+
+@dataclass(frozen=True, slots=True)
+class ImageOptions:
+    """`edits`: it changes pictures that it is given, `masks`: only where a mask says. `by_url`: it
+    is asked for data, as it would give addresses."""
+
+    sizes: tuple[str, ...] = ()
+    qualities: tuple[str, ...] = ()
+    formats: tuple[str, ...] = ()
+    backgrounds: tuple[str, ...] = ()
+    styles: tuple[str, ...] = ()
+    count_max: int = 4
+    edits: bool = True
+    masks: bool = True
+    by_url: bool = False
+
+
+@dataclass(frozen=True, slots=True)
+class SpeechOptions:
+    """`voices` empty: its voice is written by hand. `instructed`: it is told how to speak."""
+
+    voices: tuple[str, ...] = ()
+    formats: tuple[str, ...] = ("mp3", "opus", "aac", "flac", "wav")
+    instructed: bool = True
+    paced: bool = True
+
+
+@dataclass(frozen=True, slots=True)
+class HeardOptions:
+    """`timed`: it says when each part of a transcript is spoken. `translates` into English."""
+
+    timed: bool = True
+    translates: bool = True
+
+
+@dataclass(frozen=True, slots=True)
+class VideoOptions:
+    """`seconds` empty: any number. Videos may begin with a picture."""
+
+    seconds: tuple[int, ...] = ()
+    sizes: tuple[str, ...] = ("720x1280", "1280x720")
+
+
+_VOICES: Final = (
+    "alloy", "ash", "ballad", "coral", "echo", "fable", "nova", "onyx", "sage", "shimmer",
+    "verse", "marin", "cedar",
+)  # fmt: skip
+# Gemini API, "Speech generation" (2026-10): the first of thirty.
+_GEMINI_VOICES: Final = (
+    "Kore", "Puck", "Zephyr", "Charon", "Fenrir", "Leda", "Orus", "Aoede", "Callirrhoe",
+    "Autonoe", "Enceladus", "Iapetus",
+)  # fmt: skip
+_GPT_IMAGE: Final = ImageOptions(
+    sizes=("1024x1024", "1536x1024", "1024x1536"),
+    qualities=("low", "medium", "high"),
+    formats=("png", "jpeg", "webp"),
+    backgrounds=("opaque", "transparent"),
+)
+
+_IMAGES: Final[Mapping[str, ImageOptions]] = {
+    "gpt-image": _GPT_IMAGE,
+    "chatgpt-image": _GPT_IMAGE,
+    "dall-e-3": ImageOptions(
+        sizes=("1024x1024", "1792x1024", "1024x1792"), qualities=("standard", "hd"),
+        styles=("vivid", "natural"), count_max=1, edits=False, masks=False, by_url=True,
+    ),
+    "dall-e-2": ImageOptions(sizes=("256x256", "512x512", "1024x1024"), by_url=True),
+    # They take pictures beside their words, and no mask (dialects/media_by_gemini.py, images.py).
+    "gemini": ImageOptions(masks=False),
+    "nano-banana": ImageOptions(masks=False),
+    "doubao-seedream": ImageOptions(masks=False, count_max=1),
+    "seedream": ImageOptions(masks=False, count_max=1),
+    "qwen-image": ImageOptions(
+        sizes=("1328x1328", "1664x928", "928x1664", "1472x1104", "1104x1472"), count_max=1,
+        edits=False, masks=False,
+    ),
+    "qwen-image-edit": ImageOptions(masks=False, count_max=1),
+}  # fmt: skip
+_SPEECH: Final[Mapping[str, SpeechOptions]] = {
+    # Without ballad, verse, marin and cedar, which came with the later models.
+    "tts-1": SpeechOptions(
+        ("alloy", "ash", "coral", "echo", "fable", "nova", "onyx", "sage", "shimmer"),
+        instructed=False,
+    ),
+    "gpt-4o-mini-tts": SpeechOptions(_VOICES),
+    # What is written here from its samples: dialects/media_by_gemini.py.
+    "gemini": SpeechOptions(_GEMINI_VOICES, formats=("wav",), paced=False),
+}
+_HEARD: Final[Mapping[str, HeardOptions]] = {
+    "whisper": HeardOptions(),
+    "gpt-4o-transcribe": HeardOptions(timed=False, translates=False),
+    "gpt-4o-mini-transcribe": HeardOptions(timed=False, translates=False),
+    "gpt-transcribe": HeardOptions(timed=False, translates=False),
+}
+_VIDEOS: Final[Mapping[str, VideoOptions]] = {
+    "sora-2": VideoOptions((4, 8, 12)),
+    "sora-2-pro": VideoOptions((4, 8, 12), ("720x1280", "1280x720", "1024x1792", "1792x1024")),
+}
+
+
+def image_options(name: str) -> ImageOptions:
+    return _found(_IMAGES, name) or ImageOptions()
+
+
+def speech_options(name: str) -> SpeechOptions:
+    return _found(_SPEECH, name) or SpeechOptions()
+
+
+def heard_options(name: str) -> HeardOptions:
+    return _found(_HEARD, name) or HeardOptions()
+
+
+def video_options(name: str) -> VideoOptions:
+    return _found(_VIDEOS, name) or VideoOptions()
+
+
+Options = TypeVar("Options")
+
+
+def _found(rows: Mapping[str, Options], name: str) -> Options | None:
+    bare = name.rpartition("/")[2].lower()
+    fitting = [start for start in rows if bare.startswith(start)]
+    return rows[max(fitting, key=len)] if fitting else None

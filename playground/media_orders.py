@@ -1,0 +1,182 @@
+"""What a form of the media pages asks for, read into a `media.MediaOrder`, and what it may cost."""
+
+import base64
+import json
+from collections.abc import Callable, Mapping
+from typing import Any, Final
+
+from django.http import Http404
+from django.utils.translation import gettext
+
+from accounts.actors import Actor
+from dialects.file_types import HEAD_BYTES, Kind, type_of
+from dialects.forms import PartHead
+from lib.ids import new_id, parse_id
+from lib.refusal import Refused
+from playground.attachments import add_bytes
+from playground.conversations import access_attachment
+from playground.database import in_database
+from playground.media import MediaColumn, MediaOrder
+from playground.media_words import label_of
+from playground.models import Attachment, MediaKind
+from playground.offered_models import media_models
+from playground.paying import Payer, checked_default, read_payer
+from playground.relaying import ChatRelay
+from playground.rules.files import BYTES_MAX
+from playground.rules.media_request import (
+    InvalidMedia,
+    MediaModel,
+    build_request,
+    kept_values,
+)
+from relay.request_context import Bound
+from relay.uploads import Form
+
+COMPARED_MAX: Final = 2
+# The roles of what a kind is given, and what these files must be.
+ROLES: Final[Mapping[str, Mapping[str, Kind]]] = {
+    "image": {"picture": "image", "mask": "image"},
+    "speech": {},
+    "transcription": {"sound": "audio"},
+    "video": {"picture": "image"},
+}
+# What they are called in the form that a provider is sent.
+_PARTS: Final = {"picture": "image", "mask": "mask", "sound": "file"}
+# What a cost is told for before anything is typed, where it does not depend on the words.
+_NO_WORDS_YET: Final = "…"
+
+
+def read_order(
+    actor: Actor, kind: MediaKind, form: Mapping[str, str], *, draft: bool = False
+) -> MediaOrder:
+    """What the form asks for; of a `draft`, what it would with some words. Raises Refused."""
+    offered = {model.name: model for model in media_models(actor, kind.in_rules)}
+    names = [form.get("model", ""), form.get("compare", "")]
+    chosen = [offered[name] for name in dict.fromkeys(names) if name in offered]
+    if names[0] not in offered:
+        raise Refused("model", gettext("Choose a model."))
+    files = _files(actor, kind, form)
+    # A form sends its newlines as two signs; the model gets what was typed.
+    prompt = form.get("prompt", "").replace("\r\n", "\n")
+    if draft and kind in (MediaKind.IMAGE, MediaKind.VIDEO):
+        prompt = prompt.strip() or _NO_WORDS_YET
+    try:
+        columns = [_column(kind, model, prompt, form, files) for model in chosen[:COMPARED_MAX]]
+    except InvalidMedia as invalid:
+        raise Refused(invalid.field, invalid_media_text(invalid)) from invalid
+    token = parse_id(form.get("token", "")) or new_id()
+    return MediaOrder(kind, prompt, columns, read_media_payer(actor, form), token, files)
+
+
+def _column(
+    kind: MediaKind,
+    model: MediaModel,
+    prompt: str,
+    form: Mapping[str, str],
+    files: Mapping[str, Attachment],
+) -> MediaColumn:
+    values = kept_values(kind.in_rules, model, form)
+    return MediaColumn(
+        model.name, build_request(kind.in_rules, model, prompt, values, tuple(files)), values
+    )
+
+
+def _files(actor: Actor, kind: MediaKind, form: Mapping[str, str]) -> dict[str, Attachment]:
+    """The files that a form names. Raises Refused for one that is no more."""
+    files = {}
+    for role in ROLES[kind.value]:
+        if form.get(role):
+            try:
+                files[role] = access_attachment(actor, form[role])
+            except Http404 as error:
+                message = gettext("The file is no longer kept. Add it again.")
+                raise Refused(role, message) from error
+    if "mask" in files and "picture" not in files:
+        del files["mask"]
+    return files
+
+
+def read_media_payer(actor: Actor, form: Mapping[str, str]) -> Payer:
+    """Who is to pay for it. Raises Refused."""
+    if "key" in form:
+        return read_payer(actor, form["key"], form.get("project", ""))
+    return checked_default(actor)
+
+
+def add_media_file(actor: Actor, kind: MediaKind, role: str, name: str, data: bytes) -> Attachment:
+    """Keep a file for a form, by what it is and not by its name. Raises Refused."""
+    wanted = ROLES[kind.value].get(role)
+    found = None if wanted is None else type_of(data[:HEAD_BYTES], wanted)
+    if len(data) > BYTES_MAX:
+        message = gettext("%(name)s is too large. The limit is %(n)s MB.")
+        raise Refused(role, message % {"name": name, "n": BYTES_MAX // 2**20})
+    if wanted is None or found is None:
+        message = (
+            gettext("%(name)s is not an audio file that can be transcribed.")
+            if wanted == "audio"
+            else gettext("%(name)s is not a PNG, JPEG, WebP or GIF image.")
+        )
+        raise Refused(role, message % {"name": name})
+    return add_bytes(actor, name, data, wanted, found[0])
+
+
+def invalid_media_text(invalid: InvalidMedia) -> str:
+    """What is wrong, and what is expected."""
+    return _INVALID[invalid.code]() % {"field": label_of(invalid.field), **invalid.detail}
+
+
+_INVALID: Final[Mapping[str, Callable[[], str]]] = {
+    "no_prompt": lambda: gettext("Enter a prompt."),
+    "no_sound": lambda: gettext("Record something, or choose an audio file."),
+    "no_edits": lambda: gettext("This model cannot edit pictures. Remove the picture."),
+    "no_masks": lambda: gettext("This model takes no mask. Clear the mask."),
+    "no_number": lambda: gettext("%(field)s: enter a value from %(low)s to %(high)s."),
+    "no_language": lambda: gettext("%(field)s: enter a code such as en or zh."),
+    "too_long": lambda: gettext("%(field)s: at most %(high)s characters."),
+}
+
+
+# For the relay ----------------------------------------------------------------------------------
+
+
+def form_of(operation: str, files: Mapping[str, Attachment]) -> Form | None:
+    """The files of a request as those of a form, which whoever asks for it closes; None where it
+    has none, or has them in its body. Raises RequestFault."""
+    if not files or operation == "videos":
+        return None
+    form = Form()
+    for role, file in files.items():
+        form.add(PartHead(_PARTS[role], file.name), bytes(file.data))
+    return form
+
+
+def body_of(body: Mapping[str, Any], operation: str, files: Mapping[str, Attachment]) -> bytes:
+    """A request as it is sent: a video begins with its picture."""
+    picture = files.get("picture")
+    if operation != "videos" or picture is None:
+        return json.dumps(body).encode()
+    data = base64.b64encode(bytes(picture.data)).decode()
+    url = f"data:{picture.media_type};base64,{data}"
+    return json.dumps({**body, "input_reference": {"image_url": url}}).encode()
+
+
+async def bounds_of(actor: Actor, relay: ChatRelay, order: MediaOrder) -> list[tuple[str, Bound]]:
+    """What each column may cost. Raises RequestFault, DatabaseAway."""
+    principal = await order.payer.principal(actor, relay)
+    bounds = []
+    for column in order.columns:
+        operation = column.ask.operation
+        form = await in_database(form_of, operation, order.files)
+        try:
+            bound = await relay.bound(
+                principal,
+                await in_database(body_of, column.ask.body, operation, order.files),
+                operation=operation,
+                labels=order.payer.labels,
+                form=form,
+            )
+        finally:
+            if form is not None:
+                form.close()
+        bounds.append((column.model, bound))
+    return bounds

@@ -1,0 +1,303 @@
+"""Images, speech, transcripts and videos (W15): a page for each from one frame, and the gallery."""
+
+from collections.abc import AsyncIterator, Mapping
+from typing import Any, Final
+
+from django.http import (
+    Http404,
+    HttpRequest,
+    HttpResponse,
+    HttpResponseBase,
+    StreamingHttpResponse,
+)
+from django.shortcuts import render
+from django.utils.translation import gettext
+from django.views.decorators.http import require_POST, require_safe
+
+from accounts.actors import Actor, slug_of
+from accounts.guards import organisation_page
+from dialects.errors import RequestFault
+from gateway.examples import codes_with_key
+from gateway.rules.snippets import SnippetRequest
+from lib.htmx import is_htmx, render_part, see_other
+from lib.ids import id_text, new_id, parse_id
+from lib.refusal import Refused
+from playground.database import in_database
+from playground.media import (
+    RESULT,
+    MediaOrder,
+    access_media_run,
+    begin_media,
+    delete_media,
+    search_media,
+    stop_media,
+    stored_media_payer,
+)
+from playground.media_orders import add_media_file, bounds_of, read_order
+from playground.media_page import (
+    batch_of,
+    form_context,
+    page_name,
+    recent_batches,
+    shown_runs,
+    values_of_run,
+)
+from playground.media_runs import start_media
+from playground.media_words import PAGES
+from playground.models import MediaKind, MediaRun
+from playground.relaying import relay_of
+from playground.rules.media_answer import subtitles
+from playground.turn_form import form_values
+from relay.database import DatabaseAway, DatabaseRefused
+from relay.upstream import UpstreamFailed
+
+GALLERY_MAX: Final = 24
+_PATHS: Final[Mapping[str, str]] = {
+    "image_generations": "/v1/images/generations",
+    "image_edits": "/v1/images/edits",
+    "speech": "/v1/audio/speech",
+    "transcriptions": "/v1/audio/transcriptions",
+    "translations": "/v1/audio/translations",
+    "videos": "/v1/videos",
+}
+
+
+@organisation_page("playground.read")
+@require_safe
+def media_page(request: HttpRequest, actor: Actor, kind: str) -> HttpResponse:
+    """`again` is a run whose settings the form begins with, `picture` a file of the actor's."""
+    values = form_values(request.GET)
+    if again := values.pop("again", ""):
+        repeated = values_of_run(access_media_run(actor, again))
+        if "picture" in values:
+            repeated.pop("mask", "")
+        values = repeated | values
+    return _page(request, actor, MediaKind(kind), values)
+
+
+@organisation_page("playground.use")
+@require_POST
+def media_fields(request: HttpRequest, actor: Actor) -> HttpResponse:
+    """The fields of the model that was chosen, with what was chosen before as far as it fits."""
+    context = form_context(actor, _kind(request), form_values(request.POST))
+    return render(request, "playground/_media_fields.html", context)
+
+
+@organisation_page("playground.use")
+@require_POST
+def media_file_add(request: HttpRequest, actor: Actor) -> HttpResponse:
+    kind, role = _kind(request), str(request.POST.get("role", ""))
+    upload = request.FILES.get("file")
+    context = form_context(actor, kind, {"model": str(request.POST.get("model", ""))})
+    context |= {"role": role}
+    try:
+        if upload is None:
+            raise Refused(role, gettext("Choose a file."))
+        file = add_media_file(actor, kind, role, upload.name or "", upload.read())
+    except Refused as refused:
+        context["error"] = refused.message
+        return render(request, "playground/_media_given.html", context, status=422)
+    context["given"] = {role: file}
+    return render(request, "playground/_media_given.html", context)
+
+
+@organisation_page("playground.use")
+@require_POST
+async def media_bound(request: HttpRequest, actor: Actor) -> HttpResponseBase:
+    context: dict[str, Any] = {}
+    try:
+        form = form_values(request.POST)
+        order = await in_database(read_order, actor, _kind(request), form, draft=True)
+        bounds = await bounds_of(actor, relay_of(request), order)
+        context = {"bounds": bounds, "compares": len(bounds) > 1}
+    except Refused:
+        pass  # half a form is told when it is sent
+    except RequestFault as fault:
+        context["blocked"] = fault.message
+    except DatabaseAway:
+        context["away"] = True
+    return await in_database(render, request, "playground/_media_cost.html", context)
+
+
+@organisation_page("playground.use")
+@require_POST
+async def media_create(request: HttpRequest, actor: Actor) -> HttpResponseBase:
+    kind, form = _kind(request), form_values(request.POST)
+    try:
+        order = await in_database(_order, actor, kind, form, request)
+    except Refused as refused:
+        context = {"error": refused.message, "form": form}
+        return await in_database(_refused, request, actor, kind, context)
+    runs = await in_database(begin_media, actor, order)
+    start_media(runs, actor, relay_of(request))
+    return await in_database(_begun, request, actor, kind, runs)
+
+
+def _order(actor: Actor, kind: MediaKind, form: dict[str, str], request: HttpRequest) -> MediaOrder:
+    mask = request.FILES.get("painted")
+    if mask is not None and mask.size:
+        form["mask"] = add_media_file(actor, kind, "mask", "mask.png", mask.read()).text_id
+    return read_order(actor, kind, form)
+
+
+def _refused(
+    request: HttpRequest, actor: Actor, kind: MediaKind, context: dict[str, Any]
+) -> HttpResponse:
+    form = context.pop("form")
+    if not is_htmx(request):
+        return _page(request, actor, kind, form, context, status=422)
+    response = render(request, "playground/_media_error.html", context, status=422)
+    response["HX-Retarget"] = "#media-error"
+    response["HX-Reswap"] = "innerHTML"
+    return response
+
+
+def _begun(
+    request: HttpRequest, actor: Actor, kind: MediaKind, runs: list[MediaRun]
+) -> HttpResponse:
+    if not is_htmx(request):
+        return see_other(page_name(kind), slug_of(actor))
+    batch = batch_of(actor, runs[0]) if runs else []
+    context = {"batch": batch, "slug": slug_of(actor), "token": id_text(new_id())}
+    return render(request, "playground/_media_begun.html", context)
+
+
+@organisation_page("playground.read")
+@require_safe
+def media_run(request: HttpRequest, actor: Actor, id: str) -> HttpResponse:
+    """One run as it stands: what a page asks for while it goes on."""
+    run = access_media_run(actor, id)
+    if not is_htmx(request):
+        return see_other(page_name(run.kind), slug_of(actor))
+    (shown,) = shown_runs([run])
+    context = {"one": shown, "slug": slug_of(actor), "told": not shown.running}
+    return render(request, "playground/_media_run.html", context)
+
+
+@organisation_page("playground.use")
+@require_POST
+def media_stop(request: HttpRequest, actor: Actor, id: str) -> HttpResponse:
+    run = access_media_run(actor, id)
+    stop_media(run)
+    if not is_htmx(request):
+        return see_other(page_name(run.kind), slug_of(actor))
+    (shown,) = shown_runs([access_media_run(actor, id)])
+    context = {"one": shown, "slug": slug_of(actor)}
+    return render(request, "playground/_media_run.html", context)
+
+
+@organisation_page("playground.use")
+@require_POST
+def media_delete(request: HttpRequest, actor: Actor, id: str) -> HttpResponse:
+    """Remove a run with its files; one that goes on is stopped first."""
+    run = access_media_run(actor, id)
+    (shown,) = shown_runs([run])
+    if shown.running:
+        raise Http404
+    delete_media([run])
+    if not is_htmx(request):
+        return see_other("gallery", slug_of(actor))
+    return HttpResponse()
+
+
+@organisation_page("playground.read")
+@require_safe
+def media_code(request: HttpRequest, actor: Actor, id: str) -> HttpResponse:
+    """The same request as code."""
+    run = access_media_run(actor, id)
+    given = {one.role: one.name for one in run.files.all() if one.role != RESULT}
+    body, files = dict(run.body), {}
+    if run.operation == "videos" and "picture" in given:
+        body["input_reference"] = {"image_url": f"https://example.com/{given['picture']}"}
+    elif given:
+        names = {"picture": "image", "mask": "mask", "sound": "file"}
+        files = {names[role]: name for role, name in given.items()}
+    call = SnippetRequest(run.operation, _PATHS[run.operation], body, files=files)
+    context = {"codes": codes_with_key(call, ""), "id": run.text_id, "slug": slug_of(actor)}
+    return render(request, "playground/_media_code.html", context)
+
+
+@organisation_page("playground.read")
+@require_safe
+def media_subtitles(request: HttpRequest, actor: Actor, id: str) -> HttpResponse:
+    """The segments of a transcript as SubRip."""
+    segments = access_media_run(actor, id).facts.get("segments")
+    if not segments:
+        raise Http404
+    response = HttpResponse(subtitles(segments), content_type="application/x-subrip")
+    response["Content-Disposition"] = 'attachment; filename="transcript.srt"'
+    return response
+
+
+@organisation_page("playground.read")
+@require_safe
+async def media_video(request: HttpRequest, actor: Actor, id: str) -> HttpResponseBase:
+    """The bytes of a video, or the part that a player asks for, from its provider."""
+    run = await in_database(access_media_run, actor, id)
+    if not run.task:
+        raise Http404
+    try:
+        payer = await in_database(stored_media_payer, run)
+        relay = relay_of(request)
+        principal = await payer.principal(actor, relay)
+        wanted = request.headers.get("range", "").encode("latin-1", "ignore")
+        content = await relay.video_content(principal, run.task, range_=wanted)
+    except RequestFault as fault:
+        raise Http404 from fault
+    except (UpstreamFailed, DatabaseAway, DatabaseRefused):
+        return HttpResponse(gettext("The provider does not give the video now."), status=502)
+    response = StreamingHttpResponse(_streamed(content.pieces()), status=content.status)
+    for name, value in content.headers.items():
+        response[name] = value
+    how = "attachment" if "download" in request.GET else "inline"
+    response["Content-Disposition"] = f'{how}; filename="video.mp4"'
+    response["Content-Security-Policy"] = "default-src 'none'; sandbox"
+    response["X-Content-Type-Options"] = "nosniff"
+    return response
+
+
+async def _streamed(pieces: AsyncIterator[bytes]) -> AsyncIterator[bytes]:
+    # One that breaks off ends here: the server cuts the connection, and the player says so.
+    async for piece in pieces:
+        yield piece
+
+
+@organisation_page("playground.read")
+@require_safe
+def gallery(request: HttpRequest, actor: Actor) -> HttpResponse:
+    """What the actor made, of every kind."""
+    words, kind = request.GET.get("q", ""), request.GET.get("kind", "")
+    runs = search_media(actor, words.replace("\x00", ""), kind)
+    if before := parse_id(request.GET.get("before", "")):
+        runs = runs.filter(id__lt=before)
+    found = shown_runs(runs[: GALLERY_MAX + 1])
+    context = {
+        "slug": slug_of(actor),
+        "shown": found[:GALLERY_MAX],
+        "more": found[GALLERY_MAX - 1].id if len(found) > GALLERY_MAX else "",
+        "q": words,
+        "kind": kind if kind in MediaKind.values else "",
+        "kinds": [(value, str(word)) for value, word in PAGES.items()],
+        "page_name": "gallery",
+    }
+    return render_part(request, "playground/gallery.html", "playground/_gallery.html", context)
+
+
+def _kind(request: HttpRequest) -> MediaKind:
+    kind = request.POST.get("kind", "")
+    if kind not in MediaKind.values:
+        raise Http404
+    return MediaKind(kind)
+
+
+def _page(
+    request: HttpRequest,
+    actor: Actor,
+    kind: MediaKind,
+    values: Mapping[str, str],
+    more: Mapping[str, Any] | None = None,
+    status: int = 200,
+) -> HttpResponse:
+    context = form_context(actor, kind, values)
+    context |= {"batches": recent_batches(actor, kind), **(more or {})}
+    return render(request, "playground/media.html", context, status=status)

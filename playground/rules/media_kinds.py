@@ -1,0 +1,28 @@
+"""Which of images, speech, transcripts and videos a model makes."""
+
+from collections.abc import Collection
+
+from gateway.providers.media_options import MediaKind
+from gateway.providers.models import Capabilities
+
+
+def media_kind(known: Capabilities | None, meters: Collection[str]) -> MediaKind | None:
+    """What a model makes beside chats: by its row of the catalogue, where it has one, else by what
+    its price counts; None for a model that chats, or embeds."""
+    if known is not None:
+        return _kind_in_catalogue(known)
+    if any(meter.startswith("video_ms") for meter in meters):
+        return "video"
+    if any(meter.startswith("images") for meter in meters) or "out_image" in meters:
+        return "image"
+    if "characters" in meters or ("out_audio" in meters and "out_text" not in meters):
+        return "speech"
+    return "transcription" if "audio_ms" in meters else None
+
+
+def _kind_in_catalogue(known: Capabilities) -> MediaKind | None:
+    if known.endpoint == "images" or "image" in known.outputs:
+        return "image"
+    if known.endpoint == "speech" or known.outputs == {"audio"}:
+        return "speech"
+    return "transcription" if known.endpoint == "transcriptions" else None
