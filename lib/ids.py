@@ -69,6 +69,20 @@ def parse_id(text: str) -> uuid.UUID | None:
     return uuid.UUID(int=number) if number < 1 << 128 else None
 
 
+def id_before(id: uuid.UUID, length: dt.timedelta) -> uuid.UUID:
+    """The smallest id that can have been made so long before this one; behind it, if `length` is
+    below 0."""
+    milliseconds = (id.int >> 80) - length // dt.timedelta(milliseconds=1)
+    return uuid.UUID(int=min(max(milliseconds, 0), 2**48 - 1) << 80)
+
+
+def id_bounds(values: Iterable[uuid.UUID]) -> dict[str, str]:
+    """The parameters `first` and `last` of a statement on rows with these ids, by which the
+    executor leaves out the months of all others."""
+    numbers = [value.int for value in values]
+    return {"first": f"{min(numbers):032x}", "last": f"{max(numbers):032x}"}
+
+
 def parse_number(text: str) -> int | None:
     """The number of a row as an address names it, or None when no row can have it."""
     return int(text) if _NUMBER.fullmatch(text) else None

@@ -8,7 +8,7 @@ from collections.abc import Iterable, Sequence
 from typing import Any, Final, NamedTuple
 from uuid import UUID
 
-from lib.ids import id_array
+from lib.ids import id_array, id_bounds
 
 Parameter = str | int | UUID
 Statement = tuple[str, dict[str, Parameter]]
@@ -140,6 +140,7 @@ def open_attempts(opened: Sequence[AttemptOpened]) -> Statement:
     """Write the attempts whose holds were placed; run it after `billing/sql/place_holds.py`."""
     columns = list(zip(*opened, strict=True))
     return _OPEN_ATTEMPTS, {
+        **id_bounds(columns[1]),
         "organisations": id_array(columns[0]),
         "ids": id_array(columns[1]),
         "requests": id_array(columns[2]),
@@ -170,10 +171,8 @@ def open_attempts(opened: Sequence[AttemptOpened]) -> Statement:
 
 def write_records(written: Sequence[RecordWritten]) -> Statement:
     """Write the records of attempts that ended; one that is there already stays as it is (I10)."""
-    numbers = [record.attempt_id.int for record in written]
     return _WRITE_RECORDS, {
-        "first": f"{min(numbers):032x}",
-        "last": f"{max(numbers):032x}",
+        **id_bounds([record.attempt_id for record in written]),
         "organisations": id_array([record.organisation_id for record in written]),
         "ids": id_array([record.attempt_id for record in written]),
         "price_versions": _array([record.ending.price_version_id for record in written]),
@@ -203,6 +202,7 @@ def note_addresses(noted: Sequence[AddressNoted]) -> Statement:
 def learn_late(written: Sequence[RecordWritten]) -> Statement:
     """Note the endings of attempts that were taken for dead: their holds have expired (I7)."""
     return _LEARN_LATE, {
+        **id_bounds([record.attempt_id for record in written]),
         "organisations": id_array([record.organisation_id for record in written]),
         "ids": id_array([record.attempt_id for record in written]),
         "meters": _quoted([record.ending.meters for record in written]),
@@ -331,7 +331,8 @@ _OPEN_ATTEMPTS = f"""
             channel_name, upstream_model, dialect, operation, stream, source, price_version_id,
             hold_nano, multiplier_ppm, cost_version_id, input_estimate, skipped, why,
             channel_key, asked_model, {_ATTRIBUTION})
-    JOIN billing_hold hold ON hold.id = t.id"""  # noqa: S608 - only constants are put in
+    JOIN billing_hold hold ON hold.id = t.id
+        AND hold.id BETWEEN %(first)s::uuid AND %(last)s::uuid"""  # noqa: S608 - only constants are put in
 
 _ENDING_ARRAYS = """
         %(finals)s::boolean[], %(statuses)s::smallint[], %(kinds)s::text[], %(messages)s::text[],
@@ -434,6 +435,7 @@ _LEARN_LATE = """
         %(raw_usages)s::jsonb[]
     ) AS t (organisation_id, id, meters, charge_nano, raw_usage)
     JOIN billing_hold hold ON hold.id = t.id AND hold.state = 'expired'
+        AND hold.id BETWEEN %(first)s::uuid AND %(last)s::uuid
     ON CONFLICT DO NOTHING"""
 
 # Days as far as there are, then quarters.

@@ -6,7 +6,7 @@ from typing import NamedTuple
 from uuid import UUID
 
 from billing.sql.sql_statement import Statement, array
-from lib.ids import id_array
+from lib.ids import id_array, id_bounds
 
 
 class WindowOpened(NamedTuple):
@@ -39,6 +39,7 @@ def correct_windows(corrections: Mapping[UUID, int]) -> Statement:
     Run `lock_accounts` before it in the same transaction.
     """
     return _CORRECT_WINDOWS, {
+        **id_bounds(corrections),
         "attempts": id_array(corrections),
         "changes": array(corrections.values()),
     }
@@ -89,7 +90,8 @@ _CORRECT_WINDOWS = """
     FROM (
         SELECT window_id, sum(t.change_nano)::bigint AS change_nano
         FROM unnest(%(attempts)s::uuid[], %(changes)s::bigint[]) AS t (attempt_id, change_nano)
-        JOIN billing_hold hold ON hold.id = t.attempt_id,
+        JOIN billing_hold hold ON hold.id = t.attempt_id
+            AND hold.id BETWEEN %(first)s::uuid AND %(last)s::uuid,
         unnest(hold.window_ids) AS window_id
         GROUP BY window_id
     ) total

@@ -4,6 +4,7 @@ There are two of it, made of the same parts: where nobody of the batch has limit
 applies, it looks at keys and wallets alone.
 """
 
+import datetime as dt
 from collections.abc import Iterable, Sequence
 from typing import NamedTuple
 from uuid import UUID
@@ -12,7 +13,7 @@ from accounts.sql import holder_stands
 from billing.rules.channel_limits import ChannelLimits
 from billing.sql.postings import MOVE_BALANCES
 from billing.sql.sql_statement import Parameter, Statement, array
-from lib.ids import id_array
+from lib.ids import id_array, id_before
 
 
 class HoldRequest(NamedTuple):
@@ -81,6 +82,9 @@ def place_holds(holds: Sequence[HoldRequest]) -> Statement:
         "tokens": array([hold.tokens for hold in holds]),
         "counted": array([hold.counted for hold in holds]),
         "users": array(["NULL" if hold.user_id is None else hold.user_id for hold in holds]),
+        # The months in which an attempt may still run; all others are left out.
+        "leased_from": id_before(min(attempts), _LEASE_LIFE),
+        "leased_to": id_before(max(attempts), -_CLOCKS_APART),
         **_channels(holds),
     }
 
@@ -98,6 +102,11 @@ def _channels(holds: Sequence[HoldRequest]) -> dict[str, Parameter]:
     texts = [array(["NULL" if value is None else value for value in column]) for column in columns]
     return dict(zip(_CHANNEL_PARAMETERS, texts, strict=True))
 
+
+# Ids are made by the clocks of processes; an attempt takes a day at most, and so does the margin of
+# its hold.
+_CLOCKS_APART = dt.timedelta(days=1)
+_LEASE_LIFE = dt.timedelta(days=2) + _CLOCKS_APART
 
 _CHANNEL_PARAMETERS = ("channels", "channel_rpms", "channel_tpms", "channel_parallels")
 
@@ -281,22 +290,27 @@ _PLACE_GUARDED_HOLDS = f"""
                CASE WHEN named.parallel IS NULL THEN 0 WHEN named.scope = 'key' THEN (
                    SELECT count(*) FROM billing_hold hold
                    WHERE hold.leased_key_id = named.id AND hold.state = 'open'
+                     AND hold.id BETWEEN %(leased_from)s::uuid AND %(leased_to)s::uuid
                      AND hold.expires_at > clock.at)
                WHEN named.scope = 'team' THEN (
                    SELECT count(*) FROM billing_hold hold
                    WHERE hold.leased_team_id = named.id AND hold.state = 'open'
+                     AND hold.id BETWEEN %(leased_from)s::uuid AND %(leased_to)s::uuid
                      AND hold.expires_at > clock.at)
                WHEN named.scope = 'organisation' THEN (
                    SELECT count(*) FROM billing_hold hold
                    WHERE hold.leased_organisation_id = named.id AND hold.state = 'open'
+                     AND hold.id BETWEEN %(leased_from)s::uuid AND %(leased_to)s::uuid
                      AND hold.expires_at > clock.at)
                WHEN named.scope = 'channel' THEN (
                    SELECT count(*) FROM billing_hold hold
                    WHERE hold.leased_channel_id = named.id AND hold.state = 'open'
+                     AND hold.id BETWEEN %(leased_from)s::uuid AND %(leased_to)s::uuid
                      AND hold.expires_at > clock.at)
                ELSE (
                    SELECT count(*) FROM billing_hold hold
                    WHERE hold.leased_member_id = named.id AND hold.state = 'open'
+                     AND hold.id BETWEEN %(leased_from)s::uuid AND %(leased_to)s::uuid
                      AND hold.expires_at > clock.at) END AS running
         FROM clock, (
             SELECT DISTINCT ON (limited.scope, limited.id) limited.* FROM known, LATERAL (VALUES

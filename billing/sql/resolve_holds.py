@@ -8,7 +8,7 @@ from uuid import UUID
 from billing.rules.hold_life import RESOLVED_BY
 from billing.sql.postings import MOVE_BALANCES
 from billing.sql.sql_statement import Statement, array
-from lib.ids import id_array
+from lib.ids import id_array, id_bounds
 
 
 class HoldResolved(NamedTuple):
@@ -50,6 +50,7 @@ def resolve_holds(resolved: Sequence[HoldResolved]) -> Statement:
     attempts, postings, organisations, states, charges, tokens, costs = zip(*resolved, strict=True)
     kinds = [RESOLVED_BY[state] for state in states]
     return _RESOLVE_HOLDS, {
+        **id_bounds(attempts),
         "attempts": id_array(attempts),
         "postings": id_array(postings),
         "organisations": id_array(organisations),
@@ -83,6 +84,7 @@ def post_losses(losses: Sequence[Loss], state: str = "settled") -> Statement:
     """
     attempts, postings, organisations, amounts = zip(*losses, strict=True)
     return _POST_LOSSES, {
+        **id_bounds(attempts),
         "state": state,
         "attempts": id_array(attempts),
         "postings": id_array(postings),
@@ -108,6 +110,7 @@ _RESOLVE_HOLDS = f"""
         FROM ending
         -- Open, in words that do not lead the planner to the index of all that is open.
         WHERE hold.id = ending.attempt_id AND hold.resolved_at IS NULL
+          AND hold.id BETWEEN %(first)s::uuid AND %(last)s::uuid
         RETURNING hold.id, hold.organisation_id, hold.amount_nano, ending.kind, ending.posting_id,
                   least(ending.charge_nano, hold.amount_nano) AS charged_nano,
                   greatest(ending.charge_nano - hold.amount_nano, 0) AS excess_nano,
@@ -190,10 +193,11 @@ _REOPEN_HOLD = """
 
 _POST_LOSSES = f"""
     WITH lost AS (
-        SELECT t.* FROM unnest(
+        SELECT t.*, hold.organisation_id FROM unnest(
             %(attempts)s::uuid[], %(postings)s::uuid[], %(amounts)s::bigint[]
         ) AS t (attempt_id, posting_id, amount_nano)
         JOIN billing_hold hold ON hold.id = t.attempt_id AND hold.state = %(state)s::text
+            AND hold.id BETWEEN %(first)s::uuid AND %(last)s::uuid
     ),
     wallet AS (
         SELECT organisation_id,
@@ -206,10 +210,9 @@ _POST_LOSSES = f"""
     posted AS (
         INSERT INTO billing_posting (
             id, idempotency_id, kind, organisation_id, cause, actor, account_ids, amounts_nano)
-        SELECT lost.posting_id, 'loss:' || hold.id, 'loss', hold.organisation_id, '{{}}', '',
-               ARRAY[wallet.loss_id, wallet.payable_id], ARRAY[-lost.amount_nano, lost.amount_nano]
-        FROM lost JOIN billing_hold hold ON hold.id = lost.attempt_id
-        JOIN wallet ON wallet.organisation_id = hold.organisation_id
+        SELECT posting_id, 'loss:' || attempt_id, 'loss', organisation_id, '{{}}', '',
+               ARRAY[loss_id, payable_id], ARRAY[-amount_nano, amount_nano]
+        FROM lost JOIN wallet USING (organisation_id)
         ON CONFLICT (idempotency_id) DO NOTHING
         RETURNING id, account_ids, amounts_nano
     ),

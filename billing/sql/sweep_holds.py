@@ -5,7 +5,7 @@ from typing import NamedTuple
 from uuid import UUID
 
 from billing.sql.sql_statement import Statement
-from lib.ids import id_array
+from lib.ids import id_array, id_bounds
 
 
 class Mark(NamedTuple):
@@ -20,6 +20,7 @@ def mark_holds(marks: Sequence[Mark]) -> Statement:
     attempts, meters = zip(*marks, strict=True)
     quoted = [text.replace('"', '\\"') for text in meters]
     return _MARK_HOLDS, {
+        **id_bounds(attempts),
         "attempts": id_array(attempts),
         "meters": "{" + ",".join([f'"{text}"' for text in quoted]) + "}",
     }
@@ -65,7 +66,8 @@ def try_sweep_lock() -> Statement:
 _MARK_HOLDS = """
     UPDATE billing_hold hold SET mark = marked.meters
     FROM unnest(%(attempts)s::uuid[], %(meters)s::jsonb[]) AS marked (attempt_id, meters)
-    WHERE hold.id = marked.attempt_id AND hold.resolved_at IS NULL"""
+    WHERE hold.id = marked.attempt_id AND hold.resolved_at IS NULL
+      AND hold.id BETWEEN %(first)s::uuid AND %(last)s::uuid"""
 
 _ENTRUST_HOLD = """
     UPDATE billing_hold

@@ -103,7 +103,8 @@ class OlderHub(Hub):
 def older_tree(folder: Path) -> Path:
     """The commit before the migration came."""
     git = ["git", "-C", str(ROOT)]
-    log = [*git, "log", "--diff-filter=A", "--format=%H", "--", _MIGRATION]
+    # Under whatever number: the commit that gave it its present one began with two of one number.
+    log = [*git, "log", "--follow", "--diff-filter=A", "--format=%H", "--", _MIGRATION]
     came = subprocess.run(log, capture_output=True, text=True, check=False).stdout.split()
     if not came:
         pytest.skip(reason="only a clone with its history has the older version")

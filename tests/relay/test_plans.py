@@ -19,7 +19,8 @@ from relay.database import SESSION, Prepared, Statement
 from tests.databases import own_database
 from usage import sql as usage
 
-_ID = uuid.UUID(int=7)
+# Of a time whose month nobody has made: it lies in the default partition.
+_ID = uuid.UUID(int=1 << 127)
 _OPENED = usage.AttemptOpened(
     _ID, _ID, _ID, 1, _ID, _ID, None, "m", _ID, "c", "u", "openai", "chat", False, "api", None, 5
 )
@@ -70,17 +71,35 @@ def test_rows_are_looked_up_by_what_is_asked(fresh: psycopg.Connection[Any], nam
             assert "(id = " in node["Index Cond"], node
 
 
-def test_a_record_opens_the_partition_of_its_attempt_alone(fresh: psycopg.Connection[Any]) -> None:
+_BY_MONTH = {
+    "place_guarded_holds": ("billing_hold", 5),
+    "open_attempts": ("billing_hold", 1),
+    "mark_holds": ("billing_hold", 1),
+    "resolve_holds": ("billing_hold", 1),
+    "post_losses": ("billing_hold", 1),
+    "write_records": ("usage_attempt", 1),
+}
+
+
+@pytest.mark.parametrize("name", _BY_MONTH)
+def test_only_the_month_of_an_attempt_is_opened(fresh: psycopg.Connection[Any], name: str) -> None:
     """Constant CPU for a request, however many months the installation is old."""
-    text, parameters = STATEMENTS["write_records"]
+    table, times = _BY_MONTH[name]
+    text, parameters = STATEMENTS[name]
     prepared = Prepared(0, text)
-    fresh.execute(b"PREPARE write_records AS " + prepared.text)
+    fresh.execute(f"PREPARE {name} AS ".encode() + prepared.text)
     values = ", ".join(f"'{parameters[name]}'" for name in prepared.names)
-    row = fresh.execute(f"EXPLAIN (FORMAT JSON) EXECUTE write_records ({values})").fetchone()
+    row = fresh.execute(f"EXPLAIN (FORMAT JSON) EXECUTE {name} ({values})").fetchone()
     assert row is not None
-    append = next(node for node in _nodes(row[0][0]["Plan"]) if "Subplans Removed" in node)
+    removed = [
+        node["Subplans Removed"]
+        for node in _nodes(row[0][0]["Plan"])
+        if node["Node Type"] == "Append"
+        and node["Plans"][0].get("Relation Name", "").startswith(table)
+    ]
     count = fresh.execute(
-        "SELECT count(*) FROM pg_inherits WHERE inhparent = 'usage_attempt'::regclass"
+        "SELECT count(*) FROM pg_inherits WHERE inhparent = %s::regclass", [table]
     ).fetchone()
     assert count is not None
-    assert append["Subplans Removed"] == count[0] - 1 > 1
+    assert removed == [count[0] - 1] * times
+    assert removed[0] > 1
