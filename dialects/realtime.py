@@ -36,7 +36,9 @@ _WORDS: Final = frozenset(
     }
 )
 _SOUND: Final = frozenset({"response.output_audio.delta", "response.audio.delta"})
-_ENDINGS: Final = {"completed": "stop", "incomplete": "length"}
+_ENDINGS: Final = {
+    "completed": "stop", "incomplete": "length", "cancelled": "cancelled", "failed": "failed",
+}  # fmt: skip
 _NOTHING: Final = msgspec.Raw()
 
 
@@ -82,8 +84,8 @@ class Response(msgspec.Struct, frozen=True):
 
     @property
     def finish_reason(self) -> str:
-        """How it ended, as records have it."""
-        return _ENDINGS.get(self.status or "", self.status or "")
+        """How it ended, as records have it; "" for what is no status."""
+        return _ENDINGS.get(self.status or "", "")
 
     @property
     def failure(self) -> str:

@@ -72,8 +72,9 @@ class MeteredResponse:
         """It is made from now on; `heard` is our own count of what it reads."""
         self.id = id
         self._context.began = self._context.time()
-        self.end.upstream_request_id = id[:UPSTREAM_ID_LENGTH]
-        self.meter.response.heard = heard
+        if id.isascii() and id.isprintable():
+            self.end.upstream_request_id = id[:UPSTREAM_ID_LENGTH]
+        self.meter.response.heard = {name: used for name, used in heard.items() if used}
         self.meter.response.said_bytes_ms = said_bytes_ms
         self._context.parts.ledger.marks.watch(self.meter)
 

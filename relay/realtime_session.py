@@ -12,6 +12,7 @@ each response is held before it can begin and settled when it ends.
 
 import asyncio
 import contextlib
+from collections import deque
 from collections.abc import Awaitable, Callable, Mapping
 from typing import Final
 
@@ -59,6 +60,7 @@ from relay.websocket import SocketLost, UpstreamSocket
 
 # Responses at a time; OpenAI makes one of the conversation and some beside it.
 _RESPONSES_MAX: Final = 16
+_ENDED_KEPT: Final = 64
 _HEARD: Final = "conversation.item.input_audio_transcription.completed"
 _FULL_WAIT_S: Final = 1.0
 _CLOSE_S: Final = 1.0
@@ -118,8 +120,12 @@ class RealtimeSession:
         self._asked = False
         # Until when nothing more is admitted, and why (loop time).
         self._limited: tuple[float, ErrorAnswer] | None = None
-        # What a next response reads by our own count, and what the formats of sound are.
+        # Those that have ended: a provider that tells of one again tells nothing new.
+        self._ended: deque[str] = deque(maxlen=_ENDED_KEPT)
+        # What a next response reads by our own count, the sound that was sent since the last one,
+        # and what the formats of sound are.
         self._heard = {"in_text": 0}
+        self._heard_ms = 0
         self._heard_bytes_ms = self._said_bytes_ms = 48
         # What writes down what is said; "" where nothing does.
         self._transcription = ""
@@ -167,7 +173,7 @@ class RealtimeSession:
             event = realtime.read_client_event(raw)
             try:
                 raw = await self._admit(event, raw)
-            except RequestFault as fault:
+            except (RequestFault, ChannelsOut) as fault:
                 await self._sink.complain(answer_to(fault), event.event_id)
                 continue
             except _NotNow as limited:
@@ -211,12 +217,10 @@ class RealtimeSession:
         stay(context, facts, found, self._admitted.channel.id)
 
     def _note_sent(self, event: ClientEvent, raw: bytes) -> None:
-        heard = self._heard
         if event.type == "input_audio_buffer.append":
-            ms = realtime.sound_ms(event.audio, self._heard_bytes_ms)
-            heard["in_audio"] = heard.get("in_audio", 0) + ms // realtime.HEARD_MS
+            self._heard_ms += realtime.sound_ms(event.audio, self._heard_bytes_ms)
         else:
-            heard["in_text"] += len(raw) // 4
+            self._heard["in_text"] += len(raw) // 4
         if event.type == "response.create":
             self._asked = True
             self._context.deadline.allow("first_content", self._admitted.first_content_s)
@@ -270,20 +274,27 @@ class RealtimeSession:
         return raw
 
     async def _begin(self, id: str) -> None:
-        if len(self._running) >= _RESPONSES_MAX or id in self._running:
-            raise ValueError("too many responses at a time")
+        if not id or id in self._running or len(self._running) >= _RESPONSES_MAX:
+            raise ValueError("no response, or too many at a time")
         response = await self._hold_next(asked=False)
         self._free = None
         self._running[id] = response
         self._none_runs.clear()
+        self._heard["in_audio"] = (
+            self._heard.get("in_audio", 0) + self._heard_ms // realtime.HEARD_MS
+        )
+        self._heard_ms = 0
         response.begin(id, heard=dict(self._heard), said_bytes_ms=self._said_bytes_ms)
         self._probe.first_content()
 
     async def _finish(self, done: realtime.Response) -> None:
+        if done.id in self._ended:
+            return
         if done.id not in self._running:
             await self._begin(done.id)
         response = self._running.pop(done.id)
         outcome = response.finish(done)
+        self._ended.append(done.id)
         self._probe.good()
         if not self._running:
             self._none_runs.set()
@@ -292,7 +303,7 @@ class RealtimeSession:
             meters = outcome.meters
             heard = {name: _side(meters, name) for name in ("in_text", "in_audio", "in_image")}
             heard["in_text"] += meters.get("out_text", 0)
-            self._heard = {name: used for name, used in heard.items() if used or name == "in_text"}
+            self._heard = heard
 
     def _note_settings(self, event: ServerEvent, raw: bytes) -> bytes:
         settings = realtime.read_settings(event.session)

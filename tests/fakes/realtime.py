@@ -2,7 +2,8 @@
 under test.
 
 A user's text says what its answer is to be: `#tokens=20` its length, `#audio` that it is said,
-`#cached=5` of its input, `#fault=close@3` what goes wrong behind three deltas:
+`#cached=5` of its input, `#odd` that its ID is a strange one, `#twice` that its end is told twice,
+`#fault=close@3` what goes wrong behind three deltas:
 
     close     the connection ends without a word      bye      it ends in order
     silent    nothing more comes                      lie      a usage that cannot be
@@ -220,6 +221,8 @@ class _Talk:
         tokens, audio = int(wishes.get("tokens") or 5), "audio" in wishes
         fault, _, behind = wishes.get("fault", "").partition("@")
         id = f"resp_{secrets.token_hex(6)}"
+        if "odd" in wishes:
+            id += "\x00\"'😀" + "x" * 10_000
         part = {"response_id": id, "item_id": "item_1", "output_index": 0, "content_index": 0}
         await self.send(
             {"type": "response.created", "response": {"id": id, "status": "in_progress"}}
@@ -295,6 +298,8 @@ class _Talk:
         if not audio:
             self._context += made
         await self.send({"type": "response.done", "response": response})
+        if "twice" in wishes:
+            await self.send({"type": "response.done", "response": response})
 
     async def send(self, event: dict[str, Any]) -> None:
         self._events += 1

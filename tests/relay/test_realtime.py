@@ -382,6 +382,23 @@ def test_a_usage_that_lies(hub: Hub, provider: FakeRealtime, model: str) -> None
     assert broke["message"] == "it broke"
 
 
+def test_an_odd_provider(hub: Hub, provider: FakeRealtime, model: str) -> None:
+    """Any text may be the ID of a response; an end that is told twice is charged once; sound in
+    small pieces is counted where no usage tells it."""
+    tenant = hub.tenant()
+    with session(hub, tenant.key, model) as talk:
+        talk.ask("hello #tokens=2 #odd")
+        talk.ask("hello #tokens=3 #twice")
+        talk.hear("response.done")
+        for _ in range(50):
+            talk.say(type="input_audio_buffer.append", audio=sound(20))
+        talk.ask("hello #tokens=4 #fault=nousage")
+    odd, twice, counted = records(hub, tenant, 3)
+    assert (odd["upstream_request_id"], odd["meters"]["out_text"]) == ("", 2)
+    assert twice["meters"]["out_text"] == 3
+    assert (counted["basis"], counted["meters"]["in_audio"]) == ("estimated", 10)
+
+
 def test_a_silent_provider(hub: Hub, provider: FakeRealtime) -> None:
     tenant = hub.tenant()
     times = {"connect": 2.0, "first_content": 2.0, "idle": 1.0, "total": 60.0}

@@ -66,8 +66,8 @@ def test_sessions_that_last_too_long(provider: FakeRealtime) -> None:
                 assert last is not None
                 assert (code, last["error"]["code"]) == (1008, "session_expired")
                 assert "has lasted" in last["error"]["message"]
-            (spoken,) = provider.sessions[-1].responses
             *_, record = records(hub, tenant, 2)
+            (spoken,) = provider.sessions[-1].responses
             assert record["meters"]["out_text"] == spoken["output_tokens"]
             hub.assert_books_balance()
         finally:
