@@ -91,6 +91,11 @@ def drop_old() -> None:
             "DELETE FROM gateway_channelspend WHERE day < %s", [clock.now() - _SPEND_KEPT]
         )
         cursor.execute(
+            "DELETE FROM gateway_channelkeyuse WHERE key_id NOT IN ("
+            "SELECT id FROM gateway_channelkey) AND used_at < %s",
+            [clock.now() - KEPT],
+        )
+        cursor.execute(
             "DELETE FROM gateway_channelreport WHERE reported_at < now() - interval '1 hour'"
         )
 
@@ -209,19 +214,26 @@ _COUNT: Final = f"""
             input_tokens = bucket.input_tokens + excluded.input_tokens,
             cached_tokens = bucket.cached_tokens + excluded.cached_tokens
     ),
+    with_key AS MATERIALIZED (
+        SELECT record.*, attempt.channel_key_id FROM record CROSS JOIN LATERAL (
+            -- One after the other: the executor leaves out partitions by the id.
+            SELECT channel_key_id FROM usage_attempt
+            WHERE organisation_id = record.organisation_id AND id = record.id LIMIT 1
+        ) attempt
+        WHERE channel_id <> '{NO_CHANNEL}' AND channel_key_id IS NOT NULL
+    ),
+    used AS (
+        INSERT INTO gateway_channelkeyuse AS uses (key_id, used_at)
+        SELECT channel_key_id, max(ended_at) FROM with_key GROUP BY 1
+        ON CONFLICT (key_id) DO UPDATE SET used_at = greatest(uses.used_at, excluded.used_at)
+    ),
     keyed AS (
         INSERT INTO gateway_keytrafficbucket AS bucket (
             bucket_at, channel_id, channel_key, attempts, failed, output_tokens, writing_ms,
             first_tokens)
-        SELECT date_bin('5 minutes', ended_at, 'epoch'), channel_id, channel_key, count(*),
+        SELECT date_bin('5 minutes', ended_at, 'epoch'), channel_id, channel_key_id::text, count(*),
                count(*) FILTER (WHERE fault), {_SPEED}
-        FROM record CROSS JOIN LATERAL (
-            -- One after the other: the executor leaves out partitions by the id.
-            SELECT channel_key FROM usage_attempt
-            WHERE organisation_id = record.organisation_id AND id = record.id LIMIT 1
-        ) attempt
-        WHERE channel_id <> '{NO_CHANNEL}'
-          AND ended_at > now() - interval '{_KEYS_KEPT.days} days'
+        FROM with_key WHERE ended_at > now() - interval '{_KEYS_KEPT.days} days'
         GROUP BY 1, 2, 3
         ON CONFLICT (bucket_at, channel_id, channel_key) DO UPDATE SET {_ADDED}
     )
