@@ -68,8 +68,16 @@ def count_new_records() -> bool:
     return True
 
 
+def requests_shed() -> int:
+    """How many requests were refused by processes that were too busy; they have no record."""
+    with connection.cursor() as cursor:
+        cursor.execute("SELECT value FROM gateway_traffictotal WHERE family = 'shed'")
+        found = cursor.fetchone()
+        return found[0] if found else 0
+
+
 def read_totals() -> list[Total]:
-    """The totals in the order in which they began; channels by their names."""
+    """The totals of the records, in the order in which they began; channels by their names."""
     with connection.cursor() as cursor:
         cursor.execute(_TOTALS)
         return [
@@ -125,6 +133,7 @@ _TOTALS: Final = f"""
     FROM gateway_traffictotal total
     LEFT JOIN gateway_channel channel
       ON total.family = 'attempts' AND channel.id::text = total.labels[1]
+    WHERE total.family <> 'shed'
     ORDER BY total.id"""  # noqa: S608
 _NOTHING_SEEN: Final = "1:1:"
 _READ: Final = """
