@@ -3,8 +3,8 @@ CPU that is short, whatever else the machine does."""
 
 import time
 
-from config.asgi import application as hub
 from lib.asgi import Message, Receive, Scope, Send
+from tests.from_source import application as hub
 
 COST_S = 0.004
 
