@@ -18,6 +18,7 @@ from config.protocol import open_files
 from config.request_limits import RequestLimits
 from config.sweeping import sweep_for_ever
 from config.version import VERSION
+from gateway.rules.load_shedding import WAIT_S_MAX
 from lib import env
 from lib.asgi import Receive, Scope, Send
 from lib.vault import WrongSecret
@@ -41,6 +42,7 @@ def _relay() -> Relay:
         accept_while_draining_s=float(
             env.text("DRAIN_ACCEPT_SECONDS", str(ACCEPT_WHILE_DRAINING_S))
         ),
+        wait_s_max=float(env.text("OVERLOAD_WAIT_SECONDS", str(WAIT_S_MAX))),
         public_url=settings.PUBLIC_URL,
         migrations=code_migrations(),
         spool_folder=settings.SPOOL_DIR,

@@ -22,7 +22,13 @@ from gateway.channel_figures import ChannelFigures
 from gateway.channel_reports import CONDITIONS, ChannelTroubles
 from gateway.models import Channel
 from gateway.rules.metric_labels import LABELS_MAX, Total, bounded
-from gateway.traffic import DURATION_MS, FIRST_TOKEN_MS, count_new_records, read_totals
+from gateway.traffic import (
+    DURATION_MS,
+    FIRST_TOKEN_MS,
+    count_new_records,
+    read_totals,
+    requests_shed,
+)
 
 
 class _Counter(NamedTuple):
@@ -61,6 +67,11 @@ def metrics_text() -> bytes:
 class _Collector:
     def collect(self) -> Iterable[Metric]:
         yield from _traffic(bounded(read_totals()))
+        yield CounterMetricFamily(
+            "weir_requests_shed",
+            "Requests that were refused because a process was too busy.",
+            value=requests_shed(),
+        )
         yield from _channels()
         yield from _queues()
         yield from _jobs()

@@ -244,6 +244,7 @@ CLOSED: Final[Mapping[str, str]] = {
     "gateway.TrafficTotal": "Sums over all organisations.",
     "gateway.TrafficBucket": "Sums over all organisations.",
     "gateway.KeyTrafficBucket": "Sums over all organisations.",
+    "gateway.ChannelKeyUse": "When the installation's keys were used.",
     "config.JobRun": "The installation's jobs.",
     "config.ImportedRow": "What operators brought over from another hub.",
 }

@@ -68,7 +68,7 @@ def _row(channel: Channel, overrides: Mapping[str, Any]) -> ChannelRow:
         on_leave=channel.on_leave,
         timeouts=channel.timeouts,
         breaker=channel.breaker,
-        keys=[("", "", key.last4) for key in channel.keys.all()],
+        keys=[(str(key.id), "", key.last4) for key in channel.keys.all()],
         routes=[
             RouteRow(route.model, route.upstream_model, route.can) for route in channel.routes.all()
         ],

@@ -71,6 +71,8 @@ _SOURCES: Final = (
     _Source("review-bot", "code-review", "anthropic-eu", 3, 6_000, 400),
     _Source("catalogue-import", "support-chat", "openai-eu", 4, 900, 90),
 )
+# What its provider takes of what customers pay.
+_COST_PERCENT: Final = {"openai-eu": 82, "deepseek": 64, "anthropic-eu": 91}
 _FAILURES: Final = (
     ("timeout", 504, "The provider sent nothing for 60 s."),
     ("upstream_rate_limited", 429, "The provider limits how many requests it takes."),
@@ -218,7 +220,8 @@ def _use(keys: dict[str, Key]) -> None:
         # Few requests, each of a long conversation.
         meters = {name: count * 20 for name, count in meters.items()}
         charge_nano = sum(count * rates[name] for name, count in meters.items()) // 10**6
-        took = {"ttft_ms": dice.randint(180, 900), "total_ms": dice.randint(1_200, 9_000)}
+        took = {"ttft_ms": dice.randint(180, 900), "total_ms": dice.randint(1_200, 9_000),
+                "cost_nano": charge_nano * _COST_PERCENT[source.channel] // 100}  # fmt: skip
         happen(key, at, charge_nano, meters=meters, hold_nano=2 * charge_nano, **took, **sent)
     refuse(keys["web-chat"], clock.now() - dt.timedelta(hours=3), model="support-chat")
 

@@ -37,11 +37,11 @@ HUB = """
 version: 1
 settings: {{egress_allow: ["127.0.0.1/32"], public_status: true}}
 channels:
-  - {{name: openai-eu, provider: openai_compatible, base_url: "{provider}", keys: [sk-pictures],
+  - {{name: openai-eu, provider: openai_compatible, base_url: "{provider}", keys: [sk-pictures-7f3a],
       models: {{support-chat: {{}}}}}}
-  - {{name: deepseek, provider: openai_compatible, base_url: "{provider}", keys: [sk-pictures],
+  - {{name: deepseek, provider: openai_compatible, base_url: "{provider}", keys: [sk-pictures-c20e],
       models: {{summaries: {{}}}}}}
-  - {{name: anthropic-eu, provider: openai_compatible, base_url: "{provider}", keys: [sk-pictures],
+  - {{name: anthropic-eu, provider: openai_compatible, base_url: "{provider}", keys: [sk-pictures-91bd],
       models: {{code-review: {{}}}}}}
   - {{name: studio, provider: openai_compatible, base_url: "{provider}", keys: [sk-pictures],
       models: {{gpt-image-1: {{}}, gpt-4o-mini-tts: {{}}, whisper-1: {{}}}}}}
@@ -449,7 +449,8 @@ def take(
     page.evaluate(_FROM_THE_BEGINNING)
     page.mouse.move(0, 0)
     window = page.viewport_size or SIZE
-    clip = {"x": 0, "y": 0, "scale": scale, **window}
+    # An act may have led further down.
+    clip = {"x": 0, "y": page.evaluate("scrollY"), "scale": scale, **window}
     taken = page.context.new_cdp_session(page).send(
         "Page.captureScreenshot", {"format": "webp", "quality": quality, "clip": clip}
     )

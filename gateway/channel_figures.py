@@ -11,7 +11,7 @@ from django.db import connection
 from django.db.models import QuerySet
 
 from billing.rules.patterns import matches
-from gateway.models import KeyTrafficBucket, TrafficBucket
+from gateway.models import Channel, ChannelKeyUse, KeyTrafficBucket, TrafficBucket
 from gateway.rules.quantiles import quantile_of
 from gateway.traffic import FIRST_TOKEN_MS
 from lib import clock
@@ -83,18 +83,22 @@ class ChannelFigures:
         ]
 
     def by_key(self, channel_id: UUID) -> Mapping[str, Figures]:
-        """Of the provider keys that were used, by how they end: what an attempt notes of its key.
-        Keys that end alike are counted together, and so are short ones, as ""."""
+        """Of the provider keys that were used, by the text of their ids."""
         ended = _ended(KeyTrafficBucket.objects.all(), "channel_key", channel_id)
         running: Counter[str] = Counter()
-        for (id, _, ending), n in self._under_way.items():
+        for (id, _, key), n in self._under_way.items():
             if id == channel_id:
-                running[ending] += n
-        endings = {ending for _, ending in ended} | running.keys()
+                running[key] += n
         return {
-            ending: ended.get((channel_id, ending), Figures())._replace(in_flight=running[ending])
-            for ending in endings
+            key: ended.get((channel_id, key), Figures())._replace(in_flight=running[key])
+            for key in {key for _, key in ended} | running.keys()
         }
+
+
+def last_uses(channel: Channel) -> Mapping[UUID, dt.datetime]:
+    """When the last attempt ended that used a key of the channel, by the keys' ids."""
+    uses = ChannelKeyUse.objects.filter(key_id__in=[key.id for key in channel.keys.all()])
+    return dict(uses.values_list("key_id", "used_at"))
 
 
 def _ended(
@@ -114,10 +118,10 @@ def _ended(
 
 
 def _under_way(channel_id: UUID | None) -> Mapping[tuple[UUID, str, str], int]:
-    """By channel, model and the end of the key."""
+    """By channel, model and the text of the key's id."""
     with connection.cursor() as cursor:
         cursor.execute(_UNDER_WAY, {"channel": channel_id})
-        return {(channel, model, ending): n for channel, model, ending, n in cursor}
+        return {(channel, model, key): n for channel, model, key, n in cursor}
 
 
 def _sum(parts: Iterable[Figures]) -> Figures:
@@ -128,7 +132,7 @@ def _sum(parts: Iterable[Figures]) -> Figures:
 
 
 _UNDER_WAY: Final = """
-    SELECT attempt.channel_id, attempt.model, attempt.channel_key, count(*)
+    SELECT attempt.channel_id, attempt.model, coalesce(attempt.channel_key_id::text, ''), count(*)
     FROM billing_hold hold
     JOIN usage_attempt attempt
       ON attempt.organisation_id = hold.organisation_id AND attempt.id = hold.id

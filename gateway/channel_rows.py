@@ -1,8 +1,10 @@
 """A channel as the pages show it: what it is, and how it stands (W71)."""
 
+import datetime as dt
 from collections.abc import Mapping, Sequence
 from typing import Any, Final
 from urllib.parse import urlsplit
+from uuid import UUID
 
 from django.urls import reverse
 from django.utils.translation import gettext
@@ -88,14 +90,17 @@ KEY_BADGES: Final[Mapping[str, Badge]] = {
     "paused": Badge(_("Paused"), "bad"),
     "limited": Badge(_("At its rate limit"), "warn"),
 }
+_NO_USES: Final[Mapping[UUID, dt.datetime]] = {}
 _KEY_REASONS: Final = {
     "key_refused": _("The provider rejected the key."),
     "no_credit": _("The provider's rate limit or credit is used up."),
 }
 
 
-def key_rows(channel: Channel, statuses: Sequence[KeyStatus]) -> list[dict[str, Any]]:
-    """The keys with what is known of those that are in use."""
+def key_rows(
+    channel: Channel, statuses: Sequence[KeyStatus], uses: Mapping[UUID, dt.datetime] = _NO_USES
+) -> list[dict[str, Any]]:
+    """The keys with what is known of those that are in use; `uses` is when each was used last."""
     known = iter(statuses)
     rows = []
     for key in channel.keys.all():
@@ -107,6 +112,7 @@ def key_rows(channel: Channel, statuses: Sequence[KeyStatus]) -> list[dict[str, 
                 "id": id_text(key.id),
                 "badge": Badge(_("Disabled"), icon="pause") if key.disabled_at else badge,
                 "why": "" if status is None else _why_paused(status),
+                "used_at": uses.get(key.id),
             }
         )
     return rows

@@ -13,7 +13,7 @@ from accounts.guards import operator_page
 from accounts.table_preferences import read_table
 from gateway.access import access_channel, every_channel, visible_channels
 from gateway.channel_conditions import shown_conditions
-from gateway.channel_figures import ChannelFigures
+from gateway.channel_figures import ChannelFigures, last_uses
 from gateway.channel_limits import limits_of
 from gateway.channel_reports import ChannelTroubles
 from gateway.channel_rows import channel_row, key_rows, state_of, taken_out_words
@@ -164,7 +164,7 @@ def _channel_page(
         **health_context(channel, found),
         "form": form or CheckForm(names, initial=initial),
         "testable": bool(names),
-        "keys": key_rows(channel, found.keys),
+        "keys": key_rows(channel, found.keys, last_uses(channel)),
         "may_write": scope_of(actor, "channels.write") is not None,
         "may_test": scope_of(actor, "channels.test") is not None,
         "model_changes": len(changes_of(channel)),

@@ -1,5 +1,6 @@
 """The management API of operators for how channels, their models and their keys do (W71)."""
 
+import datetime as dt
 from typing import Any, Literal
 
 from django.http import HttpRequest
@@ -8,7 +9,7 @@ from pydantic import Field
 
 from accounts import actors, api_auth
 from gateway.access import access_channel, visible_channels
-from gateway.channel_figures import ChannelFigures, Figures
+from gateway.channel_figures import ChannelFigures, Figures, last_uses
 from gateway.channel_reports import ChannelTroubles, Found
 from gateway.channel_rows import model_statuses
 from gateway.models import Channel
@@ -39,12 +40,11 @@ class ModelHealthOut(FiguresOut):
 
 
 class KeyHealthOut(FiguresOut):
-    """Keys of a channel that end alike share their figures."""
-
     id: str
     last4: str
     state: Literal["good", "paused", "limited", "disabled"]
     reason: Literal["key_refused", "no_credit"] | None
+    last_used_at: dt.datetime | None = Field(description="The end of its last attempt.")
     retry_in_seconds: int | None
 
 
@@ -124,7 +124,8 @@ def _model(name: str, status: ModelStatus | None, its: Figures) -> ModelHealthOu
 
 
 def _keys(channel: Channel, found: Found, figures: ChannelFigures) -> list[KeyHealthOut]:
-    by_ending, known = figures.by_key(channel.id), iter(found.keys)
+    by_key, known = figures.by_key(channel.id), iter(found.keys)
+    uses = last_uses(channel)
     rows = []
     for key in channel.keys.all():
         status = None if key.disabled_at else next(known, KeyStatus("good"))
@@ -134,8 +135,9 @@ def _keys(channel: Channel, found: Found, figures: ChannelFigures) -> list[KeyHe
                 last4=key.last4,
                 state="disabled" if status is None else status.condition,
                 reason=None if status is None else status.reason,
+                last_used_at=uses.get(key.id),
                 retry_in_seconds=None if status is None else status.seconds or None,
-                **_figures(by_ending.get(key.last4, Figures())),
+                **_figures(by_key.get(str(key.id), Figures())),
             )
         )
     return rows

@@ -54,7 +54,8 @@ def health_context(channel: Channel, found: Found) -> dict[str, Any]:
             (name, models[name], its) for name, its in figures.by_model(channel.id, models)
         ],
         "by_key": [
-            (row, by_key.get(row["key"].last4, Figures())) for row in key_rows(channel, found.keys)
+            (row, by_key.get(str(row["key"].id), Figures()))
+            for row in key_rows(channel, found.keys)
         ],
         "uptime": uptime_by_channel(channel.id).get(channel.id),
     }

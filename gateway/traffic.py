@@ -68,8 +68,16 @@ def count_new_records() -> bool:
     return True
 
 
+def requests_shed() -> int:
+    """How many requests were refused by processes that were too busy; they have no record."""
+    with connection.cursor() as cursor:
+        cursor.execute("SELECT value FROM gateway_traffictotal WHERE family = 'shed'")
+        found = cursor.fetchone()
+        return found[0] if found else 0
+
+
 def read_totals() -> list[Total]:
-    """The totals in the order in which they began; channels by their names."""
+    """The totals of the records, in the order in which they began; channels by their names."""
     with connection.cursor() as cursor:
         cursor.execute(_TOTALS)
         return [
@@ -89,6 +97,11 @@ def drop_old() -> None:
         )
         cursor.execute(
             "DELETE FROM gateway_channelspend WHERE day < %s", [clock.now() - _SPEND_KEPT]
+        )
+        cursor.execute(
+            "DELETE FROM gateway_channelkeyuse WHERE key_id NOT IN ("
+            "SELECT id FROM gateway_channelkey) AND used_at < %s",
+            [clock.now() - KEPT],
         )
         cursor.execute(
             "DELETE FROM gateway_channelreport WHERE reported_at < now() - interval '1 hour'"
@@ -120,6 +133,7 @@ _TOTALS: Final = f"""
     FROM gateway_traffictotal total
     LEFT JOIN gateway_channel channel
       ON total.family = 'attempts' AND channel.id::text = total.labels[1]
+    WHERE total.family <> 'shed'
     ORDER BY total.id"""  # noqa: S608
 _NOTHING_SEEN: Final = "1:1:"
 _READ: Final = """
@@ -209,19 +223,26 @@ _COUNT: Final = f"""
             input_tokens = bucket.input_tokens + excluded.input_tokens,
             cached_tokens = bucket.cached_tokens + excluded.cached_tokens
     ),
+    with_key AS MATERIALIZED (
+        SELECT record.*, attempt.channel_key_id FROM record CROSS JOIN LATERAL (
+            -- One after the other: the executor leaves out partitions by the id.
+            SELECT channel_key_id FROM usage_attempt
+            WHERE organisation_id = record.organisation_id AND id = record.id LIMIT 1
+        ) attempt
+        WHERE channel_id <> '{NO_CHANNEL}' AND channel_key_id IS NOT NULL
+    ),
+    used AS (
+        INSERT INTO gateway_channelkeyuse AS uses (key_id, used_at)
+        SELECT channel_key_id, max(ended_at) FROM with_key GROUP BY 1
+        ON CONFLICT (key_id) DO UPDATE SET used_at = greatest(uses.used_at, excluded.used_at)
+    ),
     keyed AS (
         INSERT INTO gateway_keytrafficbucket AS bucket (
             bucket_at, channel_id, channel_key, attempts, failed, output_tokens, writing_ms,
             first_tokens)
-        SELECT date_bin('5 minutes', ended_at, 'epoch'), channel_id, channel_key, count(*),
+        SELECT date_bin('5 minutes', ended_at, 'epoch'), channel_id, channel_key_id::text, count(*),
                count(*) FILTER (WHERE fault), {_SPEED}
-        FROM record CROSS JOIN LATERAL (
-            -- One after the other: the executor leaves out partitions by the id.
-            SELECT channel_key FROM usage_attempt
-            WHERE organisation_id = record.organisation_id AND id = record.id LIMIT 1
-        ) attempt
-        WHERE channel_id <> '{NO_CHANNEL}'
-          AND ended_at > now() - interval '{_KEYS_KEPT.days} days'
+        FROM with_key WHERE ended_at > now() - interval '{_KEYS_KEPT.days} days'
         GROUP BY 1, 2, 3
         ON CONFLICT (bucket_at, channel_id, channel_key) DO UPDATE SET {_ADDED}
     )

@@ -27,7 +27,7 @@ from relay.database import DatabaseAway, DatabaseRefused
 from relay.deadline import Deadline
 from relay.downstream import Downstream, Head, Sink
 from relay.endpoints import Endpoint, find_endpoint, read_invocation
-from relay.error_answers import answer_to
+from relay.error_answers import answer_to, too_busy
 from relay.form_body import FORM_BYTES_MAX, read_form
 from relay.hold_preview import read_bound
 from relay.http_sink import HttpSink
@@ -331,6 +331,9 @@ class Relay:
         life = self._life
         if life is None or life.snapshot.epoch < 0:
             await sink.overloaded()
+            return
+        if not life.load.takes():
+            await sink.refuse(too_busy())
             return
         life.open_requests.enter()
         try:

@@ -5,6 +5,7 @@ from pathlib import Path
 from typing import Final
 
 from billing.rules.charge_rule import DRAIN_SECONDS
+from gateway.rules.load_shedding import WAIT_S_MAX
 
 MIB = 1024 * 1024
 # Of a client's request, where one is read at all.
@@ -60,6 +61,9 @@ class RelayConfig:
     # but readiness is off.
     drain_s: float = DRAIN_S
     accept_while_draining_s: float = ACCEPT_WHILE_DRAINING_S
+    # A process whose event loop lets what is due wait for longer refuses a part of the new
+    # requests; 0 = never.
+    wait_s_max: float = WAIT_S_MAX
     # Where endings are kept that wait for the database, and how much of them each process keeps;
     # without a folder they are in memory alone.
     spool_folder: Path | None = None

@@ -20,6 +20,7 @@ health and for money is `gateway/rules/faults.py`; how an answer is written is f
 the client (`dialects/*/errors.py`).
 """
 
+import random
 import time
 from collections.abc import Sequence
 from typing import Final, NamedTuple
@@ -44,6 +45,7 @@ from relay.request_context import Invocation
 from relay.upstream import UpstreamFailed, upstream_failure
 
 _WAIT_MS: Final = 1000
+_BUSY_WAIT_MS: Final = (2000, 6000)
 
 
 class ChannelsOut(Exception):
@@ -65,6 +67,12 @@ INTERNAL: Final = answer_of_kind("internal")
 KEY_ENDED: Final = answer_of_kind("authentication", retry_after_ms=_WAIT_MS)
 OVERLOADED: Final = answer_of_kind("overloaded", retry_after_ms=_WAIT_MS)
 STOPPING: Final = answer_of_kind("server_shutting_down", retry_after_ms=_WAIT_MS)
+
+
+def too_busy() -> ErrorAnswer:
+    """The answer to a request that a busy process does not take. Those who come again come one
+    after the other."""
+    return answer_of_kind("overloaded", retry_after_ms=random.randrange(*_BUSY_WAIT_MS))
 
 
 def answer_to(error: RequestFault | ChannelsOut | DatabaseAway | DatabaseRefused) -> ErrorAnswer:

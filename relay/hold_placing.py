@@ -160,6 +160,7 @@ class HoldPlacer:
             _skipped_text(chosen, channels) if chosen.skipped else None,
             chosen.why,
             channel.key_endings[chosen.key] if channel.key_endings else "",
+            channel.key_ids[chosen.key] if channel.key_ids else None,
             self._asked_model,
             *attribution_of(principal, context.options.labels, context.options.client_app),
             routed.facts.user[:END_USER_LENGTH],

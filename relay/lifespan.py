@@ -27,6 +27,7 @@ from relay.idempotency import IdempotentRequests
 from relay.journal import Journal
 from relay.large_events import LargeEvents
 from relay.ledger_writer import LedgerWriter
+from relay.load import Load, count_refused
 from relay.operator_alerts import statement
 from relay.readiness import Readiness
 from relay.refresher import Refresher
@@ -59,6 +60,7 @@ class Lifespan:
     ) -> None:
         self.config = config
         self.open_requests = _OpenRequests()
+        self.load = Load(config.wait_s_max, self.open_requests.count)
         self._connections = _Connections(config)
         vault = Vault(config.kek)
         states = StateStore(self._connections.states, vault)
@@ -107,6 +109,7 @@ class Lifespan:
             asyncio.create_task(self._live()),
             asyncio.create_task(self._write_uses_each()),
             asyncio.create_task(self._share_health()),
+            asyncio.create_task(self.load.watch()),
         ]
         self.readiness.drain_at_sigterm(self.config.accept_while_draining_s)
 
@@ -123,6 +126,7 @@ class Lifespan:
                 await self.parts.ledger.join()
                 await self.parts.states.join()
                 await self._write_uses()
+                await self._count_refused()
         self.parts.ledger.close_spool()
         for task in self._tasks:
             task.cancel()
@@ -176,6 +180,7 @@ class Lifespan:
         while True:
             await asyncio.sleep(self.config.last_uses_s)
             await self._write_uses()
+            await self._count_refused()
 
     async def _write_uses(self) -> None:
         """Write which keys were used here since the last time."""
@@ -187,6 +192,16 @@ class Lifespan:
         except (DatabaseAway, DatabaseRefused) as error:
             LAST_USES.put_back(waiting)
             log.warning("the last uses of keys cannot be written: %s", error)
+
+    async def _count_refused(self) -> None:
+        """Count those whom this process was too busy for."""
+        refused = self.load.take_refused()
+        if not refused:
+            return
+        try:
+            await self._ask(count_refused(refused))
+        except (DatabaseAway, DatabaseRefused):
+            self.load.put_back(refused)
 
     async def _share_health(self) -> None:
         """Tell the other processes of the channels, and hear of them: each second while there is
@@ -272,6 +287,9 @@ class _OpenRequests:
         self._count += 1
         if self._count == 1:
             self._none.clear()
+
+    def count(self) -> int:
+        return self._count
 
     def leave(self) -> None:
         self._count -= 1

@@ -71,8 +71,9 @@ class Channel:
     region: str = ""
     # What it may cost in a day and in a month, in nano.
     spend_caps: tuple[int | None, int | None] = (None, None)
-    # How its keys end; () where there is none.
+    # How its keys end, and their ids; () where there is none.
     key_endings: tuple[str, ...] = ()
+    key_ids: tuple[UUID, ...] = ()
     # None where requests go as they are.
     overrides: RequestOverrides | None = None
     # Those of models that have their own, by name or pattern.
@@ -543,6 +544,7 @@ def _channel(row: ChannelRow, secrets: Sequence[str | None]) -> Channel:
             for secret in secrets or [None]
         ),
         key_endings=tuple(last4 for _, _, last4 in row.keys),
+        key_ids=tuple(UUID(key_id) for key_id, _, _ in row.keys),
         passed_headers={
             dialect: frozenset(
                 name.encode()

@@ -28,7 +28,7 @@ MARGIN = Table(
         Column("revenue", _("Revenue"), "total", sort=True, priority=2, card="second"),
         Column("cost", _("Cost"), "total", sort=True, priority=2),
         Column("margin", _("Margin"), "total", sort=True, card="money"),
-        Column("share", _("Margin (%)"), sort="share_ppm", priority=3, card="first"),
+        Column("share", _("Margin (%)"), "number", sort="share_ppm", priority=3, card="first"),
         Column("unpriced", _("Revenue without a cost price"), "total", sort=True, priority=4),
     ),
     default_sort="margin",
@@ -76,7 +76,7 @@ def _row(row: MarginRow) -> dict[str, Any]:
         "revenue": row.revenue_nano,
         "cost": row.cost_nano,
         "margin": row.margin_nano,
-        "share": "" if ppm is None else f"{ppm / 10_000:.1f}",
+        "share": None if ppm is None else round(ppm / 10_000, 1),
         "share_ppm": ppm or 0,
         "unpriced": row.unpriced_nano,
     }

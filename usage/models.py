@@ -55,6 +55,9 @@ class Attempt(models.Model):
     channel_key = models.CharField(
         max_length=4, db_default="", help_text="How the provider key ends that was used."
     )
+    channel_key_id = models.UUIDField(
+        null=True, help_text="The provider key; null where there was none, or none was noted."
+    )
     asked_model = models.CharField(
         max_length=200,
         db_default="",

@@ -47,7 +47,9 @@ class AttemptOpened(NamedTuple):
     # JSON text; None where no channel was passed over.
     skipped: str | None = None
     why: str = ""
+    # How the provider key ends, and its id.
     channel_key: str = ""
+    channel_key_id: UUID | None = None
     asked_model: str = ""
     project: str = ""
     # JSON text; None where it has none.
@@ -164,8 +166,9 @@ def open_attempts(opened: Sequence[AttemptOpened]) -> Statement:
         "skipped": _quoted(columns[20]),
         "whys": _quoted(columns[21]),
         "channel_keys": _quoted(columns[22]),
-        "asked_models": _quoted(columns[23]),
-        **_attributions(columns[24:29]),
+        "channel_key_ids": _array([None if id_ is None else id_.hex for id_ in columns[23]]),
+        "asked_models": _quoted(columns[24]),
+        **_attributions(columns[25:30]),
     }
 
 
@@ -311,13 +314,13 @@ _OPEN_ATTEMPTS = f"""
         organisation_id, id, request_id, n, team_id, key_id, user_id, model, channel_id,
         channel_name, upstream_model, dialect, operation, stream, source, price_version_id,
         hold_nano, multiplier_ppm, cost_version_id, input_estimate, skipped, why, channel_key,
-        asked_model, admitted_at, {_ATTRIBUTION}
+        channel_key_id, asked_model, admitted_at, {_ATTRIBUTION}
     )
     SELECT t.organisation_id, t.id, t.request_id, t.n, t.team_id, t.key_id, t.user_id, t.model,
            t.channel_id, t.channel_name, t.upstream_model, t.dialect, t.operation, t.stream,
            t.source, t.price_version_id, t.hold_nano, t.multiplier_ppm, t.cost_version_id,
-           t.input_estimate, t.skipped, t.why, t.channel_key, t.asked_model, hold.opened_at,
-           {_ATTRIBUTED}
+           t.input_estimate, t.skipped, t.why, t.channel_key, t.channel_key_id, t.asked_model,
+           hold.opened_at, {_ATTRIBUTED}
     FROM unnest(
         %(organisations)s::uuid[], %(ids)s::uuid[], %(requests)s::uuid[], %(ns)s::smallint[],
         %(teams)s::uuid[], %(keys)s::uuid[], %(users)s::bigint[], %(models)s::text[],
@@ -325,12 +328,13 @@ _OPEN_ATTEMPTS = f"""
         %(dialects)s::text[], %(operations)s::text[], %(streams)s::boolean[], %(sources)s::text[],
         %(price_versions)s::bigint[], %(holds)s::bigint[], %(multipliers)s::bigint[],
         %(cost_versions)s::bigint[], %(estimates)s::int[], %(skipped)s::jsonb[],
-        %(whys)s::text[], %(channel_keys)s::text[], %(asked_models)s::text[],
+        %(whys)s::text[], %(channel_keys)s::text[], %(channel_key_ids)s::uuid[],
+        %(asked_models)s::text[],
         {_ATTRIBUTION_ARRAYS}
     ) AS t (organisation_id, id, request_id, n, team_id, key_id, user_id, model, channel_id,
             channel_name, upstream_model, dialect, operation, stream, source, price_version_id,
             hold_nano, multiplier_ppm, cost_version_id, input_estimate, skipped, why,
-            channel_key, asked_model, {_ATTRIBUTION})
+            channel_key, channel_key_id, asked_model, {_ATTRIBUTION})
     JOIN billing_hold hold ON hold.id = t.id
         AND hold.id BETWEEN %(first)s::uuid AND %(last)s::uuid"""  # noqa: S608 - only constants are put in
 

@@ -1,4 +1,4 @@
-"""An organisation's statements (W43) and the proof that its books tie (W44)."""
+"""An organisation's statements (W43) and the proof that its books agree (W44)."""
 
 import datetime as dt
 from typing import Any
@@ -180,7 +180,7 @@ def _proved(one: TieOut) -> dict[str, Any]:
 
 
 def _verdict(ties: bool) -> Badge:
-    return Badge(_("Ties"), "ok") if ties else Badge(_("Differs"), "bad")
+    return Badge(_("Matches"), "ok") if ties else Badge(_("Differs"), "bad")
 
 
 def _rights(actor: Actor) -> dict[str, bool]:

@@ -22,7 +22,7 @@ TABS: Final[dict[str, Promise]] = {
 }
 """The ways of grouping usage, as `usage.filters` names them."""
 STATES: Final[dict[str, Badge]] = {
-    "open": Badge(_("Open, still changing"), "info", "clock"),
+    "open": Badge(_("Still open"), "info", "clock"),
     "over": Badge(_("Waiting to be closed"), icon="clock"),
     "closed": Badge(pgettext_lazy("month", "Closed"), "ok"),
 }

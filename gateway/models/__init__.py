@@ -41,6 +41,7 @@ from gateway.models.settings import (
     InstallationSetting,
 )
 from gateway.models.traffic import (
+    ChannelKeyUse,
     ChannelSpend,
     KeyTrafficBucket,
     TrafficBucket,
@@ -57,6 +58,7 @@ __all__ = [
     "CatalogueUpdate",
     "Channel",
     "ChannelKey",
+    "ChannelKeyUse",
     "ChannelReport",
     "ChannelSpend",
     "ChannelTestRun",

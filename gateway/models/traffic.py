@@ -75,13 +75,13 @@ class TrafficBucket(models.Model):
 
 
 class KeyTrafficBucket(models.Model):
-    """What ended in five minutes by one channel with the provider keys that end in `channel_key`
-    ("" for short ones); the rest as in a TrafficBucket."""
+    """What ended in five minutes by one channel with the provider key whose id `channel_key` is
+    (from before it was that, how keys end); the rest as in a TrafficBucket."""
 
     pk = models.CompositePrimaryKey("bucket_at", "channel_id", "channel_key")
     bucket_at = models.DateTimeField()
     channel_id = models.UUIDField()
-    channel_key = models.CharField(max_length=4)
+    channel_key = models.CharField(max_length=36)
     attempts = models.BigIntegerField()
     failed = models.BigIntegerField()
     output_tokens = models.BigIntegerField()
@@ -89,7 +89,17 @@ class KeyTrafficBucket(models.Model):
     first_tokens = ArrayField(models.BigIntegerField())
 
     def __str__(self) -> str:
-        return f"…{self.channel_key} at {self.bucket_at}"
+        return f"{self.channel_key} at {self.bucket_at}"
+
+
+class ChannelKeyUse(models.Model):
+    """When the last attempt ended that used a provider key, as far as the traffic is counted."""
+
+    key_id = models.UUIDField(primary_key=True)
+    used_at = models.DateTimeField()
+
+    def __str__(self) -> str:
+        return f"{self.key_id} at {self.used_at}"
 
 
 class ChannelSpend(models.Model):

@@ -118,7 +118,7 @@ class Installation(NamedTuple):
             # of keys, and the traffic that it has counted.
             "AND tablename <> ALL (ARRAY['billing_process', 'gateway_channelreport', "
             "'accounts_secretuse', 'gateway_trafficcursor', 'gateway_traffictotal', "
-            "'gateway_trafficbucket', 'gateway_keytrafficbucket'])"
+            "'gateway_trafficbucket', 'gateway_keytrafficbucket', 'gateway_channelkeyuse'])"
         )
         query = 'SELECT row::text AS row FROM "{}" row ORDER BY 1'
         return {each["name"]: self.hub.rows(query.format(each["name"])) for each in names}

@@ -43,6 +43,8 @@ class Web(Hub):
             **os.environ,
             "DATABASE_URL": self.dsn,
             "DRAIN_ACCEPT_SECONDS": "0",
+            # Its load is measured, and nobody refused: no other system here refuses anybody.
+            "OVERLOAD_WAIT_SECONDS": "60",
             "SPOOL_DIR": str(self.spool),
         }
         self.served = Process(

@@ -26,6 +26,7 @@ from gateway.rules.metric_labels import LABELS_MAX, OTHER, Total, bounded
 from gateway.traffic import count_new_records
 from lib import clock
 from lib.ids import new_id
+from relay.load import count_refused
 from tests import cast
 from tests.fakes.upstream import FakeUpstream
 from tests.hub import Hub, fake, own_hub
@@ -222,6 +223,17 @@ def test_channels_tell_their_state_and_what_they_answer(key: Key) -> None:
     assert {state for (name, state), on in states.items() if on} == {"keys_out"}
     assert found["weir_channel_requests_in_flight"] == {("main",): 1}
     assert found["weir_queue_length"][("holds",)] == 1
+
+
+def test_refusals_of_busy_processes_are_added_up(key: Key) -> None:
+    assert scrape()["weir_requests_shed_total"] == {(): 0}
+    for refused in (2, 3):
+        statement, parameters = count_refused(refused)
+        with connection.cursor() as cursor:
+            cursor.execute(statement, dict(parameters))  # type: ignore[arg-type]
+    found = scrape()
+    assert found["weir_requests_shed_total"] == {(): 5}
+    assert not found["weir_requests_total"]
 
 
 def test_the_dashboard_asks_for_metrics_that_are_there(key: Key) -> None:

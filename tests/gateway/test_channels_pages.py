@@ -390,6 +390,8 @@ def health_of(client: Client, channel: Channel) -> dict[str, str]:
     html = page(client, f"/admin/_f/channels/{id_text(channel.id)}")
     names = (re.sub(r".*<th[^>]*>|</th>.*", "", row, flags=re.S) for row in html.split("<tr>")[2:])
     words = [re.sub(r"(<[^>]+>|\s)+", "", name) for name in names]
+    # Keys may end alike.
+    words = [f"{word} again" if word in words[:n] else word for n, word in enumerate(words)]
     return dict(zip(words, rows_of(html)[1:], strict=True))
 
 
@@ -397,8 +399,9 @@ def test_the_health_of_each_model_and_key_is_shown(
     channel: Channel, dora: Client, people: Cast
 ) -> None:
     """Attempts, successes, the time to the first token, tokens per second, and what is under way:
-    of each key as of each model."""
-    change_channel(SYSTEM, channel, {"keys": [SECRET, "sk-second-of-a-page-9c1d"]})
+    of each key as of each model, also of keys that end alike."""
+    change_channel(SYSTEM, channel, {"keys": [SECRET, "sk-second-of-a-page-4f2a"]})
+    one, other = channel.keys.all()
     made, _ = cast.make_key(people.core)
     credit(made)
     now = clock.now()
@@ -406,16 +409,16 @@ def test_the_health_of_each_model_and_key_is_shown(
     meters = {"in_text": 60, "out_text": 90}
     for _ in range(3):
         good = {"meters": meters, "ttft_ms": 400, "total_ms": 1300}
-        happen(made, now, 0, channel_key="4f2a", **good, **asked)
+        happen(made, now, 0, channel_key="4f2a", channel_key_id=one.id, **good, **asked)
     failed = {"status": 502, "kind": "upstream_error", "ttft_ms": None, "meters": {}}
-    happen(made, now, 0, channel_key="9c1d", **failed, **asked)
-    admit(made, now, channel_id=channel.id, model="fake", channel_key="9c1d")
+    happen(made, now, 0, channel_key="4f2a", channel_key_id=other.id, **failed, **asked)
+    admit(made, now, channel_id=channel.id, model="fake", channel_key_id=other.id)
     count_new_records()
     shown = health_of(dora, channel)
-    assert list(shown) == ["alias", "fake", "fake-*", "••••4f2a", "••••9c1d", "Channel"]
+    assert list(shown) == ["alias", "fake", "fake-*", "••••4f2a", "••••4f2a again", "Channel"]
     assert shown["fake"] == "fake Active 1 4 75.0% 400 ms 490 ms 100"
     assert shown["••••4f2a"] == "••••4f2a Active 0 3 100% 400 ms 490 ms 100"
-    assert shown["••••9c1d"] == "••••9c1d Active 1 1 0% – – –"
+    assert shown["••••4f2a again"] == "••••4f2a Active 1 1 0% – – –"
     assert shown["Channel"] == "Channel On 1 4 75.0% 400 ms 490 ms 100"
     told = health_told(people, channel)
     figures = {
@@ -431,7 +434,12 @@ def test_the_health_of_each_model_and_key_is_shown(
         "attempts": 1, "success_percent": 0.0, "ttft_p50_ms": None, "ttft_p95_ms": None,
         "tokens_per_second": None,
     }  # fmt: skip
-    assert second.items() >= {"last4": "9c1d", "state": "good", **failed_figures}.items()
+    assert second.items() >= {"last4": "4f2a", "state": "good", **failed_figures}.items()
+    assert first["last_used_at"] is not None
+    assert first["last_used_at"] == second["last_used_at"]
+    panel = page(dora, f"/admin/channels/{id_text(channel.id)}").split('id="keys"')[1]
+    # When each was used last, and when it was added.
+    assert panel.split("</section>")[0].count("data-ago") == 4
 
 
 def health_told(people: Cast, channel: Channel) -> dict[str, Any]:

@@ -5,7 +5,7 @@ import asyncio
 import time
 from collections import Counter
 from dataclasses import dataclass, field
-from typing import cast
+from typing import Any, cast
 
 import httptools
 import uvloop
@@ -46,19 +46,25 @@ class Taken:
         return sorted(self.served_s)[len(self.served_s) * 99 // 100]
 
 
-def put_on(port: int, request: bytes, clients: int, *, seconds: float, pid: int) -> Taken:
+def put_on(
+    port: int, request: bytes, clients: int, *, seconds: float, pid: int, settling_s: float = 0.0
+) -> Taken:
     """Let so many clients ask the process `pid`. It is measured for so long once each of them has
-    had an answer; then the last ones are heard to their end."""
+    had an answer, and the process `settling_s` to get used to them; then the last ones are heard
+    to their end."""
     with asyncio.Runner(loop_factory=uvloop.new_event_loop) as runner:
-        return runner.run(_put_on(_Crowd(port, request), clients, seconds, pid))
+        return runner.run(_put_on(_Crowd(port, request), clients, seconds, pid, settling_s))
 
 
-async def _put_on(crowd: "_Crowd", clients: int, seconds: float, pid: int) -> Taken:
+async def _put_on(
+    crowd: "_Crowd", clients: int, seconds: float, pid: int, settling_s: float
+) -> Taken:
     async with asyncio.timeout(_LIMIT_S):
         for first in range(0, clients, _OPENED_AT_ONCE):
             number = min(_OPENED_AT_ONCE, clients - first)
             await asyncio.gather(*(crowd.connect() for _ in range(number)))
         await crowd.all_answered.wait()
+        await asyncio.sleep(settling_s)
         began, cpu = time.monotonic(), cpu_ns([pid])
         crowd.measuring = True
         await asyncio.sleep(seconds)
@@ -80,6 +86,7 @@ class _Crowd:
         self.clients: list[_Client] = []
         self._silent = 0
         self._quiet = asyncio.Event()
+        self._connecting = set[asyncio.Future[Any]]()
 
     async def connect(self) -> None:
         self._silent += 1
@@ -87,6 +94,14 @@ class _Crowd:
             lambda: _Client(self), "127.0.0.1", self.port
         )
         self.clients.append(client)
+
+    def connect_again(self, client: "_Client") -> None:
+        connecting = asyncio.get_running_loop().create_connection(
+            lambda: client, "127.0.0.1", self.port
+        )
+        task = asyncio.ensure_future(connecting)
+        self._connecting.add(task)
+        task.add_done_callback(self._connecting.discard)
 
     def heard_first(self) -> None:
         self._silent -= 1
@@ -133,6 +148,11 @@ class _Client(asyncio.Protocol):
 
     def _ask(self) -> None:
         if self._crowd.over:
+            return
+        if self._transport.is_closing():
+            # It has waited for longer than the server keeps a connection.
+            self._parser = httptools.HttpResponseParser(self)
+            self._crowd.connect_again(self)
             return
         self.asking, self._headers, self._body = True, {}, b""
         self._asked_at = time.monotonic()

@@ -2,10 +2,14 @@
 is enough; who is refused is told so in time, with a wait; and the books are those of the provider.
 
     full   a channel that takes eight requests at once: forty clients, of which most are refused
+    busy   one process on its CPU alone
 """
 
 import json
+import threading
+import time
 from collections.abc import Iterator
+from contextlib import contextmanager
 from statistics import median
 
 import pytest
@@ -18,7 +22,11 @@ from tests.relay.crowd import Taken, put_on
 
 TIMES = 5
 PLACES = 8
+# As many as keep one process busy whose requests cost 5 ms, and whose provider takes a second.
+BUSY = 250
 PROVIDER_S = 0.2
+REFUSED_S_MAX = 0.05
+PAGE_S_MAX = 1.0
 
 
 @pytest.fixture
@@ -36,9 +44,12 @@ def request_of(tenant: Tenant, model: str, words: str) -> bytes:
     ).encode() + body
 
 
-def crowd(hub: Hub, request: bytes, clients: int, seconds: float) -> Taken:
+def crowd(
+    hub: Hub, request: bytes, clients: int, seconds: float, *, settling_s: float = 0.0
+) -> Taken:
     assert hub.process is not None
-    taken = put_on(hub.port, request, clients, seconds=seconds, pid=hub.process.pid)
+    pid = hub.process.pid
+    taken = put_on(hub.port, request, clients, seconds=seconds, pid=pid, settling_s=settling_s)
     print(  # noqa: T201
         f"\n{clients} clients: {dict(taken.statuses)}, {taken.goodput:.0f} answers/s, "
         f"{1e6 * taken.cpu_each_s:.0f} µs of CPU each, p99 {taken.p99_s:.3f} s, "
@@ -96,3 +107,51 @@ def fill(hub: Hub, provider: FakeUpstream, seconds: float) -> tuple[Taken, Taken
     assert set(many.statuses) == {200, 429}
     assert_all_is_accounted_for(hub, tenant, provider, [fitting, many])
     return fitting, many
+
+
+@pytest.mark.slow
+def test_a_busy_process_refuses_what_it_cannot_serve(own_hub: Hub, provider: FakeUpstream) -> None:
+    """At five times what its CPU serves it serves as much, about as fast as few are served; the
+    others are refused at once, and a page comes within a second."""
+    own_hub.application = "tests.relay.costly_hub"
+    own_hub.start()
+    tenant = own_hub.tenant("1000")
+    request = request_of(tenant, own_hub.model(provider), "#tokens=4 #first_ms=1000")
+    few = crowd(own_hub, request, PLACES, 5.0)
+    peak = crowd(own_hub, request, BUSY, 10.0, settling_s=5.0)
+    with pages(own_hub) as took_s:
+        many = crowd(own_hub, request, TIMES * BUSY, 10.0, settling_s=5.0)
+    assert set(few.statuses) == {200}
+    assert set(many.statuses) == {200, 503}
+    assert many.goodput >= 0.9 * peak.goodput
+    assert many.p99_s <= 2 * few.p99_s
+    assert median(many.refused_s) <= REFUSED_S_MAX
+    assert median(took_s) <= PAGE_S_MAX
+    assert_all_is_accounted_for(own_hub, tenant, provider, [few, peak, many])
+    counted = "SELECT value FROM gateway_traffictotal WHERE family = 'shed'"
+    refused = peak.statuses[503] + many.statuses[503]
+    own_hub.wait(
+        lambda: [row["value"] for row in own_hub.rows(counted)] == [refused], "not all are counted"
+    )
+
+
+@contextmanager
+def pages(hub: Hub) -> Iterator[list[float]]:
+    """How long one page after the other takes meanwhile."""
+    took_s: list[float] = []
+    over = threading.Event()
+
+    def look() -> None:
+        while not over.wait(0.2):
+            began = time.monotonic()
+            assert hub.get("/login").status == 200
+            took_s.append(time.monotonic() - began)
+
+    looking = threading.Thread(target=look)
+    looking.start()
+    try:
+        yield took_s
+    finally:
+        over.set()
+        looking.join()
+    print(f"{len(took_s)} pages, median {median(took_s):.3f} s, most {max(took_s):.3f} s")  # noqa: T201

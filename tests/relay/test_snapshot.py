@@ -9,6 +9,7 @@ from typing import Any
 
 import pytest
 
+from lib.ids import new_id
 from lib.vault import Vault
 from relay.snapshot import Snapshot, build
 
@@ -89,16 +90,18 @@ def test_price_that_is_over_leaves_the_pattern_in_force() -> None:
 
 
 def test_secret_is_opened_for_its_own_row_only(caplog: pytest.LogCaptureFixture) -> None:
-    sealed = VAULT.seal("sk-secret", "gateway_channelkey|k1|sealed")
+    key_id, other_id = new_id(), new_id()
+    sealed = VAULT.seal("sk-secret", f"gateway_channelkey|{key_id}|sealed")
     text = base64.b64encode(sealed).decode()
-    good = channel("good", "m", keys=[["k1", text, "cret"]])
-    moved = channel("moved", "m", keys=[["k2", text, "cret"]])
+    good = channel("good", "m", keys=[[str(key_id), text, "cret"]])
+    moved = channel("moved", "m", keys=[[str(other_id), text, "cret"]])
     found = snapshot([good, moved])
     assert [one.name for one in found.channels.values()] == ["good"]
     assert dict(next(iter(found.channels.values())).headers[0]["openai"]) == {
         "authorization": "Bearer sk-secret"
     }
     assert found.channels[good["id"]].key_endings == ("cret",)
+    assert found.channels[good["id"]].key_ids == (key_id,)
     assert "moved" in caplog.text
     assert "sk-secret" not in caplog.text
 

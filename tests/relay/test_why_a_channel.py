@@ -44,6 +44,28 @@ def test_the_only_channel_and_its_key(hub: Hub, fake: FakeUpstream) -> None:
     assert rows(hub, tenant) == [("0 only", fake.key[-4:], [])]
 
 
+def test_the_key_is_named_where_several_end_alike(hub: Hub) -> None:
+    """The provider takes the second: the row of each attempt names the one that it was sent."""
+    keys = ("sk-the-one-same", "sk-the-other-same")
+    with FakeUpstream(name="s", keys=keys[1:]) as choosy:
+        tenant, model = hub.tenant(), f"m-{choosy.port}-alike"
+        hub.channel(model, choosy.url, keys)
+        hub.price(model, {"in_text": 1, "out_text": 1})
+        hub.know(model)
+        for _ in keys:
+            assert hub.post(tenant, ask(model, "#tokens=1")).status == 200
+    hub.settled(tenant)
+    attempts = hub.rows(
+        "SELECT attempt.channel_key, key.position, record.kind FROM usage_attempt attempt "
+        "JOIN usage_usagerecord record USING (organisation_id, id) "
+        "JOIN gateway_channelkey key ON key.id = attempt.channel_key_id "
+        "WHERE organisation_id = %s",
+        tenant.organisation_id,
+    )
+    assert {(row["position"], row["kind"]) for row in attempts} == {(0, "upstream_auth"), (1, None)}
+    assert [row["channel_key"] for row in attempts] == ["same"] * 3
+
+
 def test_the_next_one_after_a_failure(
     hub: Hub, fake: FakeUpstream, other_fake: FakeUpstream
 ) -> None:

@@ -141,6 +141,7 @@ def happen(
             "hold_nano",
             "source",
             "channel_key",
+            "channel_key_id",
         )
         if name in over
     }

@@ -150,11 +150,11 @@ def test_page_csv_workbook_and_api_say_the_same(people: cast.Cast, books: Key) -
     alice = cast.signed_in(people.alice)
     page = alice.get(f"/o/acme/billing/statements/{period}").content.decode()
     assert format_usd(stated.closing_nano) in page
-    assert page.count("Ties") == 3
+    assert page.count("Matches") == 3
     assert "Differs" not in page
     assert "Closed" in alice.get("/o/acme/billing/statements").content.decode()
     proof = alice.get("/o/acme/billing/proof").content.decode()
-    assert "Everything ties" in proof
+    assert "Everything matches" in proof
 
     answer = alice.get(f"/o/acme/billing/statements/{period}.csv")
     rows = list(csv.DictReader(io.StringIO(answer.content.decode(), newline="")))

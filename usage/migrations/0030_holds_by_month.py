@@ -14,7 +14,7 @@ class Migration(migrations.Migration):
     atomic = False
 
     dependencies = [
-        ("usage", "0028_records_in_their_order"),
+        ("usage", "0029_key_of_an_attempt"),
         ("billing", "0039_postings_in_their_order"),
     ]
 

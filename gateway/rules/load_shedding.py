@@ -1,0 +1,70 @@
+"""How many requests a busy process has under way at most, so that it answers those in time (P20).
+
+A process is one event loop. At a load beyond its CPU whatever is due waits for it, each step of
+each request, and the longer the more requests it takes. This wait is measured, as CoDel (RFC 8289)
+measures that in a queue: a burst makes it long and is over soon; only a wait that stays long is
+overload. From then on one is taken as one ends:
+
+    the wait is long     a few fewer than there are: the longer it took to measure, the fewer
+    the wait is short    a few more than before; no limit, once it is far above what is under way
+
+All times are seconds of one clock that only goes forward, and are given by the caller.
+"""
+
+from typing import Final
+
+MEASURED_EACH_S: Final = 0.05
+WAIT_S_MAX: Final = 0.025
+PATIENCE_S: Final = 2.0
+UNDER_WAY_MIN: Final = 64
+"""So few never keep a process busy by themselves: something else has taken the time, and to refuse
+some of them would not give it back."""
+BUSY_MIN: Final = 0.5
+"""Nor would it where the event loop worked for less than so much of the time: other threads, which
+draw pages, or other processes have the CPU."""
+# In the time between two measurements: how much is left of what was measured before, and how the
+# limit falls and rises. A slow rise keeps requests that begin together, and whose providers answer
+# together, from coming in ever higher waves.
+_LEFT: Final = 0.5
+_FALL: Final = 0.95
+_RISE: Final = 1.01
+_ELAPSED_S_MAX: Final = 1.0
+_FAR_ABOVE: Final = 2
+
+
+class LoadShedding:
+    """The limit of one process, None while there is none. `wait_s_max` is how long what is due may
+    wait, 0 = as long as it does; `wait_s` is how long it waits now."""
+
+    __slots__ = ("_long_since", "_measured_at", "_wait_s_max", "limit", "wait_s")
+
+    def __init__(self, wait_s_max: float = WAIT_S_MAX) -> None:
+        self.limit: float | None = None
+        self.wait_s = 0.0
+        self._wait_s_max = wait_s_max
+        self._long_since: float | None = None
+        self._measured_at = 0.0
+
+    def measured(self, wait_s: float, under_way: int, busy: float, now: float) -> None:
+        """Something waited for so long, while so many requests were under way; since the last time
+        the event loop worked for that share of the time."""
+        if not self._wait_s_max:
+            return
+        times = min(now - self._measured_at, _ELAPSED_S_MAX) / MEASURED_EACH_S
+        self._measured_at = now
+        self.wait_s = wait_s + (self.wait_s - wait_s) * _LEFT**times
+        if self.wait_s <= self._wait_s_max or under_way < UNDER_WAY_MIN or busy < BUSY_MIN:
+            self._long_since = None
+            if self.limit is not None:
+                self.limit *= _RISE**times
+                if self.limit > _FAR_ABOVE * max(under_way, UNDER_WAY_MIN):
+                    self.limit = None
+            return
+        if self._long_since is None:
+            self._long_since = now
+        if self.limit is not None or now - self._long_since >= PATIENCE_S:
+            self.limit = max(UNDER_WAY_MIN, under_way * _FALL**times)
+
+    def takes(self, under_way: int) -> bool:
+        """Whether a request that has just come is taken beside so many."""
+        return self.limit is None or under_way < self.limit
