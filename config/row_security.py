@@ -130,6 +130,8 @@ BOUND: Final[Mapping[str, Bond]] = {
     "usage.LateTruth": Own(),
     "usage.Review": Own(),
     "usage.ClientAddress": Own(),
+    "usage.Export": Own(),
+    "usage.ExportPiece": Through("export_id", "usage.Export"),
     "usage.Rollup": Own(),
     "usage.HourRollup": Own(),
     "usage.DayRollup": Own(),

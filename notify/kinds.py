@@ -51,6 +51,7 @@ KINDS: Final = {
         Kind("raise.ended", gettext_lazy("Budget increase ended"), _DECIDING),
         Kind("code.redeemed", gettext_lazy("Code redeemed")),
         Kind("promo.expired", gettext_lazy("Promotional credit expired"), _MONEY),
+        Kind("export.ready", gettext_lazy("Export ready")),
         Kind("view_as.began", gettext_lazy("Viewed by an operator"), (Role.OWNER,)),
         Kind("webhook.tested", gettext_lazy("Webhook test")),
         Kind(

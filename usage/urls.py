@@ -3,6 +3,7 @@ from django.urls import path
 from usage import (
     budget_views,
     explore_views,
+    export_views,
     hold_views,
     key_bulk_views,
     key_page,
@@ -87,6 +88,10 @@ urlpatterns = [
     path("o/<slug:o>/usage/explore", explore_views.explore_page, name="explore"),
     path("o/<slug:o>/usage/focus.csv", explore_views.focus_file, name="focus"),
     path("o/<slug:o>/requests", log_views.request_list, name="requests"),
+    path("o/<slug:o>/exports", export_views.export_list, name="exports"),
+    path("o/<slug:o>/exports/start", export_views.export_start, name="export_start"),
+    path("o/<slug:o>/exports/<str:id>/file", export_views.export_file, name="export_file"),
+    path("o/<slug:o>/exports/<str:id>/delete", export_views.export_delete, name="export_delete"),
     path("o/<slug:o>/requests/<str:rid>", request_views.request_page, name="request"),
     path(
         "o/<slug:o>/requests/<str:rid>/receipt.json",

@@ -69,7 +69,7 @@ from tests.invoicing import empty_invoice
 from tests.isolation.who import ROLES, Who, everybody
 from tests.usage.rows import happen
 from usage import budgeting
-from usage.models import ProviderBill, UsageRecord
+from usage.models import Export, ProviderBill, UsageRecord
 
 Where = Literal[
     "own", "colleague", "side", "foreign", "there", "missing", "none", "elsewhere", "nowhere"
@@ -377,6 +377,14 @@ def _preset(world: World, at: Place) -> str:
     return id_text(made.id)
 
 
+def _export(world: World, at: Place) -> str:
+    made = Export.objects.create(
+        organisation=at.organisation, user=at.user, form="csv", query=f"model={at.word}",
+        language="en",
+    )  # fmt: skip
+    return id_text(made.id)
+
+
 def _share(world: World, at: Place) -> str:
     run = _run_of(at)
     made = ShareLink.objects.create(
@@ -562,6 +570,7 @@ REMOVED_BUDGET: Final = _personal(
 )
 RAISE: Final = _personal("raise", "budgets.ask", _raise, reach="budgets.write")
 REQUEST: Final = _personal("request", "requests.read", _request)
+EXPORT: Final = _personal("export", "requests.read", _export, private=True)
 CHAT: Final = _private("chat", _chat)
 DELETED_CHAT: Final = _private("deleted chat", _deleted_chat)
 RUN: Final = _private("run", _run)
