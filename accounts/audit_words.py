@@ -42,6 +42,7 @@ _OBJECTS: Final[Mapping[str, Promise]] = {
     "promptversion": _("Prompt version"),
     "review": _("Review"),
     "sealcut": _("Audit log"),
+    "savedview": _("Saved view"),
     "secretcheck": _("Encryption keys"),
     "sellerdetail": _("Seller"),
     "serviceaccount": _("Service account"),

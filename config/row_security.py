@@ -132,6 +132,7 @@ BOUND: Final[Mapping[str, Bond]] = {
     "usage.ClientAddress": Own(),
     "usage.Export": Own(),
     "usage.ExportPiece": Through("export_id", "usage.Export"),
+    "usage.SavedView": Own(),
     "usage.Rollup": Own(),
     "usage.HourRollup": Own(),
     "usage.DayRollup": Own(),

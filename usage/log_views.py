@@ -30,6 +30,7 @@ from usage.levels import standing
 from usage.log_columns import REQUESTS, LogSource, hidden_columns
 from usage.reports import RequestRow, Totals
 from usage.rules.buckets import Span
+from usage.saved_view_views import menu_of
 from usage.usage_bar import usage_bar
 from usage.views import dropped_of
 
@@ -67,6 +68,7 @@ def request_list(request: HttpRequest, actor: Actor) -> HttpResponseBase:
         "own_only": access.scope_of(actor, "usage.read") == "own",
         "dropped": dropped_of(actor, usage_filter),
         "total_nano": source.charged_nano(),
+        "saved": menu_of(actor, "requests", state.query()),
         "oldest": reports.oldest_request_at(actor),
         **_histogram(actor, usage_filter, state, totals),
     }

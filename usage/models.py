@@ -504,3 +504,36 @@ class ExportPiece(models.Model):
 
     def __str__(self) -> str:
         return f"{self.n} of {self.export_id}"
+
+
+class ViewPage(models.TextChoices):
+    """The pages whose filters can be saved, by the names of their addresses."""
+
+    USAGE = "usage", _("Usage")
+    EXPLORE = "explore", _("Explore usage")
+    REQUESTS = "requests", _("Requests")
+
+
+class SavedView(models.Model):
+    """Filters, grouping and columns of a page under a name: a person's own, or shared with the
+    organisation."""
+
+    id = models.UUIDField(primary_key=True, default=new_id, editable=False)
+    organisation = models.ForeignKey("accounts.Organisation", models.CASCADE, related_name="+")
+    user = models.ForeignKey("accounts.User", models.CASCADE, related_name="+")
+    page = models.CharField(max_length=8, choices=ViewPage.choices)
+    name = models.CharField(max_length=80)
+    query = models.TextField(blank=True, help_text="Of the page's address.")
+    shared = models.BooleanField(default=False)
+    created_at = models.DateTimeField(db_default=Now())
+
+    class Meta:
+        ordering = ["name", "id"]
+        constraints = [
+            models.UniqueConstraint(
+                fields=["organisation", "user", "page", "name"], name="view_named_once"
+            )
+        ]
+
+    def __str__(self) -> str:
+        return self.name

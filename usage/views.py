@@ -30,6 +30,7 @@ from usage.overview import Overview, overview
 from usage.reports import Series, SeriesPart, Totals
 from usage.rules.buckets import Span
 from usage.rules.groupings import GROUPINGS, GroupBy
+from usage.saved_view_views import menu_of
 from usage.usage_bar import GROUPS_SHOWN, dates_of, usage_bar
 from usage.used_rows import RECORDS_MAX, TooManyRecords
 from usage.visibility import sees_requests
@@ -91,6 +92,7 @@ def usage_page(request: HttpRequest, actor: Actor) -> HttpResponse:
         "filtered": usage_filter.scope != filters.EVERYTHING,
         "dropped": dropped_of(actor, usage_filter),
         "page_url": request.path,
+        "saved": menu_of(actor, "usage", usage_filter.query()),
     }
     if total.requests or total.charge_nano:
         context |= {

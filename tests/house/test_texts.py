@@ -455,7 +455,8 @@ def test_quieter_pages_of_an_organisation_are_chinese(people: Cast) -> None:
         "budgets", "budgets/new", "budgets/requests", "limits", "webhooks", "prompts", "prices",
         "billing", "billing?tab=ledger", "billing?tab=topups", "billing/top-up", "billing/redeem",
         "billing/alerts", "billing/holds",
-        "playground/history", "playground/embeddings", "playground/votes",
+        "playground/history", "playground/embeddings", "playground/votes", "exports", "views",
+        "views/new?page=usage",
     ):  # fmt: skip
         _read(alice, f"/o/acme/{path}")
     for path in ("/models", "/pricing"):
