@@ -40,6 +40,7 @@ _OBJECTS: Final[Mapping[str, Promise]] = {
     "promogrant": _("Promotional credit"),
     "prompt": _("Prompt"),
     "promptversion": _("Prompt version"),
+    "reportschedule": _("Report by email"),
     "review": _("Review"),
     "sealcut": _("Audit log"),
     "savedview": _("Saved view"),

@@ -133,6 +133,8 @@ BOUND: Final[Mapping[str, Bond]] = {
     "usage.Export": Own(),
     "usage.ExportPiece": Through("export_id", "usage.Export"),
     "usage.SavedView": Own(),
+    "usage.ReportSchedule": Through("view_id", "usage.SavedView"),
+    "usage.ReportReceiver": Through("schedule_id", "usage.ReportSchedule"),
     "usage.Rollup": Own(),
     "usage.HourRollup": Own(),
     "usage.DayRollup": Own(),

@@ -3,7 +3,7 @@
 import csv
 import io
 import re
-from collections.abc import AsyncIterator, Iterable, Iterator
+from collections.abc import AsyncIterator, Iterable, Iterator, Sequence
 from typing import Final, TypeVar
 
 from asgiref.sync import sync_to_async
@@ -49,7 +49,7 @@ def _named(response: Response, name: str) -> Response:
 
 def csv_text(rows: Rows) -> str:
     """Rows as lines of a file; no text in it is a formula."""
-    return csv_lines(harmless(row) for row in rows)
+    return csv_lines(harmless(list(row)) for row in rows)
 
 
 def csv_lines(rows: Rows) -> str:
@@ -59,10 +59,16 @@ def csv_lines(rows: Rows) -> str:
     return written.getvalue()
 
 
-def harmless(cells: Iterable[object]) -> list[object]:
+def harmless(cells: Sequence[object]) -> Sequence[object]:
     """The cells of a row or of a column, none of them a formula."""
-    return [_escape_formula(cell) if isinstance(cell, str) else cell for cell in cells]
+    # Of a column's many cells few differ, and almost none begins like that.
+    formulas = {
+        cell: _escape_formula(cell)
+        for cell in set(cells)
+        if isinstance(cell, str) and cell[:1] in _FORMULA
+    }
+    return [formulas.get(cell, cell) for cell in cells] if formulas else cells
 
 
 def _escape_formula(text: str) -> str:
-    return f"'{text}" if text[:1] in _FORMULA and not _NUMBER.fullmatch(text) else text
+    return text if _NUMBER.fullmatch(text) else f"'{text}"

@@ -77,6 +77,7 @@ KINDS: Final = {
         Kind("jobs.stopped", gettext_lazy("Background job stopped"), operators=True),
         Kind("security.changed", gettext_lazy("Sign-in settings changed"), personal=True),
         Kind("sign_in.noticed", gettext_lazy("Sign-in from a new network"), personal=True),
+        Kind("report.due", gettext_lazy("Scheduled report"), personal=True),
         Kind("jobs.resumed", gettext_lazy("Background job running again"), operators=True),
     )
 }

@@ -24,7 +24,7 @@ from lib.tables.pages import answer_table
 from lib.tables.sources import QuerySource
 from lib.tables.table import Badge, Column, Table
 from usage import exports
-from usage.exports import DIRECT_ROWS, KEPT, access_export, asked_of, visible_exports
+from usage.exports import DIRECT_ROWS, KEPT, access_export, asked_of, filter_of, visible_exports
 from usage.models import Export, ExportState
 from usage.usage_bar import dates_of
 
@@ -91,7 +91,7 @@ def _row(actor: Actor, export: Export) -> dict[str, Any]:
     badge = _EXPIRED if done and not ready else _BADGES[ExportState(export.state)]
     if export.state == ExportState.FAILED:
         badge = badge._replace(hint=_FAILURES.get(export.message, export.message))
-    usage_filter = asked_of(actor, export).usage_filter
+    usage_filter = filter_of(actor, export)
     first, last = usage_filter.on or dates_of(usage_filter.span, usage_filter.zone)
     id, slug = id_text(export.id), slug_of(actor)
     return {

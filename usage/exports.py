@@ -118,13 +118,18 @@ def delete_export(actor: Actor, export: Export) -> None:
         export.delete()
 
 
-def asked_of(actor: Actor, export: Export) -> Asked:
-    """What the export holds, read as at when it was asked for."""
-    query = parse_qs(export.query, keep_blank_values=True, max_num_fields=500)
-    usage_filter = filters.from_query(
+def filter_of(actor: Actor, export: Export) -> UsageFilter:
+    """The time and the rows of the export, as at when it was asked for."""
+    query = parse_qs(export.query)
+    return filters.from_query(
         query, export.created_at, channels=actor.operator, log=True, ignored=OWN_PARAMETERS
     )
-    state = REQUESTS.read(query, hidden=hidden_columns(actor))
+
+
+def asked_of(actor: Actor, export: Export) -> Asked:
+    """What the export holds."""
+    usage_filter = filter_of(actor, export)
+    state = REQUESTS.read(parse_qs(export.query), hidden=hidden_columns(actor))
     return Asked(usage_filter, state, LogSource(actor, usage_filter.span, usage_filter.scope))
 
 

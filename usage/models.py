@@ -537,3 +537,36 @@ class SavedView(models.Model):
 
     def __str__(self) -> str:
         return self.name
+
+
+class ReportSchedule(models.Model):
+    """When a saved view is sent by mail: each Monday or 1st of a month, by the wall of a zone."""
+
+    id = models.UUIDField(primary_key=True, default=new_id, editable=False)
+    view = models.OneToOneField(SavedView, models.CASCADE, related_name="schedule")
+    every = models.CharField(max_length=5, help_text="week or month")
+    hour = models.SmallIntegerField()
+    zone = models.CharField(max_length=60)
+    due_at = models.DateTimeField(db_index=True)
+    created_at = models.DateTimeField(db_default=Now())
+
+    def __str__(self) -> str:
+        return f"{self.every} {self.hour}:00 {self.zone}"
+
+
+class ReportReceiver(models.Model):
+    """Somebody whom a schedule writes to, until they leave it."""
+
+    id = models.BigAutoField(primary_key=True)
+    schedule = models.ForeignKey(
+        ReportSchedule, models.CASCADE, related_name="receivers", db_index=False
+    )
+    user = models.ForeignKey("accounts.User", models.CASCADE, related_name="+")
+
+    class Meta:
+        constraints = [
+            models.UniqueConstraint(fields=["schedule", "user"], name="report_received_once")
+        ]
+
+    def __str__(self) -> str:
+        return f"{self.user_id} of {self.schedule_id}"

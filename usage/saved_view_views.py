@@ -1,5 +1,6 @@
 """Saved views: the menu of the pages that have some, the dialogs, and the list."""
 
+import datetime as dt
 from typing import Any
 from urllib.parse import urlsplit
 
@@ -20,7 +21,7 @@ from lib.tables.pages import answer_table
 from lib.tables.sources import ListSource
 from lib.tables.table import Badge, Column, Filter, Table
 from usage import saved_views
-from usage.models import SavedView, ViewPage
+from usage.models import ReportSchedule, SavedView, ViewPage
 from usage.saved_views import NAME_MAX, own_view, visible_views
 
 _SHARED, _OWN = Badge(gettext_lazy("Shared"), "info"), Badge(gettext_lazy("Only you"))
@@ -31,6 +32,7 @@ VIEWS = Table(
         Column("name", gettext_lazy("Name"), sort=True, card="title"),
         Column("page", gettext_lazy("Page"), sort=True, card="second"),
         Column("who", gettext_lazy("Visible to"), "badge", sort="who.text", card="first"),
+        Column("report", gettext_lazy("Next report"), "time", sort=True, priority=2),
         Column("by", gettext_lazy("Created by"), sort=True, priority=3),
         Column("created", gettext_lazy("Created"), "ago", sort=True, priority=2, card="last"),
     ),
@@ -70,8 +72,9 @@ def href_of(actor: Actor, view: SavedView) -> str:
 @require_safe
 def view_list(request: HttpRequest, actor: Actor) -> HttpResponseBase:
     state = read_table(VIEWS, request, actor)
+    due = dict(ReportSchedule.objects.values_list("view", "due_at"))
     rows = [
-        _row(actor, view)
+        _row(actor, view, due.get(view.id))
         for view in visible_views(actor)
         if state.value("q").casefold() in view.name.casefold()
     ]
@@ -79,9 +82,10 @@ def view_list(request: HttpRequest, actor: Actor) -> HttpResponseBase:
     return answer_table(request, state, ListSource(rows), templates, {})
 
 
-def _row(actor: Actor, view: SavedView) -> dict[str, Any]:
+def _row(actor: Actor, view: SavedView, due_at: dt.datetime | None) -> dict[str, Any]:
     id, slug = id_text(view.id), slug_of(actor)
     own = actor.user is not None and view.user_id == actor.user.id
+    sendable = view.page != ViewPage.REQUESTS
     return {
         "id": id,
         "name": view.name,
@@ -90,6 +94,10 @@ def _row(actor: Actor, view: SavedView) -> dict[str, Any]:
         "who": _SHARED if view.shared else _OWN,
         "by": view.user.email,
         "created": view.created_at,
+        # To whom it goes is its maker's alone to know.
+        "report": due_at if own else None,
+        "report_url": reverse("report", args=[slug, id]) if own and sendable else "",
+        "end_url": reverse("report_end", args=[slug, id]) if own and due_at else "",
         "change_url": reverse("view_change", args=[slug, id]) if own else "",
         "delete_url": reverse("view_delete", args=[slug, id]) if own else "",
     }

@@ -104,7 +104,7 @@ def _csv(columns: Sequence[Column], batches: Batches) -> Iterator[bytes]:
     yield csv_text([[export_name(column) for column in columns]]).encode()
     for batch in batches:
         cells = [
-            plain if column.kind in _MONEY else harmless(plain)
+            plain if column.kind in _MONEY or column.kind in _TIMES else harmless(plain)
             for column, plain in zip(columns, map(_plain, columns, batch), strict=True)
         ]
         yield csv_lines(zip(*cells, strict=True)).encode()
