@@ -41,7 +41,7 @@ from usage.views import (
     too_many_text,
 )
 
-_BEFORE: Final = _("In the period before this one, as long as what has passed of it")
+_BEFORE: Final = _("In the period that this one is compared with")
 _TTFT, _DURATION = _("Time to first token"), _("Duration")
 EXPLORE = Table(
     "explore",
@@ -116,7 +116,7 @@ def explore_page(request: HttpRequest, actor: Actor) -> HttpResponseBase:
         "dropped": dropped_of(actor, usage_filter, explored=True),
         "own_only": access.scope_of(actor, "usage.read") == "own",
         "overview_query": usage_filter.query(group_by=None, then_by=None),
-        "focus_query": usage_filter.query(group_by=None, then_by=None, metric=None),
+        "focus_query": usage_filter.query(**dict.fromkeys(filters.OF_SUMS)),
     }
     bar = usage_bar(
         actor, usage_filter, kept=tuple(state.kept), at=at, before=_axis_fields(actor, usage_filter)

@@ -118,7 +118,7 @@ def _bar(usage_filter: UsageFilter, bar: Bar, kept: dict[str, str]) -> dict[str,
 
 
 def _query_of(usage_filter: UsageFilter, span: Span, kept: dict[str, str]) -> str:
-    over = {**kept, "group_by": None, "then_by": None, "metric": None}
+    over = {**kept, **dict.fromkeys(filters.OF_SUMS)}
     return usage_filter.query_of_span(span, **over)
 
 

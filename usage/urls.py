@@ -2,6 +2,7 @@ from django.urls import path
 
 from usage import (
     budget_views,
+    change_views,
     explore_views,
     export_views,
     hold_views,
@@ -87,6 +88,7 @@ urlpatterns = [
     path("o/<slug:o>/budgets/<str:id>/_f/log", budget_views.budget_log, name="budget_log"),
     path("o/<slug:o>/billing/holds", hold_views.hold_list, name="holds"),
     path("o/<slug:o>/usage", views.usage_page, name="usage"),
+    path("o/<slug:o>/usage/_f/changes", change_views.changes_panel, name="usage_changes"),
     path("o/<slug:o>/usage/explore", explore_views.explore_page, name="explore"),
     path("o/<slug:o>/usage/focus.csv", explore_views.focus_file, name="focus"),
     path("o/<slug:o>/requests", log_views.request_list, name="requests"),

@@ -43,7 +43,7 @@ _METRICS: dict[str, Promise] = {
     "errors": gettext_lazy("Errors"),
 }
 # What only sums are asked for.
-_OF_SUMS: dict[str, object] = {"group_by": None, "then_by": None, "metric": None}
+_OF_SUMS: dict[str, object] = dict.fromkeys(filters.OF_SUMS)
 _GRAINS: dict[str, Promise] = {
     "15min": gettext_lazy("quarter of an hour"),
     "hour": gettext_lazy("hour"),
@@ -204,13 +204,7 @@ def _chart(
     spans = [usage_filter.within(bucket.span) for bucket in series.buckets]
 
     def href(within: Mapping[str, object], over: Mapping[str, object]) -> str:
-        asked: dict[str, object] = {
-            "group_by": None,
-            "then_by": None,
-            "metric": None,
-            **within,
-            **over,
-        }
+        asked: dict[str, object] = {**_OF_SUMS, **within, **over}
         return f"{log}?{usage_filter.query(**asked)}" if log else ""
 
     return {

@@ -100,6 +100,7 @@ def pages(site: Installation, browser: Browser, signed_in: StorageState) -> dict
         "usage, filtered to nothing": f"{ours}/usage?range=last-month",
         "explore": f"{ours}/usage/explore?group_by=project&then_by=status",
         "requests": f"{ours}/requests",
+        "what changed": f"{ours}/usage/_f/changes?range=7d",
         "exports": f"{ours}/exports",
         "saved views": f"{ours}/views",
         "save a view": f"{ours}/views/new?page=explore&range=7d",

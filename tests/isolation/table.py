@@ -261,6 +261,7 @@ PAGES: Final[dict[str, Route]] = {
     # What happened, and what it costs
     "usage": at("usage.read"),
     "explore": at("usage.read"),
+    "usage_changes": at("usage.read"),
     "focus": at("usage.read"),
     "requests": at("requests.read"),
     "views": at("usage.read"),
