@@ -142,7 +142,13 @@ def key_actor(text: str) -> Actor | None:
     if key_format.check(text) not in (key_format.KeyForm.OWN, key_format.KeyForm.FOREIGN):
         return None
     key, ends_at = find_key_of(text)
-    if key is None or key_state(key, clock.now()) != "active" or not _place_stands(key):
+    return None if key is None else actor_of_key(key, ends_at)
+
+
+def actor_of_key(key: Key, ends_at: dt.datetime | None = None) -> Actor | None:
+    """The actor that a key stands for now, `ends_at` the end of the secret that it came with; None
+    for one that opens nothing any more."""
+    if key_state(key, clock.now()) != "active" or not _place_stands(key):
         return None
     if key.user is None:
         return _program(key, ends_at)

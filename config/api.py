@@ -61,6 +61,7 @@ from playground.prompt_api import router as playground_router
 from usage.api import router as usage_router
 from usage.budget_api import router as budget_router
 from usage.effective_api import router as effective_router
+from usage.export_api import router as export_router
 from usage.filters import RangeRefused
 from usage.margin_api import router as margin_router
 from usage.review_api import router as review_router
@@ -211,6 +212,7 @@ api.add_router("", audit_router)
 api.add_router("", member_router)
 api.add_router("", departure_router)
 api.add_router("", usage_router)
+api.add_router("", export_router)
 api.add_router("", billing_router)
 api.add_router("", invoice_router)
 api.add_router("", statement_router)

@@ -35,6 +35,10 @@ SCHEDULE: Final = (
     Job("usage.tasks.check_whole_books", 60, 240, _("Check the whole ledger")),
     Job("usage.tasks.draft_invoices", 3600, 7200, _("Draft invoices")),
     Job("usage.tasks.drop_old_addresses", 3600, 7200, _("Delete old client IP addresses")),
+    # It ends with its export: some minutes for millions of rows.
+    Job("usage.tasks.make_export", 2, 900, _("Make exports")),
+    Job("usage.tasks.send_reports", 15, 120, _("Send scheduled reports")),
+    Job("usage.tasks.drop_old_exports", 3600, 7200, _("Delete old exports")),
     Job("billing.tasks.seal_books", 60, 120, _("Seal the ledger")),
     Job("billing.tasks.check_trail", 3600, 7200, _("Verify the audit log")),
     Job("billing.tasks.cut_trail", 3600, 7200, _("Delete old audit events")),

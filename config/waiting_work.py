@@ -39,6 +39,11 @@ _WORK: Final[Mapping[str, str]] = {
         SELECT FROM outbox_fact WHERE taken_at IS NULL
         UNION ALL
         SELECT FROM notify_delivery WHERE state = 'pending' AND due_at <= now()""",
+    "usage.tasks.send_reports": """
+        SELECT FROM usage_reportschedule WHERE due_at <= now()""",
+    "usage.tasks.make_export": """
+        SELECT FROM usage_export
+        WHERE state = 'queued' OR (state = 'running' AND taken_until <= now())""",
     "gateway.tasks.go_on_with_previews": """
         SELECT FROM gateway_pricepreview WHERE state IN ('queued', 'running')""",
     "gateway.tasks.go_on_with_channel_tests": """

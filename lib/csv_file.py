@@ -3,7 +3,7 @@
 import csv
 import io
 import re
-from collections.abc import AsyncIterator, Iterable, Iterator
+from collections.abc import AsyncIterator, Iterable, Iterator, Sequence
 from typing import Final, TypeVar
 
 from asgiref.sync import sync_to_async
@@ -11,7 +11,7 @@ from django.core.handlers.asgi import ASGIRequest
 from django.http import HttpRequest, HttpResponse, HttpResponseBase, StreamingHttpResponse
 
 # What spreadsheets take for the beginning of a formula, in the wide forms of East Asia as well.
-_FORMULA: Final = ("=", "+", "-", "@", "\t", "\r", "\n", "＝", "＋", "－", "＠")
+_FORMULA: Final = frozenset("=+-@\t\r\n＝＋－＠")
 _NUMBER: Final = re.compile(r"-?[0-9]+(\.[0-9]+)?")
 CSV_TYPE: Final = "text/csv; charset=utf-8"
 
@@ -49,12 +49,26 @@ def _named(response: Response, name: str) -> Response:
 
 def csv_text(rows: Rows) -> str:
     """Rows as lines of a file; no text in it is a formula."""
+    return csv_lines(harmless(list(row)) for row in rows)
+
+
+def csv_lines(rows: Rows) -> str:
+    """Rows of cells that are `harmless`, or cannot be formulas, as lines of a file."""
     written = io.StringIO()
-    csv.writer(written).writerows([_escape_formula(cell) for cell in row] for row in rows)
+    csv.writer(written).writerows(rows)
     return written.getvalue()
 
 
-def _escape_formula(cell: object) -> object:
-    if isinstance(cell, str) and cell.startswith(_FORMULA) and not _NUMBER.fullmatch(cell):
-        return f"'{cell}"
-    return cell
+def harmless(cells: Sequence[object]) -> Sequence[object]:
+    """The cells of a row or of a column, none of them a formula."""
+    # Of a column's many cells few differ, and almost none begins like that.
+    formulas = {
+        cell: _escape_formula(cell)
+        for cell in set(cells)
+        if isinstance(cell, str) and cell[:1] in _FORMULA
+    }
+    return [formulas.get(cell, cell) for cell in cells] if formulas else cells
+
+
+def _escape_formula(text: str) -> str:
+    return text if _NUMBER.fullmatch(text) else f"'{text}"

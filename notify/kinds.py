@@ -51,6 +51,7 @@ KINDS: Final = {
         Kind("raise.ended", gettext_lazy("Budget increase ended"), _DECIDING),
         Kind("code.redeemed", gettext_lazy("Code redeemed")),
         Kind("promo.expired", gettext_lazy("Promotional credit expired"), _MONEY),
+        Kind("export.ready", gettext_lazy("Export ready")),
         Kind("view_as.began", gettext_lazy("Viewed by an operator"), (Role.OWNER,)),
         Kind("webhook.tested", gettext_lazy("Webhook test")),
         Kind(
@@ -76,6 +77,7 @@ KINDS: Final = {
         Kind("jobs.stopped", gettext_lazy("Background job stopped"), operators=True),
         Kind("security.changed", gettext_lazy("Sign-in settings changed"), personal=True),
         Kind("sign_in.noticed", gettext_lazy("Sign-in from a new network"), personal=True),
+        Kind("report.due", gettext_lazy("Scheduled report"), personal=True),
         Kind("jobs.resumed", gettext_lazy("Background job running again"), operators=True),
     )
 }

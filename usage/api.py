@@ -55,7 +55,7 @@ _AXES: Final = (*(name for name in GROUPINGS if name != "channel"), DAY, "channe
 _ITEMS_MAX: Final = 10_000
 
 
-class _Wanted(Schema):
+class Wanted(Schema):
     """Which requests are meant; several values of a field mean any of them."""
 
     model: list[Model] = Field(default_factory=list, max_length=20, description="Model names.")
@@ -68,7 +68,7 @@ class _Wanted(Schema):
     app: list[Model] = Field(default_factory=list, max_length=20, description="Applications.")
 
 
-class FocusQuery(_Wanted):
+class FocusQuery(Wanted):
     model_config = ConfigDict(extra="forbid")
 
     from_: str | None = Field(
@@ -265,7 +265,7 @@ class RequestList(Schema):
     next: str | None
 
 
-class RequestQuery(pagination.PageQuery, _Wanted):
+class RequestQuery(pagination.PageQuery, Wanted):
     from_: str | None = Field(
         None, alias="from", description="A date, or a time with its offset; included."
     )
@@ -291,7 +291,7 @@ def show_usage(request: HttpRequest, query: Query[UsageQuery]) -> dict[str, Any]
     read from single requests: 400 if the period has more than 500,000.
     """
     actor = actors.actor_of(request)
-    usage_filter = _usage_filter(query)
+    usage_filter = usage_filter_of(query)
     by = read_groupings(query.group_by, _AXES)
     if "channel" in by and not actor.operator:
         raise AccessDenied("Only operators can group by channel.")
@@ -339,7 +339,7 @@ def export_focus(request: HttpRequest, query: Query[FocusQuery]) -> HttpResponse
     """Daily costs by key and model as CSV, in the columns of the FinOps Open Cost and Usage
     Specification 1.2. Days are of UTC; the default is the last 30."""
     actor = actors.actor_of(request)
-    pieces = focus_csv(actor, _usage_filter(query))
+    pieces = focus_csv(actor, usage_filter_of(query))
     return stream(request, "focus.csv", CSV_TYPE, as_here(pieces))
 
 
@@ -398,7 +398,7 @@ def show_receipt(request: HttpRequest, id: str) -> dict[str, Any]:
     return receipt
 
 
-def _usage_filter(query: FocusQuery) -> UsageFilter:
+def usage_filter_of(query: FocusQuery) -> UsageFilter:
     zone = filters.read_zone(query.tz)
     now = clock.now()
     today = now.astimezone(zone).date()
@@ -413,7 +413,7 @@ def _usage_filter(query: FocusQuery) -> UsageFilter:
     return replace(usage_filter, scope=_scope(query))
 
 
-def _scope(query: _Wanted) -> Scope:
+def _scope(query: Wanted) -> Scope:
     return Scope(
         models=tuple(query.model),
         keys=tuple(filters.read_id(key) for key in query.key),

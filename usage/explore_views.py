@@ -29,6 +29,7 @@ from usage.focus import focus_csv
 from usage.levels import Standing, standing
 from usage.reports import Totals
 from usage.rules.groupings import GroupBy
+from usage.saved_view_views import menu_of
 from usage.usage_bar import STATUS_WORDS, usage_bar
 from usage.used_rows import TooManyRecords
 from usage.views import (
@@ -40,7 +41,7 @@ from usage.views import (
     too_many_text,
 )
 
-_BEFORE: Final = _("In the period before this one, as long as what has passed of it")
+_BEFORE: Final = _("In the period that this one is compared with")
 _TTFT, _DURATION = _("Time to first token"), _("Duration")
 EXPLORE = Table(
     "explore",
@@ -111,10 +112,11 @@ def explore_page(request: HttpRequest, actor: Actor) -> HttpResponseBase:
         "untimed": timed and any(cell.times is None for cell in explored.cells),
         "timed_max": grouped(TIMED_MAX),
         "total": whole,
+        "saved": menu_of(actor, "explore", state.query()),
         "dropped": dropped_of(actor, usage_filter, explored=True),
         "own_only": access.scope_of(actor, "usage.read") == "own",
         "overview_query": usage_filter.query(group_by=None, then_by=None),
-        "focus_query": usage_filter.query(group_by=None, then_by=None, metric=None),
+        "focus_query": usage_filter.query(**dict.fromkeys(filters.OF_SUMS)),
     }
     bar = usage_bar(
         actor, usage_filter, kept=tuple(state.kept), at=at, before=_axis_fields(actor, usage_filter)

@@ -69,8 +69,9 @@ def explore(
     limit: int = CELLS_MAX,
     timed: bool = False,
 ) -> Explored:
-    """The cells of one or two axes. Raises TooManyRecords where only the records know them and they
-    are too many. `timed` reads the records where they are few enough, for they know the times."""
+    """The cells of one or two axes; of none, all as one. Raises TooManyRecords where only the
+    records know them and they are too many. `timed` reads the records where they are few enough,
+    for they know the times."""
     scope, spans = usage_filter.scope, usage_filter.spans
     groups = [axis for axis in by if axis != DAY]
     rows = None
@@ -79,7 +80,7 @@ def explore(
             rows = recorded_rows(actor, scope, spans, groups, at, most=TIMED_MAX)
     timed = rows is not None
     rows = rows or used_rows(actor, scope, spans, groups, at)
-    ids = f"ARRAY[{', '.join(_IDS[axis] for axis in by)}]"
+    ids = f"ARRAY[{', '.join(_IDS[axis] for axis in by)}]::text[]"
     found = _sums(rows, spans, ids, limit + 1, timed=timed)
     more = len(found) > limit
     if more or OVERLAPPING.intersection(by):

@@ -14,6 +14,7 @@ from urllib.parse import parse_qsl, urlencode
 from uuid import UUID
 from zoneinfo import ZoneInfo
 
+from billing.rules.instants import first_instant_at
 from billing.rules.money import format_usd, parse_typed_usd
 from dialects.errors import ErrorKind
 from lib.ids import id_text, parse_id
@@ -31,6 +32,7 @@ from usage.rules.groupings import GROUPINGS, OVERLAPPING, SUMMED, GroupBy
 Range = Literal["24h", "today", "yesterday", "7d", "30d", "mtd", "last-month", "custom"]
 Status = Literal["ok", "error", "stopped", "review"]
 Metric = Literal["cost", "requests", "tokens", "errors"]
+Compare = Literal["prev", "year"]
 
 RANGE: Final[Range] = "30d"
 CHARTED: Final = tuple(name for name in GROUPINGS if name not in OVERLAPPING | {"status"})
@@ -45,6 +47,8 @@ _EMPTY: Final[tuple[GroupBy, ...]] = (
     "channel",
 )
 """In what a row may belong to no group; channels, which only operators know of, are the last."""
+OF_SUMS: Final = ("group_by", "then_by", "metric", "compare")
+"""What only sums are asked for, and no list of requests."""
 API_DAYS: Final = 30
 """Of a report of the API that is asked for without its begin."""
 UTC_ZONE: Final = ZoneInfo("UTC")
@@ -135,6 +139,7 @@ class UsageFilter:
     group_by: GroupBy = "model"
     then_by: GroupBy | None = None
     metric: Metric = "cost"
+    compare: Compare = "prev"
     dropped: tuple[Dropped, ...] = ()
     # The dates of a custom range as they were asked, to fill the form with; None for instants.
     on: tuple[dt.date, dt.date] | None = field(default=None, compare=False)
@@ -153,11 +158,15 @@ class UsageFilter:
 
     @property
     def previous(self) -> Span:
-        """The period before this one, as long as what has passed of this one.
+        """The period that this one is compared with, as long as what has passed of this one: the
+        one before it, or the same dates a year ago.
 
         A month that runs is compared with the same part of the month before.
         """
         passed_to = min(self.end_at, bucket_of(self.now) + BUCKET)
+        if self.compare == "year":
+            start_at, end_at = (_year_before(at, self.zone) for at in (self.start_at, passed_to))
+            return Span(start_at, max(end_at, start_at + BUCKET))
         passed = max(passed_to - self.start_at, BUCKET)
         start_at = self._previous_start()
         return Span(start_at, min(start_at + passed, self.start_at))
@@ -190,7 +199,7 @@ class UsageFilter:
         return [
             (name, value)
             for name, value in parse_qsl(self.query())
-            if not (log and name in ("group_by", "then_by", "metric"))
+            if not (log and name in OF_SUMS)
         ]
 
     def _parameters(self) -> dict[str, object]:
@@ -215,6 +224,7 @@ class UsageFilter:
             "group_by": self.group_by if self.group_by != "model" else None,
             "then_by": self.then_by,
             "metric": self.metric if self.metric != "cost" else None,
+            "compare": self.compare if self.compare != "prev" else None,
         }
 
     def query_of_span(self, span: Span, **over: object) -> str:
@@ -289,6 +299,7 @@ def from_query(
         group_by=group_by,
         then_by=then_by if then_by != group_by else None,
         metric=reader.single("metric", _among(get_args(Metric))) or "cost",
+        compare=reader.single("compare", _among(get_args(Compare))) or "prev",
         dropped=reader.dropped(ignored),
     )
 
@@ -489,6 +500,13 @@ def _amount(text: str) -> int:
     if nano < 0:
         raise ValueError(text)
     return nano
+
+
+def _year_before(at: dt.datetime, zone: ZoneInfo) -> dt.datetime:
+    """When the wall in a zone showed the same, a year before; of a leap day, the day before it."""
+    wall = at.astimezone(zone).replace(tzinfo=None)
+    day = 28 if (wall.month, wall.day) == (2, 29) else wall.day
+    return bucket_of(first_instant_at(wall.replace(year=wall.year - 1, day=day), zone))
 
 
 def _instant_text(at: dt.datetime) -> str:

@@ -4,6 +4,7 @@ import datetime as dt
 from typing import Any
 
 from django.http import HttpRequest, HttpResponseBase
+from django.shortcuts import redirect
 from django.urls import reverse
 from django.utils import timezone
 from django.utils.formats import date_format
@@ -20,59 +21,20 @@ from lib.formatting import grouped
 from lib.ids import id_text
 from lib.tables.pages import answer_table
 from lib.tables.sources import START
-from lib.tables.table import OWN_PARAMETERS, Badge, Column, State, Table
+from lib.tables.table import OWN_PARAMETERS, Badge, State
 from usage import filters, reports, words
+from usage.exports import DIRECT_ROWS
 from usage.filters import UsageFilter
 from usage.histogram import Bar, histogram, sums_of_bars
 from usage.levels import standing
-from usage.reports import RequestRow, RequestSource, Totals
+from usage.log_columns import REQUESTS, LogSource, hidden_columns
+from usage.reports import RequestRow, Totals
 from usage.rules.buckets import Span
+from usage.saved_view_views import menu_of
 from usage.usage_bar import usage_bar
 from usage.views import dropped_of
 
 _DAY = dt.timedelta(hours=23)
-
-REQUESTS = Table(
-    "requests",
-    _("Requests"),
-    (
-        Column("time", _("Time"), "time", sort="id", card="last"),
-        Column("status", _("Status"), "badge", card="first"),
-        Column("model", _("Model"), card="title"),
-        Column("key", _("Key"), priority=2, card="second"),
-        Column("person", _("Person"), chosen=False),
-        Column("channel", _("Channel"), priority=4),
-        Column("upstream", _("Provider's model"), chosen=False),
-        Column("ttft", _("TTFT"), "duration", priority=3, hint=_("Time to first token")),
-        Column("total", _("Duration"), "duration", priority=2),
-        Column(
-            "tokens_in", _("In"), "number", priority=2, hint=_("Input tokens, including cached")
-        ),
-        Column("cached", _("Cached"), "number", chosen=False, hint=_("Cached input tokens")),
-        Column(
-            "tokens_out",
-            _("Out"),
-            "number",
-            priority=2,
-            hint=_("Output tokens, including reasoning"),
-        ),
-        Column("reasoning", _("Reasoning"), "number", chosen=False, hint=_("Reasoning tokens")),
-        Column("cost", _("Cost"), "money", sort="charge_nano", card="money"),
-        Column("basis", _("Basis"), chosen=False),
-        Column("attempts", _("Attempts"), "number", chosen=False),
-        Column("source", _("Source"), chosen=False),
-        Column("team", _("Team"), chosen=False),
-        Column("project", _("Project"), chosen=False),
-        Column("customer", _("Customer"), chosen=False),
-        Column("tags", _("Tags"), chosen=False),
-        Column("end_user", _("End user"), chosen=False),
-        Column("app", _("Application"), chosen=False),
-        Column("id", _("Request ID"), "code", chosen=False),
-    ),
-    default_sort="-time",
-    big=True,
-    href="href",
-)
 
 
 @organisation_page("requests.read")
@@ -85,12 +47,14 @@ def request_list(request: HttpRequest, actor: Actor) -> HttpResponseBase:
         log=True,
         ignored=OWN_PARAMETERS,
     )
-    own_only = access.scope_of(actor, "usage.read") == "own"
-    hidden = [*(["person"] if own_only else []), *([] if actor.operator else ["channel"])]
-    state = read_table(REQUESTS, request, actor, hidden=hidden, others=usage_filter.pairs(log=True))
+    hidden, others = hidden_columns(actor), usage_filter.pairs(log=True)
+    state = read_table(REQUESTS, request, actor, hidden=hidden, others=others)
     at = standing()
     totals = sums_of_bars(actor, usage_filter, at)
-    source = RequestSource(actor, usage_filter.span, usage_filter.scope, reports.sum_of(totals))
+    source = LogSource(actor, usage_filter.span, usage_filter.scope, reports.sum_of(totals))
+    start = f"{reverse('export_start', args=[slug_of(actor)])}?"
+    if state.export and source.is_longer_than(DIRECT_ROWS):
+        return redirect(f"{start}{request.GET.urlencode()}")
     first = state.position == START and state.sort == (("time", True),) and not state.export
 
     log = reverse("requests", args=[slug_of(actor)])
@@ -101,16 +65,18 @@ def request_list(request: HttpRequest, actor: Actor) -> HttpResponseBase:
 
     context = {
         "asked": usage_filter,
-        "own_only": own_only,
+        "own_only": access.scope_of(actor, "usage.read") == "own",
         "dropped": dropped_of(actor, usage_filter),
         "total_nano": source.charged_nano(),
+        "saved": menu_of(actor, "requests", state.query()),
         "oldest": reports.oldest_request_at(actor),
         **_histogram(actor, usage_filter, state, totals),
     }
     bar = usage_bar(actor, usage_filter, log=True, kept=tuple(state.kept), at=at)
     templates = ("usage/requests.html", "usage/_requests.html")
+    files = start if source.may_be_longer_than(DIRECT_ROWS) else ""
     with timezone.override(usage_filter.zone):
-        return answer_table(request, state, source, templates, context, make, bar)
+        return answer_table(request, state, source, templates, context, make, bar, files)
 
 
 def _histogram(
@@ -152,7 +118,7 @@ def _bar(usage_filter: UsageFilter, bar: Bar, kept: dict[str, str]) -> dict[str,
 
 
 def _query_of(usage_filter: UsageFilter, span: Span, kept: dict[str, str]) -> str:
-    over = {**kept, "group_by": None, "then_by": None, "metric": None}
+    over = {**kept, **dict.fromkeys(filters.OF_SUMS)}
     return usage_filter.query_of_span(span, **over)
 
 
@@ -161,7 +127,7 @@ def cells_of(log: str, usage_filter: UsageFilter, row: RequestRow) -> dict[str, 
     tokens = reports.tokens_of(row.meters)
     counted = None if row.running else tokens
     zone, id = usage_filter.zone.key, id_text(row.request_id)
-    # Its address is below that of the log: a file of a million rows is made of these.
+    # Its address is below that of the log.
     href = f"{log}/{id}"
     return {
         "href": f"{href}?tz={zone}" if zone != "UTC" else href,

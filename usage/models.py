@@ -439,3 +439,137 @@ class BillDifference(models.Model):
 
     def __str__(self) -> str:
         return f"{self.n} of {self.bill_id}"
+
+
+class ExportState(models.TextChoices):
+    QUEUED = "queued", _("Waiting")
+    RUNNING = "running", _("Running")
+    DONE = "done", _("Ready")
+    FAILED = "failed", _("Failed")
+
+
+class Export(models.Model):
+    """A long list as a file that a worker makes: what was asked for, how far it is, and for how
+    long the file is kept.
+
+    `query` is that of the log's address, read as at `created_at`; `reach` is how far its maker saw
+    when it was made, and who sees less now does not get it. A worker has it until `taken_until`;
+    `takes` counts who had it, and only the pieces of the last one are the file.
+    """
+
+    id = models.UUIDField(primary_key=True, default=new_id, editable=False)
+    organisation = models.ForeignKey("accounts.Organisation", models.CASCADE, related_name="+")
+    user = models.ForeignKey("accounts.User", models.CASCADE, null=True, related_name="+")
+    key = models.ForeignKey("accounts.Key", models.CASCADE, null=True, related_name="+")
+    form = models.CharField(max_length=8, help_text="The ending of the file's name.")
+    query = models.TextField()
+    language = models.CharField(max_length=16)
+    reach = models.JSONField(default=list)
+    state = models.CharField(max_length=8, choices=ExportState.choices, default=ExportState.QUEUED)
+    done = models.BigIntegerField(default=0, help_text="Rows that were read.")
+    total = models.BigIntegerField(null=True, help_text="About how many there are, if known.")
+    size = models.BigIntegerField(default=0, help_text="Bytes of the file.")
+    message = models.CharField(max_length=300, blank=True, default="")
+    takes = models.IntegerField(default=0)
+    taken_until = models.DateTimeField(null=True)
+    created_at = models.DateTimeField(db_default=Now())
+    ended_at = models.DateTimeField(null=True)
+    expires_at = models.DateTimeField(null=True)
+
+    class Meta:
+        ordering = ["-id"]
+        indexes = [
+            models.Index(
+                fields=["id"],
+                condition=models.Q(state__in=["queued", "running"]),
+                name="unfinished_exports",
+            ),
+            models.Index(fields=["organisation", "user", "-id"], name="exports_of_people"),
+        ]
+
+    def __str__(self) -> str:
+        return f"{self.form} {self.state}"
+
+
+class ExportPiece(models.Model):
+    """A piece of the file of an export; the file is all of the last taking, in their order."""
+
+    id = models.BigAutoField(primary_key=True)
+    export = models.ForeignKey(Export, models.CASCADE, related_name="pieces", db_index=False)
+    take = models.IntegerField()
+    n = models.IntegerField()
+    data = models.BinaryField()
+
+    class Meta:
+        constraints = [
+            models.UniqueConstraint(fields=["export", "take", "n"], name="export_piece_once")
+        ]
+
+    def __str__(self) -> str:
+        return f"{self.n} of {self.export_id}"
+
+
+class ViewPage(models.TextChoices):
+    """The pages whose filters can be saved, by the names of their addresses."""
+
+    USAGE = "usage", _("Usage")
+    EXPLORE = "explore", _("Explore usage")
+    REQUESTS = "requests", _("Requests")
+
+
+class SavedView(models.Model):
+    """Filters, grouping and columns of a page under a name: a person's own, or shared with the
+    organisation."""
+
+    id = models.UUIDField(primary_key=True, default=new_id, editable=False)
+    organisation = models.ForeignKey("accounts.Organisation", models.CASCADE, related_name="+")
+    user = models.ForeignKey("accounts.User", models.CASCADE, related_name="+")
+    page = models.CharField(max_length=8, choices=ViewPage.choices)
+    name = models.CharField(max_length=80)
+    query = models.TextField(blank=True, help_text="Of the page's address.")
+    shared = models.BooleanField(default=False)
+    created_at = models.DateTimeField(db_default=Now())
+
+    class Meta:
+        ordering = ["name", "id"]
+        constraints = [
+            models.UniqueConstraint(
+                fields=["organisation", "user", "page", "name"], name="view_named_once"
+            )
+        ]
+
+    def __str__(self) -> str:
+        return self.name
+
+
+class ReportSchedule(models.Model):
+    """When a saved view is sent by mail: each Monday or 1st of a month, by the wall of a zone."""
+
+    id = models.UUIDField(primary_key=True, default=new_id, editable=False)
+    view = models.OneToOneField(SavedView, models.CASCADE, related_name="schedule")
+    every = models.CharField(max_length=5, help_text="week or month")
+    hour = models.SmallIntegerField()
+    zone = models.CharField(max_length=60)
+    due_at = models.DateTimeField(db_index=True)
+    created_at = models.DateTimeField(db_default=Now())
+
+    def __str__(self) -> str:
+        return f"{self.every} {self.hour}:00 {self.zone}"
+
+
+class ReportReceiver(models.Model):
+    """Somebody whom a schedule writes to, until they leave it."""
+
+    id = models.BigAutoField(primary_key=True)
+    schedule = models.ForeignKey(
+        ReportSchedule, models.CASCADE, related_name="receivers", db_index=False
+    )
+    user = models.ForeignKey("accounts.User", models.CASCADE, related_name="+")
+
+    class Meta:
+        constraints = [
+            models.UniqueConstraint(fields=["schedule", "user"], name="report_received_once")
+        ]
+
+    def __str__(self) -> str:
+        return f"{self.user_id} of {self.schedule_id}"

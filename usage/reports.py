@@ -42,7 +42,7 @@ def _token_column(meter: Meter) -> str:
     return "reasoning" if meter.name == "out_reasoning" else "out"
 
 
-_TOKEN_COLUMNS: Final = {name: _token_column(METERS[name]) for name in TOKEN_METERS}
+TOKEN_COLUMNS: Final = {name: _token_column(METERS[name]) for name in TOKEN_METERS}
 
 By = GroupBy | Literal["bucket", "all"]
 
@@ -261,8 +261,8 @@ def tokens_of(meters: Mapping[str, int]) -> Tokens:
     """The tokens among the meters."""
     columns = dict.fromkeys(Tokens._fields, 0)
     for name, units in meters.items():
-        if name in _TOKEN_COLUMNS:
-            columns[_TOKEN_COLUMNS[name]] += units
+        if name in TOKEN_COLUMNS:
+            columns[TOKEN_COLUMNS[name]] += units
     return Tokens(**columns)
 
 
@@ -398,6 +398,13 @@ class RequestSource:
     def fetch(
         self, orders: Sequence[Order], boundary: Values | None, *, backwards: bool, limit: int
     ) -> list[RequestRow]:
+        texts, parameters, order = self._beyond(orders, boundary, backwards, limit)
+        return [_row(row) for row in run(_requests(texts, order, parameters), parameters)]
+
+    def _beyond(
+        self, orders: Sequence[Order], boundary: Values | None, backwards: bool, limit: int
+    ) -> tuple[list[str], dict[str, Any], str]:
+        """The conditions on what is beyond a boundary, their parameters, and the order."""
         names = [self._sorted_by(str(order.path)) for order in orders]
         down = orders[0].descending != backwards
         texts, parameters = [self._where.text], {**self._where.parameters, "limit": limit}
@@ -406,8 +413,7 @@ class RequestSource:
             places = ", ".join(f"%(edge_{n})s" for n in range(len(names)))
             texts.append(f"({', '.join(names)}) {'<' if down else '>'} ({places})")
             parameters |= {f"edge_{n}": value for n, value in enumerate(boundary)}
-        order = ", ".join(f"{name} {'DESC' if down else 'ASC'}" for name in names)
-        return [_row(row) for row in run(_requests(texts, order, parameters), parameters)]
+        return texts, parameters, ", ".join(f"{n} {'DESC' if down else 'ASC'}" for n in names)
 
     def _sorted_by(self, path: str) -> str:
         # Those that failed cost nothing: they lie at the far end of the index by charge, and are
@@ -682,10 +688,18 @@ _COUNTED_TO: Final = "r.project, r.tags, r.customer, r.client_app, r.end_user"
 
 
 def _requests(where: Sequence[str], order: str, parameters: Mapping[str, Any]) -> str:
-    """The statement of a page. All attempts of a request are within the slack of a time's ids."""
+    """The statement of a page."""
+    near = near_attempts(parameters)
+    return _REQUESTS.format(where=" AND ".join(where), order=order, near=near)
+
+
+def near_attempts(parameters: Mapping[str, Any]) -> str:
+    """The condition on attempts `a` by those on their requests: all attempts of a request are
+    within the slack of a time's ids."""
     edges = {"start_at_id": ">=", "end_at_id": "<"}
-    near = [f"AND a.id {sign} %({name})s" for name, sign in edges.items() if name in parameters]
-    return _REQUESTS.format(where=" AND ".join(where), order=order, near=" ".join(near))
+    return " ".join(
+        f"AND a.id {sign} %({name})s" for name, sign in edges.items() if name in parameters
+    )
 
 
 _REQUESTS: Final = f"""

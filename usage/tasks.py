@@ -2,7 +2,15 @@
 
 from celery import shared_task
 
-from usage import books_check, client_addresses, month_close, partitions, rollups
+from usage import (
+    books_check,
+    client_addresses,
+    exports,
+    month_close,
+    partitions,
+    rollups,
+    scheduled_reports,
+)
 
 
 @shared_task  # type: ignore[untyped-decorator]
@@ -33,3 +41,18 @@ def draft_invoices() -> int:
 @shared_task  # type: ignore[untyped-decorator]
 def drop_old_addresses() -> int:
     return client_addresses.drop_old()
+
+
+@shared_task  # type: ignore[untyped-decorator]
+def make_export() -> bool:
+    return exports.make_next()
+
+
+@shared_task  # type: ignore[untyped-decorator]
+def drop_old_exports() -> int:
+    return exports.drop_old()
+
+
+@shared_task  # type: ignore[untyped-decorator]
+def send_reports() -> int:
+    return scheduled_reports.send_due()

@@ -30,6 +30,10 @@ RANGES: Choices = (
     ("last-month", gettext_lazy("Last month")),
     ("custom", gettext_lazy("Custom")),
 )
+COMPARED: Choices = (
+    ("prev", gettext_lazy("vs the period before")),
+    ("year", gettext_lazy("vs a year ago")),
+)
 LABELLED: Final = ("team", "project", "customer", "tag", "app", "without")
 GROUPS_SHOWN: Final[Mapping[str, Any]] = {
     "model": gettext_lazy("Model"),
@@ -65,7 +69,11 @@ def usage_bar(
 ) -> FilterBar:
     """The fields of a range and of what can be found in it, after a page's own; `kept` stays in the
     address."""
-    fields = [*before, *_range_fields(usage_filter), *_scope_fields(actor, usage_filter, at)]
+    fields = [*before, *_range_fields(usage_filter)]
+    if not log:
+        compared = usage_filter.compare
+        fields.append(Field("compare", gettext("Compared with"), value=compared, choices=COMPARED))
+    fields += _scope_fields(actor, usage_filter, at)
     if log:
         fields += _log_fields(usage_filter)
     zone = usage_filter.zone.key

@@ -30,6 +30,7 @@ from usage.overview import Overview, overview
 from usage.reports import Series, SeriesPart, Totals
 from usage.rules.buckets import Span
 from usage.rules.groupings import GROUPINGS, GroupBy
+from usage.saved_view_views import menu_of
 from usage.usage_bar import GROUPS_SHOWN, dates_of, usage_bar
 from usage.used_rows import RECORDS_MAX, TooManyRecords
 from usage.visibility import sees_requests
@@ -42,7 +43,7 @@ _METRICS: dict[str, Promise] = {
     "errors": gettext_lazy("Errors"),
 }
 # What only sums are asked for.
-_OF_SUMS: dict[str, object] = {"group_by": None, "then_by": None, "metric": None}
+_OF_SUMS: dict[str, object] = dict.fromkeys(filters.OF_SUMS)
 _GRAINS: dict[str, Promise] = {
     "15min": gettext_lazy("quarter of an hour"),
     "hour": gettext_lazy("hour"),
@@ -91,6 +92,7 @@ def usage_page(request: HttpRequest, actor: Actor) -> HttpResponse:
         "filtered": usage_filter.scope != filters.EVERYTHING,
         "dropped": dropped_of(actor, usage_filter),
         "page_url": request.path,
+        "saved": menu_of(actor, "usage", usage_filter.query()),
     }
     if total.requests or total.charge_nano:
         context |= {
@@ -202,13 +204,7 @@ def _chart(
     spans = [usage_filter.within(bucket.span) for bucket in series.buckets]
 
     def href(within: Mapping[str, object], over: Mapping[str, object]) -> str:
-        parameters: dict[str, object] = {
-            "group_by": None,
-            "then_by": None,
-            "metric": None,
-            **within,
-            **over,
-        }
+        parameters: dict[str, object] = {**_OF_SUMS, **within, **over}
         return f"{log}?{usage_filter.query(**parameters)}" if log else ""
 
     return {

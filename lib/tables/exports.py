@@ -2,8 +2,9 @@
 and order that its page shows.
 
 Values keep their types: money is an exact decimal of USD, a time knows its zone, a duration is a
-whole number of milliseconds. Rows are read in batches, so that no length of a list has to be held
-in memory; a workbook and a Parquet file are written to the disk before their first byte is sent.
+whole number of milliseconds. Rows are read in batches, and each batch is worked on by columns, so
+that no length of a list has to be held in memory and what a column needs is decided once for many
+rows; a workbook and a Parquet file are written to the disk before their first byte is sent.
 """
 
 import datetime as dt
@@ -15,20 +16,23 @@ from pathlib import Path
 from typing import Any, Final, NamedTuple
 
 import msgspec
-from django.http import HttpRequest, HttpResponseBase
 from django.utils import timezone
 from django.utils.translation import gettext_lazy as _
 
-from lib.csv_file import CSV_TYPE, csv_text, stream
+from lib.csv_file import CSV_TYPE, csv_lines, csv_text, harmless
 from lib.tables.table import Badge, Column, Kind, Label
 
-Rows = Sequence[Sequence[Any]]
-Batches = Iterator[Rows]
+Values = Sequence[Any]
+Batch = Sequence[Values]
+"""The values of some rows, by columns: nano for money, a time, a number, or a text; None for
+nothing."""
+Batches = Iterator[Batch]
 
 _MONEY: Final[frozenset[Kind]] = frozenset({"money", "total", "meter", "price"})
 _TIMES: Final[frozenset[Kind]] = frozenset({"time", "ago"})
 _COUNTS: Final[frozenset[Kind]] = frozenset({"number", "duration"})
 _NUMBERS: Final = (int, float, Decimal)
+_NANO: Final = 10**9
 _PIECE: Final = 256 * 1024
 # What a sheet of Excel has room for, below its head; and a cell.
 SHEET_ROWS: Final = 1_048_575
@@ -37,20 +41,12 @@ _DECIMALS: Final = 15
 
 
 class Format(NamedTuple):
-    """One form of file. `write` gives its pieces."""
+    """One form of file. `write` gives its pieces, of batches in the order of the columns, with
+    times of the current zone."""
 
     label: Label
     content_type: str
     write: Callable[[Sequence[Column], Batches], Iterator[bytes]]
-
-
-def export(
-    request: HttpRequest, name: str, form: str, columns: Sequence[Column], batches: Batches
-) -> HttpResponseBase:
-    """The rows as a file of one of `FORMATS` to be saved under that name, without its ending;
-    `batches` are the values of `typed`, in the order of the columns."""
-    made = FORMATS[form]
-    return stream(request, f"{name}.{form}", made.content_type, made.write(columns, batches))
 
 
 def export_name(column: Column) -> str:
@@ -65,64 +61,61 @@ def export_name(column: Column) -> str:
     return f"{column.name}{units.get(column.kind, '')}"
 
 
-def typed(column: Column) -> Callable[[Any], Any]:
-    """What reads the cells of a column for a file: a decimal of USD, a time in the current zone, a
-    number, or a text; None for nothing."""
+def values_of(column: Column, rows: Sequence[Any]) -> list[Any]:
+    """What a column reads of some rows, as a batch has it."""
     read, convert = column.reader, _converter(column.kind)
-
-    def cell(row: Any) -> Any:
-        value = read(row)
-        return None if value is None or value == "" else convert(value)
-
-    return cell
+    return [None if value is None or value == "" else convert(value) for value in map(read, rows)]
 
 
 def _converter(kind: Kind) -> Callable[[Any], Any]:
-    if kind in _MONEY:
-        return lambda nano: Decimal(nano).scaleb(-9)
-    if kind in _TIMES:
-        zone = timezone.get_current_timezone()
-        return lambda value: value.astimezone(zone) if isinstance(value, dt.datetime) else value
+    if kind in _MONEY or kind in _TIMES:
+        return lambda value: value
     if kind in _COUNTS:
         return lambda value: value if isinstance(value, _NUMBERS) else str(value)
-    return _text
-
-
-def _text(value: Any) -> str:
-    return str(value.text if isinstance(value, Badge) else value)
+    return lambda value: str(value.text if isinstance(value, Badge) else value)
 
 
 def usd(nano: int | Decimal) -> str:
     """Nano, or parts of it, as an exact decimal, with two places at least."""
-    return _usd(Decimal(nano).scaleb(-9))
+    if isinstance(nano, int):
+        whole, rest = divmod(abs(nano), _NANO)
+        sign, fraction = "-" if nano < 0 else "", f"{rest:09d}"
+        return f"{sign}{whole}.{fraction[:2]}{fraction[2:].rstrip('0')}"
+    text, _, fraction = f"{nano.scaleb(-9):.{_DECIMALS}f}".partition(".")
+    return f"{text}.{fraction.rstrip('0').ljust(2, '0')}"
 
 
-def _usd(amount: Decimal) -> str:
-    whole, _, fraction = f"{amount:.{_DECIMALS}f}".partition(".")
-    return f"{whole}.{fraction.rstrip('0').ljust(2, '0')}"
-
-
-def _plain(value: Any) -> Any:
-    """A value as the text forms have it; what is a number there stays one."""
-    if type(value) is Decimal:
-        return _usd(value)
-    if type(value) is dt.datetime:
-        return value.isoformat(timespec="milliseconds")
-    return value
+def _plain(column: Column, values: Values) -> Values:
+    """The values of a column as the text forms have them; what is a number there stays one."""
+    if column.kind in _MONEY:
+        return [None if nano is None else usd(nano) for nano in values]
+    if column.kind in _TIMES:
+        zone = timezone.get_current_timezone()
+        return [
+            at.astimezone(zone).isoformat(timespec="milliseconds")
+            if isinstance(at, dt.datetime)
+            else at
+            for at in values
+        ]
+    return values
 
 
 def _csv(columns: Sequence[Column], batches: Batches) -> Iterator[bytes]:
     yield csv_text([[export_name(column) for column in columns]]).encode()
-    for rows in batches:
-        cells = ([_plain("" if cell is None else cell) for cell in row] for row in rows)
-        yield csv_text(cells).encode()
+    for batch in batches:
+        cells = [
+            plain if column.kind in _MONEY or column.kind in _TIMES else harmless(plain)
+            for column, plain in zip(columns, map(_plain, columns, batch), strict=True)
+        ]
+        yield csv_lines(zip(*cells, strict=True)).encode()
 
 
 def _json_lines(columns: Sequence[Column], batches: Batches) -> Iterator[bytes]:
     names = [export_name(column) for column in columns]
     encoder = msgspec.json.Encoder()
-    for rows in batches:
-        yield encoder.encode_lines(dict(zip(names, map(_plain, row), strict=True)) for row in rows)
+    for batch in batches:
+        rows = zip(*map(_plain, columns, batch), strict=True)
+        yield encoder.encode_lines(dict(zip(names, row, strict=True)) for row in rows)
 
 
 def _workbook(columns: Sequence[Column], batches: Batches) -> Iterator[bytes]:
@@ -154,16 +147,18 @@ def _write_sheets(book: Any, columns: Sequence[Column], batches: Batches) -> Non
     time = book.add_format({"num_format": "yyyy-mm-dd hh:mm:ss.000"})
     count = book.add_format({"num_format": "#,##0"})
     formats = [_chosen(column, money, time, count) for column in columns]
-    zone, sheet, n = timezone.get_current_timezone_name(), None, SHEET_ROWS
-    for rows in batches:
-        for row in rows:
+    zone, sheet, n = timezone.get_current_timezone(), None, SHEET_ROWS
+    for batch in batches:
+        cells = (_celled(*one, zone) for one in zip(columns, batch, strict=True))
+        for row in zip(*cells, strict=True):
             if n == SHEET_ROWS:
-                sheet, n = _new_sheet(book, columns, head, zone), 0
+                sheet, n = _new_sheet(book, columns, head, str(zone)), 0
             n += 1
             for place, (cell, form) in enumerate(zip(row, formats, strict=True)):
-                _write_cell(sheet, n, place, cell, form)
+                if cell is not None:
+                    _write_cell(sheet, n, place, cell, form)
     if sheet is None:
-        _new_sheet(book, columns, head, zone)
+        _new_sheet(book, columns, head, str(zone))
 
 
 def _chosen(column: Column, money: Any, time: Any, count: Any) -> Any:
@@ -186,13 +181,20 @@ def _new_sheet(book: Any, columns: Sequence[Column], head: Any, zone: str) -> An
     return sheet
 
 
+def _celled(column: Column, values: Values, zone: dt.tzinfo) -> Values:
+    """The values of a column as cells: numbers, texts that fit, and times of the zone."""
+    if column.kind in _MONEY:
+        return [None if nano is None else nano / _NANO for nano in values]
+    if column.kind in _TIMES:
+        return [at.astimezone(zone) if isinstance(at, dt.datetime) else at for at in values]
+    return values
+
+
 def _write_cell(sheet: Any, row: int, place: int, cell: Any, form: Any) -> None:
-    if cell is None:
-        return
-    if isinstance(cell, dt.datetime):
-        sheet.write_datetime(row, place, cell, form)
-    elif isinstance(cell, str):
+    if isinstance(cell, str):
         sheet.write_string(row, place, cell[:_CELL_LETTERS])
+    elif isinstance(cell, dt.datetime):
+        sheet.write_datetime(row, place, cell, form)
     else:
         sheet.write_number(row, place, cell, form)
 
@@ -204,11 +206,8 @@ def _parquet(columns: Sequence[Column], batches: Batches) -> Iterator[bytes]:
     text, whole = DataType.utf8(), DataType.int64()
     decimal = DataType.decimal128(38, _DECIMALS)
     instant = DataType.timestamp("us", tz="UTC")
-    first = next(batches, [])
-    numbers = [
-        _number_type([row[place] for row in first], whole, DataType.float64(), text)
-        for place in range(len(columns))
-    ]
+    first: Batch = next(batches, [()] * len(columns))
+    numbers = [_number_type(values, whole, DataType.float64(), text) for values in first]
     types = [
         _chosen(column, decimal, instant, number) or text
         for column, number in zip(columns, numbers, strict=True)
@@ -216,21 +215,20 @@ def _parquet(columns: Sequence[Column], batches: Batches) -> Iterator[bytes]:
     names = [export_name(column) for column in columns]
     schema = Schema([Field(name, kind) for name, kind in zip(names, types, strict=True)])
 
-    def array(cells: Sequence[Any], kind: DataType) -> Array:
+    def array(values: Values, kind: DataType) -> Array:
         if kind == decimal:
-            texts = [None if cell is None else f"{cell:.{_DECIMALS}f}" for cell in cells]
+            texts = [None if nano is None else usd(nano) for nano in values]
             return Array(texts, type=text).cast(decimal)
         if kind == instant:
-            micros = [None if cell is None else _micros(cell) for cell in cells]
+            micros = [None if at is None else _micros(at) for at in values]
             return Array(micros, type=whole).cast(instant)
         if kind == text:
-            return Array([None if cell is None else str(cell) for cell in cells], type=text)
-        return Array(cells, type=kind)
+            return Array([None if one is None else str(one) for one in values], type=text)
+        return Array(list(values), type=kind)
 
     def records() -> Iterator[RecordBatch]:
-        for rows in chain([first] if first else [], batches):
-            cells = zip(*rows, strict=True)
-            arrays = [array(list(one), kind) for one, kind in zip(cells, types, strict=True)]
+        for batch in chain([first], batches):
+            arrays = [array(values, kind) for values, kind in zip(batch, types, strict=True)]
             yield RecordBatch.from_arrays(arrays, schema=schema)
 
     with tempfile.TemporaryDirectory() as folder:
@@ -240,7 +238,7 @@ def _parquet(columns: Sequence[Column], batches: Batches) -> Iterator[bytes]:
         yield from _pieces(path)
 
 
-def _number_type(cells: Sequence[Any], whole: Any, real: Any, text: Any) -> Any:
+def _number_type(cells: Values, whole: Any, real: Any, text: Any) -> Any:
     """What holds the numbers of a column: a few lists write theirs as words."""
     known = [cell for cell in cells if cell is not None]
     if all(isinstance(cell, int) for cell in known):

@@ -9,16 +9,27 @@ from django.utils import timezone, translation
 from django.utils.translation import gettext
 
 from lib import clock
+from lib.csv_file import stream
 from lib.htmx import is_htmx, page_address, render_part
-from lib.tables.exports import FORMATS, export, typed
+from lib.tables.exports import FORMATS, Batches, values_of
 from lib.tables.filter_bar import FilterBar, bar_of
-from lib.tables.keyset import boundary_of
-from lib.tables.sources import END, START, Count, Page, Position, Source, read_page
+from lib.tables.keyset import Values, boundary_of
+from lib.tables.sources import (
+    END,
+    START,
+    ColumnSource,
+    Count,
+    Page,
+    Piece,
+    Position,
+    Source,
+    read_page,
+)
 from lib.tables.table import PAGE_SIZES, Column, Label, State
 
 Make = Callable[[list[Any]], Sequence[Any]]
 
-_BATCH: Final = 1000
+_BATCH: Final = 5000
 
 
 @dataclass(frozen=True)
@@ -44,7 +55,8 @@ class Head:
 
 @dataclass(frozen=True)
 class TablePage:
-    """What `{% table %}` shows: rows as the page has made them, and the links around them."""
+    """What `{% table %}` shows: rows as the page has made them, and the links around them; `files`
+    as for `answer_table`."""
 
     state: State
     bar: FilterBar
@@ -55,6 +67,7 @@ class TablePage:
     next_href: str
     first_href: str
     last_href: str
+    files: str = ""
 
     @property
     def heads(self) -> list[Head]:
@@ -79,7 +92,7 @@ class TablePage:
         """The forms of file that there are, and where each is."""
         names = ",".join(column.name for column in self.state.columns)
         return [
-            (form.label, f"?{self.state.query(cols=names, export=ending)}")
+            (form.label, f"{self.files or '?'}{self.state.query(cols=names, export=ending)}")
             for ending, form in FORMATS.items()
         ]
 
@@ -106,16 +119,18 @@ def answer_table(
     context: dict[str, Any],
     make: Make = list,
     bar: FilterBar | None = None,
+    files: str = "",
 ) -> HttpResponseBase:
     """The list as it was asked for: a page, its part for htmx, or a file.
 
     `templates` are the page and the part; the part shows `{% table page %}`. `make` turns some rows
     of the source into what the columns read: it sees only those of one page or batch. `bar` stands
-    in for that of the table's own filters.
+    in for that of the table's own filters; `files` is what the addresses of its files begin with,
+    where they are not sent at once.
     """
     if state.export:
         return export_table(request, state, source, make)
-    page = page_of(request.path, state, source, make, bar)
+    page = page_of(request.path, state, source, make, bar, files)
     response = render_part(request, *templates, {"page": page, **context})
     if is_htmx(request) and page_address(request) != page.here:
         # A form sends its empty fields too; the address bar shows only what was asked. A list that
@@ -130,6 +145,7 @@ def page_of(
     source: Source[Any],
     make: Make = list,
     bar: FilterBar | None = None,
+    files: str = "",
 ) -> TablePage:
     """One page of the list that is shown at `path`."""
     page: Page[Any] = read_page(source, state.orders, state.page_size, state.position)
@@ -147,6 +163,7 @@ def page_of(
         next_href=href(page.next, page.next),
         first_href=href(START, page.previous),
         last_href=href(END, page.next),
+        files=files,
     )
 
 
@@ -154,28 +171,46 @@ def export_table(
     request: HttpRequest, state: State, source: Source[Any], make: Make
 ) -> HttpResponseBase:
     """All rows of the filter, in the columns and the order that are shown, as a file."""
-    name = f"{state.table.name}-{clock.now():%Y-%m-%d}"
-    batches = as_here(_batches(state, source, make))
-    return export(request, name, state.export, state.columns, batches)
+    form = FORMATS[state.export]
+    name = f"{state.table.name}-{clock.now():%Y-%m-%d}.{state.export}"
+    pieces = form.write(state.columns, batches_of(state, source, make))
+    return stream(request, name, form.content_type, as_here(pieces))
 
 
-def _batches(state: State, source: Source[Any], make: Make) -> Iterator[list[list[Any]]]:
-    boundary, orders = None, state.orders
-    cells = [typed(column) for column in state.columns]
-    while rows := source.fetch(orders, boundary, backwards=False, limit=_BATCH):
-        boundary = boundary_of(rows[-1], orders)
-        yield [[cell(row) for cell in cells] for row in make(rows)]
-        if len(rows) < _BATCH:
+def batches_of(state: State, source: Source[Any], make: Make = list) -> Batches:
+    """All rows in the columns and the order that are shown."""
+    read = _read_columns if isinstance(source, ColumnSource) else _made_columns
+    boundary: Values | None = None
+    while True:
+        piece = read(state, source, make, boundary)
+        if piece.rows:
+            yield piece.columns
+        if piece.rows < _BATCH:
             return
+        boundary = piece.boundary
 
 
-def as_here(batches: Iterator[Any]) -> Iterator[Any]:
-    """The batches, each made in the language and the zone that hold now: they are made later."""
+def _read_columns(state: State, source: Any, make: Make, boundary: Values | None) -> Piece:
+    names = [column.name for column in state.columns]
+    piece: Piece = source.read_columns(names, state.orders, boundary, _BATCH)
+    return piece
+
+
+def _made_columns(state: State, source: Any, make: Make, boundary: Values | None) -> Piece:
+    orders = state.orders
+    rows = source.fetch(orders, boundary, backwards=False, limit=_BATCH)
+    made = make(rows)
+    columns = [values_of(column, made) for column in state.columns]
+    return Piece(columns, len(rows), boundary_of(rows[-1], orders) if rows else None)
+
+
+def as_here(pieces: Iterator[bytes]) -> Iterator[bytes]:
+    """The pieces, each made in the language and the zone that hold now: they are made later."""
     language, zone = translation.get_language() or "en", timezone.get_current_timezone()
 
-    def read() -> Any:
+    def read() -> bytes | None:
         with translation.override(language), timezone.override(zone):
-            return next(batches, None)
+            return next(pieces, None)
 
     return iter(read, None)
 

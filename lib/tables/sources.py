@@ -4,7 +4,7 @@ from bisect import bisect_left, bisect_right
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from functools import cmp_to_key, partial
-from typing import Any, Final, Generic, Protocol, TypeVar
+from typing import Any, Final, Generic, NamedTuple, Protocol, TypeVar, runtime_checkable
 
 from django.db import connection
 from django.db.models import Model, QuerySet
@@ -59,6 +59,28 @@ class Source(Protocol[Row]):
 
     def count(self) -> Count | None:
         """How many there are in all; None where only a look at each would tell."""
+
+
+class Piece(NamedTuple):
+    """Some rows by columns: the values of each, how many rows they are, and the last one's place in
+    the order, None where there is none."""
+
+    columns: Sequence[Sequence[Any]]
+    rows: int
+    boundary: Values | None
+
+
+@runtime_checkable
+class ColumnSource(Protocol):
+    """A source that also gives what files are made of: for a million rows nothing is made of each.
+
+    Its values are those of `exports.Batch`, in the order of the names of the columns.
+    """
+
+    def read_columns(
+        self, names: Sequence[str], orders: Sequence[Order], boundary: Values | None, limit: int
+    ) -> Piece:
+        """At most `limit` rows after the boundary."""
 
 
 class ListSource(Generic[Row]):

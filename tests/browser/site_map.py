@@ -2,6 +2,7 @@
 
 import datetime as dt
 from collections.abc import Iterator, Mapping
+from zoneinfo import ZoneInfo
 
 from django.urls import get_resolver, resolve
 
@@ -35,7 +36,7 @@ from playground.rules.settings import Settings
 from tests.browser.installation import MODEL, OWNER, Installation
 from tests.house.test_access import addresses
 from tests.invoicing import empty_invoice
-from usage import budgeting
+from usage import budgeting, exports, saved_views, scheduled_reports
 from usage.models import ProviderBill
 
 # Addresses that are no page of their own, and why.
@@ -85,6 +86,8 @@ NO_PAGE = {
     "receipt_file": "a file",
     "invoice_pdf": "a file",
     "focus": "a file",
+    "export_file": "a file",
+    "export_start": "leads from a short list to its file",
     "statement_csv": "a file",
     "statement_xlsx": "a file",
     "organisation_prices_csv": "a file",
@@ -203,6 +206,11 @@ def furnish() -> dict[str, str]:
     colleague = members.set_member(
         organisation, "colleague@example.org", Role.DEVELOPER, actor=SYSTEM
     )
+    view = saved_views.save_view(actor, "usage", "Looked at", "range=7d", shared=True)
+    scheduled_reports.set_schedule(actor, view, "week", 8, ZoneInfo("UTC"), [owner.id])
+    (receiver,) = view.schedule.receivers.all()
+    exports.start_export(actor, "csv", "range=7d", "en")
+    views = f"{ours}/views/{id_text(view.id)}"
     people, invitation = f"{ours}/team", id_text(invited.invitation.id)
     return {
         "team": f"{ours}/teams/{team.slug}",
@@ -216,6 +224,9 @@ def furnish() -> dict[str, str]:
         "member": f"{people}/members/{colleague.pk}",
         "change a role": f"{people}/members/{colleague.pk}/edit",
         "remove a member": f"{people}/members/{colleague.pk}/remove",
+        "change a view": views,
+        "report of a view": f"{views}/report",
+        "leave a report": f"/reports/{scheduled_reports.leaving_token(receiver)}/leave",
         "invitations": f"{people}/invitations",
         "invite": f"{people}/invitations/new",
         "resend an invitation": f"{people}/invitations/{invitation}/resend",

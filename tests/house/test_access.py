@@ -42,6 +42,8 @@ PUBLIC = {
     "processor_event",
     # Whoever has the secret of a share link may read its picture; it needs no account.
     "shared",
+    # A letter's link: its signature stands for whom the letter is to, and it only ends that.
+    "report_leave",
     # What the API takes is no secret; whether models and prices are is the operator's setting.
     "docs",
     "docs_page",

@@ -23,7 +23,7 @@ from relay import config as relay_config
 from relay import uploads
 from relay.form_body import FORM_BYTES_MAX
 from tests.house.test_style import ROOT
-from usage import budgeting
+from usage import budgeting, exports
 from usage.explorer import TIMED_MAX
 from usage.sql import END_USER_LENGTH
 from usage.used_rows import RECORDS_MAX
@@ -59,6 +59,11 @@ _SAYS: Final = [
     ("reference/page.py", f"first {END_USER_LENGTH} characters"),
     ("accounts/forms.py", f"From 0 to {CLIENT_ADDRESS_DAYS_MAX}."),
     ("docs/usage.md", f"{SHEET_ROWS:,} rows"),
+    ("docs/usage.md", f"more than {exports.DIRECT_ROWS:,} requests"),
+    ("docs/usage.md", f"for {exports.KEPT.days} days"),
+    ("docs/usage.md", f"{exports.WAITING_MAX} exports in progress"),
+    ("usage/export_api.py", f"kept for {exports.KEPT.days} days"),
+    ("usage/export_api.py", f"At most {exports.WAITING_MAX} exports"),
     ("reference/page.py", f"At most {FALLBACKS_MAX}."),
     ("docs/routing.md", f"at most {FALLBACKS_MAX} of them"),
     ("accounts/forms.py", _PASSWORD),

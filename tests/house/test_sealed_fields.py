@@ -31,6 +31,7 @@ PLAIN: Final = {
     "gateway_idempotentanswer.body_digest",
     "playground_attachment.data",
     "playground_sharelink.digest",
+    "usage_exportpiece.data",
 }
 _PLACE: Final = re.compile(r"([a-z]+_[a-z]+)\|")
 

@@ -456,7 +456,7 @@ def test_quieter_pages_of_an_organisation_are_chinese(people: Cast) -> None:
         "billing", "billing?tab=ledger", "billing?tab=topups", "billing/top-up", "billing/redeem",
         "billing/alerts", "billing/holds",
         "playground/history", "playground/embeddings", "playground/votes", "playground/images",
-        "playground/gallery",
+        "playground/gallery", "exports", "views", "views/new?page=usage",
     ):  # fmt: skip
         _read(alice, f"/o/acme/{path}")
     for path in ("/models", "/pricing"):

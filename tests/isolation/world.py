@@ -70,7 +70,7 @@ from tests.invoicing import empty_invoice
 from tests.isolation.who import ROLES, Who, everybody
 from tests.usage.rows import happen
 from usage import budgeting
-from usage.models import ProviderBill, UsageRecord
+from usage.models import Export, ProviderBill, SavedView, UsageRecord
 
 Where = Literal[
     "own", "colleague", "side", "foreign", "there", "missing", "none", "elsewhere", "nowhere"
@@ -388,6 +388,21 @@ def _preset(world: World, at: Place) -> str:
     return id_text(made.id)
 
 
+def _export(world: World, at: Place) -> str:
+    made = Export.objects.create(
+        organisation=at.organisation, user=at.user, form="csv", query=f"model={at.word}",
+        language="en",
+    )  # fmt: skip
+    return id_text(made.id)
+
+
+def _saved_view(world: World, at: Place) -> str:
+    made = SavedView.objects.create(
+        organisation=at.organisation, user=at.user, page="usage", name=f"View {at.word}"
+    )
+    return id_text(made.id)
+
+
 def _share(world: World, at: Place) -> str:
     run = _run_of(at)
     made = ShareLink.objects.create(
@@ -573,6 +588,8 @@ REMOVED_BUDGET: Final = _personal(
 )
 RAISE: Final = _personal("raise", "budgets.ask", _raise, reach="budgets.write")
 REQUEST: Final = _personal("request", "requests.read", _request)
+EXPORT: Final = _personal("export", "requests.read", _export, private=True)
+SAVED_VIEW: Final = _personal("saved view", "usage.read", _saved_view, private=True)
 CHAT: Final = _private("chat", _chat)
 DELETED_CHAT: Final = _private("deleted chat", _deleted_chat)
 RUN: Final = _private("run", _run)

@@ -87,6 +87,12 @@ def test_the_last_hour_of_a_day_is_the_one_that_runs() -> None:
         ("range=last-month", "2026-09-01T00:00:00", "2026-10-01T00:00:00"),
         ("range=24h", "2026-11-18T15:00:00", "2026-11-19T14:15:00"),
         ("range=custom&from=2026-11-01&to=2026-11-10", "2026-10-22T00:00:00", "2026-11-01"),
+        # The same dates a year ago, by the wall of the zone; of a leap day, the day before it.
+        ("range=mtd&compare=year", "2025-11-01T00:00:00", "2025-11-20T14:15:00"),
+        ("range=last-month&tz=Europe/Berlin&compare=year", "2025-09-30T22:00", "2025-10-31T23:00"),
+        ("range=24h&compare=year", "2025-11-19T15:00:00", "2025-11-20T14:15:00"),
+        ("range=custom&from=2024-02-29&to=2024-02-29&compare=year", "2023-02-28", "2023-03-01"),
+        ("range=custom&from=2026-11-01&to=2026-11-10&compare=year", "2025-11-01", "2025-11-11"),
     ],
 )
 def test_the_period_before(query: str, start: str, end: str) -> None:

@@ -1,0 +1,94 @@
+"""What changed in the cost between two periods, by whom and by what: a panel of the page of usage
+(W30). Nothing is guessed: each line's parts add up to the change."""
+
+from collections.abc import Mapping
+from dataclasses import replace
+from typing import Any, Final
+
+from django.http import HttpRequest, HttpResponse
+from django.utils.translation import gettext
+from django.views.decorators.http import require_safe
+
+from accounts.actors import Actor
+from accounts.guards import organisation_page
+from lib import clock
+from lib.htmx import render_part
+from usage import filters
+from usage.explorer import Cell, explore
+from usage.filters import UsageFilter
+from usage.levels import Standing, standing
+from usage.rules.changes import Part, parts_of
+from usage.rules.groupings import GroupBy
+from usage.usage_bar import GROUPS_SHOWN, dates_of
+from usage.used_rows import TooManyRecords
+from usage.views import all_groups, group_label, over_of_group, rows_url, too_many_text
+
+_AXES: Final[tuple[GroupBy, ...]] = ("model", "key", "user", "team")
+_PARTS: Final = 3
+
+
+@organisation_page("usage.read")
+@require_safe
+def changes_panel(request: HttpRequest, actor: Actor) -> HttpResponse:
+    asked = filters.from_query(dict(request.GET.lists()), clock.now(), channels=actor.operator)
+    try:
+        context = _changes(actor, asked)
+    except TooManyRecords as error:
+        context = {"too_many": too_many_text(error)}
+    return render_part(request, "usage/changes.html", "usage/_changes.html", context)
+
+
+def _changes(actor: Actor, asked: UsageFilter) -> dict[str, Any]:
+    at = standing()
+    earlier = replace(asked, spans=(asked.previous,))
+    now, before = (explore(actor, period, [], at).total for period in (asked, earlier))
+    change = now.charge_nano - before.charge_nano
+    axes = [axis for axis in _AXES if axis in all_groups(actor)] if change else []
+    lines = [_line(actor, asked, earlier, axis, change, at) for axis in axes]
+    return {
+        "now": now.charge_nano,
+        "before": before.charge_nano,
+        "change": change,
+        "compared": dates_of(asked.previous, asked.zone),
+        # One group makes all of it: that says nothing.
+        "lines": [line for line in lines if len(line["parts"]) > 1 or line["axis"] == "model"],
+    }
+
+
+def _line(
+    actor: Actor,
+    asked: UsageFilter,
+    earlier: UsageFilter,
+    axis: GroupBy,
+    change: int,
+    at: Standing,
+) -> dict[str, Any]:
+    now, before = ({_value(c): c for c in explore(actor, period, [axis], at).cells}
+                   for period in (asked, earlier))  # fmt: skip
+    parts = parts_of(_charges(now), _charges(before), change, _PARTS)
+    labels = {value: cell.groups[0].label for value, cell in {**before, **now}.items()}
+    return {
+        "axis": axis,
+        "word": GROUPS_SHOWN[axis],
+        "parts": [_part(actor, asked, axis, part, labels) for part in parts],
+    }
+
+
+def _value(cell: Cell) -> str:
+    return cell.groups[0].value
+
+
+def _charges(cells: Mapping[str, Cell]) -> dict[str, int]:
+    return {value: cell.totals.charge_nano for value, cell in cells.items()}
+
+
+def _part(
+    actor: Actor, asked: UsageFilter, axis: GroupBy, part: Part, labels: Mapping[str, str]
+) -> dict[str, Any]:
+    if part.value is None:
+        return {"label": gettext("Others"), "href": "", "change": part.change}
+    return {
+        "label": group_label(axis, labels[part.value]),
+        "href": rows_url(actor, asked, None, **over_of_group(asked, axis, part.value)),
+        "change": part.change,
+    }

@@ -1,0 +1,132 @@
+"""The management API of exports: a long list of requests as a file that a worker makes."""
+
+import datetime as dt
+from typing import Literal
+
+from django.http import HttpRequest, HttpResponseBase
+from django.utils.translation import get_language
+from ninja import Query, Router, Schema, Status
+from ninja.errors import HttpError
+from pydantic import ConfigDict, Field
+
+from accounts import actors
+from lib import pagination
+from lib.ids import id_text
+from lib.openapi import also_answers
+from usage import exports
+from usage.api import FocusQuery, usage_filter_of
+from usage.export_views import file_answer
+from usage.log_columns import REQUESTS
+from usage.models import Export
+
+router = Router(tags=["Exports"])
+
+
+class ExportIn(FocusQuery):
+    """Which requests, in which columns and form of file."""
+
+    model_config = ConfigDict(extra="forbid")
+
+    format: Literal["csv", "jsonl", "xlsx", "parquet"] = "csv"
+    status: Literal["ok", "error", "stopped", "review"] | None = None
+    columns: list[str] = Field(
+        default_factory=list,
+        max_length=50,
+        description="In their order. Default: those of the page. Available: "
+        + ", ".join(f"`{column.name}`" for column in REQUESTS.columns)
+        + "; `channel` for operators.",
+    )
+    sort: Literal["time", "-time", "cost", "-cost"] = Field(
+        "-time", description="`-` sorts in descending order."
+    )
+
+
+class ExportOut(Schema):
+    id: str
+    file: str = Field(description="The file's name.")
+    state: Literal["queued", "running", "done", "failed", "expired"]
+    rows: int = Field(description="Rows written so far.")
+    total: int | None = Field(description="About how many there will be; null if unknown.")
+    size: int = Field(description="Bytes of the file, when it is done.")
+    created_at: dt.datetime
+    ended_at: dt.datetime | None
+    expires_at: dt.datetime | None = Field(description="Until when the file is kept.")
+
+
+class ExportList(Schema):
+    items: list[ExportOut]
+    next: str | None
+
+
+@router.post("/exports", response={201: ExportOut}, summary="Start an export")
+def start_export(request: HttpRequest, body: ExportIn) -> Status[ExportOut]:
+    """Requests as a file, made in the background and kept for 7 days. Default: the last 30 days.
+
+    At most 3 exports of yours can be in progress.
+    """
+    asked = usage_filter_of(body)
+    known = {column.name for column in REQUESTS.columns}
+    unknown = [name for name in body.columns if name not in known]
+    if unknown:
+        raise HttpError(422, f"There is no column {unknown[0]}.")
+    query = asked.query(status=body.status, cols=",".join(body.columns) or None, sort=body.sort)
+    actor = actors.actor_of(request)
+    export = exports.start_export(actor, body.format, query, get_language() or "en")
+    return Status(201, _shown(export))
+
+
+@router.get("/exports", response=ExportList, summary="List exports")
+def list_exports(request: HttpRequest, query: Query[pagination.PageQuery]) -> ExportList:
+    """Your exports of the last 30 days, newest first."""
+    found = exports.visible_exports(actors.actor_of(request))
+    page = pagination.page_by_id(found, query.limit, query.cursor)
+    return ExportList(items=[_shown(export) for export in page.items], next=page.next)
+
+
+@router.get("/exports/{id}", response=ExportOut, summary="Show an export")
+def show_export(request: HttpRequest, id: str) -> ExportOut:
+    """Its state. Ask again every few seconds until it is `done`."""
+    return _shown(exports.access_export(actors.actor_of(request), id))
+
+
+@router.get(
+    "/exports/{id}/file",
+    response={200: bytes},
+    summary="Download an export",
+    openapi_extra=also_answers(409),
+)
+def download_export(request: HttpRequest, id: str) -> HttpResponseBase:
+    """The file. 409 while it is made, and after it has expired."""
+    actor = actors.actor_of(request)
+    export = exports.access_export(actor, id)
+    if not exports.has_file(export):
+        raise HttpError(409, f"The export has no file: it is {_state(export)}.")
+    return file_answer(request, actor, export)
+
+
+@router.delete("/exports/{id}", response={204: None}, summary="Delete an export")
+def delete_export(request: HttpRequest, id: str) -> Status[None]:
+    """Deletes the file, or stops making it."""
+    actor = actors.actor_of(request)
+    exports.delete_export(actor, exports.access_export(actor, id))
+    return Status(204, None)
+
+
+def _state(export: Export) -> Literal["queued", "running", "done", "failed", "expired"]:
+    if export.state == "done" and not exports.has_file(export):
+        return "expired"
+    return export.state  # type: ignore[return-value]
+
+
+def _shown(export: Export) -> ExportOut:
+    return ExportOut(
+        id=id_text(export.id),
+        file=exports.file_name(export),
+        state=_state(export),
+        rows=export.done,
+        total=export.total,
+        size=export.size,
+        created_at=export.created_at,
+        ended_at=export.ended_at,
+        expires_at=export.expires_at,
+    )

@@ -1,0 +1,315 @@
+"""Exports that a worker makes: what takes longer than somebody waits for, as a file for a week.
+
+    queued      by a page or the API, with what was asked for
+    running     one worker has it for a minute, and again with each piece that it writes
+    done        the file is all pieces of that worker; whoever asked is told, once (P16)
+
+A worker that dies is followed by another after that minute, which begins anew: a workbook cannot be
+gone on with. What the first one still writes is refused, so that there are never two files. No
+transaction is open while rows are read: the roll-ups wait for the oldest one.
+"""
+
+import datetime as dt
+import logging
+from collections.abc import Iterator
+from typing import Final, NamedTuple
+from urllib.parse import parse_qs
+from uuid import UUID
+
+from django.db import Error, connection, transaction
+from django.db.models import Q, QuerySet
+from django.utils import timezone, translation
+from django.utils.translation import gettext
+
+from accounts import access, audit
+from accounts.access import AccessDenied, one_of, require
+from accounts.actors import Actor, actor_of_key, actor_of_member, memberships, organisation_of
+from lib import clock
+from lib.ids import id_text
+from lib.refusal import Refused
+from lib.tables.exports import FORMATS, Batches
+from lib.tables.pages import batches_of
+from lib.tables.table import OWN_PARAMETERS, State
+from lib.tenancy import within
+from outbox.facts import put
+from usage import filters
+from usage.filters import UsageFilter
+from usage.log_columns import REQUESTS, LogSource, hidden_columns
+from usage.models import Export, ExportPiece, ExportState
+
+log = logging.getLogger(__name__)
+
+DIRECT_ROWS: Final = 50_000
+"""Up to so many rows a list is sent while it is read: a few seconds."""
+KEPT: Final = dt.timedelta(days=7)
+WAITING_MAX: Final = 3
+"""Exports that somebody may have in the making."""
+_LISTED: Final = dt.timedelta(days=30)
+_LEASE: Final = dt.timedelta(seconds=60)
+_RENEWED: Final = dt.timedelta(seconds=1)
+_TAKES_MAX: Final = 3
+_PIECE: Final = 1024 * 1024
+_QUERY_MAX: Final = 8000
+_UNFINISHED: Final = (ExportState.QUEUED, ExportState.RUNNING)
+
+
+class _Lost(Exception):
+    """Somebody else has the export by now, or it was deleted."""
+
+
+class Asked(NamedTuple):
+    """What an export holds: the log that was asked for, and its rows."""
+
+    usage_filter: UsageFilter
+    state: State
+    source: LogSource
+
+    @property
+    def batches(self) -> Batches:
+        return batches_of(self.state, self.source)
+
+
+def visible_exports(actor: Actor) -> QuerySet[Export]:
+    """The exports that the actor asked for, newest first; nobody sees another's, and a key that is
+    nobody's, or calls models, only those that it asked for itself."""
+    require(actor, "requests.read")
+    exports = Export.objects.filter(organisation=actor.organisation)
+    if actor.viewing:
+        return exports.none()
+    if actor.user is None or actor.model_key is not None:
+        return exports.filter(key=actor.key)
+    return exports.filter(user=actor.user)
+
+
+def access_export(actor: Actor, id: str) -> Export:
+    """One export that the actor asked for. Http404 when it is another's or none."""
+    return one_of(visible_exports(actor), id)
+
+
+def start_export(actor: Actor, form: str, query: str, language: str) -> Export:
+    """Put an export of the log of that query in the queue. Raises Refused."""
+    require(actor, "requests.read")
+    if form not in FORMATS:
+        raise Refused("format", gettext("Choose one of: %s") % ", ".join(FORMATS))
+    if len(query) > _QUERY_MAX or "\0" in query:
+        raise Refused("query", gettext("The filters are too long."))
+    if visible_exports(actor).filter(state__in=_UNFINISHED).count() >= WAITING_MAX:
+        text = gettext("%(n)s exports are in progress. Wait for one to finish, or delete it.")
+        raise Refused("format", text % {"n": WAITING_MAX})
+    organisation = organisation_of(actor)
+    with transaction.atomic():
+        export = Export.objects.create(
+            organisation=organisation,
+            user=actor.user,
+            key=actor.key,
+            form=form,
+            query=query,
+            language=language,
+            created_at=clock.now(),
+        )
+        audit.record(actor, organisation, "export.started", export, format=form, query=query)
+    return export
+
+
+def delete_export(actor: Actor, export: Export) -> None:
+    """Remove an export and its file; the worker that makes it stops at its next piece."""
+    with transaction.atomic():
+        audit.record(actor, organisation_of(actor), "export.deleted", export)
+        export.delete()
+
+
+def filter_of(actor: Actor, export: Export) -> UsageFilter:
+    """The time and the rows of the export, as at when it was asked for."""
+    query = parse_qs(export.query)
+    return filters.from_query(
+        query, export.created_at, channels=actor.operator, log=True, ignored=OWN_PARAMETERS
+    )
+
+
+def asked_of(actor: Actor, export: Export) -> Asked:
+    """What the export holds."""
+    usage_filter = filter_of(actor, export)
+    state = REQUESTS.read(parse_qs(export.query), hidden=hidden_columns(actor))
+    return Asked(usage_filter, state, LogSource(actor, usage_filter.span, usage_filter.scope))
+
+
+# The file ---------------------------------------------------------------------------------------
+
+
+def has_file(export: Export) -> bool:
+    """Whether there is a file, which is kept for a while."""
+    expires_at = export.expires_at
+    return export.state == ExportState.DONE and expires_at is not None and expires_at > clock.now()
+
+
+def file_name(export: Export) -> str:
+    """What the file is called."""
+    return f"requests-{export.created_at:%Y-%m-%d}.{export.form}"
+
+
+def pieces(actor: Actor, export: Export) -> Iterator[bytes]:
+    """The file. Raises AccessDenied at once for who sees less than its maker did."""
+    if export.reach != _reach_of(actor):
+        raise AccessDenied(
+            gettext("Your access has changed since this file was made. Export again.")
+        )
+    return _pieces(export.id, export.takes)
+
+
+def _pieces(id: UUID, take: int) -> Iterator[bytes]:
+    found, n = ExportPiece.objects.filter(export=id, take=take), 0
+    while (data := found.filter(n=n).values_list("data", flat=True).first()) is not None:
+        yield bytes(data)
+        n += 1
+
+
+def _reach_of(actor: Actor) -> list[object]:
+    """How far the actor sees requests, as an export keeps it."""
+    scope = access.scope_of(actor, "requests.read")
+    teams = sorted(map(str, actor.teams or ())) if scope == "teams" else []
+    return [scope, teams, actor.operator]
+
+
+# Making it --------------------------------------------------------------------------------------
+
+
+def make_next() -> bool:
+    """Make the export that has waited longest; whether there was one. Any process may run it,
+    several at once: one export is made at a time, for it takes a processor."""
+    export = _take()
+    if export is None:
+        return False
+    try:
+        with (
+            within(export.organisation_id),
+            translation.override(export.language),
+        ):
+            _make(export)
+    except _Lost:
+        pass
+    except Error:
+        # The database was away: the next worker begins anew.
+        raise
+    except Exception as error:
+        # A defect must not be tried for ever, and the page has to say something.
+        log.exception("export %s failed", id_text(export.id))
+        _end(export, ExportState.FAILED, type(error).__name__)
+    return True
+
+
+def drop_old() -> int:
+    """Delete files whose time is over, and after a month what is listed of them; how many."""
+    now = clock.now()
+    over = ExportPiece.objects.filter(export__expires_at__lte=now).delete()[0]
+    return over + Export.objects.filter(ended_at__lte=now - _LISTED).delete()[0]
+
+
+def _take() -> Export | None:
+    now = clock.now()
+    lost = Q(state=ExportState.RUNNING, taken_until__lte=now)
+    with transaction.atomic():
+        with connection.cursor() as cursor:
+            cursor.execute("SELECT pg_advisory_xact_lock(hashtext('weir exports'))")
+        if Export.objects.filter(state=ExportState.RUNNING, taken_until__gt=now).exists():
+            return None
+        waiting = Export.objects.filter(Q(state=ExportState.QUEUED) | lost).order_by("id")
+        export = waiting.select_for_update(of=("self",)).first()
+        if export is None:
+            return None
+        export.pieces.all().delete()
+        if export.takes == _TAKES_MAX:
+            _end(export, ExportState.FAILED, "Interrupted")
+            return None
+        export.state, export.done, export.total = ExportState.RUNNING, 0, None
+        export.takes, export.taken_until = export.takes + 1, now + _LEASE
+        export.save(update_fields=["state", "done", "total", "takes", "taken_until"])
+    return export
+
+
+def _make(export: Export) -> None:
+    actor = _actor_of(export)
+    if actor is None or access.scope_of(actor, "requests.read") is None:
+        _end(export, ExportState.FAILED, "AccessDenied")
+        return
+    asked = asked_of(actor, export)
+    count = asked.source.count()
+    _renew(export, 0, total=count.n if count else None, reach=_reach_of(actor))
+    with timezone.override(asked.usage_filter.zone):
+        size = _write(export, asked)
+    with transaction.atomic():
+        now = clock.now()
+        over = {"ended_at": now, "expires_at": now + KEPT, "taken_until": None}
+        _renew(export, export.done, state=ExportState.DONE, size=size, **over)
+        put(
+            "export.ready",
+            export.organisation_id,
+            people=[export.user_id] if export.user_id else [],
+            id=id_text(export.id),
+            file=file_name(export),
+            rows=export.done,
+            size=size,
+            expires_at=(now + KEPT).isoformat(timespec="seconds"),
+        )
+
+
+def _actor_of(export: Export) -> Actor | None:
+    """Who asked, with what they may do now; None for who has left."""
+    if export.key is not None:
+        return actor_of_key(export.key)
+    user, organisation = export.user, export.organisation
+    if user is None or not user.is_active or organisation.archived_at is not None:
+        return None
+    membership = memberships().filter(user=user, organisation=organisation).first()
+    if membership is None and not user.operator:
+        return None
+    return actor_of_member(user, organisation, membership)
+
+
+def _write(export: Export, asked: Asked) -> int:
+    """Write the file in pieces; its bytes."""
+    made = FORMATS[export.form].write(asked.state.columns, _counted(export, asked.batches))
+    size = n = 0
+    for piece in _joined(made):
+        with transaction.atomic():
+            _renew(export, export.done)
+            ExportPiece.objects.create(export=export, take=export.takes, n=n, data=piece)
+        size, n = size + len(piece), n + 1
+    return size
+
+
+def _counted(export: Export, batches: Batches) -> Batches:
+    """The batches; what is read of them is told, every second at most."""
+    told_at = clock.now()
+    for batch in batches:
+        export.done += len(batch[0])
+        now = clock.now()
+        if now - told_at >= _RENEWED:
+            _renew(export, export.done)
+            told_at = now
+        yield batch
+
+
+def _joined(made: Iterator[bytes]) -> Iterator[bytes]:
+    """The same bytes in pieces of a megabyte or a little more."""
+    waiting = bytearray()
+    for some in made:
+        waiting += some
+        if len(waiting) >= _PIECE:
+            yield bytes(waiting)
+            waiting.clear()
+    if waiting:
+        yield bytes(waiting)
+
+
+def _renew(export: Export, done: int, **changes: object) -> None:
+    """Keep the export for a minute more, and write what is known of it. Raises _Lost."""
+    held = Export.objects.filter(id=export.id, takes=export.takes, state=ExportState.RUNNING)
+    until = {"taken_until": clock.now() + _LEASE, "done": done, **changes}
+    if not held.update(**until):
+        raise _Lost
+
+
+def _end(export: Export, state: ExportState, message: str) -> None:
+    Export.objects.filter(id=export.id, takes=export.takes).update(
+        state=state, message=message, ended_at=clock.now(), taken_until=None
+    )
