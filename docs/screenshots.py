@@ -382,8 +382,9 @@ def make_media(page: Page, playground: str) -> None:
     page.locator("#media-form [type=submit]").click()
     expect(made).to_have_count(1, timeout=ANSWER_MS)
     page.goto(f"{playground}/transcription?model=whisper-1")
-    message = {"name": "message.wav", "mimeType": "audio/wav", "buffer": pictures.hum(14)}
-    page.locator("#media-upload [type=file]").set_input_files(message)
+    page.locator("#media-upload [type=file]").set_input_files(
+        {"name": "message.wav", "mimeType": "audio/wav", "buffer": pictures.hum(14)}
+    )
     expect(page.locator("#media-given audio")).to_be_visible(timeout=ANSWER_MS)
     page.locator("#media-form [type=submit]").click()
     expect(made).to_have_count(1, timeout=ANSWER_MS)
