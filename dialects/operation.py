@@ -31,6 +31,8 @@ Operation = Literal[
     "speech",
     "transcriptions",
     "translations",
+    "midjourney",
+    "suno",
 ]
 
 _CHAT: Final[Mapping[Dialect, tuple[Operation, Operation]]] = {

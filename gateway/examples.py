@@ -150,6 +150,13 @@ def call_of(model: ShownModel, form: Form = "chat_completions") -> SnippetReques
             files = {"file": "speech.mp3"}
             path = "/v1/audio/transcriptions"
             return SnippetRequest("transcriptions", path, body, files=files)
+        case "midjourney":
+            prompt = {"prompt": "A paper boat on a river"}
+            return SnippetRequest("midjourney_imagine", "/mj/submit/imagine", prompt)
+        case "suno":
+            prompt = {"prompt": "Rivers meander because bends grow."}
+            action = "lyrics" if model.name == "suno_lyrics" else "music"
+            return SnippetRequest(f"suno_{action}", f"/suno/submit/{action}", prompt)
     return first_call(model.name, form)
 
 

@@ -45,12 +45,9 @@ async def serve(
     DatabaseRefused."""
     task = await task_answers.find(parts.states, principal, sink.invocation.target.task)
     _check_there(task)
-    channel = next((one for one in snapshot.channels.values() if one.uuid == task.channel_id), None)
-    if channel is None:
-        raise RequestFault("no_channel", None, "", model=task.video.model)
+    channel = channel_of(task, snapshot)
     query = dict(parse_qsl(scope["query_string"].decode("latin-1")))
     url = _url(task, channel, query.get("variant", _VARIANTS[0]))
-    range_ = next((value for name, value in scope["headers"] if name == b"range"), b"")
     try:
         async with asyncio.timeout(channel.timeouts.first_content):
             answer = await parts.upstreams.get(
@@ -58,8 +55,8 @@ async def serve(
                 snapshot.egress,
                 url,
                 id_text(sink.request_id),
-                key=_key(task, channel),
-                range_=range_ if _RANGE.fullmatch(range_) else b"",
+                key=key_of(task, channel),
+                range_=asked_range(scope),
             )
     except TimeoutError:
         seconds = int(channel.timeouts.first_content)
@@ -71,7 +68,22 @@ async def serve(
             raise _missing(task) from None
         await sink.refuse(answer_to_failures([failure]))
         return
-    await _pass_on(answer, channel, receive, sink)
+    await pass_on(answer, channel, receive, sink)
+
+
+def channel_of(task: Task, snapshot: Snapshot) -> Channel:
+    """The channel that has made it. Raises RequestFault where that is no more."""
+    found = (one for one in snapshot.channels.values() if one.uuid == task.channel_id)
+    channel = next(found, None)
+    if channel is None:
+        raise RequestFault("no_channel", None, "", model=task.video.model)
+    return channel
+
+
+def asked_range(scope: Scope) -> bytes:
+    """The part that a client asks for, b"" for the whole."""
+    value: bytes = next((value for name, value in scope["headers"] if name == b"range"), b"")
+    return value if _RANGE.fullmatch(value) else b""
 
 
 def _check_there(task: Task) -> None:
@@ -101,13 +113,14 @@ def _url(task: Task, channel: Channel, variant: str) -> str:
     return found if variant == _VARIANTS[0] else f"{found}?variant={variant}"
 
 
-def _key(task: Task, channel: Channel) -> int:
+def key_of(task: Task, channel: Channel) -> int:
     """The place of the key that the task belongs to; the first where that is no more."""
     endings = channel.key_endings
     return endings.index(task.channel_key) if task.channel_key in endings else 0
 
 
-async def _pass_on(answer: Answer, channel: Channel, receive: Receive, sink: HttpSink) -> None:
+async def pass_on(answer: Answer, channel: Channel, receive: Receive, sink: HttpSink) -> None:
+    """Pass on the bytes of an answer until its end, or until the client leaves."""
     task = asyncio.current_task()
     left = False
 
