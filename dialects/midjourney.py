@@ -9,9 +9,8 @@ Midjourney sells no API: a provider is a proxy that works an account. Each actio
 model of its own. A task of another one (a change, a button, a dialog) is asked of the account that
 has that one.
 
-Sources, as read in 2026-11: novicezk/midjourney-proxy, docs/api.md at d13e6245; the published
-description of midjourney-proxy-plus; the list of models of the family, new-api, Midjourney.md at
-2568c0e9.
+Sources, as read in 2026-11: the API of novicezk/midjourney-proxy at d13e6245, the published
+description of midjourney-proxy-plus, and new-api's list of models at 2568c0e9.
 """
 
 import re

@@ -8,7 +8,7 @@ provider of this form tells, and a task as clients read it.
 Suno sells no API: a provider is a server that works an account. Songs and lyrics are priced as a
 model each. What goes on from a clip is asked of the account that has it.
 
-Source, as read in 2026-11: the list of models of the family, new-api, Suno.md at 60609d2e.
+Source, as read in 2026-11: new-api's description of Suno-API at 60609d2e.
 """
 
 import re

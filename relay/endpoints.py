@@ -370,13 +370,18 @@ def find_endpoint(path: str) -> Endpoint | None:
 
 
 def listed_rows() -> dict[str, Endpoint]:
-    """Every row as people read it, with what a path names in braces."""
-    rows = dict(ENDPOINTS)
+    """Every row as people read it, with what a path names in braces, and so the mode of one."""
+    rows = ENDPOINTS | _OF_TASK
+    modes = [path for path in rows if path.startswith("/mj-")]
+    one_mode = _MIDJOURNEY_ROOTS["fast"]
+    for path in modes:
+        row = rows.pop(path)
+        if path.startswith(one_mode):
+            rows[path.replace(one_mode, "/mj-{mode}/mj")] = row
     for root in _GEMINI_ROOTS:
         rows |= {f"{root}{{model}}:{action}": row for action, row in _GEMINI.items()}
         rows[f"{root}{{model}}"] = _MODEL
     rows["/api/v1/models/{model}"] = _MODEL
-    rows |= _OF_TASK
     for root in reversed(_OPENAI_ROOTS):
         rows[f"{root}engines/{{model}}/embeddings"] = _ENGINE
         rows[f"{root}responses/{{id}}"] = _RESPONSE

@@ -1,7 +1,7 @@
 """midjourney-proxy and what speaks its API: servers that work accounts of Midjourney, which itself
 sells no API. Another hub of this family is reached in the same way.
 
-Paths and codes: novicezk/midjourney-proxy, docs/api.md at d13e6245 (read in 2026-11); actions,
+Paths and codes: the API of novicezk/midjourney-proxy at d13e6245 (read in 2026-11); actions,
 dialogs and seeds: the published description of midjourney-proxy-plus (read in 2026-11). Neither
 states how often it may be asked; a picture takes about a minute.
 

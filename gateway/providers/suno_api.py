@@ -1,8 +1,8 @@
 """Suno-API and what speaks its API: servers that work accounts of Suno, which sells no API itself.
 Another hub of this family is reached in the same way.
 
-Models and key: new-api, Suno.md at 60609d2e (read in 2026-11), which is written for Suno-API. How
-often it may be asked is stated nowhere; a song takes one to three minutes.
+Models and key: new-api's description of Suno-API at 60609d2e (read in 2026-11). How often it may be
+asked is stated nowhere; a song takes one to three minutes.
 
 Quirks: a key may be absent. A refusal is a 200 with a code other than `success`. A song goes on
 from a clip of the same account only.

@@ -35,7 +35,8 @@ ID_LISTS = {"midjourney_tasks": midjourney.read_ids, "suno_tasks": suno.read_ids
 
 
 def _filled(path: str) -> str:
-    return path.replace("{model}", "some-model").replace("{id}", "resp_1")
+    named = path.replace("{model}", "some-model").replace("{id}", "resp_1")
+    return named.replace("{mode}", "fast")
 
 
 @pytest.mark.parametrize("path", listed_rows())

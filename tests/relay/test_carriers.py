@@ -66,7 +66,7 @@ def limited(hub: Hub, limit: str, row: Endpoint | None = None) -> Tenant:
 
 
 def ask(hub: Hub, path: str, row: Endpoint, model: str, carrier: str, key: str) -> Answer:
-    path = path.replace("{model}", model).replace("{id}", "resp_1")
+    path = path.replace("{model}", model).replace("{id}", "resp_1").replace("{mode}", "fast")
     path += f"?key={key}" if carrier == "query" else ""
     said: dict[str, Any] = (
         {"messages": [{"role": "user", "content": "x"}]} if "messages" in path else {}
