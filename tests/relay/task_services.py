@@ -13,6 +13,8 @@ from tests.hub import Hub, Tenant
 # 0.10 USD a call.
 CALL_NANO = 100_000_000
 RATES = {"requests": CALL_NANO * 10**6}
+# A button that opens a dialog; its answer has the price.
+FREE = "mj_custom_zoom"
 
 
 def serve(hub: Hub, provider: TaskServer, name: str, models: Sequence[str]) -> None:
@@ -41,7 +43,7 @@ def price(hub: Hub, model: str) -> None:
         "INSERT INTO billing_priceversion (price_id, valid_from, rates, source) "
         "SELECT id, now() - interval '1 day', %s, 'test' FROM billing_price WHERE model = %s "
         "AND NOT EXISTS (SELECT FROM billing_priceversion v WHERE v.price_id = billing_price.id)",
-        [json.dumps({"meters": RATES}), model],
+        [json.dumps({"meters": {"requests": 0} if model == FREE else RATES}), model],
     )
 
 

@@ -321,6 +321,10 @@ def test_a_dialog_is_opened_and_answered(hub: Hub, provider: FakeMidjourney) -> 
     poll(hub, tenant)
     assert shown(hub, tenant, answered)["status"] == "SUCCESS"
     assert shown(hub, tenant, answered)["action"] == "MODAL"
+    # The dialog is free, and has the same end.
+    assert shown(hub, tenant, opened)["status"] == "SUCCESS"
+    assert holds(hub, tenant) == ["settled"] * 3
+    assert spent(hub, tenant) == 2 * CALL_NANO
 
 
 @pytest.mark.parametrize("mode", quick("fast", "relax", "turbo"))
