@@ -32,6 +32,8 @@ Operation = Literal[
     "transcriptions",
     "translations",
     "realtime",
+    "midjourney",
+    "suno",
 ]
 
 _CHAT: Final[Mapping[Dialect, tuple[Operation, Operation]]] = {

@@ -8,6 +8,7 @@ for in another form is read into the same `VideoRequest`.
 """
 
 import re
+from collections.abc import Mapping
 from dataclasses import dataclass
 from decimal import Decimal, InvalidOperation
 from typing import Any, Final, Literal, NamedTuple
@@ -62,13 +63,16 @@ class TaskError(NamedTuple):
 
 class VideoStatus(NamedTuple):
     """What a provider tells of a video: `seconds` and `expires_at` (Unix) None where it does not
-    say."""
+    say. Of another task `word` is its own word for the state, and `result` what was made, which is
+    kept with the task: the members of a JSON object, of which `echo` is what was asked."""
 
     state: VideoState
     progress: int
     seconds: int | None = None
     expires_at: int | None = None
     error: TaskError | None = None
+    word: str = ""
+    result: Mapping[str, Any] | None = None
 
 
 class Video(NamedTuple):

@@ -155,6 +155,13 @@ def call_of(model: ShownModel, form: Form = "chat_completions") -> SnippetReques
         case "realtime":
             path = f"/v1/realtime?model={quote(model.name, safe='')}"
             return SnippetRequest("realtime", path, None, "GET", model.name)
+        case "midjourney":
+            prompt = {"prompt": "A paper boat on a river"}
+            return SnippetRequest("midjourney_imagine", "/mj/submit/imagine", prompt)
+        case "suno":
+            prompt = {"prompt": "Rivers meander because bends grow."}
+            action = "lyrics" if model.name == "suno_lyrics" else "music"
+            return SnippetRequest(f"suno_{action}", f"/suno/submit/{action}", prompt)
     return first_call(model.name, form)
 
 

@@ -16,7 +16,7 @@ import time
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import suppress
-from typing import Final, NamedTuple
+from typing import Any, Final, NamedTuple
 from uuid import UUID
 
 import httpx
@@ -36,14 +36,13 @@ from gateway.installation import egress_policy
 from gateway.models import Channel, MediaTask
 from gateway.providers import PROVIDERS
 from gateway.providers.provider import BadAddress
-from gateway.providers.video_forms import VIDEO_FORMS
-from gateway.providers.video_forms.form import VideoForm
+from gateway.providers.task_form import TaskForm
+from gateway.providers.task_forms import TASK_FORMS
 from gateway.rules.task_life import (
     LIMIT_S,
     MOVES,
     OPEN,
     TaskState,
-    charged_video,
     moved,
     next_poll_s,
 )
@@ -122,7 +121,7 @@ class _PollTarget(NamedTuple):
     for what belongs to none of them."""
 
     channel: Channel
-    form: VideoForm
+    form: TaskForm
     url: str
     headers: Mapping[str, Mapping[str, str]]
     otherwise: Mapping[str, str]
@@ -151,7 +150,7 @@ def _ask_all(tasks: Sequence[MediaTask], until: float) -> Iterator[Poll]:
 
 def _target_of(channel: Channel | None, form_name: str) -> _PollTarget | None:
     """How a channel is asked; None where it cannot be."""
-    form = _form(form_name)
+    form = TASK_FORMS.get(form_name)
     if channel is None or form is None:
         return None
     provider = PROVIDERS[channel.provider]
@@ -241,6 +240,7 @@ class _Waiting(NamedTuple):
 
     id: UUID
     state: str
+    provider_state: str
     progress: int
     started_at: dt.datetime | None
     polls: int
@@ -258,7 +258,7 @@ def _write(polls: Iterable[Poll]) -> int:
             _end(task, status)
         elif _is_late(task):
             _end(task, VideoStatus("failed", task.progress, error=_TIMED_OUT))
-        elif (form := _form(task.form)) is not None:
+        elif (form := TASK_FORMS.get(task.form)) is not None:
             waiting.append(_going_on(poll, form))
     if waiting:
         columns = dict(zip(_Waiting._fields, map(list, zip(*waiting, strict=True)), strict=True))
@@ -267,7 +267,7 @@ def _write(polls: Iterable[Poll]) -> int:
     return count
 
 
-def _going_on(poll: Poll, form: VideoForm) -> _Waiting:
+def _going_on(poll: Poll, form: TaskForm) -> _Waiting:
     """When its provider is asked next, and what was told until then."""
     task, status, now = poll.task, poll.status, clock.now()
     polls = task.polls + poll.asked
@@ -277,6 +277,7 @@ def _going_on(poll: Poll, form: VideoForm) -> _Waiting:
     return _Waiting(
         task.id,
         state,
+        task.provider_state if status is None else status.word,
         task.progress if status is None else max(task.progress, status.progress),
         task.started_at or (now if state == "running" else None),
         polls,
@@ -285,22 +286,20 @@ def _going_on(poll: Poll, form: VideoForm) -> _Waiting:
     )
 
 
-def _form(name: str) -> VideoForm | None:
-    return next((form for form in VIDEO_FORMS.values() if form.operation == name), None)
-
-
 def _state(task: MediaTask) -> TaskState:
     return next(state for state in MOVES if state == task.state)
 
 
 _GO_ON: Final = """
     UPDATE gateway_mediatask task
-    SET state = t.state, progress = t.progress, started_at = t.started_at, polls = t.polls,
-        failures = t.failures, next_poll_at = t.next_poll_at
+    SET state = t.state, provider_state = t.provider_state, progress = t.progress,
+        started_at = t.started_at, polls = t.polls, failures = t.failures,
+        next_poll_at = t.next_poll_at
     FROM unnest(
-        %(id)s::uuid[], %(state)s::text[], %(progress)s::int[], %(started_at)s::timestamptz[],
-        %(polls)s::int[], %(failures)s::int[], %(next_poll_at)s::timestamptz[]
-    ) AS t (id, state, progress, started_at, polls, failures, next_poll_at)
+        %(id)s::uuid[], %(state)s::text[], %(provider_state)s::text[], %(progress)s::int[],
+        %(started_at)s::timestamptz[], %(polls)s::int[], %(failures)s::int[],
+        %(next_poll_at)s::timestamptz[]
+    ) AS t (id, state, provider_state, progress, started_at, polls, failures, next_poll_at)
     WHERE task.id = t.id AND task.ended_at IS NULL"""
 
 
@@ -327,11 +326,19 @@ def _write_end(task: MediaTask, status: VideoStatus) -> None:
         # The bytes are the provider's to keep.
         expires_at = min(expires_at, stated)
     result = None
+    content: dict[str, Any] = {}
     if status.error is not None:
-        content = json.dumps({"error": list(status.error)})
-        result = vault().seal(content, f"gateway_mediatask|{task.id}|result")
+        content["error"] = list(status.error)
+    if status.result is not None:
+        content["result"] = dict(status.result)
+        if task.request is None:
+            # What was asked is not kept, so that its echo is not.
+            content["result"].pop("echo", None)
+    if content:
+        result = vault().seal(json.dumps(content), f"gateway_mediatask|{task.id}|result")
     MediaTask.objects.filter(id=task.id, state__in=OPEN).update(
         state=status.state,
+        provider_state=status.word,
         progress=status.progress,
         polls=F("polls") + 1,
         ended_at=now,
@@ -349,12 +356,12 @@ def _settlement(task: MediaTask, status: VideoStatus) -> tuple[Ending, Ended]:
     version, asked_ms = versions.charge, 1000 * task.seconds
     told_ms = None if status.seconds is None else 1000 * status.seconds
     rates = {} if version is None else version.rates
-    meters: Mapping[str, int] = charged_video(rates, task.size, asked_ms, told_ms)
+    charged = TASK_FORMS[task.form].charged
+    meters: Mapping[str, int] = charged(rates, task.size, asked_ms, told_ms)
     cost_nano = None
     if versions.cost is not None:
-        cost_nano = cost_of(
-            charged_video(versions.cost.rates, task.size, asked_ms, told_ms), versions.cost
-        )
+        cost_meters = charged(versions.cost.rates, task.size, asked_ms, told_ms)
+        cost_nano = cost_of(cost_meters, versions.cost)
     charge, basis = 0, "free"
     if version is not None:
         meters = with_request(meters, version)

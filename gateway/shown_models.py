@@ -33,6 +33,8 @@ OWNERS: Final[Mapping[str, str]] = {
     "zhipu": "Zhipu",
     "bytedance": "ByteDance",
     "moonshot": "Moonshot",
+    "midjourney": "Midjourney",
+    "suno": "Suno",
 }
 CAPABILITIES: Final[Mapping[str, Promise]] = {
     "tools": _("Tools"),

@@ -23,6 +23,20 @@ from reference.media_pages import (
 from reference.message_pages import GEMINI, MESSAGES
 from reference.page import Group, ReferencePage
 from reference.realtime_pages import REALTIME
+from reference.task_pages import (
+    ACTION,
+    BLEND,
+    CHANGE,
+    DESCRIBE,
+    IMAGINE,
+    LYRICS,
+    MIDJOURNEY_TASK,
+    MIDJOURNEY_TASKS,
+    MUSIC,
+    SHORTEN,
+    SUNO_TASK,
+    SUNO_TASKS,
+)
 from reference.text_pages import COMPLETIONS, EDITS, EMBED, EMBEDDINGS, MODERATIONS, RERANK
 from reference.video_pages import GENERATIONS, VIDEO, VIDEOS
 
@@ -35,6 +49,11 @@ GROUPS: Final[tuple[Group, ...]] = (
     ),
     Group(_("Realtime"), (REALTIME,)),
     Group(_("Videos"), (VIDEOS, VIDEO, GENERATIONS)),
+    Group(
+        _("Midjourney"),
+        (IMAGINE, CHANGE, ACTION, DESCRIBE, BLEND, SHORTEN, MIDJOURNEY_TASK, MIDJOURNEY_TASKS),
+    ),
+    Group(_("Suno"), (MUSIC, LYRICS, SUNO_TASK, SUNO_TASKS)),
     Group(_("Lists and counts"), (MODELS, COUNT, GEMINI_COUNT, BALANCE, NOT_MADE)),
 )
 PAGES: Final[Mapping[str, ReferencePage]] = {

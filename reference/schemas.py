@@ -7,6 +7,7 @@ from typing import Final
 
 from django.utils.translation import gettext_lazy as _
 
+from reference import task_schemas
 from reference.fields import Field
 
 _ID: Final = _("The ID of the response.")
@@ -155,5 +156,8 @@ SCHEMAS: Final[Mapping[str, tuple[Field, ...]]] = MappingProxyType(
         "responses": _RESPONSES,
         "messages": _MESSAGES,
         "generate-content": _GEMINI,
+        "midjourney-imagine": task_schemas.SUBMITTED,
+        "midjourney-task": task_schemas.MIDJOURNEY_TASK,
+        "suno-task": task_schemas.SUNO_TASK,
     }
 )

@@ -19,7 +19,16 @@ from dialects.forms import FormFile, object_of
 from lib.asgi import Receive, Scope, Send
 from lib.ids import id_text, new_id
 from lib.log_context import REQUEST_ID
-from relay import legacy_billing, models_list, stored_responses, task_answers, task_content
+from relay import (
+    legacy_billing,
+    midjourney_answers,
+    midjourney_picture,
+    models_list,
+    stored_responses,
+    suno_answers,
+    task_answers,
+    task_content,
+)
 from relay.auth import Principal, read_credentials
 from relay.config import RelayConfig
 from relay.cors import PREFLIGHT
@@ -55,6 +64,7 @@ from relay.run import Run
 from relay.sent_preview import MASK, SentPreview, preview_sent
 from relay.several_prompts import Prompts
 from relay.snapshot import ChannelRow, Snapshot, alone
+from relay.sourced_operation import SourcedOperation, about_its_source
 from relay.state_store import StateStore
 from relay.task_content import VideoContent, open_content
 from relay.uploads import Form
@@ -89,9 +99,19 @@ _NOBODY: Final = Principal(
 )
 _JSON: Final = (b"content-type", b"application/json")
 _TASK_LOOK_UPS: Final = ("videos", "video", "video_generation")
+_TASK_LISTS: Final = ("midjourney_tasks", "suno_tasks")
 # What is answered from what is known here, without any upstream.
 _LOOK_UPS: Final = frozenset(
-    {"models", "model", "billing", "response", "response_items", *_TASK_LOOK_UPS}
+    {
+        "models",
+        "model",
+        "billing",
+        "response",
+        "response_items",
+        *_TASK_LOOK_UPS,
+        "midjourney_task",
+        "suno_task",
+    }
 )
 
 
@@ -353,6 +373,9 @@ class Relay:
     async def _answer(
         self, life: Lifespan, endpoint: Endpoint, sink: HttpSink, scope: Scope, receive: Receive
     ) -> None:
+        if not endpoint.needs_key:
+            await midjourney_picture.serve(life.parts, life.snapshot, scope, receive, sink)
+            return
         query = scope["query_string"] if endpoint.key_in_query else b""
         subprotocols = scope.get("subprotocols", ())
         credentials = read_credentials(scope["headers"], query, scope["path"], subprotocols)
@@ -380,6 +403,9 @@ class Relay:
             options = _options(principal, fields, scope, user_agent)
             await self._converse(life, snapshot, principal, sink, scope, receive, options)
             return
+        if endpoint.handler == "midjourney_seed":
+            await midjourney_answers.seed(life.parts, snapshot, principal, sink)
+            return
         if endpoint.takes_form:
             fields = read_body_fields(scope["headers"], FORM_BYTES_MAX, takes_form=True)
         else:
@@ -394,8 +420,14 @@ class Relay:
             if life.snapshot.epoch != snapshot.epoch:
                 # A body may take a minute, in which the key may have ended.
                 principal = await life.authenticator.principal(credentials, life.snapshot.now())
+            if endpoint.handler in _TASK_LISTS:
+                await sink.respond(200, [_JSON], await _list_tasks(life, principal, endpoint, raw))
+                return
             if endpoint.handler == "remix":
                 invocation = await _with_source(life.parts.states, principal, invocation)
+            if isinstance(invocation.unary, SourcedOperation):
+                unary = await about_its_source(invocation.unary, life.parts.states, principal, raw)
+                invocation = msgspec.structs.replace(invocation, unary=unary)
             options = _options(principal, fields, scope, user_agent)
             context = _context(
                 life,
@@ -616,10 +648,26 @@ async def _look_up(
         states, url = life.parts.states, life.config.public_url
         task_id = invocation.target.task
         return await task_answers.answer(states, principal, endpoint.handler, scope, task_id, url)
+    if endpoint.handler == "midjourney_task":
+        states, url = life.parts.states, life.config.public_url
+        return await midjourney_answers.one(states, principal, invocation.target.task, url)
+    if endpoint.handler == "suno_task":
+        return await suno_answers.one(life.parts.states, principal, invocation.target.task)
     form = models_list.form_of(scope["path"], scope["headers"], query)
     if endpoint.handler == "models":
         return models_list.render(snapshot, principal, form, query)
     return models_list.render_one(snapshot, principal, form, named)
+
+
+async def _list_tasks(
+    life: Lifespan, principal: Principal, endpoint: Endpoint, raw: bytes
+) -> bytes:
+    """The body that tells of the tasks that a body names. Raises RequestFault, DatabaseAway,
+    DatabaseRefused."""
+    states = life.parts.states
+    if endpoint.handler == "suno_tasks":
+        return await suno_answers.several(states, principal, raw)
+    return await midjourney_answers.several(states, principal, raw, life.config.public_url)
 
 
 def _run_of(context: RequestContext) -> Run | Prompts:

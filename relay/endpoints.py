@@ -20,13 +20,17 @@ from dialects.chat import Dialect
 from dialects.codec import Target
 from dialects.codecs import CODECS, MEDIA_CODECS, TEXT_CODECS
 from dialects.gemini.model_name import read_target
+from dialects.midjourney import Submitted
+from dialects.suno import MODEL_OF
 from dialects.task_errors import Family
 from relay import models_list
 from relay.config import BODY_BYTES_MAX as _BODY
 from relay.image_operations import IMAGE_EDITS, IMAGE_GENERATIONS, IMAGE_VARIATIONS
 from relay.media_operation import MediaOperation
+from relay.midjourney_operations import Submit
 from relay.request_context import Invocation
 from relay.sound_operations import SPEECH, TRANSCRIPTIONS, TRANSLATIONS
+from relay.suno_operations import SubmitMusic
 from relay.unary import (
     BATCH_EMBED_CONTENTS,
     EMBED_CONTENT,
@@ -54,12 +58,19 @@ Handler = Literal[
     "video_content",
     "remix",
     "realtime",
+    "midjourney_task",
+    "midjourney_tasks",
+    "midjourney_seed",
+    "midjourney_image",
+    "suno_task",
+    "suno_tasks",
 ]
 
 
 # What is shown of what is there.
 _SHOWING: Final = (
     "response", "response_items", "videos", "video", "video_generation", "video_content",
+    "midjourney_task", "midjourney_tasks", "midjourney_seed", "suno_task", "suno_tasks",
 )  # fmt: skip
 
 
@@ -68,7 +79,8 @@ class Endpoint:
     """One operation: its methods, whose dialect it speaks, what its records call it, and how large
     a body may be (0 = none is read). `stream` is what a path says, where the body does not.
     `takes_form`: the body may be a form with files, which has a bound of its own. `reading` is
-    another operation at the same path, by some of the methods."""
+    another operation at the same path, by some of the methods. Without `needs_key` what its path
+    names is enough."""
 
     handler: Handler
     methods: tuple[str, ...]
@@ -80,6 +92,7 @@ class Endpoint:
     unary: UnaryOperation | None = None
     takes_form: bool = False
     reading: "Endpoint | None" = None
+    needs_key: bool = True
 
     @property
     def restricted(self) -> bool:
@@ -89,7 +102,7 @@ class Endpoint:
     @property
     def reference_name(self) -> str:
         """What the reference calls it: its operation, or what it shows of what is there."""
-        shows = self.handler in ("models", "model", *_SHOWING)
+        shows = self.handler in ("models", "model", "midjourney_image", *_SHOWING)
         return self.handler if shows else self.operation
 
     @property
@@ -155,8 +168,63 @@ _OF_VIDEO: Final[dict[str, Endpoint]] = {
     "videos/{id}/remix": Endpoint("remix", ("POST",), "openai", "videos", _BODY, takes_form=True),
     "video/generations/{id}": Endpoint("video_generation", ("GET",), operation="video_generations"),
 }
-_ABOUT_TASKS: Final = frozenset(endpoint.handler for endpoint in _OF_VIDEO.values())
 _REALTIME: Final = Endpoint("realtime", ("GET",), operation="realtime")
+# The addresses of Midjourney's tasks, by how fast the picture shall be made.
+_MIDJOURNEY_ROOTS: Final[dict[str, str]] = {
+    "": "/mj", "fast": "/mj-fast/mj", "relax": "/mj-relax/mj", "turbo": "/mj-turbo/mj",
+}  # fmt: skip
+_SUBMITTED: Final[dict[Submitted, str]] = {
+    "imagine": "midjourney_imagine",
+    "change": "midjourney_change",
+    "simple-change": "midjourney_simple_change",
+    "describe": "midjourney_describe",
+    "blend": "midjourney_blend",
+    "action": "midjourney_action",
+    "modal": "midjourney_modal",
+    "shorten": "midjourney_shorten",
+}
+_LIST_BODY: Final = 64 * 1024
+_MIDJOURNEY_LIST: Final = Endpoint(
+    "midjourney_tasks", ("POST",), operation="midjourney_tasks", body_bytes_max=_LIST_BODY
+)
+_SUNO_LIST: Final = Endpoint(
+    "suno_tasks", ("POST",), operation="suno_tasks", body_bytes_max=_LIST_BODY
+)
+_TASK_SERVICES: Final[dict[str, Endpoint]] = (
+    {
+        f"{root}/submit/{path}": Endpoint(
+            "unary", ("POST",), "openai", operation, _BODY, unary=Submit(path, mode)
+        )
+        for path, operation in _SUBMITTED.items()
+        for mode, root in _MIDJOURNEY_ROOTS.items()
+    }
+    | {f"{root}/task/list-by-condition": _MIDJOURNEY_LIST for root in _MIDJOURNEY_ROOTS.values()}
+    | {
+        f"/suno/submit/{action}": Endpoint(
+            "unary", ("POST",), "openai", model, _BODY, unary=SubmitMusic(action)
+        )
+        for action, model in MODEL_OF.items()
+    }
+    | {"/suno/fetch": _SUNO_LIST}
+)
+_MIDJOURNEY_IMAGE: Final = Endpoint(
+    "midjourney_image", ("GET",), operation="midjourney_tasks", needs_key=False
+)
+_OF_TASK: Final[dict[str, Endpoint]] = {
+    f"{root}/{path}": endpoint
+    for path, endpoint in (
+        ("task/{id}/fetch", Endpoint("midjourney_task", ("GET",), operation="midjourney_tasks")),
+        (
+            "task/{id}/image-seed",
+            Endpoint("midjourney_seed", ("GET",), operation="midjourney_tasks"),
+        ),
+        ("image/{id}", _MIDJOURNEY_IMAGE),
+    )
+    for root in _MIDJOURNEY_ROOTS.values()
+} | {"/suno/fetch/{id}": Endpoint("suno_task", ("GET",), operation="suno_tasks")}
+_ABOUT_TASKS: Final = frozenset(
+    endpoint.handler for endpoint in (*_OF_VIDEO.values(), *_OF_TASK.values())
+)
 _NOT_MADE: Final = "not_implemented"
 _OWN_CODECS: Final = {**TEXT_CODECS, **MEDIA_CODECS}
 
@@ -210,6 +278,7 @@ ENDPOINTS: Final[dict[str, Endpoint]] = (
         for name in ("subscription", "usage", "credit_grants")
     }
     | {f"{root}/{path}": row for path, row in _MEDIA.items() for root in ("/v1", "/api/v1")}
+    | _TASK_SERVICES
 )
 
 # {g}/models/{model}:{action}
@@ -272,9 +341,12 @@ _ENGINE_PATH: Final = re.compile(r"(?:/api)?/v1/engines/(.+)/embeddings")
 _MODEL_PATH: Final = re.compile(r"(?:/api)?/v1(?:beta)?/models/(.+)")
 _RESPONSE_PATH: Final = re.compile(r"(?:/api)?/v1/responses/([^/]+)")
 _RESPONSE_ITEMS_PATH: Final = re.compile(r"(?:/api)?/v1/responses/([^/]+)/input_items")
-_VIDEO_PATHS: Final = {
-    re.compile("(?:/api)?/v1/" + path.replace("{id}", "([^/]+)")): endpoint
-    for path, endpoint in _OF_VIDEO.items()
+_TASK_PATHS: Final = {
+    re.compile(path.replace("{id}", "([^/]+)")): endpoint
+    for path, endpoint in (
+        *((f"(?:/api)?/v1/{path}", endpoint) for path, endpoint in _OF_VIDEO.items()),
+        *_OF_TASK.items(),
+    )
 }
 _NAMED_IN_PATH: Final = {
     "unary": _ENGINE_PATH,
@@ -304,14 +376,20 @@ def find_endpoint(path: str) -> Endpoint | None:
         or (_MODEL if _MODEL_PATH.fullmatch(canonical) else None)
         or (_RESPONSE if _RESPONSE_PATH.fullmatch(canonical) else None)
         or (_RESPONSE_ITEMS if _RESPONSE_ITEMS_PATH.fullmatch(canonical) else None)
-        or _find_of_video(canonical)
+        or _find_of_task(canonical)
         or _find_not_implemented(canonical)
     )
 
 
 def listed_rows() -> dict[str, Endpoint]:
-    """Every row as people read it, with what a path names in braces."""
-    rows = dict(ENDPOINTS)
+    """Every row as people read it, with what a path names in braces, and so the mode of one."""
+    rows = ENDPOINTS | _OF_TASK
+    modes = [path for path in rows if path.startswith("/mj-")]
+    one_mode = _MIDJOURNEY_ROOTS["fast"]
+    for path in modes:
+        row = rows.pop(path)
+        if path.startswith(one_mode):
+            rows[path.replace(one_mode, "/mj-{mode}/mj")] = row
     for root in _GEMINI_ROOTS:
         rows |= {f"{root}{{model}}:{action}": row for action, row in _GEMINI.items()}
         rows[f"{root}{{model}}"] = _MODEL
@@ -382,13 +460,13 @@ def _model_call(path: str) -> str | None:
     return None
 
 
-def _find_of_video(path: str) -> Endpoint | None:
-    found = (endpoint for form, endpoint in _VIDEO_PATHS.items() if form.fullmatch(path))
+def _find_of_task(path: str) -> Endpoint | None:
+    found = (endpoint for form, endpoint in _TASK_PATHS.items() if form.fullmatch(path))
     return next(found, None)
 
 
 def _task_named(path: str) -> str:
-    matches = (form.fullmatch(path) for form in _VIDEO_PATHS)
+    matches = (form.fullmatch(path) for form in _TASK_PATHS)
     return next((match[1] for match in matches if match is not None), "")
 
 

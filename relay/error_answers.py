@@ -160,8 +160,10 @@ def error_response(
         # The rest of the body is not worth reading.
         fields.append((b"connection", b"close"))
     if family is not None:
-        body = task_errors.render(family, error.kind, error.message, request_id)
-        return ErrorResponse(error.status, fields, body)
+        # A provider's own refusal is passed on as the clients of these services know it.
+        status = 200 if task_errors.is_own(family, error.code) else error.status
+        body = task_errors.render(family, error.kind, error.message, request_id, error.code)
+        return ErrorResponse(status, fields, body)
     target = invocation.target
     body = codec.render(
         error.kind,

@@ -22,6 +22,7 @@ from relay.routed_models import RoutedModel, RoutedModels
 from relay.settlement import Resolved
 from relay.shadow_traffic import MainAnswer
 from relay.snapshot import Channel
+from relay.unary import UnaryFacts
 from relay.upstream import UpstreamFailed
 
 
@@ -172,6 +173,7 @@ class FailOver:
             context.principal.organisation_id,
             self._next.answering.routed.retry_budget if number > 1 else None,
             avoid=following.avoid,
+            only=self._only_key(following),
         )
         attempt: OneAttempt | None = None
         try:
@@ -191,6 +193,14 @@ class FailOver:
                 # Who cannot pay keeps nobody from asking.
                 probe.close()
         return attempt
+
+    def _only_key(self, following: NextAttempt) -> int:
+        """The place of the key that what the request is about belongs to; -1 for any."""
+        facts = self._next.answering.routed.facts
+        if not isinstance(facts, UnaryFacts) or not facts.only_key:
+            return -1
+        channel = self._context.snapshot.channels[following.candidate.channel_id]
+        return channel.key_endings.index(facts.only_key)
 
     def _admitted(self, following: NextAttempt, number: int, hold: PlacedHold) -> AdmittedAttempt:
         routed, candidate = self._next.answering.routed, following.candidate

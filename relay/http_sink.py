@@ -36,10 +36,12 @@ _name_of = itemgetter(0)
 class HttpSink:
     """The sink of an HTTP request, in the form of its endpoint."""
 
-    __slots__ = ("_from_page", "_replayed", "_send", "begun", "invocation", "request_id")
+    __slots__ = ("_family", "_from_page", "_replayed", "_send", "begun", "invocation", "request_id")
 
     def __init__(self, scope: Scope, send: Send, request_id: UUID, invocation: Invocation) -> None:
         self._send = send
+        # In the form of a service of tasks it is refused below the paths of one.
+        self._family = family_of(scope["path"])
         # Only a web page asks which headers it may read.
         self._from_page = b"origin" in map(_name_of, scope["headers"])
         self.request_id = request_id
@@ -65,8 +67,7 @@ class HttpSink:
         """Refuse a path that is no row."""
         message = message_of("route_not_found", quote_value(path))
         error = ErrorAnswer("route_not_found", 404, message)
-        request_id = id_text(self.request_id)
-        await self.respond(*error_response(error, self.invocation, request_id, family_of(path)))
+        await self.refuse(error)
 
     async def refuse(self, error: ErrorAnswer, *fields: tuple[bytes, bytes]) -> None:
         request_id = id_text(self.request_id)
@@ -75,7 +76,7 @@ class HttpSink:
             frame = codec.frame(error.kind, error.message, request_id, target)
             await self.write(frame, last=True)
             return
-        response = error_response(error, self.invocation, request_id)
+        response = error_response(error, self.invocation, request_id, self._family)
         await self.respond(response.status, [*response.fields, *fields], response.body)
 
     def replay(self, request_id: UUID) -> None:

@@ -10,8 +10,9 @@ are sealed for their row, and not kept where the organisation keeps nothing.
 """
 
 import asyncio
+import re
 from collections.abc import Sequence
-from typing import Any, Final, NamedTuple
+from typing import Any, Final, Literal, NamedTuple
 from uuid import UUID
 
 import msgspec
@@ -25,14 +26,17 @@ from relay.database import DatabaseAway, Row
 from relay.state_store import StateStore
 
 _TABLE: Final = "gateway_mediatask"
+TaskKind = Literal["video", "midjourney", "suno"]
+"""Whose endpoints a task is shown at; all videos are shown at all of theirs."""
+_PUBLIC_ID: Final = re.compile(r"[0-9A-Za-z_-]{1,40}")
 # What stands before and behind every id.
 _FIRST: Final = UUID(int=0)
 _LAST: Final = UUID(int=2**128 - 1)
 
 
 class NewTask(NamedTuple):
-    """A task that its provider has just accepted, in the columns of its row; `prompt` None where it
-    may not be kept."""
+    """A task that its provider has just accepted, in the columns of its row; `content` None where
+    it may not be kept."""
 
     id: UUID
     public_id: str
@@ -49,11 +53,13 @@ class NewTask(NamedTuple):
     size: str
     remixed_from: str
     first_poll_s: float
-    prompt: str | None
+    content: "TaskContent | None"
 
 
 class Task(NamedTuple):
-    """A task as it is stored: what a client is shown of it, and where its provider has it."""
+    """A task as it is stored: what a client is shown of it, and where its provider has it.
+    `provider_state` is its provider's word for the state, `detail` what was asked beside the
+    prompt, `result` what was made; times are Unix milliseconds."""
 
     id: UUID
     video: Video
@@ -62,13 +68,21 @@ class Task(NamedTuple):
     channel_key: str
     upstream_id: str
     content_kept: bool
+    provider_state: str
+    created_ms: int
+    started_ms: int | None
+    ended_ms: int | None
+    detail: dict[str, Any]
+    result: dict[str, Any]
 
 
 class TaskContent(msgspec.Struct, frozen=True):
-    """What is sealed of a task: what was asked, and why it failed."""
+    """What is sealed of a task: what was asked, and what came of it."""
 
     prompt: str | None = None
     error: tuple[str, str] | None = None
+    detail: dict[str, Any] | None = None
+    result: dict[str, Any] | None = None
 
 
 class HoldGone(DatabaseAway):
@@ -85,11 +99,11 @@ async def begin(states: StateStore, task: NewTask) -> int:
     cancelled meanwhile.
     """
     sealed = ""
-    if task.prompt is not None:
-        content = msgspec.json.encode(TaskContent(prompt=task.prompt))
+    if task.content is not None:
+        content = msgspec.json.encode(task.content)
         sealed = await states.seal(content, _place(task.id, "request"))
     parameters: dict[str, Any] = {**task._asdict(), "sealed": sealed}
-    del parameters["prompt"]
+    del parameters["content"]
     writing = asyncio.ensure_future(
         states.run([settlement.entrust(task.id, HOLD_S), (_INSERT, parameters)])
     )
@@ -99,10 +113,25 @@ async def begin(states: StateStore, task: NewTask) -> int:
     return int(float(rows[0][0] or 0))
 
 
-async def find(states: StateStore, principal: Principal, public_id: str) -> Task | None:
-    """The task of that id, of the principal's team. Raises DatabaseAway, DatabaseRefused."""
-    parameters = {"team": principal.team_id, "public_id": public_id}
+async def find(
+    states: StateStore, principal: Principal, public_ids: Sequence[str], kind: TaskKind = "video"
+) -> dict[str, Task]:
+    """The tasks of those ids that there are, of the kind and of the principal's team. Raises
+    DatabaseAway, DatabaseRefused."""
+    # NUL, which the database has no place for, is in no id.
+    names = [name for name in public_ids if _PUBLIC_ID.fullmatch(name)]
+    parameters = {"team": principal.team_id, "ids": "{" + ",".join(names) + "}", "kind": kind}
     (rows,) = await states.run([(_FIND, parameters)])
+    tasks = [await _read(states, row) for row in rows]
+    return {task.video.id: task for task in tasks}
+
+
+async def find_any(states: StateStore, public_id: str, kind: TaskKind) -> Task | None:
+    """The task of that id, whosever it is: for what its id alone gives access to. Raises
+    DatabaseAway, DatabaseRefused."""
+    if not _PUBLIC_ID.fullmatch(public_id):
+        return None
+    (rows,) = await states.run([(_FIND_ANY, {"public_id": public_id, "kind": kind})])
     return await _read(states, rows[0]) if rows else None
 
 
@@ -128,7 +157,7 @@ async def forget(states: StateStore, principal: Principal, task: Task) -> bool:
 async def _read(states: StateStore, row: Row) -> Task:
     (
         id_text, public_id, model, state, progress, created, ended, expires, seconds, size, remixed,
-        request, result, form, channel_id, channel_key, upstream_id, kept,
+        request, result, form, channel_id, channel_key, upstream_id, kept, provider_state, started,
     ) = row  # fmt: skip
     id_ = UUID(id_text)
     order = await _open(states, request, _place(id_, "request"))
@@ -152,7 +181,20 @@ async def _read(states: StateStore, row: Row) -> Task:
         error,
     )
     return Task(
-        id_, video, form or "", UUID(channel_id), channel_key or "", upstream_id or "", kept == "t"
+        id_,
+        video,
+        form or "",
+        UUID(channel_id),
+        channel_key or "",
+        upstream_id or "",
+        kept == "t",
+        provider_state or "",
+        _milliseconds(created) or 0,
+        # One that has ended before it was asked for again has begun at once.
+        _milliseconds(started or (created if ended else None)),
+        _milliseconds(ended),
+        order.detail or {},
+        stored.result or {},
     )
 
 
@@ -173,6 +215,10 @@ def _state(text: str | None) -> VideoState:
 
 def _instant(text: str | None) -> int | None:
     return None if text is None else int(float(text))
+
+
+def _milliseconds(text: str | None) -> int | None:
+    return None if text is None else int(float(text) * 1000)
 
 
 def _place(id_: UUID, column: str) -> str:
@@ -196,18 +242,25 @@ _INSERT: Final = """
 _COLUMNS: Final = """
     id, public_id, model, state, progress, extract(epoch FROM created_at),
     extract(epoch FROM ended_at), extract(epoch FROM expires_at), seconds, size, remixed_from,
-    request, result, form, channel_id, channel_key, upstream_id, expires_at > now()"""
+    request, result, form, channel_id, channel_key, upstream_id, expires_at > now(),
+    provider_state, extract(epoch FROM started_at)"""
+# The kind of a row.
+_KIND: Final = "CASE WHEN form IN ('midjourney', 'suno') THEN form ELSE 'video' END"
 _FIND: Final = f"""
     SELECT {_COLUMNS} FROM gateway_mediatask
-    WHERE public_id = %(public_id)s AND team_id = %(team)s::uuid AND deleted_at IS NULL"""  # noqa: S608
+    WHERE public_id = ANY(%(ids)s::text[]) AND team_id = %(team)s::uuid AND deleted_at IS NULL
+      AND {_KIND} = %(kind)s"""  # noqa: S608
+_FIND_ANY: Final = f"""
+    SELECT {_COLUMNS} FROM gateway_mediatask
+    WHERE public_id = %(public_id)s AND deleted_at IS NULL AND {_KIND} = %(kind)s"""  # noqa: S608
 _PAGE_DOWN: Final = f"""
     SELECT {_COLUMNS} FROM gateway_mediatask
-    WHERE team_id = %(team)s::uuid AND deleted_at IS NULL
+    WHERE team_id = %(team)s::uuid AND deleted_at IS NULL AND {_KIND} = 'video'
       AND id < %(after)s::uuid
     ORDER BY id DESC LIMIT %(limit)s::int"""  # noqa: S608
 _PAGE_UP: Final = f"""
     SELECT {_COLUMNS} FROM gateway_mediatask
-    WHERE team_id = %(team)s::uuid AND deleted_at IS NULL
+    WHERE team_id = %(team)s::uuid AND deleted_at IS NULL AND {_KIND} = 'video'
       AND id > %(after)s::uuid
     ORDER BY id LIMIT %(limit)s::int"""  # noqa: S608
 _FORGET: Final = """

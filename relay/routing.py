@@ -118,12 +118,13 @@ def _planned(context: RequestContext, facts: Facts, model: str) -> list[Candidat
 
 def _only(context: RequestContext, facts: UnaryFacts, model: str) -> list[Candidate]:
     """The one channel that can be asked. Raises RequestFault where it does not serve the model any
-    more."""
+    more, or has not the key any more that it must be asked by."""
     snapshot = context.snapshot
     found = [
         candidate
         for candidate in plan(model, snapshot.routes_of(model), seed=0)
-        if snapshot.channels[candidate.channel_id].uuid == facts.only_channel
+        if (channel := snapshot.channels[candidate.channel_id]).uuid == facts.only_channel
+        and (not facts.only_key or facts.only_key in channel.key_endings)
     ]
     if not found:
         raise RequestFault("no_channel", None, "", model=facts.model)

@@ -44,8 +44,7 @@ async def answer(
 
 async def find(states: StateStore, principal: Principal, task_id: str) -> Task:
     """A task of the principal's team. Raises RequestFault, DatabaseAway, DatabaseRefused."""
-    # NUL, which the database has no place for, is in no id.
-    task = None if "\0" in task_id else await media_tasks.find(states, principal, task_id)
+    task = (await media_tasks.find(states, principal, [task_id])).get(task_id)
     if task is None:
         raise RequestFault("task_not_found", "video_id", task_id)
     return task

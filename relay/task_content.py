@@ -45,14 +45,14 @@ async def serve(
     """Answer a request for the content of a task. Raises RequestFault, DatabaseAway,
     DatabaseRefused."""
     query = dict(parse_qsl(scope["query_string"].decode("latin-1")))
-    range_ = next((value for name, value in scope["headers"] if name == b"range"), b"")
-    wanted = _Wanted(sink.invocation.target.task, query.get("variant", _VARIANTS[0]), range_)
+    variant = query.get("variant", _VARIANTS[0])
+    wanted = _Wanted(sink.invocation.target.task, variant, asked_range(scope))
     try:
         answer, channel = await _ask(parts, snapshot, principal, wanted, sink.request_id)
     except UpstreamFailed as failure:
         await sink.refuse(answer_to_failures([failure]))
         return
-    await _pass_on(answer, channel, receive, sink)
+    await pass_on(answer, channel, receive, sink)
 
 
 class VideoContent:
@@ -90,7 +90,7 @@ async def open_content(
 ) -> VideoContent:
     """The content of a task, for a page of ours. Raises RequestFault, UpstreamFailed, DatabaseAway,
     DatabaseRefused."""
-    wanted = _Wanted(task_id, _VARIANTS[0], range_)
+    wanted = _Wanted(task_id, _VARIANTS[0], _known_range(range_))
     return VideoContent(*await _ask(parts, snapshot, principal, wanted, new_id()))
 
 
@@ -109,11 +109,7 @@ async def _ask(
     DatabaseRefused."""
     task = await task_answers.find(parts.states, principal, wanted.task_id)
     _check_there(task)
-    channel = next(
-        (channel for channel in snapshot.channels.values() if channel.uuid == task.channel_id), None
-    )
-    if channel is None:
-        raise RequestFault("no_channel", None, "", model=task.video.model)
+    channel = channel_of(task, snapshot)
     url = _url(task, channel, wanted.variant)
     try:
         async with asyncio.timeout(channel.timeouts.first_content):
@@ -122,8 +118,8 @@ async def _ask(
                 snapshot.egress,
                 url,
                 id_text(request_id),
-                key=_key(task, channel),
-                range_=wanted.range if _RANGE.fullmatch(wanted.range) else b"",
+                key=key_of(task, channel),
+                range_=wanted.range,
             )
     except TimeoutError:
         raise upstream_failure("F11", seconds=int(channel.timeouts.first_content)) from None
@@ -132,6 +128,24 @@ async def _ask(
             raise _missing(task) from None
         raise
     return answer, channel
+
+
+def channel_of(task: Task, snapshot: Snapshot) -> Channel:
+    """The channel that has made it. Raises RequestFault where that is no more."""
+    found = (row for row in snapshot.channels.values() if row.uuid == task.channel_id)
+    channel = next(found, None)
+    if channel is None:
+        raise RequestFault("no_channel", None, "", model=task.video.model)
+    return channel
+
+
+def asked_range(scope: Scope) -> bytes:
+    """The part that a client asks for, b"" for the whole."""
+    return _known_range(next((value for name, value in scope["headers"] if name == b"range"), b""))
+
+
+def _known_range(value: bytes) -> bytes:
+    return value if _RANGE.fullmatch(value) else b""
 
 
 def _check_there(task: Task) -> None:
@@ -161,13 +175,14 @@ def _url(task: Task, channel: Channel, variant: str) -> str:
     return found if variant == _VARIANTS[0] else f"{found}?variant={variant}"
 
 
-def _key(task: Task, channel: Channel) -> int:
+def key_of(task: Task, channel: Channel) -> int:
     """The place of the key that the task belongs to; the first where that is no more."""
     endings = channel.key_endings
     return endings.index(task.channel_key) if task.channel_key in endings else 0
 
 
-async def _pass_on(answer: Answer, channel: Channel, receive: Receive, sink: HttpSink) -> None:
+async def pass_on(answer: Answer, channel: Channel, receive: Receive, sink: HttpSink) -> None:
+    """Pass on the bytes of an answer until its end, or until the client leaves."""
     task = asyncio.current_task()
     left = False
 

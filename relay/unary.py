@@ -28,7 +28,7 @@ from dialects.usage import Quantities
 from gateway.rules.tokenizers import Family
 from relay.tokenizer import count_texts
 from relay.uploads import UploadedFile
-from relay.video_order import AcceptedVideo
+from relay.video_order import AcceptedTask
 
 Rates = Mapping[str, int]
 Urls = Mapping[Operation, str]
@@ -60,7 +60,8 @@ class Unit(NamedTuple):
 @dataclass(frozen=True, slots=True)
 class UnaryFacts:
     """The Facts of such a request; `own` are those of its codec. Which of its `units` is billed is
-    for the price and the upstream to say. `only_channel`: nobody else has what it is about."""
+    for the price and the upstream to say. `only_channel`: nobody else has what it is about, and by
+    no other of its keys than the one that ends in `only_key`, where that is not ""."""
 
     own: Any
     body: Body
@@ -75,6 +76,7 @@ class UnaryFacts:
     media: Mapping[Any, int] = field(default_factory=dict)
     audio_output: bool = False
     only_channel: UUID | None = None
+    only_key: str = ""
 
 
 class Exchange(NamedTuple):
@@ -90,7 +92,7 @@ class Exchange(NamedTuple):
     units: tuple[Billable, ...]
     slow: bool = False
     content_type: str = JSON
-    accepted: AcceptedVideo | None = None
+    accepted: AcceptedTask | None = None
 
     def counted_here(self, rates: Rates, family: Family) -> Mapping[str, int]:
         """Our own count, in the first way that has rates."""
@@ -128,7 +130,7 @@ class UnaryOperation(ABC):
     """One such operation in one client's form. `default_model` is asked where a body names none;
     `lasts_s` is how long it may go on, where that is longer than its channel's total time."""
 
-    default_model: ClassVar[str] = ""
+    default_model: str = ""
     lasts_s: ClassVar[float] = 0.0
 
     @abstractmethod

@@ -12,6 +12,7 @@ from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from types import MappingProxyType
 from typing import Any
+from urllib.parse import urlsplit
 
 import msgspec
 from websockets.http11 import Response
@@ -23,6 +24,7 @@ from dialects.errors import KINDS, ErrorKind, message_of
 from gateway.providers.provider import Quirk
 from gateway.rules.faults import FAULTS
 from lib.egress import EgressPolicy
+from lib.outbound import Outbound
 from relay.connection_pool import ConnectionPool
 from relay.http1 import Connection, Reason, headers_bytes, target_of
 from relay.snapshot import Channel, Snapshot
@@ -43,6 +45,7 @@ _REQUEST_IDS = ("x-request-id", "request-id", "apim-request-id")
 _HEAD = b"POST %b HTTP/1.1\r\n%bx-client-request-id: %b\r\ncontent-length: %d\r\n\r\n"
 _GET = b"GET %b HTTP/1.1\r\n%bx-client-request-id: %b\r\n%b\r\n"
 _CONTENT = (("accept", "*/*"),)
+_NAMELESS = (("accept-encoding", "identity"), ("user-agent", "weir"))
 _HEADERS = {
     "content-type": "application/json",
     "accept": "application/json, text/event-stream",
@@ -217,18 +220,32 @@ class Upstreams:
             raise _unreachable("F1", f"{channel.name}: {error}") from error
         part = b"range: %b\r\n" % range_ if range_ else b""
         head = _GET % (target, fields, request_id.encode(), part)
-        answer = await upstream.pool.connection(fresh=False)
-        usable = False
+        return await _got(upstream.pool, head, codec)
+
+    async def get_elsewhere(
+        self,
+        channel: Channel,
+        policy: EgressPolicy,
+        url: str,
+        request_id: str,
+        *,
+        range_: bytes = b"",
+    ) -> Answer:
+        """The same of an address that the channel's provider has told, wherever it leads: by the
+        channel's way, and with nothing that is the channel's. Raises UpstreamFailed."""
         try:
-            await answer.send(head, b"")
-            if answer.status not in (200, 206, 416):
-                await _refuse_status(answer, codec)
-            _check_encoding(answer)
-            usable = True
-        finally:
-            if not usable:
-                answer.cut()
-        return answer
+            if not url.startswith(("https://", "http://")):
+                raise ValueError(f"no request can go to {url[:200]!r}")
+            # What the channel is known by, and whom it trusts, is for its own host.
+            way = channel.outbound if _is_own(channel, url) else Outbound(channel.outbound.proxy)
+            pool = _open_pool(channel, policy, url, way, reuse=False)
+            fields = headers_bytes((("host", pool.host_header), *_CONTENT, *_NAMELESS))
+            target = target_of(url)
+        except ValueError as error:
+            raise _unreachable("F1", f"{channel.name}: {error}") from error
+        part = b"range: %b\r\n" % range_ if range_ else b""
+        head = _GET % (target, fields, request_id.encode(), part)
+        return await _got(pool, head, CODECS["openai"])
 
     async def change_over(
         self,
@@ -309,7 +326,38 @@ def _form_head(target: bytes, fields: bytes, attempt_id: str, form: OutgoingForm
     return _HEAD % (target, fields, attempt_id.encode(), form.size)
 
 
+async def _got(pool: ConnectionPool, head: bytes, codec: Codec[Any]) -> Answer:
+    answer = await pool.connection(fresh=False)
+    usable = False
+    try:
+        await answer.send(head, b"")
+        if answer.status not in (200, 206, 416):
+            await _refuse_status(answer, codec)
+        _check_encoding(answer)
+        usable = True
+    finally:
+        if not usable:
+            answer.cut()
+    return answer
+
+
 def _open_upstream(channel: Channel, policy: EgressPolicy) -> _Upstream:
+    # Every address of a channel is on the same host.
+    url = next(iter(channel.address.urls.values()))
+    reuse = Quirk.NO_CONNECTION_REUSE not in channel.provider.quirks
+    pool = _open_pool(channel, policy, url, channel.outbound, reuse=reuse)
+    return _Upstream((channel, policy), pool, {}, {})
+
+
+def _is_own(channel: Channel, url: str) -> bool:
+    """Whether an address is on the channel's host."""
+    origin = urlsplit(next(iter(channel.address.urls.values())))[:2]
+    return urlsplit(url)[:2] == origin
+
+
+def _open_pool(
+    channel: Channel, policy: EgressPolicy, url: str, outbound: Outbound, *, reuse: bool
+) -> ConnectionPool:
     head_s = min(_HEAD_S, channel.timeouts.first_content / 2)
 
     def failure_of(reason: Reason, detail: str) -> UpstreamFailed:
@@ -317,18 +365,16 @@ def _open_upstream(channel: Channel, policy: EgressPolicy) -> _Upstream:
             return upstream_failure("F12", seconds=max(1, int(head_s)))
         return _failure_of_reason(reason, f"{channel.name}: {detail}")
 
-    pool = ConnectionPool(
-        # Every address of a channel is on the same host.
-        next(iter(channel.address.urls.values())),
+    return ConnectionPool(
+        url,
         policy,
         failure_of,
         connect_s=channel.timeouts.connect,
         tls_s=_TLS_HANDSHAKE_S,
         head_s=head_s,
-        reuse=Quirk.NO_CONNECTION_REUSE not in channel.provider.quirks,
-        outbound=channel.outbound,
+        reuse=reuse,
+        outbound=outbound,
     )
-    return _Upstream((channel, policy), pool, {}, {})
 
 
 def _target(upstream: _Upstream, url: str) -> bytes:

@@ -1,17 +1,47 @@
-"""What is known of a video that was ordered: once its provider has accepted it, and as the source
+"""What is known of a task that was ordered: once its provider has accepted it, and as the source
 of another one."""
 
 from collections.abc import Callable
-from typing import Any, NamedTuple
+from typing import Any, NamedTuple, Protocol
 from uuid import UUID
 
 from dialects.videos import Video, VideoRequest
+from gateway.providers.task_form import TaskForm
 from gateway.providers.video_forms.form import VideoForm
 
 
+class Ordered(NamedTuple):
+    """What the row of a task says of the order: `seconds` and `size` of a video, the id of the task
+    that it is made of, "" for none; `prompt` and `detail`, the members of a JSON object, are its
+    content."""
+
+    model: str
+    prompt: str
+    seconds: int = 0
+    size: str = ""
+    source_id: str = ""
+    detail: dict[str, Any] | None = None
+
+
+class AcceptedTask(Protocol):
+    """What becomes of an answer by which a provider has accepted a task: its `public_id`, and how
+    its client is told. The answer was read before."""
+
+    @property
+    def form(self) -> TaskForm: ...
+    @property
+    def public_id(self) -> str: ...
+    @property
+    def ordered(self) -> Ordered: ...
+    def upstream_id(self, raw: bytes) -> str:
+        """The provider's name of it."""
+
+    def answer(self, raw: bytes, created_at: int) -> dict[str, Any]:
+        """What the client is told, of a task that was written then (Unix seconds)."""
+
+
 class AcceptedVideo(NamedTuple):
-    """What becomes of an answer by which a provider has accepted a video: its `public_id`, and how
-    its client is told."""
+    """The same of a video; `write` is the form of its client."""
 
     request: VideoRequest
     form: VideoForm
@@ -19,13 +49,28 @@ class AcceptedVideo(NamedTuple):
     remixed_from: str
     write: Callable[[Video], dict[str, Any]]
 
+    @property
+    def ordered(self) -> Ordered:
+        request = self.request
+        return Ordered(
+            request.model, request.prompt, request.seconds, request.size, self.remixed_from
+        )
+
     def upstream_id(self, raw: bytes) -> str:
-        """The provider's name of it; of an answer that was read before."""
         return self.form.read_accepted(raw)
+
+    def answer(self, raw: bytes, created_at: int) -> dict[str, Any]:
+        request = self.request
+        video = Video(
+            self.public_id, request.model, "queued", 0, created_at, None, None, request.seconds,
+            request.size, request.prompt, self.remixed_from or None, None,
+        )  # fmt: skip
+        return self.write(video)
 
 
 class Source(NamedTuple):
-    """A finished video that another one is made of, and where its provider has it."""
+    """A finished task that another one is made of, and where its provider has it: on which channel,
+    and by the key of that end."""
 
     public_id: str
     upstream_id: str
@@ -33,3 +78,4 @@ class Source(NamedTuple):
     model: str
     seconds: int
     size: str
+    channel_key: str = ""

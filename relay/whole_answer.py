@@ -18,7 +18,7 @@ from dialects.openai.think_tags import untag_answer
 from dialects.service_tier import tier_of_answer
 from dialects.unary import PlainAnswer
 from dialects.whole_answer import WholeAnswer
-from relay.accepted_video import begin_video
+from relay.accepted_video import begin_task
 from relay.attempt_end import AttemptParts
 from relay.cost_in_answer import with_cost
 from relay.error_answers import failure_inside
@@ -26,7 +26,7 @@ from relay.request_context import Outcome
 from relay.unary import Exchange
 from relay.upstream import Answer, UpstreamFailed, upstream_failure
 from relay.usage_meter import Bill
-from relay.video_order import AcceptedVideo
+from relay.video_order import AcceptedTask
 
 _R = TypeVar("_R", WholeAnswer, PlainAnswer)
 _NO_BYTES: Final = b""
@@ -100,15 +100,15 @@ class WholeRelay:
             raise upstream_failure(broken) from None
         return await self._deliver(bill, raw, exchange.content_type)
 
-    async def _begin_task(self, accepted: AcceptedVideo, raw: bytes) -> Outcome:
+    async def _begin_task(self, accepted: AcceptedTask, raw: bytes) -> Outcome:
         """The provider has accepted it: the task is written with its hold, and then told."""
         context, admitted = self._context, self._admitted
         downstream, head = context.downstream, admitted.head(context, None)
         context.deadline.stop()
-        video = await begin_video(
+        created_at = await begin_task(
             context, admitted, accepted, accepted.upstream_id(raw), self._probe.key
         )
-        answer = msgspec.json.encode(accepted.write(video))
+        answer = msgspec.json.encode(accepted.answer(raw, created_at))
         outcome = self._end.entrust()
         self._probe.good()
         if downstream.recorder is not None:

@@ -19,8 +19,10 @@ class MediaTask(models.Model):
 
     `public_id` is what clients know it by: nobody can guess it, and nothing of the provider is in
     it. `request` and `result` are content: JSON, null where it may not be kept, or no more.
-    `form` says how its provider is asked (gateway/providers/video_forms), `channel_key` how the
-    key ends that it was accepted for. `state` moves by gateway/rules/task_life.py.
+    `form` says how its provider is asked (gateway/providers/task_forms.py), `channel_key` how the
+    key ends that it was accepted for. `state` moves by gateway/rules/task_life.py;
+    `provider_state` is its provider's own word, where clients read that. `seconds` and `size` are
+    0 and "" of what has none, `remixed_from` is the task that it was made of.
 
     `next_poll_at` is when the provider is asked next; null behind the end. What it made is there
     until `expires_at`, which is also how long the content of a failed task is kept.
@@ -44,6 +46,7 @@ class MediaTask(models.Model):
     channel_key = models.CharField(max_length=4, blank=True, default="")
     upstream_id = models.CharField(max_length=200)
     state = models.CharField(max_length=9, choices=TaskState.choices, default=TaskState.QUEUED)
+    provider_state = models.CharField(max_length=20, blank=True, default="", db_default="")
     progress = models.PositiveSmallIntegerField(default=0)
     seconds = models.PositiveIntegerField()
     size = models.CharField(max_length=12)

@@ -20,12 +20,14 @@ from gateway.providers import (
     jina,
     kimi,
     local,
+    midjourney_proxy,
     ollama,
     openai,
     openai_compatible,
     openai_metered,
     openrouter,
     qwen,
+    suno_api,
     vllm,
     xai,
 )
@@ -54,6 +56,8 @@ PROVIDERS: Final[Mapping[str, Provider]] = MappingProxyType(
             ollama,
             vllm,
             local,
+            midjourney_proxy,
+            suno_api,
         )
     }
 )

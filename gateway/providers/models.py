@@ -22,6 +22,7 @@ from gateway.providers.provider import Provider, Quirk
 Modality = Literal["text", "image", "audio", "file", "video"]
 # never: it does not think; always: it cannot be told not to; else what it is told by.
 Thinking = Literal["never", "always", "effort", "level", "budget", "adaptive", "switch"]
+Endpoint = Literal["chat", "images", "speech", "transcriptions", "midjourney", "suno"]
 Trait = Literal[
     "prefer_responses",  # through the responses dialect where the provider speaks it
     "prefer_responses_to_think_with_tools",
@@ -91,7 +92,7 @@ class Capabilities:
     flags: frozenset[Flag] = frozenset()
     traits: frozenset[Trait] = frozenset()
     chat_only: bool = False
-    endpoint: Literal["chat", "images", "speech", "transcriptions", "realtime"] = "chat"
+    endpoint: Endpoint = "chat"
 
     @property
     def may_think(self) -> bool:
@@ -282,6 +283,12 @@ _OPENAI_REALTIME = Capabilities(
     endpoint="realtime",
 )
 _OPENAI_REALTIME_2 = replace(_OPENAI_REALTIME, context_max=128_000, output_max=32_000)
+
+# Actions of Midjourney and of Suno, each by a name of its own.
+_MIDJOURNEY = replace(_OPENAI_IMAGE, owner="midjourney", endpoint="midjourney")
+_SUNO = replace(
+    _OPENAI_IMAGE, owner="suno", inputs=_TEXT, outputs=frozenset({"audio"}), endpoint="suno"
+)
 
 # ---- Anthropic
 
@@ -600,6 +607,10 @@ _ROWS: Final[tuple[tuple[Capabilities, tuple[str, ...]], ...]] = (
     (replace(_OPENAI_IMAGE, owner="bytedance"), ("doubao-seedream*", "seedream-*")),
     (_KIMI, ("kimi-*", "moonshot-*")),
     (_KIMI_K2_5, ("kimi-k2.5",)),
+    (_MIDJOURNEY, ("mj_*",)),
+    (replace(_MIDJOURNEY, outputs=_TEXT), ("mj_describe", "mj_shorten")),
+    (_SUNO, ("suno_music",)),
+    (replace(_SUNO, outputs=_TEXT), ("suno_lyrics",)),
 )
 _NAMES: Final = {name: row for row, names in _ROWS for name in names}
 _EXACT: Final = {name: row for name, row in _NAMES.items() if not name.endswith("*")}

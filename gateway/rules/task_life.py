@@ -86,3 +86,10 @@ def charged_video(
     meter = next((name for name in meters if name in rates), meters[-1])
     believed = told_ms is not None and 0 < told_ms <= asked_ms
     return {meter: told_ms if believed and told_ms is not None else asked_ms}
+
+
+def charged_call(
+    rates: Mapping[str, int], size: str, asked_ms: int, told_ms: int | None
+) -> dict[str, int]:
+    """What a finished task is charged that has no length: one call."""
+    return {"requests": 1}

@@ -12,6 +12,7 @@ import pytest
 from django.test import Client
 
 from accounts.actors import SYSTEM
+from dialects import midjourney, suno
 from dialects.codecs import CODECS, TEXT_CODECS
 from dialects.errors import KINDS
 from dialects.forms import PartHead
@@ -30,10 +31,12 @@ from relay.uploads import Form, UploadedFile
 from tests.cast import Cast, signed_in
 
 ROOT = Path(__file__).parents[2]
+ID_LISTS = {"midjourney_tasks": midjourney.read_ids, "suno_tasks": suno.read_ids}
 
 
 def _filled(path: str) -> str:
-    return path.replace("{model}", "some-model").replace("{id}", "resp_1")
+    named = path.replace("{model}", "some-model").replace("{id}", "resp_1")
+    return named.replace("{mode}", "fast")
 
 
 @pytest.mark.parametrize("path", listed_rows())
@@ -99,6 +102,9 @@ def test_the_relay_reads_every_example(slug: str) -> None:
         return
     if row.handler == "count_tokens":
         COUNTERS[row.dialect].read(raw, target)
+        return
+    if row.handler in ID_LISTS:
+        assert ID_LISTS[row.handler](raw)
         return
     codec = TEXT_CODECS.get(row.operation) or CODECS[row.dialect]
     codec.read(raw, target)
@@ -189,6 +195,9 @@ RECORDED = {
     ),
     "messages": ("anthropic/anthropic_nonstream.json", "type", {"message"}),
     "generate-content": ("gemini/gemini_nonstream.json", "usageMetadata", None),
+    "midjourney-imagine": ("media/midjourney_submit.json", "code", None),
+    "midjourney-task": ("media/midjourney_task.json", "id", None),
+    "suno-task": ("media/suno_task.json", "data", None),
 }
 
 

@@ -9,6 +9,8 @@ from typing import Any
 import pytest
 
 from accounts.rules.limits import ENDPOINTS
+from dialects.midjourney import MODELS
+from dialects.suno import MODEL_OF
 from relay.endpoints import Endpoint, listed_rows
 from tests.fakes.upstream import FakeUpstream
 from tests.hub import Answer, Hub, Tenant
@@ -20,19 +22,34 @@ CARRIERS: dict[str, Callable[[str], dict[str, str]]] = {
     "x-goog-api-key": lambda key: {"x-goog-api-key": key},
     "query": lambda key: {},
 }
-# Rows that answer about models, or about what one has made, without asking one; of a video that is
-# not there no other is made.
+# Rows that answer about models, or about what one has made, without asking one; of what is not
+# there nothing else is made.
 ABOUT = (
     "models", "model", "billing", "not_implemented", "response", "response_items", "video",
-    "video_content", "video_generation", "remix", "realtime",
+    "video_content", "video_generation", "remix", "realtime", "midjourney_task", "midjourney_tasks",
+    "midjourney_seed", "suno_task", "suno_tasks", "midjourney_change", "midjourney_simple_change",
+    "midjourney_action", "midjourney_modal",
 )  # fmt: skip
+PIXEL = "data:image/png;base64,iVBORw0KGgo="
+# What a body must have beside a text, by its operation.
+MORE: dict[str, dict[str, Any]] = {
+    "midjourney_describe": {"base64": PIXEL},
+    "midjourney_blend": {"base64Array": [PIXEL, PIXEL]},
+}
 LIMITS = ("networks", "endpoints", "models")
 
 
 @pytest.fixture(scope="module")
 def model(hub: Hub, fake: FakeUpstream) -> Iterator[str]:
     with hub.forgetful():
+        for name in (*MODELS, *MODEL_OF.values()):
+            hub.channel(name, fake.url, provider="midjourney_proxy", name=f"carried {name}")
         yield hub.model(fake)
+
+
+def keyed_rows() -> dict[str, Endpoint]:
+    """The rows that open for a key."""
+    return {path: row for path, row in listed_rows().items() if row.needs_key}
 
 
 def limited(hub: Hub, limit: str, row: Endpoint | None = None) -> Tenant:
@@ -49,12 +66,13 @@ def limited(hub: Hub, limit: str, row: Endpoint | None = None) -> Tenant:
 
 
 def ask(hub: Hub, path: str, row: Endpoint, model: str, carrier: str, key: str) -> Answer:
-    path = path.replace("{model}", model).replace("{id}", "resp_1")
+    path = path.replace("{model}", model).replace("{id}", "resp_1").replace("{mode}", "fast")
     path += f"?key={key}" if carrier == "query" else ""
     said: dict[str, Any] = (
         {"messages": [{"role": "user", "content": "x"}]} if "messages" in path else {}
     )
     said |= {"contents": [{"parts": [{"text": "x"}]}]} if row.dialect == "gemini" else {}
+    said |= MORE.get(row.operation, {})
     raw = json.dumps({"model": model, "prompt": "x", "input": "x", **said}).encode()
     return hub.request(
         row.methods[0],
@@ -68,13 +86,13 @@ def holds(row: Endpoint, limit: str) -> bool:
     """Whether a key with such a limit is refused at a row."""
     if limit == "networks":
         return True
-    return row.restricted if limit == "endpoints" else row.handler not in ABOUT
+    return row.restricted if limit == "endpoints" else not {row.handler, row.operation} & {*ABOUT}
 
 
 @pytest.mark.parametrize("limit", LIMITS)
 def test_limits_hold_at_every_row_in_every_carrier(hub: Hub, model: str, limit: str) -> None:
     keys: dict[str, Tenant] = {}
-    for path, row in listed_rows().items():
+    for path, row in keyed_rows().items():
         about = row.operation if limit == "endpoints" else ""
         tenant = keys.get(about) or keys.setdefault(about, limited(hub, limit, row))
         for carrier in CARRIERS:
@@ -89,7 +107,7 @@ def test_limits_hold_at_every_row_in_every_carrier(hub: Hub, model: str, limit: 
 
 def test_what_is_no_carrier_of_a_row_opens_nothing(hub: Hub, model: str) -> None:
     tenant = hub.tenant()
-    for path, row in listed_rows().items():
+    for path, row in keyed_rows().items():
         if not row.key_in_query:
             assert ask(hub, path, row, model, "query", tenant.key).status == 401, path
 

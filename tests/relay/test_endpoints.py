@@ -35,6 +35,14 @@ NGINX = Path(__file__).parents[2] / "deploy/nginx/hub.conf"
         ("/api/v1/moderations", "unary"),
         ("/completions", "chat"),
         ("/edits", "chat"),
+        ("/mj/submit/imagine", "unary"),
+        ("/mj-turbo/mj/submit/simple-change/", "unary"),
+        ("/mj-fast/mj/task/1/fetch", "midjourney_task"),
+        ("/mj/task/list-by-condition", "midjourney_tasks"),
+        ("/mj/image/1", "midjourney_image"),
+        ("/suno/submit/lyrics", "unary"),
+        ("/suno/fetch/1", "suno_task"),
+        ("/suno/fetch", "suno_tasks"),
     ],
 )
 def test_rows_and_their_aliases(path: str, handler: str) -> None:
@@ -69,10 +77,10 @@ def test_nginx_treats_every_row_as_the_relays() -> None:
 @pytest.mark.parametrize(
     "path",
     [
-        "/mj/submit/imagine",
-        "/mj-fast/mj/task/1/fetch",
+        "/mj/submit/paint",
+        "/mj-fast/mj/task/1",
         "/mj/x/",
-        "/suno/fetch",
+        "/suno/submit/dance",
         "/suno",
         "/kling/v1/videos/text2video",
         "/jimeng/?Action=CVSync2AsyncSubmitTask",

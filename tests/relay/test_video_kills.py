@@ -155,8 +155,8 @@ def test_300_videos_whose_processes_die_all_the_time(
             again = list(pool.map(lambda prompt: order(hub, tenant, model, prompt), lost))
         assert [told.status for told in again if told is not None] == [200] * len(lost)
         poll_and_die(hub, tenant, next(deaths))
-    _sweep_dead(hub, tenant)
-    hub.wait(lambda: not _polled(hub, tenant), "tasks stay open")
+    sweep_dead(hub, tenant)
+    hub.wait(lambda: not polled(hub, tenant), "tasks stay open")
     ended = tasks(hub, tenant)
     done = [task for task in ended if task["state"] == "succeeded"]
     known = {task["upstream_id"] for task in ended}
@@ -170,13 +170,13 @@ def test_300_videos_whose_processes_die_all_the_time(
     hub.assert_books_balance()
 
 
-def _polled(hub: Hub, tenant: Tenant) -> bool:
+def polled(hub: Hub, tenant: Tenant) -> bool:
     """Whether any is still open after another round."""
     poll(hub, tenant)
     return any(task["ended_at"] is None for task in tasks(hub, tenant))
 
 
-def _sweep_dead(hub: Hub, tenant: Tenant) -> None:
+def sweep_dead(hub: Hub, tenant: Tenant) -> None:
     """What processes held that died is released; the holds of tasks are nobody's."""
     hub.connection.execute(
         "UPDATE billing_process SET alive_until = now() - interval '7 s', "

@@ -50,9 +50,9 @@ _BOTH: Final[dict[int, ChannelType]] = {
 }
 
 _NEW_API: Final[dict[int, ChannelType]] = _BOTH | {
-    2: ChannelType("Midjourney"),
+    2: ChannelType("Midjourney", "midjourney_proxy"),
     4: ChannelType("Ollama", "ollama", "http://localhost:11434", "/v1"),
-    5: ChannelType("MidjourneyPlus"),
+    5: ChannelType("MidjourneyPlus", "midjourney_proxy"),
     8: ChannelType("Custom"),
     26: ChannelType("ZhipuV4", "glm", "https://open.bigmodel.cn", "/api/paas/v4"),
     27: _openai("Perplexity", "https://api.perplexity.ai", ""),
@@ -60,7 +60,7 @@ _NEW_API: Final[dict[int, ChannelType]] = _BOTH | {
     33: ChannelType("AWS"),
     34: ChannelType("Cohere", "cohere", "https://api.cohere.ai"),
     35: ChannelType("MiniMax"),
-    36: ChannelType("SunoAPI"),
+    36: ChannelType("SunoAPI", "suno_api"),
     37: ChannelType("Dify"),
     38: ChannelType("Jina", "jina", "https://api.jina.ai", "/v1"),
     39: ChannelType("Cloudflare"),

@@ -8,11 +8,12 @@ from typing import Final
 
 from dialects import videos
 from gateway.providers.video_forms.form import VideoForm
-from gateway.rules.task_life import PollRule
+from gateway.rules.task_life import PollRule, charged_video
 
 FORM: Final = VideoForm(
     operation="videos",
     poll=PollRule(min_s=10, max_s=60),
+    charged=charged_video,
     spoken_by=frozenset({"videos"}),
     edit=videos.edit,
     encode=videos.encode,

@@ -23,6 +23,9 @@ from gateway.providers.targets import dialect_for, needs_of, upstream_of
 from tests.dialects import neutral
 
 KEY = "KEY"
+# Jina's models rank and embed, the others' tasks are no chats: what goes out to them is read from
+# the client's own body.
+NOT_CHATTING = frozenset({"jina", "midjourney_proxy", "suno_api"})
 
 _WEATHER = FunctionTool(
     "get_weather",

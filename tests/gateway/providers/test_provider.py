@@ -9,6 +9,7 @@ from dialects.chat import Dialect
 from dialects.operation import Operation, chat_operation
 from gateway.providers import PROVIDERS, UnknownProvider, provider_named
 from gateway.providers.provider import BadAddress, BadModelName, NotOffered, Quirk, write_segment
+from tests.gateway.providers.asking import NOT_CHATTING
 
 AZURE = "https://acme.openai.azure.com"
 GEMINI = "https://generativelanguage.googleapis.com/v1beta"
@@ -298,14 +299,13 @@ def test_registry() -> None:
     assert set(PROVIDERS) == {
         "openai", "azure_openai", "anthropic", "gemini", "deepseek", "qwen", "xai", "glm", "doubao",
         "kimi", "cohere", "jina", "openrouter", "ollama", "vllm", "openai_compatible",
-        "openai_metered", "local",
+        "openai_metered", "local", "midjourney_proxy", "suno_api",
     }  # fmt: skip
     with pytest.raises(UnknownProvider, match="'nope': it must be one of openai, openai_compat"):
         provider_named("nope")
 
 
-# Its models rank and embed.
-CHATTING = [name for name in PROVIDERS if name != "jina"]
+CHATTING = [name for name in PROVIDERS if name not in NOT_CHATTING]
 
 
 @pytest.mark.parametrize("name", CHATTING)

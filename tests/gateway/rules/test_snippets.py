@@ -18,6 +18,7 @@ from typing import Any, NamedTuple
 import pytest
 
 from gateway.rules.snippets import FORMS, LANGUAGES, Language, SnippetRequest, in_form, snippet
+from reference.all_pages import PAGES
 from stack import javascript
 from tests.fakes.media import form_of
 
@@ -143,6 +144,14 @@ OTHERS = {
     ),
     "gone": SnippetRequest("response", "/v1/responses/resp_1", method="DELETE", argument="resp_1"),
 }
+# The calls of the task services, as the reference shows them.
+TASKS = {
+    slug: SnippetRequest(
+        page.operations[0], page.path, page.example, "POST" if page.example else "GET"
+    )
+    for slug, page in PAGES.items()
+    if slug.startswith(("midjourney-", "suno-"))
+}
 CALLS = {
     **{
         f"{name}-{form}": in_form(form, body).request
@@ -150,6 +159,7 @@ CALLS = {
         for form in FORMS
     },
     **OTHERS,
+    **TASKS,
 }
 TEXT = {"type": "text", "text": "hello"}
 ANSWERS: dict[str, dict[str, Any]] = {

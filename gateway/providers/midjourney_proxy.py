@@ -1,0 +1,33 @@
+"""midjourney-proxy and what speaks its API: servers that work accounts of Midjourney, which itself
+sells no API. Another hub of this family is reached in the same way.
+
+Paths and codes: the API of novicezk/midjourney-proxy at d13e6245 (read in 2026-11); actions,
+dialogs and seeds: the published description of midjourney-proxy-plus (read in 2026-11). Neither
+states how often it may be asked; a picture takes about a minute.
+
+Quirks: a key is sent as `mj-api-secret`, and may be absent. A refusal is a 200 with a code. What is
+about a task must be asked of the server, by the key, that has it.
+"""
+
+from typing import Final
+
+from dialects import midjourney
+from gateway.providers.provider import Auth, Provider, Spoken
+from gateway.providers.task_form import TaskForm
+from gateway.rules.task_life import PollRule, charged_call
+
+PROVIDER: Final = Provider(
+    name="midjourney_proxy",
+    label="Midjourney Proxy",
+    base_url="http://127.0.0.1:8080",
+    needs_secret=False,
+    dialects={"openai": Spoken(paths={"midjourney": "/mj"}, auth=Auth("mj-api-secret"))},
+    default_path="",
+)
+FORM: Final = TaskForm(
+    operation="midjourney",
+    poll=PollRule(min_s=5, max_s=30),
+    charged=charged_call,
+    read_status=midjourney.read_status,
+    status_path="/task/{id}/fetch",
+)

@@ -1,0 +1,52 @@
+"""The bytes of a finished picture: they stay where its provider has put them, and are passed on as
+they come. Its id alone gives access, for as long as results are kept: nobody can guess it, and
+browsers send no key."""
+
+import asyncio
+from typing import Final
+
+from dialects.errors import RequestFault
+from lib.asgi import Receive, Scope
+from lib.ids import id_text
+from relay import media_tasks
+from relay.error_answers import answer_to_failures
+from relay.http_sink import HttpSink
+from relay.request_context import Parts
+from relay.snapshot import Snapshot
+from relay.task_content import asked_range, channel_of, pass_on
+from relay.upstream import UpstreamFailed, upstream_failure
+
+_GONE: Final = frozenset({403, 404, 410})
+
+
+async def serve(
+    parts: Parts, snapshot: Snapshot, scope: Scope, receive: Receive, sink: HttpSink
+) -> None:
+    """Answer a request for a picture. Raises RequestFault, DatabaseAway, DatabaseRefused."""
+    task_id = sink.invocation.target.task
+    missing = RequestFault("task_not_found", "id", task_id)
+    task = await media_tasks.find_any(parts.states, task_id, "midjourney")
+    url = "" if task is None or not task.content_kept else task.result.get("imageUrl", "")
+    if task is None or not url:
+        raise missing
+    channel = channel_of(task, snapshot)
+    first_content_s = channel.timeouts.first_content
+    try:
+        async with asyncio.timeout(first_content_s):
+            answer = await parts.upstreams.get_elsewhere(
+                channel,
+                snapshot.egress,
+                url,
+                id_text(sink.request_id),
+                range_=asked_range(scope),
+            )
+    except TimeoutError:
+        failure = upstream_failure("F11", seconds=int(first_content_s))
+        await sink.refuse(answer_to_failures([failure]))
+        return
+    except UpstreamFailed as failure:
+        if failure.upstream_status in _GONE:
+            raise missing from None
+        await sink.refuse(answer_to_failures([failure]))
+        return
+    await pass_on(answer, channel, receive, sink)
