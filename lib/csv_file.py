@@ -62,7 +62,7 @@ def csv_lines(rows: Rows) -> str:
 def harmless(cells: Sequence[object]) -> Sequence[object]:
     """The cells of a row or of a column, none of them a formula."""
     # Of a column's many cells few differ, and almost none begins like that.
-    formulas = {
+    formulas: dict[object, str] = {
         cell: _escape_formula(cell)
         for cell in set(cells)
         if isinstance(cell, str) and cell[:1] in _FORMULA

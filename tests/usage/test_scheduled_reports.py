@@ -9,6 +9,7 @@ from zoneinfo import ZoneInfo
 import pytest
 from django.db import connection
 from django.template.loader import render_to_string
+from django.test import Client
 
 from accounts import members
 from accounts.actors import SYSTEM
@@ -42,7 +43,12 @@ def view(people: cast.Cast) -> SavedView:
 
 
 def schedule(people: cast.Cast, view: SavedView, *to: Any, **over: Any) -> ReportSchedule:
-    asked = {"every": "week", "hour": 8, "zone": UTC, "people": [user.id for user in to]} | over
+    asked: dict[str, Any] = {
+        "every": "week",
+        "hour": 8,
+        "zone": UTC,
+        "people": [user.id for user in to],
+    } | over
     return scheduled_reports.set_schedule(cast.actor(people.alice, people.acme), view, **asked)
 
 
@@ -174,7 +180,7 @@ def test_by_the_dialog_and_out_by_the_letter(
     assert made.due_at == dt.datetime(2026, 12, 1, 3, 30, tzinfo=dt.UTC)
     assert "2026" in alice.get("/o/acme/views").content.decode()
     link = f"/reports/{scheduled_reports.leaving_token(made.receivers.get())}/leave"
-    stranger = cast.Client()
+    stranger = Client()
     assert people.bob.email in stranger.get(link).content.decode()
     assert ReportReceiver.objects.exists(), "a look changes nothing"
     assert "no longer" in stranger.post(link).content.decode()
