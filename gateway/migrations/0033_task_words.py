@@ -4,7 +4,7 @@ from django.db import migrations, models
 
 
 class Migration(migrations.Migration):
-    dependencies = [("gateway", "0031_media_tasks")]
+    dependencies = [("gateway", "0032_traffic_by_key")]
 
     operations = [
         migrations.AddField(

@@ -22,7 +22,7 @@ from gateway.providers.provider import Provider, Quirk
 Modality = Literal["text", "image", "audio", "file", "video"]
 # never: it does not think; always: it cannot be told not to; else what it is told by.
 Thinking = Literal["never", "always", "effort", "level", "budget", "adaptive", "switch"]
-Endpoint = Literal["chat", "images", "speech", "transcriptions", "midjourney", "suno"]
+Endpoint = Literal["chat", "images", "speech", "transcriptions", "realtime", "midjourney", "suno"]
 Trait = Literal[
     "prefer_responses",  # through the responses dialect where the provider speaks it
     "prefer_responses_to_think_with_tools",

@@ -52,7 +52,7 @@ class Stage:
         """A model that says the message again; for the same pace the same one."""
         name = f"echo-{size}-{delay_ms}" + (f"-{kind}" if kind else "")
         if name not in self._models:
-            self._models[name] = self.hub.model(self.echo, upstream_model=name)  # type: ignore[arg-type]
+            self._models[name] = self.hub.model(self.echo, upstream_model=name)
         return self._models[name]
 
     def fake_model(self) -> str:
