@@ -32,7 +32,7 @@ class SystemOut(Schema):
         description="Migrations of this version that the database lacks."
     )
     partitions_until: dt.date | None = Field(
-        description="The first day of the last month that usage tables have a partition for."
+        description="The first day of the last month that each monthly table has a partition for."
     )
     partitions_behind: bool = Field(
         description="Whether next month has none, or rows lie outside of all."
