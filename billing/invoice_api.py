@@ -14,7 +14,7 @@ from billing.invoice_views import pdf_file
 from billing.invoices import lines_of
 from billing.models import Invoice
 from billing.rate_words import rate_figure
-from billing.rules.invoice import Line, percent_text
+from billing.rules.invoice import Line, LineKind, percent_text
 from billing.rules.money import format_usd
 from lib import pagination
 from lib.ids import id_text
@@ -52,7 +52,7 @@ class InvoiceOut(Schema):
 
 
 class InvoiceLineOut(Schema):
-    kind: Literal["usage", "remainder", "correction", "credit", "note", "tax", "rounding"]
+    kind: LineKind
     project: str
     team: str
     model: str

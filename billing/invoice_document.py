@@ -161,9 +161,12 @@ def _what(line: Line) -> str:
     if line.kind == "correction":
         place = _joined(line.project or line.team, line.model)
         return f"{gettext('Correction')} · {place}" if place else gettext("Correction")
+    if line.kind == "subscription":
+        return gettext("Subscription: %(plan)s") % {"plan": line.text}
     words = {
         "remainder": gettext("Rounding per request, and amounts above a hold not charged"),
         "credit": gettext("Promotional credit used"),
+        "included": gettext("Included usage used"),
         "rounding": gettext("Rounding of the total"),
     }
     return words.get(line.kind) or line.text
@@ -187,6 +190,6 @@ def _notes(invoice: Invoice) -> tuple[str, ...]:
     if invoice.kind != InvoiceKind.INVOICE:
         return (rounded,)
     paid = gettext(
-        "Usage was paid from the balance as it was used. This is no request for payment."
+        "Usage and subscriptions were paid from the balance. This is no request for payment."
     )
     return (rounded, paid)

@@ -15,6 +15,7 @@ from billing import (
     seal_cuts,
     seals,
     statement,
+    subscriptions,
 )
 
 _BATCH = 500
@@ -28,6 +29,11 @@ def end_expired_promo() -> int:
 @shared_task  # type: ignore[untyped-decorator]
 def count_promo() -> int:
     return promo.count_all_spending(expired_only=False)
+
+
+@shared_task  # type: ignore[untyped-decorator]
+def renew_subscriptions() -> int:
+    return subscriptions.renew_subscriptions()
 
 
 @shared_task  # type: ignore[untyped-decorator]

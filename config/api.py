@@ -34,6 +34,8 @@ from billing.invoice_api import router as invoice_router
 from billing.operator_api import router as operator_router
 from billing.prices import PriceRefused, PriceStale
 from billing.processors.processor import ProcessorError
+from billing.subscription_api import operator_router as subscription_plan_router
+from billing.subscription_api import router as subscription_router
 from config.job_api import router as job_router
 from config.route_preview_api import router as route_preview_router
 from config.sent_preview_api import router as sent_preview_router
@@ -213,6 +215,8 @@ api.add_router("", departure_router)
 api.add_router("", usage_router)
 api.add_router("", billing_router)
 api.add_router("", invoice_router)
+api.add_router("", subscription_router)
+api.add_router("", subscription_plan_router)
 api.add_router("", statement_router)
 api.add_router("", playground_router)
 api.add_router("", operator_router)

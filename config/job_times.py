@@ -40,6 +40,7 @@ SCHEDULE: Final = (
     Job("billing.tasks.cut_trail", 3600, 7200, _("Delete old audit events")),
     Job("billing.tasks.end_expired_promo", 5, 90, _("Expire promotional credit")),
     Job("billing.tasks.count_promo", 60, 120, _("Calculate promotional credit")),
+    Job("billing.tasks.renew_subscriptions", 60, 120, _("Renew subscriptions")),
     Job("billing.tasks.watch_balances", 10, 90, _("Monitor balances")),
     Job("billing.tasks.watch_budgets", 5, 90, _("Monitor budgets")),
     Job("billing.tasks.repay_debts", 5, 90, _("Repay debts")),

@@ -95,6 +95,7 @@ _OPERATE: Final[_Sections] = ((_("Operator"), (
     _Common("payments", "credit-card", _("Payments"), "credits.read"),
     _Common("documents", "receipt", _("Invoices"), "credits.read",
          beside=("seller", "bills", "margin")),
+    _Common("subscription_plans", "layers", _("Subscription plans"), "credits.read"),
     _Common("credits", "pencil", _("Corrections"), "credits.read"),
     _Common("codes", "ticket", _("Codes"), "codes.read"),
     _Common("reviews", "search", _("Reviews"), "credits.read"),

@@ -25,7 +25,7 @@ from billing.rules.instants import Span
 from billing.rules.invoice import last_month, month_after, month_span
 from lib import clock
 from lib.ids import first_id_at
-from usage.invoice_lines import SETTLED, gather
+from usage.invoice_lines import FEES, SETTLED, USED, gather
 from usage.models import BooksCheck
 
 # How long before a month's end a request may have begun that still waits for a decision.
@@ -137,15 +137,19 @@ def _ties(invoice: Invoice) -> Check:
     of_lines = {
         kind: sum(line.amount_nano for line in invoice.lines.all() if line.kind in kinds)
         for kind, kinds in {
-            "settled": ("usage", "remainder"), "corrected": ("correction",), "promo": ("credit",),
+            "settled": ("usage", "remainder"), "corrected": ("correction",), "credit": ("credit",),
+            "included": ("included",), "fees": ("subscription",),
         }.items()
     }  # fmt: skip
     moved = invoice.movement
-    ties = of_lines == {
+    of_ledger = {
         "settled": moved_nano(moved, SETTLED, "revenue"),
         "corrected": moved_nano(moved, ["correct"], "revenue"),
-        "promo": moved_nano(moved, ["consume"], "promo:available"),
+        "fees": moved_nano(moved, ["adjust"], FEES),
     }
+    for kind, account in USED:
+        of_ledger[kind] = -moved_nano(moved, ["consume"], account)
+    ties = of_lines == of_ledger
     text = gettext_lazy("The lines add up to the ledger's charges")
     return Check("ties", text, ties, gettext("The records and the ledger differ."))
 

@@ -80,6 +80,14 @@ from billing.models.seals import (
     SealCut,
     SealKind,
 )
+from billing.models.subscriptions import (
+    Overage,
+    Subscription,
+    SubscriptionCharge,
+    SubscriptionPlan,
+    SubscriptionPlanState,
+    SubscriptionState,
+)
 from billing.models.topups import (
     EventVerdict,
     ProcessorEvent,
@@ -125,6 +133,7 @@ __all__ = [
     "MemberPlan",
     "OrganisationChargeRule",
     "OrganisationPlan",
+    "Overage",
     "Plan",
     "PlanCut",
     "Posting",
@@ -146,6 +155,11 @@ __all__ = [
     "SealKind",
     "SellerDetail",
     "StatementDay",
+    "Subscription",
+    "SubscriptionCharge",
+    "SubscriptionPlan",
+    "SubscriptionPlanState",
+    "SubscriptionState",
     "TaxRate",
     "TeamPlan",
     "TopUp",

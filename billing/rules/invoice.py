@@ -19,7 +19,17 @@ from zoneinfo import ZoneInfo
 from billing.rules.instants import Span, first_instant_at
 from billing.rules.money import NANO_PER_USD, format_scaled, round_half_even
 
-LineKind = Literal["usage", "remainder", "correction", "credit", "note", "tax", "rounding"]
+LineKind = Literal[
+    "usage",
+    "remainder",
+    "correction",
+    "subscription",
+    "credit",
+    "included",
+    "note",
+    "tax",
+    "rounding",
+]
 
 PPM: Final = 1_000_000
 MINOR_NANO: Final = NANO_PER_USD // 100
@@ -33,7 +43,7 @@ class Line:
     `rate_nano_per_million` is the stated rate of `meter`, before the plan's `multiplier_ppm`; of a
     tax, `rate_ppm` is its rate.
     `origin` is the first day of the month that late usage and corrections are of, None for the
-    invoice's own. `text` is what a tax or a note says.
+    invoice's own. `text` is what a tax, a note or a line of a subscription says.
     """
 
     kind: LineKind

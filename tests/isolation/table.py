@@ -61,6 +61,7 @@ from tests.isolation.world import (
     SERVICE_ACCOUNT,
     SESSION,
     SHARE,
+    SUBSCRIPTION_PLAN,
     TEAM,
     TOP_UP,
     VERSION,
@@ -277,6 +278,9 @@ PAGES: Final[dict[str, Route]] = {
     "statement_xlsx": at("balance.read", rest=_THIS_MONTH),
     "proof": at("balance.read"),
     "billing_details": at("wallet.write"),
+    "subscription": at("balance.read", post="wallet.write"),
+    "subscription_cancel": at("wallet.write"),
+    "subscription_resume": at("wallet.write"),
     "top_up_new": at("topups.read", post="topups.write"),
     "top_up": at("topups.read", TOP_UP),
     "top_up_cancel": at("topups.write", TOP_UP),
@@ -391,6 +395,9 @@ PAGES: Final[dict[str, Route]] = {
     "view_as": at("view_as.begin"),
     "all_audit": at("audit.read"),
     "all_audit_event": at("audit.read", ANY_AUDIT_EVENT),
+    "subscription_plans": at("credits.read", post="credits.write"),
+    "subscription_plan_offer": at("credits.write", SUBSCRIPTION_PLAN),
+    "subscription_plan_archive": at("credits.write", SUBSCRIPTION_PLAN),
     "credits": at("credits.read"),
     "credit_approve": at("credits.write", CREDIT),
     "credit_refuse": at("credits.write", CREDIT),
@@ -566,6 +573,11 @@ OPERATIONS: Final[dict[str, Route]] = {
     "GET /top-ups/{id}": at("topups.read", TOP_UP),
     "POST /top-ups/{id}/cancel": at("topups.write", TOP_UP, operators="in"),
     "GET /invoices": at("balance.read", operators=404),
+    "GET /subscription": at("balance.read", operators=404),
+    "POST /subscription/preview": at("wallet.write", body=sends(plan="no-such-plan")),
+    "PUT /subscription": at("wallet.write", body=sends(plan="no-such-plan")),
+    "POST /subscription/cancel": at("wallet.write"),
+    "POST /subscription/resume": at("wallet.write"),
     "GET /statements": at("balance.read", operators=404),
     "GET /statements/{period}": at("balance.read", operators=404, rest=_THIS_MONTH),
     "GET /invoices/{no}": at("balance.read", INVOICE),
@@ -639,6 +651,12 @@ OPERATIONS: Final[dict[str, Route]] = {
     "PUT /organisations/{slug}/charge-rule": at(
         "credits.write", ORGANISATION, body=sends(kind="absorb")
     ),
+    "GET /subscription-plans": at("credits.read"),
+    "POST /subscription-plans": at(
+        "credits.write", body=sends(name="made", price="20", included="25")
+    ),
+    "POST /subscription-plans/{id}/offer": at("credits.write", SUBSCRIPTION_PLAN),
+    "POST /subscription-plans/{id}/archive": at("credits.write", SUBSCRIPTION_PLAN),
     "GET /credits": at("credits.read"),
     "POST /credits": at(
         "credits.write", ORGANISATION, in_body=True,
