@@ -9,6 +9,7 @@ from billing import (
     codes,
     debts,
     idempotency,
+    invoice_payments,
     low_balance,
     promo,
     raises,
@@ -34,6 +35,11 @@ def count_promo() -> int:
 @shared_task  # type: ignore[untyped-decorator]
 def renew_subscriptions() -> int:
     return subscriptions.renew_subscriptions()
+
+
+@shared_task  # type: ignore[untyped-decorator]
+def settle_invoices() -> int:
+    return invoice_payments.settle_invoices()
 
 
 @shared_task  # type: ignore[untyped-decorator]

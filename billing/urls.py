@@ -5,6 +5,7 @@ from billing import (
     invoice_views,
     operator_views,
     payment_event_views,
+    receipt_views,
     subscription_views,
     views,
 )
@@ -32,6 +33,13 @@ urlpatterns = [
         name="subscription_resume",
     ),
     path("o/<slug:o>/billing/top-up", views.top_up_new, name="top_up_new"),
+    path("o/<slug:o>/billing/invoices.zip", receipt_views.invoice_archive, name="invoice_archive"),
+    path(
+        "o/<slug:o>/billing/top-ups/<str:id>/receipt.pdf",
+        receipt_views.receipt_file,
+        name="receipt_pdf",
+    ),
+    path("o/<slug:o>/billing/top-ups/<str:id>/receipt", receipt_views.receipt, name="receipt"),
     path("o/<slug:o>/billing/top-ups/<str:id>", views.top_up_state, name="top_up"),
     path("o/<slug:o>/billing/top-ups/<str:id>/cancel", views.top_up_cancel, name="top_up_cancel"),
     path("o/<slug:o>/billing/redeem", views.redeem, name="redeem"),

@@ -62,6 +62,7 @@ from playground.departure_api import router as departure_router
 from playground.prompt_api import router as playground_router
 from usage.api import router as usage_router
 from usage.budget_api import router as budget_router
+from usage.document_api import router as document_router
 from usage.effective_api import router as effective_router
 from usage.filters import RangeRefused
 from usage.margin_api import router as margin_router
@@ -222,6 +223,7 @@ api.add_router("", playground_router)
 api.add_router("", operator_router)
 api.add_router("", review_router)
 api.add_router("", margin_router)
+api.add_router("", document_router)
 api.add_router("", budget_router)
 api.add_router("", gateway_router)
 api.add_router("", price_router)

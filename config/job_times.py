@@ -43,6 +43,7 @@ SCHEDULE: Final = (
     Job("billing.tasks.renew_subscriptions", 60, 120, _("Renew subscriptions")),
     Job("billing.tasks.watch_balances", 10, 90, _("Monitor balances")),
     Job("billing.tasks.watch_budgets", 5, 90, _("Monitor budgets")),
+    Job("billing.tasks.settle_invoices", 60, 120, _("Settle invoices")),
     Job("billing.tasks.repay_debts", 5, 90, _("Repay debts")),
     Job("billing.tasks.close_statement_days", 900, 1800, _("Close daily statements")),
     Job("billing.tasks.drop_old", 600, 1200, _("Delete old redemption attempts")),

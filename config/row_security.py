@@ -124,6 +124,8 @@ BOUND: Final[Mapping[str, Bond]] = {
     "billing.WalletSetting": Own(),
     "billing.Invoice": Own(),
     "billing.InvoiceLine": Through("invoice_id", "billing.Invoice"),
+    "billing.InvoicePayment": Through("invoice_id", "billing.Invoice"),
+    "billing.InvoiceDue": Through("invoice_id", "billing.Invoice"),
     "billing.BuyerDetail": Own(),
     "billing.Subscription": Own(),
     "billing.SubscriptionCharge": Own(),

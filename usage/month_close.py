@@ -10,7 +10,7 @@ from collections.abc import Iterator
 from typing import Final, NamedTuple
 from zoneinfo import ZoneInfo
 
-from django.db import connection
+from django.db import connection, transaction
 from django.db.models import Max
 from django.utils.functional import Promise
 from django.utils.translation import gettext, gettext_lazy
@@ -19,6 +19,7 @@ from accounts.actors import Actor
 from accounts.models import Organisation
 from billing import invoices
 from billing.billing_details import seller, zone_of
+from billing.invoice_payments import note_closed
 from billing.invoices import InvoiceRefused, moved_nano
 from billing.models import Hold, HoldState, Invoice, InvoiceKind, Seal, SealKind
 from billing.rules.instants import Span
@@ -106,7 +107,10 @@ def close(actor: Actor, invoice: Invoice, checksum: str) -> Invoice:
     """Close what another operator proposed, for which the checklist still holds. Raises
     InvoiceRefused."""
     _refuse_unchecked(invoice)
-    return invoices.close_document(actor, invoice, checksum)
+    with transaction.atomic():
+        closed = invoices.close_document(actor, invoice, checksum)
+        note_closed(closed)
+    return closed
 
 
 def _refuse_unchecked(invoice: Invoice) -> None:

@@ -37,6 +37,11 @@ from billing.models.holds import (
 from billing.models.idempotency import (
     IdempotentAnswer,
 )
+from billing.models.invoice_payments import (
+    InvoiceDue,
+    InvoicePayment,
+    PaymentSource,
+)
 from billing.models.invoices import (
     BuyerDetail,
     Invoice,
@@ -124,8 +129,10 @@ __all__ = [
     "IdempotentAnswer",
     "Invoice",
     "InvoiceCounter",
+    "InvoiceDue",
     "InvoiceKind",
     "InvoiceLine",
+    "InvoicePayment",
     "InvoiceState",
     "LedgerEntry",
     "LedgerLine",
@@ -134,6 +141,7 @@ __all__ = [
     "OrganisationChargeRule",
     "OrganisationPlan",
     "Overage",
+    "PaymentSource",
     "Plan",
     "PlanCut",
     "Posting",

@@ -60,6 +60,10 @@ class Line:
     text: str = ""
 
 
+PAYMENT_DAYS: Final = 14
+"""How many days after its date an invoice that the balance does not cover is to be paid."""
+
+
 class Tax(NamedTuple):
     """A tax that holds for an invoice. Of a reverse charge the buyer owes the tax: nothing is
     charged, and the name says so."""
@@ -161,6 +165,12 @@ def with_totals(lines: Sequence[Line], taxes: Sequence[Tax]) -> tuple[list[Line]
     rounding_nano = total_nano - exact_nano
     rounding = [Line("rounding", rounding_nano)] if rounding_nano else []
     return [*lines, *tax_lines, *rounding], Totals(net_nano, tax_nano, rounding_nano, total_nano)
+
+
+def covered(total_nano: int, owed_nano: int, due_nano: int) -> int:
+    """How much of a document's total is paid, of an organisation that owes so much in all, of which
+    `due_nano` is due of other documents already."""
+    return total_nano - min(max(owed_nano - due_nano, 0), total_nano)
 
 
 def percent_text(rate_ppm: int) -> str:

@@ -571,6 +571,7 @@ ELSEWHERE: Final = {
     "billing.invoices.propose_invoice": "invoice.proposed",
     "billing.invoices.propose_note": "invoice.proposed",
     "billing.invoices.withdraw_invoice": "invoice.withdrawn",
+    "billing.invoice_payments.record_payment": "invoice.payment_recorded",
     "billing.subscription_plans.archive_plan": "subscription_plan.archived",
     "billing.subscription_plans.offer_plan": "subscription_plan.offered",
     "billing.subscription_plans.write_plan": "subscription_plan.written",

@@ -15,6 +15,7 @@ NO_LIST = {
     "accounts/key_rotate.html": "secrets of a key",
     "api.html": "operations",
     "billing/_balance_chart.html": "the figures of a chart",
+    "billing/_invoice_payments.html": "how one invoice was paid",
     "billing/_subscription_offers.html": "the plans to choose from, in a form",
     "billing/overview.html": "promotional credit of a wallet",
     "billing/payments.html": "the latest payments that match no top-up",

@@ -284,6 +284,9 @@ PAGES: Final[dict[str, Route]] = {
     "top_up_new": at("topups.read", post="topups.write"),
     "top_up": at("topups.read", TOP_UP),
     "top_up_cancel": at("topups.write", TOP_UP),
+    "receipt": at("topups.read", TOP_UP, nothing=True),
+    "receipt_pdf": at("topups.read", TOP_UP, nothing=True),
+    "invoice_archive": at("balance.read", nothing=True),
     "redeem": at("codes.redeem"),
     "wallet": at("wallet.write"),
     "webhooks": at(
@@ -417,6 +420,7 @@ PAGES: Final[dict[str, Route]] = {
     "bill_settle": at("credits.write", BILL, rest={"n": "1"}, body=sends(note="Seen")),
     "bill_reopen": at("credits.write", BILL, rest={"n": "1"}),
     "document_note": at("credits.write", DOCUMENT),
+    "document_payment": at("credits.write", DOCUMENT),
     "seller": at("credits.write"),
     "tax_rate_add": at("credits.write"),
     "payments": at("credits.read"),
@@ -571,6 +575,7 @@ OPERATIONS: Final[dict[str, Route]] = {
     "POST /top-ups": at("topups.write", body=sends(amount="25.00")),
     "GET /top-ups": at("topups.read", operators=404),
     "GET /top-ups/{id}": at("topups.read", TOP_UP),
+    "GET /top-ups/{id}/receipt": at("topups.read", TOP_UP, nothing=True),
     "POST /top-ups/{id}/cancel": at("topups.write", TOP_UP, operators="in"),
     "GET /invoices": at("balance.read", operators=404),
     "GET /subscription": at("balance.read", operators=404),
@@ -650,6 +655,18 @@ OPERATIONS: Final[dict[str, Route]] = {
     "GET /organisations/{slug}/charge-rule": at("credits.read", ORGANISATION),
     "PUT /organisations/{slug}/charge-rule": at(
         "credits.write", ORGANISATION, body=sends(kind="absorb")
+    ),
+    "GET /documents": at("credits.read"),
+    "GET /documents/{id}": at("credits.read", DOCUMENT),
+    "GET /documents/{id}/pdf": at("credits.read", DOCUMENT, nothing=True),
+    "POST /documents/{id}/propose": at("credits.write", DOCUMENT),
+    "POST /documents/{id}/close": at("credits.write", DOCUMENT, body=sends(checksum="c")),
+    "POST /documents/{id}/notes": at(
+        "credits.write", DOCUMENT, body=sends(kind="credit_note", amount="1", reason="r")
+    ),
+    "POST /documents/{id}/void": at("credits.write", DOCUMENT, body=sends(reason="r")),
+    "POST /documents/{id}/payments": at(
+        "credits.write", DOCUMENT, body=sends(amount="1", reference="r", paid_on="2026-01-01")
     ),
     "GET /subscription-plans": at("credits.read"),
     "POST /subscription-plans": at(
