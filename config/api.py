@@ -57,6 +57,7 @@ from lib.openapi import ERROR, ERROR_SCHEMA, declared_error, errors_of
 from lib.pagination import BadCursor
 from lib.refusal import Refused
 from lib.strict_json import strict_json
+from notify.api import operator_router as operator_alert_router
 from notify.api import router as notify_router
 from playground.departure_api import router as departure_router
 from playground.prompt_api import router as playground_router
@@ -237,6 +238,7 @@ api.add_router("", shadow_router)
 api.add_router("", health_router)
 api.add_router("", setting_router)
 api.add_router("", notify_router)
+api.add_router("", operator_alert_router)
 api.add_router("", job_router)
 api.add_router("", route_preview_router)
 api.add_router("", sent_preview_router)

@@ -100,6 +100,7 @@ _OPERATE: Final[_Sections] = ((_("Operator"), (
     _Common("codes", "ticket", _("Codes"), "codes.read"),
     _Common("reviews", "search", _("Reviews"), "credits.read"),
     _Common("all_audit", "history", _("Audit log"), "audit.read"),
+    _Common("operator_alerts", "send", _("Operator alerts"), "channels.read"),
     _Common("announcements", "send", _("Announcements"), "channels.read"),
     _Common("installation_settings", "wrench", _("Settings"), "channels.write"),
     _Common("health", "zap", _("System health"), "channels.read"),

@@ -74,6 +74,7 @@ KINDS: Final = {
         Kind("channel.troubled", gettext_lazy("Channel needs attention"), operators=True),
         Kind("channel.taken_out", gettext_lazy("Channel turned off by its rule"), operators=True),
         Kind("channel.models_changed", gettext_lazy("Provider's models changed"), operators=True),
+        Kind("bill.differs", gettext_lazy("Provider's bill differs"), operators=True),
         Kind("books.wrong", gettext_lazy("Ledger check failed"), operators=True),
         Kind("books.unchecked", gettext_lazy("Ledger check did not finish"), operators=True),
         Kind("jobs.stopped", gettext_lazy("Background job stopped"), operators=True),
@@ -82,6 +83,7 @@ KINDS: Final = {
         Kind("jobs.resumed", gettext_lazy("Background job running again"), operators=True),
     )
 }
+FOR_OPERATORS: Final = tuple(kind for kind in KINDS.values() if kind.operators)
 FOR_ORGANISATIONS: Final = tuple(
     kind for kind in KINDS.values() if not kind.operators and not kind.personal
 )

@@ -139,6 +139,7 @@ def furnish() -> dict[str, str]:
     )
     subscription_plans.offer_plan(actor, monthly)
     subscriptions.choose_plan(actor, organisation, monthly)
+    endpoints.create_endpoint(actor, None, "https://example.org/operators")
     credit = credits.ask_credit(actor, organisation, 5000 * 10**9, reason="A page to look at")
     batch = codes.create_batch(actor, "Looked at", 10**9, 1)
     codes.download_codes(actor, batch)

@@ -145,6 +145,7 @@ def pages(site: Installation, browser: Browser, signed_in: StorageState) -> dict
         "audit event of all": f"/admin/audit/{event}",
         "view as": "/admin/view-as",
         "subscription plans": "/admin/subscription-plans",
+        "operator alerts": "/admin/alerts",
         "corrections": "/admin/credits",
         "codes": "/admin/codes",
         "payments": "/admin/payments",

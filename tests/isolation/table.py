@@ -39,6 +39,7 @@ from tests.isolation.world import (
     MEMBER,
     MESSAGE,
     MODEL_RULE,
+    OPERATOR_WEBHOOK,
     ORGANISATION,
     PASSKEY,
     PAYMENT,
@@ -398,6 +399,11 @@ PAGES: Final[dict[str, Route]] = {
     "view_as": at("view_as.begin"),
     "all_audit": at("audit.read"),
     "all_audit_event": at("audit.read", ANY_AUDIT_EVENT),
+    "operator_alerts": at(
+        "channels.read", post="channels.write", body=sends(url="https://made.example/h")
+    ),
+    "operator_alert_test": at("channels.write", OPERATOR_WEBHOOK),
+    "operator_alert_remove": at("channels.write", OPERATOR_WEBHOOK),
     "subscription_plans": at("credits.read", post="credits.write"),
     "subscription_plan_offer": at("credits.write", SUBSCRIPTION_PLAN),
     "subscription_plan_archive": at("credits.write", SUBSCRIPTION_PLAN),
@@ -656,6 +662,10 @@ OPERATIONS: Final[dict[str, Route]] = {
     "PUT /organisations/{slug}/charge-rule": at(
         "credits.write", ORGANISATION, body=sends(kind="absorb")
     ),
+    "GET /operator-webhooks": at("channels.read"),
+    "POST /operator-webhooks": at("channels.write", body=sends(url="https://made.example/h")),
+    "POST /operator-webhooks/{id}/test": at("channels.write", OPERATOR_WEBHOOK),
+    "DELETE /operator-webhooks/{id}": at("channels.write", OPERATOR_WEBHOOK),
     "GET /documents": at("credits.read"),
     "GET /documents/{id}": at("credits.read", DOCUMENT),
     "GET /documents/{id}/pdf": at("credits.read", DOCUMENT, nothing=True),
