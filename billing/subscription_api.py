@@ -166,7 +166,7 @@ def choose_plan(request: HttpRequest, body: ChoiceIn) -> HttpResponse:
     "/subscription/cancel",
     response=SubscriptionOut,
     summary="Cancel the subscription",
-    openapi_extra=also_answers(409),
+    openapi_extra=also_answers(409, 422),
 )
 def cancel_subscription(request: HttpRequest) -> HttpResponse:
     """It ends with the month that is paid. Supports `Idempotency-Key`."""
@@ -178,7 +178,7 @@ def cancel_subscription(request: HttpRequest) -> HttpResponse:
     "/subscription/resume",
     response=SubscriptionOut,
     summary="Resume the subscription",
-    openapi_extra=also_answers(409),
+    openapi_extra=also_answers(409, 422),
 )
 def resume_subscription(request: HttpRequest) -> HttpResponse:
     """Takes a cancellation back before the month is over. Supports `Idempotency-Key`."""

@@ -124,7 +124,7 @@ def show_document(request: HttpRequest, id: str) -> DocumentOut:
     "/documents/{id}/pdf", response={200: bytes}, summary="Download an invoice of any organisation"
 )
 def download_document(request: HttpRequest, id: str, query: Query[PdfQuery]) -> HttpResponse:
-    """The document as tagged PDF. None before it is closed."""
+    """The document as a file to print. None before it is closed."""
     return pdf_file(any_invoice(actors.actor_of(request), id), query.language)
 
 

@@ -137,8 +137,8 @@ def furnish() -> dict[str, str]:
     monthly = subscription_plans.write_plan(
         actor, "Looked at", Terms(10**7, 2 * 10**7), description="A month to look at"
     )
-    subscription_plans.offer_plan(actor, monthly)
-    subscriptions.choose_plan(actor, organisation, monthly)
+    offered = subscription_plans.offer_plan(actor, monthly)
+    subscriptions.choose_plan(actor, organisation, offered)
     endpoints.create_endpoint(actor, None, "https://example.org/operators")
     credit = credits.ask_credit(actor, organisation, 5000 * 10**9, reason="A page to look at")
     batch = codes.create_batch(actor, "Looked at", 10**9, 1)
