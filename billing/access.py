@@ -3,7 +3,7 @@
 import re
 from typing import Final
 
-from django.db.models import Exists, OuterRef, Q, QuerySet
+from django.db.models import Count, Exists, OuterRef, Q, QuerySet
 from django.http import Http404
 
 from accounts.access import one_of, require
@@ -18,9 +18,13 @@ from billing.models import (
     InvoiceState,
     Posting,
     ProcessorEvent,
+    SubscriptionPlan,
+    SubscriptionPlanState,
+    SubscriptionState,
     TaxRate,
     TopUp,
 )
+from lib.ids import parse_id
 
 _NUMBER: Final = re.compile(r"(INV|CN|DN)-[0-9]{4}-[0-9]{4,10}")
 
@@ -152,3 +156,29 @@ def tax_rates(actor: Actor) -> QuerySet[TaxRate]:
     """The operator's table of taxes, by country and name, the latest first."""
     require(actor, "credits.read")
     return TaxRate.objects.order_by("country", "name", "-valid_from")
+
+
+def offered_plans(actor: Actor) -> QuerySet[SubscriptionPlan]:
+    """What the organisation can subscribe to, the cheapest first."""
+    access_wallet(actor, "balance.read")
+    offered = SubscriptionPlan.objects.filter(state=SubscriptionPlanState.OFFERED)
+    return offered.order_by("price_nano", "name")
+
+
+def offered_plan(actor: Actor, id: str) -> SubscriptionPlan | None:
+    """One of these, None when there is none such."""
+    found = parse_id(id)
+    return offered_plans(actor).filter(id=found).first() if found else None
+
+
+def visible_subscription_plans(actor: Actor) -> QuerySet[SubscriptionPlan]:
+    """Every subscription plan with its `subscribers`, newest first, for operators."""
+    require(actor, "credits.read")
+    living = Count("subscriptions", filter=~Q(subscriptions__state=SubscriptionState.ENDED))
+    rows = SubscriptionPlan.objects.select_related("written_by").annotate(subscribers=living)
+    return rows.order_by("-id")
+
+
+def access_subscription_plan(actor: Actor, id: str) -> SubscriptionPlan:
+    """One subscription plan. Http404 when there is none such."""
+    return one_of(visible_subscription_plans(actor), id)

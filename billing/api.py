@@ -14,9 +14,11 @@ from accounts.actors import organisation_of
 from billing import automatic_topups, codes, low_balance, statement, topups, wallets
 from billing.access import access_top_up, access_wallet, any_top_up, visible_top_ups
 from billing.idempotency import Answer, answered
+from billing.invoice_api import PdfQuery
 from billing.models import TopUp
 from billing.operator_api import amount_of
 from billing.processors import processors
+from billing.receipt_views import receipt_answer
 from billing.rules.money import format_usd
 from lib import clock, pagination, tenancy
 from lib.ids import id_text
@@ -251,6 +253,12 @@ def list_top_ups(request: HttpRequest, query: Query[pagination.PageQuery]) -> To
     rows = visible_top_ups(actors.actor_of(request))
     page = pagination.page_by_id(rows, query.limit, query.cursor)
     return TopUpPage(items=[TopUpOut(**top_up_shown(row)) for row in page.items], next=page.next)
+
+
+@router.get("/top-ups/{id}/receipt", response={200: bytes}, summary="Download a receipt")
+def download_receipt(request: HttpRequest, id: str, query: Query[PdfQuery]) -> HttpResponse:
+    """The receipt of a paid top-up as tagged PDF. None before it is paid."""
+    return receipt_answer(access_top_up(actors.actor_of(request), id), query.language)
 
 
 @router.get("/top-ups/{id}", response=TopUpOut, summary="Show a top-up")

@@ -35,6 +35,8 @@ from lib.refusal import Refused
 TERMS: Final = ("enabled", "action", "alert_percents", "alert_forecast")
 """What of a budget can change beside its amount."""
 
+OF_SUBSCRIPTION: Final = "subscription"
+"""The subject of an organisation's budget that is the limit of its subscription."""
 _SECOND: Final = dt.timedelta(seconds=1)
 
 
@@ -138,6 +140,7 @@ def change_budget(
     An amount below what stands already lets nothing more in until the window ends.
     """
     check_reach(actor, budget.scope, budget.subject)
+    _check_own(actor, budget)
     _check_terms(terms)
     with transaction.atomic():
         _lock(budget.organisation_id)
@@ -184,6 +187,7 @@ def remove_budget(actor: Actor, budget: Budget) -> None:
     """End a budget; nothing that was charged changes. BudgetRefused for one that the actor may only
     see."""
     check_reach(actor, budget.scope, budget.subject)
+    _check_own(actor, budget)
     with transaction.atomic():
         _lock(budget.organisation_id)
         rows = Budget.objects.filter(id=budget.id)
@@ -201,6 +205,7 @@ def restore_budget(actor: Actor, id: str, look_back: LookBack, *, enabled: bool 
     removed = Budget.with_removed.filter(organisation=actor.organisation).exclude(removed_at=None)
     budget = access.one_of(_seen_by(actor, removed), parse_number(id))
     check_reach(actor, budget.scope, budget.subject)
+    _check_own(actor, budget)
     with transaction.atomic():
         _lock(budget.organisation_id)
         budget = Budget.with_removed.get(id=budget.id)
@@ -388,6 +393,14 @@ def _check_spends(scope: str, subject: str) -> None:
             "subject",
             gettext("A management key cannot call models and spends nothing. Choose another key."),
         )
+
+
+def _check_own(actor: Actor, budget: Budget) -> None:
+    """BudgetRefused for the limit of a subscription, which nobody changes but the subscription."""
+    own = budget.subject == OF_SUBSCRIPTION and budget.scope == BudgetScope.ORGANISATION
+    if own and (actor.user is not None or actor.key is not None):
+        text = gettext("This limit belongs to the subscription. Change the plan instead.")
+        raise BudgetRefused("budget", text)
 
 
 def _check_terms(terms: Mapping[str, Any]) -> None:

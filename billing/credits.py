@@ -28,6 +28,8 @@ from lib.refusal import Refused
 from outbox.facts import put
 
 _REVERSIBLE: Final = frozenset({"adjust", "opening"})
+# What a document posted is corrected by a document, a subscription by changing it.
+_NOT_HERE: Final = ("invoice:", "subscription:", "included:")
 TOGETHER: Final = dt.timedelta(hours=24)
 
 
@@ -118,8 +120,7 @@ def ask_credit(
 
 def ask_reversal(actor: Actor, posting: Posting, *, reason: str) -> Credit:
     """Undo a correction by a new posting that names it (I2). Raises CreditRefused."""
-    # What a document posted is corrected by a document.
-    if posting.kind not in _REVERSIBLE or (posting.idempotency_id or "").startswith("invoice:"):
+    if posting.kind not in _REVERSIBLE or (posting.idempotency_id or "").startswith(_NOT_HERE):
         text = gettext("Only corrections and opening credits can be reversed here.")
         raise CreditRefused("posting", text)
     organisation = Organisation.objects.get(id=posting.organisation_id)

@@ -10,11 +10,12 @@ from pydantic import ConfigDict, Field
 from accounts import actors
 from billing.access import access_invoice, visible_invoices
 from billing.invoice_document import state_of
+from billing.invoice_payments import left_nano, payment_state
 from billing.invoice_views import pdf_file
 from billing.invoices import lines_of
 from billing.models import Invoice
 from billing.rate_words import rate_figure
-from billing.rules.invoice import Line, percent_text
+from billing.rules.invoice import Line, LineKind, percent_text
 from billing.rules.money import format_usd
 from lib import pagination
 from lib.ids import id_text
@@ -36,6 +37,10 @@ class InvoiceOut(Schema):
     number: str | None = Field(description="None until the month is closed.")
     kind: Literal["invoice", "credit_note", "debit_note"]
     state: Literal["open", "closed", "corrected"]
+    payment: Literal["paid", "due", "overdue", "void"] | None = Field(
+        description="None of what is open, and of notes."
+    )
+    left: str = Field(description="What is still to be paid.")
     corrects: str | None = Field(description="The number of the invoice that a note corrects.")
     reason: str
     month: str
@@ -52,7 +57,7 @@ class InvoiceOut(Schema):
 
 
 class InvoiceLineOut(Schema):
-    kind: Literal["usage", "remainder", "correction", "credit", "note", "tax", "rounding"]
+    kind: LineKind
     project: str
     team: str
     model: str
@@ -113,6 +118,8 @@ def _shown(found: Invoice) -> InvoiceOut:
         number=found.number,
         kind=found.kind,  # type: ignore[arg-type]
         state=state_of(found, found.noted),  # type: ignore[attr-defined,arg-type]
+        payment=payment_state(found),
+        left=format_usd(left_nano(found)),
         corrects=found.corrects.number if found.corrects else None,
         reason=found.reason,
         month=f"{found.month:%Y-%m}",

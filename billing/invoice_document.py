@@ -15,6 +15,7 @@ from django.utils.functional import Promise
 from django.utils.translation import gettext, pgettext_lazy
 from django.utils.translation import gettext_lazy as _
 
+from billing.invoice_payments import due_on, left_nano, payment_state
 from billing.invoices import lines_of
 from billing.models import Invoice, InvoiceKind, InvoiceState
 from billing.rate_words import meter_name, rate_figure, unit_word
@@ -32,6 +33,13 @@ STATES: Final[Mapping[str, Badge]] = {
     "open": Badge(pgettext_lazy("state of an invoice", "Open"), "info", "circle-dashed"),
     "closed": Badge(_("Closed"), "ok", "lock"),
     "corrected": Badge(_("Corrected"), "warn", "pencil"),
+}
+
+PAYMENTS: Final[Mapping[str, Badge]] = {
+    "paid": Badge(_("Paid"), "ok"),
+    "due": Badge(_("Payment due"), "info", "clock"),
+    "overdue": Badge(_("Overdue"), "bad"),
+    "void": Badge(pgettext_lazy("state of an invoice", "Void"), icon="ban"),
 }
 
 
@@ -58,6 +66,7 @@ class DocumentShown:
     draft: str
     period: str
     corrects: str
+    reason_word: str
     reason: str
     parties: tuple[tuple[str, tuple[str, ...]], ...]
     heads: tuple[str, ...]
@@ -72,6 +81,18 @@ def state_of(invoice: Invoice, noted: bool) -> str:
     if invoice.state != InvoiceState.CLOSED:
         return "open"
     return "corrected" if noted else "closed"
+
+
+def payment_shown(invoice: Invoice) -> dict[str, Any]:
+    """What a page shows of how a document was paid: `payment_badge` is None where it need not be
+    said."""
+    state = payment_state(invoice)
+    return {
+        "payment_badge": PAYMENTS[state] if state else None,
+        "payments": list(invoice.payments.select_related("recorded_by").order_by("id")),
+        "left_nano": left_nano(invoice),
+        "due_on": due_on(invoice),
+    }
 
 
 def month_word(month: dt.date) -> str:
@@ -99,10 +120,11 @@ def document_shown(invoice: Invoice, language: str) -> DocumentShown:
         draft="" if invoice.number else gettext("Draft. Not an invoice yet."),
         period=_period(invoice),
         corrects=invoice.corrects.number or "" if invoice.corrects else "",
+        reason_word=gettext("Reason"),
         reason=invoice.reason,
         parties=(
-            (gettext("Seller"), _party(invoice.seller)),
-            (gettext("Buyer"), _party(invoice.buyer)),
+            (gettext("Seller"), party(invoice.seller)),
+            (gettext("Buyer"), party(invoice.buyer)),
         ),
         heads=heads,
         rows=tuple(_row(line) for line in lines_of(invoice)),
@@ -135,7 +157,8 @@ def _day(at: dt.datetime, invoice: Invoice) -> str:
     return f"{at.astimezone(ZoneInfo(invoice.zone)):%Y-%m-%d}"
 
 
-def _party(stored: Mapping[str, Any]) -> tuple[str, ...]:
+def party(stored: Mapping[str, Any]) -> tuple[str, ...]:
+    """Who stands on a document, line by line."""
     lines = [stored.get("legal_name", ""), *str(stored.get("address", "")).splitlines()]
     lines.append(stored.get("country", ""))
     if tax_id := stored.get("tax_id"):
@@ -161,9 +184,12 @@ def _what(line: Line) -> str:
     if line.kind == "correction":
         place = _joined(line.project or line.team, line.model)
         return f"{gettext('Correction')} · {place}" if place else gettext("Correction")
+    if line.kind == "subscription":
+        return gettext("Subscription: %(plan)s") % {"plan": line.text}
     words = {
         "remainder": gettext("Rounding per request, and amounts above a hold not charged"),
         "credit": gettext("Promotional credit used"),
+        "included": gettext("Included usage used"),
         "rounding": gettext("Rounding of the total"),
     }
     return words.get(line.kind) or line.text
@@ -187,6 +213,6 @@ def _notes(invoice: Invoice) -> tuple[str, ...]:
     if invoice.kind != InvoiceKind.INVOICE:
         return (rounded,)
     paid = gettext(
-        "Usage was paid from the balance as it was used. This is no request for payment."
+        "Usage and subscriptions were paid from the balance. This is no request for payment."
     )
     return (rounded, paid)

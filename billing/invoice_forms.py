@@ -66,6 +66,21 @@ class TaxForm(forms.Form):
         super().__init__(data, auto_id="tax_%s")
 
 
+class PaymentForm(forms.Form):
+    """How an invoice was paid. The note's form, on the same page, has an amount too."""
+
+    amount = MoneyField(label=_("Amount (USD)"))
+    reference = forms.CharField(
+        label=_("Reference of the payment"),
+        max_length=120,
+        help_text=_("Such as the bank's reference. The customer will see this."),
+    )
+    paid_on = forms.DateField(label=_("Paid on"), widget=forms.DateInput(attrs={"type": "date"}))
+
+    def __init__(self, data: Any = None, **over: Any) -> None:
+        super().__init__(data, auto_id="payment_%s", **over)
+
+
 class NoteForm(forms.Form):
     """A credit or debit note."""
 

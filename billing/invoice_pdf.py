@@ -7,6 +7,7 @@ what is missing; elsewhere such letters are printed by their code, and a note sa
 
 import json
 import re
+from collections.abc import Callable
 from dataclasses import asdict
 from functools import cache
 from pathlib import Path
@@ -15,8 +16,9 @@ from typing import Any, Final
 import typst
 from django.utils.translation import gettext, override
 
-from billing.invoice_document import document_shown
-from billing.models import Invoice
+from billing.invoice_document import DocumentShown, document_shown
+from billing.models import Invoice, TopUp
+from billing.receipt_document import receipt_shown
 from lib.refusal import Refused
 
 LANGUAGES: Final = ("en", "zh-hans")
@@ -47,8 +49,17 @@ class FontMissing(Refused):
 
 def invoice_pdf(invoice: Invoice, language: str) -> bytes:
     """The PDF of a document in one of LANGUAGES. Raises FontMissing."""
+    return _pdf(lambda: document_shown(invoice, language), language)
+
+
+def receipt_pdf(top_up: TopUp, language: str) -> bytes:
+    """The same of the receipt of a payment."""
+    return _pdf(lambda: receipt_shown(top_up, language), language)
+
+
+def _pdf(make: Callable[[], DocumentShown], language: str) -> bytes:
     with override(language):
-        document = _document(invoice, language)
+        document = _document(make(), language)
         try:
             return _compile(document)
         except typst.TypstError as error:
@@ -63,21 +74,20 @@ def invoice_pdf(invoice: Invoice, language: str) -> bytes:
         return _compile(document)
 
 
-def _document(invoice: Invoice, language: str) -> dict[str, Any]:
-    shown = document_shown(invoice, language)
+def _document(shown: DocumentShown, language: str) -> dict[str, Any]:
     lang, region = _REGIONS[language]
     facts = [
         (gettext("Date"), shown.closed_on),
         (gettext("Period"), shown.period),
         (gettext("Corrects"), shown.corrects),
-        (gettext("Reason"), shown.reason),
+        (shown.reason_word, shown.reason),
     ]
     whole = {
         **asdict(shown),
         "lang": lang,
         "region": region,
         "facts": [fact for fact in facts if fact[1]],
-        "checksum": f"SHA-256 {shown.checksum}",
+        "checksum": f"SHA-256 {shown.checksum}" if shown.checksum else "",
     }
     mapped = _mapped(whole, lambda text: _FORBIDDEN.sub("\ufffd", text))
     return {**mapped, "fonts": [font for font in _FONTS if font in _families()]}

@@ -17,8 +17,17 @@ from accounts.guards import organisation_page
 from accounts.table_preferences import read_table
 from billing.access import access_invoice, access_wallet, visible_invoices
 from billing.billing_details import buyer_of, set_buyer, zone_of
-from billing.invoice_document import KINDS, STATES, document_shown, month_word, state_of
+from billing.invoice_document import (
+    KINDS,
+    PAYMENTS,
+    STATES,
+    document_shown,
+    month_word,
+    payment_shown,
+    state_of,
+)
 from billing.invoice_forms import BuyerForm
+from billing.invoice_payments import payment_state
 from billing.invoice_pdf import LANGUAGES, FontMissing
 from billing.invoice_pdf import invoice_pdf as make_pdf
 from billing.models import Invoice
@@ -39,6 +48,7 @@ INVOICES = Table(
         Column("kind", _("Type"), sort=True, priority=3),
         Column("month", _("Month"), value="month_text", sort="month", card="second"),
         Column("state", _("Status"), "badge", value="badge", sort="state", card="first"),
+        Column("payment", _("Payment"), "badge", value="payment_badge", priority=2),
         Column("total", _("Total"), "total", sort=True, card="money"),
         Column("tax", _("Tax"), "total", sort=True, priority=4),
         Column("corrects", _("Corrects"), sort=True, priority=4),
@@ -72,6 +82,7 @@ def invoice_list(request: HttpRequest, actor: Actor) -> HttpResponseBase:
     month = month_after(last_month(clock.now(), zone))
     context = {
         "month": month_word(month),
+        "year": next((str(row["month"].year) for row in rows if row["closed"]), ""),
         "closes": date_format(month_span(month, zone).end_at.astimezone(zone), "DATE_FORMAT"),
         **_rights(actor),
     }
@@ -91,6 +102,7 @@ def invoice_row(invoice: Invoice, href: str) -> dict[str, Any]:
         "month_text": month_word(invoice.month),
         "state": state,
         "badge": STATES[state],
+        "payment_badge": PAYMENTS[payment] if (payment := payment_state(invoice)) else None,
         "total": invoice.total_nano,
         "tax": invoice.tax_nano,
         "corrects": invoice.corrects.number or "" if invoice.corrects else "",
@@ -112,6 +124,7 @@ def invoice(request: HttpRequest, actor: Actor, no: str) -> HttpResponse:
             for note in visible_invoices(actor).filter(corrects=found)
         ],
         "corrects_url": _url(actor, found.corrects) if found.corrects else "",
+        **payment_shown(found),
         **_rights(actor),
     }
     return render(request, "billing/invoice.html", context)

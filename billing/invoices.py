@@ -146,11 +146,10 @@ def propose_note(
         locked = _lock(invoice, InvoiceState.CLOSED)
         if locked.kind != InvoiceKind.INVOICE:
             raise InvoiceRefused("invoice", gettext("Only an invoice can be corrected."))
-        noted_nano = sum(note.net_nano for note in locked.notes.all())
-        if kind == InvoiceKind.CREDIT_NOTE and net_nano > locked.net_nano + noted_nano:
-            left = format_usd(max(locked.net_nano + noted_nano, 0))
+        left_nano = creditable_nano(locked)
+        if kind == InvoiceKind.CREDIT_NOTE and net_nano > left_nano:
             text = gettext("At most %(left)s USD of this invoice can be credited.")
-            raise InvoiceRefused("amount", text % {"left": left})
+            raise InvoiceRefused("amount", text % {"left": format_usd(left_nano)})
         note = Invoice.objects.create(
             organisation=locked.organisation,
             kind=kind,
@@ -170,6 +169,11 @@ def propose_note(
         _compose(note)
         audit.record(actor, locked.organisation, "invoice.proposed", note, **_told(note))
     return note
+
+
+def creditable_nano(invoice: Invoice) -> int:
+    """What of an invoice no note has credited yet, before taxes."""
+    return max(invoice.net_nano + sum(note.net_nano for note in invoice.notes.all()), 0)
 
 
 def withdraw_invoice(actor: Actor, invoice: Invoice) -> None:

@@ -1,6 +1,7 @@
 """Promotional credit: given, consumed before cash, gone when it expires (I20; ADR 9)."""
 
 import datetime as dt
+from collections.abc import Iterable
 from itertools import groupby
 from uuid import UUID
 
@@ -9,7 +10,7 @@ from django.db.models import F, Q, QuerySet
 
 from accounts.models import Organisation
 from billing.ledger import execute, lock_wallet, post
-from billing.models import PromoGrant, PromoMark
+from billing.models import PromoGrant, PromoMark, SubscriptionCharge
 from billing.rules.funding import consume_promo, grant_promo, lapse_promo
 from billing.rules.money import format_usd
 from billing.rules.posting import PostingKind
@@ -29,20 +30,26 @@ def grant(
     expires_at: dt.datetime | None,
     actor: str,
     cause: dict[str, object],
+    charge: SubscriptionCharge | None = None,
 ) -> PromoGrant:
-    """Give an organisation money to spend, in the caller's transaction.
+    """Give an organisation money to spend, in the caller's transaction; `charge` is what a
+    subscription paid for it.
 
     What was spent before is counted against the grants before; so it is no matter how seldom that
     happens otherwise.
     """
     count_spending(organisation.id)
-    post(grant_promo(idempotency_id, kind, amount_nano, organisation.id), actor=actor, cause=cause)
-    return PromoGrant.objects.create(
+    given = PromoGrant(
         organisation=organisation,
         amount_nano=amount_nano,
         expires_at=expires_at,
         source=idempotency_id,
+        charge=charge,
     )
+    posting = grant_promo(idempotency_id, kind, amount_nano, organisation.id, given.pool)
+    post(posting, actor=actor, cause=cause)
+    given.save(force_insert=True)
+    return given
 
 
 def count_spending(organisation_id: UUID) -> None:
@@ -64,6 +71,24 @@ def count_spending(organisation_id: UUID) -> None:
         for grant in grants:
             if grant.expires_at is not None and grant.expires_at <= now:
                 _lapse(grant)
+
+
+def unused_nano(organisation_id: UUID, grants: Iterable[PromoGrant]) -> int:
+    """What of these grants neither was used nor may be by what runs now. Count the spending before,
+    under the lock of the wallet."""
+    [(now,)] = execute(database_time())
+    [(protected,)] = execute(held_since_before(organisation_id, now.isoformat()))
+    left_nano = sum(grant.remaining_nano for grant in grants)
+    return lapse(left_nano, protected, lock_wallet(organisation_id).available_nano)
+
+
+def take_back(grant: PromoGrant, amount_nano: int, cause: dict[str, object]) -> None:
+    """End so much of a grant before it expires, in the caller's transaction and under the lock of
+    the wallet; at most what is unused."""
+    owner = grant.organisation_id
+    post(lapse_promo(grant.id, grant.expired_nano, amount_nano, owner, grant.pool), cause=cause)
+    grant.expired_nano += amount_nano
+    grant.save(update_fields=["expired_nano"])
 
 
 def grants_left(organisation_id: UUID) -> QuerySet[PromoGrant]:
@@ -105,7 +130,7 @@ def _count(grants: list[PromoGrant], edges: list[dt.datetime], mark: PromoMark, 
     used = consume(left, spent)
     for grant in grants:
         if amount_nano := used.get(grant.id, 0):
-            post(consume_promo(grant.id, last, amount_nano, owner))
+            post(consume_promo(grant.id, last, amount_nano, owner, grant.pool))
             grant.consumed_nano += amount_nano
             grant.save(update_fields=["consumed_nano"])
 
@@ -117,8 +142,11 @@ def _lapse(grant: PromoGrant) -> None:
     [(protected,)] = execute(held_since_before(owner, grant.expires_at.isoformat()))
     available_nano = lock_wallet(owner).available_nano
     amount_nano = lapse(grant.remaining_nano, protected, available_nano)
-    if amount_nano:
-        post(lapse_promo(grant.id, grant.expired_nano, amount_nano, owner))
-        grant.expired_nano += amount_nano
-        grant.save(update_fields=["expired_nano"])
+    if not amount_nano:
+        return
+    if grant.charge_id is None:
+        take_back(grant, amount_nano, {})
         put("promo.expired", owner, amount=format_usd(amount_nano), currency="USD")
+    else:
+        # Every month ends so: nobody is told.
+        take_back(grant, amount_nano, {"included": True})

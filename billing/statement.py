@@ -48,9 +48,11 @@ class Line:
 
     @property
     def word_kind(self) -> str:
-        """A correction is of money or of promotional credit, which are not the same to who
-        reads."""
-        return "promo" if (self.cause or {}).get("promo") else self.kind
+        """A correction is of money, of promotional credit or of a subscription, which are not the
+        same to who reads."""
+        cause = self.cause or {}
+        named = (kind for kind in ("promo", "included", "subscription") if cause.get(kind))
+        return next(named, self.kind)
 
     @property
     def reason(self) -> str:

@@ -16,7 +16,7 @@ from billing.rules.instants import Span
 from billing.rules.invoice import month_span
 from billing.statement import LISTED, USAGE, Line, statement
 
-Group = Literal["topups", "returned", "credits", "usage", "adjustments"]
+Group = Literal["topups", "returned", "credits", "usage", "subscriptions", "adjustments"]
 
 GROUPS: Final[dict[str, Group]] = {
     "topup": "topups",
@@ -31,6 +31,11 @@ GROUPS: Final[dict[str, Group]] = {
     "reverse": "adjustments",
 }
 """What each kind of line counts as, in the order of a statement."""
+SUBSCRIBED: Final[dict[str, Group]] = {
+    "subscription": "subscriptions",
+    "included": "subscriptions",
+}
+"""The same of lines of subscriptions, by the word for them."""
 WALLET: Final = ("customer:available", "customer:held", "customer:debt")
 _CHARGED: Final = ("settle", "expire")
 _UTC: Final = ZoneInfo("UTC")
@@ -48,10 +53,12 @@ class MonthStatement:
     lines: list[Line]
 
     def moved(self) -> dict[Group, int]:
-        """What moved the balance, by group; every group is there."""
+        """What moved the balance, by group; every group is there, but subscriptions only where
+        there are any."""
         sums: dict[Group, int] = dict.fromkeys(GROUPS.values(), 0)
         for line in self.lines:
-            sums[GROUPS[line.kind]] += line.amount_nano
+            group = SUBSCRIBED.get(line.word_kind) or GROUPS[line.kind]
+            sums[group] = sums.get(group, 0) + line.amount_nano
         return sums
 
 

@@ -9,12 +9,14 @@ from billing import (
     codes,
     debts,
     idempotency,
+    invoice_payments,
     low_balance,
     promo,
     raises,
     seal_cuts,
     seals,
     statement,
+    subscriptions,
 )
 
 _BATCH = 500
@@ -28,6 +30,16 @@ def end_expired_promo() -> int:
 @shared_task  # type: ignore[untyped-decorator]
 def count_promo() -> int:
     return promo.count_all_spending(expired_only=False)
+
+
+@shared_task  # type: ignore[untyped-decorator]
+def renew_subscriptions() -> int:
+    return subscriptions.renew_subscriptions()
+
+
+@shared_task  # type: ignore[untyped-decorator]
+def settle_invoices() -> int:
+    return invoice_payments.settle_invoices()
 
 
 @shared_task  # type: ignore[untyped-decorator]

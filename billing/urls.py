@@ -1,6 +1,14 @@
 from django.urls import path
 
-from billing import charge_rule_views, invoice_views, operator_views, payment_event_views, views
+from billing import (
+    charge_rule_views,
+    invoice_views,
+    operator_views,
+    payment_event_views,
+    receipt_views,
+    subscription_views,
+    views,
+)
 
 urlpatterns = [
     path(
@@ -13,7 +21,25 @@ urlpatterns = [
     path("o/<slug:o>/billing/invoices/<str:no>.pdf", invoice_views.invoice_pdf, name="invoice_pdf"),
     path("o/<slug:o>/billing/invoices/<str:no>", invoice_views.invoice, name="invoice"),
     path("o/<slug:o>/billing/details", invoice_views.billing_details, name="billing_details"),
+    path("o/<slug:o>/billing/plan", subscription_views.subscription, name="subscription"),
+    path(
+        "o/<slug:o>/billing/plan/cancel",
+        subscription_views.subscription_cancel,
+        name="subscription_cancel",
+    ),
+    path(
+        "o/<slug:o>/billing/plan/resume",
+        subscription_views.subscription_resume,
+        name="subscription_resume",
+    ),
     path("o/<slug:o>/billing/top-up", views.top_up_new, name="top_up_new"),
+    path("o/<slug:o>/billing/invoices.zip", receipt_views.invoice_archive, name="invoice_archive"),
+    path(
+        "o/<slug:o>/billing/top-ups/<str:id>/receipt.pdf",
+        receipt_views.receipt_file,
+        name="receipt_pdf",
+    ),
+    path("o/<slug:o>/billing/top-ups/<str:id>/receipt", receipt_views.receipt, name="receipt"),
     path("o/<slug:o>/billing/top-ups/<str:id>", views.top_up_state, name="top_up"),
     path("o/<slug:o>/billing/top-ups/<str:id>/cancel", views.top_up_cancel, name="top_up_cancel"),
     path("o/<slug:o>/billing/redeem", views.redeem, name="redeem"),
@@ -22,6 +48,21 @@ urlpatterns = [
         "admin/organisations/<slug:slug>/charge-rule",
         charge_rule_views.organisation_charge_rule,
         name="organisation_charge_rule",
+    ),
+    path(
+        "admin/subscription-plans",
+        subscription_views.subscription_plan_list,
+        name="subscription_plans",
+    ),
+    path(
+        "admin/subscription-plans/<str:id>/offer",
+        subscription_views.subscription_plan_offer,
+        name="subscription_plan_offer",
+    ),
+    path(
+        "admin/subscription-plans/<str:id>/archive",
+        subscription_views.subscription_plan_archive,
+        name="subscription_plan_archive",
     ),
     path("admin/credits", operator_views.credit_list, name="credits"),
     path("admin/credits/<str:id>/approve", operator_views.credit_approve, name="credit_approve"),

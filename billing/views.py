@@ -18,7 +18,16 @@ from accounts.actors import Actor, slug_of
 from accounts.guards import organisation_page
 from accounts.models import Organisation
 from accounts.table_preferences import read_table
-from billing import automatic_topups, codes, low_balance, promo, statement, topups, wallets
+from billing import (
+    automatic_topups,
+    codes,
+    low_balance,
+    promo,
+    statement,
+    subscriptions,
+    topups,
+    wallets,
+)
 from billing.access import access_top_up, access_wallet, visible_top_ups
 from billing.balance_history import balance_days
 from billing.codes import CodeRefused, TooManyTries
@@ -84,6 +93,7 @@ def _overview(actor: Actor, organisation: Organisation) -> dict[str, Any]:
     balance = wallets.balance(organisation)
     total_nano = balance.available_nano + balance.held_nano - balance.debt_nano
     line_nano = wallets.credit_line(organisation)
+    subscription = subscriptions.subscription_of(organisation)
     return {
         "balance": balance,
         "total_nano": total_nano,
@@ -94,7 +104,9 @@ def _overview(actor: Actor, organisation: Organisation) -> dict[str, Any]:
         "spent_nano": statement.spent_nano(organisation, today.replace(day=1)),
         "pace": _pace(organisation, total_nano + line_nano, today),
         "setting": wallets.wallet_setting(organisation),
-        "grants": list(promo.grants_left(organisation.id)),
+        "grants": list(promo.grants_left(organisation.id).filter(charge=None)),
+        "subscription": subscription,
+        "included": subscriptions.included_in(subscription) if subscription else None,
         "may_top_up": access.scope_of(actor, "topups.write") is not None,
         "may_redeem": access.scope_of(actor, "codes.redeem") is not None,
         "may_change": access.scope_of(actor, "wallet.write") is not None,

@@ -21,6 +21,8 @@ LINE_WORDS: Final[dict[str, Promise]] = {
     "opening": gettext_lazy("Opening credit"),
     "adjust": gettext_lazy("Correction"),
     "promo": gettext_lazy("Promotional credit"),
+    "subscription": gettext_lazy("Subscription"),
+    "included": gettext_lazy("Included usage"),
     "reverse": gettext_lazy("Reversal"),
     "redeem": gettext_lazy("Code"),
     "lapse": gettext_lazy("Expired credit"),

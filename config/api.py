@@ -34,6 +34,8 @@ from billing.invoice_api import router as invoice_router
 from billing.operator_api import router as operator_router
 from billing.prices import PriceRefused, PriceStale
 from billing.processors.processor import ProcessorError
+from billing.subscription_api import operator_router as subscription_plan_router
+from billing.subscription_api import router as subscription_router
 from config.job_api import router as job_router
 from config.route_preview_api import router as route_preview_router
 from config.sent_preview_api import router as sent_preview_router
@@ -55,11 +57,13 @@ from lib.openapi import ERROR, ERROR_SCHEMA, declared_error, errors_of
 from lib.pagination import BadCursor
 from lib.refusal import Refused
 from lib.strict_json import strict_json
+from notify.api import operator_router as operator_alert_router
 from notify.api import router as notify_router
 from playground.departure_api import router as departure_router
 from playground.prompt_api import router as playground_router
 from usage.api import router as usage_router
 from usage.budget_api import router as budget_router
+from usage.document_api import router as document_router
 from usage.effective_api import router as effective_router
 from usage.export_api import router as export_router
 from usage.filters import RangeRefused
@@ -215,11 +219,14 @@ api.add_router("", usage_router)
 api.add_router("", export_router)
 api.add_router("", billing_router)
 api.add_router("", invoice_router)
+api.add_router("", subscription_router)
+api.add_router("", subscription_plan_router)
 api.add_router("", statement_router)
 api.add_router("", playground_router)
 api.add_router("", operator_router)
 api.add_router("", review_router)
 api.add_router("", margin_router)
+api.add_router("", document_router)
 api.add_router("", budget_router)
 api.add_router("", gateway_router)
 api.add_router("", price_router)
@@ -233,6 +240,7 @@ api.add_router("", shadow_router)
 api.add_router("", health_router)
 api.add_router("", setting_router)
 api.add_router("", notify_router)
+api.add_router("", operator_alert_router)
 api.add_router("", job_router)
 api.add_router("", route_preview_router)
 api.add_router("", sent_preview_router)

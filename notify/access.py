@@ -14,6 +14,18 @@ def visible_endpoints(actor: Actor) -> QuerySet[WebhookEndpoint]:
     return rows.select_related("key", "created_by").order_by("-id")
 
 
+def operator_endpoints(actor: Actor) -> QuerySet[WebhookEndpoint]:
+    """The operators' webhooks and chats, newest first."""
+    require(actor, "channels.read")
+    rows = WebhookEndpoint.objects.filter(organisation=None, removed_at=None)
+    return rows.select_related("key", "created_by").order_by("-id")
+
+
+def operator_endpoint(actor: Actor, id: str) -> WebhookEndpoint:
+    """One of these. Http404 when there is none such."""
+    return one_of(operator_endpoints(actor), id)
+
+
 def access_endpoint(actor: Actor, id: str) -> WebhookEndpoint:
     """One webhook of the organisation. Http404 when it is another's or none."""
     return one_of(visible_endpoints(actor), id)

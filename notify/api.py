@@ -7,7 +7,7 @@ from django.http import HttpRequest
 from ninja import Query, Router, Schema, Status
 from pydantic import ConfigDict, Field
 
-from accounts import access, actors
+from accounts import access, actors, api_auth
 from accounts.actors import organisation_of
 from lib import pagination
 from lib.ids import id_text
@@ -15,6 +15,8 @@ from notify import deliveries, endpoints
 from notify.access import (
     access_delivery,
     access_endpoint,
+    operator_endpoint,
+    operator_endpoints,
     visible_deliveries,
     visible_endpoints,
 )
@@ -22,6 +24,7 @@ from notify.endpoints import CHAT_SECRET_MAX, NAME_MAX
 from notify.models import Delivery, WebhookEndpoint
 
 router = Router(tags=["Webhooks"])
+operator_router = Router(tags=["Operators"], auth=api_auth.installation_auth)
 
 ServiceName = Literal["webhook", "slack", "feishu", "dingtalk", "wecom"]
 
@@ -171,6 +174,47 @@ def repeat_delivery(request: HttpRequest, id: str, delivery: str) -> Status[Deli
     access.require(actor, "webhooks.write")
     stored = access_delivery(actor, access_endpoint(actor, id), delivery)
     return Status(202, _delivery(deliveries.send_again(actor, stored)))
+
+
+@operator_router.get("/operator-webhooks", response=WebhookPage, summary="List operator alerts")
+def list_operator_webhooks(request: HttpRequest, query: Query[pagination.PageQuery]) -> WebhookPage:
+    """The operators' chats and webhooks, newest first."""
+    page = pagination.page_by_id(
+        operator_endpoints(actors.actor_of(request)), query.limit, query.cursor
+    )
+    return WebhookPage(items=[WebhookOut(**_shown(row)) for row in page.items], next=page.next)
+
+
+@operator_router.post(
+    "/operator-webhooks", response={201: NewWebhookOut}, summary="Create an operator alert"
+)
+def create_operator_webhook(request: HttpRequest, body: WebhookIn) -> Status[NewWebhookOut]:
+    """Sends the alerts of operators to a chat or your URL. Only this response has the secret."""
+    actor = actors.actor_of(request)
+    access.require(actor, "channels.write")
+    endpoint, secret = endpoints.create_endpoint(actor, None, **body.model_dump())
+    return Status(201, NewWebhookOut(**_shown(endpoint), secret=secret))
+
+
+@operator_router.post(
+    "/operator-webhooks/{id}/test", response={202: DeliveryOut}, summary="Test an operator alert"
+)
+def test_operator_webhook(request: HttpRequest, id: str) -> Status[DeliveryOut]:
+    """Sends a test event."""
+    actor = actors.actor_of(request)
+    access.require(actor, "channels.write")
+    return Status(202, _delivery(endpoints.send_test(actor, operator_endpoint(actor, id))))
+
+
+@operator_router.delete(
+    "/operator-webhooks/{id}", response={204: None}, summary="Delete an operator alert"
+)
+def remove_operator_webhook(request: HttpRequest, id: str) -> Status[None]:
+    """Permanently deletes it."""
+    actor = actors.actor_of(request)
+    access.require(actor, "channels.write")
+    endpoints.remove_endpoint(actor, operator_endpoint(actor, id))
+    return Status(204, None)
 
 
 def _shown(endpoint: WebhookEndpoint) -> dict[str, Any]:

@@ -98,10 +98,10 @@ def drop_old() -> int:
 def _deliveries(fact: Fact) -> list[Delivery]:
     kind = KINDS[fact.kind]
     made = []
-    if fact.organisation_id is not None and not kind.operators:
+    if kind.operators or fact.organisation_id is not None:
         endpoints = WebhookEndpoint.objects.select_related("key").filter(
             Q(kinds=[]) | Q(kinds__contains=[fact.kind]),
-            organisation=fact.organisation_id,
+            organisation=None if kind.operators else fact.organisation_id,
             removed_at=None,
         )
         made = [

@@ -1,5 +1,5 @@
-"""Webhooks of an organisation, and its chats: made, rotated, tested, removed. Each write is
-audited."""
+"""Webhooks of an organisation or of the operators, and their chats: made, rotated, tested, removed.
+Each write is audited."""
 
 import datetime as dt
 import json
@@ -19,7 +19,7 @@ from accounts.sealing import open_sealed, seal
 from lib import clock
 from lib.egress import EgressError, EgressPolicy, check_host, host_and_port, literal_address
 from lib.refusal import Refused, check_text
-from notify.kinds import FOR_ORGANISATIONS
+from notify.kinds import FOR_OPERATORS, FOR_ORGANISATIONS
 from notify.models import Delivery, Service, WebhookEndpoint
 from notify.rules import signing
 from notify.rules.chat_services import SIGNED
@@ -44,7 +44,7 @@ def egress_policy() -> EgressPolicy:
 
 def create_endpoint(
     actor: Actor,
-    organisation: Organisation,
+    organisation: Organisation | None,
     url: str,
     kinds: Sequence[str] = (),
     *,
@@ -53,7 +53,8 @@ def create_endpoint(
     secret: str = "",
     language: str = "",
 ) -> tuple[WebhookEndpoint, str]:
-    """A new webhook and its secret, which is not shown again; of a chat "". Raises WebhookRefused.
+    """A new webhook and its secret, which is not shown again; of a chat "". Without an organisation
+    it is the operators'. Raises WebhookRefused.
 
     `secret` is what a chat's robot gave, if it asks for a signature. Messages in a chat are written
     in `language`, or that of the installation.
@@ -64,7 +65,7 @@ def create_endpoint(
         text = gettext("The secret of this key was replaced. Create webhooks with its new secret.")
         raise WebhookRefused("key", text)
     _check_url(url)
-    known = {kind.name for kind in FOR_ORGANISATIONS}
+    known = {kind.name for kind in (FOR_ORGANISATIONS if organisation else FOR_OPERATORS)}
     unknown = [kind for kind in kinds if kind not in known]
     if unknown:
         raise WebhookRefused(
@@ -92,7 +93,8 @@ def create_endpoint(
         endpoint.url = _beginning(url)
     endpoint.sealed = seal(sealed, _place(endpoint, "sealed"))
     with transaction.atomic():
-        Organisation.objects.select_for_update().get(id=organisation.id)
+        if organisation is not None:
+            Organisation.objects.select_for_update().get(id=organisation.id)
         living = WebhookEndpoint.objects.filter(organisation=organisation, removed_at=None)
         if living.count() >= ENDPOINTS_MAX:
             text = gettext("You can have up to %(n)s webhooks.") % {"n": ENDPOINTS_MAX}

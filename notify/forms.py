@@ -1,11 +1,13 @@
 """The form of a webhook."""
 
+from typing import Any
+
 from django import forms
 from django.conf import settings
 from django.utils.translation import gettext_lazy
 
 from notify.endpoints import CHAT_SECRET_MAX, NAME_MAX
-from notify.kinds import FOR_ORGANISATIONS
+from notify.kinds import FOR_OPERATORS, FOR_ORGANISATIONS
 from notify.models import Service
 
 
@@ -51,6 +53,12 @@ class WebhookForm(forms.Form):
         help_text=gettext_lazy("Select none to receive all events."),
         widget=forms.CheckboxSelectMultiple,
     )
+
+    def __init__(self, *args: Any, operators: bool = False, **kwargs: Any) -> None:
+        super().__init__(*args, **kwargs)
+        if operators:
+            choices = [(kind.name, kind.title) for kind in FOR_OPERATORS]
+            self.fields["kinds"].choices = choices  # type: ignore[attr-defined]
 
     def clean_service(self) -> str:
         return self.cleaned_data["service"] or Service.WEBHOOK

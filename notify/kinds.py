@@ -42,6 +42,9 @@ KINDS: Final = {
         Kind("topup.disputed", gettext_lazy("Payment disputed"), _MONEY),
         Kind("autotopup.stopped", gettext_lazy("Automatic top-up turned off"), _MONEY),
         Kind("invoice.closed", gettext_lazy("Invoice closed"), _MONEY),
+        Kind("subscription.renewed", gettext_lazy("Subscription renewed")),
+        Kind("subscription.unpaid", gettext_lazy("Subscription could not be renewed"), _MONEY),
+        Kind("subscription.ended", gettext_lazy("Subscription ended"), _MONEY),
         Kind("credit.posted", gettext_lazy("Balance corrected by an operator"), _MONEY),
         Kind("budget.reached", gettext_lazy("Budget threshold reached"), _BUDGETS),
         Kind("budget.forecast", gettext_lazy("Budget forecast to run out early"), _BUDGETS),
@@ -72,6 +75,7 @@ KINDS: Final = {
         Kind("channel.troubled", gettext_lazy("Channel needs attention"), operators=True),
         Kind("channel.taken_out", gettext_lazy("Channel turned off by its rule"), operators=True),
         Kind("channel.models_changed", gettext_lazy("Provider's models changed"), operators=True),
+        Kind("bill.differs", gettext_lazy("Provider's bill differs"), operators=True),
         Kind("books.wrong", gettext_lazy("Ledger check failed"), operators=True),
         Kind("books.unchecked", gettext_lazy("Ledger check did not finish"), operators=True),
         Kind("jobs.stopped", gettext_lazy("Background job stopped"), operators=True),
@@ -81,6 +85,7 @@ KINDS: Final = {
         Kind("jobs.resumed", gettext_lazy("Background job running again"), operators=True),
     )
 }
+FOR_OPERATORS: Final = tuple(kind for kind in KINDS.values() if kind.operators)
 FOR_ORGANISATIONS: Final = tuple(
     kind for kind in KINDS.values() if not kind.operators and not kind.personal
 )

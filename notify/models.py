@@ -20,7 +20,8 @@ class Service(models.TextChoices):
 
 
 class WebhookEndpoint(models.Model):
-    """An address of the organisation's that gets signed events, or messages in a chat.
+    """An address of the organisation's that gets signed events, or messages in a chat; without one
+    it is the operators', and gets what they are told.
 
     The secret is sealed for its row and shown once. After a rotation the one before signs as well
     until `before_until`, so that a receiver can change over. One that a management
@@ -31,7 +32,9 @@ class WebhookEndpoint(models.Model):
     """
 
     id = models.UUIDField(primary_key=True, default=new_id, editable=False)
-    organisation = models.ForeignKey("accounts.Organisation", models.PROTECT, related_name="+")
+    organisation = models.ForeignKey(
+        "accounts.Organisation", models.PROTECT, null=True, related_name="+"
+    )
     service = models.CharField(
         max_length=8, choices=Service.choices, default=Service.WEBHOOK, db_default=Service.WEBHOOK
     )

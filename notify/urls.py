@@ -1,8 +1,17 @@
 from django.urls import path
 
-from notify import views
+from notify import operator_views, views
 
 urlpatterns = [
+    path("admin/alerts", operator_views.operator_alerts, name="operator_alerts"),
+    path(
+        "admin/alerts/<str:id>/test", operator_views.operator_alert_test, name="operator_alert_test"
+    ),
+    path(
+        "admin/alerts/<str:id>/remove",
+        operator_views.operator_alert_remove,
+        name="operator_alert_remove",
+    ),
     path("o/<slug:o>/webhooks", views.webhook_list, name="webhooks"),
     path("o/<slug:o>/webhooks/<str:id>", views.webhook, name="webhook"),
     path("o/<slug:o>/webhooks/<str:id>/rotate", views.webhook_rotate, name="webhook_rotate"),

@@ -21,9 +21,10 @@ from accounts.access import one_of, require
 from accounts.actors import Actor
 from billing.rules.money import format_usd
 from lib import clock
-from lib.ids import first_id_at
+from lib.ids import first_id_at, id_text
 from lib.refusal import check_text
 from lib.sheets import SheetUnreadable, sheet_rows
+from outbox.facts import put
 from usage.bill_lines import BillLine, BillRefused, Columns, bill_lines
 from usage.models import BillDifference, BillMapping, ProviderBill
 
@@ -111,6 +112,13 @@ def reconcile(
             billed=format_usd(bill.billed_nano), ours=format_usd(bill.ours_nano),
             differences=len(found),
         )  # fmt: skip
+        if found:
+            put(
+                "bill.differs", None, bill=id_text(bill.id), provider=bill.provider,
+                first_on=first_on.isoformat(), last_on=last_on.isoformat(), differences=len(found),
+                billed=format_usd(bill.billed_nano), ours=format_usd(bill.ours_nano),
+                currency="USD",
+            )  # fmt: skip
     return bill
 
 

@@ -331,6 +331,24 @@ INVARIANTS: Final = {
             AND a.kind = 'customer:available' AND a.balance_nano > 0)
         AND NOT EXISTS (SELECT FROM {_UNRESOLVED} WHERE h.organisation_id = g.organisation_id
             AND h.opened_at < g.expires_at)""",
+    "I19 what subscriptions were charged, and what that includes, is in the ledger": """
+        SELECT c.organisation_id FROM (
+            SELECT organisation_id, sum(charge_nano) AS fees_nano,
+                   sum(greatest(included_nano, 0)) AS granted_nano
+            FROM billing_subscriptioncharge GROUP BY 1
+        ) c
+        LEFT JOIN (
+            SELECT organisation_id, sum(amount_nano) AS granted_nano,
+                   sum(amount_nano - expired_nano) AS issued_nano
+            FROM billing_promogrant WHERE charge_id IS NOT NULL GROUP BY 1
+        ) g USING (organisation_id)
+        LEFT JOIN billing_account fees ON fees.organisation_id = c.organisation_id
+            AND fees.kind = 'subscription:fees'
+        LEFT JOIN billing_account issued ON issued.organisation_id = c.organisation_id
+            AND issued.kind = 'included:issued'
+        WHERE c.fees_nano <> coalesce(fees.balance_nano, 0)
+        OR c.granted_nano <> coalesce(g.granted_nano, 0)
+        OR coalesce(g.issued_nano, 0) <> -coalesce(issued.balance_nano, 0)""",
     "I21 a top-up is paid by exactly one posting of its amount": """
         SELECT t.id, t.state FROM billing_topup t WHERE (t.state = 'paid')::int <> (
             SELECT count(*) FROM billing_posting p

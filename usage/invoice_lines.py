@@ -18,12 +18,18 @@ from accounts.models import Organisation, Project, Team
 from billing.invoices import Movement, moved_nano, movement_of
 from billing.models import PriceVersion as StoredVersion
 from billing.rules.instants import Span
-from billing.rules.invoice import Line, usage_lines
+from billing.rules.invoice import Line, LineKind, usage_lines
 from billing.rules.pricing import CostLines, PriceVersion, price
 from lib.ids import first_id_at
 
 SETTLED: Final = ("settle", "expire")
 """The kinds of postings that charge a request at its end."""
+FEES: Final = "subscription:fees"
+USED: Final[tuple[tuple[LineKind, str], ...]] = (
+    ("credit", "promo:earmarked"), ("included", "included:earmarked"),
+)  # fmt: skip
+"""The lines of what grants paid, and the account that each is told by."""
+_SOLD: Final = ("revenue", FEES)
 # How long before its period a request may have been admitted that was charged in it.
 _ADMITTED_BEFORE: Final = dt.timedelta(days=31)
 _ROWS: Final = 2_000
@@ -58,7 +64,7 @@ def gather(organisation: Organisation, zone: ZoneInfo, span: Span) -> Gathered:
         "posting_first_id": first_id_at(span.start_at - dt.timedelta(hours=1)),
     }
     movement = movement_of(organisation.id, span)
-    if not any(kind == "consume" or account == "revenue" for kind, account, *_ in movement):
+    if not any(kind == "consume" or account in _SOLD for kind, account, *_ in movement):
         return Gathered([], movement)
     # The cursor of what is read in pieces lives in a transaction.
     with transaction.atomic():
@@ -71,9 +77,11 @@ def gather(organisation: Organisation, zone: ZoneInfo, span: Span) -> Gathered:
         Line("correction", int(nano), *names.of(place), place.model, origin=place.origin)
         for place, nano in corrections
     ]
-    promo_nano = moved_nano(movement, ["consume"], "promo:available")
-    if promo_nano:
-        lines.append(Line("credit", promo_nano))
+    lines += [Line("subscription", int(nano), text=text) for text, nano in _rows(_FEES, parameters)]
+    for kind, account in USED:
+        used_nano = moved_nano(movement, ["consume"], account)
+        if used_nano:
+            lines.append(Line(kind, -used_nano))
     return Gathered(lines, movement)
 
 
@@ -189,3 +197,14 @@ _CORRECTED: Final = """
     AND posting.created_at >= %(from)s AND posting.created_at < %(until)s
     AND posting.id >= %(posting_first_id)s AND posting.id < %(until_id)s
     GROUP BY 1, 2, 3, 4 ORDER BY 4, 3, 1, 2"""
+# One line for each charge, in the words of its posting.
+_FEES: Final = """
+    SELECT posting.cause ->> 'reason', entry.amount_nano
+    FROM billing_posting posting
+    JOIN billing_ledgerentry entry ON entry.posting_id = posting.id
+    JOIN billing_account account ON account.id = entry.account_id
+        AND account.kind = 'subscription:fees'
+    WHERE posting.organisation_id = %(organisation)s AND posting.kind = 'adjust'
+    AND posting.created_at >= %(from)s AND posting.created_at < %(until)s
+    AND posting.id >= %(posting_first_id)s AND posting.id < %(until_id)s
+    ORDER BY posting.id"""

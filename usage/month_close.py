@@ -10,7 +10,7 @@ from collections.abc import Iterator
 from typing import Final, NamedTuple
 from zoneinfo import ZoneInfo
 
-from django.db import connection
+from django.db import connection, transaction
 from django.db.models import Max
 from django.utils.functional import Promise
 from django.utils.translation import gettext, gettext_lazy
@@ -19,13 +19,14 @@ from accounts.actors import Actor
 from accounts.models import Organisation
 from billing import invoices
 from billing.billing_details import seller, zone_of
+from billing.invoice_payments import note_closed
 from billing.invoices import InvoiceRefused, moved_nano
 from billing.models import Hold, HoldState, Invoice, InvoiceKind, Seal, SealKind
 from billing.rules.instants import Span
 from billing.rules.invoice import last_month, month_after, month_span
 from lib import clock
 from lib.ids import first_id_at
-from usage.invoice_lines import SETTLED, gather
+from usage.invoice_lines import FEES, SETTLED, USED, gather
 from usage.models import BooksCheck
 
 # How long before a month's end a request may have begun that still waits for a decision.
@@ -106,7 +107,10 @@ def close(actor: Actor, invoice: Invoice, checksum: str) -> Invoice:
     """Close what another operator proposed, for which the checklist still holds. Raises
     InvoiceRefused."""
     _refuse_unchecked(invoice)
-    return invoices.close_document(actor, invoice, checksum)
+    with transaction.atomic():
+        closed = invoices.close_document(actor, invoice, checksum)
+        note_closed(closed)
+    return closed
 
 
 def _refuse_unchecked(invoice: Invoice) -> None:
@@ -137,15 +141,19 @@ def _ties(invoice: Invoice) -> Check:
     of_lines = {
         kind: sum(line.amount_nano for line in invoice.lines.all() if line.kind in kinds)
         for kind, kinds in {
-            "settled": ("usage", "remainder"), "corrected": ("correction",), "promo": ("credit",),
+            "settled": ("usage", "remainder"), "corrected": ("correction",), "credit": ("credit",),
+            "included": ("included",), "fees": ("subscription",),
         }.items()
     }  # fmt: skip
     moved = invoice.movement
-    ties = of_lines == {
+    of_ledger = {
         "settled": moved_nano(moved, SETTLED, "revenue"),
         "corrected": moved_nano(moved, ["correct"], "revenue"),
-        "promo": moved_nano(moved, ["consume"], "promo:available"),
+        "fees": moved_nano(moved, ["adjust"], FEES),
     }
+    for kind, account in USED:
+        of_ledger[kind] = -moved_nano(moved, ["consume"], account)
+    ties = of_lines == of_ledger
     text = gettext_lazy("The lines add up to the ledger's charges")
     return Check("ties", text, ties, gettext("The records and the ledger differ."))
 

@@ -15,11 +15,11 @@ from django.views.decorators.http import require_http_methods, require_POST, req
 from accounts.actors import Actor
 from accounts.guards import operator_page
 from accounts.table_preferences import read_table
-from billing import invoices
+from billing import invoice_payments, invoices
 from billing.access import all_invoices, any_invoice, tax_rates
 from billing.billing_details import add_tax_rate, seller, set_seller
-from billing.invoice_document import KINDS, document_shown, month_word
-from billing.invoice_forms import NoteForm, PartyForm, TaxForm
+from billing.invoice_document import KINDS, document_shown, month_word, payment_shown
+from billing.invoice_forms import NoteForm, PartyForm, PaymentForm, TaxForm
 from billing.models import Invoice, InvoiceKind, InvoiceState
 from billing.rules.invoice import percent_text
 from lib.htmx import see_other
@@ -106,6 +106,25 @@ def document_note(request: HttpRequest, actor: Actor, id: str) -> HttpResponseBa
 
 @operator_page("credits.write")
 @require_POST
+def document_payment(request: HttpRequest, actor: Actor, id: str) -> HttpResponseBase:
+    found = any_invoice(actor, id)
+    form = PaymentForm(request.POST)
+    if form.is_valid():
+        sent = form.cleaned_data
+        try:
+            invoice_payments.record_payment(
+                actor, found, sent["amount"], reference=sent["reference"], paid_on=sent["paid_on"]
+            )
+        except Refused as refused:
+            refused.tell(form)
+        else:
+            messages.success(request, gettext("Payment recorded."))
+            return see_other("document", id_text(found.id))
+    return _page(request, actor, found, NoteForm(), payment_form=form, status=422)
+
+
+@operator_page("credits.write")
+@require_POST
 def document_propose(request: HttpRequest, actor: Actor, id: str) -> HttpResponseBase:
     found = any_invoice(actor, id)
     text = gettext("Waiting for another operator to close it.")
@@ -174,7 +193,13 @@ def _seller_page(
 
 
 def _page(
-    request: HttpRequest, actor: Actor, found: Invoice, form: NoteForm, *, status: int = 200
+    request: HttpRequest,
+    actor: Actor,
+    found: Invoice,
+    form: NoteForm,
+    *,
+    payment_form: PaymentForm | None = None,
+    status: int = 200,
 ) -> HttpResponseBase:
     checks = [] if found.state == InvoiceState.CLOSED else month_close.checklist(found)
     context = {
@@ -188,6 +213,8 @@ def _page(
         "notes": [(note, id_text(note.id)) for note in all_invoices(actor).filter(corrects=found)],
         "corrects_id": id_text(found.corrects_id) if found.corrects_id else "",
         "form": form,
+        "payment_form": payment_form or PaymentForm(),
+        **payment_shown(found),
     }
     return render(request, "usage/document.html", context, status=status)
 

@@ -34,6 +34,7 @@ class MovedOut(Schema):
     credits: str = Field(description="Credits and codes, minus what expired.")
     usage: str
     adjustments: str = Field(description="Corrections by operators, taxes and rounding.")
+    subscriptions: str = Field("0.00", description="Fees of plans, and included usage granted.")
 
 
 class CheckOut(Schema):

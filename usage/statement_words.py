@@ -13,6 +13,7 @@ GROUP_WORDS: Final[dict[str, Promise]] = {
     "returned": _("Refunds and chargebacks"),
     "credits": _("Credits and codes"),
     "usage": _("Usage"),
+    "subscriptions": _("Subscription and included usage"),
     "adjustments": _("Corrections and taxes"),
 }
 TABS: Final[dict[str, Promise]] = {

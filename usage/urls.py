@@ -129,6 +129,11 @@ urlpatterns = [
         month_close_views.document_withdraw,
         name="document_withdraw",
     ),
+    path(
+        "admin/invoices/<str:id>/payment",
+        month_close_views.document_payment,
+        name="document_payment",
+    ),
     path("admin/invoices/<str:id>/note", month_close_views.document_note, name="document_note"),
     path("admin/reviews", review_views.review_list, name="reviews"),
     path("o/<slug:o>/requests/<str:rid>/review", request_views.review_settle, name="review_settle"),

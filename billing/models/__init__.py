@@ -37,6 +37,11 @@ from billing.models.holds import (
 from billing.models.idempotency import (
     IdempotentAnswer,
 )
+from billing.models.invoice_payments import (
+    InvoiceDue,
+    InvoicePayment,
+    PaymentSource,
+)
 from billing.models.invoices import (
     BuyerDetail,
     Invoice,
@@ -80,6 +85,14 @@ from billing.models.seals import (
     SealCut,
     SealKind,
 )
+from billing.models.subscriptions import (
+    Overage,
+    Subscription,
+    SubscriptionCharge,
+    SubscriptionPlan,
+    SubscriptionPlanState,
+    SubscriptionState,
+)
 from billing.models.topups import (
     EventVerdict,
     ProcessorEvent,
@@ -116,8 +129,10 @@ __all__ = [
     "IdempotentAnswer",
     "Invoice",
     "InvoiceCounter",
+    "InvoiceDue",
     "InvoiceKind",
     "InvoiceLine",
+    "InvoicePayment",
     "InvoiceState",
     "LedgerEntry",
     "LedgerLine",
@@ -125,6 +140,8 @@ __all__ = [
     "MemberPlan",
     "OrganisationChargeRule",
     "OrganisationPlan",
+    "Overage",
+    "PaymentSource",
     "Plan",
     "PlanCut",
     "Posting",
@@ -146,6 +163,11 @@ __all__ = [
     "SealKind",
     "SellerDetail",
     "StatementDay",
+    "Subscription",
+    "SubscriptionCharge",
+    "SubscriptionPlan",
+    "SubscriptionPlanState",
+    "SubscriptionState",
     "TaxRate",
     "TeamPlan",
     "TopUp",

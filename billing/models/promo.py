@@ -3,13 +3,15 @@
 from django.db import models
 from django.db.models.functions import Now
 
+from billing.rules.funding import Pool
 from lib.ids import new_id
 
 
 class PromoGrant(models.Model):
     """Money that was given: spendable at once, consumed before cash, gone when it expires (I20).
 
-    It stands inside `customer:available`; what is left of all grants stands on `promo:available`.
+    Of a subscription, `charge` is what paid for it: it is the usage that a plan includes. It stands
+    inside `customer:available`; what is left of all grants stands on `promo:available`.
     """
 
     id = models.UUIDField(primary_key=True, default=new_id, editable=False)
@@ -19,6 +21,9 @@ class PromoGrant(models.Model):
     expired_nano = models.BigIntegerField(default=0)
     expires_at = models.DateTimeField(null=True, blank=True)
     source = models.CharField(max_length=120, help_text="The idempotency id of its posting.")
+    charge = models.ForeignKey(
+        "billing.SubscriptionCharge", models.PROTECT, null=True, related_name="grants"
+    )
     created_at = models.DateTimeField(db_default=Now())
 
     class Meta:
@@ -42,6 +47,10 @@ class PromoGrant(models.Model):
 
     def __str__(self) -> str:
         return f"{self.remaining_nano} of {self.amount_nano}"
+
+    @property
+    def pool(self) -> Pool:
+        return "promo" if self.charge_id is None else "included"
 
     @property
     def remaining_nano(self) -> int:

@@ -11,6 +11,10 @@ for what a processor was paid, `equity:adjustment` for corrections, `promo:issue
 Promo stands inside `customer:available`, and pays no debt. What is left of it stands on
 `promo:available` as well, against `promo:earmarked`: two accounts that sum to 0 and move with each
 grant, use and expiry (I20; ADR 9).
+
+Usage that a subscription plan includes is such a grant, too. Its other sides are its own, so that
+the books tell what was sold from what was given: `included:issued`, and `included:earmarked`. What
+the plan itself costs stands on `subscription:fees`.
 """
 
 from typing import Final, Literal, NamedTuple
@@ -19,6 +23,8 @@ from uuid import UUID
 from billing.rules.posting import AccountKind, Entry, Posting, PostingInvalid, PostingKind
 
 Processor = Literal["stripe", "manual"]
+Pool = Literal["promo", "included"]
+"""Whether a grant is a gift, or part of a subscription."""
 _RECEIVED: Final[dict[Processor, AccountKind]] = {
     "stripe": "processor:received:stripe",
     "manual": "processor:received:manual",
@@ -26,6 +32,14 @@ _RECEIVED: Final[dict[Processor, AccountKind]] = {
 _CLEARING: Final[dict[Processor, AccountKind]] = {
     "stripe": "processor:clearing:stripe",
     "manual": "processor:clearing:manual",
+}
+_ISSUED: Final[dict[Pool, AccountKind]] = {
+    "promo": "promo:issued",
+    "included": "included:issued",
+}
+_EARMARKED: Final[dict[Pool, AccountKind]] = {
+    "promo": "promo:earmarked",
+    "included": "included:earmarked",
 }
 
 
@@ -41,6 +55,12 @@ class Wallet(NamedTuple):
     owed_nano: int
     promo_nano: int
     line_nano: int = 0
+
+    @property
+    def cash_nano(self) -> int:
+        """What can be paid at once for something other than usage: neither grants nor what is
+        owed, but the credit line."""
+        return self.available_nano - self.promo_nano - self.owed_nano + self.line_nano
 
 
 def adjust(credit_id: UUID, amount_nano: int, wallet: Wallet) -> Posting:
@@ -66,6 +86,12 @@ def close_invoice(
     )
     others = tuple(Entry(kind, owner, nano) for kind, nano in parts)
     return _moved(f"invoice:{invoice_id}", "adjust", others, wallet)
+
+
+def subscription_fee(charge_id: UUID, amount_nano: int, wallet: Wallet) -> Posting:
+    """What days of a subscription plan cost; below 0, what is given back for days that are not
+    used. Not 0."""
+    return _flow(f"subscription:{charge_id}", "adjust", "subscription:fees", -amount_nano, wallet)
 
 
 def top_up(processor: Processor, payment_id: str, amount_nano: int, wallet: Wallet) -> Posting:
@@ -182,51 +208,60 @@ def cut_line(posting_id: UUID, line_nano: int, wallet: Wallet) -> Posting | None
 
 
 def grant_promo(
-    idempotency_id: str, kind: PostingKind, amount_nano: int, organisation_id: UUID
+    idempotency_id: str,
+    kind: PostingKind,
+    amount_nano: int,
+    organisation_id: UUID,
+    pool: Pool = "promo",
 ) -> Posting:
-    """A gift, spendable at once."""
+    """A grant, spendable at once."""
     _refuse_not_positive(amount_nano)
     return Posting(
         idempotency_id,
         kind,
         (
-            Entry("promo:issued", organisation_id, -amount_nano),
+            Entry(_ISSUED[pool], organisation_id, -amount_nano),
             Entry("customer:available", organisation_id, amount_nano),
-            *_earmark(organisation_id, amount_nano),
+            *_earmark(organisation_id, amount_nano, pool),
         ),
     )
 
 
 def consume_promo(
-    grant_id: UUID, entry_id: int, amount_nano: int, organisation_id: UUID
+    grant_id: UUID, entry_id: int, amount_nano: int, organisation_id: UUID, pool: Pool = "promo"
 ) -> Posting:
     """What was spent up to a ledger entry came out of this grant."""
     _refuse_not_positive(amount_nano)
     return Posting(
-        f"consume:{grant_id}:{entry_id}", "consume", _earmark(organisation_id, -amount_nano)
+        f"consume:{grant_id}:{entry_id}", "consume", _earmark(organisation_id, -amount_nano, pool)
     )
 
 
 def lapse_promo(
-    grant_id: UUID, expired_nano: int, amount_nano: int, organisation_id: UUID
+    grant_id: UUID,
+    expired_nano: int,
+    amount_nano: int,
+    organisation_id: UUID,
+    pool: Pool = "promo",
 ) -> Posting:
-    """What is left of an expired grant goes back; `expired_nano` is what went back before."""
+    """What is left of an expired grant goes back, or of one that is taken back; `expired_nano` is
+    what went back before."""
     _refuse_not_positive(amount_nano)
     return Posting(
         f"lapse:{grant_id}:{expired_nano}",
         "lapse",
         (
             Entry("customer:available", organisation_id, -amount_nano),
-            Entry("promo:issued", organisation_id, amount_nano),
-            *_earmark(organisation_id, -amount_nano),
+            Entry(_ISSUED[pool], organisation_id, amount_nano),
+            *_earmark(organisation_id, -amount_nano, pool),
         ),
     )
 
 
-def _earmark(organisation_id: UUID, amount_nano: int) -> tuple[Entry, Entry]:
+def _earmark(organisation_id: UUID, amount_nano: int, pool: Pool) -> tuple[Entry, Entry]:
     return (
         Entry("promo:available", organisation_id, amount_nano),
-        Entry("promo:earmarked", organisation_id, -amount_nano),
+        Entry(_EARMARKED[pool], organisation_id, -amount_nano),
     )
 
 

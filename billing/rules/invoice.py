@@ -19,7 +19,17 @@ from zoneinfo import ZoneInfo
 from billing.rules.instants import Span, first_instant_at
 from billing.rules.money import NANO_PER_USD, format_scaled, round_half_even
 
-LineKind = Literal["usage", "remainder", "correction", "credit", "note", "tax", "rounding"]
+LineKind = Literal[
+    "usage",
+    "remainder",
+    "correction",
+    "subscription",
+    "credit",
+    "included",
+    "note",
+    "tax",
+    "rounding",
+]
 
 PPM: Final = 1_000_000
 MINOR_NANO: Final = NANO_PER_USD // 100
@@ -33,7 +43,7 @@ class Line:
     `rate_nano_per_million` is the stated rate of `meter`, before the plan's `multiplier_ppm`; of a
     tax, `rate_ppm` is its rate.
     `origin` is the first day of the month that late usage and corrections are of, None for the
-    invoice's own. `text` is what a tax or a note says.
+    invoice's own. `text` is what a tax, a note or a line of a subscription says.
     """
 
     kind: LineKind
@@ -48,6 +58,10 @@ class Line:
     origin: dt.date | None = None
     rate_ppm: int = 0
     text: str = ""
+
+
+PAYMENT_DAYS: Final = 14
+"""How many days after its date an invoice that the balance does not cover is to be paid."""
 
 
 class Tax(NamedTuple):
@@ -151,6 +165,12 @@ def with_totals(lines: Sequence[Line], taxes: Sequence[Tax]) -> tuple[list[Line]
     rounding_nano = total_nano - exact_nano
     rounding = [Line("rounding", rounding_nano)] if rounding_nano else []
     return [*lines, *tax_lines, *rounding], Totals(net_nano, tax_nano, rounding_nano, total_nano)
+
+
+def covered(total_nano: int, owed_nano: int, due_nano: int) -> int:
+    """How much of a document's total is paid, of an organisation that owes so much in all, of which
+    `due_nano` is due of other documents already."""
+    return total_nano - min(max(owed_nano - due_nano, 0), total_nano)
 
 
 def percent_text(rate_ppm: int) -> str:

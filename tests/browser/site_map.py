@@ -19,9 +19,19 @@ from accounts.actors import SYSTEM, Actor
 from accounts.invitations import Offer
 from accounts.models import Organisation, Role, User
 from accounts.signin import make_sign_in_link
-from billing import codes, credits, plans, proposals, raises, topups
+from billing import (
+    codes,
+    credits,
+    plans,
+    proposals,
+    raises,
+    subscription_plans,
+    subscriptions,
+    topups,
+)
 from billing.models import BudgetScope, PriceVersion
 from billing.rules.conditions import PriceKey
+from billing.rules.subscription import Terms
 from gateway import previews
 from gateway.aliases import save_alias
 from gateway.announcements import publish_announcement
@@ -85,6 +95,8 @@ NO_PAGE = {
     "ledger_file": "a file",
     "receipt_file": "a file",
     "invoice_pdf": "a file",
+    "invoice_archive": "a file",
+    "receipt_pdf": "a file",
     "focus": "a file",
     "export_file": "a file",
     "export_start": "leads from a short list to its file",
@@ -121,6 +133,16 @@ def furnish() -> dict[str, str]:
         actor, organisation, "https://example.org/hook", ["topup.disputed"]
     )
     top_up = topups.order_top_up(actor, organisation, 20 * 10**9, processor="manual")
+    paid = topups.open_checkout(
+        topups.order_top_up(actor, organisation, 10**10, processor="manual")
+    )
+    topups.confirm_transfer(actor, paid, "Looked at")
+    monthly = subscription_plans.write_plan(
+        actor, "Looked at", Terms(10**7, 2 * 10**7), description="A month to look at"
+    )
+    offered = subscription_plans.offer_plan(actor, monthly)
+    subscriptions.choose_plan(actor, organisation, offered)
+    endpoints.create_endpoint(actor, None, "https://example.org/operators")
     credit = credits.ask_credit(actor, organisation, 5000 * 10**9, reason="A page to look at")
     batch = codes.create_batch(actor, "Looked at", 10**9, 1)
     codes.download_codes(actor, batch)
@@ -242,6 +264,7 @@ def furnish() -> dict[str, str]:
         "bill": f"/admin/reconcile/{id_text(bill.id)}",
         "difference of a bill": f"/admin/reconcile/{id_text(bill.id)}/1",
         "top-up": f"{ours}/billing/top-ups/{id_text(top_up.id)}",
+        "receipt of a payment": f"{ours}/billing/top-ups/{id_text(paid.id)}/receipt",
         "confirm a payment": f"/admin/payments/{id_text(top_up.id)}/confirm",
         "approve a correction": f"/admin/credits/{id_text(credit.id)}/approve",
         "disable a batch": f"/admin/codes/{id_text(batch.id)}/kill",

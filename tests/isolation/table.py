@@ -41,6 +41,7 @@ from tests.isolation.world import (
     MEMBER,
     MESSAGE,
     MODEL_RULE,
+    OPERATOR_WEBHOOK,
     ORGANISATION,
     PASSKEY,
     PAYMENT,
@@ -64,6 +65,7 @@ from tests.isolation.world import (
     SERVICE_ACCOUNT,
     SESSION,
     SHARE,
+    SUBSCRIPTION_PLAN,
     TEAM,
     TOP_UP,
     VERSION,
@@ -292,9 +294,15 @@ PAGES: Final[dict[str, Route]] = {
     "statement_xlsx": at("balance.read", rest=_THIS_MONTH),
     "proof": at("balance.read"),
     "billing_details": at("wallet.write"),
+    "subscription": at("balance.read", post="wallet.write"),
+    "subscription_cancel": at("wallet.write"),
+    "subscription_resume": at("wallet.write"),
     "top_up_new": at("topups.read", post="topups.write"),
     "top_up": at("topups.read", TOP_UP),
     "top_up_cancel": at("topups.write", TOP_UP),
+    "receipt": at("topups.read", TOP_UP, nothing=True),
+    "receipt_pdf": at("topups.read", TOP_UP, nothing=True),
+    "invoice_archive": at("balance.read", nothing=True),
     "redeem": at("codes.redeem"),
     "wallet": at("wallet.write"),
     "webhooks": at(
@@ -421,6 +429,14 @@ PAGES: Final[dict[str, Route]] = {
     "view_as": at("view_as.begin"),
     "all_audit": at("audit.read"),
     "all_audit_event": at("audit.read", ANY_AUDIT_EVENT),
+    "operator_alerts": at(
+        "channels.read", post="channels.write", body=sends(url="https://made.example/h")
+    ),
+    "operator_alert_test": at("channels.write", OPERATOR_WEBHOOK),
+    "operator_alert_remove": at("channels.write", OPERATOR_WEBHOOK),
+    "subscription_plans": at("credits.read", post="credits.write"),
+    "subscription_plan_offer": at("credits.write", SUBSCRIPTION_PLAN),
+    "subscription_plan_archive": at("credits.write", SUBSCRIPTION_PLAN),
     "credits": at("credits.read"),
     "credit_approve": at("credits.write", CREDIT),
     "credit_refuse": at("credits.write", CREDIT),
@@ -440,6 +456,7 @@ PAGES: Final[dict[str, Route]] = {
     "bill_settle": at("credits.write", BILL, rest={"n": "1"}, body=sends(note="Seen")),
     "bill_reopen": at("credits.write", BILL, rest={"n": "1"}),
     "document_note": at("credits.write", DOCUMENT),
+    "document_payment": at("credits.write", DOCUMENT),
     "seller": at("credits.write"),
     "tax_rate_add": at("credits.write"),
     "payments": at("credits.read"),
@@ -599,8 +616,14 @@ OPERATIONS: Final[dict[str, Route]] = {
     "POST /top-ups": at("topups.write", body=sends(amount="25.00")),
     "GET /top-ups": at("topups.read", operators=404),
     "GET /top-ups/{id}": at("topups.read", TOP_UP),
+    "GET /top-ups/{id}/receipt": at("topups.read", TOP_UP, nothing=True),
     "POST /top-ups/{id}/cancel": at("topups.write", TOP_UP, operators="in"),
     "GET /invoices": at("balance.read", operators=404),
+    "GET /subscription": at("balance.read", operators=404),
+    "POST /subscription/preview": at("wallet.write", body=sends(plan="no-such-plan")),
+    "PUT /subscription": at("wallet.write", body=sends(plan="no-such-plan")),
+    "POST /subscription/cancel": at("wallet.write"),
+    "POST /subscription/resume": at("wallet.write"),
     "GET /statements": at("balance.read", operators=404),
     "GET /statements/{period}": at("balance.read", operators=404, rest=_THIS_MONTH),
     "GET /invoices/{no}": at("balance.read", INVOICE),
@@ -674,6 +697,28 @@ OPERATIONS: Final[dict[str, Route]] = {
     "PUT /organisations/{slug}/charge-rule": at(
         "credits.write", ORGANISATION, body=sends(kind="absorb")
     ),
+    "GET /operator-webhooks": at("channels.read"),
+    "POST /operator-webhooks": at("channels.write", body=sends(url="https://made.example/h")),
+    "POST /operator-webhooks/{id}/test": at("channels.write", OPERATOR_WEBHOOK),
+    "DELETE /operator-webhooks/{id}": at("channels.write", OPERATOR_WEBHOOK),
+    "GET /documents": at("credits.read"),
+    "GET /documents/{id}": at("credits.read", DOCUMENT),
+    "GET /documents/{id}/pdf": at("credits.read", DOCUMENT, nothing=True),
+    "POST /documents/{id}/propose": at("credits.write", DOCUMENT),
+    "POST /documents/{id}/close": at("credits.write", DOCUMENT, body=sends(checksum="c")),
+    "POST /documents/{id}/notes": at(
+        "credits.write", DOCUMENT, body=sends(kind="credit_note", amount="1", reason="r")
+    ),
+    "POST /documents/{id}/void": at("credits.write", DOCUMENT, body=sends(reason="r")),
+    "POST /documents/{id}/payments": at(
+        "credits.write", DOCUMENT, body=sends(amount="1", reference="r", paid_on="2026-01-01")
+    ),
+    "GET /subscription-plans": at("credits.read"),
+    "POST /subscription-plans": at(
+        "credits.write", body=sends(name="made", price="20", included="25")
+    ),
+    "POST /subscription-plans/{id}/offer": at("credits.write", SUBSCRIPTION_PLAN),
+    "POST /subscription-plans/{id}/archive": at("credits.write", SUBSCRIPTION_PLAN),
     "GET /credits": at("credits.read"),
     "POST /credits": at(
         "credits.write", ORGANISATION, in_body=True,

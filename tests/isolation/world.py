@@ -39,9 +39,20 @@ from accounts.models import (
 from accounts.rules.roles import Action
 from accounts.session_store import session_digest
 from accounts.view_as import begin_viewing
-from billing import budgets, codes, credits, plans, prices, proposals, topups, wallets
+from billing import (
+    budgets,
+    codes,
+    credits,
+    plans,
+    prices,
+    proposals,
+    subscription_plans,
+    topups,
+    wallets,
+)
 from billing.models import Budget, BudgetRaise, Posting, PriceProposal
 from billing.rules.conditions import PriceKey
+from billing.rules.subscription import Terms
 from gateway import channels, previews
 from gateway.aliases import save_alias
 from gateway.announcements import publish_announcement
@@ -511,6 +522,17 @@ def _plan(world: World, at: Place) -> str:
     return str(plans.save_plan(SYSTEM, f"plan {new_id()}", multiplier_ppm=2_000_000).id)
 
 
+def _operator_webhook(world: World, at: Place) -> str:
+    url = f"https://example.com/{new_id()}"
+    return id_text(endpoints.create_endpoint(_operator(world), None, url)[0].id)
+
+
+def _subscription_plan(world: World, at: Place) -> str:
+    terms = Terms(20 * 10**9, 25 * 10**9)
+    plan = subscription_plans.write_plan(_operator(world), f"plan {new_id()}", terms)
+    return id_text(plan.id)
+
+
 def _person(world: World, at: Place) -> str:
     return str(at.user.pk)
 
@@ -617,6 +639,8 @@ ALIAS: Final = _of_installation("alias", "channels.read", _alias, missing=_numbe
 PUBLIC_MODEL: Final = _of_installation(
     "public model", "channels.read", _public_model, missing=lambda: "no-such-model"
 )
+OPERATOR_WEBHOOK: Final = _of_installation("operators' webhook", "channels.read", _operator_webhook)
+SUBSCRIPTION_PLAN: Final = _of_installation("subscription plan", "credits.read", _subscription_plan)
 CREDIT: Final = _of_installation("credit", "credits.read", _credit)
 POSTING: Final = _of_installation("posting", "credits.read", _posting)
 BILL: Final = _of_installation("bill", "credits.read", _bill)

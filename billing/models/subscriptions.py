@@ -1,0 +1,142 @@
+"""Subscription plans with included usage, who is subscribed, and what that was charged.
+
+Included usage is a `PromoGrant` of the charge that paid for it: it is consumed before the balance
+and gone at the end of its month, by the same postings as any other grant.
+"""
+
+from django.db import models
+from django.db.models.functions import Now
+from django.utils.translation import gettext_lazy as _
+
+from lib.ids import id_text, new_id
+
+
+class SubscriptionPlanState(models.TextChoices):
+    DRAFT = "draft", _("Draft")
+    OFFERED = "offered", _("Offered")
+    ARCHIVED = "archived", _("Archived")
+
+
+class Overage(models.TextChoices):
+    BALANCE = "balance", _("Paid from the balance")
+    REFUSE = "refuse", _("Requests are rejected")
+
+
+class SubscriptionPlan(models.Model):
+    """What a month costs, and how much usage it includes at list prices. `overage` is what becomes
+    of requests beyond that.
+
+    Terms never change once a plan was offered: who is subscribed keeps what they agreed to. An
+    archived plan is offered to nobody any more; its subscriptions go on.
+    """
+
+    id = models.UUIDField(primary_key=True, default=new_id, editable=False)
+    name = models.CharField(max_length=120, unique=True)
+    description = models.CharField(max_length=300, blank=True, default="")
+    price_nano = models.BigIntegerField()
+    included_nano = models.BigIntegerField()
+    overage = models.CharField(
+        max_length=7, choices=Overage.choices, default=Overage.BALANCE, db_default=Overage.BALANCE
+    )
+    state = models.CharField(
+        max_length=8, choices=SubscriptionPlanState.choices, default=SubscriptionPlanState.DRAFT
+    )
+    written_by = models.ForeignKey("accounts.User", models.PROTECT, null=True, related_name="+")
+    offered_by = models.ForeignKey("accounts.User", models.PROTECT, null=True, related_name="+")
+    created_at = models.DateTimeField(db_default=Now())
+
+    class Meta:
+        constraints = [
+            models.CheckConstraint(
+                condition=models.Q(price_nano__gte=0, included_nano__gte=0),
+                name="subscription_plan_not_negative",
+            )
+        ]
+
+    def __str__(self) -> str:
+        return self.name
+
+    @property
+    def outer_id(self) -> str:
+        return id_text(self.id)
+
+
+class SubscriptionState(models.TextChoices):
+    ACTIVE = "active", _("Active")
+    UNPAID = "unpaid", _("Renewal unpaid")
+    ENDED = "ended", _("Ended")
+
+
+class Subscription(models.Model):
+    """An organisation on a plan. `month` is the first day of the latest month that was paid, a
+    month of `zone`. One that `cancelled_at` names ends with that month."""
+
+    id = models.UUIDField(primary_key=True, default=new_id, editable=False)
+    organisation = models.ForeignKey("accounts.Organisation", models.PROTECT, related_name="+")
+    plan = models.ForeignKey(SubscriptionPlan, models.PROTECT, related_name="subscriptions")
+    state = models.CharField(
+        max_length=6, choices=SubscriptionState.choices, default=SubscriptionState.ACTIVE
+    )
+    zone = models.CharField(max_length=64)
+    month = models.DateField()
+    started_at = models.DateTimeField()
+    unpaid_since = models.DateTimeField(null=True)
+    cancelled_at = models.DateTimeField(null=True)
+    ended_at = models.DateTimeField(null=True)
+
+    class Meta:
+        constraints = [
+            models.UniqueConstraint(
+                fields=["organisation"],
+                condition=~models.Q(state="ended"),
+                name="one_living_subscription",
+            ),
+            models.CheckConstraint(
+                condition=models.Q(state="ended") ^ models.Q(ended_at=None),
+                name="subscription_ended_at",
+            ),
+            models.CheckConstraint(
+                condition=models.Q(state="unpaid", unpaid_since__isnull=False)
+                | models.Q(~models.Q(state="unpaid"), unpaid_since=None),
+                name="subscription_unpaid_since",
+            ),
+        ]
+        indexes = [
+            models.Index(
+                fields=["month"],
+                condition=~models.Q(state="ended"),
+                name="subscriptions_to_renew",
+            )
+        ]
+
+    def __str__(self) -> str:
+        return f"{self.organisation_id} on {self.plan_id}"
+
+
+class SubscriptionCharge(models.Model):
+    """What a subscription was charged for days of a month: at its start, its renewal (`n` 0) or a
+    change of plan. Below 0 it was given back; `included_nano` below 0 was taken back."""
+
+    id = models.UUIDField(primary_key=True, default=new_id, editable=False)
+    organisation = models.ForeignKey("accounts.Organisation", models.PROTECT, related_name="+")
+    subscription = models.ForeignKey(
+        Subscription, models.PROTECT, related_name="charges", db_index=False
+    )
+    plan = models.ForeignKey(SubscriptionPlan, models.PROTECT, related_name="+")
+    month = models.DateField()
+    n = models.SmallIntegerField()
+    from_day = models.DateField()
+    charge_nano = models.BigIntegerField()
+    included_nano = models.BigIntegerField()
+    created_at = models.DateTimeField(db_default=Now())
+
+    class Meta:
+        constraints = [
+            # A month is paid once, whoever renews and whatever dies.
+            models.UniqueConstraint(
+                fields=["subscription", "month", "n"], name="subscription_charge_once"
+            )
+        ]
+
+    def __str__(self) -> str:
+        return f"{self.charge_nano} for {self.month} of {self.subscription_id}"

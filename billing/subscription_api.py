@@ -1,0 +1,304 @@
+"""The management API of subscriptions, and of the plans that operators write. Pages call the same
+functions."""
+
+import datetime as dt
+from collections.abc import Callable
+from typing import Any, Literal
+from zoneinfo import ZoneInfo
+
+from django.http import HttpRequest, HttpResponse
+from django.utils.translation import gettext
+from ninja import Query, Router, Schema
+from pydantic import ConfigDict, Field
+
+from accounts import access, actors, api_auth
+from accounts.actors import Actor
+from accounts.models import Organisation
+from billing import subscription_plans, subscriptions
+from billing.access import (
+    access_subscription_plan,
+    access_wallet,
+    offered_plan,
+    offered_plans,
+    visible_subscription_plans,
+)
+from billing.idempotency import Answer, answered
+from billing.models import Subscription, SubscriptionPlan
+from billing.operator_api import amount_of
+from billing.rules.invoice import month_after
+from billing.rules.money import format_usd
+from billing.rules.subscription import Terms
+from billing.subscription_plans import DESCRIPTION_MAX, SubscriptionRefused
+from lib import clock, pagination
+from lib.ids import id_text
+from lib.openapi import also_answers
+
+router = Router(tags=["Subscription"])
+operator_router = Router(tags=["Operators"], auth=api_auth.installation_auth)
+
+
+class PlanOut(Schema):
+    """A subscription plan. Amounts are exact decimals in USD, of a whole month."""
+
+    id: str
+    name: str
+    description: str
+    price: str
+    included: str = Field(description="Usage at list prices that the price includes.")
+    overage: Literal["balance", "refuse"] = Field(
+        description="What becomes of requests beyond that: paid from the balance, or rejected."
+    )
+
+
+class SubscriptionOut(Schema):
+    """Amounts are exact decimals in USD."""
+
+    plan: PlanOut
+    state: Literal["active", "unpaid", "ended"]
+    timezone: str
+    month: str = Field(description="The latest month that was paid.")
+    renews_on: dt.date | None = Field(description="None when it is cancelled, or has ended.")
+    ends_on: dt.date | None = Field(description="The first day without it.")
+    included_granted: str = Field(description="For this month.")
+    included_left: str = Field(description="As counted every minute.")
+
+
+class CurrentOut(Schema):
+    subscription: SubscriptionOut | None
+    plans: list[PlanOut] = Field(description="The plans that are offered.")
+
+
+class ChoiceIn(Schema):
+    """The plan to be on from today."""
+
+    model_config = ConfigDict(extra="forbid")
+
+    plan: str = Field(max_length=40, description="ID of an offered plan.")
+
+
+class PreviewOut(Schema):
+    """What choosing a plan does today. Amounts are exact decimals in USD."""
+
+    plan: PlanOut
+    from_day: dt.date
+    days: int = Field(description="Days of this month that are charged.")
+    of_days: int
+    charge: str = Field(description="Paid from the balance; a negative amount goes back to it.")
+    included_added: str
+    included_removed: str
+    missing: str = Field(description="What the balance lacks for it.")
+    renews_on: dt.date
+
+
+class PlanIn(Schema):
+    """A new plan."""
+
+    model_config = ConfigDict(extra="forbid")
+
+    name: str = Field(min_length=1, max_length=60)
+    description: str = Field("", max_length=DESCRIPTION_MAX)
+    price: str = Field(max_length=40, description="Exact decimal, per month.")
+    included: str = Field(max_length=40, description="Included usage, as an exact decimal.")
+    overage: Literal["balance", "refuse"] = "balance"
+
+
+class WrittenPlanOut(PlanOut):
+    state: Literal["draft", "offered", "archived"]
+    subscribers: int
+    created_at: dt.datetime
+
+
+class WrittenPlanPage(Schema):
+    items: list[WrittenPlanOut]
+    next: str | None
+
+
+@router.get("/subscription", response=CurrentOut, summary="Show the subscription")
+def show_subscription(request: HttpRequest) -> CurrentOut:
+    """The organisation's subscription, and the plans that it can choose."""
+    actor = actors.actor_of(request)
+    organisation = access_wallet(actor, "balance.read")
+    current = subscriptions.subscription_of(organisation)
+    return CurrentOut(
+        subscription=SubscriptionOut(**_subscription(current)) if current else None,
+        plans=[PlanOut(**_plan(plan)) for plan in offered_plans(actor)],
+    )
+
+
+@router.post("/subscription/preview", response=PreviewOut, summary="Preview a change of plan")
+def preview_subscription(request: HttpRequest, body: ChoiceIn) -> PreviewOut:
+    """Nothing is changed. Days are those of the organisation's invoices, today among them."""
+    actor = actors.actor_of(request)
+    organisation = access_wallet(actor, "wallet.write")
+    preview = subscriptions.preview_plan(organisation, _offered(actor, body.plan))
+    return PreviewOut(
+        plan=PlanOut(**_plan(preview.plan)),
+        from_day=preview.day,
+        days=preview.days,
+        of_days=preview.of_days,
+        charge=format_usd(preview.change.charge_nano),
+        included_added=format_usd(preview.change.grant_nano),
+        included_removed=format_usd(preview.change.taken_nano),
+        missing=format_usd(preview.missing_nano),
+        renews_on=preview.renews_on,
+    )
+
+
+@router.put(
+    "/subscription",
+    response=SubscriptionOut,
+    summary="Choose a plan",
+    openapi_extra=also_answers(409),
+)
+def choose_plan(request: HttpRequest, body: ChoiceIn) -> HttpResponse:
+    """Subscribes, or changes the plan from today on, pro rata by the day. Supports
+    `Idempotency-Key`."""
+    actor = actors.actor_of(request)
+
+    def choose(organisation: Organisation) -> Subscription:
+        plan = _offered(actor, body.plan)
+        return subscriptions.choose_plan(actor, organisation, plan)
+
+    return _answered(request, choose)
+
+
+@router.post(
+    "/subscription/cancel",
+    response=SubscriptionOut,
+    summary="Cancel the subscription",
+    openapi_extra=also_answers(409, 422),
+)
+def cancel_subscription(request: HttpRequest) -> HttpResponse:
+    """It ends with the month that is paid. Supports `Idempotency-Key`."""
+    actor = actors.actor_of(request)
+    return _answered(request, lambda owner: subscriptions.cancel_subscription(actor, owner))
+
+
+@router.post(
+    "/subscription/resume",
+    response=SubscriptionOut,
+    summary="Resume the subscription",
+    openapi_extra=also_answers(409, 422),
+)
+def resume_subscription(request: HttpRequest) -> HttpResponse:
+    """Takes a cancellation back before the month is over. Supports `Idempotency-Key`."""
+    actor = actors.actor_of(request)
+    return _answered(request, lambda owner: subscriptions.resume_subscription(actor, owner))
+
+
+@operator_router.get(
+    "/subscription-plans", response=WrittenPlanPage, summary="List subscription plans"
+)
+def list_subscription_plans(
+    request: HttpRequest, query: Query[pagination.PageQuery]
+) -> WrittenPlanPage:
+    """Every plan, newest first."""
+    rows = visible_subscription_plans(actors.actor_of(request))
+    page = pagination.page_by_id(rows, query.limit, query.cursor)
+    return WrittenPlanPage(
+        items=[WrittenPlanOut(**_written(row)) for row in page.items], next=page.next
+    )
+
+
+@operator_router.post(
+    "/subscription-plans",
+    response={201: WrittenPlanOut},
+    summary="Create a subscription plan",
+    openapi_extra=also_answers(409),
+)
+def create_subscription_plan(request: HttpRequest, body: PlanIn) -> HttpResponse:
+    """A draft, which no organisation sees until it is offered. Supports `Idempotency-Key`."""
+    actor = actors.actor_of(request)
+    access.require(actor, "credits.write")
+
+    def act() -> Answer:
+        terms = Terms(amount_of(body.price), amount_of(body.included))
+        plan = subscription_plans.write_plan(
+            actor, body.name, terms, description=body.description, overage=body.overage
+        )
+        return Answer(201, _written(plan))
+
+    return answered(request, actor, act)
+
+
+@operator_router.post(
+    "/subscription-plans/{id}/offer",
+    response=WrittenPlanOut,
+    summary="Offer a subscription plan",
+    openapi_extra=also_answers(409),
+)
+def offer_subscription_plan(request: HttpRequest, id: str) -> HttpResponse:
+    """Organisations can subscribe from now on. One that includes far more than it costs is offered
+    by another operator than the one who created it. Supports `Idempotency-Key`."""
+    actor = actors.actor_of(request)
+    access.require(actor, "credits.write")
+    plan = access_subscription_plan(actor, id)
+    act = subscription_plans.offer_plan
+    return answered(request, actor, lambda: Answer(200, _written(act(actor, plan))))
+
+
+@operator_router.post(
+    "/subscription-plans/{id}/archive",
+    response=WrittenPlanOut,
+    summary="Archive a subscription plan",
+    openapi_extra=also_answers(409),
+)
+def archive_subscription_plan(request: HttpRequest, id: str) -> HttpResponse:
+    """It is offered no more; present subscriptions go on. Supports `Idempotency-Key`."""
+    actor = actors.actor_of(request)
+    access.require(actor, "credits.write")
+    plan = access_subscription_plan(actor, id)
+    act = subscription_plans.archive_plan
+    return answered(request, actor, lambda: Answer(200, _written(act(actor, plan))))
+
+
+def _answered(request: HttpRequest, act: Callable[[Organisation], Subscription]) -> HttpResponse:
+    actor = actors.actor_of(request)
+    organisation = access_wallet(actor, "wallet.write")
+    return answered(request, actor, lambda: Answer(200, _subscription(act(organisation))))
+
+
+def _offered(actor: Actor, id: str) -> SubscriptionPlan:
+    plan = offered_plan(actor, id)
+    if plan is None:
+        raise SubscriptionRefused("plan", gettext("This plan is not offered."))
+    return plan
+
+
+def _plan(plan: SubscriptionPlan) -> dict[str, Any]:
+    return {
+        "id": id_text(plan.id),
+        "name": plan.name,
+        "description": plan.description,
+        "price": format_usd(plan.price_nano),
+        "included": format_usd(plan.included_nano),
+        "overage": str(plan.overage),
+    }
+
+
+def _written(plan: SubscriptionPlan) -> dict[str, Any]:
+    return {
+        **_plan(plan),
+        "state": str(plan.state),
+        "subscribers": plan.subscriptions.exclude(state="ended").count(),
+        "created_at": clock.rfc3339(plan.created_at),
+    }
+
+
+def _subscription(current: Subscription) -> dict[str, Any]:
+    included = subscriptions.included_in(current)
+    after = month_after(current.month).isoformat()
+    living = current.ended_at is None
+    cancelled = current.cancelled_at is not None
+    zone = ZoneInfo(current.zone)
+    ended_on = current.ended_at.astimezone(zone).date().isoformat() if current.ended_at else None
+    return {
+        "plan": _plan(current.plan),
+        "state": str(current.state),
+        "timezone": current.zone,
+        "month": f"{current.month:%Y-%m}",
+        "renews_on": after if living and not cancelled else None,
+        "ends_on": after if living and cancelled else ended_on,
+        "included_granted": format_usd(included.granted_nano),
+        "included_left": format_usd(included.left_nano),
+    }

@@ -1,0 +1,435 @@
+"""Subscriptions: paid and granted once a month, changed by the day, the books balanced throughout
+(I1, I8, I19, I20)."""
+
+import datetime as dt
+from collections.abc import Callable
+from typing import Any
+from unittest.mock import patch
+
+import pytest
+
+from accounts.models import AuditEvent, Key, KeyKind, Organisation
+from billing import budgets, promo, subscription_plans
+from billing.budgets import BudgetRefused
+from billing.credits import CreditRefused, ask_credit, ask_reversal
+from billing.models import (
+    Account,
+    Budget,
+    Posting,
+    PromoGrant,
+    Subscription,
+    SubscriptionCharge,
+    SubscriptionPlan,
+)
+from billing.rules.money import format_usd
+from billing.rules.subscription import GRACE, Terms
+from billing.sql.place_holds import HoldRequest
+from billing.statement import statement
+from billing.subscription_plans import SubscriptionRefused, offer_plan, write_plan
+from billing.subscriptions import (
+    Included,
+    cancel_subscription,
+    choose_plan,
+    included_in,
+    preview_plan,
+    renew_subscriptions,
+    resume_subscription,
+    subscription_of,
+)
+from billing.wallets import add_opening_credit, balance
+from lib import clock
+from lib.ids import new_id
+from lib.refusal import Refused
+from outbox.models import Fact
+from tests import cast
+from tests.billing.racing import racers
+from tests.billing.test_sql import place
+from tests.books import assert_books_balance
+from tests.hostile import LONG, NUL, STORABLE
+from tests.usage.rows import admit, end
+
+USD = 10**9
+# Far ahead: by the database's clock no grant of these months expires.
+MIDDLE = dt.datetime(2099, 6, 16, 12, tzinfo=dt.UTC)
+DAY = dt.timedelta(days=1)
+NextAt = Callable[[dt.datetime], None]
+
+
+@pytest.fixture
+def at(monkeypatch: pytest.MonkeyPatch) -> NextAt:
+    def move(now: dt.datetime) -> None:
+        monkeypatch.setattr(clock, "now", lambda: now)
+
+    move(MIDDLE)
+    return move
+
+
+@pytest.fixture
+def key(people: cast.Cast, at: NextAt) -> Key:
+    key, _ = cast.make_key(people.core)
+    add_opening_credit(people.acme, 100 * USD)
+    return key
+
+
+def plan(people: cast.Cast, name: str, price: int, included: int) -> SubscriptionPlan:
+    dora = cast.actor(people.dora)
+    written = write_plan(dora, name, Terms(price * USD, included * USD))
+    return offer_plan(dora, written)
+
+
+def spend(key: Key, charge_nano: int) -> None:
+    # Records are of the present, whatever the time of the subscription is.
+    end(admit(key, dt.datetime.now(dt.UTC), hold_nano=max(charge_nano, 1)), charge_nano)
+
+
+def expire_grants() -> None:
+    PromoGrant.objects.update(expires_at=dt.datetime.now(dt.UTC) - dt.timedelta(seconds=1))
+
+
+def accounts_of(key: Key) -> dict[str, int]:
+    rows = Account.objects.filter(organisation=key.organisation)
+    kinds = rows.exclude(kind__startswith="provider:").values_list("kind", "balance_nano")
+    return {kind: nano for kind, nano in kinds if nano}
+
+
+def test_half_a_month_costs_and_includes_half(people: cast.Cast, key: Key) -> None:
+    pro = plan(people, "Pro", 30, 40)
+    alice = cast.actor(people.alice, people.acme)
+    preview = preview_plan(people.acme, pro)
+    assert preview.change == (15 * USD, 20 * USD, 0)
+    assert (preview.days, preview.of_days, preview.missing_nano) == (15, 30, 0)
+    assert preview.renews_on == dt.date(2099, 7, 1)
+    choose_plan(alice, people.acme, pro, seen=preview.seen)
+    assert balance(people.acme).available_nano == 105 * USD
+    spend(key, 12 * USD)
+    promo.count_spending(people.acme.id)
+    current = subscription_of(people.acme)
+    assert current is not None
+    assert included_in(current) == Included(20 * USD, 8 * USD)
+    spend(key, 18 * USD)
+    promo.count_spending(people.acme.id)
+    # 20 of 30 came out of what is included, 10 out of the balance.
+    assert accounts_of(key) == {
+        "customer:available": 75 * USD, "equity:opening": -100 * USD, "revenue": 30 * USD,
+        "subscription:fees": 15 * USD, "included:issued": -20 * USD,
+    }  # fmt: skip
+    present = dt.datetime.now(dt.UTC).date().replace(day=1)
+    words = [line.word_kind for line in statement(people.acme, present).lines]
+    assert words.count("subscription") == words.count("included") == 1
+    assert AuditEvent.objects.filter(action="subscription.plan_chosen").count() == 1
+    assert_books_balance()
+
+
+def test_up_and_down_in_the_middle_of_a_month(people: cast.Cast, key: Key, at: NextAt) -> None:
+    small, large = plan(people, "Small", 30, 30), plan(people, "Large", 60, 90)
+    alice = cast.actor(people.alice, people.acme)
+    at(MIDDLE.replace(day=1))
+    choose_plan(alice, people.acme, small)
+    assert accounts_of(key)["subscription:fees"] == 30 * USD
+    at(MIDDLE.replace(day=11))
+    choose_plan(alice, people.acme, large)
+    assert accounts_of(key)["subscription:fees"] == 50 * USD
+    assert accounts_of(key)["included:issued"] == -70 * USD
+    at(MIDDLE.replace(day=21))
+    choose_plan(alice, people.acme, small)
+    # Ten days of each, ten more of the small one.
+    assert accounts_of(key)["subscription:fees"] == 40 * USD
+    assert accounts_of(key)["included:issued"] == -50 * USD
+    assert [charge.n for charge in SubscriptionCharge.objects.order_by("id")] == [0, 1, 2]
+    assert_books_balance()
+
+
+def test_what_was_used_up_is_not_given_back(people: cast.Cast, key: Key, at: NextAt) -> None:
+    large, free = plan(people, "Large", 60, 60), plan(people, "Free", 0, 3)
+    alice = cast.actor(people.alice, people.acme)
+    at(MIDDLE.replace(day=1))
+    choose_plan(alice, people.acme, large)
+    spend(key, 50 * USD)
+    # What runs may still use it: 6 of the 10 that are left.
+    admit(key, dt.datetime.now(dt.UTC), hold_nano=6 * USD)
+    at(MIDDLE)
+    change = preview_plan(people.acme, free).change
+    # Half of 57 would be taken, 4 are unused; half of the price is 30, less what was used of it.
+    assert change == (-(30 * USD - (28_500_000_000 - 4 * USD)), 0, 4 * USD)
+    choose_plan(alice, people.acme, free)
+    assert accounts_of(key)["subscription:fees"] == 60 * USD + change.charge_nano
+    assert_books_balance()
+
+
+def test_a_plan_is_paid_by_money_alone(people: cast.Cast, key: Key) -> None:
+    """Neither by grants nor by included usage, and never into debt."""
+    pro = plan(people, "Pro", 300, 300)
+    alice = cast.actor(people.alice, people.acme)
+    promo.grant(people.acme, 500 * USD, "redeem:t", "redeem", expires_at=None, actor="", cause={})
+    assert preview_plan(people.acme, pro).missing_nano == 50 * USD
+    with pytest.raises(SubscriptionRefused, match="50"):
+        choose_plan(alice, people.acme, pro)
+    assert not SubscriptionCharge.objects.exists()
+    assert balance(people.acme) == (600 * USD, 0, 0)
+
+
+def test_other_amounts_than_seen_are_refused(people: cast.Cast, key: Key, at: NextAt) -> None:
+    pro = plan(people, "Pro", 30, 40)
+    alice = cast.actor(people.alice, people.acme)
+    seen = preview_plan(people.acme, pro).seen
+    at(MIDDLE + DAY)
+    with pytest.raises(SubscriptionRefused, match="changed"):
+        choose_plan(alice, people.acme, pro, seen=seen)
+    choose_plan(alice, people.acme, pro, seen=preview_plan(people.acme, pro).seen)
+    with pytest.raises(SubscriptionRefused, match="already"):
+        preview_plan(people.acme, pro)
+
+
+def test_a_month_is_renewed_once(people: cast.Cast, key: Key, at: NextAt) -> None:
+    pro = plan(people, "Pro", 30, 40)
+    choose_plan(cast.actor(people.alice, people.acme), people.acme, pro)
+    assert renew_subscriptions() == 0
+    at(dt.datetime(2099, 7, 1, 0, 1, tzinfo=dt.UTC))
+    expire_grants()
+    Organisation.objects.filter(id=people.acme.id).update(suspended_at=MIDDLE)
+    renew_subscriptions()
+    assert SubscriptionCharge.objects.count() == 1
+    Organisation.objects.filter(id=people.acme.id).update(suspended_at=None)
+    assert renew_subscriptions() == 1
+    assert renew_subscriptions() == 0
+    assert accounts_of(key)["subscription:fees"] == 45 * USD
+    # What June left is gone: 20 of 40.
+    assert balance(people.acme).available_nano == (100 - 45 + 40) * USD
+    assert AuditEvent.objects.filter(action="subscription.renewed").count() == 1
+    assert Fact.objects.filter(kind="subscription.renewed").count() == 1
+    # The job was away for two months, of which nobody could use what they include.
+    at(dt.datetime(2099, 10, 3, tzinfo=dt.UTC))
+    renew_subscriptions()
+    months = SubscriptionCharge.objects.order_by("id").values_list("month", flat=True)
+    assert [month.month for month in months] == [6, 7, 10]
+    assert_books_balance()
+
+
+def test_the_month_begins_in_the_zone(people: cast.Cast, key: Key, at: NextAt) -> None:
+    pro = plan(people, "Pro", 30, 40)
+    choose_plan(cast.actor(people.alice, people.acme), people.acme, pro)
+    Subscription.objects.update(zone="Pacific/Apia")
+    eve = dt.datetime(2099, 6, 30, 10, 59, tzinfo=dt.UTC)
+    at(eve)
+    renew_subscriptions()
+    assert SubscriptionCharge.objects.count() == 1
+    at(eve + dt.timedelta(minutes=1))
+    renew_subscriptions()
+    assert SubscriptionCharge.objects.count() == 2
+
+
+def test_a_short_balance_is_told_once_tried_again_and_ends(
+    people: cast.Cast, key: Key, at: NextAt
+) -> None:
+    pro = plan(people, "Pro", 90, 90)
+    choose_plan(cast.actor(people.alice, people.acme), people.acme, pro)
+    first = dt.datetime(2099, 7, 1, 0, 1, tzinfo=dt.UTC)
+    at(first)
+    expire_grants()
+    renew_subscriptions()
+    renew_subscriptions()
+    current = subscription_of(people.acme)
+    assert current is not None
+    assert (current.state, included_in(current).left_nano) == ("unpaid", 0)
+    assert Fact.objects.filter(kind="subscription.unpaid").count() == 1
+    assert balance(people.acme) == (55 * USD, 0, 0)
+    at(first + GRACE)
+    renew_subscriptions()
+    assert subscription_of(people.acme) is not None
+    at(first + GRACE + dt.timedelta(minutes=1))
+    renew_subscriptions()
+    assert subscription_of(people.acme) is None
+    assert Fact.objects.get(kind="subscription.ended").body["unpaid"] is True
+    assert_books_balance()
+
+
+def test_who_tops_up_in_time_goes_on(people: cast.Cast, key: Key, at: NextAt) -> None:
+    pro = plan(people, "Pro", 90, 90)
+    choose_plan(cast.actor(people.alice, people.acme), people.acme, pro)
+    at(dt.datetime(2099, 7, 1, tzinfo=dt.UTC))
+    expire_grants()
+    renew_subscriptions()
+    dora = cast.actor(people.dora)
+    ask_credit(dora, people.acme, 40 * USD, reason="Paid by transfer")
+    renew_subscriptions()
+    current = subscription_of(people.acme)
+    assert current is not None
+    assert (current.state, current.unpaid_since) == ("active", None)
+    assert balance(people.acme).available_nano == 95 * USD
+    assert_books_balance()
+
+
+def test_cancelled_it_lasts_to_the_end_of_the_month(
+    people: cast.Cast, key: Key, at: NextAt
+) -> None:
+    pro = plan(people, "Pro", 30, 40)
+    alice = cast.actor(people.alice, people.acme)
+    choose_plan(alice, people.acme, pro)
+    cancel_subscription(alice, people.acme)
+    assert resume_subscription(alice, people.acme).cancelled_at is None
+    cancel_subscription(alice, people.acme)
+    actions = AuditEvent.objects.filter(action__startswith="subscription.").order_by("id")
+    assert [event.action for event in actions][1:] == [
+        "subscription.cancelled", "subscription.resumed", "subscription.cancelled",
+    ]  # fmt: skip
+    renew_subscriptions()
+    assert subscription_of(people.acme) is not None
+    at(dt.datetime(2099, 7, 1, tzinfo=dt.UTC))
+    renew_subscriptions()
+    assert subscription_of(people.acme) is None
+    assert accounts_of(key)["subscription:fees"] == 15 * USD
+    with pytest.raises(SubscriptionRefused):
+        resume_subscription(alice, people.acme)
+
+
+def test_who_writes_a_gift_does_not_offer_it_alone(people: cast.Cast, settings: Any) -> None:
+    settings.CREDIT_LIMIT_USD = "100"
+    dora, eve = cast.actor(people.dora), cast.actor(cast.person("eve", operator=True))
+    gift = write_plan(dora, "Gift", Terms(10 * USD, 111 * USD))
+    with pytest.raises(SubscriptionRefused, match="100"):
+        offer_plan(dora, gift)
+    assert offer_plan(eve, gift).offered_by == eve.user
+    subscription_plans.archive_plan(dora, gift)
+    with pytest.raises(SubscriptionRefused, match="not offered"):
+        preview_plan(people.acme, SubscriptionPlan.objects.get(id=gift.id))
+    actions = (
+        "subscription_plan.written", "subscription_plan.offered", "subscription_plan.archived",
+    )  # fmt: skip
+    for action in actions:
+        assert AuditEvent.objects.filter(action=action).count() == 1
+
+
+@pytest.mark.parametrize("text", [*STORABLE, NUL, LONG])
+def test_hostile_texts_of_a_plan_are_kept_or_refused(people: cast.Cast, text: str) -> None:
+    dora = cast.actor(people.dora)
+    try:
+        made = write_plan(dora, f"n{text}"[:60], Terms(USD, USD), description=text)
+    except Refused:
+        return
+    assert SubscriptionPlan.objects.get(id=made.id).description == text.strip()
+
+
+def test_its_postings_cannot_be_reversed_by_hand(people: cast.Cast, key: Key) -> None:
+    choose_plan(cast.actor(people.alice, people.acme), people.acme, plan(people, "Pro", 30, 40))
+    for posting in Posting.objects.filter(kind="adjust"):
+        with pytest.raises(CreditRefused, match="reversed here"):
+            ask_reversal(cast.actor(people.dora), posting, reason="r")
+
+
+def renew_at(moment: str) -> int:
+    """In a process of its own, at that time."""
+    with patch.object(clock, "now", lambda: dt.datetime.fromisoformat(moment)):
+        return renew_subscriptions()
+
+
+@pytest.mark.slow
+@pytest.mark.django_db(transaction=True)
+def test_many_renew_at_once_and_one_does(people: cast.Cast, at: NextAt) -> None:
+    add_opening_credit(people.acme, 100 * USD)
+    choose_plan(cast.actor(people.alice, people.acme), people.acme, plan(people, "Pro", 30, 40))
+    with racers(3) as run:
+        run(renew_at, ["2099-07-01T00:01:00+00:00"] * 12)
+    assert SubscriptionCharge.objects.count() == 2
+    assert Account.objects.get(kind="subscription:fees").balance_nano == 45 * USD
+    assert_books_balance()
+
+
+# Pages and API ------------------------------------------------------------------------------------
+
+
+def test_a_plan_is_chosen_on_its_page(people: cast.Cast) -> None:
+    add_opening_credit(people.acme, 100 * USD)
+    pro = plan(people, "Pro", 30, 40)
+    client = cast.signed_in(people.alice)
+    page = f"/o/{people.acme.slug}/billing/plan"
+    assert "Pro" in client.get(page).content.decode()
+    shown = client.post(page, {"plan": str(pro.id)}).content.decode()
+    preview = preview_plan(people.acme, pro)
+    assert f"{preview.days} of {preview.of_days}, from" in shown
+    assert preview.seen in shown
+    assert not Subscription.objects.exists()
+    answer = client.post(page, {"plan": str(pro.id), "seen": preview.seen})
+    assert answer.status_code == 303
+    whole = client.get(page).content.decode()
+    assert "Current plan" in whole
+    client.post(f"{page}/cancel")
+    assert "cancelled, not renewed" in client.get(page).content.decode()
+    client.post(f"{page}/resume")
+    assert client.post(page, {"plan": "none"}).status_code == 422
+    assert "Plan Pro" in client.get(f"/o/{people.acme.slug}/billing").content.decode()
+
+
+def test_the_api_does_what_the_pages_do(people: cast.Cast) -> None:
+    add_opening_credit(people.acme, 100 * USD)
+    pro = plan(people, "Pro", 30, 40)
+    _, text = cast.make_key(people.core, "m", user=people.alice, kind=KeyKind.MANAGEMENT)
+    api, path = cast.with_key(text), "/api/v1/subscription"
+    assert api.get(path).json()["subscription"] is None
+    body = {"plan": pro.outer_id}
+    preview = api.post(f"{path}/preview", body, "application/json").json()
+    chosen = api.put(path, body, "application/json")
+    assert (chosen.status_code, chosen.json()["included_left"]) == (200, preview["included_added"])
+    assert api.put(path, body, "application/json").status_code == 422
+    assert api.post(f"{path}/cancel").json()["renews_on"] is None
+    assert api.post(f"{path}/resume").json()["ends_on"] is None
+    charge = SubscriptionCharge.objects.get()
+    assert format_usd(charge.charge_nano) == preview["charge"]
+
+
+def verdict(key: Key, amount_nano: int, budget: Budget) -> str:
+    """What a request that would hold so much is answered, as the relay asks."""
+    account = Account.objects.get(organisation=key.organisation, kind="customer:available")
+    hold = HoldRequest(
+        new_id(), key.organisation_id, key.id, amount_nano, 60, guarded=True,
+        budget_ids=(budget.id,), guards=account.guards,
+    )  # fmt: skip
+    [[word, *_]] = place(hold)
+    return str(word)
+
+
+def test_a_plan_may_refuse_what_it_does_not_include(
+    people: cast.Cast, key: Key, at: NextAt
+) -> None:
+    """P2: to the nano, with money on the balance; each month may spend what it includes."""
+    dora, alice = cast.actor(people.dora), cast.actor(people.alice, people.acme)
+    strict = offer_plan(dora, write_plan(dora, "Strict", Terms(30, 40), overage="refuse"))
+    at(MIDDLE.replace(day=1))
+    choose_plan(alice, people.acme, strict)
+    budget = Budget.objects.get(subject="subscription")
+    assert [verdict(key, nano, budget) for nano in (41, 39, 2, 1, 1)] == [
+        "insufficient", "admitted", "insufficient", "admitted", "insufficient",
+    ]  # fmt: skip
+    with pytest.raises(BudgetRefused, match="subscription"):
+        budgets.change_budget(alice, budget, lambda *_: budgets.Past(0, []), amount_nano=99)
+    with pytest.raises(BudgetRefused, match="subscription"):
+        budgets.remove_budget(alice, budget)
+    # What still runs at the turn of the month takes nothing of the next.
+    at(dt.datetime(2099, 7, 1, tzinfo=dt.UTC))
+    renew_subscriptions()
+    budget.refresh_from_db()
+    assert budget.amount_nano == 80
+    cancel_subscription(alice, people.acme)
+    at(dt.datetime(2099, 8, 1, tzinfo=dt.UTC))
+    renew_subscriptions()
+    assert not Budget.objects.filter(subject="subscription").exists()
+
+
+def test_operators_write_and_offer_plans(people: cast.Cast) -> None:
+    client = cast.signed_in(people.dora)
+    page = "/admin/subscription-plans"
+    assert "No subscription plans yet" in client.get(page).content.decode()
+    assert (
+        client.post(
+            page, {"name": "Pro", "price": "x", "included": "1", "overage": "refuse"}
+        ).status_code
+        == 422
+    )
+    client.post(page, {"name": "Pro", "price": "20", "included": "25", "overage": "refuse"})
+    made = SubscriptionPlan.objects.get()
+    assert (made.price_nano, made.included_nano, made.state) == (20 * USD, 25 * USD, "draft")
+    assert made.overage == "refuse"
+    client.post(f"{page}/{made.outer_id}/offer")
+    assert f"{made.outer_id}/offer" not in client.get(page).content.decode()
+    client.post(f"{page}/{made.outer_id}/archive")
+    made.refresh_from_db()
+    assert made.state == "archived"
