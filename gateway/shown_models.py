@@ -33,6 +33,8 @@ OWNERS: Final[Mapping[str, str]] = {
     "zhipu": "Zhipu",
     "bytedance": "ByteDance",
     "moonshot": "Moonshot",
+    "kuaishou": "Kuaishou",
+    "minimax": "MiniMax",
 }
 CAPABILITIES: Final[Mapping[str, Promise]] = {
     "tools": _("Tools"),

@@ -23,7 +23,7 @@ from reference.media_pages import (
 from reference.message_pages import GEMINI, MESSAGES
 from reference.page import Group, ReferencePage
 from reference.text_pages import COMPLETIONS, EDITS, EMBED, EMBEDDINGS, MODERATIONS, RERANK
-from reference.video_pages import GENERATIONS, VIDEO, VIDEOS
+from reference.video_pages import GENERATIONS, JIMENG, KLING_IMAGE, KLING_TEXT, VIDEO, VIDEOS
 
 GROUPS: Final[tuple[Group, ...]] = (
     Group(_("Chat"), (CHAT, RESPONSES, COMPACT, STORED, MESSAGES, GEMINI)),
@@ -32,7 +32,7 @@ GROUPS: Final[tuple[Group, ...]] = (
         _("Images and audio"),
         (IMAGES, IMAGE_EDITS, IMAGE_VARIATIONS, SPEECH, TRANSCRIPTIONS, TRANSLATIONS),
     ),
-    Group(_("Videos"), (VIDEOS, VIDEO, GENERATIONS)),
+    Group(_("Videos"), (VIDEOS, VIDEO, GENERATIONS, KLING_TEXT, KLING_IMAGE, JIMENG)),
     Group(_("Lists and counts"), (MODELS, COUNT, GEMINI_COUNT, BALANCE, NOT_MADE)),
 )
 PAGES: Final[Mapping[str, ReferencePage]] = {

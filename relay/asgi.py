@@ -13,6 +13,7 @@ from uuid import UUID
 import msgspec
 
 from accounts.last_uses import LAST_USES, PLAYGROUND
+from dialects import jimeng
 from dialects.codec import Target
 from dialects.codecs import CODECS
 from dialects.errors import RequestFault
@@ -20,7 +21,14 @@ from dialects.forms import FormFile, object_of
 from lib.asgi import Receive, Scope, Send
 from lib.ids import id_text, new_id
 from lib.log_context import REQUEST_ID
-from relay import legacy_billing, models_list, stored_responses, task_answers, task_content
+from relay import (
+    legacy_billing,
+    models_list,
+    stored_responses,
+    task_answers,
+    task_content,
+    task_events,
+)
 from relay.auth import Principal, read_credentials
 from relay.config import RelayConfig
 from relay.cors import PREFLIGHT
@@ -76,7 +84,7 @@ _NOBODY: Final = Principal(
     UUID(int=1), UUID(int=2), UUID(int=3), None, "model", (), None, False, retention_hours=0
 )
 _JSON: Final = (b"content-type", b"application/json")
-_TASK_LOOK_UPS: Final = ("videos", "video", "video_generation")
+_TASK_LOOK_UPS: Final = ("videos", "video", "video_generation", "kling_video", "jimeng_result")
 # What is answered from what is known here, without any upstream.
 _LOOK_UPS: Final = frozenset(
     {"models", "model", "billing", "response", "response_items", *_TASK_LOOK_UPS}
@@ -328,10 +336,17 @@ class Relay:
         principal = await life.authenticator.principal(credentials, snapshot.now())
         if principal.networks or principal.endpoints:
             _check_use(principal, endpoint, scope)
+        endpoint = endpoint.by_action(scope["query_string"])
         user_agent = _user_agent(scope["headers"])
         LAST_USES.note(principal.key_id, principal.digest, _address(scope), user_agent)
         if endpoint.handler in _LOOK_UPS:
-            body = await _look_up(life, snapshot, principal, endpoint, sink.invocation, scope)
+            invocation = sink.invocation
+            if endpoint.handler == "jimeng_result":
+                invocation = await self._with_task(invocation, endpoint, scope, receive)
+            request_id = id_text(sink.request_id)
+            body = await _look_up(
+                life, snapshot, principal, endpoint, invocation, scope, request_id
+            )
             await sink.respond(200, [_JSON], body)
             return
         began = asyncio.get_running_loop().time()
@@ -342,6 +357,10 @@ class Relay:
             raise fault
         if endpoint.handler == "video_content":
             await task_content.serve(life.parts, snapshot, principal, scope, receive, sink)
+            return
+        if endpoint.handler == "video_events":
+            states, readiness = life.parts.states, life.readiness
+            await task_events.serve(states, principal, sink, receive, lambda: readiness.draining)
             return
         if endpoint.takes_form:
             fields = read_body_fields(scope["headers"], FORM_BYTES_MAX, takes_form=True)
@@ -389,6 +408,15 @@ class Relay:
         finally:
             if form is not None:
                 form.close()
+
+    async def _with_task(
+        self, invocation: Invocation, endpoint: Endpoint, scope: Scope, receive: Receive
+    ) -> Invocation:
+        """With the task that a body names. Raises RequestFault, ClientGone."""
+        bytes_max = endpoint.body_bytes_max
+        fields = read_body_fields(scope["headers"], bytes_max)
+        raw = await read_body(receive, fields.length, bytes_max, self._config)
+        return msgspec.structs.replace(invocation, target=Target(task=jimeng.read_task(raw)))
 
     async def _carry(
         self,
@@ -525,6 +553,7 @@ async def _look_up(
     endpoint: Endpoint,
     invocation: Invocation,
     scope: Scope,
+    request_id: str,
 ) -> bytes:
     """The body of an answer that asks no upstream. Raises RequestFault, DatabaseAway,
     DatabaseRefused."""
@@ -537,7 +566,9 @@ async def _look_up(
     if endpoint.handler in _TASK_LOOK_UPS:
         states, url = life.parts.states, life.config.public_url
         task_id = invocation.target.task
-        return await task_answers.answer(states, principal, endpoint.handler, scope, task_id, url)
+        return await task_answers.answer(
+            states, principal, endpoint.handler, scope, task_id, url, request_id
+        )
     form = models_list.form_of(scope["path"], scope["headers"], query)
     if endpoint.handler == "models":
         return models_list.render(snapshot, principal, form, query)

@@ -4,6 +4,7 @@ or no channel is left. Fail-over happens before the commit point only (P7)."""
 import asyncio
 import random
 
+from dialects.codec import Facts
 from gateway.rules.fail_over import backoff_s_max
 from relay.admitted_attempt import AdmittedAttempt, Chosen, PlacedHold
 from relay.attempt import Attempt
@@ -18,6 +19,8 @@ from relay.request_context import Outcome, RequestContext
 from relay.routed_models import RoutedModel, RoutedModels
 from relay.settlement import Resolved
 from relay.shadow_traffic import MainAnswer
+from relay.snapshot import Channel
+from relay.unary import UnaryFacts
 from relay.upstream import UpstreamFailed
 
 
@@ -141,12 +144,15 @@ class FailOver:
         """Place the hold of an attempt; `replaces` is the end of the one before it. Raises
         RequestFault when the wallet or the key says no, ChannelFull when the channel does."""
         context, number = self._context, len(self._next.failed) + 1
+        routed = self._next.answering.routed
+        channel = context.snapshot.channels[following.candidate.channel_id]
         probe = context.parts.health.begin(
             following.candidate,
-            context.snapshot.channels[following.candidate.channel_id],
+            channel,
             context.principal.organisation_id,
-            self._next.answering.routed.retry_budget if number > 1 else None,
+            routed.retry_budget if number > 1 else None,
             avoid=following.avoid,
+            only=_only_key(routed.facts, channel),
         )
         attempt: Attempt | None = None
         try:
@@ -254,3 +260,9 @@ class FailOver:
         return self._context.record_refusal(
             error, routed.model.name, stream=routed.facts.stream, after_attempts=after_attempts
         )
+
+
+def _only_key(facts: Facts, channel: Channel) -> int:
+    """The place of the one key that can be asked by; -1 where any can."""
+    ending = facts.only_key if isinstance(facts, UnaryFacts) else ""
+    return channel.key_endings.index(ending) if ending in channel.key_endings else -1

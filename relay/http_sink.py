@@ -19,7 +19,6 @@ from lib.asgi import Scope, Send
 from lib.ids import id_text
 from relay.cors import ALLOW_ORIGIN, EXPOSE_HEADERS
 from relay.downstream import ErrorAnswer, Head
-from relay.endpoints import family_of
 from relay.error_answers import OVERLOADED, answer_to, error_response
 from relay.limit_answers import limit_headers
 from relay.request_context import Invocation
@@ -66,7 +65,7 @@ class HttpSink:
         message = message_of("route_not_found", quote_value(path))
         error = ErrorAnswer("route_not_found", 404, message)
         request_id = id_text(self.request_id)
-        await self.respond(*error_response(error, self.invocation, request_id, family_of(path)))
+        await self.respond(*error_response(error, self.invocation, request_id))
 
     async def refuse(self, error: ErrorAnswer, *fields: tuple[bytes, bytes]) -> None:
         request_id = id_text(self.request_id)

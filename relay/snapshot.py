@@ -22,6 +22,7 @@ from dialects.chat import Dialect
 from gateway.price_lookup import Price, PriceList, PriceRow
 from gateway.providers import UnknownProvider, provider_named
 from gateway.providers.provider import USER_AGENT, Address, BadAddress, Provider
+from gateway.providers.signing import Signer
 from gateway.rules.aliases import resolved
 from gateway.rules.breaker import BreakerRule
 from gateway.rules.channel_conditions import Conditions, compiled
@@ -73,6 +74,8 @@ class Channel:
     spend_caps: tuple[int | None, int | None] = (None, None)
     # How its keys end; () where there is none.
     key_endings: tuple[str, ...] = ()
+    # What signs the requests by each of its keys; () where none of them is signed.
+    signers: tuple[Signer | None, ...] = ()
     # None where requests go as they are.
     overrides: RequestOverrides | None = None
     # Those of models that have their own, by name or pattern.
@@ -543,6 +546,9 @@ def _channel(row: ChannelRow, secrets: Sequence[str | None]) -> Channel:
             for secret in secrets or [None]
         ),
         key_endings=tuple(last4 for _, _, last4 in row.keys),
+        signers=(
+            () if provider.signer is None else tuple(provider.signer_of(one) for one in secrets)
+        ),
         passed_headers={
             dialect: frozenset(
                 name.encode()

@@ -15,7 +15,7 @@ from uuid import UUID
 from dialects import embeddings, moderations, rerank
 from dialects.body import Body
 from dialects.chat import Dialect, Encoded
-from dialects.codec import JSON, Target
+from dialects.codec import JSON, Codec, Target
 from dialects.embeddings import EmbeddingFacts
 from dialects.errors import RequestFault
 from dialects.gemini import embed
@@ -60,7 +60,8 @@ class Unit(NamedTuple):
 @dataclass(frozen=True, slots=True)
 class UnaryFacts:
     """The Facts of such a request; `own` are those of its codec. Which of its `units` is billed is
-    for the price and the upstream to say. `only_channel`: nobody else has what it is about."""
+    for the price and the upstream to say. `only_channel`: nobody else has what it is about, and it
+    belongs to the key that ends in `only_key`, as long as that channel has it."""
 
     own: Any
     body: Body
@@ -75,6 +76,7 @@ class UnaryFacts:
     media: Mapping[Any, int] = field(default_factory=dict)
     audio_output: bool = False
     only_channel: UUID | None = None
+    only_key: str = ""
 
 
 class Exchange(NamedTuple):
@@ -113,8 +115,9 @@ class Passing(NamedTuple):
 
 
 class Sending(NamedTuple):
-    """What an upstream is asked, with which files, and in whose dialect it tells of errors; `path`
-    is what stands behind the address of the operation."""
+    """What an upstream is asked, with which files and `headers`, and in whose dialect it tells of
+    errors, which `errors` reads where it has its own; `path` is what stands behind the address of
+    the operation."""
 
     operation: Operation
     dialect: Dialect
@@ -122,12 +125,16 @@ class Sending(NamedTuple):
     exchange: Exchange | Passing
     files: Sequence[UploadedFile] = ()
     path: str = ""
+    errors: Codec[Any] | None = None
+    headers: tuple[tuple[str, str], ...] = ()
 
 
 class UnaryOperation(ABC):
-    """One such operation in one client's form. `default_model` is asked where a body names none."""
+    """One such operation in one client's form. `default_model` is asked where a body names none in
+    one of its `model_fields`."""
 
     default_model: ClassVar[str] = ""
+    model_fields: ClassVar[tuple[str, ...]] = ("model",)
 
     @abstractmethod
     def read(self, raw: bytes, target: Target) -> UnaryFacts:

@@ -18,10 +18,18 @@ class AcceptedVideo(NamedTuple):
     public_id: str
     remixed_from: str
     write: Callable[[Video], dict[str, Any]]
+    prefix: str = ""
+    callback_token: str = ""
+
+    @property
+    def own_id(self) -> str:
+        """What its provider can be asked by before it has told of an id of its own."""
+        return f"{self.prefix}/{self.public_id}"
 
     def upstream_id(self, raw: bytes) -> str:
         """The provider's name of it; of an answer that was read before."""
-        return self.form.read_accepted(raw)
+        name = self.form.read_accepted(raw)
+        return f"{self.prefix}/{name}" if self.prefix else name
 
 
 class Source(NamedTuple):
@@ -30,6 +38,7 @@ class Source(NamedTuple):
     public_id: str
     upstream_id: str
     channel_id: UUID
+    channel_key: str
     model: str
     seconds: int
     size: str

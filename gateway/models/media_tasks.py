@@ -22,7 +22,8 @@ class MediaTask(models.Model):
     `form` says how its provider is asked (gateway/providers/video_forms), `channel_key` how the
     key ends that it was accepted for. `state` moves by gateway/rules/task_life.py.
 
-    `next_poll_at` is when the provider is asked next; null behind the end. What it made is there
+    `next_poll_at` is when the provider is asked next; null behind the end. `callback_token` is what
+    it shows who tells that something has happened, "" where nobody may. What it made is there
     until `expires_at`, which is also how long the content of a failed task is kept.
     """
 
@@ -56,6 +57,8 @@ class MediaTask(models.Model):
     expires_at = models.DateTimeField(null=True)
     deleted_at = models.DateTimeField(null=True)
     next_poll_at = models.DateTimeField(null=True)
+    polled_at = models.DateTimeField(null=True)
+    callback_token = models.CharField(max_length=43, blank=True, default="", db_default="")
     polls = models.PositiveIntegerField(default=0)
     failures = models.PositiveIntegerField(default=0)
 

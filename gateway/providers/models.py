@@ -91,7 +91,7 @@ class Capabilities:
     flags: frozenset[Flag] = frozenset()
     traits: frozenset[Trait] = frozenset()
     chat_only: bool = False
-    endpoint: Literal["chat", "images", "speech", "transcriptions"] = "chat"
+    endpoint: Literal["chat", "images", "speech", "transcriptions", "videos"] = "chat"
 
     @property
     def may_think(self) -> bool:
@@ -270,6 +270,8 @@ _OPENAI_SPEECH = replace(
 _OPENAI_HEARD = replace(
     _OPENAI_IMAGE, inputs=frozenset({"audio"}), outputs=_TEXT, endpoint="transcriptions"
 )
+# Of all providers: of a text, and of a picture to begin with (their references, 2026-06).
+_VIDEO = replace(_OPENAI_IMAGE, outputs=frozenset({"video"}), endpoint="videos")
 
 # ---- Anthropic
 
@@ -535,6 +537,7 @@ _ROWS: Final[tuple[tuple[Capabilities, tuple[str, ...]], ...]] = (
         _OPENAI_HEARD,
         ("whisper-*", "gpt-4o-transcribe*", "gpt-4o-mini-transcribe*", "gpt-transcribe*"),
     ),
+    (_VIDEO, ("sora-*",)),
     (_GPT_4, ("gpt-4", "gpt-4-0*")),
     (replace(_GPT_4, context_max=16_000, output_limit=4_096), ("gpt-3.5*",)),
     (_COMPLETING, ("gpt-3.5-turbo-instruct*", "davinci-002", "babbage-002")),
@@ -569,6 +572,7 @@ _ROWS: Final[tuple[tuple[Capabilities, tuple[str, ...]], ...]] = (
     (_GEMINI_3_1_PRO, ("gemini-3.1-pro*", "gemini-3.1-pro-preview")),
     (_GEMINI_3_FLASH, ("gemini-3-flash*", "gemini-3-flash-preview")),
     (_GEMINI_3_IMAGE, ("nano-banana-pro", "gemini-3-pro-image*")),
+    (replace(_VIDEO, owner="google"), ("veo-*",)),
     (_GEMINI_2_5_PRO, ("gemini-2.5-pro*", "gemini-2.5-pro")),
     (_GEMINI_2_5_FLASH, ("gemini-2.5-flash*", "gemini-2.5-flash")),
     (_GEMINI_2_5_FLASH_LITE, ("gemini-2.5-flash-lite*", "gemini-2.5-flash-lite")),
@@ -577,6 +581,7 @@ _ROWS: Final[tuple[tuple[Capabilities, tuple[str, ...]], ...]] = (
     (_GEMINI_TTS, ("gemini-3.8-flash-tts*", "gemini-3.8-flash-lite-tts*")),
     (_QWEN, ("qwen*",)),
     (replace(_OPENAI_IMAGE, owner="alibaba"), ("qwen-image*",)),
+    (replace(_VIDEO, owner="alibaba"), ("wan2*", "wan3*", "wanx2*")),
     (_QWEN_CODER, ("qwen3-coder*",)),
     (_QWEN_OMNI, ("qwen3-omni*",)),
     (_GLM, ("glm-*",)),
@@ -584,6 +589,9 @@ _ROWS: Final[tuple[tuple[Capabilities, tuple[str, ...]], ...]] = (
     (_DOUBAO, ("doubao-*",)),
     (_DOUBAO_1_8, ("doubao-seed-1-8*",)),
     (replace(_OPENAI_IMAGE, owner="bytedance"), ("doubao-seedream*", "seedream-*")),
+    (replace(_VIDEO, owner="bytedance"), ("doubao-seedance*", "seedance-*", "jimeng_*")),
+    (replace(_VIDEO, owner="kuaishou"), ("kling-*",)),
+    (replace(_VIDEO, owner="minimax"), ("minimax-hailuo*",)),
     (_KIMI, ("kimi-*", "moonshot-*")),
     (_KIMI_K2_5, ("kimi-k2.5",)),
 )

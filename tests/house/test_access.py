@@ -40,6 +40,8 @@ PUBLIC = {
     "invitation",
     # Its signature stands for who it is from.
     "processor_event",
+    # The token in its address stands for who calls.
+    "task_callback",
     # Whoever has the secret of a share link may read its picture; it needs no account.
     "shared",
     # What the API takes is no secret; whether models and prices are is the operator's setting.

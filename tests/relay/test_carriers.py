@@ -24,7 +24,7 @@ CARRIERS: dict[str, Callable[[str], dict[str, str]]] = {
 # not there no other is made.
 ABOUT = (
     "models", "model", "billing", "not_implemented", "response", "response_items", "video",
-    "video_content", "video_generation", "remix",
+    "video_content", "video_generation", "video_events", "remix", "kling_video", "jimeng_result",
 )  # fmt: skip
 LIMITS = ("networks", "endpoints", "models")
 
@@ -50,11 +50,14 @@ def limited(hub: Hub, limit: str, row: Endpoint | None = None) -> Tenant:
 
 def ask(hub: Hub, path: str, row: Endpoint, model: str, carrier: str, key: str) -> Answer:
     path = path.replace("{model}", model).replace("{id}", "resp_1")
-    path += f"?key={key}" if carrier == "query" else ""
+    path += "?Action=CVSync2AsyncSubmitTask" if row.family == "jimeng" else "?"
+    path += f"&key={key}" if carrier == "query" else ""
     said: dict[str, Any] = (
         {"messages": [{"role": "user", "content": "x"}]} if "messages" in path else {}
     )
     said |= {"contents": [{"parts": [{"text": "x"}]}]} if row.dialect == "gemini" else {}
+    if row.family is not None:
+        said |= {"req_key": model, "model_name": model, "image": "https://pictures.example/x.png"}
     raw = json.dumps({"model": model, "prompt": "x", "input": "x", **said}).encode()
     return hub.request(
         row.methods[0],

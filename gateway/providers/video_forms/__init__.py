@@ -6,9 +6,14 @@ from types import MappingProxyType
 from typing import Final
 
 from dialects.operation import Operation
-from gateway.providers.video_forms import sora
+from gateway.providers.video_forms import ark, jimeng, kling, minimax, sora, veo, wan
 from gateway.providers.video_forms.form import VideoForm
 
 VIDEO_FORMS: Final[Mapping[Operation, VideoForm]] = MappingProxyType(
-    {form.operation: form for form in (sora.FORM,)}
+    {module.FORM.operation: module.FORM for module in (sora, kling, jimeng, veo, wan, ark, minimax)}
 )
+
+
+def form_named(operation: str) -> VideoForm | None:
+    """The form of tasks that are ordered by an operation."""
+    return next((form for form in VIDEO_FORMS.values() if form.operation == operation), None)

@@ -17,12 +17,15 @@ from dialects.chat import (
 )
 from dialects.codecs import CODECS
 from dialects.operation import chat_operation
+from gateway.providers import PROVIDERS
 from gateway.providers.models import capabilities_of
 from gateway.providers.provider import Provider
 from gateway.providers.targets import dialect_for, needs_of, upstream_of
 from tests.dialects import neutral
 
 KEY = "KEY"
+# Jina's models rank and embed, the others make videos: what goes out to them is no chat.
+CHATTING = sorted(set(PROVIDERS) - {"jina", "kling", "jimeng", "minimax"})
 
 _WEATHER = FunctionTool(
     "get_weather",

@@ -14,7 +14,7 @@ from gateway.providers import PROVIDERS, provider_named
 from gateway.providers.models import capabilities_of
 from gateway.providers.targets import upstream_of
 from tests.dialects import neutral
-from tests.gateway.providers.asking import CASES, outgoing
+from tests.gateway.providers.asking import CASES, CHATTING, outgoing
 
 FOLDER = Path(__file__).parents[2] / "golden" / "providers"
 
@@ -23,16 +23,15 @@ def load(name: str) -> Any:
     return json.loads((FOLDER / name).read_text())
 
 
-# Jina's models rank and embed: what goes out to them is the client's own body.
 @pytest.mark.parametrize("case", CASES)
-@pytest.mark.parametrize("name", [name for name in PROVIDERS if name != "jina"])
+@pytest.mark.parametrize("name", CHATTING)
 def test_what_goes_out(name: str, case: str) -> None:
     golden = load(f"{name}/{case}.json")
     assert outgoing(PROVIDERS[name], case, **golden["model"]) == golden["request"]
 
 
 def test_every_folder_has_a_provider() -> None:
-    assert {folder.name for folder in FOLDER.iterdir()} == set(PROVIDERS) - {"jina"}
+    assert {folder.name for folder in FOLDER.iterdir()} == set(CHATTING)
 
 
 # Requests that providers are known to get: operation, path and headers of every one, and the body

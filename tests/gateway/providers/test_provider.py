@@ -9,6 +9,7 @@ from dialects.chat import Dialect
 from dialects.operation import Operation, chat_operation
 from gateway.providers import PROVIDERS, UnknownProvider, provider_named
 from gateway.providers.provider import BadAddress, BadModelName, NotOffered, Quirk, write_segment
+from tests.gateway.providers.asking import CHATTING
 
 AZURE = "https://acme.openai.azure.com"
 GEMINI = "https://generativelanguage.googleapis.com/v1beta"
@@ -283,15 +284,11 @@ def test_registry() -> None:
     assert all(provider.name == name for name, provider in PROVIDERS.items())
     assert set(PROVIDERS) == {
         "openai", "azure_openai", "anthropic", "gemini", "deepseek", "qwen", "xai", "glm", "doubao",
-        "kimi", "cohere", "jina", "openrouter", "ollama", "vllm", "openai_compatible",
-        "openai_metered", "local",
+        "kimi", "cohere", "jina", "kling", "jimeng", "minimax", "openrouter", "ollama", "vllm",
+        "openai_compatible", "openai_metered", "local",
     }  # fmt: skip
     with pytest.raises(UnknownProvider, match="'nope': it must be one of openai, openai_compat"):
         provider_named("nope")
-
-
-# Its models rank and embed.
-CHATTING = [name for name in PROVIDERS if name != "jina"]
 
 
 @pytest.mark.parametrize("name", CHATTING)
