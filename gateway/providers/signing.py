@@ -2,10 +2,10 @@
 request has headers of its own. A key without a bar is sent as it is, as proxies of them want it."""
 
 import base64
+import datetime as dt
 import hashlib
 import hmac
 import json
-import time
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
 from typing import Final, Protocol
@@ -53,7 +53,7 @@ class VolcengineSigner:
     service: str = "cv"
 
     def headers(self, method: str, url: str, body: bytes, now_s: int) -> Mapping[str, str]:
-        stamp = time.strftime("%Y%m%dT%H%M%SZ", time.gmtime(now_s))
+        stamp = dt.datetime.fromtimestamp(now_s, dt.UTC).strftime("%Y%m%dT%H%M%SZ")
         digest = hashlib.sha256(body).hexdigest()
         signed = {
             "content-type": "application/json",
