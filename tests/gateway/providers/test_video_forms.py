@@ -10,7 +10,12 @@ import pytest
 from dialects import jimeng, kling, video_generations, videos
 from dialects.errors import RequestFault
 from dialects.fold import AnswerFault
-from dialects.task_upstream_errors import JimengErrors, KlingErrors, MiniMaxErrors
+from dialects.task_upstream_errors import (
+    JimengErrors,
+    KlingErrors,
+    MiniMaxErrors,
+    NumberedErrors,
+)
 from dialects.video_fit import as_address, aspect_ratio, resolution, size_of
 from dialects.videos import SECONDS_UNSAID, VideoRequest
 from gateway.providers import PROVIDERS
@@ -149,11 +154,11 @@ def test_what_kling_does_not_know_by_our_id_it_has_not_accepted() -> None:
     ],
 )
 def test_errors_mean_what_their_numbers_say(
-    codec: type[KlingErrors], status: int, number: int, kind: str, fault: str
+    codec: type[NumberedErrors], status: int, number: int, kind: str, fault: str
 ) -> None:
-    body = {"code": number, "message": "why"}
+    body: dict[str, Any] = {"code": number, "message": "why"}
     if codec is MiniMaxErrors:
-        body = {"base_resp": {"status_code": number, "status_msg": "why"}}  # type: ignore[dict-item]
+        body = {"base_resp": {"status_code": number, "status_msg": "why"}}
     found = codec.read_error(status, {}, json.dumps(body).encode(), 0)
     assert (found.kind, found.fault, found.detail) == (kind, fault, "why")
 
