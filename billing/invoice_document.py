@@ -17,7 +17,7 @@ from django.utils.translation import gettext_lazy as _
 
 from billing.invoice_payments import due_on, left_nano, payment_state
 from billing.invoices import lines_of
-from billing.models import Invoice, InvoiceKind, InvoiceState
+from billing.models import Invoice, InvoiceKind, InvoicePayment, InvoiceState
 from billing.rate_words import meter_name, rate_figure, unit_word
 from billing.rules.invoice import Line, percent_text
 from billing.rules.money import format_usd
@@ -89,7 +89,11 @@ def payment_shown(invoice: Invoice) -> dict[str, Any]:
     state = payment_state(invoice)
     return {
         "payment_badge": PAYMENTS[state] if state else None,
-        "payments": list(invoice.payments.select_related("recorded_by").order_by("id")),
+        "payments": list(
+            InvoicePayment.objects.filter(invoice=invoice)
+            .select_related("recorded_by")
+            .order_by("id")
+        ),
         "left_nano": left_nano(invoice),
         "due_on": due_on(invoice),
     }

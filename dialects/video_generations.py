@@ -12,7 +12,6 @@ from dialects.members import read_max_cost, read_model, read_user, small_members
 from dialects.videos import Video, VideoRequest
 
 _READ: Final = ("model", "prompt", "image", "duration", "width", "height", "size", "n")
-_OURS: Final = frozenset((*_READ, "user", "max_cost"))
 _PIXELS_MAX: Final = 9999
 # What stands for a failure whose number the provider does not tell.
 _FAILED: Final = 500
@@ -36,13 +35,14 @@ def read(raw: bytes) -> VideoRequest:
         body,
         model,
         prompt,
-        seconds,
+        seconds or videos.SECONDS_UNSAID,
         size,
         image,
         read_user(body),
         len(prompt.encode(errors="replace")),
         read_max_cost(body),
-        tuple(name for name in body.members if name not in _OURS),
+        seconds is not None,
+        videos.read_options(body, (*_READ, "user")),
     )
 
 

@@ -8,8 +8,8 @@ for in another form is read into the same `VideoRequest`.
 """
 
 import re
-from collections.abc import Mapping
-from dataclasses import dataclass
+from collections.abc import Iterable, Mapping
+from dataclasses import dataclass, field
 from decimal import Decimal, InvalidOperation
 from typing import Any, Final, Literal, NamedTuple
 
@@ -19,12 +19,22 @@ from dialects.body import Body, read_body
 from dialects.chat import Encoded
 from dialects.errors import RequestFault, clean_upstream
 from dialects.media import read_url
-from dialects.members import Members, edit_body, read_max_cost, read_model, read_user, small_members
+from dialects.members import (
+    OWN_FIELDS,
+    Members,
+    edit_body,
+    read_max_cost,
+    read_model,
+    read_user,
+    small_members,
+)
 from dialects.raw_json import value_of
 from dialects.unary import broken, given, open_answer
 
 MODEL: Final = "sora-2"
 SECONDS: Final = 4
+SECONDS_UNSAID: Final = 6
+"""The most that a video is long whose client did not say: its provider's form says how long."""
 SIZE: Final = "720x1280"
 PROMPT_CHARACTERS_MAX: Final = 32_000
 SECONDS_MAX: Final = 600
@@ -34,13 +44,23 @@ _INSTANT_MAX: Final = 2**40
 _NUMBER_MAX: Final = 10**15
 _DIGITS_MAX: Final = 40
 _SIZE: Final = re.compile(r"[1-9][0-9]{1,3}x[1-9][0-9]{1,3}")
-_ID: Final = re.compile(r"[!-~]{1,200}")
+_ID: Final = re.compile(r"[!-~]{1,160}")
+_ADDRESS: Final = re.compile(r"https?://[!-~]{1,4000}")
+_READ: Final = ("model", "prompt", "seconds", "size", "input_reference")
+
+
+class VideoOption(NamedTuple):
+    """What a client wants beside what all providers know: its value, and where it stands."""
+
+    value: Any
+    path: str
 
 
 @dataclass(frozen=True, slots=True)
 class VideoRequest:
     """What the gateway must know of a request for a video. `image` is the address or data URL of a
-    picture to begin with, "" for none; `dropped` are parameters that have no counterpart."""
+    picture to begin with, "" for none. `seconds` are no more than a bound where the length is not
+    `length_given`. `options` are by the names that Kling's and the generic form have for them."""
 
     body: Body
     model: str
@@ -51,7 +71,17 @@ class VideoRequest:
     user: str
     text_bytes: int
     max_cost_nano: int | None
-    dropped: tuple[str, ...] = ()
+    length_given: bool = True
+    options: Mapping[str, VideoOption] = field(default_factory=dict)
+
+    def options_as(self, names: Mapping[str, str]) -> dict[str, Any]:
+        """The options that a provider knows, by its own names."""
+        return {names[name]: option.value for name, option in self.options.items() if name in names}
+
+    def dropped(self, names: Iterable[str] = ()) -> tuple[str, ...]:
+        """Where the options stand that a provider of these `names` has no counterpart for."""
+        known = frozenset(names)
+        return tuple(option.path for name, option in self.options.items() if name not in known)
 
 
 class TaskError(NamedTuple):
@@ -63,14 +93,16 @@ class TaskError(NamedTuple):
 
 class VideoStatus(NamedTuple):
     """What a provider tells of a video: `seconds` and `expires_at` (Unix) None where it does not
-    say. Of another task `word` is its own word for the state, and `result` what was made, which is
-    kept with the task: the members of a JSON object, of which `echo` is what was asked."""
+    say. `content` is the address of its bytes, where those are not at one that its id tells. Of
+    another task `word` is its own word for the state, and `result` what was made, which is kept
+    with the task: the members of a JSON object, of which `echo` is what was asked."""
 
     state: VideoState
     progress: int
     seconds: int | None = None
     expires_at: int | None = None
     error: TaskError | None = None
+    content: str = ""
     word: str = ""
     result: Mapping[str, Any] | None = None
 
@@ -98,7 +130,7 @@ class Video(NamedTuple):
 def read(raw: bytes) -> VideoRequest:
     """Read a request in this form. Raises RequestFault in the order of the contract."""
     body = read_body(raw)
-    members = small_members(body, ("model", "prompt", "seconds", "size", "input_reference"))
+    members = small_members(body, _READ)
     model = read_model(members, otherwise=MODEL)
     prompt = read_prompt(members)
     image = _read_reference(members)
@@ -106,12 +138,13 @@ def read(raw: bytes) -> VideoRequest:
         body,
         model,
         prompt,
-        read_seconds(members, "seconds"),
+        read_seconds(members, "seconds") or SECONDS,
         read_size(members),
         image,
         read_user(body),
         len(prompt.encode(errors="replace")),
         read_max_cost(body),
+        options=read_options(body, (*_READ, "user")),
     )
 
 
@@ -123,7 +156,25 @@ def read_prompt(members: Members) -> str:
     return prompt
 
 
-def read_seconds(members: Members, name: str) -> int:
+def read_options(body: Body, read: Iterable[str]) -> dict[str, VideoOption]:
+    """What a body says beside the members that are read; what an object `metadata` has, without
+    that."""
+    read = frozenset((*read, *OWN_FIELDS))
+    options: dict[str, VideoOption] = {}
+    for name in body.members:
+        value = None if name in read else value_of(body.value(name))
+        if name == "metadata" and isinstance(value, dict):
+            options |= {
+                inner: VideoOption(one, f"metadata.{inner}")
+                for inner, one in value.items()
+                if one is not None and inner not in options
+            }
+        elif value is not None:
+            options[name] = VideoOption(value, name)
+    return options
+
+
+def read_seconds(members: Members, name: str) -> int | None:
     """Its length, as a number or as its digits. Raises RequestFault."""
     value = members.value.get(name)
     if isinstance(value, str):
@@ -131,7 +182,7 @@ def read_seconds(members: Members, name: str) -> int:
         if not digits or not 1 <= int(value) <= SECONDS_MAX:
             members.refuse_value(name, f"must be between 1 and {SECONDS_MAX}")
         return int(value)
-    return members.integer(name, 1, SECONDS_MAX) or SECONDS
+    return members.integer(name, 1, SECONDS_MAX)
 
 
 def read_size(members: Members) -> str:
@@ -194,19 +245,32 @@ def encode(request: VideoRequest, upstream_model: str) -> Encoded:
     }
     if request.image:
         body["input_reference"] = {"image_url": request.image}
-    return Encoded(msgspec.json.encode(body), request.dropped)
+    return Encoded(msgspec.json.encode(body), request.dropped())
 
 
 def read_accepted(raw: bytes) -> str:
     """The provider's id of a video that it has accepted. Raises AnswerFault."""
-    name = given(open_answer(raw), "id")
-    try:
-        id_ = None if name is None else msgspec.json.decode(name, type=str)
-    except msgspec.DecodeError:
-        raise broken("F15") from None
-    if id_ is None or not _ID.fullmatch(id_):
+    return checked_id(value_of(given(open_answer(raw), "id")))
+
+
+def checked_id(id_: object) -> str:
+    """A provider's id of a video. Raises AnswerFault for what cannot be one."""
+    if not isinstance(id_, str) or not _ID.fullmatch(id_):
         raise broken("F15")
     return id_
+
+
+def checked_address(url: object) -> str:
+    """Where a provider says that a video is. Raises AnswerFault for what is no address."""
+    if not isinstance(url, str) or not _ADDRESS.fullmatch(url):
+        raise broken("F15")
+    return url
+
+
+def task_error(code: object, message: object) -> TaskError:
+    """Why a provider says that a video failed, as it may be kept."""
+    text = message if isinstance(message, str) and message else "The video failed."
+    return TaskError(clean_upstream(str(code or "failed"))[:100], clean_upstream(text))
 
 
 class _Error(msgspec.Struct):
@@ -247,11 +311,7 @@ def read_status(raw: bytes, upstream_id: str) -> VideoStatus:
     error = None
     if state == "failed":
         given_error = answer.error or _Error()
-        code, message = (
-            given_error.code or answer.status,
-            given_error.message or "The video failed.",
-        )
-        error = TaskError(clean_upstream(code)[:100], clean_upstream(message))
+        error = task_error(given_error.code or answer.status, given_error.message)
     progress = 100 if state == "succeeded" else max(0, min(_whole(answer.progress) or 0, 99))
     seconds, expires_at = _whole(answer.seconds), _whole(answer.expires_at)
     if seconds is not None and not 0 < seconds <= SECONDS_MAX:

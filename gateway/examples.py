@@ -32,6 +32,8 @@ SPEECH_MODEL: Final = "gpt-4o-mini-tts"
 TRANSCRIPTION_MODEL: Final = "whisper-1"
 VIDEO_MODEL: Final = "sora-2"
 REALTIME_MODEL: Final = "gpt-realtime"
+KLING_MODEL: Final = "kling-v2-6"
+JIMENG_MODEL: Final = "jimeng_t2v_v30"
 
 LANGUAGE_NAMES: Final[Mapping[Language, str]] = {
     "curl": "curl",
@@ -118,6 +120,8 @@ def example_models(models: Sequence[ShownModel]) -> dict[str, str]:
         or _called("transcribe", models)
         or TRANSCRIPTION_MODEL,
         VIDEO_MODEL: _called("sora", models) or _called("video", models) or VIDEO_MODEL,
+        KLING_MODEL: _called("kling", models) or KLING_MODEL,
+        JIMENG_MODEL: _called("jimeng", models) or JIMENG_MODEL,
     }
 
 
@@ -162,6 +166,9 @@ def call_of(model: ShownModel, form: Form = "chat_completions") -> SnippetReques
             prompt = {"prompt": "Rivers meander because bends grow."}
             action = "lyrics" if model.name == "suno_lyrics" else "music"
             return SnippetRequest(f"suno_{action}", f"/suno/submit/{action}", prompt)
+        case "videos":
+            body |= {"prompt": "A river at dawn", "size": "1280x720"}
+            return SnippetRequest("video_generations", "/v1/video/generations", body)
     return first_call(model.name, form)
 
 

@@ -15,7 +15,8 @@ import logging
 import time
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from concurrent.futures import ThreadPoolExecutor
-from contextlib import suppress
+from contextlib import ExitStack, suppress
+from hmac import compare_digest
 from typing import Any, Final, NamedTuple
 from uuid import UUID
 
@@ -35,9 +36,11 @@ from gateway.channels import open_secret
 from gateway.installation import egress_policy
 from gateway.models import Channel, MediaTask
 from gateway.providers import PROVIDERS
-from gateway.providers.provider import BadAddress
+from gateway.providers.provider import BadAddress, Provider
+from gateway.providers.signing import Signer
 from gateway.providers.task_form import TaskForm
 from gateway.providers.task_forms import TASK_FORMS
+from gateway.providers.video_forms import VIDEO_FORMS
 from gateway.rules.task_life import (
     LIMIT_S,
     MOVES,
@@ -48,8 +51,10 @@ from gateway.rules.task_life import (
 )
 from lib import clock
 from lib.egress import EgressError, EgressPolicy, guarded_client
+from lib.ids import id_text
 from lib.outbound import BadPem
 from lib.vault import VaultError
+from outbox.facts import put
 from usage.records import cost_of, versions_of, with_request, write_endings
 from usage.sql import Ending, RecordWritten
 
@@ -92,6 +97,20 @@ def poll() -> int:
     return polled
 
 
+def ring(public_id: str, token: str) -> bool:
+    """Ask for a task as soon as its provider allows, for who shows its token; whether there is
+    one. Nothing else is believed of who rings: neither a state nor a result."""
+    task = MediaTask.objects.filter(public_id=public_id).exclude(callback_token="").first()
+    if task is None or not compare_digest(task.callback_token.encode(), token.encode()):
+        return False
+    form = TASK_FORMS.get(task.form)
+    if form is not None:
+        pause = dt.timedelta(seconds=max(form.poll.min_s, _ASKING_S))
+        soon = max(clock.now(), (task.polled_at or task.created_at) + pause)
+        MediaTask.objects.filter(id=task.id, next_poll_at__gt=soon).update(next_poll_at=soon)
+    return True
+
+
 def drop_old_content() -> int:
     """Delete the content of tasks whose time is over; of how many."""
     over = MediaTask.objects.filter(expires_at__lte=clock.now())
@@ -105,7 +124,8 @@ def _take(limit: int) -> list[MediaTask]:
         due = MediaTask.objects.select_for_update(skip_locked=True).filter(next_poll_at__lte=now)
         tasks = list(due.order_by("next_poll_at")[:limit])
         again = now + dt.timedelta(seconds=_TAKEN_S)
-        MediaTask.objects.filter(id__in=[task.id for task in tasks]).update(next_poll_at=again)
+        taken = MediaTask.objects.filter(id__in=[task.id for task in tasks])
+        taken.update(next_poll_at=again, polled_at=now)
     return tasks
 
 
@@ -116,15 +136,30 @@ def _is_late(task: MediaTask) -> bool:
 # ---- asking
 
 
+class _PollKey(NamedTuple):
+    """How a channel is asked by one of its keys."""
+
+    headers: Mapping[str, str]
+    signer: Signer | None
+
+    def headers_for(self, method: str, url: str, body: bytes) -> dict[str, str]:
+        signed = (
+            {}
+            if self.signer is None
+            else self.signer.headers(method, url, body, int(clock.now().timestamp()))
+        )
+        return {**self.headers, "content-type": "application/json", **signed}
+
+
 class _PollTarget(NamedTuple):
-    """A channel that is asked: with which headers for each of its keys, by their ends; `otherwise`
-    for what belongs to none of them."""
+    """A channel that is asked: how by each of its keys, by their ends; `otherwise` for what belongs
+    to none of them."""
 
     channel: Channel
     form: TaskForm
     url: str
-    headers: Mapping[str, Mapping[str, str]]
-    otherwise: Mapping[str, str]
+    keys: Mapping[str, _PollKey]
+    otherwise: _PollKey
 
 
 def _ask_all(tasks: Sequence[MediaTask], until: float) -> Iterator[Poll]:
@@ -143,9 +178,26 @@ def _ask_all(tasks: Sequence[MediaTask], until: float) -> Iterator[Poll]:
     if not connection.in_atomic_block:
         # No transaction, and no connection, is kept open across the network (I9).
         connection.close()
-    with ThreadPoolExecutor(_AT_ONCE) as pool:
-        for answers in pool.map(lambda one: _ask_channel(policy, one[0], one[1], until), targets):
+    with ExitStack() as open_clients, ThreadPoolExecutor(_AT_ONCE) as pool:
+        # One for each channel: to make one costs as much as ten questions.
+        clients: dict[UUID, httpx.Client] = {}
+        for target in {target.channel.id: target for target, _ in targets}.values():
+            if (client := _client_of(policy, target)) is not None:
+                clients[target.channel.id] = open_clients.enter_context(client)
+        asked = pool.map(
+            lambda one: _ask_channel(clients.get(one[0].channel.id), one[0], one[1], until), targets
+        )
+        for answers in asked:
             yield from answers
+
+
+def _client_of(policy: EgressPolicy, target: _PollTarget) -> httpx.Client | None:
+    try:
+        outbound = outbound_of(target.channel)
+        return guarded_client(policy, read_s=_READ_S, schemes=("http", "https"), outbound=outbound)
+    except (VaultError, BadPem) as error:
+        log.warning("%s cannot be asked for its tasks: %s", target.channel.name, error)
+        return None
 
 
 def _target_of(channel: Channel | None, form_name: str) -> _PollTarget | None:
@@ -155,47 +207,43 @@ def _target_of(channel: Channel | None, form_name: str) -> _PollTarget | None:
         return None
     provider = PROVIDERS[channel.provider]
     try:
-        url = provider.url(form.operation, channel.base_url)
-        keys = [key for key in channel.keys.all() if key.disabled_at is None]
-        headers = [provider.headers(open_secret(key)) for key in keys]
-        otherwise = headers[0] if headers else provider.headers(None)
-        by_key = dict(zip([key.last4 for key in keys], headers, strict=True))
-        return _PollTarget(channel, form, url, by_key, otherwise)
+        url = provider.url(form.tasks_operation, channel.base_url)
+        rows = [key for key in channel.keys.all() if key.disabled_at is None]
+        keys = {row.last4: _poll_key(provider, form, open_secret(row)) for row in rows}
+        otherwise = next(iter(keys.values()), None) or _poll_key(provider, form, None)
+        return _PollTarget(channel, form, url, keys, otherwise)
     except (BadAddress, VaultError) as error:
         log.warning("%s cannot be asked for its tasks: %s", channel.name, error)
         return None
 
 
+def _poll_key(provider: Provider, form: TaskForm, secret: str | None) -> _PollKey:
+    return _PollKey(provider.headers(secret, form.dialect), provider.signer_of(secret))
+
+
 def _ask_channel(
-    policy: EgressPolicy, target: _PollTarget, tasks: Sequence[MediaTask], until: float
+    client: httpx.Client | None, target: _PollTarget, tasks: Sequence[MediaTask], until: float
 ) -> list[Poll]:
     """Ask for some tasks of one channel, in a thread without a database. After an answer that says
     to wait, and where nobody answers, no more of these are asked for."""
-    polls: list[Poll] = []
-    try:
-        outbound = outbound_of(target.channel)
-        client = guarded_client(
-            policy, read_s=_READ_S, schemes=("http", "https"), outbound=outbound
-        )
-    except (VaultError, BadPem) as error:
-        log.warning("%s cannot be asked for its tasks: %s", target.channel.name, error)
+    if client is None:
         return [Poll(task, None) for task in tasks]
+    polls: list[Poll] = []
     silent, wait_s = False, None
-    with client:
-        for task in tasks:
-            if silent or time.monotonic() > until:
-                polls.append(Poll(task, None, wait_s, asked=False))
-                continue
-            try:
-                status, wait_s = _ask(client, target, task, until)
-                silent = wait_s is not None
-            except BadAddress:
-                # Its provider named it so that nothing can be asked for it.
-                status = None
-            except (EgressError, httpx.HTTPError, httpx.InvalidURL) as error:
-                log.warning("%s cannot be asked for its tasks: %s", target.channel.name, error)
-                status, silent = None, True
-            polls.append(Poll(task, status, wait_s))
+    for task in tasks:
+        if silent or time.monotonic() > until:
+            polls.append(Poll(task, None, wait_s, asked=False))
+            continue
+        try:
+            status, wait_s = _ask(client, target, task, until)
+            silent = wait_s is not None
+        except BadAddress:
+            # Its provider named it so that nothing can be asked for it.
+            status = None
+        except (EgressError, httpx.HTTPError, httpx.InvalidURL) as error:
+            log.warning("%s cannot be asked for its tasks: %s", target.channel.name, error)
+            status, silent = None, True
+        polls.append(Poll(task, status, wait_s))
     return polls
 
 
@@ -204,16 +252,18 @@ def _ask(
 ) -> tuple[VideoStatus | None, float | None]:
     """What its provider tells of a task, None where that is nothing; and for how long it does not
     want to be asked, where it says so."""
-    headers = target.headers.get(task.channel_key, target.otherwise)
-    url = target.form.below(target.url, target.form.status_path, task.upstream_id)
-    with client.stream("GET", url, headers=dict(headers)) as answer:
+    form = target.form
+    url = form.below(target.url, form.status_path, task.upstream_id)
+    method, asked = ("GET", b"") if form.ask is None else ("POST", form.ask(task.upstream_id))
+    headers = target.keys.get(task.channel_key, target.otherwise).headers_for(method, url, asked)
+    with client.stream(method, url, headers=headers, content=asked) as answer:
         if answer.status_code in (429, 503):
             return None, _retry_after_s(answer.headers.get("retry-after", ""))
         body = _whole(answer, until)
-    if answer.status_code != 200 or body is None:
+    if answer.status_code not in form.told_by or body is None:
         return None, None
     with suppress(AnswerFault):
-        return target.form.read_status(body, task.upstream_id), None
+        return form.read_status(body, task.upstream_id), None
     return None, None
 
 
@@ -315,20 +365,44 @@ def _end(task: MediaTask, status: VideoStatus) -> None:
         elif status.state == "succeeded":
             # The sweeper has released its hold: nobody has paid for it.
             status = VideoStatus("failed", task.progress, error=_SWEPT)
-        _write_end(task, status)
+        if _write_end(task, status):
+            _tell(task, status)
 
 
-def _write_end(task: MediaTask, status: VideoStatus) -> None:
-    now = clock.now()
+def _tell(task: MediaTask, status: VideoStatus) -> None:
+    """Let the organisation's webhooks know of a video."""
+    if task.form not in VIDEO_FORMS:
+        return
+    body: dict[str, Any] = {
+        "video": task.public_id,
+        "request": id_text(task.request_id),
+        "team": id_text(task.team_id),
+        "model": task.model,
+        "seconds": task.seconds,
+        "size": task.size,
+    }
+    if status.error is None:
+        put("video.completed", task.organisation_id, **body)
+    else:
+        put("video.failed", task.organisation_id, error=status.error.code, **body)
+
+
+def _write_end(task: MediaTask, status: VideoStatus) -> bool:
+    """Whether it was still open."""
+    now, form = clock.now(), TASK_FORMS.get(task.form)
     expires_at = now + dt.timedelta(days=settings.TASK_RESULT_DAYS)
-    if status.state == "succeeded" and status.expires_at is not None:
-        stated = dt.datetime.fromtimestamp(status.expires_at, dt.UTC)
+    if status.state == "succeeded":
         # The bytes are the provider's to keep.
-        expires_at = min(expires_at, stated)
+        if form is not None and form.kept_s:
+            expires_at = min(expires_at, now + dt.timedelta(seconds=form.kept_s))
+        if status.expires_at is not None:
+            expires_at = min(expires_at, dt.datetime.fromtimestamp(status.expires_at, dt.UTC))
     result = None
     content: dict[str, Any] = {}
     if status.error is not None:
         content["error"] = list(status.error)
+    elif status.content:
+        content["content"] = status.content
     if status.result is not None:
         content["result"] = dict(status.result)
         if task.request is None:
@@ -336,7 +410,7 @@ def _write_end(task: MediaTask, status: VideoStatus) -> None:
             content["result"].pop("echo", None)
     if content:
         result = vault().seal(json.dumps(content), f"gateway_mediatask|{task.id}|result")
-    MediaTask.objects.filter(id=task.id, state__in=OPEN).update(
+    ended = MediaTask.objects.filter(id=task.id, state__in=OPEN).update(
         state=status.state,
         provider_state=status.word,
         progress=status.progress,
@@ -346,6 +420,7 @@ def _write_end(task: MediaTask, status: VideoStatus) -> None:
         next_poll_at=None,
         result=result,
     )
+    return ended > 0
 
 
 def _settlement(task: MediaTask, status: VideoStatus) -> tuple[Ending, Ended]:

@@ -35,6 +35,8 @@ OWNERS: Final[Mapping[str, str]] = {
     "moonshot": "Moonshot",
     "midjourney": "Midjourney",
     "suno": "Suno",
+    "kuaishou": "Kuaishou",
+    "minimax": "MiniMax",
 }
 CAPABILITIES: Final[Mapping[str, Promise]] = {
     "tools": _("Tools"),

@@ -18,9 +18,15 @@ from gateway import (
     settings_views,
     shadow_views,
     status_views,
+    task_callback_views,
 )
 
 urlpatterns = [
+    path(
+        "callbacks/videos/<str:task>/<str:token>",
+        task_callback_views.task_callback,
+        name="task_callback",
+    ),
     path("admin/reconcile", bill_views.bill_list, name="bills"),
     path("admin/reconcile/new", bill_views.bill_new, name="bill_new"),
     path("admin/reconcile/<str:id>", bill_views.bill, name="bill"),

@@ -56,6 +56,8 @@ KINDS: Final = {
         Kind("promo.expired", gettext_lazy("Promotional credit expired"), _MONEY),
         Kind("export.ready", gettext_lazy("Export ready")),
         Kind("view_as.began", gettext_lazy("Viewed by an operator"), (Role.OWNER,)),
+        Kind("video.completed", gettext_lazy("Video completed")),
+        Kind("video.failed", gettext_lazy("Video failed")),
         Kind("webhook.tested", gettext_lazy("Webhook test")),
         Kind(
             "credit.asked",

@@ -13,8 +13,8 @@ from reference.fields import Field
 @dataclass(frozen=True, slots=True)
 class ReferencePage:
     """One page. `operations` as endpoints.py names them, the first for its example; `example` is
-    the body of a request that works, `files` those of its form by their fields, and `path` where it
-    goes."""
+    the body of a request that works, which names the model in `model_field`, `files` those of its
+    form by their fields, and `path` where it goes."""
 
     slug: str
     title: Promise
@@ -27,6 +27,7 @@ class ReferencePage:
     notes: tuple[Promise, ...] = ()
     argument: str = ""
     files: Mapping[str, str] = field(default_factory=dict)
+    model_field: str = "model"
 
 
 @dataclass(frozen=True, slots=True)

@@ -124,13 +124,13 @@ def _example(page: ReferencePage, actor: Actor | None) -> tuple[SnippetRequest, 
         models = models_for(actor)
         names = {model.name for model in models}
         for named, served in example_models(models).items():
-            own = body.get("model") == named
+            own = body.get(page.model_field) == named
             if served not in names and (own or f"/{named}:" in path):
                 unserved = served
             path = path.replace(f"/{named}:", f"/{quote(served)}:")
             answer = answer.replace(json.dumps(named), json.dumps(served, ensure_ascii=False))
             if own:
-                body = {**body, "model": served}
+                body = {**body, page.model_field: served}
     method = "GET" if body is None else "POST"
     call = SnippetRequest(page.operations[0], path, body, method, page.argument, page.files)
     return call, answer, unserved

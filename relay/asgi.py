@@ -13,6 +13,7 @@ from uuid import UUID
 import msgspec
 
 from accounts.last_uses import LAST_USES, PLAYGROUND
+from dialects import jimeng
 from dialects.codec import Target
 from dialects.errors import RequestFault
 from dialects.forms import FormFile, object_of
@@ -28,6 +29,7 @@ from relay import (
     suno_answers,
     task_answers,
     task_content,
+    task_events,
 )
 from relay.auth import Principal, read_credentials
 from relay.config import RelayConfig
@@ -98,7 +100,7 @@ _NOBODY: Final = Principal(
     UUID(int=1), UUID(int=2), UUID(int=3), None, "model", (), None, False, retention_hours=0
 )
 _JSON: Final = (b"content-type", b"application/json")
-_TASK_LOOK_UPS: Final = ("videos", "video", "video_generation")
+_TASK_LOOK_UPS: Final = ("videos", "video", "video_generation", "kling_video", "jimeng_result")
 _TASK_LISTS: Final = ("midjourney_tasks", "suno_tasks")
 # What is answered from what is known here, without any upstream.
 _LOOK_UPS: Final = frozenset(
@@ -383,10 +385,17 @@ class Relay:
         principal = await life.authenticator.principal(credentials, snapshot.now())
         if principal.networks or principal.endpoints:
             _check_use(principal, endpoint, scope)
+        endpoint = endpoint.by_action(scope["query_string"])
         user_agent = _user_agent(scope["headers"])
         LAST_USES.note(principal.key_id, principal.digest, _address(scope), user_agent)
         if endpoint.handler in _LOOK_UPS:
-            body = await _look_up(life, snapshot, principal, endpoint, sink.invocation, scope)
+            invocation = sink.invocation
+            if endpoint.handler == "jimeng_result":
+                invocation = await self._with_task(invocation, endpoint, scope, receive)
+            request_id = id_text(sink.request_id)
+            body = await _look_up(
+                life, snapshot, principal, endpoint, invocation, scope, request_id
+            )
             await sink.respond(200, [_JSON], body)
             return
         began = asyncio.get_running_loop().time()
@@ -405,6 +414,10 @@ class Relay:
             return
         if endpoint.handler == "midjourney_seed":
             await midjourney_answers.seed(life.parts, snapshot, principal, sink)
+            return
+        if endpoint.handler == "video_events":
+            states, readiness = life.parts.states, life.readiness
+            await task_events.serve(states, principal, sink, receive, lambda: readiness.draining)
             return
         if endpoint.takes_form:
             fields = read_body_fields(scope["headers"], FORM_BYTES_MAX, takes_form=True)
@@ -476,6 +489,15 @@ class Relay:
             await run.answer(b"{}")
         finally:
             life.running.leave(run)
+
+    async def _with_task(
+        self, invocation: Invocation, endpoint: Endpoint, scope: Scope, receive: Receive
+    ) -> Invocation:
+        """With the task that a body names. Raises RequestFault, ClientGone."""
+        bytes_max = endpoint.body_bytes_max
+        fields = read_body_fields(scope["headers"], bytes_max)
+        raw = await read_body(receive, fields.length, bytes_max, self._config)
+        return msgspec.structs.replace(invocation, target=Target(task=jimeng.read_task(raw)))
 
     async def _carry(
         self,
@@ -635,6 +657,7 @@ async def _look_up(
     endpoint: Endpoint,
     invocation: Invocation,
     scope: Scope,
+    request_id: str,
 ) -> bytes:
     """The body of an answer that asks no upstream. Raises RequestFault, DatabaseAway,
     DatabaseRefused."""
@@ -647,7 +670,9 @@ async def _look_up(
     if endpoint.handler in _TASK_LOOK_UPS:
         states, url = life.parts.states, life.config.public_url
         task_id = invocation.target.task
-        return await task_answers.answer(states, principal, endpoint.handler, scope, task_id, url)
+        return await task_answers.answer(
+            states, principal, endpoint.handler, scope, task_id, url, request_id
+        )
     if endpoint.handler == "midjourney_task":
         states, url = life.parts.states, life.config.public_url
         return await midjourney_answers.one(states, principal, invocation.target.task, url)

@@ -17,6 +17,7 @@ from typing import Final
 from billing.rules.charge_rule import ChargeRule
 from lib.ids import id_text
 from relay.abandoned import may_be_absorbed
+from relay.accepted_video import intend_video
 from relay.admitted_attempt import AdmittedAttempt
 from relay.answer_state import state_of
 from relay.attempt_end import AttemptEnd, AttemptParts
@@ -30,6 +31,7 @@ from relay.error_answers import (
     failure_of_limit,
 )
 from relay.media_relay import MediaRelay
+from relay.media_tasks import withdraw
 from relay.request_context import Outcome, RequestContext
 from relay.settlement import Resolved
 from relay.snapshot import Channel
@@ -37,6 +39,7 @@ from relay.stream import StreamRelay
 from relay.unary import Exchange, Passing
 from relay.upstream import Answer, UpstreamFailed, read_rest, request_id_of
 from relay.usage_meter import Bill, UsageMeter, cost_of
+from relay.video_order import AcceptedVideo
 from relay.whole_answer import WholeRelay
 
 _NOT_SENT: Final = Bill({}, 0, "none", (), None)
@@ -55,6 +58,7 @@ class Attempt:
         "_end",
         "_failed",
         "_gathering",
+        "_intended",
         "_probe",
         "_sent",
         "_stream",
@@ -77,6 +81,8 @@ class Attempt:
         self._stream: StreamRelay | MediaRelay | None = None
         # It failed before content: its hold is still open, for the next attempt to replace.
         self._failed = False
+        # A video whose task was written before it is accepted.
+        self._intended: AcceptedVideo | None = None
 
     @property
     def key(self) -> int:
@@ -143,6 +149,8 @@ class Attempt:
         whole = False
         try:
             self._allow_times()
+            if self._admitted.prepared.exchange is not None:
+                await self._intend(self._admitted.prepared.exchange)
             answer = await self._send(fresh=fresh)
             self._end.upstream_request_id = request_id_of(answer)
             self._probe.accepted()
@@ -161,6 +169,8 @@ class Attempt:
             return await self._fail(failure)
         finally:
             self._close()
+            if self._intended is not None and not whole:
+                self._withdraw(self._intended)
             if answer is not None:
                 if whole:
                     _give_back(answer)
@@ -180,6 +190,20 @@ class Attempt:
         context.deadline.allow("first_content", first_content_s)
         if admitted.facts.stream:
             context.downstream.start_keep_alive(self._ping, context.parts.config.keep_alive_s)
+
+    async def _intend(self, exchange: Exchange | Passing) -> None:
+        """Write down a video before it is ordered, where its provider can be asked by our id."""
+        accepted = exchange.accepted if isinstance(exchange, Exchange) else None
+        if isinstance(accepted, AcceptedVideo) and accepted.form.external:
+            self._intended = accepted
+            await intend_video(self._context, self._admitted, accepted, self._probe.key)
+
+    def _withdraw(self, intended: AcceptedVideo) -> None:
+        """It was not accepted. Nobody waits for it: what is left of it ends by itself."""
+        states, attempt_id = self._context.parts.states, self._admitted.hold.attempt_id
+        task = asyncio.create_task(withdraw(states, attempt_id, intended.own_id))
+        _rests.add(task)
+        task.add_done_callback(_rests.discard)
 
     def _send(self, *, fresh: bool) -> Awaitable[Answer]:
         context, admitted = self._context, self._admitted

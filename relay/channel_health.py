@@ -117,14 +117,14 @@ class HealthProbe:
         sought: Sought,
         again: RetryBudget | None,
         avoid: int,
-        only: int,
+        only: int = -1,
     ) -> None:
         self._health = health
         self._state = state
         self._sought = sought
         self._again = again
         self._began = health.now()
-        self.key = state.next_key(sought, self._began, avoid) if only < 0 else only
+        self.key = only if only >= 0 else state.next_key(sought, self._began, avoid)
         self._open = True
         state.in_flight += 1
         # What nobody else asks while this does.
@@ -311,8 +311,8 @@ class Health:
     ) -> HealthProbe:
         """An attempt is about to be made: what is asked by one request at a time is asked by no
         other until its end is told. `again`: the budget that it burdens when it is a further one
-        and fails; `avoid`: the key of the one before it, which was at fault;
-        `only`: the one key that it may be made by."""
+        and fails; `avoid`: the key of the one before it, which was at fault; `only`: the one that
+        has what is asked for."""
         state = self._states.get(channel.id) or self.state_of(channel)
         sought = Sought(candidate.upstream_model, organisation_id)
         probe = HealthProbe(self, state, sought, again, avoid, only)

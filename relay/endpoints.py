@@ -16,6 +16,7 @@ from dataclasses import dataclass, replace
 from typing import Final, Literal, cast
 from urllib.parse import parse_qsl
 
+from dialects import jimeng
 from dialects.chat import Dialect
 from dialects.codec import Target
 from dialects.codecs import CODECS, MEDIA_CODECS, TEXT_CODECS
@@ -26,6 +27,7 @@ from dialects.task_errors import Family
 from relay import models_list
 from relay.config import BODY_BYTES_MAX as _BODY
 from relay.image_operations import IMAGE_EDITS, IMAGE_GENERATIONS, IMAGE_VARIATIONS
+from relay.kling_operations import IMAGE_TO_VIDEO, JIMENG_VIDEOS, TEXT_TO_VIDEO
 from relay.media_operation import MediaOperation
 from relay.midjourney_operations import Submit
 from relay.request_context import Invocation
@@ -56,6 +58,7 @@ Handler = Literal[
     "video",
     "video_generation",
     "video_content",
+    "video_events",
     "remix",
     "realtime",
     "midjourney_task",
@@ -64,6 +67,8 @@ Handler = Literal[
     "midjourney_image",
     "suno_task",
     "suno_tasks",
+    "kling_video",
+    "jimeng_result",
 ]
 
 
@@ -71,7 +76,10 @@ Handler = Literal[
 _SHOWING: Final = (
     "response", "response_items", "videos", "video", "video_generation", "video_content",
     "midjourney_task", "midjourney_tasks", "midjourney_seed", "suno_task", "suno_tasks",
+    "video_events", "kling_video", "jimeng_result",
 )  # fmt: skip
+# The body of a question for one task.
+_QUESTION: Final = 64 * 1024
 
 
 @dataclass(frozen=True, slots=True)
@@ -79,8 +87,9 @@ class Endpoint:
     """One operation: its methods, whose dialect it speaks, what its records call it, and how large
     a body may be (0 = none is read). `stream` is what a path says, where the body does not.
     `takes_form`: the body may be a form with files, which has a bound of its own. `reading` is
-    another operation at the same path, by some of the methods. Without `needs_key` what its path
-    names is enough."""
+    another operation at the same path, by some of the methods; `asking` one by an `Action` in its
+    query. `family` is the service of tasks in whose form it refuses. Without `needs_key` what its
+    path names is enough."""
 
     handler: Handler
     methods: tuple[str, ...]
@@ -93,6 +102,8 @@ class Endpoint:
     takes_form: bool = False
     reading: "Endpoint | None" = None
     needs_key: bool = True
+    asking: "Endpoint | None" = None
+    family: Family | None = None
 
     @property
     def restricted(self) -> bool:
@@ -114,6 +125,14 @@ class Endpoint:
         """The operation of a method at this path."""
         reading = self.reading
         return self if reading is None or method not in reading.methods else reading
+
+    def by_action(self, query: bytes) -> "Endpoint":
+        """The operation of an action at this path. Raises RequestFault."""
+        if self.asking is None:
+            return self
+        words = dict(parse_qsl(query.decode("latin-1")))
+        jimeng.check_query(words)
+        return self.asking if words["Action"] == jimeng.RESULT else self
 
 
 _CHAT: Final = Endpoint("chat", ("POST",), "openai", "chat_completions", _BODY)
@@ -165,6 +184,7 @@ _GENERATIONS: Final = Endpoint(
 _OF_VIDEO: Final[dict[str, Endpoint]] = {
     "videos/{id}": Endpoint("video", ("GET", "DELETE"), operation="videos"),
     "videos/{id}/content": Endpoint("video_content", ("GET",), operation="videos"),
+    "videos/{id}/events": Endpoint("video_events", ("GET",), operation="videos"),
     "videos/{id}/remix": Endpoint("remix", ("POST",), "openai", "videos", _BODY, takes_form=True),
     "video/generations/{id}": Endpoint("video_generation", ("GET",), operation="video_generations"),
 }
@@ -222,8 +242,27 @@ _OF_TASK: Final[dict[str, Endpoint]] = {
     )
     for root in _MIDJOURNEY_ROOTS.values()
 } | {"/suno/fetch/{id}": Endpoint("suno_task", ("GET",), operation="suno_tasks")}
+_TEXT_TO_VIDEO: Final = Endpoint(
+    "unary", ("POST",), "openai", "kling_text2video", _BODY, unary=TEXT_TO_VIDEO, family="kling"
+)
+_IMAGE_TO_VIDEO: Final = replace(
+    _TEXT_TO_VIDEO, operation="kling_image2video", unary=IMAGE_TO_VIDEO
+)
+_OF_KLING: Final[dict[str, Endpoint]] = {
+    f"videos/{kind}/{{id}}": Endpoint("kling_video", ("GET",), operation=operation, family="kling")
+    for kind, operation in (
+        ("text2video", "kling_text2video"),
+        ("image2video", "kling_image2video"),
+    )
+}
+_JIMENG: Final = Endpoint(
+    "unary", ("POST",), "openai", "jimeng_videos", _BODY, unary=JIMENG_VIDEOS, family="jimeng",
+    asking=Endpoint(
+        "jimeng_result", ("POST",), "openai", "jimeng_videos", _QUESTION, family="jimeng"
+    ),
+)  # fmt: skip
 _ABOUT_TASKS: Final = frozenset(
-    endpoint.handler for endpoint in (*_OF_VIDEO.values(), *_OF_TASK.values())
+    endpoint.handler for endpoint in (*_OF_VIDEO.values(), *_OF_KLING.values(), *_OF_TASK.values())
 )
 _NOT_MADE: Final = "not_implemented"
 _OWN_CODECS: Final = {**TEXT_CODECS, **MEDIA_CODECS}
@@ -269,6 +308,11 @@ ENDPOINTS: Final[dict[str, Endpoint]] = (
         "/api/v1/video/generations": _GENERATIONS,
         "/v1/realtime": _REALTIME,
         "/api/v1/realtime": _REALTIME,
+        "/kling/v1/videos/text2video": _TEXT_TO_VIDEO,
+        "/v1/videos/text2video": _TEXT_TO_VIDEO,
+        "/kling/v1/videos/image2video": _IMAGE_TO_VIDEO,
+        "/v1/videos/image2video": _IMAGE_TO_VIDEO,
+        "/jimeng": _JIMENG,
     }
     | {
         f"{root}/dashboard/billing/{name}": Endpoint(
@@ -344,6 +388,7 @@ _RESPONSE_ITEMS_PATH: Final = re.compile(r"(?:/api)?/v1/responses/([^/]+)/input_
 _TASK_PATHS: Final = {
     re.compile(path.replace("{id}", "([^/]+)")): endpoint
     for path, endpoint in (
+        *((f"(?:/kling)?/v1/{path}", endpoint) for path, endpoint in _OF_KLING.items()),
         *((f"(?:/api)?/v1/{path}", endpoint) for path, endpoint in _OF_VIDEO.items()),
         *_OF_TASK.items(),
     )
@@ -394,6 +439,8 @@ def listed_rows() -> dict[str, Endpoint]:
         rows |= {f"{root}{{model}}:{action}": row for action, row in _GEMINI.items()}
         rows[f"{root}{{model}}"] = _MODEL
     rows["/api/v1/models/{model}"] = _MODEL
+    for root in ("/kling/v1/", "/v1/"):
+        rows |= {f"{root}{path}": row for path, row in _OF_KLING.items()}
     for root in reversed(_OPENAI_ROOTS):
         rows[f"{root}engines/{{model}}/embeddings"] = _ENGINE
         rows[f"{root}responses/{{id}}"] = _RESPONSE
@@ -498,9 +545,10 @@ def read_invocation(
 ) -> Invocation:
     """Of a path that is no row (None): in which form it is refused."""
     if endpoint is None:
-        return Invocation(CODECS[dialect_of(path)], "")
+        return Invocation(CODECS[dialect_of(path)], "", family=family_of(path))
     codec = _OWN_CODECS.get(endpoint.operation) or CODECS[endpoint.dialect]
     if endpoint.handler in ("models", "model"):
         codec = CODECS[models_list.form_of(path, headers, query)]
     target = target_of(endpoint, path, query)
-    return Invocation(codec, endpoint.operation, target, headers, endpoint.unary)
+    family = endpoint.family or family_of(path)
+    return Invocation(codec, endpoint.operation, target, headers, endpoint.unary, family)

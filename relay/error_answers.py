@@ -29,7 +29,6 @@ from dialects import task_errors
 from dialects.codec import Target
 from dialects.errors import KINDS, ErrorKind, RequestFault, message_of
 from dialects.events import UpstreamError
-from dialects.task_errors import Family
 from dialects.upstream_errors import provider_limit_message
 from gateway.rules.cooldown import RETRY_AFTER_S_MAX
 from gateway.rules.faults import final_kind
@@ -39,7 +38,7 @@ from relay.channel_health import Out, jittered
 from relay.database import DatabaseAway, DatabaseRefused
 from relay.deadline import Reason
 from relay.downstream import ErrorAnswer
-from relay.endpoints import family_of, find_endpoint, read_invocation
+from relay.endpoints import find_endpoint, read_invocation
 from relay.limit_answers import LimitReached, UsedUp, limit_headers
 from relay.request_context import Invocation
 from relay.upstream import UpstreamFailed, upstream_failure
@@ -142,12 +141,10 @@ class ErrorResponse(NamedTuple):
     body: bytes
 
 
-def error_response(
-    error: ErrorAnswer, invocation: Invocation, request_id: str, family: Family | None = None
-) -> ErrorResponse:
+def error_response(error: ErrorAnswer, invocation: Invocation, request_id: str) -> ErrorResponse:
     """The response to a request of which so much is known; in a task service's form where it is
     below the paths of one."""
-    codec = invocation.codec
+    codec, family = invocation.codec, invocation.family
     waits = error.waits and error.status in (429, 503)
     wait_ms = max(1, error.retry_after_ms or 1000) if waits else None
     fields = [(b"content-type", b"application/json")]
@@ -169,7 +166,8 @@ def error_response(
         error.kind,
         error.message,
         param=error.param,
-        code=error.code,
+        # What a provider calls it that filters is for the clients of its own form.
+        code=None if error.kind == "content_filtered" else error.code,
         request_id=request_id,
         wait_ms=wait_ms,
         target=target if target.array else Target(),
@@ -180,4 +178,4 @@ def error_response(
 def response_at(path: str, error: ErrorAnswer, request_id: str) -> ErrorResponse:
     """The response to a request of which no more is known than its path, or the beginning of it."""
     invocation = read_invocation(find_endpoint(path), path, (), b"")
-    return error_response(error, invocation, request_id, family_of(path))
+    return error_response(error, invocation, request_id)

@@ -167,11 +167,13 @@ class FailOver:
         """Place the hold of an attempt; `replaces` is the end of the one before it. Raises
         RequestFault when the wallet or the key says no, ChannelFull when the channel does."""
         context, number = self._context, len(self._next.failed) + 1
+        routed = self._next.answering.routed
+        channel = context.snapshot.channels[following.candidate.channel_id]
         probe = context.parts.health.begin(
             following.candidate,
-            context.snapshot.channels[following.candidate.channel_id],
+            channel,
             context.principal.organisation_id,
-            self._next.answering.routed.retry_budget if number > 1 else None,
+            routed.retry_budget if number > 1 else None,
             avoid=following.avoid,
             only=self._only_key(following),
         )

@@ -19,7 +19,6 @@ from lib.asgi import Scope, Send
 from lib.ids import id_text
 from relay.cors import ALLOW_ORIGIN, EXPOSE_HEADERS
 from relay.downstream import ErrorAnswer, Head
-from relay.endpoints import family_of
 from relay.error_answers import OVERLOADED, answer_to, error_response
 from relay.limit_answers import limit_headers
 from relay.request_context import Invocation
@@ -36,12 +35,10 @@ _name_of = itemgetter(0)
 class HttpSink:
     """The sink of an HTTP request, in the form of its endpoint."""
 
-    __slots__ = ("_family", "_from_page", "_replayed", "_send", "begun", "invocation", "request_id")
+    __slots__ = ("_from_page", "_replayed", "_send", "begun", "invocation", "request_id")
 
     def __init__(self, scope: Scope, send: Send, request_id: UUID, invocation: Invocation) -> None:
         self._send = send
-        # In the form of a service of tasks it is refused below the paths of one.
-        self._family = family_of(scope["path"])
         # Only a web page asks which headers it may read.
         self._from_page = b"origin" in map(_name_of, scope["headers"])
         self.request_id = request_id
@@ -76,7 +73,7 @@ class HttpSink:
             frame = codec.frame(error.kind, error.message, request_id, target)
             await self.write(frame, last=True)
             return
-        response = error_response(error, self.invocation, request_id, self._family)
+        response = error_response(error, self.invocation, request_id)
         await self.respond(response.status, [*response.fields, *fields], response.body)
 
     def replay(self, request_id: UUID) -> None:

@@ -12,6 +12,7 @@ are sealed for their row, and not kept where the organisation keeps nothing.
 import asyncio
 import re
 from collections.abc import Sequence
+from contextlib import suppress
 from typing import Any, Final, Literal, NamedTuple
 from uuid import UUID
 
@@ -22,7 +23,7 @@ from gateway.rules.task_life import HOLD_S
 from lib.vault import VaultError
 from relay import settlement
 from relay.auth import Principal
-from relay.database import DatabaseAway, Row
+from relay.database import DatabaseAway, DatabaseRefused, Row
 from relay.state_store import StateStore
 
 _TABLE: Final = "gateway_mediatask"
@@ -53,6 +54,7 @@ class NewTask(NamedTuple):
     size: str
     remixed_from: str
     first_poll_s: float
+    callback_token: str
     content: "TaskContent | None"
 
 
@@ -74,15 +76,18 @@ class Task(NamedTuple):
     ended_ms: int | None
     detail: dict[str, Any]
     result: dict[str, Any]
+    content: str
 
 
 class TaskContent(msgspec.Struct, frozen=True):
-    """What is sealed of a task: what was asked, and what came of it."""
+    """What is sealed of a task: what was asked; why it failed, what its provider calls its bytes,
+    and what was made."""
 
     prompt: str | None = None
     error: tuple[str, str] | None = None
     detail: dict[str, Any] | None = None
     result: dict[str, Any] | None = None
+    content: str = ""
 
 
 class HoldGone(DatabaseAway):
@@ -111,6 +116,28 @@ async def begin(states: StateStore, task: NewTask) -> int:
     if not rows:
         raise HoldGone(f"the hold of {task.id} was resolved")
     return int(float(rows[0][0] or 0))
+
+
+async def confirm(states: StateStore, task: NewTask) -> int:
+    """The provider has accepted a task that was written before: it is asked for by the provider's
+    own id from now on. When it was made (Unix seconds). Raises DatabaseAway (HoldGone),
+    DatabaseRefused; what is written stays, also where the caller is cancelled meanwhile."""
+    parameters = {
+        "id": task.id,
+        "upstream_id": task.upstream_id,
+        "first_poll_s": task.first_poll_s,
+    }
+    (rows,) = await asyncio.shield(asyncio.ensure_future(states.run([(_CONFIRM, parameters)])))
+    if not rows:
+        raise HoldGone(f"the task of {task.id} was given up")
+    return int(float(rows[0][0] or 0))
+
+
+async def withdraw(states: StateStore, id_: UUID, upstream_id: str) -> None:
+    """Forget a task that was written before its provider was asked, and not accepted. Where that
+    fails its provider says that there is none."""
+    with suppress(DatabaseAway, DatabaseRefused):
+        await states.run([(_WITHDRAW, {"id": id_, "upstream_id": upstream_id})])
 
 
 async def find(
@@ -195,6 +222,7 @@ async def _read(states: StateStore, row: Row) -> Task:
         _milliseconds(ended),
         order.detail or {},
         stored.result or {},
+        stored.content,
     )
 
 
@@ -230,15 +258,26 @@ _INSERT: Final = """
     INSERT INTO gateway_mediatask (
         id, public_id, organisation_id, team_id, request_id, operation, model, form, channel_id,
         channel_key, upstream_id, state, progress, seconds, size, remixed_from, request,
-        next_poll_at, polls, failures
+        next_poll_at, polls, failures, callback_token
     )
     SELECT id, %(public_id)s, %(organisation_id)s::uuid, %(team_id)s::uuid, %(request_id)s::uuid,
            %(operation)s, %(model)s, %(form)s, %(channel_id)s::uuid, %(channel_key)s,
            %(upstream_id)s, 'queued', 0, %(seconds)s::int, %(size)s, %(remixed_from)s,
            nullif(%(sealed)s, '')::bytea,
-           now() + %(first_poll_s)s::float8 * interval '1 second', 0, 0
+           now() + %(first_poll_s)s::float8 * interval '1 second', 0, 0,
+           %(callback_token)s
     FROM billing_hold WHERE id = %(id)s::uuid AND state = 'open' AND process_id IS NULL
     RETURNING extract(epoch FROM created_at)"""
+_CONFIRM: Final = """
+    UPDATE gateway_mediatask
+    SET upstream_id = %(upstream_id)s,
+        next_poll_at = now() + %(first_poll_s)s::float8 * interval '1 second'
+    WHERE id = %(id)s::uuid AND ended_at IS NULL
+    RETURNING extract(epoch FROM created_at)"""
+_WITHDRAW: Final = """
+    DELETE FROM gateway_mediatask
+    WHERE id = %(id)s::uuid AND upstream_id = %(upstream_id)s AND ended_at IS NULL
+    RETURNING id"""
 _COLUMNS: Final = """
     id, public_id, model, state, progress, extract(epoch FROM created_at),
     extract(epoch FROM ended_at), extract(epoch FROM expires_at), seconds, size, remixed_from,

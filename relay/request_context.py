@@ -10,6 +10,7 @@ import msgspec
 
 from accounts.rules.data_policy import NO_POLICY, DataPolicy
 from dialects.codec import Codec, Facts, Target
+from dialects.task_errors import Family
 from relay.attribution import attribution_of
 from relay.auth import Principal
 from relay.channel_health import Health
@@ -108,13 +109,15 @@ class Parts:
 
 class Invocation(msgspec.Struct, frozen=True):
     """What is asked, as far as path and headers say it: in whose dialect, what records call it, and
-    the client's headers, of which some go on; what is no chat is asked as a `unary` operation."""
+    the client's headers, of which some go on; what is no chat is asked as a `unary` operation. The
+    errors of a service of tasks are told in the form of its `family`."""
 
     codec: Codec[Any]
     operation: str
     target: Target = Target()
     headers: Sequence[tuple[bytes, bytes]] = ()
     unary: UnaryOperation | None = None
+    family: Family | None = None
 
 
 class RequestOptions(msgspec.Struct, frozen=True):

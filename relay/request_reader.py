@@ -141,11 +141,14 @@ def _model_named(invocation: Invocation, raw: bytes) -> str:
     """The model of a body that cannot be read whole. Raises RequestFault."""
     if invocation.target.model:
         return invocation.target.model
-    default = "" if invocation.unary is None else invocation.unary.default_model
-    named = read_body(raw).value("model")
+    unary, body = invocation.unary, read_body(raw)
+    default, fields = (
+        ("", ("model",)) if unary is None else (unary.default_model, unary.model_fields)
+    )
+    named = next((body.value(name) for name in fields if name in body.members), None)
     if named is None and default:
         return default
     if named is None or not named.startswith(b'"'):
-        raise RequestFault("missing_parameter", "model", "model is required")
+        raise RequestFault("missing_parameter", fields[0], f"{fields[0]} is required")
     model: str = msgspec.json.decode(named, type=str)
     return model

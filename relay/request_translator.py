@@ -49,6 +49,7 @@ from gateway.rules.request_overrides import RequestOverrides, is_header_value
 from gateway.rules.routing import Candidate
 from lib.egress import EgressPolicy
 from lib.ids import id_text
+from relay.accepted_video import addressed
 from relay.continuation import Continuation
 from relay.database import DatabaseAway, DatabaseRefused
 from relay.file_fetching import fetch
@@ -252,8 +253,11 @@ class RequestTranslator:
     ) -> PreparedRequest:
         context, client = self._context, self._context.invocation.codec
         model = channel.provider.aliases.get(candidate.upstream_model, candidate.upstream_model)
-        sending = unary.send(facts, channel.address.urls, model, id_text(context.request_id))
-        codec = CODECS[sending.dialect]
+        sending = addressed(
+            unary.send(facts, channel.address.urls, model, id_text(context.request_id)),
+            context.parts.config.public_url,
+        )
+        codec = sending.errors or CODECS[sending.dialect]
         forwards = codec.name == client.name
         # A provider may be silent for minutes before the first of a picture.
         streams = isinstance(sending.exchange, Passing) and facts.stream
@@ -263,7 +267,8 @@ class RequestTranslator:
             EVENT_STREAM if streams else JSON,
             streams,
             (passed_headers(channel, codec, context.invocation.headers) if forwards else ())
-            + _accepted(sending.exchange),
+            + _accepted(sending.exchange)
+            + sending.headers,
             ExchangeBody(sending.encoded, sending.files),
             AnswerTraits(self._requested_model(model), thinks=streams),
             exchange=sending.exchange,

@@ -22,6 +22,7 @@ from dialects.chat import Dialect
 from gateway.price_lookup import Price, PriceList, PriceRow
 from gateway.providers import UnknownProvider, provider_named
 from gateway.providers.provider import USER_AGENT, Address, BadAddress, Provider
+from gateway.providers.signing import Signer
 from gateway.rules.aliases import resolved
 from gateway.rules.breaker import BreakerRule
 from gateway.rules.channel_conditions import Conditions, compiled
@@ -74,6 +75,8 @@ class Channel:
     # How its keys end, and their ids; () where there is none.
     key_endings: tuple[str, ...] = ()
     key_ids: tuple[UUID, ...] = ()
+    # What signs the requests by each of its keys; () where none of them is signed.
+    signers: tuple[Signer | None, ...] = ()
     # None where requests go as they are.
     overrides: RequestOverrides | None = None
     # Those of models that have their own, by name or pattern.
@@ -545,6 +548,11 @@ def _channel(row: ChannelRow, secrets: Sequence[str | None]) -> Channel:
         ),
         key_endings=tuple(last4 for _, _, last4 in row.keys),
         key_ids=tuple(UUID(key_id) for key_id, _, _ in row.keys),
+        signers=(
+            ()
+            if provider.signer is None
+            else tuple(provider.signer_of(secret) for secret in secrets)
+        ),
         passed_headers={
             dialect: frozenset(
                 name.encode()

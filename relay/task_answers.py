@@ -9,7 +9,7 @@ from urllib.parse import parse_qsl
 
 import msgspec
 
-from dialects import video_generations, videos
+from dialects import jimeng, kling, video_generations, videos
 from dialects.errors import RequestFault
 from relay import media_tasks
 from relay.auth import Principal
@@ -28,6 +28,7 @@ async def answer(
     scope: MutableMapping[str, Any],
     task_id: str,
     public_url: str,
+    request_id: str,
 ) -> bytes:
     """The body of the answer. Raises RequestFault, DatabaseAway, DatabaseRefused."""
     if handler == "videos":
@@ -36,9 +37,15 @@ async def answer(
     task = await find(states, principal, task_id)
     if scope["method"] == "DELETE":
         return msgspec.json.encode(await _delete(states, principal, task))
-    if handler == "video_generation":
-        url = f"{public_url}/v1/videos/{task_id}/content"
-        return msgspec.json.encode(video_generations.write(task.video, url))
+    url = f"{public_url}/v1/videos/{task_id}/content"
+    match handler:
+        case "video_generation":
+            return msgspec.json.encode(video_generations.write(task.video, url))
+        case "kling_video":
+            shown = url if task.video.state == "succeeded" else ""
+            return msgspec.json.encode(kling.write(task.video, shown, request_id))
+        case "jimeng_result":
+            return msgspec.json.encode(jimeng.write(task.video, url, request_id))
     return msgspec.json.encode(videos.write(task.video))
 
 
@@ -58,8 +65,9 @@ async def source_of(states: StateStore, principal: Principal, task_id: str) -> S
         what = f"video {task_id} is not completed: only a completed video can be remixed"
         raise RequestFault("conflict", "video_id", what)
     return Source(
-        task_id, task.upstream_id, task.channel_id, video.model, video.seconds, video.size
-    )
+        task_id, task.upstream_id, task.channel_id, task.channel_key, video.model, video.seconds,
+        video.size,
+    )  # fmt: skip
 
 
 async def _list(

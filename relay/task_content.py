@@ -6,14 +6,16 @@ takes: nothing is gathered here. A client that leaves ends the request to the pr
 
 import asyncio
 import re
-from collections.abc import AsyncGenerator, Mapping
+from collections.abc import AsyncGenerator, Callable, Collection, Mapping
 from typing import Final, NamedTuple
-from urllib.parse import parse_qsl
+from urllib.parse import parse_qsl, urljoin, urlsplit
 from uuid import UUID
 
 from dialects.errors import RequestFault
+from dialects.fold import AnswerFault
 from gateway.providers.provider import BadModelName
 from gateway.providers.video_forms import VIDEO_FORMS
+from gateway.providers.video_forms.form import VideoForm
 from lib.asgi import Receive, Scope
 from lib.ids import id_text, new_id
 from relay import task_answers
@@ -23,7 +25,7 @@ from relay.http_sink import HttpSink
 from relay.media_tasks import Task
 from relay.request_context import Parts
 from relay.snapshot import Channel, Snapshot
-from relay.upstream import Answer, UpstreamFailed, upstream_failure
+from relay.upstream import Answer, UpstreamFailed, Upstreams, upstream_failure
 
 _VARIANTS: Final = ("video", "thumbnail", "spritesheet")
 _RANGE: Final = re.compile(rb"bytes=[0-9, -]{1,200}")
@@ -31,6 +33,10 @@ _RANGE: Final = re.compile(rb"bytes=[0-9, -]{1,200}")
 _TYPES: Final = frozenset(
     {"video/mp4", "video/webm", "image/webp", "image/jpeg", "image/png", "application/octet-stream"}
 )
+_BYTES: Final = (200, 206, 416)
+_ANY: Final = (*_BYTES, 301, 302, 303, 307, 308)
+_REDIRECTS_MAX: Final = 3
+_LINK_BYTES_MAX: Final = 64 * 1024
 _PASSED: Final = ("content-length", "content-range", "accept-ranges", "etag", "last-modified")
 
 
@@ -110,21 +116,17 @@ async def _ask(
     task = await task_answers.find(parts.states, principal, wanted.task_id)
     _check_there(task)
     channel = channel_of(task, snapshot)
-    url = _url(task, channel, wanted.variant)
+    source = _Source(parts.upstreams, snapshot, task, channel, id_text(request_id))
     try:
         async with asyncio.timeout(channel.timeouts.first_content):
-            answer = await parts.upstreams.get(
-                channel,
-                snapshot.egress,
-                url,
-                id_text(request_id),
-                key=key_of(task, channel),
-                range_=wanted.range,
-            )
+            answer = await source.open(wanted.variant, wanted.range)
     except TimeoutError:
         raise upstream_failure("F11", seconds=int(channel.timeouts.first_content)) from None
     except UpstreamFailed as failure:
-        if failure.upstream_status == 404:
+        if failure.upstream_status in (404, 410) or (
+            task.content and failure.upstream_status == 403
+        ):
+            # It is there no more: a link whose time is over is answered so.
             raise _missing(task) from None
         raise
     return answer, channel
@@ -160,19 +162,108 @@ def _missing(task: Task) -> RequestFault:
     return RequestFault("task_not_found", "video_id", task.video.id)
 
 
-def _url(task: Task, channel: Channel, variant: str) -> str:
-    if variant not in _VARIANTS:
-        what = "variant must be one of " + ", ".join(_VARIANTS)
-        raise RequestFault("invalid_value", "variant", what)
-    form = next((form for form in VIDEO_FORMS.values() if form.operation == task.form), None)
-    url = None if form is None else channel.address.urls.get(form.operation)
-    if form is None or url is None:
-        raise RequestFault("no_channel", None, "", model=task.video.model)
-    try:
-        found = form.below(url, form.content_path, task.upstream_id)
-    except BadModelName:
-        raise _missing(task) from None
-    return found if variant == _VARIANTS[0] else f"{found}?variant={variant}"
+class _Source:
+    """Where a provider has the bytes of a task: below its address, or wherever it says."""
+
+    def __init__(
+        self,
+        upstreams: Upstreams,
+        snapshot: Snapshot,
+        task: Task,
+        channel: Channel,
+        request_id: str,
+    ) -> None:
+        self._upstreams = upstreams
+        self._snapshot = snapshot
+        self._task = task
+        self._channel = channel
+        self._request_id = request_id
+
+    async def open(self, variant: str, range_: bytes) -> Answer:
+        """The answer with the bytes. Raises RequestFault, UpstreamFailed."""
+        if variant not in _VARIANTS:
+            what = "variant must be one of " + ", ".join(_VARIANTS)
+            raise RequestFault("invalid_value", "variant", what)
+        task, form = self._task, VIDEO_FORMS.get(self._task.form)
+        url = None if form is None else self._channel.address.urls.get(form.tasks_operation)
+        if form is None or url is None:
+            raise RequestFault("no_channel", None, "", model=task.video.model)
+        if not task.content:
+            if not form.content_path:
+                raise _missing(task)
+            found = self._below(form, url, task.upstream_id)
+            whole = found if variant == _VARIANTS[0] else f"{found}?variant={variant}"
+            return await self._get(form, whole, range_)
+        if variant != _VARIANTS[0]:
+            what = f"the video has no {variant}: its provider makes none"
+            raise RequestFault("unsupported_capability", "variant", what)
+        named = task.content
+        if form.read_link is not None:
+            named = await self._linked(form, form.read_link, self._below(form, url, task.content))
+        return await self._follow(form, named, range_)
+
+    def _below(self, form: VideoForm, url: str, id_: str) -> str:
+        try:
+            return form.below(url, form.content_path, id_)
+        except BadModelName:
+            raise _missing(self._task) from None
+
+    async def _get(
+        self, form: VideoForm, url: str, range_: bytes, statuses: Collection[int] = _BYTES
+    ) -> Answer:
+        """Ask the channel, by the key that the task belongs to."""
+        return await self._upstreams.get(
+            self._channel,
+            self._snapshot.egress,
+            url,
+            self._request_id,
+            key=key_of(self._task, self._channel),
+            range_=range_,
+            dialect=form.dialect,
+            statuses=statuses,
+        )
+
+    async def _linked(self, form: VideoForm, read_link: Callable[[bytes], str], url: str) -> str:
+        answer = await self._get(form, url, b"", (200,))
+        try:
+            body = b""
+            while len(body) < _LINK_BYTES_MAX and (piece := await answer.next_bytes()):
+                body += piece
+        finally:
+            answer.cut()
+        try:
+            return read_link(body)
+        except AnswerFault:
+            raise upstream_failure("F15") from None
+
+    async def _follow(self, form: VideoForm, url: str, range_: bytes) -> Answer:
+        """What stands at an address that the provider named, or at one that this leads to. Only
+        the channel's own host is sent its key, and nobody is led to where users may not go."""
+        for _ in range(_REDIRECTS_MAX + 1):
+            if _origin(url) == _origin(next(iter(self._channel.address.urls.values()))):
+                answer = await self._get(form, url, range_, _ANY)
+            else:
+                answer = await self._upstreams.get_elsewhere(
+                    self._channel,
+                    self._snapshot.egress_users,
+                    url,
+                    self._request_id,
+                    range_=range_,
+                    statuses=_ANY,
+                )
+            if answer.status in _BYTES:
+                return answer
+            location = answer.headers.get("location", "")
+            answer.cut()
+            url = urljoin(url, location)
+            if not location or not url.lower().startswith(("https://", "http://")):
+                break
+        raise upstream_failure("F21")
+
+
+def _origin(url: str) -> tuple[str, str]:
+    parts = urlsplit(url)
+    return parts.scheme.lower(), parts.netloc.lower()
 
 
 def key_of(task: Task, channel: Channel) -> int:

@@ -15,7 +15,7 @@ from uuid import UUID
 from dialects import embeddings, moderations, rerank
 from dialects.body import Body
 from dialects.chat import Dialect, Encoded
-from dialects.codec import JSON, Target
+from dialects.codec import JSON, Codec, Target
 from dialects.embeddings import EmbeddingFacts
 from dialects.errors import RequestFault
 from dialects.gemini import embed
@@ -115,8 +115,9 @@ class Passing(NamedTuple):
 
 
 class Sending(NamedTuple):
-    """What an upstream is asked, with which files, and in whose dialect it tells of errors; `path`
-    is what stands behind the address of the operation."""
+    """What an upstream is asked, with which files and `headers`, and in whose dialect it tells of
+    errors, which `errors` reads where it has its own; `path` is what stands behind the address of
+    the operation."""
 
     operation: Operation
     dialect: Dialect
@@ -124,13 +125,17 @@ class Sending(NamedTuple):
     exchange: Exchange | Passing
     files: Sequence[UploadedFile] = ()
     path: str = ""
+    errors: Codec[Any] | None = None
+    headers: tuple[tuple[str, str], ...] = ()
 
 
 class UnaryOperation(ABC):
-    """One such operation in one client's form. `default_model` is asked where a body names none;
-    `lasts_s` is how long it may go on, where that is longer than its channel's total time."""
+    """One such operation in one client's form. `default_model` is asked where a body names none in
+    one of its `model_fields`; `lasts_s` is how long it may go on, where that is longer than its
+    channel's total time."""
 
     default_model: str = ""
+    model_fields: ClassVar[tuple[str, ...]] = ("model",)
     lasts_s: ClassVar[float] = 0.0
 
     @abstractmethod

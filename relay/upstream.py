@@ -8,7 +8,7 @@ are judged after they are resolved, by the policy of the operator (docs/promises
 
 import asyncio
 import time
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Collection, Mapping
 from dataclasses import dataclass
 from types import MappingProxyType
 from typing import Any
@@ -45,13 +45,15 @@ _REQUEST_IDS = ("x-request-id", "request-id", "apim-request-id")
 _HEAD = b"POST %b HTTP/1.1\r\n%bx-client-request-id: %b\r\ncontent-length: %d\r\n\r\n"
 _GET = b"GET %b HTTP/1.1\r\n%bx-client-request-id: %b\r\n%b\r\n"
 _CONTENT = (("accept", "*/*"),)
-_NAMELESS = (("accept-encoding", "identity"), ("user-agent", "weir"))
+_CONTENT_STATUSES = (200, 206, 416)
 _HEADERS = {
     "content-type": "application/json",
     "accept": "application/json, text/event-stream",
     "accept-encoding": "identity",
     "user-agent": "weir",
 }
+# Of requests that are no channel's.
+_PLAIN = {"accept": "*/*", "accept-encoding": "identity", "user-agent": "weir"}
 
 
 class UpstreamFailed(Exception):
@@ -168,6 +170,7 @@ class Upstreams:
         try:
             target = _target(upstream, request.url)
             fields = _fields(upstream, key, request)
+            fields += _signature(channel, key, "POST", request.url, request.body)
         except ValueError as error:
             raise _unreachable("F1", f"{channel.name}: {error}") from error
         body, form = request.body, request.form
@@ -208,19 +211,20 @@ class Upstreams:
         *,
         key: int,
         range_: bytes = b"",
+        dialect: Dialect = "openai",
+        statuses: Collection[int] = _CONTENT_STATUSES,
     ) -> Answer:
         """Ask for what stands at an address of the channel, or for a part of it; the answer, whose
-        status is 200, 206 or 416. Raises UpstreamFailed."""
-        upstream, codec = self._upstream(channel, policy), CODECS["openai"]
+        status is one of `statuses`. Raises UpstreamFailed."""
+        upstream, codec = self._upstream(channel, policy), CODECS[dialect]
         request = OutgoingRequest(codec, url, b"", "", _CONTENT)
         try:
-            fields = _fields(upstream, key, request)
+            fields = _fields(upstream, key, request) + _signature(channel, key, "GET", url, b"")
             target = target_of(url)
         except ValueError as error:
             raise _unreachable("F1", f"{channel.name}: {error}") from error
-        part = b"range: %b\r\n" % range_ if range_ else b""
-        head = _GET % (target, fields, request_id.encode(), part)
-        return await _got(upstream.pool, head, codec)
+        head = _GET % (target, fields, request_id.encode(), _part(range_))
+        return await _got(upstream.pool, head, codec, statuses)
 
     async def get_elsewhere(
         self,
@@ -230,22 +234,21 @@ class Upstreams:
         request_id: str,
         *,
         range_: bytes = b"",
+        statuses: Collection[int] = _CONTENT_STATUSES,
     ) -> Answer:
-        """The same of an address that the channel's provider has told, wherever it leads: by the
-        channel's way, and with nothing that is the channel's. Raises UpstreamFailed."""
+        """The same of an address that the channel's provider has named, on a connection of its own:
+        by the channel's way, and with nothing that is the channel's. Raises UpstreamFailed."""
         try:
             if not url.startswith(("https://", "http://")):
                 raise ValueError(f"no request can go to {url[:200]!r}")
             # What the channel is known by, and whom it trusts, is for its own host.
             way = channel.outbound if _is_own(channel, url) else Outbound(channel.outbound.proxy)
             pool = _open_pool(channel, policy, url, way, reuse=False)
-            fields = headers_bytes((("host", pool.host_header), *_CONTENT, *_NAMELESS))
-            target = target_of(url)
+            fields = headers_bytes(tuple({"host": pool.host_header, **_PLAIN}.items()))
+            head = _GET % (target_of(url), fields, request_id.encode(), _part(range_))
         except ValueError as error:
             raise _unreachable("F1", f"{channel.name}: {error}") from error
-        part = b"range: %b\r\n" % range_ if range_ else b""
-        head = _GET % (target, fields, request_id.encode(), part)
-        return await _got(pool, head, CODECS["openai"])
+        return await _got(pool, head, CODECS["openai"], statuses)
 
     async def change_over(
         self,
@@ -321,17 +324,18 @@ def request_head(channel: Channel, request: OutgoingRequest, attempt_id: str) ->
     return _HEAD % (target, fields, attempt_id.encode(), len(request.body))
 
 
-def _form_head(target: bytes, fields: bytes, attempt_id: str, form: OutgoingForm) -> bytes:
-    fields += b"content-type: %b\r\n" % form.content_type
-    return _HEAD % (target, fields, attempt_id.encode(), form.size)
+def _part(range_: bytes) -> bytes:
+    return b"range: %b\r\n" % range_ if range_ else b""
 
 
-async def _got(pool: ConnectionPool, head: bytes, codec: Codec[Any]) -> Answer:
+async def _got(
+    pool: ConnectionPool, head: bytes, codec: Codec[Any], statuses: Collection[int]
+) -> Answer:
     answer = await pool.connection(fresh=False)
     usable = False
     try:
         await answer.send(head, b"")
-        if answer.status not in (200, 206, 416):
+        if answer.status not in statuses:
             await _refuse_status(answer, codec)
         _check_encoding(answer)
         usable = True
@@ -339,6 +343,11 @@ async def _got(pool: ConnectionPool, head: bytes, codec: Codec[Any]) -> Answer:
         if not usable:
             answer.cut()
     return answer
+
+
+def _form_head(target: bytes, fields: bytes, attempt_id: str, form: OutgoingForm) -> bytes:
+    fields += b"content-type: %b\r\n" % form.content_type
+    return _HEAD % (target, fields, attempt_id.encode(), form.size)
 
 
 def _open_upstream(channel: Channel, policy: EgressPolicy) -> _Upstream:
@@ -405,6 +414,14 @@ def _fields(upstream: _Upstream, key: int, request: OutgoingRequest) -> bytes:
             del headers["content-type"]
         fields = upstream.fields[cache_key] = headers_bytes(tuple(headers.items()))
     return fields
+
+
+def _signature(channel: Channel, key: int, method: str, url: str, body: bytes) -> bytes:
+    """The header lines that sign one request, where its provider wants it signed."""
+    signer = channel.signers[key] if channel.signers else None
+    if signer is None:
+        return b""
+    return headers_bytes(tuple(signer.headers(method, url, body, int(time.time())).items()))
 
 
 def _unreachable(fault: str, detail: str) -> UpstreamFailed:

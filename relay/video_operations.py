@@ -36,19 +36,21 @@ from relay.unary import (
 from relay.video_order import AcceptedVideo, Source
 
 _ACCEPTED: Final = PlainAnswer(Quantities({}, ()))
+# What stands before an id that a provider tells is kept with it.
+_PREFIX_MAX: Final = 39
 
 
 class VideoOperation(UnaryOperation):
-    """One form of a client's."""
+    """One form of a client's; `name` is that of its operation, where a provider's form knows it."""
 
-    name: ClassVar[str]
+    name: ClassVar[str] = ""
 
     @abstractmethod
     def request(self, raw: bytes) -> VideoRequest:
         """What is asked for. Raises RequestFault."""
 
     @abstractmethod
-    def write(self, video: Video) -> dict[str, Any]:
+    def write(self, request_id: str, video: Video) -> dict[str, Any]:
         """What the client is told of a video that was accepted."""
 
     def new_public_id(self) -> str:
@@ -74,21 +76,26 @@ class VideoOperation(UnaryOperation):
         form = next((form for name, form in VIDEO_FORMS.items() if name in urls), None)
         if form is None:
             raise not_offered(facts, "videos")
-        write = form.edit if self.name in form.spoken_by else form.encode
-        return self._sending(facts, form, write(own, model))
+        if not own.length_given:
+            own = replace(own, seconds=form.seconds)
+        speaks = form.edit is not None and self.name in form.spoken_by
+        write = form.edit if speaks and form.edit is not None else form.encode
+        path, prefix = form.path(own, model), form.prefix(own, model)
+        if len(prefix) > _PREFIX_MAX:
+            raise not_offered(facts, "videos")
+        accepted = AcceptedVideo(
+            own, form, self.new_public_id(), "", partial(self.write, request_id), prefix
+        )
+        return _sending(facts, accepted, write(own, model), path)
 
-    def _sending(
-        self,
-        facts: UnaryFacts,
-        form: VideoForm,
-        encoded: Encoded,
-        *,
-        remixed_from: str = "",
-        path: str = "",
-    ) -> Sending:
-        accepted = AcceptedVideo(facts.own, form, self.new_public_id(), remixed_from, self.write)
-        exchange = Exchange(partial(_read, form), as_it_came, facts.units, accepted=accepted)
-        return Sending(form.operation, "openai", encoded, exchange, path=path)
+
+def _sending(facts: UnaryFacts, accepted: AcceptedVideo, encoded: Encoded, path: str) -> Sending:
+    form = accepted.form
+    exchange = Exchange(partial(_read, form), as_it_came, facts.units, accepted=accepted)
+    return Sending(
+        form.operation, form.dialect, encoded, exchange, path=path, errors=form.errors,
+        headers=tuple(form.headers.items()),
+    )  # fmt: skip
 
 
 def _read(form: VideoForm, raw: bytes) -> PlainAnswer:
@@ -108,7 +115,7 @@ class _Videos(VideoOperation):
     def request(self, raw: bytes) -> VideoRequest:
         return videos.read(raw)
 
-    def write(self, video: Video) -> dict[str, Any]:
+    def write(self, request_id: str, video: Video) -> dict[str, Any]:
         return videos.write(video)
 
     def new_public_id(self) -> str:
@@ -123,7 +130,7 @@ class _Generations(VideoOperation):
     def request(self, raw: bytes) -> VideoRequest:
         return video_generations.read(raw)
 
-    def write(self, video: Video) -> dict[str, Any]:
+    def write(self, request_id: str, video: Video) -> dict[str, Any]:
         return video_generations.write_accepted(video)
 
 
@@ -141,7 +148,8 @@ class Remix(_Videos):
         )
 
     def read(self, raw: bytes, target: Target) -> UnaryFacts:
-        return replace(super().read(raw, target), only_channel=self._source.channel_id)
+        source, facts = self._source, super().read(raw, target)
+        return replace(facts, only_channel=source.channel_id, only_key=source.channel_key)
 
     def send(
         self, facts: UnaryFacts, urls: Mapping[Operation, str], model: str, request_id: str
@@ -155,7 +163,9 @@ class Remix(_Videos):
         except BadModelName:
             raise not_offered(facts, "remixes of this video") from None
         encoded = Encoded(msgspec.json.encode({"prompt": own.prompt}))
-        return self._sending(facts, form, encoded, remixed_from=source.public_id, path=path)
+        write = partial(self.write, request_id)
+        accepted = AcceptedVideo(own, form, self.new_public_id(), source.public_id, write)
+        return _sending(facts, accepted, encoded, path)
 
 
 VIDEOS: Final = _Videos()

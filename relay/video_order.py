@@ -48,6 +48,13 @@ class AcceptedVideo(NamedTuple):
     public_id: str
     remixed_from: str
     write: Callable[[Video], dict[str, Any]]
+    prefix: str = ""
+    callback_token: str = ""
+
+    @property
+    def own_id(self) -> str:
+        """What its provider can be asked by before it has told of an id of its own."""
+        return f"{self.prefix}/{self.public_id}"
 
     @property
     def ordered(self) -> Ordered:
@@ -57,7 +64,8 @@ class AcceptedVideo(NamedTuple):
         )
 
     def upstream_id(self, raw: bytes) -> str:
-        return self.form.read_accepted(raw)
+        name = self.form.read_accepted(raw)
+        return f"{self.prefix}/{name}" if self.prefix else name
 
     def answer(self, raw: bytes, created_at: int) -> dict[str, Any]:
         request = self.request
@@ -75,7 +83,7 @@ class Source(NamedTuple):
     public_id: str
     upstream_id: str
     channel_id: UUID
+    channel_key: str
     model: str
     seconds: int
     size: str
-    channel_key: str = ""

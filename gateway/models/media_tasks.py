@@ -24,7 +24,8 @@ class MediaTask(models.Model):
     `provider_state` is its provider's own word, where clients read that. `seconds` and `size` are
     0 and "" of what has none, `remixed_from` is the task that it was made of.
 
-    `next_poll_at` is when the provider is asked next; null behind the end. What it made is there
+    `next_poll_at` is when the provider is asked next; null behind the end. `callback_token` is what
+    it shows who tells that something has happened, "" where nobody may. What it made is there
     until `expires_at`, which is also how long the content of a failed task is kept.
     """
 
@@ -59,6 +60,8 @@ class MediaTask(models.Model):
     expires_at = models.DateTimeField(null=True)
     deleted_at = models.DateTimeField(null=True)
     next_poll_at = models.DateTimeField(null=True)
+    polled_at = models.DateTimeField(null=True)
+    callback_token = models.CharField(max_length=43, blank=True, default="", db_default="")
     polls = models.PositiveIntegerField(default=0)
     failures = models.PositiveIntegerField(default=0)
 

@@ -14,6 +14,8 @@ PROVIDER = Provider(
                 "chat_completions": "/chat/completions",
                 "embeddings": "/embeddings",
                 "ark_images": "/images/generations",
+                # "Create a video generation task" for Seedance (2026-06).
+                "ark_videos": "/contents/generations/tasks",
             }
         )
     },

@@ -15,6 +15,9 @@ PROVIDER = Provider(
                 "gemini_count_tokens": "/models/{model}:countTokens",
                 "embed_content": "/models/{model}:embedContent",
                 "batch_embed_contents": "/models/{model}:batchEmbedContents",
+                # Veo (ai.google.dev, "Generate videos with Veo 3.1", 2026-10).
+                "veo_videos": "/models/{model}:predictLongRunning",
+                "video_tasks": "",
                 "models": "/models",
             },
             auth=Auth("x-goog-api-key"),

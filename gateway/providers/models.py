@@ -22,7 +22,9 @@ from gateway.providers.provider import Provider, Quirk
 Modality = Literal["text", "image", "audio", "file", "video"]
 # never: it does not think; always: it cannot be told not to; else what it is told by.
 Thinking = Literal["never", "always", "effort", "level", "budget", "adaptive", "switch"]
-Endpoint = Literal["chat", "images", "speech", "transcriptions", "realtime", "midjourney", "suno"]
+Endpoint = Literal[
+    "chat", "images", "speech", "transcriptions", "videos", "realtime", "midjourney", "suno"
+]
 Trait = Literal[
     "prefer_responses",  # through the responses dialect where the provider speaks it
     "prefer_responses_to_think_with_tools",
@@ -289,6 +291,8 @@ _MIDJOURNEY = replace(_OPENAI_IMAGE, owner="midjourney", endpoint="midjourney")
 _SUNO = replace(
     _OPENAI_IMAGE, owner="suno", inputs=_TEXT, outputs=frozenset({"audio"}), endpoint="suno"
 )
+# Of all providers: of a text, and of a picture to begin with (their references, 2026-06).
+_VIDEO = replace(_OPENAI_IMAGE, outputs=frozenset({"video"}), endpoint="videos")
 
 # ---- Anthropic
 
@@ -556,6 +560,7 @@ _ROWS: Final[tuple[tuple[Capabilities, tuple[str, ...]], ...]] = (
     ),
     (_OPENAI_REALTIME, ("gpt-realtime*", "gpt-4o-realtime*", "gpt-4o-mini-realtime*")),
     (_OPENAI_REALTIME_2, ("gpt-realtime-2", "gpt-realtime-2.*")),
+    (_VIDEO, ("sora-*",)),
     (_GPT_4, ("gpt-4", "gpt-4-0*")),
     (replace(_GPT_4, context_max=16_000, output_limit=4_096), ("gpt-3.5*",)),
     (_COMPLETING, ("gpt-3.5-turbo-instruct*", "davinci-002", "babbage-002")),
@@ -590,6 +595,7 @@ _ROWS: Final[tuple[tuple[Capabilities, tuple[str, ...]], ...]] = (
     (_GEMINI_3_1_PRO, ("gemini-3.1-pro*", "gemini-3.1-pro-preview")),
     (_GEMINI_3_FLASH, ("gemini-3-flash*", "gemini-3-flash-preview")),
     (_GEMINI_3_IMAGE, ("nano-banana-pro", "gemini-3-pro-image*")),
+    (replace(_VIDEO, owner="google"), ("veo-*",)),
     (_GEMINI_2_5_PRO, ("gemini-2.5-pro*", "gemini-2.5-pro")),
     (_GEMINI_2_5_FLASH, ("gemini-2.5-flash*", "gemini-2.5-flash")),
     (_GEMINI_2_5_FLASH_LITE, ("gemini-2.5-flash-lite*", "gemini-2.5-flash-lite")),
@@ -598,6 +604,7 @@ _ROWS: Final[tuple[tuple[Capabilities, tuple[str, ...]], ...]] = (
     (_GEMINI_TTS, ("gemini-3.8-flash-tts*", "gemini-3.8-flash-lite-tts*")),
     (_QWEN, ("qwen*",)),
     (replace(_OPENAI_IMAGE, owner="alibaba"), ("qwen-image*",)),
+    (replace(_VIDEO, owner="alibaba"), ("wan2*", "wan3*", "wanx2*")),
     (_QWEN_CODER, ("qwen3-coder*",)),
     (_QWEN_OMNI, ("qwen3-omni*",)),
     (_GLM, ("glm-*",)),
@@ -605,6 +612,9 @@ _ROWS: Final[tuple[tuple[Capabilities, tuple[str, ...]], ...]] = (
     (_DOUBAO, ("doubao-*",)),
     (_DOUBAO_1_8, ("doubao-seed-1-8*",)),
     (replace(_OPENAI_IMAGE, owner="bytedance"), ("doubao-seedream*", "seedream-*")),
+    (replace(_VIDEO, owner="bytedance"), ("doubao-seedance*", "seedance-*", "jimeng_*")),
+    (replace(_VIDEO, owner="kuaishou"), ("kling-*",)),
+    (replace(_VIDEO, owner="minimax"), ("minimax-hailuo*",)),
     (_KIMI, ("kimi-*", "moonshot-*")),
     (_KIMI_K2_5, ("kimi-k2.5",)),
     (_MIDJOURNEY, ("mj_*",)),

@@ -19,6 +19,7 @@ from urllib.parse import quote, urlsplit
 from dialects.chat import Dialect, Flag
 from dialects.media import MediaKind
 from dialects.operation import Operation
+from gateway.providers.signing import MakeSigner, Signer
 
 USER_AGENT: Final = "user-agent"
 
@@ -130,6 +131,8 @@ class Provider:
     attempt, whose id stands for `{attempt}` in it: a JSON object with `usage` as in an answer of
     the first dialect and with `final`, false while that may grow; 404 for what never arrived.
 
+    `signer` makes, of a key in two parts (`access|secret`), what signs each request.
+
     `media_tokens_max` bounds, for a hold, the tokens of one content part of each kind; where a
     provider's own figures are not known, those of OpenAI stand for them.
     """
@@ -150,6 +153,7 @@ class Provider:
     unknown_like: str = ""
     usage_look_up: str = ""
     media_tokens_max: Mapping[MediaKind, int] = field(default_factory=lambda: MEDIA_TOKENS_MAX)
+    signer: MakeSigner | None = None
 
     def address(self, base_url: str) -> Address:
         """Where everything is below a channel's base URL.
@@ -198,7 +202,18 @@ class Provider:
             return dict(spoken.headers)
         if not _SECRET.fullmatch(secret):
             raise BadAddress("a provider's key may hold visible ASCII characters only")
+        if self.signer_of(secret) is not None:
+            return dict(spoken.headers)
         return {spoken.auth.header: spoken.auth.scheme + secret, **spoken.headers}
+
+    def signer_of(self, secret: str | None) -> Signer | None:
+        """What signs the requests of a key; None where it is sent as it is. Raises BadAddress."""
+        if self.signer is None or not secret or "|" not in secret:
+            return None
+        access, _, own = secret.partition("|")
+        if not access or not own or "|" in own:
+            raise BadAddress("the key must be the access key and the secret key: access|secret")
+        return self.signer(access, own)
 
     def passed_headers(self, dialect: Dialect, client: Mapping[str, str]) -> dict[str, str]:
         """Those of a client's headers (by lower-case names) that go on; they win over `headers`.

@@ -9,13 +9,14 @@ from dialects.operation import Operation
 from gateway.providers.provider import Provider, Spoken, below
 
 _COMPATIBLE = "/compatible-mode/v1"
+_OWN = "/api/v1/"
 
 
 def _shape(paths: Mapping[Operation, str], path: str, query: str) -> Mapping[Operation, str]:
-    """Pictures are made by its own interface, which stands beside the compatible one."""
-    urls = dict(below(paths, path, query))
-    urls["qwen_images"] = path.removesuffix(_COMPATIBLE) + paths["qwen_images"]
-    return urls
+    """Pictures and videos are made by its own interface, which stands beside the compatible one."""
+    own = {name: end for name, end in paths.items() if end.startswith(_OWN)}
+    root = path.removesuffix(_COMPATIBLE)
+    return {**below(paths, path, query), **{name: root + end for name, end in own.items()}}
 
 
 PROVIDER = Provider(
@@ -25,7 +26,7 @@ PROVIDER = Provider(
     needs_secret=True,
     shape=_shape,
     # Paths: help.aliyun.com, "OpenAI compatible" for chat and for embeddings (2026-10),
-    # "Qwen-Image" and "Qwen-Image-Edit" (2026-11).
+    # "Qwen-Image" and "Qwen-Image-Edit" (2026-11), "Wan - text-to-video" (2026-06).
     dialects={
         "openai": Spoken(
             paths={
@@ -33,6 +34,8 @@ PROVIDER = Provider(
                 "embeddings": "/embeddings",
                 "models": "/models",
                 "qwen_images": "/api/v1/services/aigc/multimodal-generation/generation",
+                "wan_videos": "/api/v1/services/aigc/video-generation/video-synthesis",
+                "video_tasks": "/api/v1/tasks",
             }
         )
     },

@@ -113,6 +113,7 @@ NO_PAGE = {
     "run_events": "a stream",
     "batch_events": "a stream",
     "processor_event": "for processors",
+    "task_callback": "for providers",
     "view_end": "a form",
     "pg_chat": "for programs",
 }

@@ -44,6 +44,7 @@ class FakeVideo:
     size: str
     reference: str
     remix_of: str | None
+    key: str
     polls: int = 0
     status: str = "queued"
     billed_ms: int = 0
@@ -74,9 +75,11 @@ class FakeVideos(ThreadingHTTPServer):
 
     daemon_threads = True
 
-    def __init__(self, key: str = "sk-videos") -> None:
+    def __init__(self, key: str = "sk-videos", *other_keys: str) -> None:
         super().__init__(("127.0.0.1", 0), _Handler)
         self.key = key
+        # Each is another account's: none has what was made for another.
+        self.keys = (key, *other_keys)
         self.videos: dict[str, FakeVideo] = {}
         self.lock = threading.Lock()
         self.accepting = threading.Event()
@@ -130,6 +133,9 @@ class _Handler(BaseHTTPRequestHandler):
         source = None
         if path[-1] == "remix":
             source = self.server.videos[path[-2]]
+            if source.key != self._key():
+                self._error(404, "Video not found")
+                return
             body = {
                 "model": source.model, "seconds": str(source.seconds), "size": source.size, **body,
             }  # fmt: skip
@@ -150,6 +156,7 @@ class _Handler(BaseHTTPRequestHandler):
                 body["size"],
                 body.get("input_reference", {}).get("image_url", ""),
                 None if source is None else source.id,
+                self._key(),
                 words=words,
             )
             self.server.videos[video.id] = video
@@ -172,7 +179,7 @@ class _Handler(BaseHTTPRequestHandler):
         split = urlsplit(self.path)
         path = split.path.removeprefix("/v1/videos/").split("/")
         video = self.server.videos.get(path[0])
-        if video is None or video.deleted:
+        if video is None or video.deleted or video.key != self._key():
             self._error(404, "Video not found")
         elif path[1:] == ["content"]:
             variant = parse_qs(split.query).get("variant", ["video"])[0]
@@ -253,8 +260,11 @@ class _Handler(BaseHTTPRequestHandler):
             self.close_connection = True
             self.server.left.set()
 
+    def _key(self) -> str:
+        return str(self.headers["authorization"]).removeprefix("Bearer ")
+
     def _may(self) -> bool:
-        if self.headers["authorization"] == f"Bearer {self.server.key}":
+        if self._key() in self.server.keys:
             return True
         self._error(401, "Incorrect API key provided")
         return False

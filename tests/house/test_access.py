@@ -40,6 +40,8 @@ PUBLIC = {
     "invitation",
     # Its signature stands for who it is from.
     "processor_event",
+    # The token in its address stands for who calls.
+    "task_callback",
     # Whoever has the secret of a share link may read its picture; it needs no account.
     "shared",
     # A letter's link: its signature stands for whom the letter is to, and it only ends that.

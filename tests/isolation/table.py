@@ -153,6 +153,7 @@ PAGES: Final[dict[str, Route]] = {
     "metrics": at("public"),
     "invitation": at("public", rest={"text": "none"}),
     "processor_event": at("public", rest={"processor": "stripe"}),
+    "task_callback": at("public", rest={"task": "none", "token": "none"}),
     "shared": at("public", rest={"token": "none"}),
     "report_leave": at("public", rest={"token": "none"}),
     "models": at("public"),

@@ -26,9 +26,9 @@ CARRIERS: dict[str, Callable[[str], dict[str, str]]] = {
 # there nothing else is made.
 ABOUT = (
     "models", "model", "billing", "not_implemented", "response", "response_items", "video",
-    "video_content", "video_generation", "remix", "realtime", "midjourney_task", "midjourney_tasks",
-    "midjourney_seed", "suno_task", "suno_tasks", "midjourney_change", "midjourney_simple_change",
-    "midjourney_action", "midjourney_modal",
+    "video_content", "video_generation", "video_events", "remix", "kling_video", "jimeng_result",
+    "realtime", "midjourney_task", "midjourney_tasks", "midjourney_seed", "suno_task", "suno_tasks",
+    "midjourney_change", "midjourney_simple_change", "midjourney_action", "midjourney_modal",
 )  # fmt: skip
 PIXEL = "data:image/png;base64,iVBORw0KGgo="
 # What a body must have beside a text, by its operation.
@@ -67,12 +67,15 @@ def limited(hub: Hub, limit: str, row: Endpoint | None = None) -> Tenant:
 
 def ask(hub: Hub, path: str, row: Endpoint, model: str, carrier: str, key: str) -> Answer:
     path = path.replace("{model}", model).replace("{id}", "resp_1").replace("{mode}", "fast")
-    path += f"?key={key}" if carrier == "query" else ""
+    path += "?Action=CVSync2AsyncSubmitTask" if row.family == "jimeng" else "?"
+    path += f"&key={key}" if carrier == "query" else ""
     said: dict[str, Any] = (
         {"messages": [{"role": "user", "content": "x"}]} if "messages" in path else {}
     )
     said |= {"contents": [{"parts": [{"text": "x"}]}]} if row.dialect == "gemini" else {}
     said |= MORE.get(row.operation, {})
+    if row.family is not None:
+        said |= {"req_key": model, "model_name": model, "image": "https://pictures.example/x.png"}
     raw = json.dumps({"model": model, "prompt": "x", "input": "x", **said}).encode()
     return hub.request(
         row.methods[0],

@@ -82,9 +82,8 @@ def test_nginx_treats_every_row_as_the_relays() -> None:
         "/mj/x/",
         "/suno/submit/dance",
         "/suno",
-        "/kling/v1/videos/text2video",
-        "/jimeng/?Action=CVSync2AsyncSubmitTask",
-        "/jimeng",
+        "/kling/v1/videos/lip-sync",
+        "/jimeng/v1/?Action=CVSync2AsyncSubmitTask",
     ],
 )
 def test_paths_of_task_services_are_answered_in_their_form(hub: Hub, path: str) -> None:

@@ -14,9 +14,12 @@ from lib.ids import parse_id
 from stack import javascript
 from tests.fakes.media import wav
 from tests.fakes.upstream import FakeUpstream, expected_text
-from tests.hub import Hub
+from tests.fakes.videos import FakeVideos
+from tests.hub import Hub, Tenant
+from tests.relay.poller import poll
 from tests.relay.speakers import PICTURE, SCHEMA, UPSTREAMS
 from tests.relay.test_matrix import RATES
+from tests.relay.test_videos import video_model
 
 LIMIT_S = 120.0
 TEXTS = {
@@ -46,12 +49,20 @@ def run_client(hub: Hub, fake: FakeUpstream, script: str) -> Seen:
     return run_script(hub, script, models)
 
 
-def run_script(hub: Hub, script: str, models: Any, *, url: str = "", key: str = "") -> Seen:
+def run_script(
+    hub: Hub,
+    script: str,
+    models: Any,
+    tenant: Tenant | None = None,
+    *,
+    url: str = "",
+    key: str = "",
+) -> Seen:
     if lacking := javascript.missing():
         pytest.fail(javascript.ADVICE.format(lacking))
     task = {
         "url": url or hub.url,
-        "key": key or hub.tenant().key,
+        "key": key or (tenant or hub.tenant()).key,
         "models": models,
         "texts": TEXTS,
         "schema": SCHEMA,
@@ -298,3 +309,26 @@ def test_images_and_sound(hub: Hub, fake: FakeUpstream) -> None:
     refused = seen["refused"]
     assert (refused["image"]["kind"], refused["image"]["status"]) == ("BadRequestError", 400)
     assert (refused["sound"]["status"], refused["sound"]["code"]) == (422, "invalid_value")
+
+
+def test_videos(hub: Hub) -> None:
+    tenant = hub.tenant()
+    with FakeVideos() as provider:
+        model = video_model(hub, provider)
+        seen = run_script(hub, "videos.mjs", {"videos": {"model": model}}, tenant)["videos"]
+        assert seen["create"]["status"] == "queued"
+        assert (seen["create"]["seconds"], seen["create"]["size"]) == ("4", "1280x720")
+        assert (seen["early"]["status"], seen["early"]["code"]) == (409, "conflict")
+        assert (seen["refused"]["kind"], seen["refused"]["status"]) == ("BadRequestError", 400)
+        assert provider.of("from node").reference == f"data:image/png;base64,{PICTURE}"
+        poll(hub, tenant)
+        models = {"videos": {"id": seen["create"]["id"]}}
+        seen = run_script(hub, "videos.mjs", models, tenant)["videos"]
+        content = provider.of("from node").content
+        assert (seen["retrieve"]["status"], seen["retrieve"]["progress"]) == ("completed", 100)
+        assert seen["content"] == {"type": "video/mp4", "byteLength": len(content)}
+        assert (seen["thumbnail"], seen["events"]) == ("thumbnail", "event: video.completed")
+        assert seen["remix"] == {"of": True, "status": "queued"}
+        assert (seen["list"], seen["remove"]) == (3, True)
+        assert (seen["gone"]["kind"], seen["gone"]["status"]) == ("NotFoundError", 404)
+        poll(hub, tenant)

@@ -10,12 +10,13 @@ from typing import Any
 
 import pytest
 
+from tests.fakes.video_services import FakeServices
 from tests.fakes.videos import FakeVideos
 from tests.hub import Answer, Hub, Tenant
 from tests.relay.poller import poll, poll_and_die
 from tests.relay.sweeper import sweep
 from tests.relay.test_failpoints import await_strike, holds_of, let_be_taken_for_dead
-from tests.relay.test_videos import PER_MS, holds, shown, spent, video_model
+from tests.relay.test_videos import PER_MS, RATES, holds, shown, spent, video_model
 
 # Before the task is written there is none; afterwards it is there, whoever lives.
 WEB_BEFORE = ("admitted", "dispatched", "upstream-headers", "first-content")
@@ -191,3 +192,47 @@ def sweep_dead(hub: Hub, tenant: Tenant) -> None:
         return all(hold["process_id"] is None for hold in open_holds)
 
     hub.wait(swept, "holds of dead processes stay open")
+
+
+@pytest.mark.parametrize(
+    ("point", "made"),
+    [
+        pytest.param("admitted", False, marks=pytest.mark.slow),
+        pytest.param("dispatched", False, marks=pytest.mark.slow),
+        pytest.param("upstream-headers", True, marks=pytest.mark.slow),
+        ("first-content", True),
+        pytest.param("task-begun", True, marks=pytest.mark.slow),
+    ],
+)
+def test_what_kling_has_accepted_no_crash_loses(failing: Hub, point: str, made: bool) -> None:
+    """Its task is written before it is ordered, by an id of ours: what Kling has accepted is there,
+    and what it has not is released."""
+    hub, tenant, prompt = failing, failing.tenant(), f"kling killed at {point}"
+    with FakeServices() as fake:
+        name = f"kling-{point}"
+        hub.price(name, RATES)
+        hub.channel(name, fake.base("kling"), fake.secret("kling"), provider="kling")
+        hub.know(name)
+        written = len(hub.log())
+        with ThreadPoolExecutor(1) as pool:
+            pool.submit(order, hub, tenant, name, prompt, f"kill {point}")
+            await_strike(hub, "kill", point, written)
+        hub.start()
+        if point != "admitted":
+            assert [hold["process_id"] for hold in holds_of(hub, tenant)] == [None]
+        poll(hub, tenant)
+        videos = hub.get("/v1/videos", tenant).json()["data"]
+        if point == "admitted":
+            let_be_taken_for_dead(hub, tenant)
+            assert (videos, holds(hub, tenant)) == ([], ["expired"])
+        else:
+            (video,) = videos
+            ordered = [one for one in fake.made.values() if one.prompt == prompt]
+            assert bool(ordered) >= made
+            state, hold = ("completed", "settled") if ordered else ("failed", "voided")
+            assert (video["status"], holds(hub, tenant)) == (state, [hold])
+            if ordered:
+                content = hub.get(f"/v1/videos/{video['id']}/content", tenant)
+                assert content.body == ordered[0].content
+            assert spent(hub, tenant) == (PER_MS * 8000 if ordered else 0)
+    hub.assert_books_balance()

@@ -321,7 +321,7 @@ def test_the_generic_form(hub: Hub, provider: FakeVideos, model: str) -> None:
     told = answer.json()
     assert told["status"] == "queued"
     assert re.fullmatch(r"task_[0-9a-z]{26}", told["task_id"])
-    assert answer.headers["x-weir-dropped-params"] == "fps,metadata"
+    assert answer.headers["x-weir-dropped-params"] == "fps,metadata.style"
     path = f"/v1/video/generations/{told['task_id']}"
     assert hub.get(path, tenant).json()["url"] == ""
     poll(hub, tenant)

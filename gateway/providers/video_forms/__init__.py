@@ -5,10 +5,9 @@ from collections.abc import Mapping
 from types import MappingProxyType
 from typing import Final
 
-from dialects.operation import Operation
-from gateway.providers.video_forms import sora
+from gateway.providers.video_forms import ark, jimeng, kling, minimax, sora, veo, wan
 from gateway.providers.video_forms.form import VideoForm
 
-VIDEO_FORMS: Final[Mapping[Operation, VideoForm]] = MappingProxyType(
-    {form.operation: form for form in (sora.FORM,)}
+VIDEO_FORMS: Final[Mapping[str, VideoForm]] = MappingProxyType(
+    {module.FORM.operation: module.FORM for module in (sora, kling, jimeng, veo, wan, ark, minimax)}
 )

@@ -19,6 +19,9 @@ FORM: Final = VideoForm(
     encode=videos.encode,
     read_accepted=videos.read_accepted,
     read_status=videos.read_status,
+    seconds=videos.SECONDS,
+    # Each video says itself until when it is there.
+    kept_s=30 * 86400,
     status_path="/{id}",
     content_path="/{id}/content",
     remix_path="/{id}/remix",

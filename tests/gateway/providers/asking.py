@@ -25,7 +25,7 @@ from tests.dialects import neutral
 KEY = "KEY"
 # Jina's models rank and embed, the others' tasks are no chats: what goes out to them is read from
 # the client's own body.
-NOT_CHATTING = frozenset({"jina", "midjourney_proxy", "suno_api"})
+NOT_CHATTING = frozenset({"jina", "kling", "jimeng", "minimax", "midjourney_proxy", "suno_api"})
 
 _WEATHER = FunctionTool(
     "get_weather",

@@ -298,8 +298,8 @@ def test_registry() -> None:
     assert all(provider.name == name for name, provider in PROVIDERS.items())
     assert set(PROVIDERS) == {
         "openai", "azure_openai", "anthropic", "gemini", "deepseek", "qwen", "xai", "glm", "doubao",
-        "kimi", "cohere", "jina", "openrouter", "ollama", "vllm", "openai_compatible",
-        "openai_metered", "local", "midjourney_proxy", "suno_api",
+        "kimi", "cohere", "jina", "kling", "jimeng", "minimax", "openrouter", "ollama", "vllm",
+        "openai_compatible", "openai_metered", "local", "midjourney_proxy", "suno_api",
     }  # fmt: skip
     with pytest.raises(UnknownProvider, match="'nope': it must be one of openai, openai_compat"):
         provider_named("nope")

@@ -137,6 +137,17 @@ OTHERS = {
     "generations": SnippetRequest(
         "video_generations", "/v1/video/generations", {"model": "m", "prompt": "x", "duration": 4}
     ),
+    "kling": SnippetRequest(
+        "kling_text2video", "/kling/v1/videos/text2video", {"model_name": "m", "prompt": HARD}
+    ),
+    "kling-image": SnippetRequest(
+        "kling_image2video", "/kling/v1/videos/image2video", {"model_name": "m", "image": "x"}
+    ),
+    "jimeng": SnippetRequest(
+        "jimeng_videos",
+        "/jimeng?Action=CVSync2AsyncSubmitTask&Version=2022-08-31",
+        {"req_key": "m", "prompt": "x"},
+    ),
     "models": SnippetRequest("models", "/v1/models", method="GET"),
     "response": SnippetRequest("response", "/v1/responses/resp_1", method="GET", argument="resp_1"),
     "items": SnippetRequest(

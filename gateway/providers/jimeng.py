@@ -1,0 +1,23 @@
+"""Jimeng at Volcengine: videos. Its key is an access key and a secret key (`access|secret`), with
+which every request is signed; proxies take one key."""
+
+from dialects.jimeng import RESULT, SUBMIT, VERSION
+from gateway.providers.provider import Provider, Spoken
+from gateway.providers.signing import VolcengineSigner
+
+PROVIDER = Provider(
+    name="jimeng",
+    label="Volcengine (Jimeng)",
+    base_url="https://visual.volcengineapi.com",
+    needs_secret=True,
+    dialects={
+        "openai": Spoken(
+            paths={
+                "jimeng_videos": f"/?Action={SUBMIT}&Version={VERSION}",
+                "video_tasks": f"/?Action={RESULT}&Version={VERSION}",
+            }
+        )
+    },
+    default_path="",
+    signer=VolcengineSigner,
+)

@@ -1,0 +1,18 @@
+"""Kling: videos. Its key is an access key and a secret key (`access|secret`), which make a token
+for each request; proxies take one key.
+
+In mainland China: https://api-beijing.klingai.com (its "General Information", 2026-03).
+"""
+
+from gateway.providers.provider import Provider, Spoken
+from gateway.providers.signing import TokenSigner
+
+PROVIDER = Provider(
+    name="kling",
+    label="Kling",
+    base_url="https://api-singapore.klingai.com",
+    needs_secret=True,
+    dialects={"openai": Spoken(paths={"kling_videos": "/v1/videos"})},
+    default_path="",
+    signer=TokenSigner,
+)

@@ -1,0 +1,109 @@
+"""Providers whose requests are signed: the key of a channel is two, `access|secret`, and every
+request has headers of its own. A key without a bar is sent as it is, as proxies of them want it."""
+
+import base64
+import datetime as dt
+import hashlib
+import hmac
+import json
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass, field
+from typing import Final, Protocol
+from urllib.parse import parse_qsl, quote, urlsplit
+
+_TOKEN_S: Final = 1800
+_CLOCK_S: Final = 5
+_PORTS: Final = {"http": 80, "https": 443}
+
+
+class Signer(Protocol):
+    """Makes the headers of one request from its method, address and body at an instant (Unix
+    seconds)."""
+
+    def headers(self, method: str, url: str, body: bytes, now_s: int) -> Mapping[str, str]: ...
+
+
+# Of an access key and a secret key.
+MakeSigner = Callable[[str, str], Signer]
+
+
+@dataclass(frozen=True, slots=True)
+class TokenSigner:
+    """A token that is signed with the secret (RFC 7519, HS256), for half an hour. Source: Kling's
+    "General Information", as of 2026-03."""
+
+    access_key: str
+    secret_key: str = field(repr=False)
+
+    def headers(self, method: str, url: str, body: bytes, now_s: int) -> Mapping[str, str]:
+        head = _encoded({"alg": "HS256", "typ": "JWT"})
+        claims = {"iss": self.access_key, "exp": now_s + _TOKEN_S, "nbf": now_s - _CLOCK_S}
+        text = f"{head}.{_encoded(claims)}"
+        return {"authorization": f"Bearer {text}.{_base64(_hmac(self.secret_key, text))}"}
+
+
+@dataclass(frozen=True, slots=True)
+class VolcengineSigner:
+    """Volcengine's signature of the request itself. Source: volcengine.com/docs/6369/67269, as of
+    2026-02; agrees with the SDK `volcengine` 1.0.229."""
+
+    access_key: str
+    secret_key: str = field(repr=False)
+    region: str = "cn-north-1"
+    service: str = "cv"
+
+    def headers(self, method: str, url: str, body: bytes, now_s: int) -> Mapping[str, str]:
+        stamp = dt.datetime.fromtimestamp(now_s, dt.UTC).strftime("%Y%m%dT%H%M%SZ")
+        digest = hashlib.sha256(body).hexdigest()
+        signed = {
+            "content-type": "application/json",
+            "host": _host(url),
+            "x-content-sha256": digest,
+            "x-date": stamp,
+        }
+        names = ";".join(signed)
+        lines = "".join(f"{name}:{value}\n" for name, value in signed.items())
+        path, query = urlsplit(url).path or "/", _sorted_query(url)
+        canonical = "\n".join((method, path, query, lines, names, digest))
+        scope = f"{stamp[:8]}/{self.region}/{self.service}/request"
+        hashed = hashlib.sha256(canonical.encode()).hexdigest()
+        key = self.secret_key.encode()
+        for part in scope.split("/"):
+            key = _hmac(key, part)
+        signature = _hmac(key, f"HMAC-SHA256\n{stamp}\n{scope}\n{hashed}").hex()
+        credential = f"{self.access_key}/{scope}"
+        return {
+            "x-date": stamp,
+            "x-content-sha256": digest,
+            "authorization": f"HMAC-SHA256 Credential={credential}, SignedHeaders={names}, "
+            f"Signature={signature}",
+        }
+
+
+def _hmac(key: str | bytes, text: str) -> bytes:
+    key = key.encode() if isinstance(key, str) else key
+    return hmac.new(key, text.encode(), hashlib.sha256).digest()
+
+
+def _base64(data: bytes) -> str:
+    return base64.urlsafe_b64encode(data).rstrip(b"=").decode()
+
+
+def _encoded(value: Mapping[str, object]) -> str:
+    return _base64(json.dumps(value, separators=(",", ":")).encode())
+
+
+def _host(url: str) -> str:
+    """The value of `Host`."""
+    parts = urlsplit(url)
+    host = parts.hostname or ""
+    named = f"[{host}]" if ":" in host else host
+    standard = parts.port in (None, _PORTS.get(parts.scheme))
+    return named if standard else f"{named}:{parts.port}"
+
+
+def _sorted_query(url: str) -> str:
+    pairs = sorted(parse_qsl(urlsplit(url).query, keep_blank_values=True))
+    return "&".join(
+        f"{quote(name, safe='-_.~')}={quote(value, safe='-_.~')}" for name, value in pairs
+    )

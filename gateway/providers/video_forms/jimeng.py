@@ -1,0 +1,117 @@
+"""Jimeng's form at Volcengine: two actions of one address. Its reference ("Jimeng AI video 3.0
+Pro", volcengine.com/docs/85621), as of 2026-02: a link is good for an hour, a task for 12 hours."""
+
+from typing import Any, Final
+
+import msgspec
+
+from dialects.chat import Encoded
+from dialects.jimeng import FRAMES_A_SECOND, RATIOS
+from dialects.task_upstream_errors import JIMENG, JimengErrors, refusal
+from dialects.unary import broken
+from dialects.video_fit import aspect_ratio, bare_base64, without_none
+from dialects.videos import (
+    VideoRequest,
+    VideoState,
+    VideoStatus,
+    checked_address,
+    checked_id,
+    task_error,
+)
+from gateway.providers.video_forms.form import VideoForm
+from gateway.rules.task_life import PollRule
+
+_NAMES: Final = {name: name for name in ("seed", "negative_prompt", "template_id")}
+_SUCCESS: Final = 10000
+_STATES: Final[dict[str, VideoState]] = {
+    "in_queue": "queued",
+    "generating": "running",
+    "done": "succeeded",
+    "not_found": "failed",
+    "expired": "failed",
+}
+# Numbers that end a task: what it made, or was to make, may not be shown, or it cannot be made.
+_ENDS: Final = frozenset({50215, 50411, 50412, 50413, 50500, 50501, 50511, 50512, 50518, 50519})
+
+
+def encode(request: VideoRequest, model: str) -> Encoded:
+    """The body of an order."""
+    body: dict[str, Any] = {
+        "req_key": model,
+        "prompt": request.prompt,
+        "frames": FRAMES_A_SECOND * request.seconds + 1,
+        "aspect_ratio": aspect_ratio(request.size, RATIOS),
+    }
+    if request.image:
+        is_data = request.image[:5].lower() == "data:"
+        name = "binary_data_base64" if is_data else "image_urls"
+        body[name] = [bare_base64(request.image)]
+    body = without_none(body) | request.options_as(_NAMES)
+    return Encoded(msgspec.json.encode(body), request.dropped(_NAMES))
+
+
+class _Data(msgspec.Struct):
+    task_id: str = ""
+    status: str = ""
+    video_url: str | None = None
+
+
+class _Answer(msgspec.Struct):
+    code: int
+    message: str | None = ""
+    data: _Data | None = None
+
+
+_answer = msgspec.json.Decoder(_Answer)
+
+
+def _read(raw: bytes) -> _Answer:
+    try:
+        return _answer.decode(raw)
+    except (msgspec.DecodeError, RecursionError):
+        raise broken("F15") from None
+
+
+def read_accepted(raw: bytes) -> str:
+    """Its id of a task. Raises AnswerFault."""
+    answer = _read(raw)
+    if answer.code != _SUCCESS:
+        raise refusal(JIMENG, answer.code, answer.message or "")
+    return checked_id(answer.data.task_id if answer.data is not None else None)
+
+
+def read_status(raw: bytes, upstream_id: str) -> VideoStatus:
+    """What it tells of a task. Raises AnswerFault."""
+    answer = _read(raw)
+    if answer.code in _ENDS:
+        return VideoStatus("failed", 0, error=task_error(answer.code, answer.message))
+    state = _STATES.get(answer.data.status) if answer.data is not None else None
+    if answer.code != _SUCCESS or answer.data is None or state is None:
+        raise broken("F15")
+    if state == "failed":
+        return VideoStatus(state, 0, error=task_error(answer.data.status, None))
+    if state != "succeeded":
+        return VideoStatus(state, 0)
+    return VideoStatus(state, 100, content=checked_address(answer.data.video_url))
+
+
+def ask(upstream_id: str) -> bytes:
+    """The body that asks for a task."""
+    model, _, task_id = upstream_id.rpartition("/")
+    return msgspec.json.encode({"req_key": model, "task_id": task_id})
+
+
+FORM: Final = VideoForm(
+    operation="jimeng_videos",
+    poll=PollRule(min_s=10, max_s=60),
+    encode=encode,
+    read_accepted=read_accepted,
+    read_status=read_status,
+    seconds=5,
+    kept_s=3600,
+    tasks="video_tasks",
+    ask=ask,
+    prefix=lambda request, model: model,
+    told_by=frozenset({200, 400, 500}),
+    errors=JimengErrors(),
+)

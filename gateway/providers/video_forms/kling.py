@@ -1,0 +1,149 @@
+"""Kling's form. Its reference ("Text to Video", "Image to Video", "General Information"), as of
+2026-03, and `external_task_id` as of 2024-11-15; results are kept for 30 days (2024-10-25)."""
+
+from typing import Any, Final
+
+import msgspec
+
+from dialects.chat import Encoded
+from dialects.kling import MODES, RATIOS
+from dialects.task_upstream_errors import KLING, KlingErrors, refusal
+from dialects.unary import broken
+from dialects.video_fit import aspect_ratio, bare_base64, resolution, without_none
+from dialects.videos import (
+    TaskError,
+    VideoRequest,
+    VideoState,
+    VideoStatus,
+    checked_address,
+    checked_id,
+    task_error,
+)
+from gateway.providers.video_forms.form import VideoForm
+from gateway.rules.task_life import PollRule
+
+# What it takes beside what every form has. What sets its price is not among it: length and mode.
+_OPTIONS: Final = (
+    "negative_prompt", "cfg_scale", "camera_control", "image_tail", "static_mask", "dynamic_masks",
+    "watermark_info",
+)  # fmt: skip
+_NAMES: Final = {name: name for name in _OPTIONS}
+_MISSING: Final = 1203
+_STATES: Final[dict[str, VideoState]] = {
+    "submitted": "queued",
+    "processing": "running",
+    "succeed": "succeeded",
+    "failed": "failed",
+}
+
+
+def encode(request: VideoRequest, model: str) -> Encoded:
+    """The body of an order."""
+    shorter = resolution(request.size, tuple(MODES.values()))
+    body: dict[str, Any] = {
+        "model_name": model,
+        "prompt": request.prompt,
+        "duration": str(request.seconds),
+        "mode": next(mode for mode, length in MODES.items() if length == shorter),
+    }
+    if request.image:
+        body["image"] = bare_base64(request.image)
+    else:
+        body["aspect_ratio"] = aspect_ratio(request.size, RATIOS)
+    options = request.options_as(_NAMES)
+    tail = options.get("image_tail")
+    if isinstance(tail, str) and tail[:5].lower() == "data:":
+        options["image_tail"] = bare_base64(tail)
+    return Encoded(msgspec.json.encode(without_none(body) | options), request.dropped(_NAMES))
+
+
+class _Made(msgspec.Struct):
+    url: str = ""
+
+
+class _Result(msgspec.Struct):
+    videos: list[_Made] = []
+
+
+class _Info(msgspec.Struct):
+    external_task_id: str | None = None
+
+
+class _Data(msgspec.Struct):
+    task_id: str
+    task_status: str = ""
+    task_info: _Info | None = None
+    task_status_msg: str | None = None
+    task_result: _Result | None = None
+
+
+class _Answer(msgspec.Struct):
+    code: int
+    message: str = ""
+    data: _Data | None = None
+
+
+_answer = msgspec.json.Decoder(_Answer)
+
+
+def _decoded(raw: bytes) -> _Answer:
+    try:
+        return _answer.decode(raw)
+    except (msgspec.DecodeError, RecursionError):
+        raise broken("F15") from None
+
+
+def _data_of(answer: _Answer) -> _Data:
+    if answer.code != 0:
+        raise refusal(KLING, answer.code, answer.message)
+    if answer.data is None:
+        raise broken("F15")
+    return answer.data
+
+
+def read_accepted(raw: bytes) -> str:
+    """Its id of a task. Raises AnswerFault."""
+    return checked_id(_data_of(_decoded(raw)).task_id)
+
+
+def read_status(raw: bytes, upstream_id: str) -> VideoStatus:
+    """What it tells of a task. Raises AnswerFault."""
+    answer, name = _decoded(raw), upstream_id.rpartition("/")[2]
+    # Its own ids are numbers. What it has no task of by one of ours, it has never accepted.
+    if answer.code == _MISSING and not name.isdigit():
+        return VideoStatus("failed", 0, error=TaskError("not_accepted", "It was not accepted."))
+    data = _data_of(answer)
+    state = _STATES.get(data.task_status)
+    ours = None if data.task_info is None else data.task_info.external_task_id
+    if state is None or name not in (data.task_id, ours):
+        raise broken("F15")
+    if state == "failed":
+        return VideoStatus(state, 0, error=task_error("failed", data.task_status_msg))
+    if state != "succeeded":
+        return VideoStatus(state, 0)
+    made = data.task_result.videos if data.task_result is not None else []
+    # What it made may be a few frames longer than what it bills: that is what was ordered.
+    return VideoStatus(state, 100, content=checked_address(made[0].url if made else None))
+
+
+def _kind(request: VideoRequest, model: str) -> str:
+    return "image2video" if request.image else "text2video"
+
+
+FORM: Final = VideoForm(
+    operation="kling_videos",
+    # Not limited by the reference; its own samples ask every 10 seconds.
+    poll=PollRule(min_s=10, max_s=60),
+    encode=encode,
+    read_accepted=read_accepted,
+    read_status=read_status,
+    seconds=5,
+    kept_s=30 * 86400,
+    path=lambda request, model: "/" + _kind(request, model),
+    prefix=_kind,
+    status_path="/{id}",
+    errors=KlingErrors(),
+    told_by=frozenset({200, 404}),
+    callback="callback_url",
+    external="external_task_id",
+)

@@ -1,0 +1,101 @@
+"""MiniMax's form (Hailuo). Source: its OpenAPI description (platform.minimax.io, "Video generation"
+and "Files"), as of 2026-06. A finished video is a file; what tells its address is asked each time,
+for the address is good for nine hours."""
+
+from typing import Any, Final
+
+import msgspec
+
+from dialects.chat import Encoded
+from dialects.raw_json import value_of
+from dialects.task_upstream_errors import MINIMAX, MiniMaxErrors, numbered, refusal
+from dialects.unary import broken
+from dialects.video_fit import resolution, sides, without_none
+from dialects.videos import (
+    VideoRequest,
+    VideoState,
+    VideoStatus,
+    checked_address,
+    checked_id,
+    task_error,
+)
+from gateway.providers.video_forms.form import VideoForm
+from gateway.rules.task_life import PollRule
+
+_NAMES: Final = {"prompt_optimizer": "prompt_optimizer", "image_tail": "last_frame_image"}
+_STATES: Final[dict[str, VideoState]] = {
+    "Preparing": "queued",
+    "Queueing": "queued",
+    "Processing": "running",
+    "Success": "succeeded",
+    "Fail": "failed",
+}
+
+
+def encode(request: VideoRequest, model: str) -> Encoded:
+    """The body of an order. It makes wide videos, or such as the picture is."""
+    body = {
+        "model": model,
+        "prompt": request.prompt,
+        "duration": request.seconds,
+        "resolution": f"{resolution(request.size, (512, 768, 1080))}P",
+        "first_frame_image": request.image,
+    }
+    width, height = sides(request.size)
+    dropped = request.dropped(_NAMES)
+    if not request.image and width <= height:
+        dropped = ("size", *dropped)
+    return Encoded(msgspec.json.encode(without_none(body) | request.options_as(_NAMES)), dropped)
+
+
+def _members(raw: bytes) -> dict[str, Any]:
+    members = value_of(raw)
+    if not isinstance(members, dict):
+        raise broken("F15")
+    number, message = numbered(raw)
+    if number != 0:
+        raise refusal(MINIMAX, number, message)
+    return members
+
+
+def read_accepted(raw: bytes) -> str:
+    """Its id of a task. Raises AnswerFault."""
+    return checked_id(_members(raw).get("task_id"))
+
+
+def read_status(raw: bytes, upstream_id: str) -> VideoStatus:
+    """What it tells of a task. Raises AnswerFault."""
+    members = value_of(raw)
+    if not isinstance(members, dict):
+        raise broken("F15")
+    state = _STATES.get(str(members.get("status")))
+    if state is None or members.get("task_id") != upstream_id:
+        raise broken("F15")
+    if state == "failed":
+        number, message = numbered(raw)
+        return VideoStatus(state, 0, error=task_error(number, message))
+    if state != "succeeded":
+        return VideoStatus(state, 0)
+    return VideoStatus(state, 100, content=checked_id(members.get("file_id")))
+
+
+def read_link(raw: bytes) -> str:
+    """Where the bytes of a file are. Raises AnswerFault."""
+    file = _members(raw).get("file")
+    return checked_address(file.get("download_url") if isinstance(file, dict) else None)
+
+
+FORM: Final = VideoForm(
+    operation="minimax_videos",
+    poll=PollRule(min_s=10, max_s=60),
+    encode=encode,
+    read_accepted=read_accepted,
+    read_status=read_status,
+    seconds=6,
+    kept_s=7 * 86400,
+    tasks="video_tasks",
+    status_path="/query/video_generation?task_id={id}",
+    content_path="/files/retrieve?file_id={id}",
+    read_link=read_link,
+    errors=MiniMaxErrors(),
+)

@@ -1,0 +1,120 @@
+"""Veo's form in the Gemini API: an operation that runs long. Source: ai.google.dev, "Generate
+videos with Veo 3.1 in Gemini API", as of 2026-10; videos are stored for two days."""
+
+from typing import Any, Final
+
+import msgspec
+
+from dialects.chat import Encoded
+from dialects.unary import broken
+from dialects.video_fit import aspect_ratio, in_base64, resolution, without_none
+from dialects.videos import VideoRequest, VideoStatus, checked_address, checked_id, task_error
+from gateway.providers.video_forms.form import VideoForm
+from gateway.rules.task_life import PollRule
+
+_NAMES: Final = {
+    "negative_prompt": "negativePrompt",
+    "seed": "seed",
+    "person_generation": "personGeneration",
+}
+_RESOLUTIONS: Final = (720, 1080)
+
+
+def encode(request: VideoRequest, model: str) -> Encoded:
+    """The body of an order. Raises RequestFault for a picture that would have to be fetched."""
+    instance: dict[str, Any] = {"prompt": request.prompt}
+    if request.image:
+        picture = in_base64(request)
+        instance["image"] = {
+            "bytesBase64Encoded": picture.data,
+            "mimeType": picture.media_type,
+        }
+    shorter = resolution(request.size, _RESOLUTIONS)
+    parameters = {
+        "aspectRatio": aspect_ratio(request.size, ("16:9", "9:16")),
+        "durationSeconds": request.seconds,
+        # The least is what it makes unasked; Veo 2 knows no other.
+        "resolution": "" if shorter == _RESOLUTIONS[0] else f"{shorter}p",
+    }
+    body = {
+        "instances": [instance],
+        "parameters": without_none(parameters) | request.options_as(_NAMES),
+    }
+    return Encoded(msgspec.json.encode(body), request.dropped(_NAMES))
+
+
+class _Video(msgspec.Struct):
+    uri: str = ""
+
+
+class _Sample(msgspec.Struct):
+    video: _Video | None = None
+
+
+class _Made(msgspec.Struct, rename="camel"):
+    generated_samples: list[_Sample] = []
+    rai_media_filtered_reasons: list[str] = []
+
+
+class _Response(msgspec.Struct, rename="camel"):
+    generate_video_response: _Made | None = None
+
+
+class _Error(msgspec.Struct):
+    code: int = 0
+    message: str = ""
+
+
+class _Operation(msgspec.Struct):
+    name: str
+    done: bool = False
+    response: _Response | None = None
+    error: _Error | None = None
+
+
+_operation = msgspec.json.Decoder(_Operation)
+
+
+def _read(raw: bytes) -> _Operation:
+    try:
+        return _operation.decode(raw)
+    except (msgspec.DecodeError, RecursionError):
+        raise broken("F15") from None
+
+
+def read_accepted(raw: bytes) -> str:
+    """Its name of an operation. Raises AnswerFault."""
+    return checked_id(_read(raw).name)
+
+
+def read_status(raw: bytes, upstream_id: str) -> VideoStatus:
+    """What it tells of an operation. Raises AnswerFault."""
+    told = _read(raw)
+    if told.name != upstream_id:
+        raise broken("F15")
+    if not told.done:
+        return VideoStatus("running", 0)
+    if told.error is not None:
+        return VideoStatus("failed", 0, error=task_error(told.error.code, told.error.message))
+    made = told.response.generate_video_response if told.response is not None else None
+    if made is None:
+        raise broken("F15")
+    video = next((one.video for one in made.generated_samples if one.video is not None), None)
+    if video is None:
+        reason = next(iter(made.rai_media_filtered_reasons), None)
+        return VideoStatus("failed", 0, error=task_error("content_filter", reason))
+    return VideoStatus("succeeded", 100, content=checked_address(video.uri))
+
+
+FORM: Final = VideoForm(
+    operation="veo_videos",
+    poll=PollRule(min_s=10, max_s=60),
+    encode=encode,
+    read_accepted=read_accepted,
+    read_status=read_status,
+    seconds=6,
+    kept_s=2 * 86400,
+    tasks="video_tasks",
+    status_path="/{id}",
+    dialect="gemini",
+)

@@ -1,0 +1,38 @@
+"""Requests for a video in Kling's form and in Jimeng's."""
+
+from typing import Any, Final
+
+from dialects import jimeng, kling
+from dialects.videos import Video, VideoRequest
+from relay.video_operations import VideoOperation
+
+
+class _Kling(VideoOperation):
+    """Of a text, or of a picture."""
+
+    default_model = kling.MODEL
+    model_fields = ("model_name", "model")
+
+    def __init__(self, *, with_image: bool) -> None:
+        self._with_image = with_image
+
+    def request(self, raw: bytes) -> VideoRequest:
+        return kling.read(raw, with_image=self._with_image)
+
+    def write(self, request_id: str, video: Video) -> dict[str, Any]:
+        return kling.write(video, "", request_id)
+
+
+class _Jimeng(VideoOperation):
+    model_fields = ("req_key",)
+
+    def request(self, raw: bytes) -> VideoRequest:
+        return jimeng.read(raw)
+
+    def write(self, request_id: str, video: Video) -> dict[str, Any]:
+        return jimeng.write_accepted(video, request_id)
+
+
+TEXT_TO_VIDEO: Final = _Kling(with_image=False)
+IMAGE_TO_VIDEO: Final = _Kling(with_image=True)
+JIMENG_VIDEOS: Final = _Jimeng()

@@ -1,0 +1,244 @@
+"""Each form of video tasks against the recorded exchanges, and against what nobody should send."""
+
+import json
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from dialects import jimeng, kling, video_generations, videos
+from dialects.errors import RequestFault
+from dialects.fold import AnswerFault
+from dialects.task_upstream_errors import (
+    JimengErrors,
+    KlingErrors,
+    MiniMaxErrors,
+    NumberedErrors,
+)
+from dialects.video_fit import as_address, aspect_ratio, resolution, size_of
+from dialects.videos import SECONDS_UNSAID, VideoRequest
+from gateway.providers import PROVIDERS
+from gateway.providers.video_forms import VIDEO_FORMS
+from gateway.providers.video_forms.form import VideoForm
+from tests.hostile import LONG, NUL, STORABLE
+
+RECORDED = {
+    one["id"]: one
+    for one in json.loads(
+        (Path(__file__).parents[2] / "golden/media/async_tasks.json").read_text()
+    )["exchanges"]
+}
+
+
+def answered(name: str) -> bytes:
+    return json.dumps(RECORDED[name]["response"]["body"]).encode()
+
+
+def asked(name: str) -> bytes:
+    return json.dumps(RECORDED[name]["request"]["body"]).encode()
+
+
+def named(operation: str) -> VideoForm:
+    form = VIDEO_FORMS.get(operation)
+    assert form is not None
+    return form
+
+
+@pytest.mark.parametrize(
+    ("operation", "create", "id_"),
+    [
+        ("videos", "sora_create", "video_68d7512d07848190b3e45da0ecbebcde"),
+        ("kling_videos", "kling_create", "831922345719271433"),
+        ("jimeng_videos", "jimeng_create", "7392616336519610409"),
+        ("veo_videos", "veo_create", "models/veo-3.0-generate-001/operations/abc123"),
+    ],
+)
+def test_what_is_accepted_has_an_id(operation: str, create: str, id_: str) -> None:
+    assert named(operation).read_accepted(answered(create)) == id_
+
+
+@pytest.mark.parametrize(
+    ("operation", "recorded", "id_", "state", "content"),
+    [
+        ("kling_videos", "kling_succeed", "text2video/831922345719271433", "succeeded",
+         "https://example.com/kling.mp4"),
+        ("kling_videos", "kling_failed", "image2video/831922345719271434", "failed", ""),
+        ("jimeng_videos", "jimeng_generating", "x/7392616336519610409", "running", ""),
+        ("jimeng_videos", "jimeng_done", "x/7392616336519610409", "succeeded",
+         "https://example.com/jimeng.mp4"),
+        ("jimeng_videos", "jimeng_error", "x/7392616336519610409", "failed", ""),
+        ("veo_videos", "veo_create", "models/veo-3.0-generate-001/operations/abc123", "running",
+         ""),
+        ("veo_videos", "veo_done", "models/veo-3.0-generate-001/operations/abc123", "succeeded",
+         "https://generativelanguage.googleapis.com/v1beta/files/f1:download?alt=media"),
+    ],
+)  # fmt: skip
+def test_what_is_told_of_a_task(
+    operation: str, recorded: str, id_: str, state: str, content: str
+) -> None:
+    status = named(operation).read_status(answered(recorded), id_)
+    assert (status.state, status.content) == (state, content)
+    assert (status.error is not None) is (state == "failed")
+
+
+def test_each_is_asked_where_its_provider_says() -> None:
+    def below(provider: str, operation: str, path: str, id_: str) -> str:
+        form, base_url = named(operation), PROVIDERS[provider].base_url
+        url = PROVIDERS[provider].url(form.tasks_operation, base_url)
+        return form.below(url, getattr(form, path), id_)
+
+    recorded = RECORDED["veo_done"]["request"]["path"]
+    id_ = recorded.removeprefix("/v1beta/")
+    assert below("gemini", "veo_videos", "status_path", id_).endswith(recorded)
+    recorded = RECORDED["kling_failed"]["request"]["path"]
+    id_ = "image2video/831922345719271434"
+    assert below("kling", "kling_videos", "status_path", id_).endswith(recorded)
+    recorded = RECORDED["jimeng_done"]["request"]["path"]
+    assert below("jimeng", "jimeng_videos", "status_path", "m/1").endswith(recorded)
+    form = named("jimeng_videos")
+    assert form.ask is not None
+    body = RECORDED["jimeng_done"]["request"]["body"]
+    assert json.loads(form.ask(f"{body['req_key']}/{body['task_id']}")) == body
+    assert below("minimax", "minimax_videos", "status_path", "1069").endswith(
+        "/query/video_generation?task_id=1069"
+    )
+
+
+@pytest.mark.parametrize("id_", ["../x", "a//b", "a/../b", "", "a?b", "a#b"])
+@pytest.mark.parametrize("operation", ["kling_videos", "veo_videos", "wan_videos", "ark_videos"])
+def test_an_id_leads_nowhere_else(operation: str, id_: str) -> None:
+    form = named(operation)
+    with pytest.raises(ValueError, match="model's name"):
+        form.below("https://a.example/v1", form.status_path, id_)
+
+
+@pytest.mark.parametrize(
+    "raw", [b"", b"[]", b"null", b"{", b"<html>", b'{"code":"x"}', b"[" * 9999]
+)
+@pytest.mark.parametrize("form", VIDEO_FORMS.values(), ids=lambda form: form.operation)
+def test_what_cannot_be_read_is_a_fault_and_no_state(form: VideoForm, raw: bytes) -> None:
+    for read in (form.read_accepted, lambda raw: form.read_status(raw, "x/1")):
+        with pytest.raises(AnswerFault):
+            read(raw)
+    if form.read_link is not None:
+        with pytest.raises(AnswerFault):
+            form.read_link(raw)
+
+
+def test_what_kling_does_not_know_by_our_id_it_has_not_accepted() -> None:
+    """And by its own id: it told so before."""
+    read, raw = named("kling_videos").read_status, b'{"code":1203,"message":"no such task"}'
+    assert read(raw, "text2video/task_01k9").state == "failed"
+    with pytest.raises(AnswerFault):
+        read(raw, "text2video/831922345719271433")
+
+
+@pytest.mark.parametrize(
+    ("codec", "status", "number", "kind", "fault"),
+    [
+        (KlingErrors, 401, 1004, "upstream_auth", "F5"),
+        (KlingErrors, 429, 1102, "upstream_auth", "F9"),
+        (KlingErrors, 403, 1103, "upstream_auth", "F5"),
+        (KlingErrors, 400, 1201, "provider_rejected", "F6"),
+        (KlingErrors, 404, 1203, "upstream_error", "F7"),
+        (KlingErrors, 400, 1301, "content_filtered", "F6"),
+        (KlingErrors, 429, 1303, "upstream_rate_limited", "F8"),
+        (KlingErrors, 503, 5001, "overloaded", "F10"),
+        (KlingErrors, 400, 4711, "provider_rejected", "F6"),
+        (JimengErrors, 400, 50411, "content_filtered", "F6"),
+        (JimengErrors, 400, 50429, "upstream_rate_limited", "F8"),
+        (JimengErrors, 401, 50400, "upstream_auth", "F5"),
+        (JimengErrors, 500, 50500, "upstream_error", "F10"),
+        (MiniMaxErrors, 200, 1008, "upstream_auth", "F9"),
+    ],
+)
+def test_errors_mean_what_their_numbers_say(
+    codec: type[NumberedErrors], status: int, number: int, kind: str, fault: str
+) -> None:
+    body: dict[str, Any] = {"code": number, "message": "why"}
+    if codec is MiniMaxErrors:
+        body = {"base_resp": {"status_code": number, "status_msg": "why"}}
+    found = codec.read_error(status, {}, json.dumps(body).encode(), 0)
+    assert (found.kind, found.fault, found.detail) == (kind, fault, "why")
+
+
+def test_a_signature_that_is_wrong_is_a_key_that_is_refused() -> None:
+    error = {"Error": {"CodeN": 100010, "Code": "SignatureDoesNotMatch", "Message": "no"}}
+    body = json.dumps({"ResponseMetadata": error}).encode()
+    found = JimengErrors.read_error(401, {}, body, 0)
+    assert (found.kind, found.detail) == ("upstream_auth", "no")
+
+
+READERS: dict[str, Callable[[bytes], VideoRequest]] = {
+    "openai": videos.read,
+    "generic": video_generations.read,
+    "kling": lambda raw: kling.read(raw, with_image=False),
+    "jimeng": jimeng.read,
+}
+
+
+@pytest.mark.parametrize("text", [*STORABLE, NUL, LONG, ""])
+def test_any_text_goes_out_as_it_came_in(text: str) -> None:
+    body = {"model": "m", "model_name": "m", "req_key": "m", "prompt": text, "seed": 1}
+    raw = json.dumps(body | {"metadata": {"negative_prompt": text}}).encode()
+    for read in READERS.values():
+        try:
+            request = read(raw)
+        except RequestFault:
+            assert not text or len(text) > 32_000
+            continue
+        for form in VIDEO_FORMS.values():
+            sent = json.loads(form.encode(request, "up").body)
+            assert text in _texts(sent), form.operation
+
+
+def _texts(value: Any) -> list[str]:
+    if isinstance(value, dict):
+        return [text for inner in value.values() for text in _texts(inner)]
+    if isinstance(value, list):
+        return [text for inner in value for text in _texts(inner)]
+    return [value] if isinstance(value, str) else []
+
+
+def test_a_length_that_is_not_said_is_within_what_is_held() -> None:
+    request = video_generations.read(b'{"model":"m","prompt":"x"}')
+    assert (request.seconds, request.length_given) == (SECONDS_UNSAID, False)
+    assert all(1 <= form.seconds <= SECONDS_UNSAID for form in VIDEO_FORMS.values())
+
+
+@pytest.mark.parametrize(
+    ("size", "ratio", "shorter"),
+    [("1280x720", "16:9", 720), ("720x1280", "9:16", 720), ("1000x1000", "1:1", 1080),
+     ("1792x1024", "16:9", 1080), ("10x9999", "9:16", 480), ("4000x3000", "16:9", 1080)],
+)  # fmt: skip
+def test_sizes_in_the_words_of_providers(size: str, ratio: str, shorter: int) -> None:
+    assert (aspect_ratio(size), resolution(size)) == (ratio, shorter)
+
+
+def test_kling_reads_back_the_size_that_it_writes() -> None:
+    for ratio in kling.RATIOS:
+        for shorter in kling.MODES.values():
+            size = size_of(ratio, shorter)
+            assert aspect_ratio(size, kling.RATIOS) == ratio
+            assert resolution(size, tuple(kling.MODES.values())) == shorter
+
+
+def test_a_picture_is_an_address_or_what_it_says_it_is() -> None:
+    assert as_address("https://a.example/x.png", "image") == "https://a.example/x.png"
+    assert as_address("iVBORw0KGgo=", "image") == "data:image/png;base64,iVBORw0KGgo="
+    assert as_address("/9j/4AAQ", "image") == "data:image/jpeg;base64,/9j/4AAQ"
+    for wrong in ("ftp://a.example", "file:///etc/passwd", "no picture", "data:image/png,x"):
+        with pytest.raises(RequestFault):
+            as_address(wrong, "image")
+
+
+def test_the_fixtures_of_clients_are_read() -> None:
+    request = kling.read(asked("kling_create"), with_image=False)
+    assert (request.model, request.seconds, request.size) == ("kling-v1", 5, "1280x720")
+    assert {name: one.value for name, one in request.options.items()} == {"cfg_scale": 0.5}
+    assert kling.read(asked("kling_error"), with_image=False).model == kling.MODEL
+    assert jimeng.read(asked("jimeng_create")).model == "jimeng_vgfm_t2v_l20"
+    assert jimeng.read_task(asked("jimeng_done")) == "7392616336519610409"
+    with pytest.raises(RequestFault):
+        jimeng.read(asked("jimeng_error"))
