@@ -25,7 +25,7 @@ from gateway.uptime import uptime_by_channel
 from lib import clock
 from lib.ids import id_text
 from lib.tenancy import within
-from usage import reports
+from usage import reports, request_log
 from usage.budget_views import meter_of
 from usage.failures import failures_by_cause
 from usage.filters import UsageFilter, from_query
@@ -206,7 +206,7 @@ def _attention(request: HttpRequest, actor: Actor) -> Context:
 
 
 def _latest(request: HttpRequest, actor: Actor) -> Context:
-    rows = reports.latest_requests(actor, _REQUESTS_SHOWN)
+    rows = request_log.latest_requests(actor, _REQUESTS_SHOWN)
     return {"latest": [{"row": row, "id": id_text(row.request_id)} for row in rows]}
 
 

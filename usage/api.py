@@ -22,13 +22,14 @@ from lib.csv_file import CSV_TYPE, stream
 from lib.ids import id_text
 from lib.openapi import also_answers
 from lib.tables.pages import as_here
-from usage import filters, receipts, reports
+from usage import filters, receipts, request_log
 from usage.explorer import DAY, Cell, explore
 from usage.filters import RangeRefused, Scope, UsageFilter
 from usage.focus import focus_csv
 from usage.levels import standing
 from usage.receipts import AttemptShown
-from usage.reports import RequestRow, Totals
+from usage.reports import Totals
+from usage.request_log import RequestRow
 from usage.rules.choices import SkipReason, Why
 from usage.rules.groupings import GROUPINGS, read_groupings
 from usage.visibility import Period
@@ -352,7 +353,7 @@ def list_requests(request: HttpRequest, query: Query[RequestQuery]) -> dict[str,
         _edge("from", query.from_, zone, end=False) if query.from_ else None,
         _edge("to", query.to, zone, end=True) if query.to else None,
     )
-    page = reports.request_page(
+    page = request_log.request_page(
         actor,
         period,
         replace(_scope(query), status=query.status),

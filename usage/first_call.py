@@ -10,7 +10,7 @@ from accounts.actors import Actor, organisation_of
 from accounts.models import Key, KeyKind
 from lib import clock
 from usage.levels import since, summed
-from usage.reports import RequestRow, request_page
+from usage.request_log import RequestRow, request_page
 from usage.rules.buckets import bucket_of
 from usage.visibility import Period, Where, run, sees_requests
 

@@ -27,7 +27,7 @@ from usage.key_use import use_of_keys
 from usage.key_views import badge_of, budgets_of, owner_of
 from usage.log_columns import REQUESTS
 from usage.log_views import cells_of
-from usage.reports import RequestRow, RequestSource
+from usage.request_log import RequestRow, RequestSource
 from usage.views import chart_of, rows_url
 from usage.visibility import sees_requests
 

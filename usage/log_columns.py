@@ -18,7 +18,8 @@ from lib.tables.keyset import Order, Values
 from lib.tables.sources import Piece
 from lib.tables.table import Column, Table
 from usage import words
-from usage.reports import TOKEN_COLUMNS, RequestSource, near_attempts, read_json
+from usage.reports import TOKEN_COLUMNS, read_json
+from usage.request_log import RequestSource, near_attempts
 from usage.rules.outcomes import CLIENT_STOPPED
 from usage.visibility import run
 

@@ -22,13 +22,14 @@ from lib.ids import id_text
 from lib.tables.pages import answer_table
 from lib.tables.sources import START
 from lib.tables.table import OWN_PARAMETERS, Badge, State
-from usage import filters, reports, words
+from usage import filters, reports, request_log, words
 from usage.exports import DIRECT_ROWS
 from usage.filters import UsageFilter
 from usage.histogram import Bar, histogram, sums_of_bars
 from usage.levels import standing
 from usage.log_columns import REQUESTS, LogSource, hidden_columns
-from usage.reports import RequestRow, Totals
+from usage.reports import Totals
+from usage.request_log import RequestRow
 from usage.rules.buckets import Span
 from usage.saved_view_views import menu_of
 from usage.usage_bar import usage_bar
@@ -69,7 +70,7 @@ def request_list(request: HttpRequest, actor: Actor) -> HttpResponseBase:
         "dropped": dropped_of(actor, usage_filter),
         "total_nano": source.charged_nano(),
         "saved": menu_of(actor, "requests", state.query()),
-        "oldest": reports.oldest_request_at(actor),
+        "oldest": request_log.oldest_request_at(actor),
         **_histogram(actor, usage_filter, state, totals),
     }
     bar = usage_bar(actor, usage_filter, log=True, kept=tuple(state.kept), at=at)

@@ -22,7 +22,8 @@ from billing.rules.pricing import PPM, CostLines, PriceInvalid, PriceVersion, pr
 from lib.ids import id_text, parse_id
 from usage.client_addresses import address_of
 from usage.partitions import ids_near
-from usage.reports import RequestRow, ordered_meters, read_json
+from usage.reports import ordered_meters, read_json
+from usage.request_log import RequestRow
 from usage.visibility import run, visible
 
 # quantity x nano per million x parts per million, in USD: 10^9 x 10^6 x 10^6.

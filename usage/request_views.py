@@ -24,7 +24,7 @@ from lib.ids import id_text, parse_id
 from lib.tables.table import Badge
 from usage import filters, receipts, reports, reviews, words
 from usage.models import SettleAs
-from usage.reports import RequestRow
+from usage.request_log import RequestRow
 from usage.review_forms import ReviewForm, review_shown
 from usage.reviews import ReviewRefused
 

@@ -22,7 +22,7 @@ from lib import clock
 from lib.formatting import grouped
 from lib.htmx import is_htmx, render_part
 from lib.ids import id_text
-from usage import filters, reports, words
+from usage import filters, reports, request_log, words
 from usage.failures import failure_series
 from usage.filters import Dropped, UsageFilter
 from usage.levels import standing
@@ -302,7 +302,7 @@ def _meters(total: Totals) -> dict[str, Any]:
 
 def _latest_day(actor: Actor, usage_filter: UsageFilter) -> dict[str, Any] | None:
     """Where there is something to see, when the asked range holds nothing."""
-    at = reports.newest_request_at(actor, usage_filter.scope) if sees_requests(actor) else None
+    at = request_log.newest_request_at(actor, usage_filter.scope) if sees_requests(actor) else None
     if at is None:
         return None
     day = at.astimezone(usage_filter.zone).date().isoformat()

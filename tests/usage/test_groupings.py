@@ -25,7 +25,7 @@ from usage import explorer, used_rows
 from usage.explorer import explore
 from usage.filters import from_query
 from usage.levels import standing
-from usage.reports import RequestSource
+from usage.request_log import RequestSource
 from usage.rules.groupings import GROUPINGS, UnknownGrouping, read_groupings
 from usage.used_rows import TooManyRecords
 

@@ -12,7 +12,7 @@ from accounts.models import Key
 from lib import clock
 from tests import cast
 from tests.usage.rows import NOON, credit, happen, id_at, refuse
-from usage import reports
+from usage import reports, request_log
 from usage.filters import EVERYTHING, Metric, Scope, UsageFilter, between
 from usage.levels import standing
 from usage.models import DayRollup, HourRollup, Rollup, RollupWatermark
@@ -180,9 +180,9 @@ def test_a_filter_looks_only_where_the_sums_have_what_it_fits(people: cast.Cast)
     assert 0 < looked_at(Scope(status="error")) < everything
     latest = happen(key, clock.now(), channel_id=key.id, charge_nano=1)
     assert looked_at(Scope(channels=(key.id,))) == 1
-    page = reports.request_page(actor, time, Scope(channels=(key.id,)), limit=5)
+    page = request_log.request_page(actor, time, Scope(channels=(key.id,)), limit=5)
     assert [row.id for row in page.rows] == [latest.id]
-    assert reports.newest_request_at(actor, Scope(channels=(id_at(NOON),))) is None
+    assert request_log.newest_request_at(actor, Scope(channels=(id_at(NOON),))) is None
 
 
 @pytest.mark.extended

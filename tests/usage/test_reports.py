@@ -13,7 +13,7 @@ from accounts.actors import Actor, key_actor
 from accounts.models import Key
 from tests import cast
 from tests.usage.rows import NOON, admit, happen, refuse
-from usage import reports
+from usage import reports, request_log
 from usage.filters import UsageFilter, from_query
 from usage.reports import Series
 from usage.rules.buckets import Span
@@ -55,7 +55,7 @@ def test_an_actor_without_a_right_or_an_organisation(people: cast.Cast) -> None:
     with pytest.raises(PermissionDenied):
         reports.usage_totals(nobody, Span(NOON, NOON + DAY))
     with pytest.raises(Http404):
-        reports.latest_requests(cast.actor(people.dora), 5)
+        request_log.latest_requests(cast.actor(people.dora), 5)
 
 
 def test_the_latest_requests(people: cast.Cast, key: Key) -> None:
@@ -63,7 +63,7 @@ def test_the_latest_requests(people: cast.Cast, key: Key) -> None:
         happen(key, NOON + n * HOUR)
     refused = refuse(key, NOON + 5 * HOUR)
     running = admit(key, NOON)
-    found = reports.latest_requests(cast.actor(people.alice, people.acme), 3)
+    found = request_log.latest_requests(cast.actor(people.alice, people.acme), 3)
     assert [row.request_id for row in found[:2]] == [running.request_id, refused.request_id]
     assert [row.running for row in found] == [True, False, False]
     assert [row.failed for row in found] == [False, True, False]
