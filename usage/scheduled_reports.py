@@ -22,6 +22,7 @@ from django.utils.translation import gettext
 
 from accounts import access, audit
 from accounts.actors import Actor, actor_of_member, memberships, organisation_of
+from accounts.member_access import named_members
 from accounts.models import Membership
 from billing.rules.money import format_usd
 from lib import clock
@@ -45,16 +46,15 @@ _BATCH: Final = 20
 
 
 def receivers_of(actor: Actor, view: SavedView) -> QuerySet[Membership]:
-    """The members that the actor may send the view to, by address: who sees only their own usage
-    sends it to nobody else."""
-    members = (
-        memberships()
-        .select_related("user")
-        .filter(organisation=view.organisation_id, user__is_active=True)
-    )
-    if access.scope_of(actor, "usage.read") == "own":
-        members = members.filter(user=actor.user)
-    return members.order_by("user__email")
+    """The members that the actor may send the view to, by address: those whose names they see; who
+    sees only their own usage sends it to nobody else."""
+    if access.scope_of(actor, "members.read") is None:
+        members = memberships().filter(organisation=view.organisation_id, user=actor.user)
+    else:
+        members = named_members(actor)
+        if access.scope_of(actor, "usage.read") == "own":
+            members = members.filter(user=actor.user)
+    return members.select_related("user").filter(user__is_active=True).order_by("user__email")
 
 
 def set_schedule(

@@ -194,7 +194,7 @@ def test_a_file_of_what_is_shown(site: Installation, owner: Visitor) -> None:
     page = owner.page
     page.goto(f"{site.organisation}/requests?status=ok&sort=-cost")
     with page.expect_download() as download:
-        page.get_by_role("link", name="Export").click()
+        page.get_by_role("link", name="Export", exact=True).click()
     lines = download.value.path().read_text().splitlines()
     assert lines[0].startswith("time,status,model,key,")
     assert len(lines) >= 4

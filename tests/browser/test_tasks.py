@@ -157,7 +157,7 @@ def export_the_month(someone: Clicker, site: Installation) -> None:
     summary = page.locator("#home-summary .stat").filter(has=named)
     someone.click(summary.get_by_role("link"))
     with page.expect_download() as download:
-        someone.click(page.get_by_role("link", name="Export"))
+        someone.click(page.get_by_role("link", name="Export", exact=True))
     counted = site.row(
         """SELECT count(*) AS n FROM usage_usagerecord r
         JOIN accounts_organisation o ON o.id = r.organisation_id

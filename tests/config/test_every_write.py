@@ -45,6 +45,7 @@ NOTHING_CHANGES: Final = {
     "POST /provider-models",
     "POST /routes/preview",
     "POST /single-sign-on/test",
+    "POST /subscription/preview",
     "account_inactive",
     "account_email_verification_sent",
     "account_reset_password_done",
@@ -61,6 +62,8 @@ NOTHING_CHANGES: Final = {
     "manage.py export",
     "manage.py messages",
     "manage.py verify",
+    "media_bound",
+    "media_fields",
     "message_show",
     "mfa_view_recovery_codes",
     "models_compare",
@@ -87,6 +90,8 @@ ONES_OWN_CHAT: Final = {
     "history_change",
     "history_undo",
     "keep",
+    "media_delete",
+    "media_file_add",
     "message_branch",
     "message_delete",
     "message_restore",
@@ -111,7 +116,14 @@ ONES_OWN_CHOICE: Final = {
     "table_preference",
     "title_model",
 }
-A_CALL_OF_A_MODEL: Final = {"embedding_run", "pg_chat", "run_create", "run_stop"}
+A_CALL_OF_A_MODEL: Final = {
+    "embedding_run",
+    "media_create",
+    "media_stop",
+    "pg_chat",
+    "run_create",
+    "run_stop",
+}
 ONES_OWN_SESSION_OR_ADDRESS: Final = {
     "account_confirm_email",
     "account_logout",

@@ -24,6 +24,7 @@ from outbox.models import Fact
 from tests import cast
 from tests.usage.rows import credit
 from tests.usage.test_speed import fill
+from usage.models import Export, ExportState
 
 pytestmark = pytest.mark.django_db
 
@@ -35,6 +36,7 @@ RELATIONS = {
     "all-audit": "accounts_auditevent",
     "audit": "accounts_auditevent",
     "deliveries": "notify_delivery",
+    "exports": "usage_export",
     "key-requests": "usage_usagerecord",
     "organisations": "accounts_organisation",
     "payments": "billing_topup",
@@ -82,6 +84,15 @@ def address_of(name: str, people: cast.Cast) -> str:
         return "/o/acme/requests" if name == "requests" else f"/o/acme/keys/{id_text(key.id)}"
     if name == "deliveries":
         return f"/o/acme/webhooks/{id_text(fill_deliveries(people).id)}"
+    if name == "exports":
+        Export.objects.bulk_create(
+            Export(
+                id=id, organisation=people.acme, user=people.alice, form="csv", language="en",
+                state=ExportState.DONE,
+            )
+            for id in new_ids(ROWS)
+        )  # fmt: skip
+        return "/o/acme/exports"
     if name in ("audit", "all-audit"):
         AuditEvent.objects.bulk_create(
             AuditEvent(id=id, organisation=people.acme, action="key.made", object_type="key")

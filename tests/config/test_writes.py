@@ -96,9 +96,11 @@ NO_EVENT: Final = {
     "billing.idempotency.form_answered",
     "billing.idempotency.once",
     "billing.promo.grant",
+    "playground.attachments.add_bytes",
     "playground.attachments.add_file",
     "playground.compare.cast_vote",
     "playground.export_import.import_conversations",
+    "playground.media.begin_media",
     "playground.paying.choose_default_payer",
     "playground.preferences.choose_default_model",
     "playground.preferences.choose_keys",
@@ -603,7 +605,6 @@ ELSEWHERE: Final = {
 BY_NOBODY: Final = {"accounts.signin.make_sign_in_link"}
 
 
-@pytest.mark.extended
 def test_every_write_is_known() -> None:
     """Whatever changes something for others has an event, and is made here or elsewhere."""
     audited, silent = _audited_and_silent()

@@ -6,6 +6,7 @@ import json
 import sys
 from types import FrameType
 from typing import Any
+from uuid import uuid4
 
 import pytest
 
@@ -58,7 +59,7 @@ def row_of(hub: Hub, model: str) -> ChannelRow:
     names = set(ChannelRow.__struct_fields__) - {"keys", "routes", "id"}
     return ChannelRow(
         id=str(row["id"]),
-        keys=[("", "", "")],
+        keys=[(str(uuid4()), "", "")],
         routes=[RouteRow(model, row["upstream_model"])],
         **{name: row[name] for name in names},
     )

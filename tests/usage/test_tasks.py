@@ -18,6 +18,9 @@ def test_the_schedule_names_them() -> None:
         "usage.tasks.check_whole_books",
         "usage.tasks.draft_invoices",
         "usage.tasks.drop_old_addresses",
+        "usage.tasks.drop_old_exports",
+        "usage.tasks.make_export",
+        "usage.tasks.send_reports",
     }
     assert names <= set(app.tasks)
 
