@@ -21,12 +21,9 @@ from lib.asgi import Receive, Scope, Send
 from lib.ids import id_text, new_id
 from lib.log_context import REQUEST_ID
 from relay import (
-    legacy_billing,
+    look_ups,
     midjourney_answers,
     midjourney_picture,
-    models_list,
-    stored_responses,
-    suno_answers,
     task_answers,
     task_content,
     task_events,
@@ -100,20 +97,8 @@ _NOBODY: Final = Principal(
     UUID(int=1), UUID(int=2), UUID(int=3), None, "model", (), None, False, retention_hours=0
 )
 _JSON: Final = (b"content-type", b"application/json")
-_TASK_LOOK_UPS: Final = ("videos", "video", "video_generation", "kling_video", "jimeng_result")
-_TASK_LISTS: Final = ("midjourney_tasks", "suno_tasks")
-# What is answered from what is known here, without any upstream.
-_LOOK_UPS: Final = frozenset(
-    {
-        "models",
-        "model",
-        "billing",
-        "response",
-        "response_items",
-        *_TASK_LOOK_UPS,
-        "midjourney_task",
-        "suno_task",
-    }
+_WITHOUT_BODY: Final = frozenset(
+    {"not_implemented", "video_content", "realtime", "midjourney_seed", "video_events"}
 )
 
 
@@ -388,36 +373,21 @@ class Relay:
         endpoint = endpoint.by_action(scope["query_string"])
         user_agent = _user_agent(scope["headers"])
         LAST_USES.note(principal.key_id, principal.digest, _address(scope), user_agent)
-        if endpoint.handler in _LOOK_UPS:
+        if endpoint.handler in look_ups.HANDLERS:
             invocation = sink.invocation
             if endpoint.handler == "jimeng_result":
                 invocation = await self._with_task(invocation, endpoint, scope, receive)
             request_id = id_text(sink.request_id)
-            body = await _look_up(
+            body = await look_ups.look_up(
                 life, snapshot, principal, endpoint, invocation, scope, request_id
             )
             await sink.respond(200, [_JSON], body)
             return
         began = asyncio.get_running_loop().time()
-        if endpoint.handler == "not_implemented":
-            fault = RequestFault("not_implemented", None, "")
-            context = _context(life, snapshot, principal, sink, sink.invocation, sink.request_id)
-            context.record_refusal(answer_to(fault), "", stream=False)
-            raise fault
-        if endpoint.handler == "video_content":
-            await task_content.serve(life.parts, snapshot, principal, scope, receive, sink)
-            return
-        if endpoint.handler == "realtime":
-            fields = read_body_fields(scope["headers"], 0)
-            options = _options(principal, fields, scope, user_agent)
-            await self._converse(life, snapshot, principal, sink, scope, receive, options)
-            return
-        if endpoint.handler == "midjourney_seed":
-            await midjourney_answers.seed(life.parts, snapshot, principal, sink)
-            return
-        if endpoint.handler == "video_events":
-            states, readiness = life.parts.states, life.readiness
-            await task_events.serve(states, principal, sink, receive, lambda: readiness.draining)
+        if endpoint.handler in _WITHOUT_BODY:
+            await self._answer_without_body(
+                life, snapshot, principal, endpoint, sink, scope, receive, user_agent
+            )
             return
         if endpoint.takes_form:
             fields = read_body_fields(scope["headers"], FORM_BYTES_MAX, takes_form=True)
@@ -433,8 +403,9 @@ class Relay:
             if life.snapshot.epoch != snapshot.epoch:
                 # A body may take a minute, in which the key may have ended.
                 principal = await life.authenticator.principal(credentials, life.snapshot.now())
-            if endpoint.handler in _TASK_LISTS:
-                await sink.respond(200, [_JSON], await _list_tasks(life, principal, endpoint, raw))
+            if endpoint.handler in look_ups.TASK_LISTS:
+                body = await look_ups.list_tasks(life, principal, endpoint, raw)
+                await sink.respond(200, [_JSON], body)
                 return
             if endpoint.handler == "remix":
                 invocation = await _with_source(life.parts.states, principal, invocation)
@@ -463,6 +434,41 @@ class Relay:
         finally:
             if form is not None:
                 form.close()
+
+    async def _answer_without_body(
+        self,
+        life: Lifespan,
+        snapshot: Snapshot,
+        principal: Principal,
+        endpoint: Endpoint,
+        sink: HttpSink,
+        scope: Scope,
+        receive: Receive,
+        user_agent: str,
+    ) -> None:
+        """Answer what is told by its path alone. Raises RequestFault, DatabaseAway,
+        DatabaseRefused."""
+        match endpoint.handler:
+            case "video_content":
+                await task_content.serve(life.parts, snapshot, principal, scope, receive, sink)
+            case "realtime":
+                fields = read_body_fields(scope["headers"], 0)
+                options = _options(principal, fields, scope, user_agent)
+                await self._converse(life, snapshot, principal, sink, scope, receive, options)
+            case "midjourney_seed":
+                await midjourney_answers.seed(life.parts, snapshot, principal, sink)
+            case "video_events":
+                states, readiness = life.parts.states, life.readiness
+                await task_events.serve(
+                    states, principal, sink, receive, lambda: readiness.draining
+                )
+            case _:
+                fault = RequestFault("not_implemented", None, "")
+                context = _context(
+                    life, snapshot, principal, sink, sink.invocation, sink.request_id
+                )
+                context.record_refusal(answer_to(fault), "", stream=False)
+                raise fault
 
     async def _converse(
         self,
@@ -648,51 +654,6 @@ def _user_agent(headers: Iterable[tuple[bytes, bytes]]) -> str:
 def _calls(method: str, path: str) -> bool:
     """Whether what looks like one model's address is a call of a model that is no row."""
     return method not in ("GET", "OPTIONS") and ":" in path
-
-
-async def _look_up(
-    life: Lifespan,
-    snapshot: Snapshot,
-    principal: Principal,
-    endpoint: Endpoint,
-    invocation: Invocation,
-    scope: Scope,
-    request_id: str,
-) -> bytes:
-    """The body of an answer that asks no upstream. Raises RequestFault, DatabaseAway,
-    DatabaseRefused."""
-    query, named = scope["query_string"], invocation.target.model
-    if endpoint.handler == "billing":
-        return await legacy_billing.render(life, principal, endpoint.operation, query)
-    if endpoint.handler in ("response", "response_items"):
-        states = life.parts.states
-        return await stored_responses.answer(states, principal, endpoint.handler, scope, named)
-    if endpoint.handler in _TASK_LOOK_UPS:
-        states, url = life.parts.states, life.config.public_url
-        task_id = invocation.target.task
-        return await task_answers.answer(
-            states, principal, endpoint.handler, scope, task_id, url, request_id
-        )
-    if endpoint.handler == "midjourney_task":
-        states, url = life.parts.states, life.config.public_url
-        return await midjourney_answers.one(states, principal, invocation.target.task, url)
-    if endpoint.handler == "suno_task":
-        return await suno_answers.one(life.parts.states, principal, invocation.target.task)
-    form = models_list.form_of(scope["path"], scope["headers"], query)
-    if endpoint.handler == "models":
-        return models_list.render(snapshot, principal, form, query)
-    return models_list.render_one(snapshot, principal, form, named)
-
-
-async def _list_tasks(
-    life: Lifespan, principal: Principal, endpoint: Endpoint, raw: bytes
-) -> bytes:
-    """The body that tells of the tasks that a body names. Raises RequestFault, DatabaseAway,
-    DatabaseRefused."""
-    states = life.parts.states
-    if endpoint.handler == "suno_tasks":
-        return await suno_answers.several(states, principal, raw)
-    return await midjourney_answers.several(states, principal, raw, life.config.public_url)
 
 
 def _run_of(context: RequestContext) -> Run | Prompts:

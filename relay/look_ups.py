@@ -1,0 +1,78 @@
+"""What the relay answers from what it knows, without an upstream: models, balances, stored
+responses and tasks."""
+
+from typing import Final
+
+from lib.asgi import Scope
+from relay import (
+    legacy_billing,
+    midjourney_answers,
+    models_list,
+    stored_responses,
+    suno_answers,
+    task_answers,
+)
+from relay.auth import Principal
+from relay.endpoints import Endpoint
+from relay.lifespan import Lifespan
+from relay.request_context import Invocation
+from relay.snapshot import Snapshot
+
+_TASK_LOOK_UPS: Final = ("videos", "video", "video_generation", "kling_video", "jimeng_result")
+TASK_LISTS: Final = ("midjourney_tasks", "suno_tasks")
+# What is answered from what is known here, without any upstream.
+HANDLERS: Final = frozenset(
+    {
+        "models",
+        "model",
+        "billing",
+        "response",
+        "response_items",
+        *_TASK_LOOK_UPS,
+        "midjourney_task",
+        "suno_task",
+    }
+)
+
+
+async def look_up(
+    life: Lifespan,
+    snapshot: Snapshot,
+    principal: Principal,
+    endpoint: Endpoint,
+    invocation: Invocation,
+    scope: Scope,
+    request_id: str,
+) -> bytes:
+    """The body of an answer that asks no upstream. Raises RequestFault, DatabaseAway,
+    DatabaseRefused."""
+    query, named = scope["query_string"], invocation.target.model
+    if endpoint.handler == "billing":
+        return await legacy_billing.render(life, principal, endpoint.operation, query)
+    if endpoint.handler in ("response", "response_items"):
+        states = life.parts.states
+        return await stored_responses.answer(states, principal, endpoint.handler, scope, named)
+    if endpoint.handler in _TASK_LOOK_UPS:
+        states, url = life.parts.states, life.config.public_url
+        task_id = invocation.target.task
+        return await task_answers.answer(
+            states, principal, endpoint.handler, scope, task_id, url, request_id
+        )
+    if endpoint.handler == "midjourney_task":
+        states, url = life.parts.states, life.config.public_url
+        return await midjourney_answers.one(states, principal, invocation.target.task, url)
+    if endpoint.handler == "suno_task":
+        return await suno_answers.one(life.parts.states, principal, invocation.target.task)
+    form = models_list.form_of(scope["path"], scope["headers"], query)
+    if endpoint.handler == "models":
+        return models_list.render(snapshot, principal, form, query)
+    return models_list.render_one(snapshot, principal, form, named)
+
+
+async def list_tasks(life: Lifespan, principal: Principal, endpoint: Endpoint, raw: bytes) -> bytes:
+    """The body that tells of the tasks that a body names. Raises RequestFault, DatabaseAway,
+    DatabaseRefused."""
+    states = life.parts.states
+    if endpoint.handler == "suno_tasks":
+        return await suno_answers.several(states, principal, raw)
+    return await midjourney_answers.several(states, principal, raw, life.config.public_url)
