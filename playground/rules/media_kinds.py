@@ -1,9 +1,13 @@
 """Which of images, speech, transcripts and videos a model makes."""
 
 from collections.abc import Collection
+from typing import Final
 
 from gateway.providers.media_options import MediaKind
 from gateway.providers.models import Capabilities
+
+# Services whose clients speak a form of their own; no page asks them.
+_OTHER_FORMS: Final = frozenset({"midjourney", "suno", "realtime"})
 
 
 def media_kind(known: Capabilities | None, meters: Collection[str]) -> MediaKind | None:
@@ -21,6 +25,10 @@ def media_kind(known: Capabilities | None, meters: Collection[str]) -> MediaKind
 
 
 def _kind_in_catalogue(known: Capabilities) -> MediaKind | None:
+    if known.endpoint in _OTHER_FORMS:
+        return None
+    if known.endpoint == "videos":
+        return "video"
     if known.endpoint == "images" or "image" in known.outputs:
         return "image"
     if known.endpoint == "speech" or known.outputs == {"audio"}:

@@ -44,12 +44,12 @@ _EDITS = (
     "INSERT INTO billing_ledgerline (posting_id, account_id, amount_nano) "
     "VALUES ('{posting}', 1, 1)",
     "UPDATE billing_posting SET attempt_id = '{fresh}' WHERE id = '{posting}'",
-    "UPDATE billing_posting SET cause = '{{}}' WHERE id = '{posting}'",
+    "UPDATE billing_posting SET cause = jsonb_build_object('n', -1) WHERE id = '{posting}'",
     "UPDATE billing_posting SET actor = 'x' WHERE id = '{posting}'",
     "UPDATE billing_posting SET idempotency_id = 'x' WHERE id = '{posting}'",
     "UPDATE billing_posting SET created_at = created_at - interval '1 us' WHERE id = '{posting}'",
     "UPDATE accounts_auditevent SET action = 'x' WHERE id = '{event}'",
-    "UPDATE accounts_auditevent SET detail = '{{}}' WHERE id = '{event}'",
+    "UPDATE accounts_auditevent SET detail = jsonb_build_object('n', -1) WHERE id = '{event}'",
     "UPDATE accounts_auditevent SET at = at + interval '1 s' WHERE id = '{event}'",
     "DELETE FROM billing_posting WHERE id = '{posting}'",
     "UPDATE billing_posting SET account_ids = NULL, amounts_nano = NULL WHERE id = '{posting}'",
@@ -106,8 +106,8 @@ def history() -> None:
 @pytest.mark.usefixtures("history")
 def test_every_one_of_200_tamperings_is_found() -> None:
     dice = random.Random(7)
-    postings = list(Posting.objects.values_list("id", flat=True))
-    events = list(AuditEvent.objects.values_list("id", flat=True))
+    postings = list(Posting.objects.order_by("id").values_list("id", flat=True))
+    events = list(AuditEvent.objects.order_by("id").values_list("id", flat=True))
     # All but the newest of each kind: the end of a chain is found by its age.
     last = [Seal.objects.filter(kind=kind).latest("id").id for kind in ("ledger", "trail")]
     seals = list(Seal.objects.exclude(id__in=last).values_list("id", flat=True))

@@ -132,6 +132,8 @@ ONES_OWN_SESSION_OR_ADDRESS: Final = {
     "mfa_reauthenticate",
     "mfa_reauthenticate_webauthn",
 }
+# A provider rings: what it rings for is asked sooner, and nothing of what it says is believed.
+ASKED_SOONER: Final = {"task_callback"}
 COMPUTED_ANEW: Final = {"manage.py rebuild_rollups"}
 THE_SCHEMA: Final = {"manage.py migrate"}
 QUIET: Final = (
@@ -140,6 +142,7 @@ QUIET: Final = (
     | ONES_OWN_CHOICE
     | A_CALL_OF_A_MODEL
     | ONES_OWN_SESSION_OR_ADDRESS
+    | ASKED_SOONER
     | COMPUTED_ANEW
     | THE_SCHEMA
 )

@@ -211,6 +211,7 @@ def test_deleted_meanwhile(people: cast.Cast, monkeypatch: pytest.MonkeyPatch) -
     monkeypatch.setattr(exports, "_take", lambda: taken)
     assert exports.make_next()
     assert not ExportPiece.objects.exists()
+    assert AuditEvent.objects.filter(action="export.deleted").count() == 1
 
 
 def test_what_cannot_be_started(people: cast.Cast) -> None:
