@@ -260,8 +260,8 @@ def _go_without(subscription: Subscription) -> None:
             plan=subscription.plan.name,
         )  # fmt: skip
         _limit_usage(subscription)
-        told = {**_told(subscription), "days": GRACE.days}
-        put("subscription.unpaid", subscription.organisation_id, **told)
+        fact = {**_told(subscription), "days": GRACE.days}
+        put("subscription.unpaid", subscription.organisation_id, **fact)
     elif now - subscription.unpaid_since > GRACE:
         _end(subscription, "unpaid", SYSTEM)
 

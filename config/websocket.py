@@ -58,8 +58,8 @@ class RealtimeProtocol(WebSocketsSansIOProtocol):
     def handle_parser_exception(self) -> None:
         """Closed in the middle of what it sends, a client would not hear why."""
         self._refused = self.close_sent = True
-        told = self.conn.close_sent
-        code = CloseCode.ABNORMAL_CLOSURE if told is None else told.code
+        frame = self.conn.close_sent
+        code = CloseCode.ABNORMAL_CLOSURE if frame is None else frame.code
         self.queue.put_nowait({"type": "websocket.disconnect", "code": code, "reason": None})
         self.transport.write(b"".join(self.conn.data_to_send()))
         self.transport.resume_reading()

@@ -124,7 +124,7 @@ def read(path: Submitted, raw: bytes, mode: str) -> MidjourneyRequest:
     )
 
 
-class _Asked(NamedTuple):
+class _Order(NamedTuple):
     sent: dict[str, Any]
     prompt: str
     action: str
@@ -132,7 +132,7 @@ class _Asked(NamedTuple):
     source_id: str = ""
 
 
-def _imagine(members: Members) -> _Asked:
+def _imagine(members: Members) -> _Order:
     prompt = _prompt(members)
     sent: dict[str, Any] = {"prompt": prompt, **_bot(members)}
     if pictures := _pictures(members, "base64Array"):
@@ -141,10 +141,10 @@ def _imagine(members: Members) -> _Asked:
         if not set(modes) <= set(_MODES):
             members.refuse_value("modes", "must be of " + ", ".join(_MODES))
         sent |= {"modes": list(modes), "accountFilter": {"modes": list(modes)}}
-    return _Asked(sent, prompt, "IMAGINE", "mj_imagine")
+    return _Order(sent, prompt, "IMAGINE", "mj_imagine")
 
 
-def _change(members: Members) -> _Asked:
+def _change(members: Members) -> _Order:
     source_id = _source_id(members)
     action = members.due("action", members.word("action", _CHANGES))
     index = members.integer("index", 1, 4)
@@ -153,14 +153,14 @@ def _change(members: Members) -> _Asked:
     return _changed(source_id, action, index)
 
 
-def _changed(source_id: str, action: str, index: int | None) -> _Asked:
+def _changed(source_id: str, action: str, index: int | None) -> _Order:
     sent: dict[str, Any] = {"action": action}
     if action != "REROLL":
         sent["index"] = index
-    return _Asked(sent, "", action, f"mj_{action.lower()}", source_id)
+    return _Order(sent, "", action, f"mj_{action.lower()}", source_id)
 
 
-def _simple_change(members: Members) -> _Asked:
+def _simple_change(members: Members) -> _Order:
     content = members.due("content", members.text("content"))
     match = _SIMPLE.fullmatch(content)
     if match is None:
@@ -171,12 +171,12 @@ def _simple_change(members: Members) -> _Asked:
     return _changed(source_id, "UPSCALE" if letter in "Uu" else "VARIATION", int(index))
 
 
-def _describe(members: Members) -> _Asked:
+def _describe(members: Members) -> _Order:
     picture = _picture(members.due("base64", members.text("base64")), members.at("base64"))
-    return _Asked({"base64": picture, **_bot(members)}, "", "DESCRIBE", "mj_describe")
+    return _Order({"base64": picture, **_bot(members)}, "", "DESCRIBE", "mj_describe")
 
 
-def _blend(members: Members) -> _Asked:
+def _blend(members: Members) -> _Order:
     members.due("base64Array", members.array("base64Array"))
     pictures = _pictures(members, "base64Array")
     low, high = _BLENDED
@@ -186,20 +186,20 @@ def _blend(members: Members) -> _Asked:
     sent = {"base64Array": pictures, **_bot(members)}
     if dimensions:
         sent["dimensions"] = dimensions
-    return _Asked(sent, "", "BLEND", "mj_blend")
+    return _Order(sent, "", "BLEND", "mj_blend")
 
 
-def _action(members: Members) -> _Asked:
+def _action(members: Members) -> _Order:
     source_id = _source_id(members)
     button = members.due("customId", _text(members, "customId"))
     lower = button.lower()
     found = next((row for row in _BUTTONS if row[0] in lower), None)
     if not button.startswith("MJ::") or found is None:
         members.refuse_value("customId", "must be that of a button of the task")
-    return _Asked({"customId": button}, "", found[2], found[1], source_id)
+    return _Order({"customId": button}, "", found[2], found[1], source_id)
 
 
-def _modal(members: Members) -> _Asked:
+def _modal(members: Members) -> _Order:
     source_id, prompt = _source_id(members), members.text("prompt") or ""
     if len(prompt) > PROMPT_CHARACTERS_MAX:
         members.refuse_value("prompt", f"must have at most {PROMPT_CHARACTERS_MAX} characters")
@@ -207,12 +207,12 @@ def _modal(members: Members) -> _Asked:
     mask = members.text("maskBase64")
     if mask:
         sent["maskBase64"] = _picture(mask, members.at("maskBase64"))
-    return _Asked(sent, prompt, "MODAL", "mj_modal", source_id)
+    return _Order(sent, prompt, "MODAL", "mj_modal", source_id)
 
 
-def _shorten(members: Members) -> _Asked:
+def _shorten(members: Members) -> _Order:
     prompt = _prompt(members)
-    return _Asked({"prompt": prompt, **_bot(members)}, prompt, "SHORTEN", "mj_shorten")
+    return _Order({"prompt": prompt, **_bot(members)}, prompt, "SHORTEN", "mj_shorten")
 
 
 _READERS: Final = {

@@ -184,10 +184,10 @@ def _ask_all(tasks: Sequence[MediaTask], until: float) -> Iterator[Poll]:
         for target in {target.channel.id: target for target, _ in targets}.values():
             if (client := _client_of(policy, target)) is not None:
                 clients[target.channel.id] = open_clients.enter_context(client)
-        asked = pool.map(
+        batches = pool.map(
             lambda one: _ask_channel(clients.get(one[0].channel.id), one[0], one[1], until), targets
         )
-        for answers in asked:
+        for answers in batches:
             yield from answers
 
 
@@ -254,9 +254,9 @@ def _ask(
     want to be asked, where it says so."""
     form = target.form
     url = form.below(target.url, form.status_path, task.upstream_id)
-    method, asked = ("GET", b"") if form.ask is None else ("POST", form.ask(task.upstream_id))
-    headers = target.keys.get(task.channel_key, target.otherwise).headers_for(method, url, asked)
-    with client.stream(method, url, headers=headers, content=asked) as answer:
+    method, content = ("GET", b"") if form.ask is None else ("POST", form.ask(task.upstream_id))
+    headers = target.keys.get(task.channel_key, target.otherwise).headers_for(method, url, content)
+    with client.stream(method, url, headers=headers, content=content) as answer:
         if answer.status_code in (429, 503):
             return None, _retry_after_s(answer.headers.get("retry-after", ""))
         body = _whole(answer, until)

@@ -92,9 +92,9 @@ def _file(request: HttpRequest, file: Attachment) -> HttpResponse:
     return response
 
 
-def _part(asked: str, size: int) -> range | None:
+def _part(value: str, size: int) -> range | None:
     """The one part that a `Range` names; None where the whole is given instead."""
-    match = _RANGE.fullmatch(asked)
+    match = _RANGE.fullmatch(value)
     if match is None or int(match[1]) >= size:
         return None
     last = min(int(match[2]), size - 1) if match[2] else size - 1

@@ -147,14 +147,14 @@ def end_media(
     task: str = "",
 ) -> None:
     """End a run with what came of it; nothing where somebody else has ended it."""
-    told: dict[str, Any] = {}
+    transcribed: dict[str, Any] = {}
     if transcript is not None:
         facts = {"segments": transcript.segments, "language": transcript.language,
                  "seconds": transcript.seconds}  # fmt: skip
-        told = {"text": transcript.text, "facts": facts}
+        transcribed = {"text": transcript.text, "facts": facts}
     with transaction.atomic():
         ended = MediaRun.objects.filter(id=run.id, ended_at=None).update(
-            state=state, ended_at=clock.now(), outcome=dict(outcome), task=task, **told
+            state=state, ended_at=clock.now(), outcome=dict(outcome), task=task, **transcribed
         )
         if ended:
             _keep(run, [(RESULT, _stored(run, file)) for file in files])

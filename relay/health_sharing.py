@@ -58,7 +58,7 @@ class ChannelReport(msgspec.Struct, frozen=True):
     models: dict[str, ModelStatus] = {}
 
 
-class _Told(NamedTuple):
+class _Standing(NamedTuple):
     """What was last known of a channel or key, from whomever: out until when, as of when."""
 
     out: bool
@@ -66,7 +66,7 @@ class _Told(NamedTuple):
     at: float
 
 
-_NOTHING: Final = _Told(False, 0.0, float("-inf"))
+_NOTHING: Final = _Standing(False, 0.0, float("-inf"))
 _REPORTS: Final = msgspec.json.Decoder(dict[str, ChannelReport])
 
 
@@ -75,7 +75,7 @@ class HealthSharing:
 
     def __init__(self, health: Health) -> None:
         self._health = health
-        self._told: dict[tuple[str, int], _Told] = {}
+        self._known: dict[tuple[str, int], _Standing] = {}
         self._connecting: dict[str, float] = {}
 
     def report(self) -> dict[str, ChannelReport]:
@@ -85,7 +85,7 @@ class HealthSharing:
         for state in states:
             self._look_at(state, now)
         self._forget(now, {state.channel.id for state in states})
-        noted = {channel_id for channel_id, _ in self._told}
+        noted = {channel_id for channel_id, _ in self._known}
         return {
             state.channel.id: self._report_of(state, now)
             for state in states
@@ -103,11 +103,11 @@ class HealthSharing:
             self._look_at(state, now)
             parts: tuple[ChannelReport | KeyReport, ...] = (report, *report.keys)
             for n, part in enumerate(parts, _CHANNEL):
-                known = self._told.get((channel_id, n), _NOTHING)
+                known = self._known.get((channel_id, n), _NOTHING)
                 at, until = now - age_s - part.age_s, now - age_s + part.rest_s
                 if at <= known.at or now - at > _KNOWN_S or not (part.out or known.out):
                     continue
-                self._told[channel_id, n] = _Told(part.out, until, at)
+                self._known[channel_id, n] = _Standing(part.out, until, at)
                 if n == _CHANNEL:
                     state.kind, state.since = report.status.kind, at
                     _change_channel(state, now, until if part.out else None)
@@ -142,20 +142,20 @@ class HealthSharing:
         """Note what this process has found since."""
         for n, out, until in _parts(state, now):
             name = (state.channel.id, n)
-            known = self._told.get(name, _NOTHING)
+            known = self._known.get(name, _NOTHING)
             if out != known.out or (out and until > max(known.until, now) + _SAME_S):
-                self._told[name] = _Told(out, until, now)
+                self._known[name] = _Standing(out, until, now)
 
     def _forget(self, now: float, channel_ids: set[str]) -> None:
-        self._told = {
+        self._known = {
             name: known
-            for name, known in self._told.items()
+            for name, known in self._known.items()
             if name[0] in channel_ids and (known.out or now - known.at < _KNOWN_S)
         }
 
     def _report_of(self, state: ChannelState, now: float) -> ChannelReport:
         channel_id = state.channel.id
-        of_parts = [self._told.get((channel_id, n), _NOTHING) for n, _, _ in _parts(state, now)]
+        of_parts = [self._known.get((channel_id, n), _NOTHING) for n, _, _ in _parts(state, now)]
         times = [
             (known.out, max(known.until - now, 0.0), min(now - known.at, 2 * _KNOWN_S))
             for known in of_parts

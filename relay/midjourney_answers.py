@@ -53,11 +53,11 @@ async def seed(parts: Parts, snapshot: Snapshot, principal: Principal, sink: Htt
         raise RequestFault("conflict", "id", what)
     channel = channel_of(task, snapshot)
     try:
-        told = await _ask_seed(parts, snapshot, channel, task, id_text(sink.request_id))
+        seed_id = await _ask_seed(parts, snapshot, channel, task, id_text(sink.request_id))
     except UpstreamFailed as failure:
         await sink.refuse(answer_to_failures([failure]))
         return
-    await sink.respond(200, _JSON, msgspec.json.encode(midjourney.write_seed(told)))
+    await sink.respond(200, _JSON, msgspec.json.encode(midjourney.write_seed(seed_id)))
 
 
 async def _ask_seed(
@@ -80,13 +80,13 @@ async def _ask_seed(
     except TimeoutError:
         raise upstream_failure("F11", seconds=int(channel.timeouts.first_content)) from None
     try:
-        told = midjourney.read_submission(raw)
+        submission = midjourney.read_submission(raw)
     except AnswerFault:
         raise upstream_failure("F15") from None
-    if told.code not in midjourney.ACCEPTED:
-        why = told.description or "The provider gave no reason."
-        raise UpstreamFailed("F23", "upstream_error", why, code=str(told.code), detail=why)
-    return told.upstream_id
+    if submission.code not in midjourney.ACCEPTED:
+        why = submission.description or "The provider gave no reason."
+        raise UpstreamFailed("F23", "upstream_error", why, code=str(submission.code), detail=why)
+    return submission.upstream_id
 
 
 async def _whole(answer: Answer) -> bytes:

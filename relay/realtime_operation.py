@@ -101,7 +101,7 @@ def response_bound(snapshot: Snapshot, model: str) -> ResponseBound:
     )
 
 
-def session_invocation(asked: Invocation, snapshot: Snapshot, scope: Scope) -> Invocation:
+def session_invocation(invocation: Invocation, snapshot: Snapshot, scope: Scope) -> Invocation:
     """What a session is asked for with, by its query and subprotocols. Raises RequestFault."""
     named = parse_qs(scope["query_string"].decode("latin-1")).get("model", [""])
     model = named[-1]
@@ -112,7 +112,7 @@ def session_invocation(asked: Invocation, snapshot: Snapshot, scope: Scope) -> I
         # As a page says it, which can set no headers.
         headers.append(_BETA_HEADER)
     unary = Realtime(response_bound(snapshot, model))
-    return msgspec.structs.replace(asked, target=Target(model), headers=headers, unary=unary)
+    return msgspec.structs.replace(invocation, target=Target(model), headers=headers, unary=unary)
 
 
 def _told(answer: PassedAnswer, rates: Rates) -> Quantities:

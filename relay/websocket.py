@@ -130,8 +130,8 @@ class UpstreamSocket(asyncio.Protocol):
     def _loss(self) -> SocketLost:
         if isinstance(self._ws.parser_exc, PayloadTooBig):
             return SocketLost(CloseCode.MESSAGE_TOO_BIG)
-        told = self._ws.close_rcvd
-        return SocketLost(CloseCode.ABNORMAL_CLOSURE if told is None else told.code)
+        frame = self._ws.close_rcvd
+        return SocketLost(CloseCode.ABNORMAL_CLOSURE if frame is None else frame.code)
 
     # ---- the transport's calls
 

@@ -30,26 +30,28 @@ _PARTS: Final = 3
 @organisation_page("usage.read")
 @require_safe
 def changes_panel(request: HttpRequest, actor: Actor) -> HttpResponse:
-    asked = filters.from_query(dict(request.GET.lists()), clock.now(), channels=actor.operator)
+    usage_filter = filters.from_query(
+        dict(request.GET.lists()), clock.now(), channels=actor.operator
+    )
     try:
-        context = _changes(actor, asked)
+        context = _changes(actor, usage_filter)
     except TooManyRecords as error:
         context = {"too_many": too_many_text(error)}
     return render_part(request, "usage/changes.html", "usage/_changes.html", context)
 
 
-def _changes(actor: Actor, asked: UsageFilter) -> dict[str, Any]:
+def _changes(actor: Actor, usage_filter: UsageFilter) -> dict[str, Any]:
     at = standing()
-    earlier = replace(asked, spans=(asked.previous,))
-    now, before = (explore(actor, period, [], at).total for period in (asked, earlier))
+    earlier = replace(usage_filter, spans=(usage_filter.previous,))
+    now, before = (explore(actor, period, [], at).total for period in (usage_filter, earlier))
     change = now.charge_nano - before.charge_nano
     axes = [axis for axis in _AXES if axis in all_groups(actor)] if change else []
-    lines = [_line(actor, asked, earlier, axis, change, at) for axis in axes]
+    lines = [_line(actor, usage_filter, earlier, axis, change, at) for axis in axes]
     return {
         "now": now.charge_nano,
         "before": before.charge_nano,
         "change": change,
-        "compared": dates_of(asked.previous, asked.zone),
+        "compared": dates_of(usage_filter.previous, usage_filter.zone),
         # One group makes all of it: that says nothing.
         "lines": [line for line in lines if len(line["parts"]) > 1 or line["axis"] == "model"],
     }
@@ -57,20 +59,20 @@ def _changes(actor: Actor, asked: UsageFilter) -> dict[str, Any]:
 
 def _line(
     actor: Actor,
-    asked: UsageFilter,
+    usage_filter: UsageFilter,
     earlier: UsageFilter,
     axis: GroupBy,
     change: int,
     at: Standing,
 ) -> dict[str, Any]:
     now, before = ({_value(c): c for c in explore(actor, period, [axis], at).cells}
-                   for period in (asked, earlier))  # fmt: skip
+                   for period in (usage_filter, earlier))  # fmt: skip
     parts = parts_of(_charges(now), _charges(before), change, _PARTS)
     labels = {value: cell.groups[0].label for value, cell in {**before, **now}.items()}
     return {
         "axis": axis,
         "word": GROUPS_SHOWN[axis],
-        "parts": [_part(actor, asked, axis, part, labels) for part in parts],
+        "parts": [_part(actor, usage_filter, axis, part, labels) for part in parts],
     }
 
 
@@ -83,12 +85,14 @@ def _charges(cells: Mapping[str, Cell]) -> dict[str, int]:
 
 
 def _part(
-    actor: Actor, asked: UsageFilter, axis: GroupBy, part: Part, labels: Mapping[str, str]
+    actor: Actor, usage_filter: UsageFilter, axis: GroupBy, part: Part, labels: Mapping[str, str]
 ) -> dict[str, Any]:
     if part.value is None:
         return {"label": gettext("Others"), "href": "", "change": part.change}
     return {
         "label": group_label(axis, labels[part.value]),
-        "href": rows_url(actor, asked, None, **over_of_group(asked, axis, part.value)),
+        "href": rows_url(
+            actor, usage_filter, None, **over_of_group(usage_filter, axis, part.value)
+        ),
         "change": part.change,
     }

@@ -64,12 +64,14 @@ def start_export(request: HttpRequest, body: ExportIn) -> Status[ExportOut]:
 
     At most 3 exports of yours can be in progress.
     """
-    asked = usage_filter_of(body)
+    usage_filter = usage_filter_of(body)
     known = {column.name for column in REQUESTS.columns}
     unknown = [name for name in body.columns if name not in known]
     if unknown:
         raise HttpError(422, f"There is no column {unknown[0]}.")
-    query = asked.query(status=body.status, cols=",".join(body.columns) or None, sort=body.sort)
+    query = usage_filter.query(
+        status=body.status, cols=",".join(body.columns) or None, sort=body.sort
+    )
     actor = actors.actor_of(request)
     export = exports.start_export(actor, body.format, query, get_language() or "en")
     return Status(201, _shown(export))

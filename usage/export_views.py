@@ -24,7 +24,14 @@ from lib.tables.pages import answer_table
 from lib.tables.sources import QuerySource
 from lib.tables.table import Badge, Column, Table
 from usage import exports
-from usage.exports import DIRECT_ROWS, KEPT, access_export, asked_of, filter_of, visible_exports
+from usage.exports import (
+    DIRECT_ROWS,
+    KEPT,
+    access_export,
+    filter_of,
+    log_export_of,
+    visible_exports,
+)
 from usage.models import Export, ExportState
 from usage.usage_bar import dates_of
 
@@ -120,28 +127,28 @@ def export_start(request: HttpRequest, actor: Actor) -> HttpResponse:
         try:
             exports.start_export(actor, form, query.urlencode(), get_language() or "en")
         except Refused as refused:
-            return _asked_again(request, actor, form, refused.message)
+            return _start_page(request, actor, form, refused.message)
         messages.success(request, gettext("Export started. We email you when the file is ready."))
         return see_other("exports", slug_of(actor))
-    return _asked_again(request, actor, form)
+    return _start_page(request, actor, form)
 
 
-def _asked_again(request: HttpRequest, actor: Actor, form: str, refused: str = "") -> HttpResponse:
+def _start_page(request: HttpRequest, actor: Actor, form: str, refused: str = "") -> HttpResponse:
     wanted = Export(form=form, query=request.GET.urlencode(), created_at=clock.now())
-    asked = asked_of(actor, wanted)
+    contents = log_export_of(actor, wanted)
     log = f"{reverse('requests', args=[slug_of(actor)])}?{wanted.query}"
-    if not refused and not asked.source.is_longer_than(DIRECT_ROWS):
+    if not refused and not contents.source.is_longer_than(DIRECT_ROWS):
         return redirect(log)
-    count = asked.source.count()
+    count = contents.source.count()
     context = {
         "refused": refused,
         "form": FORMATS[form].label,
         "rows": grouped(count.n) if count else "",
-        "dates": asked.usage_filter.on
-        or dates_of(asked.usage_filter.span, asked.usage_filter.zone),
-        "columns": [column.label for column in asked.state.columns],
+        "dates": contents.usage_filter.on
+        or dates_of(contents.usage_filter.span, contents.usage_filter.zone),
+        "columns": [column.label for column in contents.state.columns],
         "kept_days": KEPT.days,
-        "back": f"{reverse('requests', args=[slug_of(actor)])}?{asked.usage_filter.query()}",
+        "back": f"{reverse('requests', args=[slug_of(actor)])}?{contents.usage_filter.query()}",
     }
     status = 422 if refused else 200
     return render(request, "usage/export_start.html", context, status=status)

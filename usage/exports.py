@@ -57,7 +57,7 @@ class _Lost(Exception):
     """Somebody else has the export by now, or it was deleted."""
 
 
-class Asked(NamedTuple):
+class LogExport(NamedTuple):
     """What an export holds: the log that was asked for, and its rows."""
 
     usage_filter: UsageFilter
@@ -126,11 +126,11 @@ def filter_of(actor: Actor, export: Export) -> UsageFilter:
     )
 
 
-def asked_of(actor: Actor, export: Export) -> Asked:
+def log_export_of(actor: Actor, export: Export) -> LogExport:
     """What the export holds."""
     usage_filter = filter_of(actor, export)
     state = REQUESTS.read(parse_qs(export.query), hidden=hidden_columns(actor))
-    return Asked(usage_filter, state, LogSource(actor, usage_filter.span, usage_filter.scope))
+    return LogExport(usage_filter, state, LogSource(actor, usage_filter.span, usage_filter.scope))
 
 
 # The file ---------------------------------------------------------------------------------------
@@ -231,11 +231,11 @@ def _make(export: Export) -> None:
     if actor is None or access.scope_of(actor, "requests.read") is None:
         _end(export, ExportState.FAILED, "AccessDenied")
         return
-    asked = asked_of(actor, export)
-    count = asked.source.count()
+    contents = log_export_of(actor, export)
+    count = contents.source.count()
     _renew(export, 0, total=count.n if count else None, reach=_reach_of(actor))
-    with timezone.override(asked.usage_filter.zone):
-        size = _write(export, asked)
+    with timezone.override(contents.usage_filter.zone):
+        size = _write(export, contents)
     with transaction.atomic():
         now = clock.now()
         over = {"ended_at": now, "expires_at": now + KEPT, "taken_until": None}
@@ -265,9 +265,9 @@ def _actor_of(export: Export) -> Actor | None:
     return actor_of_member(user, organisation, membership)
 
 
-def _write(export: Export, asked: Asked) -> int:
+def _write(export: Export, contents: LogExport) -> int:
     """Write the file in pieces; its bytes."""
-    made = FORMATS[export.form].write(asked.state.columns, _counted(export, asked.batches))
+    made = FORMATS[export.form].write(contents.state.columns, _counted(export, contents.batches))
     size = n = 0
     for piece in _joined(made):
         with transaction.atomic():

@@ -57,9 +57,9 @@ def report_schedule(request: HttpRequest, actor: Actor, id: str) -> HttpResponse
     schedule = ReportSchedule.objects.filter(view=view).first()
     form = ScheduleForm(actor, view, request.POST or None, initial=_initial(actor, schedule))
     if form.is_valid():
-        asked = form.cleaned_data | {"zone": ZoneInfo(form.cleaned_data["zone"])}
+        terms = form.cleaned_data | {"zone": ZoneInfo(form.cleaned_data["zone"])}
         try:
-            scheduled_reports.set_schedule(actor, view, **asked)
+            scheduled_reports.set_schedule(actor, view, **terms)
         except Refused as refused:
             refused.tell(form)
         else:

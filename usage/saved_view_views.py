@@ -122,8 +122,8 @@ def _now(request: HttpRequest) -> dict[str, str]:
     """The page, and what it is asked for now: a filter may have changed since it was sent."""
     query = request.GET.copy()
     page = "".join(query.pop("page", [])[:1])
-    asked = urlsplit(page_address(request)).query if is_htmx(request) else query.urlencode()
-    return {"page": page, "query": asked}
+    stated = urlsplit(page_address(request)).query if is_htmx(request) else query.urlencode()
+    return {"page": page, "query": stated}
 
 
 @organisation_page("usage.read")

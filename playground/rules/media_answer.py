@@ -139,9 +139,9 @@ def _stamp(seconds: float) -> str:
     return f"{ms // 3_600_000:02}:{ms // 60_000 % 60:02}:{ms // 1000 % 60:02},{ms % 1000:03}"
 
 
-def _seconds(told: float | str | None) -> float | None:
+def _seconds(value: float | str | None) -> float | None:
     try:
-        return None if told is None else max(0.0, float(told))
+        return None if value is None else max(0.0, float(value))
     except ValueError:
         return None
 

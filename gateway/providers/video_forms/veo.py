@@ -89,14 +89,16 @@ def read_accepted(raw: bytes) -> str:
 
 def read_status(raw: bytes, upstream_id: str) -> VideoStatus:
     """What it tells of an operation. Raises AnswerFault."""
-    told = _read(raw)
-    if told.name != upstream_id:
+    operation = _read(raw)
+    if operation.name != upstream_id:
         raise broken("F15")
-    if not told.done:
+    if not operation.done:
         return VideoStatus("running", 0)
-    if told.error is not None:
-        return VideoStatus("failed", 0, error=task_error(told.error.code, told.error.message))
-    made = told.response.generate_video_response if told.response is not None else None
+    if operation.error is not None:
+        return VideoStatus(
+            "failed", 0, error=task_error(operation.error.code, operation.error.message)
+        )
+    made = operation.response.generate_video_response if operation.response is not None else None
     if made is None:
         raise broken("F15")
     video = next((one.video for one in made.generated_samples if one.video is not None), None)

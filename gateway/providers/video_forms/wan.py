@@ -35,12 +35,12 @@ _STATES: Final[dict[str, VideoState]] = {
 def encode(request: VideoRequest, model: str) -> Encoded:
     """The body of an order. From 2.7 on pictures stand in a list, and sizes are told in two."""
     newer = model.startswith(_NEWER)
-    asked: dict[str, Any] = {"prompt": request.prompt}
+    sent: dict[str, Any] = {"prompt": request.prompt}
     parameters: dict[str, Any] = {"duration": request.seconds}
     if request.image and newer:
-        asked["media"] = [{"type": "first_frame", "url": request.image}]
+        sent["media"] = [{"type": "first_frame", "url": request.image}]
     elif request.image:
-        asked["img_url"] = request.image
+        sent["img_url"] = request.image
     if request.image or newer:
         parameters["resolution"] = f"{resolution(request.size)}P"
     if not request.image:
@@ -48,7 +48,7 @@ def encode(request: VideoRequest, model: str) -> Encoded:
         parameters |= {"ratio": ratio} if newer else {"size": request.size.replace("x", "*")}
     body = {
         "model": model,
-        "input": without_none(asked) | request.options_as(_IN_INPUT),
+        "input": without_none(sent) | request.options_as(_IN_INPUT),
         "parameters": parameters | request.options_as(_NAMES),
     }
     return Encoded(msgspec.json.encode(body), request.dropped((*_NAMES, *_IN_INPUT)))
