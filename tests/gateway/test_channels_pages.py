@@ -451,6 +451,7 @@ def health_told(people: Cast, channel: Channel) -> dict[str, Any]:
     return told
 
 
+@pytest.mark.extended
 def test_what_rests_of_a_channel_is_said_of_its_model_or_key(
     channel: Channel, dora: Client, people: Cast
 ) -> None:

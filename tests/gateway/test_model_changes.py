@@ -220,6 +220,7 @@ def test_an_ignored_change_is_told_no_more(channel: Channel, fake: FakeUpstream)
     assert channel.routes.count() == 3
 
 
+@pytest.mark.extended
 def test_the_page_shows_them_and_takes_what_is_ticked(
     channel: Channel, fake: FakeUpstream, people: Cast
 ) -> None:

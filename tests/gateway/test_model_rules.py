@@ -67,6 +67,7 @@ def test_a_rule_is_made_changed_and_deleted_on_its_page(dora: Client) -> None:
     ]
 
 
+@pytest.mark.extended
 @pytest.mark.parametrize(
     ("fields", "param"),
     [

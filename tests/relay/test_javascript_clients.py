@@ -225,6 +225,7 @@ def test_messages(anthropic_seen: Seen, upstream: str, name: str) -> None:
         assert (found["events"][0], found["events"][-1]) == ("message_start", "message_stop")
 
 
+@pytest.mark.extended
 @upstreams
 @pytest.mark.parametrize("name", ["reasoning", "reasoning_stream"])
 def test_messages_reasoning(anthropic_seen: Seen, upstream: str, name: str) -> None:
@@ -311,6 +312,7 @@ def test_images_and_sound(hub: Hub, fake: FakeUpstream) -> None:
     assert (refused["sound"]["status"], refused["sound"]["code"]) == (422, "invalid_value")
 
 
+@pytest.mark.extended
 def test_videos(hub: Hub) -> None:
     tenant = hub.tenant()
     with FakeVideos() as provider:

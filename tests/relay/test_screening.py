@@ -141,6 +141,7 @@ def test_all_policies_hold_together(hub: Hub, fake: FakeUpstream) -> None:
         assert hub.post(tenant, ask(eu, "#tokens=1"), headers=headers).status == status
 
 
+@pytest.mark.extended
 @pytest.mark.parametrize(
     "header", ["", "eu", "[]", '{"regions": "eu"}', '{"regions": ["E U"]}', '{"zero": true}']
 )

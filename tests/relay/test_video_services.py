@@ -84,6 +84,7 @@ def test_the_generic_form_reaches_it(
     assert hub.get(f"{path}?variant=thumbnail", tenant).status == 400
 
 
+@pytest.mark.extended
 @pytest.mark.parametrize("service", SERVICES)
 def test_it_fails_and_costs_nothing(hub: Hub, models: dict[str, str], service: str) -> None:
     tenant = hub.tenant()
@@ -97,6 +98,7 @@ def test_it_fails_and_costs_nothing(hub: Hub, models: dict[str, str], service: s
     assert spent(hub, tenant) == 0
 
 
+@pytest.mark.extended
 @pytest.mark.parametrize("service", SERVICES)
 def test_what_it_tells_that_cannot_be_is_not_believed(
     hub: Hub, models: dict[str, str], service: str

@@ -134,6 +134,7 @@ def test_the_socket_folder_of_somebody_else_is_refused(
         postgres.open_socket_folder(tmp_path, "keep")
 
 
+@pytest.mark.extended
 def test_another_major_version_is_refused(tmp_path: Path) -> None:
     data = tmp_path / "postgres" / "data"
     data.mkdir(parents=True)

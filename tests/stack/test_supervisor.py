@@ -206,6 +206,7 @@ async def test_a_second_signal_hurries() -> None:
         await supervisor.supervise(story())
 
 
+@pytest.mark.extended
 async def test_a_failed_step_stops_the_children_and_is_told() -> None:
     heard = Heard()
     heard_of_prepare: list[str] = []

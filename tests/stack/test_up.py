@@ -119,6 +119,7 @@ def asked(data: Path) -> int:
     return int(row[0])
 
 
+@pytest.mark.extended
 def test_nobody_chooses_an_address_of_their_own(running: Running) -> None:
     """A key's list of addresses holds whatever a header says: no proxy stands before it."""
     url = (running.data / "run" / "DATABASE_URL").read_text().strip()
@@ -179,6 +180,7 @@ def form_token(page: str) -> dict[str, str]:
     return {found[1]: found[2]}
 
 
+@pytest.mark.extended
 def test_a_command_beside_it_knows_its_address(running: Running) -> None:
     """README: with the same DATA_DIR it works on the running installation, whatever its port."""
     with closing(Beside(environment(running.data))) as beside:

@@ -94,6 +94,7 @@ def failed_over(key: Key, charge_nano: int) -> UsageRecord:
     return happen(key, NOON, charge_nano, request_id=first.request_id, n=2)
 
 
+@pytest.mark.extended
 def test_a_request_is_sorted_by_the_cost_that_it_shows(people: cast.Cast, key: Key) -> None:
     cheap, dear = happen(key, NOON, 10**6), happen(key, NOON, 3 * 10**6)
     between = failed_over(key, 2 * 10**6)

@@ -64,6 +64,7 @@ def test_usage_of_a_range_without_requests(
     assert "2 May" in page(cast.signed_in(people.alice), f"usage{day[1]}")
 
 
+@pytest.mark.extended
 def test_bars_are_the_sums_of_the_rows_behind_them(
     people: cast.Cast, key: Key, sum_up: Callable[[], None]
 ) -> None:

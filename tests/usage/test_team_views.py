@@ -64,6 +64,7 @@ def test_a_member_of_one_team_sees_that_one(people: Cast) -> None:
     assert "Create project" not in shown
 
 
+@pytest.mark.extended
 def test_a_team_shows_its_projects_members_and_what_holds(people: Cast) -> None:
     projects.create_project(people.core, "Bot <b>", actor=SYSTEM)
     organisations.require_labels(people.core, ["project"], actor=SYSTEM)

@@ -269,6 +269,7 @@ def test_another_installation_under_the_same_name_is_refused_whole(
     assert Plan.objects.filter(name="vip (second)").exists()
 
 
+@pytest.mark.extended
 def test_what_is_here_already_stays_as_it_is(new_api: Path) -> None:
     there = create_organisation("小明", owner=None, actor=SYSTEM)
     told = report(run("new-api", new_api, "--write", "--json"))
