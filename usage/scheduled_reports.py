@@ -7,6 +7,7 @@ by themselves now; who left, or sees no usage any more, gets none.
 """
 
 import datetime as dt
+import logging
 from collections.abc import Collection
 from dataclasses import replace
 from typing import Any, Final, cast
@@ -38,6 +39,8 @@ from usage.rules.report_times import Due, Every, next_due
 from usage.usage_bar import GROUPS_SHOWN
 from usage.used_rows import TooManyRecords
 from usage.views import group_label
+
+log = logging.getLogger(__name__)
 
 RECEIVERS_MAX: Final = 50
 ROWS_SHOWN: Final = 20
@@ -142,8 +145,16 @@ def _write_letter(schedule: ReportSchedule, receiver: ReportReceiver, due: Due) 
     actor = actor_of_member(user, view.organisation, membership)
     if access.scope_of(actor, "usage.read") is None:
         return
+    zone = ZoneInfo(schedule.zone)
     with within(view.organisation_id), translation.override(user.language or None):
-        body = report_of(actor, view, due, ZoneInfo(schedule.zone))
+        body = _period_of(view, due, zone)
+        try:
+            with transaction.atomic():
+                body |= report_of(actor, view, due, zone)
+        except Exception:
+            # One that can't be made must not keep all others back.
+            log.exception("report %s failed", id_text(schedule.id))
+            body["failed"] = True
     put(
         "report.due",
         None,
@@ -155,24 +166,31 @@ def _write_letter(schedule: ReportSchedule, receiver: ReportReceiver, due: Due) 
     )
 
 
+def _period_of(view: SavedView, due: Due, zone: ZoneInfo) -> dict[str, Any]:
+    """Which days a letter is about, and where its page is."""
+    page = reverse(view.page, args=[view.organisation.slug])
+    return {
+        "first_on": f"{due.first_on}",
+        "last_on": f"{due.last_on}",
+        "zone": zone.key,
+        "page": f"{page}?{urlencode(_query_of(view, due, zone), doseq=True)}",
+    }
+
+
+def _query_of(view: SavedView, due: Due, zone: ZoneInfo) -> dict[str, list[str]]:
+    days = {"range": ["custom"], "from": [f"{due.first_on}"], "to": [f"{due.last_on}"]}
+    return {**parse_qs(view.query), **days, "tz": [zone.key]}
+
+
 def report_of(actor: Actor, view: SavedView, due: Due, zone: ZoneInfo) -> dict[str, Any]:
     """What a letter says of the view over some days: its groups, the dearest first, and their sum,
     as the page shows them."""
-    query = parse_qs(view.query)
-    days = {"range": ["custom"], "from": [f"{due.first_on}"], "to": [f"{due.last_on}"]}
-    query |= {**days, "tz": [zone.key]}
+    query = _query_of(view, due, zone)
     usage_filter = filters.from_query(
         query, clock.now(), channels=actor.operator, explored=True, ignored=("sort", "cols", "rows")
     )
     by = [usage_filter.group_by, *([usage_filter.then_by] if usage_filter.then_by else [])]
-    page = reverse(view.page, args=[view.organisation.slug])
-    body: dict[str, Any] = {
-        "first_on": f"{due.first_on}",
-        "last_on": f"{due.last_on}",
-        "zone": zone.key,
-        "group": ", ".join(str(GROUPS_SHOWN[axis]) for axis in by),
-        "page": f"{page}?{urlencode(query, doseq=True)}",
-    }
+    body = {"group": ", ".join(str(GROUPS_SHOWN[axis]) for axis in by)}
     try:
         found = explore(actor, usage_filter, by, limit=ROWS_SHOWN)
     except TooManyRecords:

@@ -5,8 +5,11 @@ each request, and the longer the more requests it takes. This wait is measured, 
 measures that in a queue: a burst makes it long and is over soon; only a wait that stays long is
 overload. From then on one is taken as one ends:
 
-    the wait is long     a few fewer than there are: the longer it took to measure, the fewer
-    the wait is short    a few more than before; no limit, once it is far above what is under way
+    the wait stays long    a few fewer than there are: the longer it took to measure, the fewer
+    it was short           a few more than before; no limit, once it is far above what is under way
+
+Requests come in waves, each of which makes others wait for a moment. The process rests behind it,
+and to take fewer would only make its rest longer.
 
 All times are seconds of one clock that only goes forward, and are given by the caller.
 """
@@ -16,18 +19,18 @@ from typing import Final
 MEASURED_EACH_S: Final = 0.05
 WAIT_S_MAX: Final = 0.025
 PATIENCE_S: Final = 2.0
+"""For so long a wait stays long before anybody is refused, and the next before it is ever fewer."""
+LIMITED_PATIENCE_S: Final = 0.15
 UNDER_WAY_MIN: Final = 64
 """So few never keep a process busy by themselves: something else has taken the time, and to refuse
 some of them would not give it back."""
 BUSY_MIN: Final = 0.5
 """Nor would it where the event loop worked for less than so much of the time: other threads, which
 draw pages, or other processes have the CPU."""
-# In the time between two measurements: how much is left of what was measured before, and how the
-# limit falls and rises. A slow rise keeps requests that begin together, and whose providers answer
-# together, from coming in ever higher waves.
-_LEFT: Final = 0.5
-_FALL: Final = 0.95
-_RISE: Final = 1.01
+# How the limit falls and rises in the time between two measurements. A slow rise keeps requests
+# that begin together, and whose providers answer together, from coming in ever higher waves.
+_FALL: Final = 0.98
+_RISE: Final = 1.008
 _ELAPSED_S_MAX: Final = 1.0
 _FAR_ABOVE: Final = 2
 
@@ -52,8 +55,8 @@ class LoadShedding:
             return
         times = min(now - self._measured_at, _ELAPSED_S_MAX) / MEASURED_EACH_S
         self._measured_at = now
-        self.wait_s = wait_s + (self.wait_s - wait_s) * _LEFT**times
-        if self.wait_s <= self._wait_s_max or under_way < UNDER_WAY_MIN or busy < BUSY_MIN:
+        self.wait_s = wait_s
+        if wait_s <= self._wait_s_max or under_way < UNDER_WAY_MIN or busy < BUSY_MIN:
             self._long_since = None
             if self.limit is not None:
                 self.limit *= _RISE**times
@@ -61,8 +64,10 @@ class LoadShedding:
                     self.limit = None
             return
         if self._long_since is None:
-            self._long_since = now
-        if self.limit is not None or now - self._long_since >= PATIENCE_S:
+            # What was due had to wait since then.
+            self._long_since = now - wait_s
+        patience_s = PATIENCE_S if self.limit is None else LIMITED_PATIENCE_S
+        if now - self._long_since >= patience_s:
             self.limit = max(UNDER_WAY_MIN, under_way * _FALL**times)
 
     def takes(self, under_way: int) -> bool:

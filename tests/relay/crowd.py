@@ -4,7 +4,9 @@ told to come again later does so."""
 import asyncio
 import time
 from collections import Counter
+from collections.abc import Sequence
 from dataclasses import dataclass, field
+from itertools import cycle
 from typing import Any, cast
 
 import httptools
@@ -47,13 +49,19 @@ class Taken:
 
 
 def put_on(
-    port: int, request: bytes, clients: int, *, seconds: float, pid: int, settling_s: float = 0.0
+    port: int,
+    requests: Sequence[bytes],
+    clients: int,
+    *,
+    seconds: float,
+    pid: int,
+    settling_s: float = 0.0,
 ) -> Taken:
-    """Let so many clients ask the process `pid`. It is measured for so long once each of them has
-    had an answer, and the process `settling_s` to get used to them; then the last ones are heard
-    to their end."""
+    """Let so many clients ask the process `pid`, by one request after the other. It is measured for
+    so long once each of them has had an answer, and the process `settling_s` to get used to them;
+    then the last ones are heard to their end."""
     with asyncio.Runner(loop_factory=uvloop.new_event_loop) as runner:
-        return runner.run(_put_on(_Crowd(port, request), clients, seconds, pid, settling_s))
+        return runner.run(_put_on(_Crowd(port, requests), clients, seconds, pid, settling_s))
 
 
 async def _put_on(
@@ -76,9 +84,9 @@ async def _put_on(
 
 
 class _Crowd:
-    def __init__(self, port: int, request: bytes) -> None:
+    def __init__(self, port: int, requests: Sequence[bytes]) -> None:
         self.port = port
-        self.request = request
+        self.requests = cycle(requests)
         self.taken = Taken()
         self.measuring = False
         self.over = False
@@ -156,7 +164,7 @@ class _Client(asyncio.Protocol):
             return
         self.asking, self._headers, self._body = True, {}, b""
         self._asked_at = time.monotonic()
-        self._transport.write(self._crowd.request)
+        self._transport.write(next(self._crowd.requests))
 
     # ---- what comes
 

@@ -10,6 +10,7 @@ import threading
 import time
 from collections.abc import Iterator
 from contextlib import contextmanager
+from random import Random
 from statistics import median
 
 import pytest
@@ -45,11 +46,11 @@ def request_of(tenant: Tenant, model: str, words: str) -> bytes:
 
 
 def crowd(
-    hub: Hub, request: bytes, clients: int, seconds: float, *, settling_s: float = 0.0
+    hub: Hub, requests: list[bytes], clients: int, seconds: float, *, settling_s: float = 0.0
 ) -> Taken:
     assert hub.process is not None
     pid = hub.process.pid
-    taken = put_on(hub.port, request, clients, seconds=seconds, pid=pid, settling_s=settling_s)
+    taken = put_on(hub.port, requests, clients, seconds=seconds, pid=pid, settling_s=settling_s)
     print(  # noqa: T201
         f"\n{clients} clients: {dict(taken.statuses)}, {taken.goodput:.0f} answers/s, "
         f"{1e6 * taken.cpu_each_s:.0f} µs of CPU each, p99 {taken.p99_s:.3f} s, "
@@ -100,9 +101,9 @@ def fill(hub: Hub, provider: FakeUpstream, seconds: float) -> tuple[Taken, Taken
     """What came of as many clients as the channel takes, then of five times as many."""
     tenant = hub.tenant("1000")
     model = hub.model(provider, parallel=PLACES)
-    request = request_of(tenant, model, "#tokens=4 #first_ms=200")
-    fitting = crowd(hub, request, PLACES, seconds)
-    many = crowd(hub, request, TIMES * PLACES, seconds)
+    requests = [request_of(tenant, model, "#tokens=4 #first_ms=200")]
+    fitting = crowd(hub, requests, PLACES, seconds)
+    many = crowd(hub, requests, TIMES * PLACES, seconds)
     assert set(fitting.statuses) == {200}
     assert set(many.statuses) == {200, 429}
     assert_all_is_accounted_for(hub, tenant, provider, [fitting, many])
@@ -116,11 +117,16 @@ def test_a_busy_process_refuses_what_it_cannot_serve(own_hub: Hub, provider: Fak
     own_hub.application = "tests.relay.costly_hub"
     own_hub.start()
     tenant = own_hub.tenant("1000")
-    request = request_of(tenant, own_hub.model(provider), "#tokens=4 #first_ms=1000")
-    few = crowd(own_hub, request, PLACES, 5.0)
-    peak = crowd(own_hub, request, BUSY, 10.0, settling_s=5.0)
+    model, took_ms = own_hub.model(provider), Random(1)
+    requests = [
+        request_of(tenant, model, f"#tokens=4 #first_ms={took_ms.randint(500, 1500)}")
+        for _ in range(1000)
+    ]
+    few = crowd(own_hub, requests, PLACES, 5.0)
+    with pages(own_hub):
+        peak = crowd(own_hub, requests, BUSY, 10.0, settling_s=5.0)
     with pages(own_hub) as took_s:
-        many = crowd(own_hub, request, TIMES * BUSY, 10.0, settling_s=5.0)
+        many = crowd(own_hub, requests, TIMES * BUSY, 10.0, settling_s=5.0)
     assert set(few.statuses) == {200}
     assert set(many.statuses) == {200, 503}
     assert many.goodput >= 0.9 * peak.goodput

@@ -22,7 +22,7 @@ from notify.models import Delivery
 from outbox.models import Fact
 from tests import cast
 from tests.usage.rows import NOON, happen
-from usage import saved_views, scheduled_reports
+from usage import explorer, saved_views, scheduled_reports
 from usage.models import ReportReceiver, ReportSchedule, SavedView
 
 UTC = ZoneInfo("UTC")
@@ -151,6 +151,27 @@ def test_who_left_is_told_nothing(
     times.append(dt.datetime(2026, 11, 23, 8, tzinfo=dt.UTC))
     assert scheduled_reports.send_due() == 1
     assert not letters()
+
+
+def test_one_that_cannot_be_made_keeps_no_other_back(
+    people: cast.Cast, view: SavedView, times: list[dt.datetime], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """The database gives up on one view: whoever gets it is told so, and others get theirs."""
+    alice = cast.actor(people.alice, people.acme)
+    other = saved_views.save_view(alice, "explore", "Keys", "group_by=key", shared=False)
+    schedule(people, view, people.alice)
+    schedule(people, other, people.alice)
+
+    def explored(actor: Any, usage_filter: Any, by: Any, **over: Any) -> Any:
+        if by == ["model"]:
+            with connection.cursor() as cursor:
+                cursor.execute("SELECT 1 / 0")
+        return explorer.explore(actor, usage_filter, by, **over)
+
+    monkeypatch.setattr(scheduled_reports, "explore", explored)
+    times.append(dt.datetime(2026, 11, 23, 8, tzinfo=dt.UTC))
+    assert scheduled_reports.send_due() == 2
+    assert [letter.body.get("failed", False) for letter in letters()] == [True, False]
 
 
 def test_whom_it_may_be_sent_to(people: cast.Cast, view: SavedView) -> None:

@@ -7,6 +7,7 @@ from random import Random
 import pytest
 
 from gateway.rules.load_shedding import (
+    LIMITED_PATIENCE_S,
     MEASURED_EACH_S,
     PATIENCE_S,
     UNDER_WAY_MIN,
@@ -39,7 +40,7 @@ def measure(
     [
         pytest.param(SHORT, 60, MANY, 1.0, WAIT_S_MAX, id="short, however many"),
         pytest.param(WAIT_S_MAX, 60, MANY, 1.0, WAIT_S_MAX, id="just as long as it may be"),
-        pytest.param(1.0, PATIENCE_S, MANY, 1.0, WAIT_S_MAX, id="a burst"),
+        pytest.param(1.0, PATIENCE_S - 1.0, MANY, 1.0, WAIT_S_MAX, id="a burst"),
         pytest.param(1.0, 60, UNDER_WAY_MIN - 1, 1.0, WAIT_S_MAX, id="few"),
         pytest.param(1.0, 60, MANY, 0.4, WAIT_S_MAX, id="others have the CPU"),
         pytest.param(1.0, 60, MANY, 1.0, 0.0, id="off"),
@@ -62,6 +63,19 @@ def test_bursts_with_a_pause_between_them_are_taken() -> None:
     assert shedding.limit is None
 
 
+def test_waves_lower_no_limit() -> None:
+    """Each makes the process wait, and has some rest behind it."""
+    shedding = LoadShedding()
+    now = measure(shedding, LONG, PATIENCE_S + 1)
+    limit = shedding.limit
+    for _ in range(10):
+        now = measure(shedding, LONG, LIMITED_PATIENCE_S - LONG, at=now)
+        now = measure(shedding, 0.0, 0.2, at=now)
+    assert limit
+    assert shedding.limit
+    assert shedding.limit > limit
+
+
 def test_a_wait_that_stays_long_leaves_ever_fewer_but_some() -> None:
     shedding = LoadShedding()
     now = measure(shedding, LONG, PATIENCE_S + 4 * MEASURED_EACH_S)
@@ -82,7 +96,7 @@ def test_a_short_wait_lets_ever_more_in_and_then_all() -> None:
     assert all(before < after for before, after in pairwise(limits))
     assert len(limits) * MEASURED_EACH_S < 5
     # Until then a long wait counts at once; behind it there is patience again.
-    measure(shedding, LONG, PATIENCE_S, at=now)
+    measure(shedding, LONG, PATIENCE_S - LONG, at=now)
     assert shedding.limit is None
 
 
