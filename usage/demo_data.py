@@ -114,7 +114,7 @@ def fill(rows: int, *, days: int = DAYS, seed: int = 1) -> Filled:
         seal_all(seal_key(), until=hours[-1][0] + dt.timedelta(hours=1))
     with connection.cursor() as cursor:
         cursor.execute("ANALYZE")
-    close_days(days)
+    close_days(days + 1)
     rebuild()
     with connection.cursor() as cursor:
         cursor.execute(_LAST_USES)
