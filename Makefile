@@ -49,8 +49,8 @@ bench: python
 	@$(BIN)/python -m stack.servers
 	@exec $(BIN)/python -m tests.bench $(if $(QUICK),--quick) $(ARGS)
 
-# What pages that read cost by the number of requests in the books; minutes for each million:
-# make bench-usage ROWS="100000 1000000"
+# What requests, jobs and pages cost by the number of requests in the books; some minutes for each
+# million, and 5 GB of the disk: make bench-usage ROWS="100000 1000000 10000000"
 bench-usage: python
 	@$(INSTALL) --dev
 	@exec $(BIN)/python -m tests.bench.reading $(if $(ROWS),--rows $(ROWS))

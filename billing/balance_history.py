@@ -1,13 +1,13 @@
 """An organisation's balance day by day, from its statements: it ends where the balance stands."""
 
 import datetime as dt
+from collections.abc import Sequence
 from typing import Final, NamedTuple
 
 from accounts.models import Organisation
-from billing.statement import USAGE, month_before, statement
+from billing.statement import USAGE, Statement
 from lib import clock
 
-_MONTHS: Final = 3
 _DAY: Final = dt.timedelta(days=1)
 
 
@@ -20,14 +20,10 @@ class BalanceDay(NamedTuple):
     added_nano: int
 
 
-def balance_days(organisation: Organisation) -> list[BalanceDay]:
-    """Every day since the beginning of the month before last, or since the organisation began."""
+def balance_days(organisation: Organisation, statements: Sequence[Statement]) -> list[BalanceDay]:
+    """Every day of the statements up to today, or since the organisation began."""
     today = clock.now().astimezone(dt.UTC).date()
-    months = [today.replace(day=1)]
-    while len(months) < _MONTHS:
-        months.append(month_before(months[-1]))
-    statements = [statement(organisation, month) for month in reversed(months)]
-    first = max(months[-1], organisation.created_at.astimezone(dt.UTC).date())
+    first = max(statements[0].month, organisation.created_at.astimezone(dt.UTC).date())
     stands = statements[0].opening_nano
     ends: dict[dt.date, int] = {}
     added: dict[dt.date, int] = {}

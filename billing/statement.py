@@ -7,6 +7,7 @@ so its usage is summed once, by `close_days`, and kept; what is not kept yet is 
 
 import datetime as dt
 import json
+from collections.abc import Iterable
 from dataclasses import dataclass, replace
 from typing import Any, Final
 from uuid import UUID
@@ -97,18 +98,22 @@ def month_before(month: dt.date) -> dt.date:
     return (month - dt.timedelta(days=1)).replace(day=1)
 
 
-def statement(organisation: Organisation, month: dt.date) -> Statement:
-    """The organisation's statement of the month that begins on that day."""
+def statement(
+    organisation: Organisation, month: dt.date, *, closing_nano: int | None = None
+) -> Statement:
+    """The organisation's statement of the month that begins on that day. `closing_nano` is with
+    what it closed, where that is known: what came after the month is then not looked at."""
     until = month_after(month)
     newest = _newest_day()
     live_from = max(month, newest + dt.timedelta(days=1)) if newest else month
+    known = closing_nano is not None
     parameters = {
         "organisation": organisation.id,
         "listed": list(LISTED),
         **_span("month", month, until),
         **_span("live", min(live_from, until), until),
-        **_span("later", until, dt.date.max),
-        **_span("tail", max(live_from, until), dt.date.max),
+        **_span("later", until, until if known else dt.date.max),
+        **_span("tail", max(live_from, until), until if known else dt.date.max),
     }
     lines = [
         _day(row.day, row.requests, row.amount_nano)
@@ -116,11 +121,11 @@ def statement(organisation: Organisation, month: dt.date) -> Statement:
             organisation=organisation, day__gte=month, day__lt=min(live_from, until)
         )
     ]
-    closing_nano = -_kept_nano(organisation, until, live_from)
+    stood_nano = 0 if known else -_kept_nano(organisation, until, live_from)
     # One statement, so that the balance and the lines tie while requests run.
     for part, id, at, kind, actor, cause, count, nano in execute((_STATEMENT, parameters)):
         if part == "balance":
-            closing_nano += int(nano)
+            stood_nano += int(nano)
         elif part == "day":
             lines.append(_day(at.date(), count, int(nano)))
         else:
@@ -128,6 +133,7 @@ def statement(organisation: Organisation, month: dt.date) -> Statement:
             lines.append(Line(at, kind, int(nano), 0, 1, id, actor, json.loads(cause)))
     lines = [line for line in lines if line.kind != USAGE or line.count or line.amount_nano]
     lines.sort(key=lambda line: line.at, reverse=True)
+    closing_nano = stood_nano if closing_nano is None else closing_nano
     balanced, stands = [], closing_nano
     for line in lines:
         balanced.append(replace(line, balance_nano=stands))
@@ -135,14 +141,27 @@ def statement(organisation: Organisation, month: dt.date) -> Statement:
     return Statement(month, stands, closing_nano, balanced)
 
 
-def spent_nano(organisation: Organisation, first: dt.date) -> int:
-    """What was charged from a day of UTC on."""
-    newest = _newest_day()
-    live_from = max(first, newest + dt.timedelta(days=1)) if newest else first
-    kept_nano = _kept_nano(organisation, first, live_from)
-    parameters: dict[str, Any] = {"organisation": organisation.id, "listed": list(LISTED)}
-    live = execute((_LIVE, parameters | _span("live", live_from, dt.date.max)))
-    return -kept_nano - int(live[0][0])
+def latest_statements(
+    organisation: Organisation, months: int, present: Statement | None = None
+) -> list[Statement]:
+    """Those of so many months, the oldest first, up to that of the present month, which may be
+    known: the requests of a day that runs are looked at once, and only for that."""
+    made = [present or statement(organisation, month_of(None))]
+    while len(made) < months:
+        after = made[-1]
+        month = month_before(after.month)
+        made.append(statement(organisation, month, closing_nano=after.opening_nano))
+    return made[::-1]
+
+
+def spent_nano(statements: Iterable[Statement], first: dt.date) -> int:
+    """What was charged from a day of UTC on, which the statements begin with or before."""
+    lines = (line for month in statements for line in month.lines)
+    return -sum(
+        line.amount_nano
+        for line in lines
+        if line.kind == USAGE and line.at.astimezone(dt.UTC).date() >= first
+    )
 
 
 def close_days(limit_days: int) -> int:
@@ -244,8 +263,3 @@ _CLOSE: Final = f"""
     {_of_wallet("day")} AND {_USAGE_POSTINGS}
     GROUP BY posting.organisation_id
     ON CONFLICT DO NOTHING"""
-
-_LIVE: Final = f"""
-    SELECT coalesce(sum(entry.amount_nano), 0)::bigint
-    {_of_wallet("live")} AND posting.organisation_id = %(organisation)s
-    AND {_USAGE_POSTINGS}"""

@@ -1,7 +1,8 @@
 """Pages of an organisation's money: balance and ledger (W40), top-up and redeem (W41)."""
 
 import datetime as dt
-from typing import Any
+from collections.abc import Sequence
+from typing import Any, Final
 
 from django.conf import settings
 from django.contrib import messages
@@ -47,6 +48,9 @@ from lib.tables.pages import answer_table
 from lib.tables.sources import ListSource, QuerySource
 from lib.tables.table import Column, Filter, State, Table
 
+# How far the balance is drawn, and its pace looked at, the present month included.
+_MONTHS: Final = 3
+
 # Balance and ledger (W40) -----------------------------------------------------------------------
 
 LEDGER = Table(
@@ -82,14 +86,18 @@ def billing(request: HttpRequest, actor: Actor) -> HttpResponseBase:
     state = read_table(LEDGER, request, actor, choices={"month": _months(organisation, month)})
     month_statement = statement.statement(organisation, month)
     rows = [_line(organisation, line, n) for n, line in enumerate(reversed(month_statement.lines))]
-    context = {**_overview(actor, organisation), "statement": month_statement}
+    present = month_statement if month == statement.month_of(None) else None
+    context = {**_overview(actor, organisation, present), "statement": month_statement}
     templates = ("billing/overview.html", "billing/_ledger.html")
     return answer_table(request, state, ListSource(_matching(rows, state)), templates, context)
 
 
-def _overview(actor: Actor, organisation: Organisation) -> dict[str, Any]:
+def _overview(
+    actor: Actor, organisation: Organisation, present: statement.Statement | None
+) -> dict[str, Any]:
     now = clock.now()
     today = now.astimezone(dt.UTC).date()
+    statements = statement.latest_statements(organisation, _MONTHS, present)
     balance = wallets.balance(organisation)
     total_nano = balance.available_nano + balance.held_nano - balance.debt_nano
     line_nano = wallets.credit_line(organisation)
@@ -100,9 +108,9 @@ def _overview(actor: Actor, organisation: Organisation) -> dict[str, Any]:
         "line_nano": line_nano,
         "usable_nano": max(balance.free_nano + line_nano, 0),
         "running": wallets.open_holds(organisation),
-        "days": balance_days(organisation),
-        "spent_nano": statement.spent_nano(organisation, today.replace(day=1)),
-        "pace": _pace(organisation, total_nano + line_nano, today),
+        "days": balance_days(organisation, statements),
+        "spent_nano": statement.spent_nano(statements, today.replace(day=1)),
+        "pace": _pace(organisation, statements, total_nano + line_nano, today),
         "setting": wallets.wallet_setting(organisation),
         "grants": list(promo.grants_left(organisation.id).filter(charge=None)),
         "subscription": subscription,
@@ -113,10 +121,15 @@ def _overview(actor: Actor, organisation: Organisation) -> dict[str, Any]:
     }
 
 
-def _pace(organisation: Organisation, total_nano: int, today: dt.date) -> Pace:
+def _pace(
+    organisation: Organisation,
+    statements: Sequence[statement.Statement],
+    total_nano: int,
+    today: dt.date,
+) -> Pace:
     """At what was spent of late."""
     days = pace_days((today - organisation.created_at.astimezone(dt.UTC).date()).days + 1)
-    spent_nano = statement.spent_nano(organisation, today - dt.timedelta(days=days - 1))
+    spent_nano = statement.spent_nano(statements, today - dt.timedelta(days=days - 1))
     return pace_of(total_nano, spent_nano, days, today)
 
 

@@ -11,6 +11,7 @@ import json
 import random
 from collections.abc import Iterable, Iterator
 from dataclasses import dataclass, field
+from functools import cache
 from itertools import accumulate
 from typing import Final, NamedTuple
 from uuid import UUID
@@ -22,10 +23,11 @@ from accounts.actors import SYSTEM
 from accounts.kek_ring import seal_key
 from accounts.models import Key, KeyKind, Organisation, Role, User
 from billing.ledger import lock_wallet
-from billing.models import Account, Price, PriceVersion
+from billing.models import Account, BooksWalk, Price, PriceVersion
 from billing.rules import pricing
 from billing.rules.posting import Posting, opening_credit
 from billing.seals import seal_all
+from billing.statement import close_days
 from lib import clock
 from lib.ids import new_id
 from usage import books_walk
@@ -47,6 +49,7 @@ _TAGS: Final[tuple[list[str], ...]] = (["beta"], ["beta", "eu"], ["eu"], [])
 _CUSTOMERS: Final = 40
 _APPS: Final = ("openai-python", "openai-python", "anthropic-python", "openai-node", "curl")
 _HOURS_AT_ONCE: Final = 24
+_ROWS_AT_ONCE: Final = 50_000
 _SOURCE: Final = "demo data"
 # How a request ends, and how often among a thousand.
 _ENDS: Final = {"answered": 955, "stopped": 10, "failed": 15, "retried": 10, "refused": 10}
@@ -66,30 +69,29 @@ class Filled(NamedTuple):
 
 
 class _Shape(NamedTuple):
-    """The tokens of a request, what they cost the customer and us, and what was held for them."""
+    """The tokens of a request and what they cost the customer and us: of each the text that its
+    rows have in common, as COPY reads it."""
 
-    meters: str
     charge_nano: int
     cost_nano: int
     hold_nano: int
-    ttft_ms: int
     total_ms: int
+    sent: tuple[str, str]
+    """From the model's name to what is held, of the first attempt and of a second."""
+    ended: dict[str, str]
+    """From the status to the flags, by how it ends."""
 
 
 class _Model(NamedTuple):
     name: str
-    charge_version: int
-    cost_version: int
     shapes: list[_Shape]
 
 
 class _Sender(NamedTuple):
-    """A key, and what its rows have in common."""
+    """A key, and what its rows have in common: `who` are team, key and person."""
 
-    organisation_id: UUID
-    team_id: UUID
-    key_id: UUID
-    user_id: int | None
+    organisation: str
+    who: str
     accounts: dict[str, int]
 
 
@@ -98,12 +100,11 @@ def fill(rows: int, *, days: int = DAYS, seed: int = 1) -> Filled:
     if UsageRecord.objects.exists():
         raise NotEmpty
     rng = random.Random(seed)
-    end_at = clock.now().replace(minute=0, second=0, microsecond=0)
+    # By then all of them have ended.
+    end_at = clock.now().replace(minute=0, second=0, microsecond=0) - dt.timedelta(hours=1)
     start_at = end_at - dt.timedelta(days=days)
     ensure_partitions(since=start_at.date())
-    senders, models = _senders(start_at), _models(rng, start_at)
-    channels = [(new_id(), f"provider-{n + 1}") for n in range(_CHANNELS)]
-    book = _Book(rng, senders, models, channels)
+    book = _Book(rng, _senders(start_at), _models(rng, start_at))
     for hours in _in_batches(_spread(rows, start_at, days)):
         with transaction.atomic():
             for hour_at, count in hours:
@@ -113,13 +114,24 @@ def fill(rows: int, *, days: int = DAYS, seed: int = 1) -> Filled:
         seal_all(seal_key(), until=hours[-1][0] + dt.timedelta(hours=1))
     with connection.cursor() as cursor:
         cursor.execute("ANALYZE")
+    close_days(days + 1)
     rebuild()
-    # A check that ran before looked only at what came after it.
-    books_walk.begin(NEW, clock.now())
     with connection.cursor() as cursor:
         cursor.execute(_LAST_USES)
-        cursor.execute("ANALYZE")
+        # As it is left by who clears up beside the traffic.
+        cursor.execute("VACUUM (ANALYZE)")
+    _note_checked()
     return Filled(rows, start_at, end_at)
+
+
+def _note_checked() -> None:
+    """Where the check of each minute would be, had it gone along: what it has summed is what stands
+    on the accounts. The one of each day looks at everything in any case."""
+    now = clock.now()
+    books_walk.begin(NEW, now)
+    with transaction.atomic(), connection.cursor() as cursor:
+        cursor.execute(_CHECKED, {"walk": NEW})
+        BooksWalk.objects.filter(name=NEW).update(to_at=now)
 
 
 # Who and what ------------------------------------------------------------------------------------
@@ -140,7 +152,8 @@ def _senders(start_at: dt.datetime) -> list[_Sender]:
 
 
 def _sender(key: Key, accounts: dict[str, int]) -> _Sender:
-    return _Sender(key.organisation_id, key.team_id, key.id, key.user_id, accounts)
+    who = _columns(key.team_id, key.id, _NULL if key.user_id is None else key.user_id)
+    return _Sender(str(key.organisation_id), who, accounts)
 
 
 def _organisation(n: int, start_at: dt.datetime) -> tuple[Organisation, list[User], dict[str, int]]:
@@ -163,15 +176,23 @@ def _post_opening(posting: Posting, accounts: dict[str, int], at: dt.datetime) -
     """The credit, posted before the first request: the ledger's own writer posts now."""
     lines = _Lines()
     entries = [(accounts[entry.account_kind], entry.amount_nano) for entry in posting.entries]
-    organisation_id = posting.entries[0].organisation_id
-    names = (posting.idempotency_id, _NULL)
-    lines.post(str(new_id()), names, posting.kind, organisation_id, at, entries)
+    moved, nanos = zip(*entries, strict=True)
+    owner = posting.entries[0].organisation_id
+    lines.add(
+        "billing_posting",
+        _columns(
+            new_id(), posting.idempotency_id, _NULL, posting.kind, owner, "{}", "", at,
+            _array(moved), _array(nanos),
+        ),
+    )  # fmt: skip
+    lines.move(moved, nanos)
     with transaction.atomic():
         lines.write()
 
 
 def _models(rng: random.Random, start_at: dt.datetime) -> list[_Model]:
     """The models with their prices, the most used first."""
+    channels = [(new_id(), f"provider-{n + 1}") for n in range(_CHANNELS)]
     made = []
     for n in range(_MODELS):
         name = f"demo-model-{n + 1}"
@@ -182,8 +203,9 @@ def _models(rng: random.Random, start_at: dt.datetime) -> list[_Model]:
         cost = _version(
             name, "cost", {meter: nano * 4 // 5 for meter, nano in rates.items()}, start_at
         )
-        shapes = [_shape(rng, charge, cost) for _ in range(_SHAPES)]
-        made.append(_Model(name, charge.id, cost.id, shapes))
+        tried = [channels[(n + more) % _CHANNELS] for more in range(2)]
+        shapes = [_shape(rng, name, charge, cost, tried) for _ in range(_SHAPES)]
+        made.append(_Model(name, shapes))
     return made
 
 
@@ -194,7 +216,13 @@ def _version(name: str, kind: str, rates: dict[str, int], start_at: dt.datetime)
     )
 
 
-def _shape(rng: random.Random, charge: PriceVersion, cost: PriceVersion) -> _Shape:
+def _shape(
+    rng: random.Random,
+    model: str,
+    charge: PriceVersion,
+    cost: PriceVersion,
+    channels: list[tuple[UUID, str]],
+) -> _Shape:
     meters = {
         "in_text": int(rng.lognormvariate(6.5, 1.2)) + 1,
         "out_text": int(rng.lognormvariate(5, 1)) + 1,
@@ -203,16 +231,25 @@ def _shape(rng: random.Random, charge: PriceVersion, cost: PriceVersion) -> _Sha
         meters["in_cache_read"] = int(rng.lognormvariate(7, 1)) + 1
     if "out_reasoning" in charge.rates["meters"] and rng.random() < 0.5:
         meters["out_reasoning"] = int(rng.lognormvariate(6, 1)) + 1
-    charge_nano = _total(meters, charge)
+    charge_nano, cost_nano = _total(meters, charge), _total(meters, cost)
+    hold_nano = charge_nano * 3
     ttft_ms = int(rng.lognormvariate(6, 0.5))
-    return _Shape(
-        json.dumps(meters),
-        charge_nano,
-        _total(meters, cost),
-        charge_nano * 3,
-        ttft_ms,
-        ttft_ms + meters["out_text"] * 12,
-    )
+    total_ms = ttft_ms + meters["out_text"] * 12
+    counted = (json.dumps(meters), charge_nano, "measured", cost_nano, ttft_ms, total_ms, "{}")
+    nothing = ("{}", 0, "none", _NULL, _NULL, total_ms, "{}")
+    first, second = (
+        _columns(
+            model, *channel, model, "openai", "chat", total_ms % 2 == 0, "api", charge.id, cost.id,
+            hold_nano,
+        )
+        for channel in channels
+    )  # fmt: skip
+    ended = {
+        "answered": _columns(200, _NULL, "", "stop", *counted),
+        "stopped": _columns(499, "client_closed", "", "", *counted),
+        "failed": _columns(502, "upstream_error", "", "", *nothing),
+    }
+    return _Shape(charge_nano, cost_nano, hold_nano, total_ms, (first, second), ended)
 
 
 def _total(meters: dict[str, int], version: PriceVersion) -> int:
@@ -246,7 +283,7 @@ def _in_batches(
     batch: list[tuple[dt.datetime, int]] = []
     for hour in hours:
         batch.append(hour)
-        if len(batch) == _HOURS_AT_ONCE:
+        if len(batch) == _HOURS_AT_ONCE or sum(count for _, count in batch) >= _ROWS_AT_ONCE:
             yield batch
             batch = []
     if batch:
@@ -271,7 +308,8 @@ _COLUMNS: Final = {
         created_at, account_ids, amounts_nano""",
 }
 _NULL: Final = r"\N"
-_HOLD_LIFE: Final = dt.timedelta(hours=1)
+_HOLD_LIFE_MS: Final = 3_600_000
+_LOW_BITS: Final = (1 << 62) - 1
 _MOVE: Final = """
     UPDATE billing_account account SET balance_nano = balance_nano + moved.nano
     FROM unnest(%s::bigint[], %s::bigint[]) AS moved (id, nano) WHERE account.id = moved.id"""
@@ -280,39 +318,46 @@ _LAST_USES: Final = """
     SELECT key.digest, key.organisation_id, key.id, max(r.bucket_at), '192.0.2.7', 'demo'
     FROM usage_rollup r JOIN accounts_key key ON key.id = r.key_id GROUP BY key.id
     ON CONFLICT (digest) DO NOTHING"""
+_CHECKED: Final = """
+    INSERT INTO billing_checkedsum (walk, kind, subject_id, nano)
+    SELECT %(walk)s, summed.kind, account.id, account.balance_nano
+    FROM billing_account account
+    JOIN (VALUES ('account', ''), ('sold', 'revenue')) AS summed (kind, of)
+        ON summed.of IN ('', account.kind)"""
+
+
+def _columns(*values: object) -> str:
+    """Columns of a row, as COPY reads them."""
+    return "\t".join(map(str, values))
+
+
+def _array(values: Iterable[int]) -> str:
+    return "{" + ",".join(map(str, values)) + "}"
+
+
+# What a request is counted to: each is one of a few, that many requests have.
+_TAG_TEXTS: Final = [json.dumps(tags) if tags else _NULL for tags in _TAGS]
+_CUSTOMER_TEXTS: Final = ["", *(f"customer-{n}" for n in range(1, _CUSTOMERS))]
 
 
 @dataclass
 class _Lines:
-    """Rows to copy, by table, and by how much the accounts move with them."""
+    """Rows to copy, by table, and by how much the accounts move with them (I3)."""
 
     rows: dict[str, list[str]] = field(default_factory=lambda: {table: [] for table in _COLUMNS})
     moved: dict[int, int] = field(default_factory=dict)
 
-    def add(self, table: str, *values: object) -> None:
-        self.rows[table].append("\t".join(map(str, values)))
+    def add(self, table: str, line: str) -> None:
+        self.rows[table].append(line)
 
-    def post(
-        self,
-        id: str,
-        names: tuple[str, str],
-        kind: str,
-        organisation_id: UUID,
-        at: dt.datetime,
-        entries: Iterable[tuple[int, int]],
-    ) -> None:
-        """A posting with its entries, (account, nano) each, and the balances moved by them (I3).
-        Of its `names`, the idempotency id and the attempt, one is null."""
-        accounts, nanos = zip(*entries, strict=True)
-        self.add(
-            "billing_posting", id, *names, kind, organisation_id, "{}", "", at, _array(accounts),
-            _array(nanos),
-        )  # fmt: skip
+    def move(self, accounts: Iterable[int], nanos: Iterable[int]) -> None:
         for account, nano in zip(accounts, nanos, strict=True):
             self.moved[account] = self.moved.get(account, 0) + nano
 
     def write(self) -> None:
         with connection.cursor() as cursor:
+            # Nothing is lost by a crash but what is made again from the beginning.
+            cursor.execute("SET LOCAL synchronous_commit = off")
             for table, columns in _COLUMNS.items():
                 with cursor.copy(f"COPY {table} ({columns}) FROM STDIN") as copy:
                     copy.write("".join(f"{line}\n" for line in self.rows[table]))
@@ -322,140 +367,121 @@ class _Lines:
 
 
 class _Book:
-    """Makes the rows of requests, in the order of time."""
+    """Makes the rows of requests, in the order of time; instants are milliseconds since 1970."""
 
-    def __init__(
-        self,
-        rng: random.Random,
-        senders: list[_Sender],
-        models: list[_Model],
-        channels: list[tuple[UUID, str]],
-    ) -> None:
+    def __init__(self, rng: random.Random, senders: list[_Sender], models: list[_Model]) -> None:
         self._rng = rng
-        self._senders, self._models, self._channels = senders, models, channels
+        self._senders, self._models = senders, models
         self._lines = _Lines()
 
     def add_hour(self, hour_at: dt.datetime, count: int) -> None:
         """So many requests of the hour."""
-        rng = self._rng
+        rng, first = self._rng, int(hour_at.timestamp()) * 1000
         # What is used most has the least rank, as words in a language have it.
         picked = zip(
-            sorted(rng.randrange(3_590_000) for _ in range(count)),
+            sorted(first + int(rng.random() * 3_590_000) for _ in range(count)),
             rng.choices(self._senders, [1 / (n + 1) for n in range(len(self._senders))], k=count),
             rng.choices(self._models, [1 / (n + 1) for n in range(len(self._models))], k=count),
             rng.choices(list(_ENDS), list(_ENDS.values()), k=count),
             strict=True,
         )
-        for ms, sender, model, end in picked:
-            at = hour_at + dt.timedelta(milliseconds=ms)
-            self._add(at, sender, model, rng.choice(model.shapes), end)
+        for at, sender, model, end in picked:
+            shape = model.shapes[int(rng.random() * _SHAPES)]
+            self._add(at, sender, model, shape, end)
 
     def write(self) -> None:
         self._lines.write()
 
-    def _add(
-        self, at: dt.datetime, sender: _Sender, model: _Model, shape: _Shape, end: str
-    ) -> None:
+    def _add(self, at: int, sender: _Sender, model: _Model, shape: _Shape, end: str) -> None:
         request_id = self._id(at)
+        counted_to = _counted_to(request_id)
         if end == "refused":
-            self._refuse(request_id, at, sender, model)
-            return
-        n = 1
-        if end == "retried":
-            self._attempt(request_id, n, at, sender, model, shape, "failed", final=False)
-            at += dt.timedelta(milliseconds=250)
-            n = 2
-        self._attempt(request_id, n, at, sender, model, shape, end, final=True)
+            self._refuse(request_id, at, sender, model, counted_to)
+        elif end == "retried":
+            self._attempt(request_id, 1, at, sender, shape, "failed", counted_to, final=False)
+            self._attempt(request_id, 2, at + 250, sender, shape, "answered", counted_to)
+        else:
+            self._attempt(request_id, 1, at, sender, shape, end, counted_to)
 
     def _attempt(
         self,
         request_id: str,
         n: int,
-        at: dt.datetime,
+        at: int,
         sender: _Sender,
-        model: _Model,
         shape: _Shape,
         end: str,
+        counted_to: str,
         *,
-        final: bool,
+        final: bool = True,
     ) -> None:
-        id, lines, organisation_id = self._id(at), self._lines, sender.organisation_id
-        channel_id, channel_name = self._channels[(len(model.name) + n) % len(self._channels)]
-        stream = shape.total_ms % 2 == 0
-        who = (sender.team_id, sender.key_id, _or_null(sender.user_id), model.name)
-        sent = (
-            channel_id, channel_name, model.name, "openai", "chat", stream, "api",
-            model.charge_version, model.cost_version, shape.hold_nano, at,
-        )  # fmt: skip
-        counted_to = self._counted_to(request_id)
-        lines.add("usage_attempt", organisation_id, id, request_id, n, *who, *sent, *counted_to)
-        ended_at = at + dt.timedelta(milliseconds=shape.total_ms)
-        failed = end == "failed"
-        charge, cost = (0, 0) if failed else (shape.charge_nano, shape.cost_nano)
-        ended: tuple[object, ...]
-        if failed:
-            ended = (502, "upstream_error", "", "", "{}", 0, "none", _NULL, _NULL)
-        else:
-            status = 499 if end == "stopped" else 200
-            kind = "client_closed" if end == "stopped" else _NULL
-            reason = "" if end == "stopped" else "stop"
-            ended = (
-                status, kind, "", reason, shape.meters, charge, "measured", cost, shape.ttft_ms,
-            )  # fmt: skip
+        id, lines, of = self._id(at), self._lines, sender.organisation
+        ended = at + shape.total_ms
+        began_at, ended_at, sent = _instant(at), _instant(ended), shape.sent[n - 1]
+        head = f"{of}\t{id}\t{request_id}"
+        lines.add("usage_attempt", f"{head}\t{n}\t{sender.who}\t{sent}\t{began_at}\t{counted_to}")
         lines.add(
-            "usage_usagerecord", organisation_id, id, request_id, final, *who, *sent, ended_at,
-            *ended, shape.total_ms, "{}", *counted_to,
-        )  # fmt: skip
-        state, word = ("voided", "void") if failed else ("settled", "settle")
-        lines.add(
-            "billing_hold", id, organisation_id, shape.hold_nano, state, at, at + _HOLD_LIFE,
-            ended_at, False,
-        )  # fmt: skip
-        accounts = sender.accounts
-        available = accounts["customer:available"]
-        if failed:
-            moved = [(available, 0), (accounts["customer:held"], 0)]
-        else:
-            moved = [
-                (available, -charge),
-                (accounts["revenue"], charge),
-                (accounts["provider:cost"], -cost),
-                (accounts["provider:payable"], cost),
-            ]
-        lines.post(self._id(ended_at), (_NULL, id), word, organisation_id, ended_at, moved)
-
-    def _refuse(self, id: str, at: dt.datetime, sender: _Sender, model: _Model) -> None:
-        self._lines.add(
-            "usage_usagerecord", sender.organisation_id, id, id, True, sender.team_id,
-            sender.key_id, _or_null(sender.user_id), model.name, _NULL, "", "", "openai", "chat",
-            True, "api", _NULL, _NULL, 0, at, at, 429, "rate_limited", "", "", "{}", 0, "none",
-            _NULL, _NULL, 2, "{}", *self._counted_to(id),
-        )  # fmt: skip
-
-    def _counted_to(self, request_id: str) -> tuple[str, ...]:
-        """The labels, application and end user of a request: the same for all its rows."""
-        n = int(request_id[-6:], 16)
-        tags = _TAGS[n % len(_TAGS)]
-        customer = n % _CUSTOMERS
-        return (
-            _PROJECTS[n // 7 % len(_PROJECTS)], json.dumps(tags) if tags else _NULL,
-            f"customer-{customer}" if customer else "", _APPS[n // 3 % len(_APPS)],
-            f"user-{n % 1000}" if n % 3 == 0 else "",
-        )  # fmt: skip
-
-    def _id(self, at: dt.datetime) -> str:
-        """An id as it would have been made then."""
-        milliseconds = int(at.timestamp() * 1000)
-        bits = self._rng.getrandbits(72)
-        return (
-            f"{milliseconds >> 16:08x}-{milliseconds & 0xFFFF:04x}-7{bits & 0xFFF:03x}-"
-            f"8{bits >> 12 & 0xFFF:03x}-{bits >> 24:012x}"
+            "usage_usagerecord",
+            f"{head}\t{final}\t{sender.who}\t{sent}\t{began_at}\t{ended_at}"
+            f"\t{shape.ended[end]}\t{counted_to}",
         )
+        accounts, charge, cost = sender.accounts, shape.charge_nano, shape.cost_nano
+        available = accounts["customer:available"]
+        moved: tuple[int, ...] = (
+            available,
+            accounts["revenue"],
+            accounts["provider:cost"],
+            accounts["provider:payable"],
+        )
+        nanos: tuple[int, ...] = (-charge, charge, -cost, cost)
+        state, kind = "settled", "settle"
+        if end == "failed":
+            state, kind = "voided", "void"
+            moved, nanos = (available, accounts["customer:held"]), (0, 0)
+        expires_at = _instant(at + _HOLD_LIFE_MS)
+        lines.add(
+            "billing_hold",
+            f"{id}\t{of}\t{shape.hold_nano}\t{state}\t{began_at}\t{expires_at}\t{ended_at}\tf",
+        )
+        lines.add(
+            "billing_posting",
+            f"{self._id(ended)}\t{_NULL}\t{id}\t{kind}\t{of}\t{{}}\t\t{ended_at}"
+            f"\t{_array(moved)}\t{_array(nanos)}",
+        )
+        lines.move(moved, nanos)
+
+    def _refuse(self, id: str, at: int, sender: _Sender, model: _Model, counted_to: str) -> None:
+        began_at = _instant(at)
+        self._lines.add(
+            "usage_usagerecord",
+            _columns(
+                sender.organisation, id, id, True, sender.who, model.name, _NULL, "", "", "openai",
+                "chat", True, "api", _NULL, _NULL, 0, began_at, began_at, 429, "rate_limited", "",
+                "", "{}", 0, "none", _NULL, _NULL, 2, "{}", counted_to,
+            ),
+        )  # fmt: skip
+
+    def _id(self, at: int) -> str:
+        """An id as it would have been made then."""
+        bits = self._rng.getrandbits(74)
+        return f"{at << 80 | 7 << 76 | bits >> 62 << 64 | 2 << 62 | bits & _LOW_BITS:032x}"
 
 
-def _array(values: Iterable[int]) -> str:
-    return "{" + ",".join(map(str, values)) + "}"
+def _counted_to(request_id: str) -> str:
+    """The labels, application and end user of a request: the same for all its rows."""
+    n = int(request_id[-6:], 16)
+    end_user = f"user-{n % 1000}" if n % 3 == 0 else ""
+    return (
+        f"{_PROJECTS[n // 7 % len(_PROJECTS)]}\t{_TAG_TEXTS[n % len(_TAGS)]}"
+        f"\t{_CUSTOMER_TEXTS[n % _CUSTOMERS]}\t{_APPS[n // 3 % len(_APPS)]}\t{end_user}"
+    )
 
 
-def _or_null(value: object) -> object:
-    return _NULL if value is None else value
+def _instant(at: int) -> str:
+    seconds = at % 60_000 / 1000
+    return f"{_minute(at // 60_000)}{seconds:06.3f}+00"
+
+
+@cache
+def _minute(minute: int) -> str:
+    return f"{dt.datetime.fromtimestamp(minute * 60, dt.UTC):%Y-%m-%d %H:%M:}"

@@ -68,7 +68,7 @@ def sync_us(folder: Path) -> float:
 def versions(missing: dict[str, str], postgres: str) -> str:
     """Ours by its commit, the parts by their numbers."""
     ours = [f"{name} {version(name)}" for name in ("uvicorn", "uvloop", "httptools")]
-    found = [f"Weir {_commit()}", f"Python {platform.python_version()}", *ours]
+    found = [f"Weir {commit()}", f"Python {platform.python_version()}", *ours]
     found.append(f"PostgreSQL {postgres}")
     if "nginx" not in missing:
         found.append(f"nginx {peers.nginx_version()}")
@@ -82,7 +82,7 @@ def versions(missing: dict[str, str], postgres: str) -> str:
     return ", ".join(found)
 
 
-def _commit() -> str:
+def commit() -> str:
     told = subprocess.run(
         ["git", "rev-parse", "--short", "HEAD"],
         cwd=Path(__file__).parent,

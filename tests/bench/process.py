@@ -103,7 +103,7 @@ def cpu_ns(roots: Sequence[int]) -> int:
     total = 0
     for pid in {pid for root in roots for pid in tree(root)}:
         with suppress(OSError):
-            total += time.clock_gettime_ns(_cpu_clock(pid))
+            total += time.clock_gettime_ns(cpu_clock(pid))
             total += sum(map(int, _stat(pid)[13:15])) * _TICK_NS
     return total
 
@@ -121,7 +121,7 @@ def busy_ns() -> tuple[int, int]:
     return (user + nice + system + irq + softirq) * _TICK_NS, steal * _TICK_NS
 
 
-def _cpu_clock(pid: int) -> int:
+def cpu_clock(pid: int) -> int:
     """The clock of a process's CPU time, as clock_getcpuclockid(3) makes it."""
     return (~pid << 3) | 2
 

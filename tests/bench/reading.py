@@ -1,127 +1,34 @@
-"""What pages and jobs that read cost, by the number of requests in the books.
+"""What pages and jobs cost, and what a request costs the books, by the number of requests in them.
 
-    make bench-usage                    10⁵ and 10⁶ requests; writes its part of the page
-    make bench-usage ROWS="100000"      other numbers
+    make bench-usage                                     10⁵ and 10⁶; writes its part of the page
+    make bench-usage ROWS="100000 1000000 10000000"      other numbers; 10⁷ takes some hours
 
-Each number has a database of its own on a throw-away Postgres, filled by `manage.py demo_data`. A
-figure is processor time, for the owner of the largest organisation.
+Each number has a database of its own on a throw-away Postgres, filled by `manage.py demo_data` and
+measured by `growth.py`. 10⁷ requests need 40 GB of the disk.
 """
 
 import argparse
+import datetime as dt
 import json
 import os
 import subprocess
 import sys
 import tempfile
-import time
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from pathlib import Path
+from typing import Final
 
+import psycopg
 from psycopg.conninfo import make_conninfo
 
+from tests.bench import hub, machine, peers
+from tests.bench.cost import Cost
+from tests.bench.growth import Filed, Found, Pairs, measure
 from tests.bench.page import PAGE, with_section
 
-ROOT = Path(__file__).parents[2]
-HEADING = "## Reading"
-_RUNS = 10
-_NEW = 1_000
-_PAGES = {
-    "Usage, 7 days": "usage?range=7d",
-    "Usage, 30 days": "usage",
-    "Usage, 90 days": "usage?{days}",
-    "Usage, 90 days, tokens by key": "usage?{days}&metric=tokens&group_by=key",
-    "Usage, 90 days, Europe/Berlin": "usage?{days}&tz=Europe/Berlin",
-    "Usage, 90 days, Asia/Kolkata": "usage?{days}&tz=Asia/Kolkata",
-    "Home, its panel of spending": "_f/home/spend",
-    "Requests, 30 days": "requests",
-    "Requests, 90 days": "requests?{days}",
-    "Requests, a filter that fits nothing": (
-        "requests?{days}&status=stopped&model=demo-model-20&min_cost=9"
-    ),
-    "Requests, a channel that has none": ("requests?{days}&channel=00000000000000000000000007"),
-    "Keys": "keys",
-    "Members": "team",
-    "Holds, none held": "billing/holds",
-}
-
-_NEW_RECORDS = """
-    INSERT INTO usage_usagerecord (organisation_id, id, request_id, final, team_id, key_id, user_id,
-        model, channel_id, channel_name, upstream_model, dialect, operation, stream, source,
-        admitted_at, ended_at, status, kind, meters, charge_nano, hold_nano, basis, ttft_ms,
-        total_ms, message, finish_reason, flags)
-    SELECT organisation_id, fresh, fresh, true, team_id, key_id, user_id, model, channel_id,
-        channel_name, upstream_model, dialect, operation, stream, source, now(), now(), status,
-        kind, meters, charge_nano, hold_nano, basis, ttft_ms, total_ms, '', '', '{}'
-    FROM (
-        SELECT *, (lpad(to_hex((extract(epoch FROM now()) * 1000)::bigint), 12, '0') || '7000'
-            || '8' || lpad(to_hex((random() * 1e15)::bigint), 15, '0'))::uuid AS fresh
-        FROM usage_usagerecord WHERE final ORDER BY admitted_at DESC LIMIT %s
-    ) latest"""
-
-
-def measure() -> dict[str, float]:
-    """Milliseconds by name, in the installation of DATABASE_URL. It adds records without books."""
-    os.environ.setdefault("DJANGO_SETTINGS_MODULE", "config.settings")
-    import django
-
-    django.setup()
-    from django.conf import settings
-
-    # As they lie in the source: how files are served is not asked.
-    files = {"BACKEND": "django.contrib.staticfiles.storage.StaticFilesStorage"}
-    settings.STORAGES = {**settings.STORAGES, "staticfiles": files}
-    from django.db import connection
-    from django.test.utils import setup_test_environment
-    from django.utils import timezone
-
-    from accounts.models import User
-    from tests import cast
-    from usage.rollups import roll_up
-
-    setup_test_environment()
-    with connection.cursor() as cursor:
-        # All of a statement's work is then its own process's.
-        cursor.execute("SET max_parallel_workers_per_gather = 0")
-        cursor.execute("SELECT pg_backend_pid()")
-        backend: int = cursor.fetchone()[0]
-    owner = User.objects.get(email="owner-1@demo.example")
-    owner.operator = True
-    owner.save(update_fields=["operator"])
-    client = cast.signed_in(owner)
-    today = timezone.now().date()
-    first = today.fromordinal(today.toordinal() - 89)
-    days = f"range=custom&from={first}&to={today}"
-
-    def page(path: str) -> None:
-        answer = client.get(f"/o/demo-1/{path.format(days=days)}")
-        if answer.status_code != 200:
-            raise SystemExit(f"{path}: {answer.status_code}")
-
-    def news() -> None:
-        with connection.cursor() as cursor:
-            cursor.execute(_NEW_RECORDS, [_NEW])
-
-    def mean(work: Callable[[], object], before: Callable[[], object] = lambda: None) -> float:
-        work()
-        took = 0.0
-        for _ in range(_RUNS):
-            before()
-            begun = time.process_time() + _cpu_of(backend)
-            work()
-            took += time.process_time() + _cpu_of(backend) - begun
-        return took / _RUNS * 1000
-
-    roll_up()
-    figures = {f"roll-up of {_NEW:,} new records": mean(roll_up, before=news)}
-    for name, path in _PAGES.items():
-        figures[name] = mean(lambda path=path: page(path))  # type: ignore[misc]
-    return figures
-
-
-def _cpu_of(pid: int) -> float:
-    """Seconds of processor time that a process has used."""
-    user, system = Path(f"/proc/{pid}/stat").read_text().rpartition(")")[2].split()[11:13]
-    return (int(user) + int(system)) / os.sysconf("SC_CLK_TCK")
+ROOT: Final = Path(__file__).parents[2]
+HEADING: Final = "## Reading"
+_FORMS: Final = {"csv": "CSV", "jsonl": "JSON Lines", "parquet": "Parquet", "xlsx": "XLSX"}
 
 
 def main(argv: Sequence[str]) -> int:
@@ -133,24 +40,21 @@ def main(argv: Sequence[str]) -> int:
         sys.stdout.write(json.dumps(measure()))
         return 0
     from stack import postgres
-    from tests.bench import hub
 
     hub.make_secrets()
+    others = machine.Others()
     with (
-        tempfile.TemporaryDirectory() as folder,
+        tempfile.TemporaryDirectory(dir=peers.cache()) as folder,
         postgres.server(Path(folder) / "pg", durable=True) as dsn,
     ):
-        found = {rows: _of(dsn, rows) for rows in asked.rows}
-    PAGE.write_text(with_section(PAGE.read_text(), table(found)))
+        found = {rows: of(dsn, rows) for rows in asked.rows}
+    PAGE.write_text(with_section(PAGE.read_text(), table(found, about(others))))
     return 0
 
 
-def _of(dsn: str, rows: int) -> dict[str, float]:
-    import psycopg
-
+def of(dsn: str, rows: int) -> Found:
+    """What so many requests in a database of their own cost; it is dropped again."""
     name = f"reading_{rows}"
-    with psycopg.connect(dsn, dbname="postgres", autocommit=True) as connection:
-        connection.execute(f'CREATE DATABASE "{name}"'.encode())
     own = {**os.environ, "DATABASE_URL": make_conninfo(dsn, dbname=name)}
 
     def run(*command: str) -> str:
@@ -164,31 +68,134 @@ def _of(dsn: str, rows: int) -> dict[str, float]:
         )
         return done.stdout
 
-    run("manage.py", "migrate", "--verbosity=0", "--skip-checks")
-    run("manage.py", "demo_data", f"--rows={rows}")
-    figures: dict[str, float] = json.loads(run("-m", "tests.bench.reading", "--measure"))
-    return figures
+    with psycopg.connect(dsn, dbname="postgres", autocommit=True) as connection:
+        # Else it is written to the disk anew every gigabyte.
+        connection.execute("ALTER SYSTEM SET max_wal_size = '8GB'")
+        connection.execute("SELECT pg_reload_conf()")
+        connection.execute(f'CREATE DATABASE "{name}"'.encode())
+        run("manage.py", "migrate", "--verbosity=0", "--skip-checks")
+        run("manage.py", "demo_data", f"--rows={rows}")
+        found = read_found(run("-m", "tests.bench.reading", "--measure"))
+        connection.execute(f'DROP DATABASE "{name}" WITH (FORCE)'.encode())
+    return found
 
 
-def table(found: Mapping[int, Mapping[str, float]]) -> str:
-    """The section: milliseconds by what is read, a column for each number of requests."""
-    names = list(next(iter(found.values())))
-    lines = [
-        HEADING,
-        "",
-        "Written by `make bench-usage`: milliseconds of processor time, of the web process and its "
-        "database process together, by the number of requests in the books. These are made by "
-        "`manage.py demo_data` (90 days, 3 organisations, 50 keys, 20 models); a figure is the "
-        "mean of ten runs for the owner of the largest organisation.",
-        "",
+def read_found(text: str) -> Found:
+    """What `--measure` has printed."""
+    books, jobs, pages, pairs, files, month_ms, peer = json.loads(text)
+    return Found(
+        books,
+        {name: Cost(*cost) for name, cost in jobs.items()},
+        {name: Cost(*cost) for name, cost in pages.items()},
+        Pairs(*pairs),
+        {form: Filed(*filed) for form, filed in files.items()},
+        month_ms,
+        [(name, page, ms) for name, page, ms in peer],
+    )
+
+
+def about(others: machine.Others) -> str:
+    """When, where and of what."""
+    today = dt.datetime.now(dt.UTC).date()
+    return (
+        f"{today}, Weir {machine.commit()}, on {machine.machine_line()}; {others.line()}. "
+        "Processor time is that of the web process and its database process together."
+    )
+
+
+# The page -----------------------------------------------------------------------------------------
+
+
+def table(found: Mapping[int, Found], about: str) -> str:
+    """The section: a column for each number of requests in the books."""
+    parts = [
+        [HEADING],
+        [
+            "Written by `make bench-usage`, by the number of requests in the books. These are made "
+            "by `manage.py demo_data` (90 days, 3 organisations, 50 keys, 20 models, the largest "
+            "organisation has half of them).",
+            about,
+        ],
+        ["### The books"],
+        [
+            "Microseconds of the database's process for one request, of 32 at once, by the "
+            "relay's own writer: the least of many thousands."
+        ],
+        _rows(found, lambda of: {name: f"{us:,.0f}" for name, us in of.books.items()}),
+        ["### Jobs"],
+        ["Milliseconds of processor time; the mean of five runs. A burst is one run."],
+        _rows(found, lambda of: {name: f"{cost.cpu_ms:,.0f}" for name, cost in of.jobs.items()}),
+        ["### Pages"],
+        [
+            "For the owner of the largest organisation: milliseconds of processor time, the mean "
+            "of five runs, and behind the stroke what somebody waits for, the quickest of them."
+        ],
+        _rows(found, _pages),
+        ["### Files"],
+        [
+            "An export of the organisation's latest million requests, or of all where there are "
+            "fewer, by the worker: rows for each second of processor time, and the most memory of "
+            "its process."
+        ],
+        _rows(found, _files),
+        *_beside(found),
+    ]
+    return "\n\n".join("\n".join(lines) for lines in parts) + "\n"
+
+
+def _rows(found: Mapping[int, Found], cells: Callable[[Found], Mapping[str, str]]) -> list[str]:
+    columns = [cells(of) for of in found.values()]
+    names = dict.fromkeys(name for column in columns for name in column)
+    return [
         "|  | " + " | ".join(f"{rows:,}" for rows in found) + " |",
         "| --- |" + " --- |" * len(found),
+        *(
+            f"| {name} | " + " | ".join(column.get(name, "–") for column in columns) + " |"
+            for name in names
+        ),
     ]
-    for name in names:
-        lines.append(
-            f"| {name} | " + " | ".join(f"{of[name]:,.0f}" for of in found.values()) + " |"
-        )
-    return "\n".join(lines) + "\n"
+
+
+def _pages(of: Found) -> dict[str, str]:
+    costs = {name: f"{cost.cpu_ms:,.0f} / {cost.wall_ms:,.0f}" for name, cost in of.pages.items()}
+    pairs = of.pairs
+    return {
+        **costs,
+        f"Requests, 90 days, each of {pairs.asked} pairs of filters, median": (
+            f"– / {pairs.median_ms:,.0f}"
+        ),
+        "The slowest of these pairs": f"– / {pairs.slowest_ms:,.0f} (`{pairs.slowest}`)",
+        "A month of holds, attempts and records dropped": f"– / {of.month_ms:,.0f}",
+    }
+
+
+def _files(of: Found) -> dict[str, str]:
+    return {
+        f"{_FORMS[form]}": f"{filed.rows_per_s:,.0f} a second, {filed.peak_mb:,.0f} MB"
+        for form, filed in of.files.items()
+    } | {"rows": f"{max(filed.rows for filed in of.files.values()):,}"}
+
+
+def _beside(found: Mapping[int, Found]) -> Iterator[list[str]]:
+    if not any(of.peer for of in found.values()):
+        return
+    yield ["### Beside LiteLLM's spend logs"]
+    yield [
+        f"The same questions asked of LiteLLM {peers.LITELLM}'s own tables, by its own statements, "
+        "in the same Postgres, with the requests of the organisation that our pages show. "
+        "Milliseconds of the database's process: of all that our page asks, of LiteLLM's "
+        "statements, and how many times ours that is. Its page of usage shows sums by the day of "
+        "UTC; those of its log are what it asks where there is no sum, such as of one customer."
+    ]
+    yield _rows(found, _compared)
+
+
+def _compared(of: Found) -> dict[str, str]:
+    made: dict[str, str] = {}
+    for name, page, theirs_ms in of.peer:
+        ours_ms = of.pages[page].database_ms
+        made[name] = f"{ours_ms:,.0f}, {theirs_ms:,.0f}: {theirs_ms / ours_ms:,.1f}"
+    return made
 
 
 if __name__ == "__main__":

@@ -1,6 +1,7 @@
 """W40, I18, I19: opening + lines = closing = what the accounts hold, whatever is kept already."""
 
 import datetime as dt
+from typing import Any
 
 import pytest
 from django.db import connection
@@ -90,9 +91,12 @@ def test_usage_is_one_line_per_day_and_everything_ties(
     assert StatementDay.objects.count() >= 2
     assert [statement.statement(people.acme, one.month) for one in before] == before
     assert statement.close_days(1000) == 0
+    latest = statement.latest_statements(people.acme, 3)
+    assert latest[-1] == this
+    assert [one for one in latest if one.month == then_month] == [then]
     for days, spent in ((0, 0), (1, 5), (30, 5), (40, 12)):
         first = (today - dt.timedelta(days=days)).date()
-        assert statement.spent_nano(people.acme, first) == spent * USD
+        assert statement.spent_nano(latest, first) == spent * USD
 
 
 def test_the_opening_credit_is_a_line(people: cast.Cast) -> None:
@@ -104,3 +108,24 @@ def test_the_opening_credit_is_a_line(people: cast.Cast) -> None:
     assert (found.opening_nano, found.closing_nano) == (0, 5 * USD)
     empty = statement.statement(people.stranger, month_of(None))
     assert (empty.opening_nano, empty.closing_nano, empty.lines) == (0, 0, [])
+
+
+def test_the_page_reads_the_requests_of_a_day_that_runs_once(people: cast.Cast) -> None:
+    """However many figures it shows: they are as many as were asked since midnight."""
+    add_opening_credit(people.acme, 100 * USD)
+    looked: list[str] = []
+
+    def note(execute: Any, text: str, parameters: Any, many: bool, context: Any) -> Any:
+        if isinstance(parameters, dict) and "billing_posting" in text:
+            now = clock.now()
+            looked.extend(
+                name
+                for name in ("live", "tail")
+                if parameters[f"{name}_first"] <= now < parameters[f"{name}_until"]
+            )
+        return execute(text, parameters, many, context)
+
+    client = cast.signed_in(people.alice)
+    with connection.execute_wrapper(note):
+        assert client.get("/o/acme/billing").status_code == 200
+    assert looked == ["live"]
