@@ -2,11 +2,15 @@
 (I1, I8, I19, I20)."""
 
 import datetime as dt
-from collections.abc import Callable
+import os
+import signal
+from collections.abc import Callable, Iterator
+from contextlib import closing, contextmanager
 from typing import Any
 from unittest.mock import patch
 
 import pytest
+from django.db import connection
 
 from accounts.models import AuditEvent, Key, KeyKind, Organisation
 from billing import budgets, promo, subscription_plans
@@ -42,7 +46,8 @@ from lib.ids import new_id
 from lib.refusal import Refused
 from outbox.models import Fact
 from tests import cast
-from tests.billing.racing import racers
+from tests.beside import Beside
+from tests.billing.racing import enter_database, racers
 from tests.billing.test_sql import place
 from tests.books import assert_books_balance
 from tests.hostile import LONG, NUL, STORABLE
@@ -331,6 +336,57 @@ def test_many_renew_at_once_and_one_does(people: cast.Cast, at: NextAt) -> None:
         run(renew_at, ["2099-07-01T00:01:00+00:00"] * 12)
     assert SubscriptionCharge.objects.count() == 2
     assert Account.objects.get(kind="subscription:fees").balance_nano == 45 * USD
+    assert_books_balance()
+
+
+# What a renewal does, in its order; a worker is killed as it begins each, and after all of them.
+STEPS = (
+    "promo.count_spending", "_charge", "post", "promo.grant", "_limit_usage", "audit.record", "put",
+)  # fmt: skip
+RENEWED = "2099-07-01T00:01:00+00:00"
+
+
+def renew_and_die(step: str) -> None:
+    """In a process of its own."""
+
+    def die(*_: object, **__: object) -> None:
+        os.kill(os.getpid(), signal.SIGKILL)
+
+    if not step:
+        renew_at(RENEWED)
+        die()
+    with patch(f"billing.subscriptions.{step}", die):
+        renew_at(RENEWED)
+
+
+@contextmanager
+def worker() -> Iterator[Beside]:
+    """One that runs beside this process, in the test's database."""
+    with closing(Beside(os.environ)) as process:
+        process.call(enter_database, connection.settings_dict["NAME"])
+        yield process
+
+
+@pytest.mark.slow
+@pytest.mark.django_db(transaction=True)
+@pytest.mark.parametrize("step", [*STEPS, ""])
+def test_a_worker_that_is_killed_renews_wholly_or_not_at_all(
+    people: cast.Cast, at: NextAt, step: str
+) -> None:
+    """And whoever comes next renews what is not: the month is paid once, and granted once (I8)."""
+    add_opening_credit(people.acme, 100 * USD)
+    choose_plan(cast.actor(people.alice, people.acme), people.acme, plan(people, "Pro", 30, 40))
+    with worker() as killed, pytest.raises(EOFError):
+        killed.call(renew_and_die, step)
+    assert_books_balance()
+    assert SubscriptionCharge.objects.count() == (1 if step else 2)
+    at(dt.datetime.fromisoformat(RENEWED))
+    with worker() as one, worker() as other:
+        assert one.call(renew_at, RENEWED) + other.call(renew_at, RENEWED) == (1 if step else 0)
+    assert SubscriptionCharge.objects.count() == PromoGrant.objects.count() == 2
+    assert Account.objects.get(kind="subscription:fees").balance_nano == 45 * USD
+    assert Account.objects.get(kind="included:issued").balance_nano == -60 * USD
+    assert Fact.objects.filter(kind="subscription.renewed").count() == 1
     assert_books_balance()
 
 
