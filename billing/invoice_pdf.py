@@ -52,6 +52,16 @@ def invoice_pdf(invoice: Invoice, language: str) -> bytes:
     return _pdf(lambda: document_shown(invoice, language), language)
 
 
+def invoice_picture(invoice: Invoice, language: str) -> bytes:
+    """The first page of that PDF as PNG, of 144 dots per inch."""
+    with override(language):
+        document = _document(document_shown(invoice, language), language)
+    inputs = {"document": json.dumps(document)}
+    pages: Any = typst.compile(_TEMPLATE, sys_inputs=inputs, format="png", ppi=144)
+    first: bytes = pages[0] if isinstance(pages, list) else pages
+    return first
+
+
 def receipt_pdf(top_up: TopUp, language: str) -> bytes:
     """The same of the receipt of a payment."""
     return _pdf(lambda: receipt_shown(top_up, language), language)

@@ -1,7 +1,7 @@
 """Promotional credit: given, consumed before cash, gone when it expires (I20; ADR 9)."""
 
 import datetime as dt
-from collections.abc import Iterable
+from collections.abc import Iterable, Mapping
 from itertools import groupby
 from uuid import UUID
 
@@ -10,12 +10,18 @@ from django.db.models import F, Q, QuerySet
 
 from accounts.models import Organisation
 from billing.ledger import execute, lock_wallet, post
-from billing.models import PromoGrant, PromoMark, SubscriptionCharge
-from billing.rules.funding import consume_promo, grant_promo, lapse_promo
+from billing.models import Posting, PromoGrant, PromoMark, SpendingCount, SubscriptionCharge
+from billing.rules.funding import Pool, consume_promo, grant_promo, lapse_promo
 from billing.rules.money import format_usd
 from billing.rules.posting import PostingKind
-from billing.rules.promo import Left, consume, lapse
-from billing.sql.spending import database_time, held_since_before, next_entry, spent_since
+from billing.rules.promo import Left, Payers, consume, lapse, payers
+from billing.sql.spending import (
+    charged_between,
+    database_time,
+    held_since_before,
+    next_entry,
+    spent_since,
+)
 from lib import clock
 from lib.tenancy import within
 from outbox.facts import put
@@ -91,6 +97,43 @@ def take_back(grant: PromoGrant, amount_nano: int, cause: dict[str, object]) -> 
     grant.save(update_fields=["expired_nano"])
 
 
+def paid_by(organisation_id: UUID, charges: Mapping[UUID, int]) -> Payers | None:
+    """Who paid these charges (attempt: nano); None where a grant may pay and was not counted yet,
+    as it is every minute."""
+    total = Payers(0, 0, sum(charges.values()))
+    for attempt_id, charge_nano in charges.items():
+        entry_id = _entry_of(attempt_id) if charge_nano > 0 else None
+        if entry_id is None:
+            continue
+        count = (
+            SpendingCount.objects.filter(organisation=organisation_id, entry__gt=entry_id)
+            .order_by("entry")
+            .first()
+        )
+        if count is None and _waits(organisation_id, entry_id):
+            return None
+        if count is None or count.from_entry > entry_id:
+            continue
+        before = charged_between(organisation_id, count.from_entry, entry_id, count.since)
+        [(before_nano,)] = execute(before)
+        included, promo, _ = payers(charge_nano, before_nano, count.included_nano, count.promo_nano)
+        total = Payers(total[0] + included, total[1] + promo, total[2] - included - promo)
+    return total
+
+
+def _entry_of(attempt_id: UUID) -> int | None:
+    """Of the posting that charged an attempt; older ones have none."""
+    entries = Posting.objects.filter(attempt_id=attempt_id).values_list("entry_id", flat=True)
+    return entries.first()
+
+
+def _waits(organisation_id: UUID, entry_id: int) -> bool:
+    """Whether something is left that may have paid an entry which was not counted yet."""
+    mark = PromoMark.objects.filter(organisation=organisation_id).first()
+    counted = mark is not None and mark.entry_id > entry_id
+    return not counted and grants_left(organisation_id).exists()
+
+
 def grants_left(organisation_id: UUID) -> QuerySet[PromoGrant]:
     """Grants of which something is left, in the order in which they are consumed."""
     return _left().filter(organisation=organisation_id)
@@ -128,6 +171,18 @@ def _count(grants: list[PromoGrant], edges: list[dt.datetime], mark: PromoMark, 
         for grant in grants
     ]
     used = consume(left, spent)
+    if any(spent.values()):
+        paid: dict[Pool, int] = {"included": 0, "promo": 0}
+        for grant in grants:
+            paid[grant.pool] += used.get(grant.id, 0)
+        SpendingCount.objects.create(
+            organisation_id=owner,
+            from_entry=mark.entry_id,
+            entry=last,
+            included_nano=paid["included"],
+            promo_nano=paid["promo"],
+            since=mark.counted_at,
+        )
     for grant in grants:
         if amount_nano := used.get(grant.id, 0):
             post(consume_promo(grant.id, last, amount_nano, owner, grant.pool))

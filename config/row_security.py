@@ -115,6 +115,7 @@ BOUND: Final[Mapping[str, Bond]] = {
     "billing.PlanCut": Own(),
     "billing.PromoGrant": Own(),
     "billing.PromoMark": Own(),
+    "billing.SpendingCount": Own(),
     "billing.Credit": Own(),
     "billing.Redemption": Own(),
     "billing.IdempotentAnswer": Owner("owner", "organisation:"),

@@ -3,6 +3,7 @@
 Its requests were never sent, but each has its attempt, its hold, its record and its postings.
 """
 
+import base64
 import datetime as dt
 import json
 import random
@@ -26,9 +27,25 @@ from accounts.actors import SYSTEM, Actor, actor_of_member
 from accounts.invitations import Offer
 from accounts.keys import mint_key
 from accounts.models import AuditEvent, Invitation, Key, KeyKind, Organisation, Role, Team, User
-from billing import codes, credits, plans, proposals, raises, topups, wallets
-from billing.models import BudgetScope, PriceVersion
+from billing import (
+    codes,
+    credits,
+    invoice_pdf,
+    invoices,
+    plans,
+    promo,
+    proposals,
+    raises,
+    subscription_plans,
+    subscriptions,
+    topups,
+    wallets,
+)
+from billing.billing_details import set_buyer, set_seller, zone_of
+from billing.models import BudgetScope, Invoice, PriceVersion
 from billing.rules.conditions import PriceKey
+from billing.rules.invoice import month_span
+from billing.rules.subscription import Terms
 from gateway import announcements, previews
 from gateway.models import Channel
 from lib import clock
@@ -38,6 +55,7 @@ from playground import prompts
 from playground.rules.settings import Settings
 from tests.usage.rows import happen, refuse
 from usage import budgeting
+from usage.invoice_lines import gather
 from usage.partitions import ensure_partitions
 
 DAYS: Final = 30
@@ -73,6 +91,12 @@ _SOURCES: Final = (
 )
 # What its provider takes of what customers pay.
 _COST_PERCENT: Final = {"openai-eu": 82, "deepseek": 64, "anthropic-eu": 91}
+# Name, price and included usage of a month in USD, and what becomes of more.
+_SUBSCRIPTION_PLANS: Final = (
+    ("Starter", 10, 10, "refuse", "For a first project. It never costs more."),
+    ("Team", 50, 60, "balance", "For teams in production."),
+    ("Business", 400, 490, "balance", "For several products, with priority support."),
+)
 _FAILURES: Final = (
     ("timeout", 504, "The provider sent nothing for 60 s."),
     ("upstream_rate_limited", 429, "The provider limits how many requests it takes."),
@@ -104,6 +128,8 @@ def make() -> str:
     _put_into_the_past(ours)
     facts |= _add_money(actor, ours, keys)
     facts |= _add_prices(actor, ours)
+    facts |= _add_invoice(actor, ours, last_month.date().replace(day=1))
+    _add_subscription(actor, ours)
     facts |= _add_announcements(actor)
     webhook, _ = endpoints.create_endpoint(
         actor, ours, "https://ops.riverside.example/hooks/weir", ["budget.reached", "balance.low"]
@@ -296,6 +322,40 @@ def _add_money(actor: Actor, ours: Organisation, keys: dict[str, Key]) -> dict[s
         "batch": id_text(batch.id),
         "key": id_text(keys["web-chat"].id),
     }
+
+
+def _add_invoice(actor: Actor, ours: Organisation, month: dt.date) -> dict[str, str]:
+    """The last month's, closed by another operator than the one who proposed it."""
+    set_seller(actor, legal_name="Weir Operations Ltd", address="1 Lock Lane, Galway",
+               country="IE", tax_id="IE1234567T")  # fmt: skip
+    set_buyer(actor, ours, "Europe/Dublin", legal_name="Riverside Books Ltd",
+              address="8 Quay Street, Galway", country="IE", tax_id="IE7654321A")  # fmt: skip
+    zone = zone_of(ours)
+    span = month_span(month, zone)
+    found = gather(ours, zone, span)
+    draft = invoices.draft_invoice(ours, month, zone, span, found.lines, found.movement)
+    proposed = invoices.propose_invoice(actor, draft)
+    other = User.objects.get(email__startswith="sam")
+    second = Actor(other, None, None, None, operator=True)
+    closed = invoices.close_document(second, proposed, proposed.checksum)
+    return {"invoice": str(closed.number)}
+
+
+def invoice_page(number: str) -> str:
+    """The first page of the PDF of an invoice as PNG, in base64."""
+    invoice = Invoice.objects.get(number=number)
+    return base64.b64encode(invoice_pdf.invoice_picture(invoice, "en")).decode()
+
+
+def _add_subscription(actor: Actor, ours: Organisation) -> None:
+    for name, price, included, overage, about in _SUBSCRIPTION_PLANS:
+        written = subscription_plans.write_plan(
+            actor, name, Terms(price * USD, included * USD), description=about, overage=overage
+        )
+        plan = subscription_plans.offer_plan(actor, written)
+        if name == "Team":
+            subscriptions.choose_plan(actor, ours, plan)
+    promo.count_spending(ours.id)
 
 
 def _add_announcements(actor: Actor) -> dict[str, str]:

@@ -120,6 +120,9 @@ PAGES: Final = {
     "billing-redeem": "{o}/billing/redeem",
     "billing-alerts": "{o}/billing/alerts",
     "billing-details": "{o}/billing/details",
+    "billing-plan": "{o}/billing/plan",
+    "invoices": "{o}/billing/invoices",
+    "invoice": "{o}/billing/invoices/{invoice}",
     "statements": "{o}/billing/statements",
     "statement": "{o}/billing/statements/{month}",
     "statements-proof": "{o}/billing/proof",
@@ -180,6 +183,7 @@ PAGES: Final = {
     "admin-preview": "/admin/prices/previews/{preview}",
     "admin-plans": "/admin/plans",
     "admin-plan": "/admin/plans/{plan}",
+    "admin-subscription-plans": "/admin/subscription-plans",
     "admin-reviews": "/admin/reviews",
     "admin-margin": "/admin/margin",
     "admin-reconcile-new": "/admin/reconcile/new",
@@ -241,6 +245,12 @@ def paint_mask(page: Page, facts: Mapping[str, str]) -> None:
     page.mouse.up()
 
 
+def show_receipt(page: Page, facts: Mapping[str, str]) -> None:
+    """The lower part of the page of a request."""
+    page.locator("#receipt-title").scroll_into_view_if_needed()
+    page.evaluate("document.getElementById('receipt-title').scrollIntoView({block: 'start'})")
+
+
 _ASKED: Final = """{
   "model": "support-chat",
   "max_tokens": 400,
@@ -249,6 +259,7 @@ _ASKED: Final = """{
 # What is done on a page before its picture.
 ACTS: Final[dict[str, Callable[[Page, Mapping[str, str]], None]]] = {
     "keys-bulk": choose_keys,
+    "receipt": show_receipt,
     "images-mask": paint_mask,
     "admin-route-preview": preview_route,
     "admin-channel-new": connect_provider,
@@ -265,6 +276,8 @@ PUBLIC: Final = {
 }
 # The first run, in its order.
 SET_UP: Final = ("set-up-first", "set-up", "set-up-steps")
+COUNT: Final = "from billing.tasks import count_promo; count_promo()"
+INVOICE_PDF: Final = "invoice-pdf"
 _DEMO: Final = "demo@weir.example"
 _FIRST_OPERATOR: Final = {
     "email": "robin.vale@riverside.example",
@@ -395,7 +408,7 @@ def chat(page: Page, playground: str) -> dict[str, str]:
     page.goto(f"{playground}?m=support-chat")
     ask(page, answers.WEBHOOKS)
     request = page.get_by_role("link", name="Request", exact=True).get_attribute("href")
-    paths = {"playground": page.url, "request": request or ""}
+    paths = {"playground": page.url, "request": request or "", "receipt": request or ""}
     page.goto(f"{playground}/compare?m=support-chat&m=summaries&m=code-review")
     ask(page, answers.WEBHOOKS)
     expect(page.locator("#summary table")).to_be_visible(timeout=ANSWER_MS)
@@ -487,6 +500,22 @@ def take_all(
         context.close()
 
 
+def take_invoice_pdf(browser: Browser, running: Running, number: str) -> None:
+    """The first page of an invoice's PDF."""
+    if sys.argv[1:] and INVOICE_PDF not in sys.argv[1:]:
+        return
+    code = f"from docs.company import invoice_page; print(invoice_page({number!r}))"
+    png = running.manage("shell", "--no-imports", "-c", code).splitlines()[-1]
+    page = browser.new_page(viewport={"width": 1191, "height": 1684})
+    page.set_content(f'<body style="margin: 0"><img src="data:image/png;base64,{png}">')
+    page.locator("img").evaluate("image => image.decode()")
+    taken = page.context.new_cdp_session(page).send(
+        "Page.captureScreenshot", {"format": "webp", "quality": 80}
+    )
+    (IMAGES / f"{INVOICE_PDF}.webp").write_bytes(base64.b64decode(taken["data"]))
+    page.close()
+
+
 def list_all(names: Iterable[str]) -> None:
     """The page that shows them all."""
     lines = [
@@ -499,6 +528,7 @@ def list_all(names: Iterable[str]) -> None:
         lines += [f"## {name}", ""]
         lines += [f"![{name}{ending}]({name}{ending}.webp)" for ending in LOOKS]
         lines += [""]
+    lines += [f"## {INVOICE_PDF}", "", f"![{INVOICE_PDF}]({INVOICE_PDF}.webp)", ""]
     (IMAGES / "README.md").write_text("\n".join(lines))
 
 
@@ -545,6 +575,8 @@ def main() -> None:
         fill_the_list(page, data, playground)
         make_media(page, playground)
         paths = chat(page, playground)
+        # What the plan paid of it is counted each minute.
+        running.manage("shell", "--no-imports", "-c", COUNT)
         paths |= {name: path.format(**facts) for name, path in PAGES.items()}
         if not sys.argv[1:]:
             shutil.rmtree(IMAGES, ignore_errors=True)
@@ -555,6 +587,7 @@ def main() -> None:
         take_all(browser, running, page.context.storage_state(), paths, facts)
         public = {name: path.format(**facts) for name, path in PUBLIC.items()}
         take_all(browser, running, None, public, facts)
+        take_invoice_pdf(browser, running, facts["invoice"])
         take_set_up(browser, running, data)
         list_all([*paths, *public, *SET_UP])
         browser.close()

@@ -238,6 +238,14 @@ class CorrectionOut(Schema):
     amount: str = Field(description="Negative: refunded.")
 
 
+class PayersOut(Schema):
+    """Exact decimals in USD, which sum to the charge."""
+
+    included: str = Field(description="By the usage that the subscription plan includes.")
+    promo: str = Field(description="By promotional credit.")
+    balance: str
+
+
 class ReceiptOut(Schema):
     format: Literal["weir-receipt-1"]
     request: str
@@ -254,6 +262,9 @@ class ReceiptOut(Schema):
     above_hold: str = Field(description="Above the hold; not charged.")
     waived: str = Field(description="Not charged because of the basis.")
     charge: str = Field(description="The lines and the rounding, minus what was not charged.")
+    paid_by: PayersOut | None = Field(
+        description="null: not counted yet, which happens every minute."
+    )
     corrections: list[CorrectionOut] = Field(
         description="Changes to the charge after the request had ended."
     )

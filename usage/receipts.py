@@ -16,9 +16,11 @@ from django.http import Http404
 from accounts import access, actors
 from accounts.actors import Actor
 from accounts.models import Key
+from billing import promo
 from billing.rules.meters import MeterUnknown, find_meter, format_rate
 from billing.rules.money import format_multiplier, format_scaled, format_usd
 from billing.rules.pricing import PPM, CostLines, PriceInvalid, PriceVersion, price
+from billing.rules.promo import Payers
 from lib.ids import id_text, parse_id
 from usage.client_addresses import address_of
 from usage.partitions import ids_near
@@ -146,6 +148,8 @@ class RequestDetail:
     receipt: Receipt | None
     # From where it came; "" where that is not kept.
     address: str = ""
+    # Who paid what it was charged; None while it runs, and until that is counted.
+    payers: Payers | None = None
 
     @property
     def asked_model(self) -> str | None:
@@ -229,6 +233,7 @@ def request_detail(actor: Actor, id: str) -> RequestDetail:
         price=in_force,
         receipt=None if running else receipt(request_row, in_force),
         address="" if running else _address(actor, last),
+        payers=None if running else _payers(actor, attempts),
     )
 
 
@@ -237,6 +242,11 @@ def _address(actor: Actor, last: "_AttemptRow") -> str:
     address = address_of(actors.organisation_of(actor).id, last.id)
     key = Key.objects.filter(pk=last.key_id).first() if address else None
     return address if key and access.may_see_address(actor, key) else ""
+
+
+def _payers(actor: Actor, attempts: Sequence[AttemptShown]) -> Payers | None:
+    charges = {attempt.id: attempt.charge_nano for attempt in attempts}
+    return promo.paid_by(actors.organisation_of(actor).id, charges)
 
 
 def without_channel_names(detail: RequestDetail) -> RequestDetail:
@@ -326,6 +336,13 @@ def document(detail: RequestDetail) -> dict[str, Any] | None:
         "above_hold": made.above_hold or "0",
         "waived": made.waived or "0",
         "charge": format_usd(made.charge_nano),
+        "paid_by": None
+        if detail.payers is None
+        else {
+            "included": format_usd(detail.payers.included_nano),
+            "promo": format_usd(detail.payers.promo_nano),
+            "balance": format_usd(detail.payers.balance_nano),
+        },
         "corrections": [
             {
                 "posting": id_text(posting.id),

@@ -135,6 +135,7 @@ def _detail(
         "paid_nano": shown.paid_nano,
         "corrections": [_usd(format_usd(posting.paid_nano)) for posting in shown.corrections],
         "paid": _usd(format_usd(shown.paid_nano)),
+        **_payers(shown),
         "raw_usage": _pretty(shown.raw_usage),
         "speed": _speed(row),
         "tokens": reports.tokens_of(row.meters),
@@ -194,6 +195,22 @@ def _receipt(made: receipts.Receipt) -> dict[str, Any]:
         "waived": made.waived and _usd(f"-{made.waived}"),
         "charge": _usd(format_usd(made.charge_nano)),
     }
+
+
+def _payers(detail: receipts.RequestDetail) -> dict[str, Any]:
+    """Who paid the charge, where it was not the balance alone; `uncounted`: that is not known
+    yet."""
+    paid = detail.payers
+    if paid is None:
+        return {"uncounted": detail.receipt is not None}
+    if not paid.included_nano and not paid.promo_nano:
+        return {}
+    words_nano = (
+        (gettext("Paid by included usage"), paid.included_nano),
+        (gettext("Paid by promotional credit"), paid.promo_nano),
+        (gettext("Paid from the balance"), paid.balance_nano),
+    )
+    return {"payers": [(word, _usd(format_usd(nano))) for word, nano in words_nano if nano]}
 
 
 def _recomputed(recomputed: receipts.Recomputed) -> dict[str, Any]:

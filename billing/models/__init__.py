@@ -79,6 +79,7 @@ from billing.models.prices import (
 from billing.models.promo import (
     PromoGrant,
     PromoMark,
+    SpendingCount,
 )
 from billing.models.seals import (
     Seal,
@@ -162,6 +163,7 @@ __all__ = [
     "SealCut",
     "SealKind",
     "SellerDetail",
+    "SpendingCount",
     "StatementDay",
     "Subscription",
     "SubscriptionCharge",

@@ -1,4 +1,4 @@
-"""Promotional credit."""
+"""Promotional credit, and what of the spending it paid."""
 
 from django.db import models
 from django.db.models.functions import Now
@@ -55,6 +55,36 @@ class PromoGrant(models.Model):
     @property
     def remaining_nano(self) -> int:
         return self.amount_nano - self.consumed_nano - self.expired_nano
+
+
+class SpendingCount(models.Model):
+    """One count of an organisation's spending against its grants: of what was charged after the
+    ledger entry `from_entry` and before `entry`, included usage paid `included_nano`, promotional
+    credit `promo_nano`. Nothing is written where nothing was spent."""
+
+    id = models.BigAutoField(primary_key=True)
+    organisation = models.ForeignKey(
+        "accounts.Organisation", models.CASCADE, related_name="+", db_index=False
+    )
+    from_entry = models.BigIntegerField()
+    entry = models.BigIntegerField()
+    included_nano = models.BigIntegerField()
+    promo_nano = models.BigIntegerField()
+    # The time of the count before, of which the ids of postings tell where to look.
+    since = models.DateTimeField(null=True)
+    counted_at = models.DateTimeField(db_default=Now())
+
+    class Meta:
+        constraints = [
+            models.UniqueConstraint(fields=["organisation", "entry"], name="spending_counted_once"),
+            models.CheckConstraint(
+                condition=models.Q(included_nano__gte=0, promo_nano__gte=0),
+                name="spending_count_not_negative",
+            ),
+        ]
+
+    def __str__(self) -> str:
+        return f"{self.from_entry} to {self.entry} of {self.organisation_id}"
 
 
 class PromoMark(models.Model):

@@ -42,6 +42,28 @@ def consume(grants: Sequence[Left], spent_nano: Mapping[int, int]) -> dict[UUID,
     return {grant_id: nano for grant_id, nano in used_nano.items() if nano}
 
 
+class Payers(NamedTuple):
+    """Who paid so much of a charge: usage that a plan includes, promotional credit, the balance."""
+
+    included_nano: int
+    promo_nano: int
+    balance_nano: int
+
+
+def payers(charge_nano: int, before_nano: int, included_nano: int, promo_nano: int) -> Payers:
+    """Who paid one charge of those that were counted together.
+
+    Grants pay a sum (see above). Of single charges the first are paid by included usage, the next
+    by promotional credit, in the order of the ledger: `before_nano` were charged before this one.
+    So the parts of all charges come to what each has paid, and no charge is paid twice.
+    """
+    begin = max(before_nano, 0)
+    end = begin + max(charge_nano, 0)
+    included = max(min(end, included_nano) - begin, 0)
+    promo = max(min(end, included_nano + promo_nano) - max(begin, included_nano), 0)
+    return Payers(included, promo, charge_nano - included - promo)
+
+
 def lapse(remaining_nano: int, protected_nano: int, available_nano: int) -> int:
     """How much of an expired grant goes back now.
 

@@ -43,6 +43,19 @@ def spent_since(
     }
 
 
+def charged_between(
+    organisation_id: UUID, from_entry: int, entry_id: int, since: dt.datetime | None
+) -> Statement:
+    """(nano,) of what was charged after one ledger entry and before another. `since` is when the
+    first was the last one, None = nobody knows."""
+    return _CHARGED_BETWEEN, {
+        "organisation": organisation_id,
+        "from": from_entry,
+        "entry": entry_id,
+        "first": UUID(int=0) if since is None else first_id_at(since - _SLACK),
+    }
+
+
 def held_since_before(organisation_id: UUID, instant: str) -> Statement:
     """(sum,) of the unresolved holds that were placed before an instant (ISO 8601)."""
     return _HELD_SINCE_BEFORE, {"organisation": organisation_id, "instant": instant}
@@ -73,6 +86,15 @@ _SPENT_SINCE = """
             WHERE organisation_id = %(organisation)s AND kind = 'revenue')
     ) spent
     GROUP BY step"""
+
+_CHARGED_BETWEEN = """
+    SELECT coalesce(sum(entry.amount_nano), 0)::bigint
+    FROM billing_posting posting
+    JOIN billing_ledgerentry entry ON entry.posting_id = posting.id
+    WHERE posting.organisation_id = %(organisation)s AND posting.id >= %(first)s
+    AND entry.id > %(from)s AND entry.id < %(entry)s AND entry.account_id = (
+        SELECT id FROM billing_account
+        WHERE organisation_id = %(organisation)s AND kind = 'revenue')"""
 
 _HELD_SINCE_BEFORE = """
     SELECT coalesce(sum(amount_nano), 0)::bigint FROM billing_hold

@@ -1,6 +1,7 @@
 """I20: promo is consumed before cash, oldest expiry first; expiry is a posting."""
 
 import datetime as dt
+from uuid import UUID
 
 import pytest
 from django.db import transaction
@@ -9,8 +10,9 @@ from accounts.models import Key
 from billing import promo
 from billing.debts import repay_debts
 from billing.ledger import lock_wallet, post
-from billing.models import Account, Posting, PromoGrant
+from billing.models import Account, Posting, PromoGrant, SpendingCount
 from billing.rules.funding import dispute, top_up
+from billing.rules.promo import Payers
 from billing.wallets import add_opening_credit, balance
 from lib import clock
 from outbox.models import Fact
@@ -41,6 +43,12 @@ def give(key: Key, amount_nano: int, expires_at: dt.datetime | None = None) -> P
 def spend(key: Key, charge_nano: int, at: dt.datetime | None = None) -> None:
     attempt = admit(key, at or clock.now(), hold_nano=max(charge_nano, 1))
     end(attempt, charge_nano)
+
+
+def charge(key: Key, charge_nano: int) -> dict[UUID, int]:
+    attempt = admit(key, clock.now(), hold_nano=charge_nano)
+    end(attempt, charge_nano)
+    return {attempt.id: charge_nano}
 
 
 def left() -> list[tuple[int, int, int]]:
@@ -188,3 +196,27 @@ def test_expiry_in_debt_moves_nothing_until_there_is_money(key: Key) -> None:
     assert (left(), balance(owner)) == ([(0, 3, 0)], (8 * USD, 0, 0))
     assert not Posting.objects.filter(kind="consume").exists()
     assert_promo_ties(key)
+
+
+def test_who_paid_a_charge_is_told_once_it_is_counted(key: Key) -> None:
+    owner = key.organisation_id
+    before = charge(key, USD)
+    assert promo.paid_by(owner, before) == Payers(0, 0, USD)
+    give(key, 5 * USD)
+    first, second, third = (charge(key, nano * USD) for nano in (2, 4, 1))
+    assert promo.paid_by(owner, first) is None
+    promo.count_spending(owner)
+    assert promo.paid_by(owner, before) == Payers(0, 0, USD)
+    assert promo.paid_by(owner, first) == Payers(0, 2 * USD, 0)
+    assert promo.paid_by(owner, second) == Payers(0, 3 * USD, USD)
+    assert promo.paid_by(owner, first | third) == Payers(0, 2 * USD, USD)
+    # Nothing is left that could pay: nobody waits for a count.
+    later = charge(key, USD)
+    assert promo.paid_by(owner, later) == Payers(0, 0, USD)
+    give(key, 3 * USD)
+    assert promo.paid_by(owner, later) == Payers(0, 0, USD)
+    last = charge(key, USD)
+    promo.count_spending(owner)
+    promo.count_spending(owner)
+    assert promo.paid_by(owner, last) == Payers(0, USD, 0)
+    assert SpendingCount.objects.filter(organisation=owner).count() == 2

@@ -2,13 +2,18 @@
 (I1, I8, I19, I20)."""
 
 import datetime as dt
-from collections.abc import Callable
+import os
+import signal
+from collections.abc import Callable, Iterator
+from contextlib import closing, contextmanager
 from typing import Any
 from unittest.mock import patch
+from uuid import UUID
 
 import pytest
+from django.db import connection
 
-from accounts.models import AuditEvent, Key, KeyKind, Organisation
+from accounts.models import AuditEvent, Key, KeyKind, Organisation, User
 from billing import budgets, promo, subscription_plans
 from billing.budgets import BudgetRefused
 from billing.credits import CreditRefused, ask_credit, ask_reversal
@@ -22,6 +27,7 @@ from billing.models import (
     SubscriptionPlan,
 )
 from billing.rules.money import format_usd
+from billing.rules.promo import Payers
 from billing.rules.subscription import GRACE, Terms
 from billing.sql.place_holds import HoldRequest
 from billing.statement import statement
@@ -38,15 +44,16 @@ from billing.subscriptions import (
 )
 from billing.wallets import add_opening_credit, balance
 from lib import clock
-from lib.ids import new_id
+from lib.ids import id_text, new_id
 from lib.refusal import Refused
 from outbox.models import Fact
 from tests import cast
-from tests.billing.racing import racers
+from tests.beside import Beside
+from tests.billing.racing import enter_database, racers
 from tests.billing.test_sql import place
 from tests.books import assert_books_balance
 from tests.hostile import LONG, NUL, STORABLE
-from tests.usage.rows import admit, end
+from tests.usage.rows import admit, end, price_version
 
 USD = 10**9
 # Far ahead: by the database's clock no grant of these months expires.
@@ -334,6 +341,97 @@ def test_many_renew_at_once_and_one_does(people: cast.Cast, at: NextAt) -> None:
     assert_books_balance()
 
 
+def spend_at_once(job: tuple[str, UUID, int]) -> UUID | None:
+    """In a process of its own: a request of a key, a count of what was spent, or another plan."""
+    kind, id, nano = job
+    if kind == "request":
+        attempt = admit(Key.objects.get(id=id), dt.datetime.now(dt.UTC), hold_nano=nano)
+        return UUID(str(end(attempt, nano).id))
+    organisation = Organisation.objects.get(slug="acme")
+    if kind == "count":
+        promo.count_spending(organisation.id)
+    else:
+        alice = cast.actor(User.objects.get(email__startswith="alice"), organisation)
+        choose_plan(alice, organisation, SubscriptionPlan.objects.get(id=id))
+    return None
+
+
+@pytest.mark.slow
+@pytest.mark.django_db(transaction=True)
+def test_no_more_is_given_than_included_under_load(people: cast.Cast) -> None:
+    """Requests, counts and an upgrade at the same time: what requests were paid is what the grants
+    have paid, to the nano, and no grant pays more than it is (I20)."""
+    key, _ = cast.make_key(people.core)
+    add_opening_credit(people.acme, 1000 * USD)
+    small, large = plan(people, "Small", 0, 50), plan(people, "Large", 0, 90)
+    current = choose_plan(cast.actor(people.alice, people.acme), people.acme, small)
+    charge_nano = included_in(current).left_nano // 10 + 1
+    jobs: list[tuple[str, UUID, int]] = [("request", key.id, charge_nano)] * 24
+    jobs[2::5] = [("count", key.id, 0)] * len(jobs[2::5])
+    jobs[7] = ("upgrade", large.id, 0)
+    with racers(3) as run:
+        attempts = [id for id in run(spend_at_once, jobs) if id is not None]
+    promo.count_spending(people.acme.id)
+    used_nano = sum(grant.consumed_nano for grant in PromoGrant.objects.all())
+    granted_nano = sum(grant.amount_nano for grant in PromoGrant.objects.all())
+    assert PromoGrant.objects.count() == 2
+    assert 10 * charge_nano - 10 <= used_nano <= min(granted_nano, len(attempts) * charge_nano)
+    paid = promo.paid_by(people.acme.id, dict.fromkeys(attempts, charge_nano))
+    assert paid == Payers(used_nano, 0, len(attempts) * charge_nano - used_nano)
+    assert_books_balance()
+
+
+# What a renewal does, in its order; a worker is killed as it begins each, and after all of them.
+STEPS = (
+    "promo.count_spending", "_charge", "post", "promo.grant", "_limit_usage", "audit.record", "put",
+)  # fmt: skip
+RENEWED = "2099-07-01T00:01:00+00:00"
+
+
+def renew_and_die(step: str) -> None:
+    """In a process of its own."""
+
+    def die(*_: object, **__: object) -> None:
+        os.kill(os.getpid(), signal.SIGKILL)
+
+    if not step:
+        renew_at(RENEWED)
+        die()
+    with patch(f"billing.subscriptions.{step}", die):
+        renew_at(RENEWED)
+
+
+@contextmanager
+def worker() -> Iterator[Beside]:
+    """One that runs beside this process, in the test's database."""
+    with closing(Beside(os.environ)) as process:
+        process.call(enter_database, connection.settings_dict["NAME"])
+        yield process
+
+
+@pytest.mark.slow
+@pytest.mark.django_db(transaction=True)
+@pytest.mark.parametrize("step", [*STEPS, ""])
+def test_a_worker_that_is_killed_renews_wholly_or_not_at_all(
+    people: cast.Cast, at: NextAt, step: str
+) -> None:
+    """And whoever comes next renews what is not: the month is paid once, and granted once (I8)."""
+    add_opening_credit(people.acme, 100 * USD)
+    choose_plan(cast.actor(people.alice, people.acme), people.acme, plan(people, "Pro", 30, 40))
+    with worker() as killed, pytest.raises(EOFError):
+        killed.call(renew_and_die, step)
+    assert_books_balance()
+    assert SubscriptionCharge.objects.count() == (1 if step else 2)
+    at(dt.datetime.fromisoformat(RENEWED))
+    with worker() as one, worker() as other:
+        assert one.call(renew_at, RENEWED) + other.call(renew_at, RENEWED) == (1 if step else 0)
+    assert SubscriptionCharge.objects.count() == PromoGrant.objects.count() == 2
+    assert Account.objects.get(kind="subscription:fees").balance_nano == 45 * USD
+    assert Account.objects.get(kind="included:issued").balance_nano == -60 * USD
+    assert Fact.objects.filter(kind="subscription.renewed").count() == 1
+    assert_books_balance()
+
+
 # Pages and API ------------------------------------------------------------------------------------
 
 
@@ -357,6 +455,28 @@ def test_a_plan_is_chosen_on_its_page(people: cast.Cast) -> None:
     client.post(f"{page}/resume")
     assert client.post(page, {"plan": "none"}).status_code == 422
     assert "Plan Pro" in client.get(f"/o/{people.acme.slug}/billing").content.decode()
+
+
+def test_a_receipt_says_what_the_plan_paid(people: cast.Cast) -> None:
+    key, _ = cast.make_key(people.core)
+    add_opening_credit(people.acme, 100 * USD)
+    small = plan(people, "Small", 0, 1)
+    current = choose_plan(cast.actor(people.alice, people.acme), people.acme, small)
+    spend(key, included_in(current).left_nano - 200_000)
+    version = price_version()
+    attempt = admit(key, dt.datetime.now(dt.UTC), price_version_id=version.id)
+    end(attempt, 210_000, price_version_id=version.id)
+    client = cast.signed_in(people.alice)
+    page = f"/o/{people.acme.slug}/requests/{id_text(attempt.request_id)}"
+    assert "is counted within a minute" in client.get(page).content.decode()
+    assert client.get(f"{page}/receipt.json").json()["paid_by"] is None
+    promo.count_spending(people.acme.id)
+    shown = client.get(page).content.decode()
+    assert "Paid by included usage" in shown
+    assert "is counted within a minute" not in shown
+    assert client.get(f"{page}/receipt.json").json()["paid_by"] == {
+        "included": "0.0002", "promo": "0.00", "balance": "0.00001",
+    }  # fmt: skip
 
 
 def test_the_api_does_what_the_pages_do(people: cast.Cast) -> None:

@@ -1,11 +1,12 @@
 """I20, pure: promo before cash, oldest expiry first; counting seldom equals counting each time."""
 
+from itertools import accumulate
 from uuid import UUID
 
 from hypothesis import given
 from hypothesis import strategies as st
 
-from billing.rules.promo import Left, consume, lapse
+from billing.rules.promo import Left, Payers, consume, lapse, payers
 
 A, B, C = UUID(int=1), UUID(int=2), UUID(int=3)
 
@@ -58,3 +59,30 @@ def test_what_running_requests_may_still_use_does_not_lapse() -> None:
     assert lapse(5, 12, 100) == 0
     assert lapse(5, 0, 3) == 3
     assert lapse(5, 0, 0) == 0
+
+
+def test_the_first_charges_of_a_count_are_paid_by_grants() -> None:
+    assert payers(5, 0, 8, 4) == Payers(5, 0, 0)
+    assert payers(5, 5, 8, 4) == Payers(3, 2, 0)
+    assert payers(5, 10, 8, 4) == Payers(0, 2, 3)
+    assert payers(5, 15, 8, 4) == Payers(0, 0, 5)
+    # What was given back before it is no charge.
+    assert payers(5, -7, 8, 0) == Payers(5, 0, 0)
+
+
+@given(
+    st.lists(st.integers(0, 10**12), min_size=1, max_size=20),
+    st.integers(0, 10**13), st.integers(0, 10**13),
+)  # fmt: skip
+def test_the_parts_of_charges_come_to_what_each_paid(
+    charges: list[int], included: int, promo: int
+) -> None:
+    """As long as no more was paid than charged, to the nano; nobody pays below 0."""
+    included = min(included, sum(charges))
+    promo = min(promo, sum(charges) - included)
+    before = accumulate(charges, initial=0)
+    parts = [payers(nano, at, included, promo) for nano, at in zip(charges, before, strict=False)]
+    assert all(sum(part) == nano for part, nano in zip(parts, charges, strict=True))
+    assert all(nano >= 0 for part in parts for nano in part)
+    whole = [sum(column) for column in zip(*parts, strict=True)]
+    assert whole == [included, promo, sum(charges) - included - promo]
