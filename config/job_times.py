@@ -6,6 +6,7 @@ The second time is twice the first, and at least what a restart of the worker ta
 
 from typing import Any, Final, NamedTuple
 
+from django.conf import settings
 from django.utils.translation import gettext_lazy as _
 from django.utils.translation import override
 
@@ -27,8 +28,11 @@ class Job(NamedTuple):
 
 # The one job of the web processes: to look whether the others run. They notice a dead worker.
 WATCH: Final = Job("config.job_runs.watch", 5, 60, _("Monitor background jobs"))
+# Only where the installation has one.
+CLICKHOUSE: Final = Job("usage.tasks.send_to_clickhouse", 2, 120, _("Send usage to ClickHouse"))
 SCHEDULE: Final = (
     Job("usage.tasks.roll_up", 2, 90, _("Aggregate usage")),
+    *((CLICKHOUSE,) if settings.CLICKHOUSE_URL else ()),
     Job("usage.tasks.make_partitions", 3600, 7200, _("Create partitions for coming months")),
     # It may take as long as its queries are let run.
     Job("usage.tasks.check_books", 60, 240, _("Check the ledger")),

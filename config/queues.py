@@ -1,8 +1,12 @@
 """What waits to be done: its number, and for how long the oldest has waited."""
 
+from collections.abc import Iterator
 from typing import Final, NamedTuple
 
 from django.db import connection
+
+from lib import clock
+from usage.clickhouse_sink import backlog
 
 
 class Queue(NamedTuple):
@@ -18,10 +22,21 @@ def read_queues() -> list[Queue]:
     """All of them, as of now."""
     with connection.cursor() as cursor:
         cursor.execute(_QUEUES)
-        return [
+        queues = [
             Queue(name, length, float(seconds or 0), int(nano or 0))
             for name, length, seconds, nano in cursor
         ]
+    return [*queues, *_clickhouse()]
+
+
+def _clickhouse() -> Iterator[Queue]:
+    """The records that wait for ClickHouse; those that came last are counted from its mark on."""
+    standing = backlog()
+    if standing is None:
+        return
+    since = standing.complete_to if standing.waiting else None
+    age_s = (clock.now() - since).total_seconds() if since else 0.0
+    yield Queue("clickhouse", standing.waiting, age_s, 0)
 
 
 # A transfer or a letter that waits for its time is not late: what is due waits.

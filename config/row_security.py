@@ -201,6 +201,7 @@ READ_ONLY: Final[Mapping[str, str]] = {
     "billing.SellerDetail": "Who sells stands on every invoice.",
     "billing.CodeBatch": "A code is nobody's until it is redeemed.",
     "usage.RollupWatermark": "One row for the installation.",
+    "usage.ClickHouseCursor": "One row for the installation.",
     "gateway.Channel": "The channels serve all.",
     "gateway.Route": "The channels serve all.",
     "gateway.ModelRule": "The models are the same for all.",

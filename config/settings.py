@@ -243,6 +243,12 @@ WEBHOOK_EGRESS_ALLOW = [
     network for network in env.text("WEBHOOK_EGRESS_ALLOW", "").split(",") if network
 ]
 
+# Where usage records are kept a second time and long reports are read from (docs/production.md).
+CLICKHOUSE_URL = env.text("CLICKHOUSE_URL", "").rstrip("/")
+CLICKHOUSE_DATABASE = env.text("CLICKHOUSE_DATABASE", "default")
+CLICKHOUSE_USER = env.text("CLICKHOUSE_USER", "default")
+CLICKHOUSE_PASSWORD = env.kept("CLICKHOUSE_PASSWORD", _SECRETS)
+
 # Who may read /metrics: whoever sends the token; without one, these networks, as CIDR.
 METRICS_TOKEN = env.kept("METRICS_TOKEN", _SECRETS)
 _metrics_allow = env.text("METRICS_ALLOW", "127.0.0.0/8,::1/128")
@@ -358,6 +364,17 @@ if AUDIT_RETENTION_DAYS < 0:
     raise env.ConfigurationError("AUDIT_RETENTION_DAYS is below 0. Give a number of days, or 0.")
 if BACKUP_EVERY_HOURS < 0:
     raise env.ConfigurationError("BACKUP_EVERY_HOURS is below 0. Give a number of hours, or 0.")
+_clickhouse = urlsplit(CLICKHOUSE_URL)
+if CLICKHOUSE_URL and (
+    _clickhouse.scheme not in ("http", "https")
+    or "@" in _clickhouse.netloc
+    or _clickhouse.query
+    or _clickhouse.path
+):
+    raise env.ConfigurationError(
+        "CLICKHOUSE_URL must be http://host:port or https://host:port. The login belongs into"
+        " CLICKHOUSE_USER and CLICKHOUSE_PASSWORD."
+    )
 if bool(STRIPE_SECRET_KEY) != bool(STRIPE_WEBHOOK_SECRET):
     raise env.ConfigurationError(
         "STRIPE_SECRET_KEY and STRIPE_WEBHOOK_SECRET belong together. Set both or neither."

@@ -55,6 +55,15 @@ class SystemOut(Schema):
     )
     audit_log_checked_at: dt.datetime | None
     audit_log_problems: int
+    clickhouse_waiting: int | None = Field(
+        description="Usage records not in ClickHouse yet, at most 100,000; null without it."
+    )
+    clickhouse_complete_to: dt.datetime | None = Field(
+        description="Up to when ClickHouse has all usage; null while it is filled."
+    )
+    clickhouse_error: str = Field(
+        description="Of the last run that sent usage; empty if it worked."
+    )
 
 
 @router.get("/system", response=SystemOut, summary="Show the system's state")

@@ -9,6 +9,7 @@ from django.utils.translation import gettext, gettext_lazy, ngettext
 
 from config.system_state import Backup, Checked, SystemState
 from lib.formatting import data_size, grouped
+from usage.clickhouse_sink import WAITING_MAX, Backlog
 
 _QUEUES: Any = {
     "holds": gettext_lazy("Open holds"),
@@ -17,6 +18,7 @@ _QUEUES: Any = {
     "deliveries": gettext_lazy("Deliveries due"),
     "price_previews": gettext_lazy("Price previews"),
     "late_usage": gettext_lazy("Late usage"),
+    "clickhouse": gettext_lazy("Usage for ClickHouse"),
 }
 
 
@@ -40,6 +42,7 @@ def system_rows(state: SystemState) -> list[SystemRow]:
         _disk(state),
         _clock(state),
         _partitions(state),
+        *([_clickhouse(state.clickhouse)] if state.clickhouse else []),
     ]
 
 
@@ -116,3 +119,15 @@ def _partitions(state: SystemState) -> SystemRow:
         return SystemRow(title, value, gettext("Rows outside all partitions"), "warn")
     status, tone = (gettext("Behind"), "bad") if state.partitions.behind else (gettext("OK"), "ok")
     return SystemRow(title, value, status, tone)
+
+
+def _clickhouse(backlog: Backlog) -> SystemRow:
+    value = ngettext("%(n)s record waiting", "%(n)s records waiting", backlog.waiting)
+    more = "+" if backlog.waiting == WAITING_MAX else ""
+    text = value % {"n": f"{grouped(backlog.waiting)}{more}"}
+    status, tone = gettext("OK"), "ok"
+    if backlog.error:
+        status, tone = gettext("Failed: %(error)s") % {"error": backlog.error}, "bad"
+    elif backlog.complete_to is None:
+        status, tone = gettext("Filling"), "warn"
+    return SystemRow("ClickHouse", text, status, tone, backlog.complete_to)

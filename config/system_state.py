@@ -18,7 +18,8 @@ from config.job_times import BACKUP_TASK
 from config.queues import Queue, read_queues
 from config.version import VERSION
 from lib import clock
-from usage import partitions
+from usage import clickhouse_sink, partitions
+from usage.clickhouse_sink import Backlog
 from usage.models import BooksCheck
 
 FREE_PERCENT_MIN: Final = 10
@@ -83,6 +84,7 @@ class SystemState(NamedTuple):
     backup: Backup
     books: Checked | None
     trail: Checked | None
+    clickhouse: Backlog | None
 
     @property
     def clock_off(self) -> bool:
@@ -105,6 +107,7 @@ def system_state() -> SystemState:
         backup=_backup(),
         books=_books(),
         trail=_trail(),
+        clickhouse=clickhouse_sink.backlog(),
     )
 
 
@@ -175,4 +178,7 @@ def as_json(state: SystemState) -> dict[str, Any]:
         "ledger_check_unfinished": bool(state.books and state.books.unfinished),
         "audit_log_checked_at": state.trail.at if state.trail else None,
         "audit_log_problems": state.trail.problems if state.trail else 0,
+        "clickhouse_waiting": state.clickhouse.waiting if state.clickhouse else None,
+        "clickhouse_complete_to": state.clickhouse.complete_to if state.clickhouse else None,
+        "clickhouse_error": state.clickhouse.error if state.clickhouse else "",
     }

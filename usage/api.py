@@ -322,7 +322,7 @@ def show_usage(request: HttpRequest, query: Query[UsageQuery]) -> dict[str, Any]
     return {
         "from": usage_filter.start_at,
         "to": usage_filter.end_at,
-        "complete_to": at.complete_to,
+        "complete_to": at.told_to(usage_filter.spans),
         "group_by": ",".join(by),
         "items": items,
         "total": _totals(explored.total),

@@ -6,8 +6,9 @@ from dataclasses import dataclass
 from typing import Final, NamedTuple
 
 from accounts.actors import Actor
+from usage.clickhouse_figures import Reader, from_clickhouse
 from usage.filters import UsageFilter
-from usage.levels import Standing
+from usage.levels import Standing, standing
 from usage.reports import COMMON_SUMS, Totals, ordered_meters, other_meters, sum_of
 from usage.rules.buckets import Span
 from usage.rules.groupings import OVERLAPPING
@@ -73,6 +74,12 @@ def explore(
     records know them and they are too many. `timed` reads the records where they are few enough,
     for they know the times."""
     scope, spans = usage_filter.scope, usage_filter.spans
+    at = at or standing()
+    there = from_clickhouse(
+        actor, scope, spans, at, lambda reader: _explored_there(reader, spans, by, limit, timed)
+    )
+    if there is not None:
+        return there
     groups = [axis for axis in by if axis != DAY]
     rows = None
     if timed:
@@ -89,6 +96,31 @@ def explore(
     else:
         totals = [row.totals for row in found]
     return Explored(_named(by, found[:limit]), sum_of(totals), more)
+
+
+def _explored_there(
+    reader: Reader, spans: Sequence[Span], by: Sequence[Axis], limit: int, timed: bool
+) -> Explored:
+    """The same from ClickHouse, which knows the times of however many."""
+    found = _rows_there(reader, spans, by, limit + 1, timed)
+    more = len(found) > limit
+    overlapping = OVERLAPPING.intersection(by)
+    whole = _rows_there(reader, spans, (), 1, False) if more or overlapping else found
+    return Explored(_named(by, found[:limit]), sum_of([row.totals for row in whole]), more)
+
+
+def _rows_there(
+    reader: Reader, spans: Sequence[Span], by: Sequence[Axis], limit: int, timed: bool
+) -> list["_Row"]:
+    return [
+        _Row(
+            cell.ids,
+            cell.channel_name,
+            Totals(cell.requests, cell.errors, cell.charge_nano, ordered_meters(cell.meters)),
+            Times(_three(cell.ttft), _three(cell.total), cell.rate_tenths) if timed else None,
+        )
+        for cell in reader.cells(spans, by, limit, timed=timed)
+    ]
 
 
 class _Row(NamedTuple):
@@ -133,17 +165,10 @@ def _three(times: list[int] | None) -> tuple[int, int, int] | None:
 
 def _named(by: Sequence[Axis], rows: Sequence[_Row]) -> list[Cell]:
     """With the names of what only has an id."""
-    names: list[Mapping[str, Group]] = []
-    for place, axis in enumerate(by):
-        ids = {row.ids[place] for row in rows}
-        if axis in _NAMES:
-            found = run(_NAMES[axis], {"ids": list(ids)})
-            names.append({id: Group(value, label) for id, value, label in found})
-        elif axis == "channel":
-            channels = {row.ids[place]: row.channel_name for row in rows}
-            names.append({id: Group(id, label) for id, label in channels.items() if id != str(NIL)})
-        else:
-            names.append({id: Group(id, id) for id in ids})
+    names = [
+        groups_of(axis, {row.ids[place]: row.channel_name for row in rows})
+        for place, axis in enumerate(by)
+    ]
     return [
         Cell(
             tuple(
@@ -155,6 +180,17 @@ def _named(by: Sequence[Axis], rows: Sequence[_Row]) -> list[Cell]:
         )
         for row in rows
     ]
+
+
+def groups_of(axis: Axis, channel_names: Mapping[str, str]) -> Mapping[str, Group]:
+    """The groups of an axis by their ids, which are the keys of `channel_names`; without those
+    that have no name any more."""
+    if axis in _NAMES:
+        found = run(_NAMES[axis], {"ids": list(channel_names)})
+        return {id: Group(value, label) for id, value, label in found}
+    if axis == "channel":
+        return {id: Group(id, name) for id, name in channel_names.items() if id != str(NIL)}
+    return {id: Group(id, id) for id in channel_names}
 
 
 DAY: Final = "day"

@@ -5,6 +5,8 @@ import datetime as dt
 from collections.abc import Sequence
 from typing import Any, Final, NamedTuple
 
+from django.conf import settings
+
 from usage.rules.buckets import Span
 from usage.rules.levels import Level, cut
 from usage.visibility import Where, run
@@ -19,6 +21,11 @@ COMMON: Final = ("in_text", "in_cache_read", "out_text", "out_reasoning")
 ALWAYS: Final = Span(dt.datetime(1990, 1, 1, tzinfo=dt.UTC), dt.datetime(2300, 1, 1, tzinfo=dt.UTC))
 """A time that holds every request."""
 
+_THERE: Final = """
+    LEFT JOIN (
+        SELECT coalesce(whole_from, 'epoch') AS whole_from, complete_to
+        FROM usage_clickhousecursor WHERE schema > 0
+    ) there ON true"""
 _COLUMNS: Final = (
     "r.organisation_id, r.bucket_at, r.team_id, r.key_id, r.user_id, r.model, r.channel_id,"
     " r.channel_name, r.requests, r.errors, r.charge_nano"
@@ -33,18 +40,45 @@ def columns_of(level: Level) -> tuple[list[str], str]:
     return [f"(r.meters->>'{name}')::bigint" for name in COMMON], f"(r.meters - ARRAY[{names}])"
 
 
+LAG_MAX: Final = dt.timedelta(minutes=2)
+"""By so much ClickHouse may be behind for what still goes on to be read from it."""
+
+
 class Standing(NamedTuple):
     """How far the sums are: up to when they are complete, None before the first run; and up to when
-    there are hours and days, None where there are none yet. Both only move on, so that what is read
-    later holds at least this."""
+    there are hours and days, None where there are none yet. `there_from` and `there_to` bound the
+    time of which ClickHouse has all records; None where it has none. All ends only move on, so that
+    what is read later holds at least this."""
 
     complete_to: dt.datetime | None = None
     levels_to: dt.datetime | None = None
+    there_from: dt.datetime | None = None
+    there_to: dt.datetime | None = None
+
+    def is_there(self, spans: Sequence[Span]) -> bool:
+        """Whether ClickHouse has all of some spans, or of what goes on all but the last moments."""
+        if self.there_to is None or self.there_from is None or self.complete_to is None:
+            return False
+        return all(span.start_at >= self.there_from for span in spans) and (
+            self.complete_to - self.there_to <= LAG_MAX
+            or all(span.end_at <= self.there_to for span in spans)
+        )
+
+    def told_to(self, spans: Sequence[Span]) -> dt.datetime | None:
+        """Up to when a report of some spans is complete, wherever it is read."""
+        if self.complete_to and self.there_to and self.is_there(spans):
+            return min(self.complete_to, self.there_to)
+        return self.complete_to
 
 
 def standing() -> Standing:
     """How far the sums are now."""
-    rows = run("SELECT complete_to, levels_to FROM usage_rollupwatermark", {})
+    there = _THERE if settings.CLICKHOUSE_URL else ""
+    columns = ", whole_from, there.complete_to" if there else ""
+    rows = run(
+        f"SELECT sums.complete_to, levels_to{columns} FROM usage_rollupwatermark sums {there}",  # noqa: S608 - own names
+        {},
+    )
     return Standing(*rows[0]) if rows else Standing()
 
 

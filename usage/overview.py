@@ -7,6 +7,8 @@ from uuid import UUID
 from django.db import transaction
 
 from accounts.actors import Actor
+from usage.clickhouse_figures import CellFound, Reader, from_clickhouse
+from usage.explorer import DAY, groups_of
 from usage.filters import UsageFilter
 from usage.levels import Standing
 from usage.reports import (
@@ -42,6 +44,15 @@ class Overview:
 def overview(actor: Actor, usage_filter: UsageFilter, at: Standing, *, keys: int) -> Overview:
     """The figures of a filter; `keys` is how many of them at most."""
     previous, spans = usage_filter.previous, usage_filter.spans
+    there = from_clickhouse(
+        actor,
+        usage_filter.scope,
+        [previous, *spans],
+        at,
+        lambda reader: _overview_there(reader, usage_filter, keys),
+    )
+    if there is not None:
+        return there
     groups = [usage_filter.group_by]
     rows = used_rows(actor, usage_filter.scope, [previous, *spans], groups, at)
     parameters = {
@@ -75,6 +86,49 @@ def overview(actor: Actor, usage_filter: UsageFilter, at: Standing, *, keys: int
         series_of(usage_filter, parts),
         [(group, before.get(group.id, Totals())) for group in now[:keys]],
     )
+
+
+def _overview_there(reader: Reader, usage_filter: UsageFilter, keys: int) -> Overview:
+    """The same from ClickHouse."""
+    previous, spans = usage_filter.previous, usage_filter.spans
+    buckets = {int(cell.ids[0]): _totals(cell) for cell in reader.cells(spans, [DAY], len(spans))}
+    dearest = reader.cells(spans, ["key"], keys)
+    ids = [cell.ids[0] for cell in dearest]
+    before = {
+        cell.ids[0]: _totals(cell, metered=False)
+        for cell in (reader.of_keys(ids).cells([previous], ["key"], keys) if ids else ())
+    }
+    names = groups_of("key", dict.fromkeys(ids, ""))
+    now = [
+        Group(id, names[id].label if id in names else "", _totals(cell, metered=False))
+        for id, cell in zip(ids, dearest, strict=True)
+    ]
+    return Overview(
+        [buckets.get(n, Totals()) for n in range(1, len(spans) + 1)],
+        next((_totals(cell) for cell in reader.cells([previous], [], 1)), Totals()),
+        series_of(usage_filter, _parts_there(reader, usage_filter)),
+        [(group, before.get(group.id, Totals())) for group in now],
+    )
+
+
+def _parts_there(reader: Reader, usage_filter: UsageFilter) -> list[tuple[Any, ...]]:
+    spans, by, metric = usage_filter.spans, usage_filter.group_by, usage_filter.metric
+    largest = reader.largest(spans, by, metric, SERIES_MAX)
+    places = {found.id: place for place, found in enumerate(largest, start=1)}
+    names = groups_of(by, {found.id: found.channel_name for found in largest})
+    parts: list[tuple[Any, ...]] = []
+    for n, id, value in reader.parts(spans, by, metric, list(places)):
+        group = names.get(id) if id is not None else None
+        value_, label = (group.value, group.label) if group else ("", "")
+        if by == "key" and id is not None:
+            value_ = id
+        parts.append((n, places[id] if id is not None else SERIES_MAX + 1, value_, label, value))
+    return parts
+
+
+def _totals(cell: CellFound, *, metered: bool = True) -> Totals:
+    meters = ordered_meters(cell.meters) if metered else {}
+    return Totals(cell.requests, cell.errors, cell.charge_nano, meters)
 
 
 _HASHED: Final = """

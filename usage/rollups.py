@@ -92,7 +92,7 @@ def _sole_reader(*, wait: bool) -> Iterator[tuple[CursorWrapper, dt.datetime]]:
     in it, one that began in between admits nothing earlier than that look.
     """
     with connection.cursor() as cursor:
-        cursor.execute(_SETTLED_AT)
+        cursor.execute(SETTLED_AT)
         settled_at: dt.datetime = cursor.fetchone()[0]
     with transaction.atomic(), connection.cursor() as cursor:
         cursor.execute("SET TRANSACTION ISOLATION LEVEL REPEATABLE READ")
@@ -217,7 +217,7 @@ _LOCK: Final = "LOCK TABLE usage_rollupwatermark IN EXCLUSIVE MODE"
 
 # A backend that is active and has no transaction yet is about to begin one. A backup writes
 # nothing.
-_SETTLED_AT: Final = f"""
+SETTLED_AT: Final = f"""
     SELECT least(now(), min(coalesce(xact_start, query_start)))
     FROM pg_stat_activity
     WHERE datname = current_database() AND backend_type = 'client backend'

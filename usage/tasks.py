@@ -4,6 +4,7 @@ from celery import shared_task
 
 from usage import (
     books_check,
+    clickhouse_sink,
     client_addresses,
     exports,
     month_close,
@@ -16,6 +17,11 @@ from usage import (
 @shared_task  # type: ignore[untyped-decorator]
 def roll_up() -> None:
     rollups.roll_up(rest=True)
+
+
+@shared_task  # type: ignore[untyped-decorator]
+def send_to_clickhouse() -> int:
+    return clickhouse_sink.send()
 
 
 @shared_task  # type: ignore[untyped-decorator]

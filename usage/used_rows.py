@@ -75,7 +75,7 @@ def _recorded(actor: Actor, scope: Scope, spans: Sequence[Span], *, tagged: bool
     where = where_of(actor, "usage.read", scope, Period(), of="records")
     parameters: dict[str, Any] = dict(where.parameters)
     texts = []
-    for n, span in enumerate(_joined(spans)):
+    for n, span in enumerate(joined(spans)):
         edges = {
             f"from_{n}": span.start_at,
             f"to_{n}": span.end_at,
@@ -99,7 +99,7 @@ def _recorded(actor: Actor, scope: Scope, spans: Sequence[Span], *, tagged: bool
                coalesce(r.channel_id, '{NIL}') AS channel_id, r.channel_name,
                r.final::int AS requests, (r.final AND {FAILED_SQL})::int AS errors, r.charge_nano,
                {common}, {rest} AS meters, r.project, r.customer, r.client_app AS app,
-               {"tag" if tagged else "''"} AS tag, {_STATUS} AS status,
+               {"tag" if tagged else "''"} AS tag, {STATUS} AS status,
                r.ttft_ms, r.total_ms
         FROM usage_usagerecord r {tags if tagged else ""}
         WHERE {where.text} AND ({" OR ".join(texts)}))""",  # noqa: S608 - own names
@@ -107,7 +107,7 @@ def _recorded(actor: Actor, scope: Scope, spans: Sequence[Span], *, tagged: bool
     )
 
 
-def _joined(spans: Sequence[Span]) -> list[Span]:
+def joined(spans: Sequence[Span]) -> list[Span]:
     """Spans that follow each other as one."""
     made: list[Span] = []
     for span in spans:
@@ -121,6 +121,6 @@ def _joined(spans: Sequence[Span]) -> list[Span]:
 _TAGS: Final = """
     LEFT JOIN LATERAL jsonb_array_elements_text(r.tags) AS tagged (tag_name) ON {wanted}
     CROSS JOIN LATERAL (SELECT coalesce(tag_name, '') AS tag) named"""
-_STATUS: Final = (
+STATUS: Final = (
     f"CASE WHEN {FAILED_SQL} THEN 'error' WHEN {STOPPED_SQL} THEN 'stopped' ELSE 'ok' END"
 )

@@ -80,7 +80,7 @@ def usage_page(request: HttpRequest, actor: Actor) -> HttpResponse:
     total = reports.sum_of(seen.buckets)
     context: dict[str, Any] = {
         "too_many": too_many,
-        "complete_to": at.complete_to,
+        "complete_to": at.told_to([usage_filter.previous, *usage_filter.spans]),
         "stats": _stats(actor, usage_filter, seen),
         "error_points": _error_points(total, seen.before),
         "total": total,

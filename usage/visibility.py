@@ -40,29 +40,40 @@ class Period(NamedTuple):
     end_at: dt.datetime | None = None
 
 
+class Pick(NamedTuple):
+    """A condition: a column `r.column` has one of some values; `name` is that of its parameter."""
+
+    name: str
+    column: str
+    values: Sequence[Any]
+
+
 def visible(actor: Actor, action: Action) -> Where:
     """What the actor may see, for rows `r` with the columns of a record, an attempt or a rollup.
 
     Raises AccessDenied when that is nothing, and Http404 without an organisation.
     """
+    texts, parameters = [], Parameters()
+    for name, column, values in seen_by(actor, action):
+        one = len(values) == 1 and name != "own_teams"
+        texts.append(f"r.{column} = " + (f"%({name})s" if one else f"ANY (%({name})s)"))
+        parameters[name] = values[0] if one else list(values)
+    return Where(" AND ".join(texts), parameters)
+
+
+def seen_by(actor: Actor, action: Action) -> list[Pick]:
+    """The same, as conditions that hold together; the first is the organisation's."""
     access.require(actor, action)
-    parameters: Parameters = {"organisation": actors.organisation_of(actor).id}
-    text = "r.organisation_id = %(organisation)s"
+    organisation = Pick("organisation", "organisation_id", [actors.organisation_of(actor).id])
     if actor.model_key:
-        return Where(
-            f"{text} AND r.key_id = %(own_key)s", {**parameters, "own_key": actor.model_key.id}
-        )
+        return [organisation, Pick("own_key", "key_id", [actor.model_key.id])]
     scope = access.scope_of(actor, action)
     if scope == "teams":
-        teams = list(actor.teams or ())
-        return Where(
-            f"{text} AND r.team_id = ANY (%(own_teams)s)", {**parameters, "own_teams": teams}
-        )
+        return [organisation, Pick("own_teams", "team_id", list(actor.teams or ()))]
     if scope == "own":
         # Nobody's rows are no one's own.
-        own_user = actor.user.id if actor.user else None
-        return Where(f"{text} AND r.user_id = %(own_user)s", {**parameters, "own_user": own_user})
-    return Where(text, parameters)
+        return [organisation, Pick("own_user", "user_id", [actor.user.id if actor.user else None])]
+    return [organisation]
 
 
 def sees_requests(actor: Actor) -> bool:
@@ -97,14 +108,8 @@ def where_of(
             texts.append(f"r.id {sign} %({name}_id)s")
             slack = -ID_SLACK if sign == ">=" else ID_SLACK
             parameters[f"{name}_id"] = first_id_at(edge + slack)
-    for name, column, values in (
-        ("models", "r.model", scope.models),
-        ("keys", "r.key_id", scope.keys),
-        ("channels", "r.channel_id", scope.channels),
-        ("users", "r.user_id", _user_ids(scope.users)),
-        ("teams", "r.team_id", _team_ids(parameters["organisation"], scope.teams)),
-        *(_labels(scope) if requests else ()),
-    ):
+    for name, column, values in picked(parameters["organisation"], scope, records=requests):
+        column = f"r.{column}"
         if len(values) == 1:
             # By this an index that begins with the column gives the rows in their order.
             texts.append(f"{column} = %({name})s")
@@ -114,7 +119,7 @@ def where_of(
             parameters[name] = list(values)
     if requests:
         # As their indexes say it.
-        texts += [f"{column} <> ''" for _, column, values in _indexed(scope) if values]
+        texts += [f"r.{column} <> ''" for _, column, values in _indexed(scope) if values]
     texts += [
         (_NO_GROUP if requests else _NO_SUMMED_GROUP)[name]
         for name in scope.without
@@ -137,16 +142,28 @@ def where_of(
     return Where(" AND ".join(texts), parameters)
 
 
-def _labels(scope: Scope) -> list[tuple[str, str, Sequence[str]]]:
+def picked(organisation_id: UUID, scope: Scope, *, records: bool) -> list[Pick]:
+    """What a scope asks for by values of columns, no values are all; labels only records have."""
+    found = [
+        Pick("models", "model", scope.models),
+        Pick("keys", "key_id", scope.keys),
+        Pick("channels", "channel_id", scope.channels),
+        Pick("users", "user_id", _user_ids(scope.users)),
+        Pick("teams", "team_id", _team_ids(organisation_id, scope.teams)),
+    ]
+    return [*found, *_labels(scope)] if records else found
+
+
+def _labels(scope: Scope) -> list[Pick]:
     return [
-        ("projects", "r.project", scope.projects),
-        ("customers", "r.customer", scope.customers),
-        ("apps", "r.client_app", scope.apps),
+        Pick("projects", "project", scope.projects),
+        Pick("customers", "customer", scope.customers),
+        Pick("apps", "client_app", scope.apps),
     ]
 
 
-def _indexed(scope: Scope) -> list[tuple[str, str, Sequence[str]]]:
-    return [label for label in _labels(scope) if label[0] != "apps"]
+def _indexed(scope: Scope) -> list[Pick]:
+    return [label for label in _labels(scope) if label.name != "apps"]
 
 
 def _team_ids(organisation_id: UUID, slugs: Sequence[str]) -> Sequence[UUID]:

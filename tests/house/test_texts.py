@@ -339,7 +339,8 @@ KEPT = frozenset({
     "XLSX", "USD", "US", "RFC", "DNS", "IANA", "https", "curl", "GET", "POST", "PUT", "PATCH",
     "DELETE", "token", "Token",
     "tok", "nano", "null", "slug", "Webhook", "Schema", "Python", "JavaScript", "Enter", "Shift",
-    "Esc", "English", "PostgreSQL", "Excel", "Parquet", "JSONL", "FOCUS", "kB", "MB", "GB", "TB",
+    "Esc", "English", "PostgreSQL", "ClickHouse", "Excel", "Parquet", "JSONL", "FOCUS", "kB", "MB",
+    "GB", "TB",
 })  # fmt: skip
 # Names and code in hints and examples, kept only as a whole: `Top P` is a parameter, and a `Top`
 # that stands alone is a word left over.

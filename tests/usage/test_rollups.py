@@ -149,6 +149,37 @@ def test_dropped_and_rebuilt_is_the_same(key: Key) -> None:
     assert dump() == before
 
 
+def test_rebuilt_while_others_write_is_the_same(key: Key, another: psycopg.Connection[Any]) -> None:
+    """Dropped and rebuilt, and brought up to date, while another process commits: in the end the
+    same bytes as from the records at rest."""
+    record = happen(key, charge_nano=3)
+    stop = threading.Event()
+    written: list[UUID] = []
+
+    def write() -> None:
+        while not stop.is_set():
+            write_elsewhere(another, record.id, key)
+            another.commit()
+            written.append(record.id)
+
+    writer = threading.Thread(target=write)
+    writer.start()
+    try:
+        while writer.is_alive() and len(written) < 50:
+            rebuild()
+            assert roll_up() is not None
+    finally:
+        stop.set()
+        writer.join()
+    assert len(written) >= 50
+    roll_up()
+    before = dump()
+    assert stored() == from_records()
+    assert sum(row[7] for row in stored()) == 1 + len(written)
+    rebuild()
+    assert dump() == before
+
+
 def test_a_late_commit_is_not_missed(key: Key, another: psycopg.Connection[Any]) -> None:
     first = happen(key, charge_nano=1)
     # An earlier transaction, still open while later ones are committed and summed.

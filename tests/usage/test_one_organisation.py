@@ -1,0 +1,159 @@
+"""Which statements on the tables that grow with requests name an organisation, and which go over
+all of them (ADR 21: docs/adr/0021-distributed-by-organisation.md)."""
+
+import ast
+import re
+from collections.abc import Iterator
+from pathlib import Path
+
+ROOT = Path(__file__).parents[2]
+TABLES = (
+    "usage_attempt", "usage_usagerecord", "usage_rollup", "usage_hourrollup", "usage_dayrollup",
+    "usage_clientaddress", "usage_latetruth", "usage_review",
+    "billing_hold", "billing_posting", "billing_account",
+)  # fmt: skip
+MODELS = (
+    "Attempt", "UsageRecord", "Rollup", "HourRollup", "DayRollup", "ClientAddress", "LateTruth",
+    "Review", "Hold", "Posting", "Account",
+)  # fmt: skip
+NAMED = re.compile(rf"\b(FROM|JOIN|INTO|UPDATE|USING)\s+({'|'.join(TABLES)})\b")
+MENTIONED = re.compile("|".join([*TABLES, *(rf"{model}\.objects" for model in MODELS)]))
+OF_MODEL = re.compile(rf"\b({'|'.join(MODELS)})\.objects\b")
+
+
+# Conditions that are made by usage/visibility.py, where the organisation's is the first.
+CONDITION = re.compile(r"{(self\._)?where(\.text)?}|{' AND '\.join\(texts\)}")
+
+BY_ID = {
+    # Of ids that one admission or settlement has, whose statements before named the organisation.
+    "billing/sql/budget_windows.py:_CORRECT_WINDOWS",
+    "billing/sql/budget_windows.py:_STAND_IN_WINDOW",
+    "billing/sql/postings.py:MOVE_BALANCES",
+    "billing/sql/resolve_holds.py:_READ_MOVEMENTS",
+    "billing/sql/resolve_holds.py:_REOPEN_HOLD",
+    "billing/budgets.py:_fill",
+    "usage/late_usage.py:_NOTE",
+    "usage/late_usage.py:mark_posted",
+    # Of an id that the guard compares with the organisation of who asks.
+    "billing/access.py:access_posting",
+    "usage/reviews.py:review_of",
+    "usage/visibility.py:_BY_STATUS",
+    # Of the idempotency id that a processor's object has.
+    "billing/topups.py:_dispute",
+    "billing/topups.py:_posted",
+    "billing/topups.py:_return_unmatched",
+}
+"""Statements on the rows of one organisation that find them by an id alone: distributed, they would
+have to name it too."""
+
+EVERYWHERE = {
+    "usage/rollups.py": "a job: rollups of all, by what is new",
+    "usage/clickhouse_sink.py": "a job: the records of all, by what is new",
+    "usage/invariants.py": "a job: the books of all",
+    "usage/late_usage.py:to_post": "a job: what waits of all",
+    "usage/demo_data.py": "a command, into an empty installation",
+    "billing/seals.py": "a job: one chain over the postings of all",
+    "billing/spans.py": "a job: how far the books of all go",
+    "billing/sql/sweep_holds.py": "a job: holds of processes that are dead",
+    "billing/statement.py:_first_day": "a job: days of all, from the first",
+    "billing/statement.py:_of_wallet": "a job: days of all; a page puts its organisation behind it",
+    "usage/bills.py": "operators: a provider's bill is of all",
+    "usage/margin.py": "operators: the margin over all",
+    "usage/reviews.py": "operators: what is under review of all",
+}
+"""Those over all organisations, by file or by name."""
+
+
+def texts(tree: ast.Module) -> Iterator[tuple[str, str]]:
+    """Every text of a file, and every statement on a model, with the name of what it belongs to."""
+    constants: dict[str, str] = {}
+    for statement in tree.body:
+        if isinstance(statement, ast.Assign | ast.AnnAssign) and statement.value is not None:
+            target = statement.targets[0] if isinstance(statement, ast.Assign) else statement.target
+            name = ast.unparse(target)
+            constants[name] = " ".join(_texts_in(statement.value, constants))
+            yield name, constants[name]
+        else:
+            yield from _texts_of(statement, "", constants)
+
+
+def _texts_of(node: ast.AST, within: str, constants: dict[str, str]) -> Iterator[tuple[str, str]]:
+    if isinstance(node, ast.FunctionDef | ast.AsyncFunctionDef | ast.ClassDef):
+        within = node.name
+    if isinstance(node, ast.stmt) and not hasattr(node, "body"):
+        yield within, ast.unparse(node)
+        for text in _texts_in(node, constants):
+            yield within, text
+        return
+    for child in ast.iter_child_nodes(node):
+        yield from _texts_of(child, within, constants)
+
+
+def _texts_in(node: ast.AST, constants: dict[str, str]) -> Iterator[str]:
+    if isinstance(node, ast.JoinedStr):
+        yield "".join(_part(value, constants) for value in node.values)
+    elif isinstance(node, ast.Constant):
+        if isinstance(node.value, str):
+            yield node.value
+    else:
+        for child in ast.iter_child_nodes(node):
+            yield from _texts_in(child, constants)
+
+
+def _part(value: ast.expr, constants: dict[str, str]) -> str:
+    if isinstance(value, ast.Constant):
+        return str(value.value)
+    assert isinstance(value, ast.FormattedValue)
+    name = ast.unparse(value.value)
+    return constants.get(name) or f"{{{name}}}"
+
+
+def across(source: str) -> set[str]:
+    """The names of what is on these tables in a file and names no organisation."""
+    if not MENTIONED.search(source):
+        return set()
+    return {
+        name
+        for name, text in texts(ast.parse(source))
+        if (NAMED.search(text) or OF_MODEL.search(text))
+        and "organisation" not in text
+        and not CONDITION.search(text)
+    }
+
+
+def test_every_statement_names_its_organisation_or_says_why_not() -> None:
+    found = {
+        f"{path.relative_to(ROOT)}:{name}"
+        for room in ("usage", "billing", "relay")
+        for path in (ROOT / room).rglob("*.py")
+        if "migrations" not in path.parts
+        for name in across(path.read_text())
+    }
+    listed = {place for place in found if place in BY_ID}
+    everywhere = {
+        place for place in found - listed if {place, place.split(":")[0]} & EVERYWHERE.keys()
+    }
+    assert found - listed - everywhere == set()
+    # Whoever puts one right takes it off.
+    assert listed == BY_ID
+    reasons = {place for place in EVERYWHERE if any(one.startswith(place) for one in everywhere)}
+    assert reasons == EVERYWHERE.keys()
+
+
+def test_what_names_none_is_found() -> None:
+    """In texts, with conditions of other texts, and in statements of the ORM."""
+    source = """
+_BAD = "SELECT 1 FROM usage_usagerecord r WHERE r.id = %(id)s"
+_GOOD = f"SELECT 1 FROM usage_rollup r WHERE {_OF} AND r.organisation_id = %(o)s"
+_OURS = "organisation_id = %(o)s"
+_ALSO_GOOD = f"DELETE FROM billing_hold WHERE {_OURS}"
+_ALSO_BAD = f"DELETE FROM billing_hold WHERE {_THEIRS}"
+def read(where):
+    run(f"SELECT 1 FROM usage_usagerecord r WHERE {where.text}")
+def page(id):
+    with one() as found:
+        return UsageRecord.objects.get(id=id)
+def own(id, organisation):
+    return UsageRecord.objects.get(id=id, organisation=organisation)
+"""
+    assert across(source) == {"_BAD", "_ALSO_BAD", "page"}
