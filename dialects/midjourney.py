@@ -25,6 +25,7 @@ from dialects.chat import Encoded
 from dialects.errors import RequestFault, clean_upstream
 from dialects.media import read_url
 from dialects.members import Members, read_max_cost, read_members
+from dialects.shown_task import ShownTask
 from dialects.unary import broken
 from dialects.videos import TaskError, VideoState, VideoStatus
 
@@ -431,25 +432,6 @@ _SHOWN: Final[Mapping[VideoState, str]] = {
 }
 
 
-class MidjourneyTask(NamedTuple):
-    """A task as a client is shown it; times are Unix milliseconds, None until then. `image_url` is
-    where we serve its picture, "" for none."""
-
-    id: str
-    model: str
-    state: VideoState
-    word: str
-    progress: int
-    prompt: str
-    submitted_ms: int
-    started_ms: int | None
-    ended_ms: int | None
-    image_url: str
-    error: TaskError | None
-    detail: Mapping[str, Any]
-    result: Mapping[str, Any]
-
-
 def write_submitted(submission: Submission, id_: str) -> dict[str, Any]:
     """What a client is told whose task was accepted."""
     queued = submission.queued_before
@@ -462,7 +444,7 @@ def write_submitted(submission: Submission, id_: str) -> dict[str, Any]:
     }
 
 
-def write(task: MidjourneyTask) -> dict[str, Any]:
+def write(task: ShownTask) -> dict[str, Any]:
     """A task in this form."""
     detail, result = task.detail, task.result
     echo = result.get("echo", {})
@@ -484,7 +466,7 @@ def write(task: MidjourneyTask) -> dict[str, Any]:
         "submitTime": task.submitted_ms,
         "startTime": task.started_ms,
         "finishTime": task.ended_ms,
-        "imageUrl": task.image_url,
+        "imageUrl": f"{task.public_url}/mj/image/{task.id}" if result.get("imageUrl") else "",
         "status": word,
         "progress": f"{task.progress}%",
         "failReason": "" if task.error is None else task.error.message,

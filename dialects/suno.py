@@ -22,6 +22,7 @@ from dialects.body import Body, read_body
 from dialects.chat import Encoded
 from dialects.errors import clean_upstream
 from dialects.members import Members, read_max_cost, read_members
+from dialects.shown_task import ShownTask
 from dialects.unary import broken
 from dialects.videos import TaskError, VideoState, VideoStatus
 
@@ -63,6 +64,10 @@ class SunoRequest:
     @property
     def model(self) -> str:
         return MODEL_OF[self.action]
+
+    @property
+    def pictures(self) -> int:
+        return 0
 
     @property
     def text_bytes(self) -> int:
@@ -254,39 +259,23 @@ _SHOWN: Final[Mapping[VideoState, str]] = {
 }
 
 
-class SunoTask(NamedTuple):
-    """A task as a client is shown it; times are Unix seconds, 0 until then."""
-
-    id: str
-    action: str
-    state: VideoState
-    word: str
-    progress: int
-    submitted_at: int
-    started_at: int
-    ended_at: int
-    error: TaskError | None
-    detail: Mapping[str, Any]
-    result: Mapping[str, Any]
-
-
 def envelope(data: Any) -> dict[str, Any]:
     """An answer of this family that is no error."""
     return {"code": SUCCESS, "message": "", "data": data}
 
 
-def write(task: SunoTask) -> dict[str, Any]:
+def write(task: ShownTask) -> dict[str, Any]:
     """A task in this form."""
     word = task.word if _STATES.get(task.word) == task.state else _SHOWN[task.state]
     return {
         "task_id": task.id,
         "notify_hook": task.detail.get("notify_hook", ""),
-        "action": task.action,
+        "action": task.model.removeprefix("suno_").upper(),
         "status": word,
         "fail_reason": "" if task.error is None else task.error.message,
-        "submit_time": task.submitted_at,
-        "start_time": task.started_at,
-        "finish_time": task.ended_at,
+        "submit_time": task.submitted_ms // 1000,
+        "start_time": (task.started_ms or 0) // 1000,
+        "finish_time": (task.ended_ms or 0) // 1000,
         "progress": f"{task.progress}%",
         "data": task.result.get("data"),
     }

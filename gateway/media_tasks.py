@@ -152,13 +152,13 @@ class _PollKey(NamedTuple):
 
 
 class _PollTarget(NamedTuple):
-    """A channel that is asked: how by each of its keys, by their ends; `otherwise` for what belongs
+    """A channel that is asked: how by each of its keys, by their ids; `otherwise` for what belongs
     to none of them."""
 
     channel: Channel
     form: TaskForm
     url: str
-    keys: Mapping[str, _PollKey]
+    keys: Mapping[UUID | None, _PollKey]
     otherwise: _PollKey
 
 
@@ -209,7 +209,9 @@ def _target_of(channel: Channel | None, form_name: str) -> _PollTarget | None:
     try:
         url = provider.url(form.tasks_operation, channel.base_url)
         rows = [key for key in channel.keys.all() if key.disabled_at is None]
-        keys = {row.last4: _poll_key(provider, form, open_secret(row)) for row in rows}
+        keys: dict[UUID | None, _PollKey] = {
+            row.id: _poll_key(provider, form, open_secret(row)) for row in rows
+        }
         otherwise = next(iter(keys.values()), None) or _poll_key(provider, form, None)
         return _PollTarget(channel, form, url, keys, otherwise)
     except (BadAddress, VaultError) as error:
@@ -255,7 +257,9 @@ def _ask(
     form = target.form
     url = form.below(target.url, form.status_path, task.upstream_id)
     method, content = ("GET", b"") if form.ask is None else ("POST", form.ask(task.upstream_id))
-    headers = target.keys.get(task.channel_key, target.otherwise).headers_for(method, url, content)
+    headers = target.keys.get(task.channel_key_id, target.otherwise).headers_for(
+        method, url, content
+    )
     with client.stream(method, url, headers=headers, content=content) as answer:
         if answer.status_code in (429, 503):
             return None, _retry_after_s(answer.headers.get("retry-after", ""))

@@ -88,7 +88,7 @@ def _task(
         ordered.model[:MODEL_LENGTH_MAX],
         accepted.form.operation,
         channel.uuid,
-        channel.key_endings[key] if channel.key_endings else "",
+        channel.key_ids[key] if channel.key_ids else None,
         upstream_id,
         ordered.seconds,
         ordered.size,

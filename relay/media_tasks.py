@@ -18,6 +18,7 @@ from uuid import UUID
 
 import msgspec
 
+from dialects.shown_task import ShownTask
 from dialects.videos import TaskError, Video, VideoState
 from gateway.rules.task_life import HOLD_S
 from lib.vault import VaultError
@@ -48,7 +49,7 @@ class NewTask(NamedTuple):
     model: str
     form: str
     channel_id: UUID
-    channel_key: str
+    channel_key_id: UUID | None
     upstream_id: str
     seconds: int
     size: str
@@ -67,7 +68,7 @@ class Task(NamedTuple):
     video: Video
     form: str
     channel_id: UUID
-    channel_key: str
+    channel_key_id: UUID | None
     upstream_id: str
     content_kept: bool
     provider_state: str
@@ -77,6 +78,26 @@ class Task(NamedTuple):
     detail: dict[str, Any]
     result: dict[str, Any]
     content: str
+
+
+def shown(task: Task, public_url: str) -> ShownTask:
+    """What a client of its service is shown of it."""
+    video = task.video
+    return ShownTask(
+        video.id,
+        video.model,
+        video.state,
+        task.provider_state,
+        video.progress,
+        video.prompt or "",
+        task.created_ms,
+        task.started_ms,
+        task.ended_ms,
+        video.error,
+        task.detail,
+        task.result if task.content_kept else {},
+        public_url,
+    )
 
 
 class TaskContent(msgspec.Struct, frozen=True):
@@ -108,6 +129,7 @@ async def begin(states: StateStore, task: NewTask) -> int:
         content = msgspec.json.encode(task.content)
         sealed = await states.seal(content, _place(task.id, "request"))
     parameters: dict[str, Any] = {**task._asdict(), "sealed": sealed}
+    parameters["channel_key_id"] = task.channel_key_id or ""
     del parameters["content"]
     writing = asyncio.ensure_future(
         states.run([settlement.entrust(task.id, HOLD_S), (_INSERT, parameters)])
@@ -184,7 +206,7 @@ async def forget(states: StateStore, principal: Principal, task: Task) -> bool:
 async def _read(states: StateStore, row: Row) -> Task:
     (
         id_text, public_id, model, state, progress, created, ended, expires, seconds, size, remixed,
-        request, result, form, channel_id, channel_key, upstream_id, kept, provider_state, started,
+        request, result, form, channel_id, key_id, upstream_id, kept, provider_state, started,
     ) = row  # fmt: skip
     id_ = UUID(id_text)
     order = await _open(states, request, _place(id_, "request"))
@@ -212,7 +234,7 @@ async def _read(states: StateStore, row: Row) -> Task:
         video,
         form or "",
         UUID(channel_id),
-        channel_key or "",
+        None if key_id is None else UUID(key_id),
         upstream_id or "",
         kept == "t",
         provider_state or "",
@@ -257,13 +279,13 @@ def _place(id_: UUID, column: str) -> str:
 _INSERT: Final = """
     INSERT INTO gateway_mediatask (
         id, public_id, organisation_id, team_id, request_id, operation, model, form, channel_id,
-        channel_key, upstream_id, state, progress, seconds, size, remixed_from, request,
+        channel_key_id, upstream_id, state, progress, seconds, size, remixed_from, request,
         next_poll_at, polls, failures, callback_token
     )
     SELECT id, %(public_id)s, %(organisation_id)s::uuid, %(team_id)s::uuid, %(request_id)s::uuid,
-           %(operation)s, %(model)s, %(form)s, %(channel_id)s::uuid, %(channel_key)s,
-           %(upstream_id)s, 'queued', 0, %(seconds)s::int, %(size)s, %(remixed_from)s,
-           nullif(%(sealed)s, '')::bytea,
+           %(operation)s, %(model)s, %(form)s, %(channel_id)s::uuid,
+           nullif(%(channel_key_id)s, '')::uuid, %(upstream_id)s, 'queued', 0,
+           %(seconds)s::int, %(size)s, %(remixed_from)s, nullif(%(sealed)s, '')::bytea,
            now() + %(first_poll_s)s::float8 * interval '1 second', 0, 0,
            %(callback_token)s
     FROM billing_hold WHERE id = %(id)s::uuid AND state = 'open' AND process_id IS NULL
@@ -281,7 +303,7 @@ _WITHDRAW: Final = """
 _COLUMNS: Final = """
     id, public_id, model, state, progress, extract(epoch FROM created_at),
     extract(epoch FROM ended_at), extract(epoch FROM expires_at), seconds, size, remixed_from,
-    request, result, form, channel_id, channel_key, upstream_id, expires_at > now(),
+    request, result, form, channel_id, channel_key_id, upstream_id, expires_at > now(),
     provider_state, extract(epoch FROM started_at)"""
 # The kind of a row.
 _KIND: Final = "CASE WHEN form IN ('midjourney', 'suno') THEN form ELSE 'video' END"

@@ -379,7 +379,7 @@ class RealtimeSession:
         facts = Realtime(unit).read(b"{}", Target(found.name))
         routed = stay(context, facts, found, admitted.channel.id)
         channel = context.snapshot.channels[admitted.channel.id]
-        if channel.key_endings != admitted.channel.key_endings:
+        if channel.key_ids != admitted.channel.key_ids:
             raise RequestFault("no_channel", None, "", model=model)
         candidate = routed.planned[0]
         placer = HoldPlacer(context, routed, found.alias)

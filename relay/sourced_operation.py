@@ -61,6 +61,6 @@ async def about_its_source(
     operation.check(task)
     bound = operation.bare()
     bound.source = Source(
-        task_id, task.upstream_id, task.channel_id, task.channel_key, task.video.model, 0, ""
+        task_id, task.upstream_id, task.channel_id, task.channel_key_id, task.video.model, 0, ""
     )
     return bound

@@ -65,7 +65,7 @@ async def source_of(states: StateStore, principal: Principal, task_id: str) -> S
         what = f"video {task_id} is not completed: only a completed video can be remixed"
         raise RequestFault("conflict", "video_id", what)
     return Source(
-        task_id, task.upstream_id, task.channel_id, task.channel_key, video.model, video.seconds,
+        task_id, task.upstream_id, task.channel_id, task.channel_key_id, video.model, video.seconds,
         video.size,
     )  # fmt: skip
 

@@ -268,8 +268,8 @@ def _origin(url: str) -> tuple[str, str]:
 
 def key_of(task: Task, channel: Channel) -> int:
     """The place of the key that the task belongs to; the first where that is no more."""
-    endings = channel.key_endings
-    return endings.index(task.channel_key) if task.channel_key in endings else 0
+    keys = channel.key_ids
+    return keys.index(task.channel_key_id) if task.channel_key_id in keys else 0
 
 
 async def pass_on(answer: Answer, channel: Channel, receive: Receive, sink: HttpSink) -> None:

@@ -61,7 +61,7 @@ class Unit(NamedTuple):
 class UnaryFacts:
     """The Facts of such a request; `own` are those of its codec. Which of its `units` is billed is
     for the price and the upstream to say. `only_channel`: nobody else has what it is about, and by
-    no other of its keys than the one that ends in `only_key`, where that is not ""."""
+    no other of its keys than `only_key`, where that is not None."""
 
     own: Any
     body: Body
@@ -76,7 +76,7 @@ class UnaryFacts:
     media: Mapping[Any, int] = field(default_factory=dict)
     audio_output: bool = False
     only_channel: UUID | None = None
-    only_key: str = ""
+    only_key: UUID | None = None
 
 
 class Exchange(NamedTuple):

@@ -78,12 +78,12 @@ class AcceptedVideo(NamedTuple):
 
 class Source(NamedTuple):
     """A finished task that another one is made of, and where its provider has it: on which channel,
-    and by the key of that end."""
+    and by which of its keys."""
 
     public_id: str
     upstream_id: str
     channel_id: UUID
-    channel_key: str
+    channel_key_id: UUID | None
     model: str
     seconds: int
     size: str
