@@ -74,7 +74,7 @@ _READ: Final[Mapping[Submitted, tuple[str, ...]]] = {
 class MidjourneyRequest:
     """What must be known of a request. `source_id` is the task that it is about, "" for none;
     `sent` is what the provider is sent, but for that task's id there; `detail` what its clients are
-    shown of it later, `pictures` how many it has."""
+    shown of it later, `hook` the address that hears of its end, `pictures` how many it has."""
 
     body: Body
     path: Submitted
@@ -83,6 +83,7 @@ class MidjourneyRequest:
     source_id: str
     sent: Mapping[str, Any]
     detail: Mapping[str, Any]
+    hook: str
     pictures: int
     max_cost_nano: int | None
     dropped: tuple[str, ...] = field(default=())
@@ -116,12 +117,11 @@ def read(path: Submitted, raw: bytes, mode: str) -> MidjourneyRequest:
         "state": state,
         "notifyHook": hook,
     }
-    # Nobody calls a hook: its client is told.
-    known = (*_READ[path], "max_cost", *(() if hook else ("notifyHook",)))
+    known = (*_READ[path], "max_cost", "notifyHook")
     dropped = tuple(name for name in body.members if name not in known)
     pictures = len(sent.get("base64Array", ())) + ("base64" in sent) + ("maskBase64" in sent)
     return MidjourneyRequest(
-        body, path, model, prompt, source_id, sent, detail, pictures, max_cost, dropped
+        body, path, model, prompt, source_id, sent, detail, hook, pictures, max_cost, dropped
     )
 
 

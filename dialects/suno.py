@@ -50,7 +50,7 @@ _READ: Final[Mapping[Action, tuple[str, ...]]] = {
 class SunoRequest:
     """What must be known of a request. `source_id` is the task whose clip it goes on from, "" for
     none; `sent` is what the provider is sent, but for that task's id there; `detail` what its
-    clients are shown of it later."""
+    clients are shown of it later, `hook` the address that hears of its end."""
 
     body: Body
     action: Action
@@ -58,6 +58,7 @@ class SunoRequest:
     source_id: str
     sent: Mapping[str, Any]
     detail: Mapping[str, Any]
+    hook: str
     max_cost_nano: int | None
     dropped: tuple[str, ...]
 
@@ -91,10 +92,9 @@ def read(action: Action, raw: bytes) -> SunoRequest:
         prompt, source_id = members.due("prompt", _prompt(members, "prompt") or None), ""
         sent = {"prompt": prompt}
     detail = {"action": action.upper(), "notify_hook": hook}
-    # Nobody calls a hook: its client is told.
-    known = (*_READ[action], "max_cost", *(() if hook else ("notify_hook",)))
+    known = (*_READ[action], "max_cost", "notify_hook")
     dropped = tuple(name for name in body.members if name not in known)
-    return SunoRequest(body, action, prompt, source_id, sent, detail, max_cost, dropped)
+    return SunoRequest(body, action, prompt, source_id, sent, detail, hook, max_cost, dropped)
 
 
 def _music(members: Members) -> tuple[dict[str, Any], str, str]:

@@ -31,6 +31,7 @@ from billing.rules.pricing import total_of
 from billing.unsettled_holds import Ended
 from dialects.fold import AnswerFault
 from dialects.videos import TaskError, VideoStatus
+from gateway import task_hooks
 from gateway.channel_egress import outbound_of
 from gateway.channels import open_secret
 from gateway.installation import egress_policy
@@ -374,21 +375,22 @@ def _end(task: MediaTask, status: VideoStatus) -> None:
 
 
 def _tell(task: MediaTask, status: VideoStatus) -> None:
-    """Let the organisation's webhooks know of a video."""
-    if task.form not in VIDEO_FORMS:
-        return
+    """Let the organisation's webhooks know of it, and the address that it was ordered with."""
     body: dict[str, Any] = {
-        "video": task.public_id,
         "request": id_text(task.request_id),
         "team": id_text(task.team_id),
         "model": task.model,
-        "seconds": task.seconds,
-        "size": task.size,
     }
-    if status.error is None:
-        put("video.completed", task.organisation_id, **body)
-    else:
-        put("video.failed", task.organisation_id, error=status.error.code, **body)
+    if status.error is not None:
+        body["error"] = status.error.code
+    end = "failed" if status.error is not None else "completed"
+    if task.form in VIDEO_FORMS:
+        body |= {"video": task.public_id, "seconds": task.seconds, "size": task.size}
+        put(f"video.{end}", task.organisation_id, **body)
+        return
+    fact_id = put(f"task.{end}", task.organisation_id, task=task.public_id, **body)
+    if task.hook is not None:
+        task_hooks.call(task, fact_id)
 
 
 def _write_end(task: MediaTask, status: VideoStatus) -> bool:
@@ -423,6 +425,7 @@ def _write_end(task: MediaTask, status: VideoStatus) -> bool:
         expires_at=expires_at,
         next_poll_at=None,
         result=result,
+        hook=None,
     )
     return ended > 0
 

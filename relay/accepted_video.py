@@ -8,7 +8,7 @@ import msgspec
 
 from relay import media_tasks
 from relay.admitted_attempt import AdmittedAttempt
-from relay.media_tasks import NewTask, TaskContent
+from relay.media_tasks import NewTask, TaskContent, TaskHook
 from relay.request_context import MODEL_LENGTH_MAX, RequestContext
 from relay.unary import Exchange, Sending
 from relay.video_order import AcceptedTask, AcceptedVideo
@@ -96,4 +96,7 @@ def _task(
         first_poll_s,
         accepted.callback_token if isinstance(accepted, AcceptedVideo) else "",
         TaskContent(ordered.prompt, detail=ordered.detail) if kept else None,
+        TaskHook(ordered.hook, ordered.hook_secret, str(principal.key_id))
+        if ordered.hook
+        else None,
     )

@@ -410,7 +410,9 @@ class Relay:
             if endpoint.handler == "remix":
                 invocation = await _with_source(life.parts.states, principal, invocation)
             if isinstance(invocation.unary, SourcedOperation):
-                unary = await about_its_source(invocation.unary, life.parts.states, principal, raw)
+                unary = await about_its_source(
+                    invocation.unary, life.parts.states, principal, credentials.key or "", raw
+                )
                 invocation = msgspec.structs.replace(invocation, unary=unary)
             options = _options(principal, fields, scope, user_agent)
             context = _context(

@@ -57,6 +57,7 @@ class NewTask(NamedTuple):
     first_poll_s: float
     callback_token: str
     content: "TaskContent | None"
+    hook: "TaskHook | None" = None
 
 
 class Task(NamedTuple):
@@ -111,6 +112,15 @@ class TaskContent(msgspec.Struct, frozen=True):
     content: str = ""
 
 
+class TaskHook(msgspec.Struct, frozen=True):
+    """What is sealed of an address that hears of the end: what signs the call, and the key that has
+    ordered the task, without which nothing is sent."""
+
+    url: str
+    secret: str
+    key: str
+
+
 class HoldGone(DatabaseAway):
     """The hold of the attempt was resolved by somebody who took this process for dead."""
 
@@ -128,7 +138,10 @@ async def begin(states: StateStore, task: NewTask) -> int:
     if task.content is not None:
         content = msgspec.json.encode(task.content)
         sealed = await states.seal(content, _place(task.id, "request"))
-    parameters: dict[str, Any] = {**task._asdict(), "sealed": sealed}
+    hook = ""
+    if task.hook is not None:
+        hook = await states.seal(msgspec.json.encode(task.hook), _place(task.id, "hook"))
+    parameters: dict[str, Any] = {**task._asdict(), "sealed": sealed, "hook": hook}
     parameters["channel_key_id"] = task.channel_key_id or ""
     del parameters["content"]
     writing = asyncio.ensure_future(
@@ -280,14 +293,14 @@ _INSERT: Final = """
     INSERT INTO gateway_mediatask (
         id, public_id, organisation_id, team_id, request_id, operation, model, form, channel_id,
         channel_key_id, upstream_id, state, progress, seconds, size, remixed_from, request,
-        next_poll_at, polls, failures, callback_token
+        next_poll_at, polls, failures, callback_token, hook
     )
     SELECT id, %(public_id)s, %(organisation_id)s::uuid, %(team_id)s::uuid, %(request_id)s::uuid,
            %(operation)s, %(model)s, %(form)s, %(channel_id)s::uuid,
            nullif(%(channel_key_id)s, '')::uuid, %(upstream_id)s, 'queued', 0,
            %(seconds)s::int, %(size)s, %(remixed_from)s, nullif(%(sealed)s, '')::bytea,
            now() + %(first_poll_s)s::float8 * interval '1 second', 0, 0,
-           %(callback_token)s
+           %(callback_token)s, nullif(%(hook)s, '')::bytea
     FROM billing_hold WHERE id = %(id)s::uuid AND state = 'open' AND process_id IS NULL
     RETURNING extract(epoch FROM created_at)"""
 _CONFIRM: Final = """

@@ -31,7 +31,8 @@ _CALL: Final = Unit("requests", 1, lambda family: 1)
 
 class TaskRequest(Protocol):
     """What must be known of a request. `source_id` is the task that it is about, "" for none;
-    `detail` what its clients are shown of it later, `pictures` how many it has."""
+    `detail` what its clients are shown of it later, `hook` the address that hears of its end, ""
+    for none, `pictures` how many it has."""
 
     @property
     def body(self) -> Body: ...
@@ -43,6 +44,8 @@ class TaskRequest(Protocol):
     def source_id(self) -> str: ...
     @property
     def detail(self) -> Mapping[str, Any]: ...
+    @property
+    def hook(self) -> str: ...
     @property
     def pictures(self) -> int: ...
     @property
@@ -84,6 +87,7 @@ class AcceptedOrder(NamedTuple):
     service: TaskService
     request: TaskRequest
     public_id: str
+    hook_secret: str
 
     @property
     def form(self) -> TaskForm:
@@ -97,6 +101,8 @@ class AcceptedOrder(NamedTuple):
             request.prompt,
             source_id=request.source_id,
             detail=dict(request.detail),
+            hook=request.hook,
+            hook_secret=self.hook_secret,
         )
 
     def upstream_id(self, raw: bytes) -> str:
@@ -150,7 +156,7 @@ class SubmitTask(SourcedOperation):
         if service.form.operation not in urls:
             raise not_offered(facts, service.name)
         encoded = service.encode(own, self.upstream_id(own.source_id))
-        accepted = AcceptedOrder(service, own, service.new_id())
+        accepted = AcceptedOrder(service, own, service.new_id(), self.hook_secret)
         exchange = Exchange(self._read_answer, as_it_came, facts.units, accepted=accepted)
         path = f"/submit/{self._address.path}"
         return Sending(service.form.operation, "openai", encoded, exchange, path=path)

@@ -13,7 +13,7 @@ from gateway.providers.video_forms.form import VideoForm
 class Ordered(NamedTuple):
     """What the row of a task says of the order: `seconds` and `size` of a video, the id of the task
     that it is made of, "" for none; `prompt` and `detail`, the members of a JSON object, are its
-    content."""
+    content. `hook` is called with it at its end, signed by `hook_secret`; "" for none."""
 
     model: str
     prompt: str
@@ -21,6 +21,8 @@ class Ordered(NamedTuple):
     size: str = ""
     source_id: str = ""
     detail: dict[str, Any] | None = None
+    hook: str = ""
+    hook_secret: str = ""
 
 
 class AcceptedTask(Protocol):

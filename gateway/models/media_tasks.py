@@ -25,9 +25,11 @@ class MediaTask(models.Model):
     that. `seconds` and `size` are 0 and "" of what has none, `remixed_from` is the task that it was
     made of.
 
-    `next_poll_at` is when the provider is asked next; null behind the end. `callback_token` is what
-    it shows who tells that something has happened, "" where nobody may. What it made is there
-    until `expires_at`, which is also how long the content of a failed task is kept.
+    `hook` is who hears of the end, with what signs that: {"url", "secret", "key"}, null for nobody,
+    and behind the end. `next_poll_at` is when the provider is asked next; null behind the end.
+    `callback_token` is what it shows who tells that something has happened, "" where nobody may.
+    What it made is there until `expires_at`, which is also how long the content of a failed task is
+    kept.
     """
 
     id = models.UUIDField(primary_key=True)
@@ -63,6 +65,7 @@ class MediaTask(models.Model):
     next_poll_at = models.DateTimeField(null=True)
     polled_at = models.DateTimeField(null=True)
     callback_token = models.CharField(max_length=43, blank=True, default="", db_default="")
+    hook = SealedField(null=True)
     polls = models.PositiveIntegerField(default=0)
     failures = models.PositiveIntegerField(default=0)
 
