@@ -9,7 +9,7 @@ from abc import ABC, abstractmethod
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field
 from functools import partial
-from typing import Any, ClassVar, Final, NamedTuple, Protocol
+from typing import Any, ClassVar, Final, NamedTuple, Protocol, runtime_checkable
 from uuid import UUID
 
 from dialects import embeddings, moderations, rerank
@@ -41,6 +41,15 @@ class Billable(Protocol):
 
     def bound(self, rates: Rates) -> Mapping[str, int] | None: ...
     def own_count(self, rates: Rates, family: Family) -> Mapping[str, int]: ...
+
+
+@runtime_checkable
+class Cappable(Billable, Protocol):
+    """A way whose answer can be made shorter, to no more than so many tokens."""
+
+    @property
+    def output_tokens(self) -> int: ...
+    def capped(self, output_tokens: int) -> Billable: ...
 
 
 class Unit(NamedTuple):
