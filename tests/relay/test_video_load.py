@@ -35,8 +35,8 @@ def test_ten_thousand_open_videos_cost_a_quarter_of_a_core(hub: Hub) -> None:
             )
             hub.connection.execute(
                 "INSERT INTO gateway_mediatask (id, public_id, organisation_id, team_id,"
-                " request_id, operation, model, form, channel_id, channel_key_id, upstream_id, state,"
-                " progress, seconds, size, remixed_from, next_poll_at, polls, failures) "
+                " request_id, operation, model, form, channel_id, channel_key_id, upstream_id,"
+                " state, progress, seconds, size, remixed_from, next_poll_at, polls, failures) "
                 "VALUES (%s, %s, %s, %s, %s, 'videos', %s, 'videos', %s, %s, %s, 'queued', 0, 8,"
                 " '1280x720', '', now(), 20, 0)",
                 [new_id(), f"video_{uuid.uuid4().hex}", tenant.organisation_id, tenant.team_id,
