@@ -50,10 +50,15 @@ class SourcedOperation(UnaryOperation):
 
 
 async def about_its_source(
-    operation: SourcedOperation, states: StateStore, principal: Principal, key: str, raw: bytes
+    operation: SourcedOperation,
+    states: StateStore,
+    principal: Principal,
+    raw: bytes,
+    key: str = "",
 ) -> SourcedOperation:
     """The operation of one request, with the task of its team that the body is about, and with what
-    is signed for who has this key. Raises RequestFault, DatabaseAway, DatabaseRefused."""
+    signs for who has this key, "" for a page of ours. Raises RequestFault, DatabaseAway,
+    DatabaseRefused."""
     bound = operation.bare()
     bound.hook_secret = key_secret(key)
     task_id = operation.source_id(raw)
