@@ -25,6 +25,7 @@ from dialects.chat import Encoded
 from dialects.errors import RequestFault, clean_upstream
 from dialects.media import read_url
 from dialects.members import Members, read_max_cost, read_members
+from dialects.shown_task import ShownTask
 from dialects.unary import broken
 from dialects.videos import TaskError, VideoState, VideoStatus
 
@@ -73,7 +74,7 @@ _READ: Final[Mapping[Submitted, tuple[str, ...]]] = {
 class MidjourneyRequest:
     """What must be known of a request. `source_id` is the task that it is about, "" for none;
     `sent` is what the provider is sent, but for that task's id there; `detail` what its clients are
-    shown of it later, `pictures` how many it has."""
+    shown of it later, `hook` the address that hears of its end, `pictures` how many it has."""
 
     body: Body
     path: Submitted
@@ -82,6 +83,7 @@ class MidjourneyRequest:
     source_id: str
     sent: Mapping[str, Any]
     detail: Mapping[str, Any]
+    hook: str
     pictures: int
     max_cost_nano: int | None
     dropped: tuple[str, ...] = field(default=())
@@ -115,12 +117,11 @@ def read(path: Submitted, raw: bytes, mode: str) -> MidjourneyRequest:
         "state": state,
         "notifyHook": hook,
     }
-    # Nobody calls a hook: its client is told.
-    known = (*_READ[path], "max_cost", *(() if hook else ("notifyHook",)))
+    known = (*_READ[path], "max_cost", "notifyHook")
     dropped = tuple(name for name in body.members if name not in known)
     pictures = len(sent.get("base64Array", ())) + ("base64" in sent) + ("maskBase64" in sent)
     return MidjourneyRequest(
-        body, path, model, prompt, source_id, sent, detail, pictures, max_cost, dropped
+        body, path, model, prompt, source_id, sent, detail, hook, pictures, max_cost, dropped
     )
 
 
@@ -431,25 +432,6 @@ _SHOWN: Final[Mapping[VideoState, str]] = {
 }
 
 
-class MidjourneyTask(NamedTuple):
-    """A task as a client is shown it; times are Unix milliseconds, None until then. `image_url` is
-    where we serve its picture, "" for none."""
-
-    id: str
-    model: str
-    state: VideoState
-    word: str
-    progress: int
-    prompt: str
-    submitted_ms: int
-    started_ms: int | None
-    ended_ms: int | None
-    image_url: str
-    error: TaskError | None
-    detail: Mapping[str, Any]
-    result: Mapping[str, Any]
-
-
 def write_submitted(submission: Submission, id_: str) -> dict[str, Any]:
     """What a client is told whose task was accepted."""
     queued = submission.queued_before
@@ -462,7 +444,7 @@ def write_submitted(submission: Submission, id_: str) -> dict[str, Any]:
     }
 
 
-def write(task: MidjourneyTask) -> dict[str, Any]:
+def write(task: ShownTask) -> dict[str, Any]:
     """A task in this form."""
     detail, result = task.detail, task.result
     echo = result.get("echo", {})
@@ -484,7 +466,7 @@ def write(task: MidjourneyTask) -> dict[str, Any]:
         "submitTime": task.submitted_ms,
         "startTime": task.started_ms,
         "finishTime": task.ended_ms,
-        "imageUrl": task.image_url,
+        "imageUrl": f"{task.public_url}/mj/image/{task.id}" if result.get("imageUrl") else "",
         "status": word,
         "progress": f"{task.progress}%",
         "failReason": "" if task.error is None else task.error.message,

@@ -9,7 +9,7 @@ unchanged. Both forms are read: the one that is generally available, and its bet
               *.delta                   what it says
 """
 
-from typing import Any, Final
+from typing import Any, Final, Literal
 
 import msgspec
 
@@ -23,6 +23,10 @@ _PHONE_BYTES_MS: Final = 8
 _PHONE_FORMATS: Final = frozenset({"audio/pcmu", "audio/pcma", "g711_ulaw", "g711_alaw"})
 # A token of sound that is heard, and of sound that is said (OpenAI, "Managing costs", 2025-08).
 HEARD_MS: Final = 100
+GA_LIMIT: Final = "max_output_tokens"
+BETA_LIMIT: Final = "max_response_output_tokens"
+"""What the most that a response may say is called in the settings, and in a request for one: in the
+form that is generally available, and in its beta."""
 SAID_MS: Final = 50
 
 _WORDS: Final = frozenset(
@@ -128,12 +132,14 @@ def read_response(event: ServerEvent) -> Response:
 
 class SessionSettings(msgspec.Struct, frozen=True):
     """What of a session's settings decides what it costs. `model` and `transcription` are None
-    where they are not named; the formats are how many bytes a millisecond of sound has."""
+    where they are not named; the formats are how many bytes a millisecond of sound has;
+    `output_max` is the most that a response may say, None where it is not named."""
 
     model: str | None
     transcription: str | None
     heard_bytes_ms: int | None
     said_bytes_ms: int | None
+    output_max: int | Literal["inf"] | None
 
 
 def read_settings(raw: msgspec.Raw) -> SessionSettings:
@@ -152,6 +158,7 @@ def read_settings(raw: msgspec.Raw) -> SessionSettings:
         written_by if isinstance(written_by, str) else None,
         _bytes_ms(_member(heard, "format") or _member(session, "input_audio_format")),
         _bytes_ms(_member(said, "format") or _member(session, "output_audio_format")),
+        _limit(_member(session, GA_LIMIT) or _member(session, BETA_LIMIT)),
     )
 
 
@@ -244,6 +251,31 @@ def sound_ms(audio: msgspec.Raw, bytes_ms: int) -> int:
     return max(0, len(bytes(audio)) - 2) * 3 // 4 // bytes_ms
 
 
+def limit_session(name: str, tokens: int | Literal["inf"]) -> bytes:
+    """The event that sets the most that a response may say; `name` is that of the limit in the
+    session's form."""
+    session: dict[str, Any] = {"type": "realtime"} if name == GA_LIMIT else {}
+    session[name] = tokens
+    return msgspec.json.encode({"type": "session.update", "session": session})
+
+
+def limited(raw: bytes, member: str, name: str, tokens: int) -> bytes:
+    """A client's event with that limit in one of its objects, where it has none there or a higher
+    one; what has no such object, and what cannot be read, as it came."""
+    try:
+        event = msgspec.json.decode(raw)
+    except (msgspec.DecodeError, RecursionError):
+        return raw
+    inner = event.get(member) or {}
+    if not isinstance(inner, dict):
+        return raw
+    wished = _limit(inner.get(name))
+    if isinstance(wished, int) and wished <= tokens:
+        return raw
+    event[member] = {**inner, name: tokens}
+    return msgspec.json.encode(event)
+
+
 def cancel(response_id: str) -> bytes:
     """The event that ends a response."""
     return msgspec.json.encode({"type": "response.cancel", "response_id": response_id})
@@ -277,6 +309,12 @@ def _bytes_ms(form: Any) -> int | None:
     if not isinstance(name, str):
         return None
     return _PHONE_BYTES_MS if name in _PHONE_FORMATS else _PCM_BYTES_MS
+
+
+def _limit(value: Any) -> int | Literal["inf"] | None:
+    if value == "inf":
+        return "inf"
+    return value if type(value) is int and value > 0 else None
 
 
 def _member(value: Any, name: str) -> Any:

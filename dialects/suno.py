@@ -22,6 +22,7 @@ from dialects.body import Body, read_body
 from dialects.chat import Encoded
 from dialects.errors import clean_upstream
 from dialects.members import Members, read_max_cost, read_members
+from dialects.shown_task import ShownTask
 from dialects.unary import broken
 from dialects.videos import TaskError, VideoState, VideoStatus
 
@@ -49,7 +50,7 @@ _READ: Final[Mapping[Action, tuple[str, ...]]] = {
 class SunoRequest:
     """What must be known of a request. `source_id` is the task whose clip it goes on from, "" for
     none; `sent` is what the provider is sent, but for that task's id there; `detail` what its
-    clients are shown of it later."""
+    clients are shown of it later, `hook` the address that hears of its end."""
 
     body: Body
     action: Action
@@ -57,12 +58,17 @@ class SunoRequest:
     source_id: str
     sent: Mapping[str, Any]
     detail: Mapping[str, Any]
+    hook: str
     max_cost_nano: int | None
     dropped: tuple[str, ...]
 
     @property
     def model(self) -> str:
         return MODEL_OF[self.action]
+
+    @property
+    def pictures(self) -> int:
+        return 0
 
     @property
     def text_bytes(self) -> int:
@@ -86,10 +92,9 @@ def read(action: Action, raw: bytes) -> SunoRequest:
         prompt, source_id = members.due("prompt", _prompt(members, "prompt") or None), ""
         sent = {"prompt": prompt}
     detail = {"action": action.upper(), "notify_hook": hook}
-    # Nobody calls a hook: its client is told.
-    known = (*_READ[action], "max_cost", *(() if hook else ("notify_hook",)))
+    known = (*_READ[action], "max_cost", "notify_hook")
     dropped = tuple(name for name in body.members if name not in known)
-    return SunoRequest(body, action, prompt, source_id, sent, detail, max_cost, dropped)
+    return SunoRequest(body, action, prompt, source_id, sent, detail, hook, max_cost, dropped)
 
 
 def _music(members: Members) -> tuple[dict[str, Any], str, str]:
@@ -254,39 +259,23 @@ _SHOWN: Final[Mapping[VideoState, str]] = {
 }
 
 
-class SunoTask(NamedTuple):
-    """A task as a client is shown it; times are Unix seconds, 0 until then."""
-
-    id: str
-    action: str
-    state: VideoState
-    word: str
-    progress: int
-    submitted_at: int
-    started_at: int
-    ended_at: int
-    error: TaskError | None
-    detail: Mapping[str, Any]
-    result: Mapping[str, Any]
-
-
 def envelope(data: Any) -> dict[str, Any]:
     """An answer of this family that is no error."""
     return {"code": SUCCESS, "message": "", "data": data}
 
 
-def write(task: SunoTask) -> dict[str, Any]:
+def write(task: ShownTask) -> dict[str, Any]:
     """A task in this form."""
     word = task.word if _STATES.get(task.word) == task.state else _SHOWN[task.state]
     return {
         "task_id": task.id,
         "notify_hook": task.detail.get("notify_hook", ""),
-        "action": task.action,
+        "action": task.model.removeprefix("suno_").upper(),
         "status": word,
         "fail_reason": "" if task.error is None else task.error.message,
-        "submit_time": task.submitted_at,
-        "start_time": task.started_at,
-        "finish_time": task.ended_at,
+        "submit_time": task.submitted_ms // 1000,
+        "start_time": (task.started_ms or 0) // 1000,
+        "finish_time": (task.ended_ms or 0) // 1000,
         "progress": f"{task.progress}%",
         "data": task.result.get("data"),
     }

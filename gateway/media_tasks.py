@@ -31,6 +31,7 @@ from billing.rules.pricing import total_of
 from billing.unsettled_holds import Ended
 from dialects.fold import AnswerFault
 from dialects.videos import TaskError, VideoStatus
+from gateway import task_hooks
 from gateway.channel_egress import outbound_of
 from gateway.channels import open_secret
 from gateway.installation import egress_policy
@@ -152,13 +153,13 @@ class _PollKey(NamedTuple):
 
 
 class _PollTarget(NamedTuple):
-    """A channel that is asked: how by each of its keys, by their ends; `otherwise` for what belongs
+    """A channel that is asked: how by each of its keys, by their ids; `otherwise` for what belongs
     to none of them."""
 
     channel: Channel
     form: TaskForm
     url: str
-    keys: Mapping[str, _PollKey]
+    keys: Mapping[UUID | None, _PollKey]
     otherwise: _PollKey
 
 
@@ -209,7 +210,9 @@ def _target_of(channel: Channel | None, form_name: str) -> _PollTarget | None:
     try:
         url = provider.url(form.tasks_operation, channel.base_url)
         rows = [key for key in channel.keys.all() if key.disabled_at is None]
-        keys = {row.last4: _poll_key(provider, form, open_secret(row)) for row in rows}
+        keys: dict[UUID | None, _PollKey] = {
+            row.id: _poll_key(provider, form, open_secret(row)) for row in rows
+        }
         otherwise = next(iter(keys.values()), None) or _poll_key(provider, form, None)
         return _PollTarget(channel, form, url, keys, otherwise)
     except (BadAddress, VaultError) as error:
@@ -255,7 +258,9 @@ def _ask(
     form = target.form
     url = form.below(target.url, form.status_path, task.upstream_id)
     method, content = ("GET", b"") if form.ask is None else ("POST", form.ask(task.upstream_id))
-    headers = target.keys.get(task.channel_key, target.otherwise).headers_for(method, url, content)
+    headers = target.keys.get(task.channel_key_id, target.otherwise).headers_for(
+        method, url, content
+    )
     with client.stream(method, url, headers=headers, content=content) as answer:
         if answer.status_code in (429, 503):
             return None, _retry_after_s(answer.headers.get("retry-after", ""))
@@ -370,21 +375,22 @@ def _end(task: MediaTask, status: VideoStatus) -> None:
 
 
 def _tell(task: MediaTask, status: VideoStatus) -> None:
-    """Let the organisation's webhooks know of a video."""
-    if task.form not in VIDEO_FORMS:
-        return
+    """Let the organisation's webhooks know of it, and the address that it was ordered with."""
     body: dict[str, Any] = {
-        "video": task.public_id,
         "request": id_text(task.request_id),
         "team": id_text(task.team_id),
         "model": task.model,
-        "seconds": task.seconds,
-        "size": task.size,
     }
-    if status.error is None:
-        put("video.completed", task.organisation_id, **body)
-    else:
-        put("video.failed", task.organisation_id, error=status.error.code, **body)
+    if status.error is not None:
+        body["error"] = status.error.code
+    end = "failed" if status.error is not None else "completed"
+    if task.form in VIDEO_FORMS:
+        body |= {"video": task.public_id, "seconds": task.seconds, "size": task.size}
+        put(f"video.{end}", task.organisation_id, **body)
+        return
+    fact_id = put(f"task.{end}", task.organisation_id, task=task.public_id, **body)
+    if task.hook is not None:
+        task_hooks.call(task, fact_id)
 
 
 def _write_end(task: MediaTask, status: VideoStatus) -> bool:
@@ -419,6 +425,7 @@ def _write_end(task: MediaTask, status: VideoStatus) -> bool:
         expires_at=expires_at,
         next_poll_at=None,
         result=result,
+        hook=None,
     )
     return ended > 0
 

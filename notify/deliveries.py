@@ -6,9 +6,10 @@ of one. Nothing is kept in the broker: with it emptied, what was leased becomes 
 """
 
 import datetime as dt
+import json
 import secrets
 from collections.abc import Collection
-from typing import Final
+from typing import Final, NamedTuple
 from uuid import UUID
 
 from django.db import connection, transaction
@@ -17,11 +18,12 @@ from django.db.models import Q
 from accounts import audit
 from accounts.actors import Actor
 from accounts.models import Membership, User
+from accounts.sealing import open_sealed, seal
 from lib import clock
 from notify.endpoints import has_ended
 from notify.kinds import KINDS
 from notify.models import Delivery, DeliveryState, WebhookEndpoint
-from notify.rules.backoff import wait_s
+from notify.rules.backoff import HOOK_TRIES_MAX, TRIES_MAX, wait_s
 from outbox.models import Fact
 
 LEASE_S: Final = 30
@@ -40,6 +42,32 @@ def spread_facts(limit: int, kinds: Collection[str] = KINDS) -> int:
             Delivery.objects.bulk_create(_deliveries(fact), ignore_conflicts=True)
         Fact.objects.filter(id__in=[fact.id for fact in facts]).update(taken_at=clock.now())
     return len(facts)
+
+
+class HookCall(NamedTuple):
+    """What is sent to an address that somebody gave with a request: `body` is JSON, `secret` signs
+    it, and `key` is the id of the key that the request had."""
+
+    url: str
+    secret: str
+    key: str
+    body: str
+
+
+def call_hook(fact_id: UUID, call: HookCall) -> None:
+    """Let an address hear of a fact, in the caller's transaction."""
+    delivery = Delivery(fact_id=fact_id)
+    delivery.hook = seal(json.dumps(call._asdict()), _place(delivery))
+    delivery.save()
+
+
+def open_hook(delivery: Delivery) -> HookCall:
+    """Raises VaultError."""
+    return HookCall(**json.loads(open_sealed(delivery.hook, _place(delivery))))
+
+
+def _place(delivery: Delivery) -> str:
+    return f"notify_delivery|{delivery.id}|hook"
 
 
 def lease_due(limit: int, kinds: Collection[str] = KINDS) -> list[UUID]:
@@ -61,14 +89,19 @@ def end_try(delivery_id: UUID, *, status: int | None, error: str, ms: int, final
         now = clock.now()
         attempt = {"at": now.isoformat(), "status": status, "error": error, "ms": ms}
         delivery.tries = [*delivery.tries, attempt]
-        wait = None if final else wait_s(_tries_since_repeat(delivery), secrets.randbelow(100))
+        tries_max = TRIES_MAX if delivery.hook is None else HOOK_TRIES_MAX
+        tries = _tries_since_repeat(delivery)
+        wait = None if final else wait_s(tries, secrets.randbelow(100), tries_max)
         if not error:
             delivery.state, delivery.ended_at = DeliveryState.DELIVERED, now
         elif wait is None:
             delivery.state, delivery.ended_at = DeliveryState.DEAD, now
         else:
             delivery.due_at = now + dt.timedelta(seconds=wait)
-        delivery.save(update_fields=["tries", "state", "ended_at", "due_at"])
+        if delivery.ended_at is not None:
+            # What a client asked and got is kept no longer than it is needed.
+            delivery.hook = None
+        delivery.save(update_fields=["tries", "state", "ended_at", "due_at", "hook"])
 
 
 def send_again(actor: Actor, delivery: Delivery) -> Delivery:

@@ -61,7 +61,9 @@ class DeliveryState(models.TextChoices):
 
 
 class Delivery(models.Model):
-    """One fact to one receiver: an endpoint, or a person by e-mail.
+    """One fact to one receiver: an endpoint, a person by e-mail, or the address that a task was
+    ordered with. That is in `hook`, with what signs it and what is sent (notify/deliveries.py:
+    HookCall), and null behind its end.
 
     `tries` is its log, [{"at", "status", "error", "ms"}]. While somebody works on it, `due_at` lies
     ahead: a delivery whose worker died becomes due again by itself.
@@ -73,6 +75,7 @@ class Delivery(models.Model):
         WebhookEndpoint, models.CASCADE, null=True, related_name="deliveries"
     )
     user = models.ForeignKey("accounts.User", models.CASCADE, null=True, related_name="+")
+    hook = SealedField(null=True)
     state = models.CharField(
         max_length=9, choices=DeliveryState.choices, default=DeliveryState.PENDING
     )
@@ -85,7 +88,9 @@ class Delivery(models.Model):
             models.UniqueConstraint(fields=["fact", "endpoint"], name="fact_once_per_endpoint"),
             models.UniqueConstraint(fields=["fact", "user"], name="fact_once_per_person"),
             models.CheckConstraint(
-                condition=models.Q(endpoint=None) ^ models.Q(user=None), name="one_receiver"
+                condition=models.Q(endpoint=None, user=None)
+                | (models.Q(hook=None) & (models.Q(endpoint=None) ^ models.Q(user=None))),
+                name="receiver_of_one_kind",
             ),
         ]
         indexes = [

@@ -14,12 +14,13 @@ from django.core.mail import send_mail
 from django.template.loader import render_to_string
 from django.utils import translation
 
-from accounts.models import Organisation, User
+from accounts.key_lookup import key_state
+from accounts.models import Key, Organisation, User
 from lib import clock, egress
 from lib.ids import id_text
 from lib.tenancy import within
 from lib.vault import VaultError
-from notify.deliveries import end_try
+from notify.deliveries import end_try, open_hook
 from notify.endpoints import chat_address, egress_policy, has_ended, secrets_in_force
 from notify.models import Delivery, DeliveryState, Service, WebhookEndpoint
 from notify.rules.chat_services import chat_request, refusal
@@ -53,11 +54,12 @@ def send(delivery_id: UUID) -> None:
         return
     begun = time.monotonic_ns()
     with within(delivery.fact.organisation_id):
-        outcome = (
-            _post(delivery.endpoint, delivery.fact)
-            if delivery.endpoint is not None
-            else _write(delivery.user, delivery.fact)
-        )
+        if delivery.hook is not None:
+            outcome = _call(delivery)
+        elif delivery.endpoint is not None:
+            outcome = _post(delivery.endpoint, delivery.fact)
+        else:
+            outcome = _write(delivery.user, delivery.fact)
     ms = (time.monotonic_ns() - begun) // 1_000_000
     end_try(delivery.id, status=outcome.status, error=outcome.error, ms=ms, final=outcome.final)
 
@@ -92,6 +94,23 @@ def _post(endpoint: WebhookEndpoint, fact: Fact) -> Outcome:
     headers = signature_headers(secrets, id_text(fact.id), stamp, body)
     headers["content-type"] = "application/json"
     return _posted(endpoint.url, headers, body, lambda answer: "")
+
+
+def _call(delivery: Delivery) -> Outcome:
+    """Call an address that a request named: with the body that its clients know, signed as an event
+    is."""
+    try:
+        call = open_hook(delivery)
+    except VaultError as error:
+        log.error("delivery %s: %s", delivery.id, error)
+        return Outcome(None, "The address cannot be opened.", final=True)
+    key = Key.objects.filter(id=call.key).first()
+    if key is None or key_state(key, clock.now()) in ("revoked", "expired"):
+        return Outcome(None, "The key of the request has ended.", final=True)
+    body, stamp = call.body.encode(), int(clock.now().timestamp())
+    headers = signature_headers([call.secret], id_text(delivery.fact_id), stamp, body)
+    headers["content-type"] = "application/json"
+    return _posted(call.url, headers, body, lambda answer: "")
 
 
 def _say(endpoint: WebhookEndpoint, fact: Fact) -> Outcome:

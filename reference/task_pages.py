@@ -22,10 +22,13 @@ _REFUSED: Final = _(
     "queue is full, 24 the prompt has banned words, 3 not found, 4 not valid, 9 an error. It makes "
     "no task and costs nothing."
 )
-_STATE: Final = Field("state", "string", _("Your own text, shown with the task."), limits="≤ 2000")
-_HOOK: Final = Field(
-    "notifyHook", "string", _("Shown with the task. It is not called: retrieve the task instead.")
+_CALLED: Final = _(
+    "A public https address. When the task has ended, it gets a POST with the task as retrieving "
+    "it shows it, in up to three tries. Verify it by webhook-signature: the secret is made of the "
+    "API key."
 )
+_STATE: Final = Field("state", "string", _("Your own text, shown with the task."), limits="≤ 2000")
+_HOOK: Final = Field("notifyHook", "string", _CALLED)
 _BOT: Final = Field(
     "botType",
     "string",
@@ -185,9 +188,7 @@ MIDJOURNEY_TASKS: Final = ReferencePage(
     (_TEAM,),
 )
 
-_SONG_HOOK: Final = Field(
-    "notify_hook", "string", _("Shown with the task. It is not called: retrieve the task instead.")
-)
+_SONG_HOOK: Final = Field("notify_hook", "string", _CALLED)
 _SONG: Final = """{"code": "success", "message": "",
   "data": "736a6f88-bd29-4b1e-b110-37132a5325ac"}"""
 _SONG_REFUSED: Final = _(

@@ -8,7 +8,7 @@ import msgspec
 
 from relay import media_tasks
 from relay.admitted_attempt import AdmittedAttempt
-from relay.media_tasks import NewTask, TaskContent
+from relay.media_tasks import NewTask, TaskContent, TaskHook
 from relay.request_context import MODEL_LENGTH_MAX, RequestContext
 from relay.unary import Exchange, Sending
 from relay.video_order import AcceptedTask, AcceptedVideo
@@ -88,7 +88,7 @@ def _task(
         ordered.model[:MODEL_LENGTH_MAX],
         accepted.form.operation,
         channel.uuid,
-        channel.key_endings[key] if channel.key_endings else "",
+        channel.key_ids[key] if channel.key_ids else None,
         upstream_id,
         ordered.seconds,
         ordered.size,
@@ -96,4 +96,7 @@ def _task(
         first_poll_s,
         accepted.callback_token if isinstance(accepted, AcceptedVideo) else "",
         TaskContent(ordered.prompt, detail=ordered.detail) if kept else None,
+        TaskHook(ordered.hook, ordered.hook_secret, str(principal.key_id))
+        if ordered.hook
+        else None,
     )

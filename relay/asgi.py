@@ -30,6 +30,7 @@ from relay import (
 )
 from relay.auth import Principal, read_credentials
 from relay.config import RelayConfig
+from relay.content_links import is_signed
 from relay.cors import PREFLIGHT
 from relay.database import DatabaseAway, DatabaseRefused
 from relay.deadline import Deadline
@@ -363,6 +364,14 @@ class Relay:
         if not endpoint.needs_key:
             await midjourney_picture.serve(life.parts, life.snapshot, scope, receive, sink)
             return
+        if endpoint.handler == "video_content" and is_signed(
+            self._config.pepper,
+            sink.invocation.target.task,
+            scope["query_string"],
+            life.snapshot.now(),
+        ):
+            await task_content.serve(life.parts, life.snapshot, None, scope, receive, sink)
+            return
         query = scope["query_string"] if endpoint.key_in_query else b""
         subprotocols = scope.get("subprotocols", ())
         credentials = read_credentials(scope["headers"], query, scope["path"], subprotocols)
@@ -410,7 +419,9 @@ class Relay:
             if endpoint.handler == "remix":
                 invocation = await _with_source(life.parts.states, principal, invocation)
             if isinstance(invocation.unary, SourcedOperation):
-                unary = await about_its_source(invocation.unary, life.parts.states, principal, raw)
+                unary = await about_its_source(
+                    invocation.unary, life.parts.states, principal, raw, credentials.key or ""
+                )
                 invocation = msgspec.structs.replace(invocation, unary=unary)
             options = _options(principal, fields, scope, user_agent)
             context = _context(

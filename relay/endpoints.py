@@ -29,10 +29,9 @@ from relay.config import BODY_BYTES_MAX as _BODY
 from relay.image_operations import IMAGE_EDITS, IMAGE_GENERATIONS, IMAGE_VARIATIONS
 from relay.kling_operations import IMAGE_TO_VIDEO, JIMENG_VIDEOS, TEXT_TO_VIDEO
 from relay.media_operation import MediaOperation
-from relay.midjourney_operations import Submit
 from relay.request_context import Invocation
 from relay.sound_operations import SPEECH, TRANSCRIPTIONS, TRANSLATIONS
-from relay.suno_operations import SubmitMusic
+from relay.task_operations import submit_picture, submit_song
 from relay.unary import (
     BATCH_EMBED_CONTENTS,
     EMBED_CONTENT,
@@ -213,7 +212,7 @@ _SUNO_LIST: Final = Endpoint(
 _TASK_SERVICES: Final[dict[str, Endpoint]] = (
     {
         f"{root}/submit/{path}": Endpoint(
-            "unary", ("POST",), "openai", operation, _BODY, unary=Submit(path, mode)
+            "unary", ("POST",), "openai", operation, _BODY, unary=submit_picture(path, mode)
         )
         for path, operation in _SUBMITTED.items()
         for mode, root in _MIDJOURNEY_ROOTS.items()
@@ -221,7 +220,7 @@ _TASK_SERVICES: Final[dict[str, Endpoint]] = (
     | {f"{root}/task/list-by-condition": _MIDJOURNEY_LIST for root in _MIDJOURNEY_ROOTS.values()}
     | {
         f"/suno/submit/{action}": Endpoint(
-            "unary", ("POST",), "openai", model, _BODY, unary=SubmitMusic(action)
+            "unary", ("POST",), "openai", model, _BODY, unary=submit_song(action)
         )
         for action, model in MODEL_OF.items()
     }

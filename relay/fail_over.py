@@ -199,10 +199,10 @@ class FailOver:
     def _only_key(self, following: NextAttempt) -> int:
         """The place of the key that what the request is about belongs to; -1 for any."""
         facts = self._next.answering.routed.facts
-        if not isinstance(facts, UnaryFacts) or not facts.only_key:
+        if not isinstance(facts, UnaryFacts) or facts.only_key is None:
             return -1
         channel = self._context.snapshot.channels[following.candidate.channel_id]
-        return channel.key_endings.index(facts.only_key)
+        return channel.key_ids.index(facts.only_key)
 
     def _admitted(self, following: NextAttempt, number: int, hold: PlacedHold) -> AdmittedAttempt:
         routed, candidate = self._next.answering.routed, following.candidate

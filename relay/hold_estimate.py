@@ -16,7 +16,7 @@ from gateway.rules.hold_bound import (
     worst_quantities,
 )
 from relay.snapshot import Channel
-from relay.unary import UnaryFacts
+from relay.unary import Cappable, UnaryFacts
 
 
 class Size(NamedTuple):
@@ -128,7 +128,7 @@ class HoldEstimate:
 
 
 class UnaryHoldEstimate:
-    """The worst price of a request that makes no output, by the dearest way in which it may be
+    """The worst price of a request that names no output cap, by the dearest way in which it may be
     billed. Raises RequestFault `model_unpriced` when the price has no rate for any."""
 
     cap = input_tokens = output_bytes_max = 0
@@ -145,19 +145,60 @@ class UnaryHoldEstimate:
         holds = [nano for nano in bounds if isinstance(nano, int)]
         if not holds:
             raise RequestFault("model_unpriced", "model", "", model=facts.model)
-        self.least_nano = max(holds)
+        self._hold_nano = max(holds)
+        self._version = version
+        self._units = facts.units
         self._max_cost_nano = max_cost_nano
 
     def first(self) -> Size:
         """The hold of the request. Raises RequestFault `max_cost_exceeded`."""
         limit = self._max_cost_nano
-        if limit is not None and self.least_nano > limit:
+        if limit is None or self._hold_nano <= limit:
+            return Size(self._hold_nano, None)
+        size = self.within(limit)
+        if size is None:
             raise _too_dear(self.least_nano, limit, "send less input")
-        return Size(self.least_nano, None)
+        return size
+
+    @property
+    def least_nano(self) -> int:
+        """The smallest hold that the request could be admitted with."""
+        unit = self._cappable
+        if unit is None:
+            return self._hold_nano
+        return self._price(unit, min(unit.output_tokens, OUTPUT_CAP_MIN))
 
     def within(self, available_nano: int) -> Size | None:
-        """None: there is no cap that could make it cheaper."""
-        return None
+        """The largest hold that fits, with a smaller output cap; None where nothing fits, or no cap
+        could make it cheaper."""
+        unit = self._cappable
+        if unit is None:
+            return None
+        if self._max_cost_nano is not None:
+            available_nano = min(available_nano, self._max_cost_nano)
+        cap = shrink_cap(
+            available_nano,
+            unit.output_tokens,
+            lambda cap: self._quantities(unit, cap),
+            self._total,
+        )
+        return None if cap is None else Size(self._price(unit, cap), cap)
+
+    @property
+    def _cappable(self) -> Cappable | None:
+        return next((unit for unit in self._units if isinstance(unit, Cappable)), None)
+
+    def _quantities(self, unit: Cappable, cap: int) -> Mapping[str, int]:
+        most = unit.capped(cap).bound(self._version.rates) or {}
+        return with_request(most, self._version)
+
+    def _price(self, unit: Cappable, cap: int) -> int:
+        return self._total(self._quantities(unit, cap))
+
+    def _total(self, quantities: Mapping[str, int]) -> int:
+        nano = total_bound(quantities, self._version)
+        # What it may be billed for has a rate, or it had not been made.
+        return nano if isinstance(nano, int) else self._hold_nano
 
 
 def _too_dear(least_nano: int, limit_nano: int, less: str) -> RequestFault:

@@ -13,6 +13,7 @@ from relay import (
     task_answers,
 )
 from relay.auth import Principal
+from relay.content_links import signed_link
 from relay.endpoints import Endpoint
 from relay.lifespan import Lifespan
 from relay.request_context import Invocation
@@ -53,10 +54,14 @@ async def look_up(
         states = life.parts.states
         return await stored_responses.answer(states, principal, endpoint.handler, scope, named)
     if endpoint.handler in _TASK_LOOK_UPS:
-        states, url = life.parts.states, life.config.public_url
-        task_id = invocation.target.task
+        states, task_id = life.parts.states, invocation.target.task
+
+        def link_to(id_: str) -> str:
+            url = f"{life.config.public_url}/v1/videos/{id_}/content"
+            return signed_link(life.config.pepper, url, id_, snapshot.now())
+
         return await task_answers.answer(
-            states, principal, endpoint.handler, scope, task_id, url, request_id
+            states, principal, endpoint.handler, scope, task_id, link_to, request_id
         )
     if endpoint.handler == "midjourney_task":
         states, url = life.parts.states, life.config.public_url

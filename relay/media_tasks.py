@@ -18,6 +18,7 @@ from uuid import UUID
 
 import msgspec
 
+from dialects.shown_task import ShownTask
 from dialects.videos import TaskError, Video, VideoState
 from gateway.rules.task_life import HOLD_S
 from lib.vault import VaultError
@@ -48,7 +49,7 @@ class NewTask(NamedTuple):
     model: str
     form: str
     channel_id: UUID
-    channel_key: str
+    channel_key_id: UUID | None
     upstream_id: str
     seconds: int
     size: str
@@ -56,6 +57,7 @@ class NewTask(NamedTuple):
     first_poll_s: float
     callback_token: str
     content: "TaskContent | None"
+    hook: "TaskHook | None" = None
 
 
 class Task(NamedTuple):
@@ -67,7 +69,7 @@ class Task(NamedTuple):
     video: Video
     form: str
     channel_id: UUID
-    channel_key: str
+    channel_key_id: UUID | None
     upstream_id: str
     content_kept: bool
     provider_state: str
@@ -79,6 +81,26 @@ class Task(NamedTuple):
     content: str
 
 
+def shown(task: Task, public_url: str) -> ShownTask:
+    """What a client of its service is shown of it."""
+    video = task.video
+    return ShownTask(
+        video.id,
+        video.model,
+        video.state,
+        task.provider_state,
+        video.progress,
+        video.prompt or "",
+        task.created_ms,
+        task.started_ms,
+        task.ended_ms,
+        video.error,
+        task.detail,
+        task.result if task.content_kept else {},
+        public_url,
+    )
+
+
 class TaskContent(msgspec.Struct, frozen=True):
     """What is sealed of a task: what was asked; why it failed, what its provider calls its bytes,
     and what was made."""
@@ -88,6 +110,15 @@ class TaskContent(msgspec.Struct, frozen=True):
     detail: dict[str, Any] | None = None
     result: dict[str, Any] | None = None
     content: str = ""
+
+
+class TaskHook(msgspec.Struct, frozen=True):
+    """What is sealed of an address that hears of the end: what signs the call, and the key that has
+    ordered the task, without which nothing is sent."""
+
+    url: str
+    secret: str
+    key: str
 
 
 class HoldGone(DatabaseAway):
@@ -107,7 +138,11 @@ async def begin(states: StateStore, task: NewTask) -> int:
     if task.content is not None:
         content = msgspec.json.encode(task.content)
         sealed = await states.seal(content, _place(task.id, "request"))
-    parameters: dict[str, Any] = {**task._asdict(), "sealed": sealed}
+    hook = ""
+    if task.hook is not None:
+        hook = await states.seal(msgspec.json.encode(task.hook), _place(task.id, "hook"))
+    parameters: dict[str, Any] = {**task._asdict(), "sealed": sealed, "hook": hook}
+    parameters["channel_key_id"] = task.channel_key_id or ""
     del parameters["content"]
     writing = asyncio.ensure_future(
         states.run([settlement.entrust(task.id, HOLD_S), (_INSERT, parameters)])
@@ -184,7 +219,7 @@ async def forget(states: StateStore, principal: Principal, task: Task) -> bool:
 async def _read(states: StateStore, row: Row) -> Task:
     (
         id_text, public_id, model, state, progress, created, ended, expires, seconds, size, remixed,
-        request, result, form, channel_id, channel_key, upstream_id, kept, provider_state, started,
+        request, result, form, channel_id, key_id, upstream_id, kept, provider_state, started,
     ) = row  # fmt: skip
     id_ = UUID(id_text)
     order = await _open(states, request, _place(id_, "request"))
@@ -212,7 +247,7 @@ async def _read(states: StateStore, row: Row) -> Task:
         video,
         form or "",
         UUID(channel_id),
-        channel_key or "",
+        None if key_id is None else UUID(key_id),
         upstream_id or "",
         kept == "t",
         provider_state or "",
@@ -257,15 +292,15 @@ def _place(id_: UUID, column: str) -> str:
 _INSERT: Final = """
     INSERT INTO gateway_mediatask (
         id, public_id, organisation_id, team_id, request_id, operation, model, form, channel_id,
-        channel_key, upstream_id, state, progress, seconds, size, remixed_from, request,
-        next_poll_at, polls, failures, callback_token
+        channel_key_id, upstream_id, state, progress, seconds, size, remixed_from, request,
+        next_poll_at, polls, failures, callback_token, hook
     )
     SELECT id, %(public_id)s, %(organisation_id)s::uuid, %(team_id)s::uuid, %(request_id)s::uuid,
-           %(operation)s, %(model)s, %(form)s, %(channel_id)s::uuid, %(channel_key)s,
-           %(upstream_id)s, 'queued', 0, %(seconds)s::int, %(size)s, %(remixed_from)s,
-           nullif(%(sealed)s, '')::bytea,
+           %(operation)s, %(model)s, %(form)s, %(channel_id)s::uuid,
+           nullif(%(channel_key_id)s, '')::uuid, %(upstream_id)s, 'queued', 0,
+           %(seconds)s::int, %(size)s, %(remixed_from)s, nullif(%(sealed)s, '')::bytea,
            now() + %(first_poll_s)s::float8 * interval '1 second', 0, 0,
-           %(callback_token)s
+           %(callback_token)s, nullif(%(hook)s, '')::bytea
     FROM billing_hold WHERE id = %(id)s::uuid AND state = 'open' AND process_id IS NULL
     RETURNING extract(epoch FROM created_at)"""
 _CONFIRM: Final = """
@@ -281,7 +316,7 @@ _WITHDRAW: Final = """
 _COLUMNS: Final = """
     id, public_id, model, state, progress, extract(epoch FROM created_at),
     extract(epoch FROM ended_at), extract(epoch FROM expires_at), seconds, size, remixed_from,
-    request, result, form, channel_id, channel_key, upstream_id, expires_at > now(),
+    request, result, form, channel_id, channel_key_id, upstream_id, expires_at > now(),
     provider_state, extract(epoch FROM started_at)"""
 # The kind of a row.
 _KIND: Final = "CASE WHEN form IN ('midjourney', 'suno') THEN form ELSE 'video' END"

@@ -9,7 +9,6 @@ import msgspec
 from dialects import midjourney
 from dialects.errors import RequestFault
 from dialects.fold import AnswerFault
-from dialects.midjourney import MidjourneyTask
 from gateway.providers.midjourney_proxy import FORM
 from gateway.providers.provider import BadModelName
 from lib.ids import id_text
@@ -115,22 +114,4 @@ async def _find(states: StateStore, principal: Principal, task_id: str) -> Task:
 
 
 def _shown(task: Task, public_url: str) -> dict[str, object]:
-    video = task.video
-    there = bool(task.result.get("imageUrl")) and task.content_kept
-    return midjourney.write(
-        MidjourneyTask(
-            video.id,
-            video.model,
-            video.state,
-            task.provider_state,
-            video.progress,
-            video.prompt or "",
-            task.created_ms,
-            task.started_ms,
-            task.ended_ms,
-            f"{public_url}/mj/image/{video.id}" if there else "",
-            video.error,
-            task.detail,
-            task.result,
-        )
-    )
+    return midjourney.write(media_tasks.shown(task, public_url))

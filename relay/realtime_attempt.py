@@ -10,7 +10,7 @@ from relay.attempt_end import AttemptEnd
 from relay.channel_health import HealthProbe
 from relay.config import SESSION_S
 from relay.error_answers import CLIENT_CLOSED, INTERNAL, KEY_ENDED, STOPPING, failure_of_limit
-from relay.realtime_operation import response_bound
+from relay.realtime_operation import first_bound
 from relay.realtime_response import MeteredResponse, ResponseMeter
 from relay.realtime_session import RealtimeSession
 from relay.realtime_sink import RealtimeSink
@@ -107,10 +107,8 @@ class RealtimeAttempt:
         return socket
 
     def _session(self, socket: UpstreamSocket) -> RealtimeSession:
-        bound = response_bound(self._context.snapshot, self._admitted.facts.model)
-        first = MeteredResponse(
-            self._context, self._admitted, self._meter, self._end, bound.output_tokens
-        )
+        bound = first_bound(self._context.snapshot, self._admitted.facts.model)
+        first = MeteredResponse(self._context, self._admitted, self._meter, self._end, bound)
         return RealtimeSession(
             self._context,
             self._admitted,

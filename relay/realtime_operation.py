@@ -33,6 +33,8 @@ from relay.unary import (
     not_offered,
 )
 
+# What is held before anything is known of a session: it may begin with as much.
+_FIRST_CONTEXT: Final = 4_096
 # Of a model that is not known: those of gpt-realtime.
 _CONTEXT: Final = 32_000
 _OUTPUT: Final = 4_096
@@ -43,11 +45,22 @@ _OUT: Final = ("out_text", "out_audio")
 
 
 class ResponseBound(NamedTuple):
-    """The most that a response is billed for: a context full of what is dearest to read, and as
-    long an answer of what is dearest to say."""
+    """The most that a response is billed for: a context of so much of what is dearest to read, and
+    as long an answer of what is dearest to say. `is_full`: no context is larger."""
 
     context_tokens: int
     output_tokens: int
+    is_full: bool = True
+
+    def within(self, context_tokens: int) -> "ResponseBound":
+        """The same with a context of no more than so much."""
+        if self.context_tokens <= context_tokens:
+            return self
+        return self._replace(context_tokens=context_tokens, is_full=False)
+
+    def capped(self, output_tokens: int) -> "ResponseBound":
+        """The same with an answer of no more than so much."""
+        return self._replace(output_tokens=output_tokens)
 
     def bound(self, rates: Rates) -> Mapping[str, int] | None:
         if "in_text" not in rates or "out_text" not in rates:
@@ -101,6 +114,11 @@ def response_bound(snapshot: Snapshot, model: str) -> ResponseBound:
     )
 
 
+def first_bound(snapshot: Snapshot, model: str) -> ResponseBound:
+    """What is held for the first response, before the session stands."""
+    return response_bound(snapshot, model).within(_FIRST_CONTEXT)
+
+
 def session_invocation(invocation: Invocation, snapshot: Snapshot, scope: Scope) -> Invocation:
     """What a session is asked for with, by its query and subprotocols. Raises RequestFault."""
     named = parse_qs(scope["query_string"].decode("latin-1")).get("model", [""])
@@ -111,7 +129,7 @@ def session_invocation(invocation: Invocation, snapshot: Snapshot, scope: Scope)
     if _BETA_PROTOCOL in scope.get("subprotocols", ()):
         # As a page says it, which can set no headers.
         headers.append(_BETA_HEADER)
-    unary = Realtime(response_bound(snapshot, model))
+    unary = Realtime(first_bound(snapshot, model))
     return msgspec.structs.replace(invocation, target=Target(model), headers=headers, unary=unary)
 
 

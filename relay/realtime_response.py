@@ -8,6 +8,7 @@ from dialects.realtime import Response, ServerEvent, SpokenResponse
 from relay.admitted_attempt import AdmittedAttempt
 from relay.attempt_end import AttemptEnd
 from relay.downstream import ErrorAnswer
+from relay.realtime_operation import ResponseBound
 from relay.request_context import Outcome, RequestContext
 from relay.usage_meter import Bill, UsageMeter, meters_text
 from usage.sql import UPSTREAM_ID_LENGTH
@@ -43,10 +44,10 @@ class ResponseMeter(UsageMeter):
 
 
 class MeteredResponse:
-    """A response from when its hold is placed. `id` is what its provider calls it, "" until it
-    begins."""
+    """A response from when its hold is placed, for what is in `bound`. `id` is what its provider
+    calls it, "" until it begins."""
 
-    __slots__ = ("_admitted", "_context", "_output_max", "end", "id", "meter")
+    __slots__ = ("_admitted", "_context", "bound", "end", "id", "meter")
 
     def __init__(
         self,
@@ -54,11 +55,11 @@ class MeteredResponse:
         admitted: AdmittedAttempt,
         meter: ResponseMeter,
         end: AttemptEnd,
-        output_max: int,
+        bound: ResponseBound,
     ) -> None:
         self._context = context
         self._admitted = admitted
-        self._output_max = output_max
+        self.bound = bound
         self.meter = meter
         self.end = end
         self.id = ""
@@ -67,6 +68,11 @@ class MeteredResponse:
     def hold_nano(self) -> int:
         """What is held for it."""
         return self._admitted.hold.size.hold_nano
+
+    @property
+    def output_cap(self) -> int | None:
+        """What it may say for that, None where that is as much as its model can."""
+        return self._admitted.hold.size.output_cap
 
     def begin(self, id: str, *, heard: dict[str, int], said_bytes_ms: int) -> None:
         """It is made from now on; `heard` is our own count of what it reads."""
@@ -83,7 +89,7 @@ class MeteredResponse:
         answer = self.meter.response
         if answer.note(event) and self.end.ttft_ms is None:
             self.end.ttft_ms = self._context.elapsed_ms()
-        return sum(answer.said_min().values()) <= _SLACK * self._output_max
+        return sum(answer.said_min().values()) <= _SLACK * self.bound.output_tokens
 
     def finish(self, done: Response) -> Outcome:
         """It has come to its end: it is charged by the usage that stands there."""

@@ -13,29 +13,22 @@ each response is held before it can begin and settled when it ends.
 import asyncio
 import contextlib
 from collections import deque
-from collections.abc import Awaitable, Callable, Mapping
+from collections.abc import Callable
 from typing import Final
 
-import msgspec
-
 from dialects import realtime
-from dialects.codec import Target
-from dialects.errors import RequestFault, message_of, retry_after_s
+from dialects.errors import RequestFault
 from dialects.model_alias import name_answer
 from dialects.realtime import ClientEvent, ServerEvent
 from dialects.sound import told_ms, told_tokens
-from lib.ids import new_id
-from relay.admitted_attempt import AdmittedAttempt, Chosen
-from relay.attempt_end import AttemptEnd
+from relay.admitted_attempt import AdmittedAttempt
 from relay.channel_health import HealthProbe
 from relay.config import SESSION_IDLE_S, SESSION_S, USAGE_AFTER_TEXT_S
-from relay.database import DatabaseAway, DatabaseRefused
 from relay.deadline import Reason
 from relay.downstream import ErrorAnswer
 from relay.error_answers import (
     CLIENT_CLOSED,
     KEY_ENDED,
-    OVERLOADED,
     STOPPING,
     ChannelsOut,
     answer_behind_content,
@@ -43,17 +36,15 @@ from relay.error_answers import (
     answer_to,
     failure_of_limit,
 )
-from relay.hold_placing import HoldPlacer
-from relay.limit_answers import ChannelFull, LimitReached
 from relay.own_count import UsageEvidence
-from relay.realtime_operation import Realtime, ResponseBound, Used, response_bound
-from relay.realtime_response import MeteredResponse, ResponseMeter
+from relay.realtime_conversation import Conversation
+from relay.realtime_holds import NotNow, ResponseHolds, SessionOver
+from relay.realtime_operation import Used
+from relay.realtime_output_limit import OutputLimit
+from relay.realtime_response import MeteredResponse
 from relay.realtime_sink import ClientLeft, RealtimeSink
 from relay.request_context import Outcome, RequestContext
-from relay.request_reader import RequestReader
-from relay.routing import stay
 from relay.snapshot import Snapshot
-from relay.unary import Billable
 from relay.upstream import UpstreamFailed, upstream_failure
 from relay.usage_meter import count
 from relay.websocket import SocketLost, UpstreamSocket
@@ -69,23 +60,6 @@ _IN_ORDER, _TOO_LARGE = 1000, 1009
 _NOT_TEXT: Final = ErrorAnswer(
     "invalid_type", 400, "API request failed: Invalid Format: events are text frames"
 )
-
-
-class SessionOver(Exception):
-    """It ends; `error` is None where the client has left, or the upstream has closed in order."""
-
-    def __init__(self, error: ErrorAnswer | None, failure: UpstreamFailed | None = None) -> None:
-        super().__init__("" if error is None else error.message)
-        self.error = error
-        self.failure = failure
-
-
-class _NotNow(Exception):
-    """A limit of requests is reached: an event does not go on."""
-
-    def __init__(self, error: ErrorAnswer) -> None:
-        super().__init__(error.message)
-        self.error = error
 
 
 class RealtimeSession:
@@ -108,27 +82,17 @@ class RealtimeSession:
         self._first = first
         self._socket = socket
         self._sink = sink
-        self._newest = newest
         self._stopping = stopping
-        # Held, and not begun; one is placed at a time.
-        self._free: MeteredResponse | None = first
-        self._placing = asyncio.Lock()
+        self._conversation = Conversation()
+        self._holds = ResponseHolds(context, admitted, probe.key, first, self._conversation, newest)
         self._running: dict[str, MeteredResponse] = {}
         self._none_runs = asyncio.Event()
         self._none_runs.set()
         # A response was asked for, and nothing was heard since.
         self._asked = False
-        # Until when nothing more is admitted, and why (loop time).
-        self._limited: tuple[float, ErrorAnswer] | None = None
         # Those that have ended: a provider that tells of one again tells nothing new.
         self._ended: deque[str] = deque(maxlen=_ENDED_KEPT)
-        # What a next response reads by our own count, the sound that was sent since the last one,
-        # and what the formats of sound are.
-        self._heard = {"in_text": 0}
-        self._heard_ms = 0
-        self._heard_bytes_ms = self._said_bytes_ms = 48
-        # What writes down what is said; "" where nothing does.
-        self._transcription = ""
+        self._output_limit = OutputLimit(context.invocation, socket)
 
     async def run(self) -> Outcome:
         """Pass events until it ends, and settle what it used. Raises nothing that either end could
@@ -148,6 +112,7 @@ class RealtimeSession:
 
     async def _pass_events(self) -> SessionOver:
         await self._sink.accept(self._admitted.head(self._context, None))
+        await self._output_limit.set(self._first.output_cap)
         self._touch()
         pumps = [
             asyncio.create_task(pump)
@@ -176,7 +141,7 @@ class RealtimeSession:
             except (RequestFault, ChannelsOut) as fault:
                 await self._sink.complain(answer_to(fault), event.event_id)
                 continue
-            except _NotNow as limited:
+            except NotNow as limited:
                 await self._sink.complain(limited.error, event.event_id)
                 continue
             try:
@@ -184,7 +149,7 @@ class RealtimeSession:
                     await self._socket.send(raw)
             except TimeoutError:
                 raise upstream_failure("F13", seconds=int(self._stall_s)) from None
-            self._note_sent(event, raw)
+            self._note_sent(event, len(raw))
 
     async def _admit(self, event: ClientEvent, raw: bytes) -> bytes:
         """The event as it goes on. Raises RequestFault for one that does not, SessionOver where
@@ -192,7 +157,10 @@ class RealtimeSession:
         if event.type == "session.update":
             return self._fit_settings(event, raw)
         if event.may_be_answered and (event.type == "response.create" or not self._running):
-            await self._hold_next()
+            held = await self._holds.next(asked=True)
+            await self._output_limit.set(held.output_cap)
+        if event.type == "response.create":
+            return self._output_limit.fit_response(raw)
         return raw
 
     def _fit_settings(self, event: ClientEvent, raw: bytes) -> bytes:
@@ -204,23 +172,14 @@ class RealtimeSession:
             what = "session.model cannot be changed: open another session"
             raise RequestFault("invalid_value", "session.model", what)
         if settings.transcription is not None:
-            self._check_transcription(settings.transcription)
+            # It is paid for apart.
+            self._holds.check_allowed(settings.transcription)
         if settings.model is not None and named:
-            return name_answer(raw, ("session", "model"), upstream_model)
-        return raw
+            raw = name_answer(raw, ("session", "model"), upstream_model)
+        return self._output_limit.fit_settings(settings, raw)
 
-    def _check_transcription(self, model: str) -> None:
-        """Raise RequestFault for a model that this key may not use here: it is paid for apart."""
-        context = self._next_context(model, Used({}))
-        found = RequestReader(context).find_model(model)
-        facts = Realtime(Used({})).read(b"{}", Target(found.name))
-        stay(context, facts, found, self._admitted.channel.id)
-
-    def _note_sent(self, event: ClientEvent, raw: bytes) -> None:
-        if event.type == "input_audio_buffer.append":
-            self._heard_ms += realtime.sound_ms(event.audio, self._heard_bytes_ms)
-        else:
-            self._heard["in_text"] += len(raw) // 4
+    def _note_sent(self, event: ClientEvent, size: int) -> None:
+        self._conversation.note_sent(event, size)
         if event.type == "response.create":
             self._asked = True
             self._context.deadline.allow("first_content", self._admitted.first_content_s)
@@ -276,15 +235,11 @@ class RealtimeSession:
     async def _begin(self, id: str) -> None:
         if not id or id in self._running or len(self._running) >= _RESPONSES_MAX:
             raise ValueError("no response, or too many at a time")
-        response = await self._hold_next(asked=False)
-        self._free = None
+        response = await self._holds.take()
         self._running[id] = response
         self._none_runs.clear()
-        self._heard["in_audio"] = (
-            self._heard.get("in_audio", 0) + self._heard_ms // realtime.HEARD_MS
-        )
-        self._heard_ms = 0
-        response.begin(id, heard=dict(self._heard), said_bytes_ms=self._said_bytes_ms)
+        talk = self._conversation
+        response.begin(id, heard=talk.begin(), said_bytes_ms=talk.said_bytes_ms)
         self._probe.first_content()
 
     async def _finish(self, done: realtime.Response) -> None:
@@ -299,17 +254,10 @@ class RealtimeSession:
         if not self._running:
             self._none_runs.set()
         if outcome.basis in ("measured", "drained"):
-            # The conversation as it was read, with the answer behind it.
-            meters = outcome.meters
-            heard = {name: _side(meters, name) for name in ("in_text", "in_audio", "in_image")}
-            heard["in_text"] += meters.get("out_text", 0)
-            self._heard = heard
+            self._conversation.end(outcome.meters)
 
     def _note_settings(self, event: ServerEvent, raw: bytes) -> bytes:
-        settings = realtime.read_settings(event.session)
-        self._heard_bytes_ms = settings.heard_bytes_ms or self._heard_bytes_ms
-        self._said_bytes_ms = settings.said_bytes_ms or self._said_bytes_ms
-        self._transcription = settings.transcription or ""
+        settings = self._conversation.note_settings(event)
         named = self._admitted.prepared.traits.requested_model
         return name_answer(raw, ("session", "model"), named) if named and settings.model else raw
 
@@ -319,96 +267,15 @@ class RealtimeSession:
         quantities = told_ms(usage) if usage and b'"seconds"' in usage else None
         if quantities is None or quantities.missing:
             quantities = told_tokens(usage, "heard")
-        if not self._transcription or quantities.missing:
+        talk = self._conversation
+        if not talk.transcription or quantities.missing:
             return
         unit = Used(quantities.meters)
-        try:
-            written = await self._granted(
-                self._place(self._transcription, unit, ResponseBound(0, 0))
-            )
-        except _NotNow as limited:
-            raise SessionOver(limited.error) from None
-        written.begin(event.item_id or "", heard={}, said_bytes_ms=self._said_bytes_ms)
+        written = await self._holds.place_used(talk.transcription, unit)
+        written.begin(event.item_id or "", heard={}, said_bytes_ms=talk.said_bytes_ms)
         evidence = UsageEvidence(0, quantities, usage, here=lambda: dict(unit.meters))
         written.end.settle(
             None, count(evidence, written.meter.prices.price, written.hold_nano, "measured")
-        )
-
-    # ---- holds
-
-    async def _hold_next(self, *, asked: bool = True) -> MeteredResponse:
-        """The response that may begin next. Raises SessionOver where none may; _NotNow for a
-        limit of requests, where a client has `asked`."""
-        async with self._placing:
-            if self._free is not None:
-                return self._free
-            if asked and self._limited is not None and self._context.time() < self._limited[0]:
-                raise _NotNow(self._limited[1])
-            model = self._admitted.facts.model
-            bound = response_bound(self._newest(), model)
-            try:
-                placed = self._free = await self._granted(self._place(model, bound, bound))
-            except _NotNow as limited:
-                if asked:
-                    raise
-                raise SessionOver(limited.error) from None
-            return placed
-
-    async def _granted(self, placing: Awaitable[MeteredResponse]) -> MeteredResponse:
-        """What is placed. Raises SessionOver, _NotNow."""
-        try:
-            return await placing
-        except LimitReached as fault:
-            error, wait_ms = answer_to(fault), fault.wait_ms
-        except ChannelFull as full:
-            wait_ms = full.wait_ms
-            seconds = retry_after_s(wait_ms or 0)
-            message = message_of("rate_limited", "the channel of the model", seconds=seconds)
-            error = ErrorAnswer("rate_limited", 429, message)
-        except (RequestFault, ChannelsOut) as fault:
-            raise SessionOver(answer_to(fault)) from None
-        except (DatabaseAway, DatabaseRefused):
-            raise SessionOver(OVERLOADED) from None
-        self._limited = self._context.time() + max(_FULL_WAIT_S, (wait_ms or 0) / 1000), error
-        raise _NotNow(error)
-
-    async def _place(self, model: str, unit: Billable, bound: ResponseBound) -> MeteredResponse:
-        """Place the hold of another request of this session, by today's prices."""
-        context, admitted = self._next_context(model, unit), self._admitted
-        found = RequestReader(context).find_model(model)
-        facts = Realtime(unit).read(b"{}", Target(found.name))
-        routed = stay(context, facts, found, admitted.channel.id)
-        channel = context.snapshot.channels[admitted.channel.id]
-        if channel.key_endings != admitted.channel.key_endings:
-            raise RequestFault("no_channel", None, "", model=model)
-        candidate = routed.planned[0]
-        placer = HoldPlacer(context, routed, found.alias)
-        chosen = Chosen(candidate, candidate.why, self._probe.key, ())
-        hold = await placer.place(chosen, 1, None)
-        return metered(
-            context,
-            msgspec.structs.replace(
-                admitted, number=1, facts=facts, upstream_model=candidate.upstream_model,
-                price=routed.price, hold=hold,
-            ),
-            bound,
-        )  # fmt: skip
-
-    def _next_context(self, model: str, unit: Billable) -> RequestContext:
-        context = self._context
-        invocation = msgspec.structs.replace(
-            context.invocation, target=Target(model), unary=Realtime(unit)
-        )
-        return RequestContext(
-            context.parts,
-            self._newest(),
-            context.principal,
-            context.downstream,
-            context.deadline,
-            invocation,
-            request_id=new_id(),
-            source=context.source,
-            options=context.options,
         )
 
     # ---- times
@@ -453,9 +320,7 @@ class RealtimeSession:
         if over.failure is not None:
             fault, failed = over.failure.fault, over.error
             self._probe.failed(over.failure)
-        if self._free is not None:
-            self._free.break_off(failed, fault)
-            self._free = None
+        self._holds.release(failed, fault)
         for response in self._running.values():
             response.end.unheard = over.error or CLIENT_CLOSED
         try:
@@ -494,15 +359,6 @@ class RealtimeSession:
                         response.finish(done)
 
 
-def metered(
-    context: RequestContext, admitted: AdmittedAttempt, bound: ResponseBound
-) -> MeteredResponse:
-    """A response whose hold is placed."""
-    meter = ResponseMeter(admitted)
-    end = AttemptEnd(context, admitted, meter)
-    return MeteredResponse(context, admitted, meter, end, bound.output_tokens)
-
-
 def _why(done: "set[asyncio.Task[None]]") -> SessionOver:
     """What ended the first of the pumps. Raises what is a defect of ours."""
     error = next(filter(None, (task.exception() for task in done)))
@@ -526,9 +382,3 @@ def _expired(what: str) -> ErrorAnswer:
     return answer._replace(
         message=f"API request failed: {what}; open another session", code="session_expired"
     )
-
-
-def _side(meters: Mapping[str, int], name: str) -> int:
-    """Of one kind of input, with what of it was cached."""
-    cached = {"in_text": "in_cache_read"}.get(name, f"{name}_cached")
-    return meters.get(name, 0) + meters.get(cached, 0)

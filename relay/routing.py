@@ -124,7 +124,7 @@ def _only(context: RequestContext, facts: UnaryFacts, model: str) -> list[Candid
         candidate
         for candidate in plan(model, snapshot.routes_of(model), seed=0)
         if (channel := snapshot.channels[candidate.channel_id]).uuid == facts.only_channel
-        and (not facts.only_key or facts.only_key in channel.key_endings)
+        and (facts.only_key is None or facts.only_key in channel.key_ids)
     ]
     if not found:
         raise RequestFault("no_channel", None, "", model=facts.model)

@@ -5,6 +5,7 @@ from abc import abstractmethod
 from typing import Self
 
 from dialects.errors import RequestFault
+from notify.rules.signing import key_secret
 from relay import media_tasks
 from relay.auth import Principal
 from relay.media_tasks import Task, TaskKind
@@ -21,6 +22,8 @@ class SourcedOperation(UnaryOperation):
 
     def __init__(self) -> None:
         self.source: Source | None = None
+        # What signs the call of the address that its body may name.
+        self.hook_secret = ""
 
     @abstractmethod
     def source_id(self, raw: bytes) -> str:
@@ -47,20 +50,26 @@ class SourcedOperation(UnaryOperation):
 
 
 async def about_its_source(
-    operation: SourcedOperation, states: StateStore, principal: Principal, raw: bytes
+    operation: SourcedOperation,
+    states: StateStore,
+    principal: Principal,
+    raw: bytes,
+    key: str = "",
 ) -> SourcedOperation:
-    """The operation of one request, with the task of its team that the body is about. Raises
-    RequestFault, DatabaseAway, DatabaseRefused."""
+    """The operation of one request, with the task of its team that the body is about, and with what
+    signs for who has this key, "" for a page of ours. Raises RequestFault, DatabaseAway,
+    DatabaseRefused."""
+    bound = operation.bare()
+    bound.hook_secret = key_secret(key)
     task_id = operation.source_id(raw)
     if not task_id:
-        return operation
+        return bound
     found = await media_tasks.find(states, principal, [task_id], operation.kind)
     task = found.get(task_id)
     if task is None:
         raise RequestFault("task_not_found", operation.id_field, task_id)
     operation.check(task)
-    bound = operation.bare()
     bound.source = Source(
-        task_id, task.upstream_id, task.channel_id, task.channel_key, task.video.model, 0, ""
+        task_id, task.upstream_id, task.channel_id, task.channel_key_id, task.video.model, 0, ""
     )
     return bound

@@ -5,7 +5,6 @@ import msgspec
 
 from dialects import suno
 from dialects.errors import RequestFault
-from dialects.suno import SunoTask
 from relay import media_tasks
 from relay.auth import Principal
 from relay.media_tasks import Task
@@ -31,19 +30,4 @@ async def several(states: StateStore, principal: Principal, raw: bytes) -> bytes
 
 
 def _shown(task: Task) -> dict[str, object]:
-    video = task.video
-    return suno.write(
-        SunoTask(
-            video.id,
-            video.model.removeprefix("suno_").upper(),
-            video.state,
-            task.provider_state,
-            video.progress,
-            task.created_ms // 1000,
-            (task.started_ms or 0) // 1000,
-            (task.ended_ms or 0) // 1000,
-            video.error,
-            task.detail,
-            task.result if task.content_kept else {},
-        )
-    )
+    return suno.write(media_tasks.shown(task, ""))

@@ -3,7 +3,7 @@ asked. No provider is asked for it. For every other team, after its deletion, an
 there is no task.
 """
 
-from collections.abc import MutableMapping
+from collections.abc import Callable, MutableMapping
 from typing import Any, Final
 from urllib.parse import parse_qsl
 
@@ -27,17 +27,18 @@ async def answer(
     handler: str,
     scope: MutableMapping[str, Any],
     task_id: str,
-    public_url: str,
+    link_to: Callable[[str], str],
     request_id: str,
 ) -> bytes:
-    """The body of the answer. Raises RequestFault, DatabaseAway, DatabaseRefused."""
+    """The body of the answer; `link_to` gives the address of a video's bytes. Raises RequestFault,
+    DatabaseAway, DatabaseRefused."""
     if handler == "videos":
         query = dict(parse_qsl(scope["query_string"].decode("latin-1")))
         return msgspec.json.encode(await _list(states, principal, query))
     task = await find(states, principal, task_id)
     if scope["method"] == "DELETE":
         return msgspec.json.encode(await _delete(states, principal, task))
-    url = f"{public_url}/v1/videos/{task_id}/content"
+    url = link_to(task_id)
     match handler:
         case "video_generation":
             return msgspec.json.encode(video_generations.write(task.video, url))
@@ -57,6 +58,14 @@ async def find(states: StateStore, principal: Principal, task_id: str) -> Task:
     return task
 
 
+async def find_linked(states: StateStore, task_id: str) -> Task:
+    """A task whose link was shown. Raises RequestFault, DatabaseAway, DatabaseRefused."""
+    task = await media_tasks.find_any(states, task_id, "video")
+    if task is None:
+        raise RequestFault("task_not_found", "video_id", task_id)
+    return task
+
+
 async def source_of(states: StateStore, principal: Principal, task_id: str) -> Source:
     """A finished video that another is to be made of. Raises RequestFault."""
     task = await find(states, principal, task_id)
@@ -65,7 +74,7 @@ async def source_of(states: StateStore, principal: Principal, task_id: str) -> S
         what = f"video {task_id} is not completed: only a completed video can be remixed"
         raise RequestFault("conflict", "video_id", what)
     return Source(
-        task_id, task.upstream_id, task.channel_id, task.channel_key, video.model, video.seconds,
+        task_id, task.upstream_id, task.channel_id, task.channel_key_id, video.model, video.seconds,
         video.size,
     )  # fmt: skip
 

@@ -43,13 +43,13 @@ _PASSED: Final = ("content-length", "content-range", "accept-ranges", "etag", "l
 async def serve(
     parts: Parts,
     snapshot: Snapshot,
-    principal: Principal,
+    principal: Principal | None,
     scope: Scope,
     receive: Receive,
     sink: HttpSink,
 ) -> None:
-    """Answer a request for the content of a task. Raises RequestFault, DatabaseAway,
-    DatabaseRefused."""
+    """Answer a request for the content of a task, None: of who has its link. Raises RequestFault,
+    DatabaseAway, DatabaseRefused."""
     query = dict(parse_qsl(scope["query_string"].decode("latin-1")))
     variant = query.get("variant", _VARIANTS[0])
     wanted = _Wanted(sink.invocation.target.task, variant, asked_range(scope))
@@ -109,11 +109,18 @@ class _Wanted(NamedTuple):
 
 
 async def _ask(
-    parts: Parts, snapshot: Snapshot, principal: Principal, wanted: _Wanted, request_id: UUID
+    parts: Parts,
+    snapshot: Snapshot,
+    principal: Principal | None,
+    wanted: _Wanted,
+    request_id: UUID,
 ) -> tuple[Answer, Channel]:
     """The provider's answer, begun. Raises RequestFault, UpstreamFailed, DatabaseAway,
     DatabaseRefused."""
-    task = await task_answers.find(parts.states, principal, wanted.task_id)
+    if principal is None:
+        task = await task_answers.find_linked(parts.states, wanted.task_id)
+    else:
+        task = await task_answers.find(parts.states, principal, wanted.task_id)
     _check_there(task)
     channel = channel_of(task, snapshot)
     source = _Source(parts.upstreams, snapshot, task, channel, id_text(request_id))
@@ -268,8 +275,8 @@ def _origin(url: str) -> tuple[str, str]:
 
 def key_of(task: Task, channel: Channel) -> int:
     """The place of the key that the task belongs to; the first where that is no more."""
-    endings = channel.key_endings
-    return endings.index(task.channel_key) if task.channel_key in endings else 0
+    keys = channel.key_ids
+    return keys.index(task.channel_key_id) if task.channel_key_id in keys else 0
 
 
 async def pass_on(answer: Answer, channel: Channel, receive: Receive, sink: HttpSink) -> None:

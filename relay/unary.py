@@ -9,7 +9,7 @@ from abc import ABC, abstractmethod
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field
 from functools import partial
-from typing import Any, ClassVar, Final, NamedTuple, Protocol
+from typing import Any, ClassVar, Final, NamedTuple, Protocol, runtime_checkable
 from uuid import UUID
 
 from dialects import embeddings, moderations, rerank
@@ -43,6 +43,15 @@ class Billable(Protocol):
     def own_count(self, rates: Rates, family: Family) -> Mapping[str, int]: ...
 
 
+@runtime_checkable
+class Cappable(Billable, Protocol):
+    """A way whose answer can be made shorter, to no more than so many tokens."""
+
+    @property
+    def output_tokens(self) -> int: ...
+    def capped(self, output_tokens: int) -> Billable: ...
+
+
 class Unit(NamedTuple):
     """The way on one meter: at most how much, and how it is counted here."""
 
@@ -61,7 +70,7 @@ class Unit(NamedTuple):
 class UnaryFacts:
     """The Facts of such a request; `own` are those of its codec. Which of its `units` is billed is
     for the price and the upstream to say. `only_channel`: nobody else has what it is about, and by
-    no other of its keys than the one that ends in `only_key`, where that is not ""."""
+    no other of its keys than `only_key`, where that is not None."""
 
     own: Any
     body: Body
@@ -76,7 +85,7 @@ class UnaryFacts:
     media: Mapping[Any, int] = field(default_factory=dict)
     audio_output: bool = False
     only_channel: UUID | None = None
-    only_key: str = ""
+    only_key: UUID | None = None
 
 
 class Exchange(NamedTuple):

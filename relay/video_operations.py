@@ -149,7 +149,7 @@ class Remix(_Videos):
 
     def read(self, raw: bytes, target: Target) -> UnaryFacts:
         source, facts = self._source, super().read(raw, target)
-        return replace(facts, only_channel=source.channel_id, only_key=source.channel_key)
+        return replace(facts, only_channel=source.channel_id, only_key=source.channel_key_id)
 
     def send(
         self, facts: UnaryFacts, urls: Mapping[Operation, str], model: str, request_id: str

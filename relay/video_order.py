@@ -13,7 +13,7 @@ from gateway.providers.video_forms.form import VideoForm
 class Ordered(NamedTuple):
     """What the row of a task says of the order: `seconds` and `size` of a video, the id of the task
     that it is made of, "" for none; `prompt` and `detail`, the members of a JSON object, are its
-    content."""
+    content. `hook` is called with it at its end, signed by `hook_secret`; "" for none."""
 
     model: str
     prompt: str
@@ -21,6 +21,8 @@ class Ordered(NamedTuple):
     size: str = ""
     source_id: str = ""
     detail: dict[str, Any] | None = None
+    hook: str = ""
+    hook_secret: str = ""
 
 
 class AcceptedTask(Protocol):
@@ -78,12 +80,12 @@ class AcceptedVideo(NamedTuple):
 
 class Source(NamedTuple):
     """A finished task that another one is made of, and where its provider has it: on which channel,
-    and by the key of that end."""
+    and by which of its keys."""
 
     public_id: str
     upstream_id: str
     channel_id: UUID
-    channel_key: str
+    channel_key_id: UUID | None
     model: str
     seconds: int
     size: str

@@ -19,14 +19,17 @@ class MediaTask(models.Model):
 
     `public_id` is what clients know it by: nobody can guess it, and nothing of the provider is in
     it. `request` and `result` are content: JSON, null where it may not be kept, or no more.
-    `form` says how its provider is asked (gateway/providers/task_forms.py), `channel_key` how the
-    key ends that it was accepted for. `state` moves by gateway/rules/task_life.py;
-    `provider_state` is its provider's own word, where clients read that. `seconds` and `size` are
-    0 and "" of what has none, `remixed_from` is the task that it was made of.
+    `form` says how its provider is asked (gateway/providers/task_forms.py), `channel_key_id` by
+    which of the channel's keys, null where it has none. `state` moves by
+    gateway/rules/task_life.py; `provider_state` is its provider's own word, where clients read
+    that. `seconds` and `size` are 0 and "" of what has none, `remixed_from` is the task that it was
+    made of.
 
-    `next_poll_at` is when the provider is asked next; null behind the end. `callback_token` is what
-    it shows who tells that something has happened, "" where nobody may. What it made is there
-    until `expires_at`, which is also how long the content of a failed task is kept.
+    `hook` is who hears of the end, with what signs that: {"url", "secret", "key"}, null for nobody,
+    and behind the end. `next_poll_at` is when the provider is asked next; null behind the end.
+    `callback_token` is what it shows who tells that something has happened, "" where nobody may.
+    What it made is there until `expires_at`, which is also how long the content of a failed task is
+    kept.
     """
 
     id = models.UUIDField(primary_key=True)
@@ -44,7 +47,7 @@ class MediaTask(models.Model):
     model = models.CharField(max_length=200)
     form = models.CharField(max_length=40)
     channel_id = models.UUIDField()
-    channel_key = models.CharField(max_length=4, blank=True, default="")
+    channel_key_id = models.UUIDField(null=True)
     upstream_id = models.CharField(max_length=200)
     state = models.CharField(max_length=9, choices=TaskState.choices, default=TaskState.QUEUED)
     provider_state = models.CharField(max_length=20, blank=True, default="", db_default="")
@@ -62,6 +65,7 @@ class MediaTask(models.Model):
     next_poll_at = models.DateTimeField(null=True)
     polled_at = models.DateTimeField(null=True)
     callback_token = models.CharField(max_length=43, blank=True, default="", db_default="")
+    hook = SealedField(null=True)
     polls = models.PositiveIntegerField(default=0)
     failures = models.PositiveIntegerField(default=0)
 

@@ -30,4 +30,5 @@ FORM: Final = TaskForm(
     charged=charged_call,
     read_status=midjourney.read_status,
     status_path="/task/{id}/fetch",
+    write=midjourney.write,
 )

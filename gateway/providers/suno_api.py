@@ -29,4 +29,5 @@ FORM: Final = TaskForm(
     charged=charged_call,
     read_status=suno.read_status,
     status_path="/fetch/{id}",
+    write=suno.write,
 )

@@ -2,9 +2,11 @@
 
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass
+from typing import Any
 
 from dialects.chat import Dialect
 from dialects.operation import Operation
+from dialects.shown_task import ShownTask
 from dialects.videos import VideoStatus
 from gateway.providers.provider import write_segment
 from gateway.rules.task_life import PollRule
@@ -20,7 +22,8 @@ class TaskForm:
     `{id}` for the provider's id of the task: `status_path` is asked by GET, or by POST with what
     `ask` makes of the id. `read_status` reads what is told there of the task of an id, also by an
     answer whose status is one of `told_by`, and raises AnswerFault. `kept_s` is for how long the
-    provider keeps what it made, 0 where that is not known."""
+    provider keeps what it made, 0 where that is not known. `write` is how the clients of a service
+    are shown a task of it, None for videos, which have clients of several forms."""
 
     operation: Operation
     poll: PollRule
@@ -32,6 +35,7 @@ class TaskForm:
     told_by: frozenset[int] = frozenset({200})
     dialect: Dialect = "openai"
     kept_s: int = 0
+    write: Callable[[ShownTask], dict[str, Any]] | None = None
 
     @property
     def tasks_operation(self) -> Operation:

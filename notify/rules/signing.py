@@ -13,11 +13,18 @@ from typing import Final
 
 SECRET_PREFIX: Final = "whsec_"  # noqa: S105 - how every secret begins
 SECRET_BYTES: Final = 32
+_HOOK: Final = b"weir-task-hook"
 
 
 def secret_text(random: bytes) -> str:
     """The secret's text, as it is shown once."""
     return SECRET_PREFIX + base64.b64encode(random).decode()
+
+
+def key_secret(key: str) -> str:
+    """What signs the calls that are made for who has an API key: its owner can make it too, and
+    nobody makes the key of it."""
+    return secret_text(hmac.digest(key.encode(), _HOOK, "sha256"))
 
 
 def signature_headers(

@@ -50,7 +50,7 @@ http {{
     }}
     server {{
         listen 127.0.0.1:{port};
-        client_max_body_size 72m;
+        client_max_body_size 128m;
         location / {{
             proxy_http_version 1.1;
             proxy_set_header Connection "";

@@ -9,7 +9,8 @@ import pytest
 from dialects import midjourney
 from dialects.errors import RequestFault
 from dialects.fold import AnswerFault
-from dialects.midjourney import MidjourneyTask, Submission
+from dialects.midjourney import Submission
+from dialects.shown_task import ShownTask
 from dialects.videos import TaskError, VideoState
 
 ID = "1730621718151844"
@@ -35,11 +36,11 @@ def raw(value: Any) -> bytes:
 
 def shown(state: VideoState, **over: Any) -> dict[str, Any]:
     told = midjourney.read_status(raw(TOLD), ID)
-    task = MidjourneyTask(
+    task = ShownTask(
         ID, "mj_imagine", state, told.word, told.progress, "Cat", 1730621718151, 1730621720000,
-        1730621780000, "https://example.com/mj.png", None,
+        1730621780000, None,
         {"action": "IMAGINE", "botType": "MID_JOURNEY", "customId": "", "state": ""},
-        told.result or {},
+        told.result or {}, "https://hub.example",
     )  # fmt: skip
     return midjourney.write(task._replace(**over))
 
@@ -83,7 +84,7 @@ def test_mj_fetch() -> None:
     assert (status.state, status.progress, status.word) == ("succeeded", 100, "SUCCESS")
     assert status.result is not None
     assert status.result["imageUrl"] == "https://example.com/mj.png"
-    assert shown("succeeded") == TOLD
+    assert shown("succeeded") == TOLD | {"imageUrl": f"https://hub.example/mj/image/{ID}"}
 
 
 @pytest.mark.parametrize(

@@ -9,7 +9,8 @@ import pytest
 from dialects import suno
 from dialects.errors import RequestFault
 from dialects.fold import AnswerFault
-from dialects.suno import Action, Submission, SunoTask
+from dialects.shown_task import ShownTask
+from dialects.suno import Action, Submission
 from dialects.videos import TaskError, VideoState
 
 ID = "736a6f88-bd29-4b1e-b110-37132a5325ac"
@@ -38,8 +39,9 @@ def raw(value: Any) -> bytes:
 
 def shown(state: VideoState, word: str) -> dict[str, Any]:
     told = suno.read_status(raw(TOLD), ID)
-    task = SunoTask(
-        ID, "MUSIC", state, word, told.progress, 1716191749, 1716191786, 1716191900, None,
+    task = ShownTask(
+        ID, "suno_music", state, word, told.progress, "", 1716191749000, 1716191786000,
+        1716191900000, None,
         {"notify_hook": ""}, told.result or {},
     )  # fmt: skip
     return suno.write(task)

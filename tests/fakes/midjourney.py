@@ -51,7 +51,9 @@ class FakePicture:
 class FakeMidjourney(TaskServer):
     """The provider."""
 
-    def __init__(self, keys: tuple[str, ...] = ("mj-account-one", "mj-account-two")) -> None:
+    def __init__(
+        self, keys: tuple[str, ...] = ("mj-one-of-the-accounts", "mj-two-of-the-accounts")
+    ) -> None:
         super().__init__(_Handler, keys)
         self.tasks: dict[str, FakePicture] = {}
         self.seen: list[dict[str, str]] = []

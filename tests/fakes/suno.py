@@ -42,7 +42,9 @@ class FakeSong:
 class FakeSuno(TaskServer):
     """The provider."""
 
-    def __init__(self, keys: tuple[str, ...] = ("suno-account-one", "suno-account-two")) -> None:
+    def __init__(
+        self, keys: tuple[str, ...] = ("suno-one-of-the-accounts", "suno-two-of-the-accounts")
+    ) -> None:
         super().__init__(_Handler, keys)
         self.songs: dict[str, FakeSong] = {}
 

@@ -1,5 +1,8 @@
 """Somebody's server that gets events: it keeps each request and answers as it is told to."""
 
+import base64
+import hashlib
+import hmac
 import threading
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
@@ -16,6 +19,14 @@ class Receiver:
     statuses: list[int] = field(default_factory=lambda: [204])
     got: list[tuple[dict[str, str], bytes]] = field(default_factory=list)
     judge: Callable[[str, bytes], tuple[int, bytes]] | None = None
+
+
+def signed(secret: str, headers: dict[str, str], body: bytes) -> bool:
+    """Whether a request that was got has the signature of that secret."""
+    text = f"{headers['webhook-id']}.{headers['webhook-timestamp']}.".encode() + body
+    key = base64.b64decode(secret.removeprefix("whsec_"))
+    expected = base64.b64encode(hmac.new(key, text, hashlib.sha256).digest()).decode()
+    return f"v1,{expected}" in headers["webhook-signature"].split(" ")
 
 
 @contextmanager

@@ -2,8 +2,6 @@
 
 import base64
 import datetime as dt
-import hashlib
-import hmac
 import json
 import re
 from typing import Any
@@ -24,7 +22,7 @@ from notify.rules.backoff import TRIES_MAX
 from outbox.facts import put
 from outbox.models import Fact
 from tests import cast
-from tests.notify.receiver import Receiver
+from tests.notify.receiver import Receiver, signed
 
 
 def happen(people: cast.Cast, kind: str = "code.redeemed", **body: Any) -> UUID:
@@ -49,13 +47,6 @@ def made(people: cast.Cast, server: Receiver, *kinds: str) -> tuple[WebhookEndpo
     return endpoints.create_endpoint(
         cast.actor(people.alice, people.acme), people.acme, server.url + "/hook", kinds
     )
-
-
-def signed(secret: str, headers: dict[str, str], body: bytes) -> bool:
-    text = f"{headers['webhook-id']}.{headers['webhook-timestamp']}.".encode() + body
-    key = base64.b64decode(secret.removeprefix("whsec_"))
-    expected = base64.b64encode(hmac.new(key, text, hashlib.sha256).digest()).decode()
-    return f"v1,{expected}" in headers["webhook-signature"].split(" ")
 
 
 def test_an_event_is_signed_and_told_once(people: cast.Cast, server: Receiver) -> None:

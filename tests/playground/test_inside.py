@@ -9,6 +9,7 @@ from typing import Any
 import pytest
 import yaml
 from asgiref.sync import async_to_sync
+from django.db import transaction
 from django.test import AsyncClient
 from django.urls import reverse
 
@@ -16,7 +17,10 @@ from accounts.actors import SYSTEM
 from gateway.installation import save_settings
 from lib import egress
 from notify import endpoints, sending
-from notify.models import WebhookEndpoint
+from notify.deliveries import HookCall, call_hook
+from notify.models import Delivery, WebhookEndpoint
+from notify.rules.signing import key_secret
+from outbox.facts import put
 from tests import cast
 from tests.cast import Cast
 from tests.lib.inside import canary, inside_forms, known_names, leading_on
@@ -101,6 +105,26 @@ def test_nor_by_way_of_a_redirect(people: Cast, every: int) -> None:
             fetch_all(people, "file_fetch", [f"{origin}/{n}" for n in range(len(to))])
     assert len(to) > 120 // every
     assert counted.hits == []
+
+
+@pytest.mark.parametrize("every", _EVERY)
+def test_no_hook_of_a_task_reaches_an_inside_address(
+    people: Cast, every: int, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    key, _ = cast.make_key(people.core, "hooks")
+    with canary() as counted:
+        monkeypatch.setattr(egress, "_HTTPS_PORT", counted.port)
+        errors = set()
+        for form in inside_forms(counted.port)[4::every]:
+            call = HookCall(form, key_secret("sk-weir-x"), str(key.id), "{}")
+            with transaction.atomic():
+                call_hook(put("task.completed", people.acme.id), call)
+            delivery = Delivery.objects.latest("id")
+            sending.send(delivery.id)
+            delivery.refresh_from_db()
+            errors.add(delivery.tries[0]["error"])
+    assert counted.hits == []
+    assert errors == {"No public https address answers there, on port 443."}
 
 
 @pytest.mark.parametrize("every", _EVERY)

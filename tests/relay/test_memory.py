@@ -171,7 +171,7 @@ async def _nothing_comes() -> dict[str, Any]:
 BOUNDARY = b"0123456789abcdef" * 2
 
 
-def upload(hub: Hub, tenant: Tenant, model: str, size: int) -> bytes:
+def upload(port: int, key: str, model: str, size: int) -> bytes:
     """Send a form with a file of so many bytes, a piece of it at a time; the answer."""
     head = (
         b"--"
@@ -189,10 +189,10 @@ def upload(hub: Hub, tenant: Tenant, model: str, size: int) -> bytes:
     )
     fields = (
         f"POST /v1/audio/transcriptions HTTP/1.1\r\nhost: hub\r\nconnection: close\r\n"
-        f"authorization: Bearer {tenant.key}\r\ncontent-length: {len(head) + size + len(tail)}\r\n"
+        f"authorization: Bearer {key}\r\ncontent-length: {len(head) + size + len(tail)}\r\n"
         f"content-type: multipart/form-data; boundary={BOUNDARY.decode()}\r\n\r\n"
     )
-    with socket.create_connection(("127.0.0.1", hub.port), timeout=120) as client:
+    with socket.create_connection(("127.0.0.1", port), timeout=120) as client:
         client.sendall(fields.encode() + head)
         for _ in range(size // MIB):
             client.sendall(bytes(MIB))
@@ -200,15 +200,15 @@ def upload(hub: Hub, tenant: Tenant, model: str, size: int) -> bytes:
         return b"".join(iter(lambda: client.recv(MIB), b""))
 
 
-def download(hub: Hub, tenant: Tenant, model: str, size: int) -> int:
+def download(port: int, key: str, model: str, size: int) -> int:
     """Ask for speech of so many bytes; how many came."""
     body = {"model": model, "input": f"hello #bytes={size}", "voice": "alloy"}
     raw = json.dumps(body).encode()
     fields = (
         f"POST /v1/audio/speech HTTP/1.1\r\nhost: hub\r\nconnection: close\r\n"
-        f"authorization: Bearer {tenant.key}\r\ncontent-length: {len(raw)}\r\n\r\n"
+        f"authorization: Bearer {key}\r\ncontent-length: {len(raw)}\r\n\r\n"
     )
-    with socket.create_connection(("127.0.0.1", hub.port), timeout=120) as client:
+    with socket.create_connection(("127.0.0.1", port), timeout=120) as client:
         client.sendall(fields.encode() + raw)
         return sum(map(len, iter(lambda: client.recv(MIB), b"")))
 
@@ -217,13 +217,14 @@ def download(hub: Hub, tenant: Tenant, model: str, size: int) -> int:
 def test_a_file_of_100_mib_passes_through(lonely: Hub, fake: FakeUpstream) -> None:
     """P9: up and down, and nothing of it is left on the disk."""
     tenant = lonely.tenant("1000")
+    way = (lonely.port, tenant.key)
     heard, spoken = (lonely.model(fake, rates={name: 1}) for name in ("audio_ms", "characters"))
-    assert b"200 OK" in upload(lonely, tenant, heard, MIB)
-    assert download(lonely, tenant, spoken, MIB) > MIB
+    assert b"200 OK" in upload(*way, heard, MIB)
+    assert download(*way, spoken, MIB) > MIB
     before = measured(lonely)
-    assert b"200 OK" in upload(lonely, tenant, heard, 100 * MIB)
+    assert b"200 OK" in upload(*way, heard, 100 * MIB)
     assert peak(lonely) - before < 20 * MIB
     before = measured(lonely)
-    assert download(lonely, tenant, spoken, 100 * MIB) > 100 * MIB
+    assert download(*way, spoken, 100 * MIB) > 100 * MIB
     assert peak(lonely) - before < 20 * MIB
     assert not list(lonely.spool.glob("tmp*"))

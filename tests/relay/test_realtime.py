@@ -415,17 +415,75 @@ def test_a_silent_provider(hub: Hub, provider: FakeRealtime) -> None:
 
 
 def test_money_that_is_used_up_ends_it(hub: Hub, provider: FakeRealtime, model: str) -> None:
-    """Another response that cannot be held does not begin (P2)."""
-    # A little more than one hold: 32,000 tokens in at 32, 4,096 out at 64.
-    tenant = hub.tenant(usd="0.00129")
+    """Another response that cannot be held does not begin (P2). A provider that ignores its limit
+    is paid no more than was held."""
+    tenant = hub.tenant(usd=held_usd(4_096, 100))
     with session(hub, tenant.key, model) as talk:
-        talk.ask("hello #audio #tokens=100")
+        talk.ask("hello #audio #tokens=2500")
         talk.request("more #tokens=2")
         last, code = talk.end()
     assert last is not None
     assert (code, last["error"]["code"]) == (1008, "insufficient_quota")
     records(hub, tenant, 1)
     assert [event["type"] for event in provider.sessions[-1].received].count("response.create") == 1
+
+
+def held_usd(heard: int, said: int) -> str:
+    """What a hold for so many tokens takes, at the dearest rates."""
+    return f"{(heard * 32 + said * 64) / 10**9:.9f}"
+
+
+def test_a_balance_that_does_not_reach_shortens_the_answers(
+    hub: Hub, provider: FakeRealtime, model: str
+) -> None:
+    """What is held first is room for a beginning, then the context so far; the provider is told how
+    much may be said, whatever the client wishes, and told again when more of it can be paid."""
+    with session(hub, hub.tenant().key, model) as talk:
+        head = talk.socket.response
+        assert head is not None
+        assert head.headers["x-weir-hold"] == held_usd(4_096, 4_096)
+        assert "x-weir-output-cap" not in head.headers
+        talk.ask("hello #tokens=50")
+    assert [event["type"] for event in provider.sessions[-1].received] == [
+        "conversation.item.create", "response.create",
+    ]  # fmt: skip
+    with session(hub, hub.tenant(usd=held_usd(4_096, 100)).key, model) as talk:
+        head = talk.socket.response
+        assert head is not None
+        assert head.headers["x-weir-output-cap"] == "100"
+        assert talk.hear("session.updated")["session"]["max_output_tokens"] == 100
+        talk.say(type="session.update", session={"type": "realtime", "max_output_tokens": 900})
+        assert talk.hear("session.updated")["session"]["max_output_tokens"] == 100
+        talk.say(type="response.create", response={"max_output_tokens": "inf"})
+        talk.hear("response.done")
+        talk.say(type="response.create")
+        assert talk.hear("session.updated")["session"]["max_output_tokens"] == 900
+        talk.hear("response.done")
+    asked = [one for one in provider.sessions[-1].received if one["type"] == "response.create"]
+    first, second = (one["response"]["max_output_tokens"] for one in asked)
+    assert first == 100
+    assert 900 < second < 4_096
+
+
+def test_what_is_sent_beyond_a_hold_is_held_before_it_is_answered(
+    hub: Hub, provider: FakeRealtime, model: str
+) -> None:
+    tenant = hub.tenant()
+    query = "SELECT amount_nano FROM billing_hold WHERE organisation_id = %s ORDER BY id"
+    with session(hub, tenant.key, model) as talk:
+        talk.hear("session.created")
+        content = [{"type": "input_text", "text": "word " * 6_000}]
+        item = {"type": "message", "role": "user", "content": content}
+        talk.say(type="conversation.item.create", item=item)
+        talk.ask("hello #tokens=3")
+        first, second = (row["amount_nano"] for row in hub.rows(query, tenant.organisation_id))
+        assert second - first > 5_000 * 32
+        for _ in range(3):
+            talk.ask("hello #tokens=3")
+        *_, last = (row["amount_nano"] for row in hub.rows(query, tenant.organisation_id))
+        assert last < second
+    assert [row["status"] for row in records(hub, tenant, 5)] == [200] * 5
+    assert tenant.key not in str(provider.sessions[-1].headers)
 
 
 def test_a_key_that_ends_takes_its_session_along(

@@ -1,15 +1,19 @@
 """Tasks of Suno over the real hub: what clients read, what the provider billed, and what the books
 say."""
 
+import json
 from collections.abc import Iterator
 from typing import Any
 from uuid import UUID
 
 import pytest
 
+from notify.rules.signing import key_secret
 from tests.fakes.suno import FakeSuno
 from tests.hostile import EVERYTHING, LONG, NUL
 from tests.hub import Answer, Hub, Tenant
+from tests.notify.receiver import receiver, signed
+from tests.relay import sweeper
 from tests.relay.poller import poll
 from tests.relay.task_services import CALL_NANO, holds, quick, serve, spent
 
@@ -56,7 +60,7 @@ def test_a_song_is_held_when_it_is_ordered_and_charged_once_at_its_end(
     hub: Hub, provider: FakeSuno
 ) -> None:
     tenant, prompt = hub.tenant(), "city lights #polls=3"
-    hook = "https://client.example/hook"
+    hook = "https://127.0.0.1/hook"
     answer = submit(hub, tenant, "music", prompt=prompt, tags="punk", title="Lights",
                     mv="chirp-v4", notify_hook=hook)  # fmt: skip
     assert answer.headers["x-weir-hold"] == "0.10"
@@ -83,6 +87,57 @@ def test_a_song_is_held_when_it_is_ordered_and_charged_once_at_its_end(
     assert provider.of(prompt).body == {
         "prompt": prompt, "tags": "punk", "title": "Lights", "mv": "chirp-v4",
     }  # fmt: skip
+
+
+def call_hooks(name: str) -> int:
+    """Beside the hub: deliver what tells of tasks; how often it was tried."""
+    from django.conf import settings
+    from django.db import connection
+
+    from notify import deliveries, sending
+
+    connection.settings_dict["NAME"] = name
+    settings.WEBHOOK_EGRESS_ALLOW = ["127.0.0.1/32"]
+    kinds = ["task.completed", "task.failed"]
+    deliveries.spread_facts(1000, kinds)
+    due = deliveries.lease_due(1000, kinds)
+    for delivery_id in due:
+        sending.send(delivery_id)
+    connection.close()
+    connection.close_pool()  # type: ignore[attr-defined]
+    return len(due)
+
+
+@pytest.mark.parametrize(("prompt", "kept"), [("hooked", True), ("hooked #fail=sensitive", False)])
+def test_a_hook_is_called_once_with_the_task_at_its_end(
+    hub: Hub, provider: FakeSuno, prompt: str, kept: bool
+) -> None:
+    """Also where nothing of a request may be kept; what is sealed for it goes with it."""
+    tenant = hub.tenant()
+    if not kept:
+        hub.connection.execute(
+            "UPDATE accounts_organisation SET retention_hours = 0 WHERE id = %s",
+            [tenant.organisation_id],
+        )
+        hub.bump()
+    with receiver() as server:
+        id_ = submitted(hub, tenant, "music", prompt=prompt, notify_hook=f"{server.url}/done")
+        sealed = "SELECT count(hook) AS n FROM gateway_mediatask WHERE public_id = %s"
+        assert hub.rows(sealed, id_) == [{"n": 1}]
+        sweeper.beside(hub, call_hooks)
+        assert server.got == []
+        poll(hub, tenant)
+        assert hub.rows(sealed, id_) == [{"n": 0}]
+        for _ in range(2):
+            sweeper.beside(hub, call_hooks)
+    ((headers, body),) = server.got
+    assert json.loads(body) == shown(hub, tenant, id_)
+    assert signed(key_secret(tenant.key), headers, body)
+    assert hub.rows(
+        "SELECT fact.kind, state, hook FROM notify_delivery delivery "
+        "JOIN outbox_fact fact ON fact.id = fact_id WHERE organisation_id = %s",
+        tenant.organisation_id,
+    ) == [{"kind": "task.completed" if kept else "task.failed", "state": "delivered", "hook": None}]
 
 
 def test_lyrics(hub: Hub, provider: FakeSuno) -> None:

@@ -23,7 +23,11 @@ def test_ten_thousand_open_videos_cost_a_quarter_of_a_core(hub: Hub) -> None:
     tenant = hub.tenant()
     with FakeVideos() as fake:
         name = video_model(hub, fake)
-        (channel,) = hub.rows("SELECT id FROM gateway_channel WHERE name = %s", f"{name}-0")
+        (channel,) = hub.rows(
+            "SELECT channel.id, key.id AS key_id FROM gateway_channel channel "
+            "JOIN gateway_channelkey key ON key.channel_id = channel.id WHERE name = %s",
+            f"{name}-0",
+        )
         for n in range(ASKED):
             id_ = f"video_up{n:06d}"
             fake.videos[id_] = FakeVideo(
@@ -31,12 +35,12 @@ def test_ten_thousand_open_videos_cost_a_quarter_of_a_core(hub: Hub) -> None:
             )
             hub.connection.execute(
                 "INSERT INTO gateway_mediatask (id, public_id, organisation_id, team_id,"
-                " request_id, operation, model, form, channel_id, channel_key, upstream_id, state,"
-                " progress, seconds, size, remixed_from, next_poll_at, polls, failures) "
+                " request_id, operation, model, form, channel_id, channel_key_id, upstream_id,"
+                " state, progress, seconds, size, remixed_from, next_poll_at, polls, failures) "
                 "VALUES (%s, %s, %s, %s, %s, 'videos', %s, 'videos', %s, %s, %s, 'queued', 0, 8,"
                 " '1280x720', '', now(), 20, 0)",
                 [new_id(), f"video_{uuid.uuid4().hex}", tenant.organisation_id, tenant.team_id,
-                 new_id(), name, channel["id"], fake.key[-4:], id_],
+                 new_id(), name, channel["id"], channel["key_id"], id_],
             )  # fmt: skip
         cpu_s = sweeper.beside(hub, cpu_of_polling) / 1e6
         assert sum(video.polls for video in fake.videos.values()) == ASKED

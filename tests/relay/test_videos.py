@@ -2,8 +2,10 @@
 
 import http.client
 import json
+import os
 import re
 import secrets
+import time
 from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
@@ -11,6 +13,7 @@ from typing import Any
 import pytest
 from openai import OpenAI
 
+from relay.content_links import LINK_S, signed_link
 from tests.fakes.videos import FakeVideos
 from tests.hub import Answer, Hub, Tenant
 from tests.relay.clients import OpenAIClient
@@ -338,6 +341,37 @@ def test_the_generic_form(hub: Hub, provider: FakeVideos, model: str) -> None:
     poll(hub, tenant)
     told = hub.get(f"/v1/video/generations/{failed.json()['task_id']}", tenant).json()
     assert (told["status"], told["error"]) == ("failed", {"code": 451, "message": "Blocked."})
+
+
+def test_a_link_opens_its_video_without_a_key_until_it_expires(
+    hub: Hub, provider: FakeVideos, model: str
+) -> None:
+    tenant, pepper = hub.tenant(), os.environ["WEIR_KEY_PEPPER"]
+    first, other = (accepted(hub, tenant, model, f"linked {n}")["id"] for n in range(2))
+    poll(hub, tenant)
+    link = hub.get(f"/v1/video/generations/{first}", tenant).json()["url"]
+    link = link[link.index("/v1/") :]
+    content = provider.of("linked 0").content
+    answer = hub.request("GET", link, None, headers={"range": "bytes=5-14"})
+    assert (answer.status, answer.body) == (206, content[5:15])
+    path, query = link.split("?")
+    now = time.time()
+    for wrong in (
+        path,
+        link.replace(first, other),
+        f"{path}?{query}0",
+        f"{path}?{query}&signature=x",
+        f"{path}?{query.replace('expires=', 'expires=9')}",
+        f"{path}?signature={query.partition('signature=')[2]}",
+        signed_link(pepper, path, first, now - LINK_S - 3600),
+        signed_link(pepper + "x", path, first, now),
+    ):
+        assert hub.request("GET", wrong, None).status == 401, wrong
+        # It is no worse than none for who has a key.
+        assert hub.get(wrong, tenant).status == 200
+    assert hub.request("GET", signed_link(pepper, path, first, now), None).body == content
+    assert hub.request("DELETE", f"/v1/videos/{first}", tenant).status == 200
+    assert hub.request("GET", link, None).status == 404
 
 
 def test_content_comes_in_parts(hub: Hub, provider: FakeVideos, model: str) -> None:

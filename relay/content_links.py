@@ -1,0 +1,41 @@
+"""Links to the bytes of a finished video that need no key, for a browser or a player: who has one
+gets that video, until it expires.
+
+    /v1/videos/{id}/content?expires=1764000000&signature=…    HMAC-SHA-256 over id and instant
+
+A link ends with what it leads to, where that is sooner: deleted, or kept no more.
+"""
+
+import base64
+import hmac
+from typing import Final
+from urllib.parse import parse_qs
+
+LINK_S: Final = 24 * 3600
+"""How long a link is good for, at least; up to an hour more, so that it is the same for a while."""
+_PURPOSE: Final = b"weir-content-link"
+_HOUR_S: Final = 3600
+
+
+def signed_link(pepper: str, url: str, task_id: str, now: float) -> str:
+    """The address of a video's bytes, good without a key; `now` is in Unix seconds."""
+    expires = (int(now) + LINK_S + _HOUR_S - 1) // _HOUR_S * _HOUR_S
+    return f"{url}?expires={expires}&signature={_signature(pepper, task_id, str(expires))}"
+
+
+def is_signed(pepper: str, task_id: str, query: bytes, now: float) -> bool:
+    """Whether a query opens that video now."""
+    if b"signature=" not in query:
+        return False
+    fields = parse_qs(query.decode("latin-1"))
+    (expires, *more), (signature, *twice) = fields.get("expires", [""]), fields["signature"]
+    if more or twice or not (expires.isascii() and expires.isdigit() and len(expires) < 12):
+        return False
+    known = _signature(pepper, task_id, expires)
+    return hmac.compare_digest(known.encode(), signature.encode()) and now < int(expires)
+
+
+def _signature(pepper: str, task_id: str, expires: str) -> str:
+    key = hmac.digest(pepper.encode(), _PURPOSE, "sha256")
+    text = f"{task_id}.{expires}".encode()
+    return base64.urlsafe_b64encode(hmac.digest(key, text, "sha256")).decode().rstrip("=")

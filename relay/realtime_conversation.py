@@ -1,0 +1,85 @@
+"""What a realtime session has said and heard, counted here: what its next response reads, and at
+most how much."""
+
+from collections.abc import Mapping
+from typing import Final
+
+from dialects import realtime
+from dialects.realtime import ClientEvent, ServerEvent
+
+# A token of text is rarely less, in any script, and every event has names beside its text.
+_BYTES_A_TOKEN: Final = 3
+_DEFAULT_BYTES_MS: Final = 48
+
+
+class Conversation:
+    """The running count of one session. `transcription` is the model that writes down what is said,
+    "" for none."""
+
+    __slots__ = (
+        "_heard", "_heard_bytes_ms", "_heard_ms", "_known", "_measured", "_sent_bytes",
+        "said_bytes_ms", "transcription",
+    )  # fmt: skip
+
+    def __init__(self) -> None:
+        # By our own count, where no usage tells it.
+        self._heard = {"in_text": 0}
+        self._heard_ms = 0
+        self._heard_bytes_ms = self.said_bytes_ms = _DEFAULT_BYTES_MS
+        # A bound of the context: what was known of it when a response began, the most that a
+        # response was told to have read and said, and what came since.
+        self._known = self._measured = self._sent_bytes = 0
+        self.transcription = ""
+
+    @property
+    def tokens_max(self) -> int:
+        """A bound of what the next response reads."""
+        return (
+            self._known + self._sent_bytes // _BYTES_A_TOKEN + self._heard_ms // realtime.HEARD_MS
+        )
+
+    def note_sent(self, event: ClientEvent, size: int) -> None:
+        """An event of the client has gone on; `size` is its bytes."""
+        if event.type == "input_audio_buffer.append":
+            self._heard_ms += realtime.sound_ms(event.audio, self._heard_bytes_ms)
+        else:
+            self._heard["in_text"] += size // 4
+            self._sent_bytes += size
+
+    def note_settings(self, event: ServerEvent) -> realtime.SessionSettings:
+        """The provider tells the settings that hold."""
+        settings = realtime.read_settings(event.session)
+        self._heard_bytes_ms = settings.heard_bytes_ms or self._heard_bytes_ms
+        self.said_bytes_ms = settings.said_bytes_ms or self.said_bytes_ms
+        self.transcription = settings.transcription or ""
+        if event.type == "session.created":
+            # What it is told to be, unasked.
+            self._sent_bytes += len(bytes(event.session))
+        return settings
+
+    def begin(self) -> dict[str, int]:
+        """A response begins: what it reads, by our own count."""
+        self._known = self.tokens_max
+        self._sent_bytes = 0
+        self._heard["in_audio"] = (
+            self._heard.get("in_audio", 0) + self._heard_ms // realtime.HEARD_MS
+        )
+        self._heard_ms = 0
+        return dict(self._heard)
+
+    def end(self, meters: Mapping[str, int]) -> None:
+        """A response has ended, as its usage has it: the conversation as it was read, with the
+        answer behind it."""
+        heard = {name: _side(meters, name) for name in ("in_text", "in_audio", "in_image")}
+        heard["in_text"] += meters.get("out_text", 0)
+        self._heard = heard
+        total = sum(heard.values()) + meters.get("out_audio", 0)
+        # One beside the conversation may read much less.
+        if total >= self._measured:
+            self._measured = self._known = total
+
+
+def _side(meters: Mapping[str, int], name: str) -> int:
+    """Of one kind of input, with what of it was cached."""
+    cached = {"in_text": "in_cache_read"}.get(name, f"{name}_cached")
+    return meters.get(name, 0) + meters.get(cached, 0)

@@ -1,0 +1,197 @@
+"""The holds of a realtime session's responses: each is placed before a response may begin, for what
+it can read by then and say, and for no more than the balance reaches.
+
+    nothing sent --> hold --> more is sent than it was placed for --> another in its place
+                      |
+                      +--> a response begins --> it is that one's
+"""
+
+import asyncio
+from collections.abc import Awaitable, Callable
+from typing import Final
+
+import msgspec
+
+from dialects.codec import Target
+from dialects.errors import RequestFault, message_of, retry_after_s
+from lib.ids import new_id
+from relay.admitted_attempt import AdmittedAttempt, Chosen
+from relay.attempt_end import AttemptEnd
+from relay.database import DatabaseAway, DatabaseRefused
+from relay.downstream import ErrorAnswer
+from relay.error_answers import OVERLOADED, ChannelsOut, answer_to
+from relay.hold_placing import HoldPlacer
+from relay.limit_answers import ChannelFull, LimitReached
+from relay.realtime_conversation import Conversation
+from relay.realtime_operation import Realtime, ResponseBound, Used, response_bound
+from relay.realtime_response import MeteredResponse, ResponseMeter
+from relay.request_context import RequestContext
+from relay.request_reader import RequestReader
+from relay.routing import stay
+from relay.snapshot import Snapshot
+from relay.unary import Billable
+from relay.upstream import UpstreamFailed
+
+_FULL_WAIT_S: Final = 1.0
+# What may be sent behind a hold until its response begins: as much as 100 s of sound.
+_ROOM_TOKENS: Final = 1_024
+
+
+class SessionOver(Exception):
+    """It ends; `error` is None where the client has left, or the upstream has closed in order."""
+
+    def __init__(self, error: ErrorAnswer | None, failure: UpstreamFailed | None = None) -> None:
+        super().__init__("" if error is None else error.message)
+        self.error = error
+        self.failure = failure
+
+
+class NotNow(Exception):
+    """A limit of requests is reached: an event does not go on."""
+
+    def __init__(self, error: ErrorAnswer) -> None:
+        super().__init__(error.message)
+        self.error = error
+
+
+class ResponseHolds:
+    """The holds of one session. `first` was placed when it was asked for, by the `key` of its
+    channel; `newest` gives the snapshot of now."""
+
+    __slots__ = (
+        "_admitted", "_context", "_conversation", "_free", "_key", "_limited", "_newest",
+        "_placing",
+    )  # fmt: skip
+
+    def __init__(
+        self,
+        context: RequestContext,
+        admitted: AdmittedAttempt,
+        key: int,
+        first: MeteredResponse,
+        conversation: Conversation,
+        newest: Callable[[], Snapshot],
+    ) -> None:
+        self._context = context
+        self._admitted = admitted
+        self._key = key
+        self._conversation = conversation
+        self._newest = newest
+        # Held, and not begun; one is placed at a time.
+        self._free: MeteredResponse | None = first
+        self._placing = asyncio.Lock()
+        # Until when nothing more is admitted, and why (loop time).
+        self._limited: tuple[float, ErrorAnswer] | None = None
+
+    async def next(self, *, asked: bool) -> MeteredResponse:
+        """The response that may begin next. Raises SessionOver where none may; NotNow for a limit
+        of requests, where a client has `asked`."""
+        async with self._placing:
+            needed = self._conversation.tokens_max
+            if self._free is not None:
+                if needed <= self._free.bound.context_tokens or self._free.bound.is_full:
+                    return self._free
+                self.release(None)
+            if asked and self._limited is not None and self._context.time() < self._limited[0]:
+                raise NotNow(self._limited[1])
+            model = self._admitted.facts.model
+            bound = response_bound(self._newest(), model).within(needed + _ROOM_TOKENS)
+            try:
+                placed = self._free = await self._granted(self._place(model, bound, bound))
+            except NotNow as limited:
+                if asked:
+                    raise
+                raise SessionOver(limited.error) from None
+            return placed
+
+    async def take(self) -> MeteredResponse:
+        """The response that begins, whoever has asked for it. Raises SessionOver."""
+        response = await self.next(asked=False)
+        self._free = None
+        return response
+
+    def release(self, error: ErrorAnswer | None, fault: str = "") -> None:
+        """Nothing begins by what is held."""
+        if self._free is not None:
+            self._free.break_off(error, fault)
+            self._free = None
+
+    async def place_used(self, model: str, unit: Used) -> MeteredResponse:
+        """What is known to be used. Raises SessionOver."""
+        try:
+            return await self._granted(self._place(model, unit, ResponseBound(0, 0)))
+        except NotNow as limited:
+            raise SessionOver(limited.error) from None
+
+    def check_allowed(self, model: str) -> None:
+        """Raise RequestFault for a model that this key may not use here."""
+        context = self._next_context(model, Used({}))
+        found = RequestReader(context).find_model(model)
+        facts = Realtime(Used({})).read(b"{}", Target(found.name))
+        stay(context, facts, found, self._admitted.channel.id)
+
+    async def _granted(self, placing: Awaitable[MeteredResponse]) -> MeteredResponse:
+        """What is placed. Raises SessionOver, NotNow."""
+        try:
+            return await placing
+        except LimitReached as fault:
+            error, wait_ms = answer_to(fault), fault.wait_ms
+        except ChannelFull as full:
+            wait_ms = full.wait_ms
+            seconds = retry_after_s(wait_ms or 0)
+            message = message_of("rate_limited", "the channel of the model", seconds=seconds)
+            error = ErrorAnswer("rate_limited", 429, message)
+        except (RequestFault, ChannelsOut) as fault:
+            raise SessionOver(answer_to(fault)) from None
+        except (DatabaseAway, DatabaseRefused):
+            raise SessionOver(OVERLOADED) from None
+        self._limited = self._context.time() + max(_FULL_WAIT_S, (wait_ms or 0) / 1000), error
+        raise NotNow(error)
+
+    async def _place(self, model: str, unit: Billable, bound: ResponseBound) -> MeteredResponse:
+        """Place the hold of another request of this session, by today's prices."""
+        context, admitted = self._next_context(model, unit), self._admitted
+        found = RequestReader(context).find_model(model)
+        facts = Realtime(unit).read(b"{}", Target(found.name))
+        routed = stay(context, facts, found, admitted.channel.id)
+        channel = context.snapshot.channels[admitted.channel.id]
+        if channel.key_ids != admitted.channel.key_ids:
+            raise RequestFault("no_channel", None, "", model=model)
+        candidate = routed.planned[0]
+        placer = HoldPlacer(context, routed, found.alias)
+        chosen = Chosen(candidate, candidate.why, self._key, ())
+        hold = await placer.place(chosen, 1, None)
+        return metered(
+            context,
+            msgspec.structs.replace(
+                admitted, number=1, facts=facts, upstream_model=candidate.upstream_model,
+                price=routed.price, hold=hold,
+            ),
+            bound,
+        )  # fmt: skip
+
+    def _next_context(self, model: str, unit: Billable) -> RequestContext:
+        context = self._context
+        invocation = msgspec.structs.replace(
+            context.invocation, target=Target(model), unary=Realtime(unit)
+        )
+        return RequestContext(
+            context.parts,
+            self._newest(),
+            context.principal,
+            context.downstream,
+            context.deadline,
+            invocation,
+            request_id=new_id(),
+            source=context.source,
+            options=context.options,
+        )
+
+
+def metered(
+    context: RequestContext, admitted: AdmittedAttempt, bound: ResponseBound
+) -> MeteredResponse:
+    """A response whose hold is placed, for so much."""
+    meter = ResponseMeter(admitted)
+    end = AttemptEnd(context, admitted, meter)
+    return MeteredResponse(context, admitted, meter, end, bound)

@@ -1,0 +1,92 @@
+"""Addresses that somebody gave with a request: called as webhooks are, but for three tries, and not
+for a key that has ended."""
+
+import datetime as dt
+import json
+from typing import Any
+
+import pytest
+from django.db import transaction
+
+from accounts.models import Key
+from lib import clock
+from lib.ids import id_text
+from notify import deliveries, sending
+from notify.deliveries import HookCall, call_hook
+from notify.models import Delivery
+from notify.rules.backoff import HOOK_TRIES_MAX
+from notify.rules.signing import key_secret
+from outbox.facts import put
+from tests import cast
+from tests.notify.receiver import Receiver, signed
+from tests.notify.test_telling import let_time_pass
+
+TEXT = "sk-weir-the-key-of-the-request"
+BODY = json.dumps({"id": "1", "prompt": "a cat"})
+
+
+def ordered(people: cast.Cast, server: Receiver, **over: Any) -> Key:
+    """A fact that an address shall hear of, and the key that the request had."""
+    key, _ = cast.make_key(people.core, "hooks")
+    call = HookCall(f"{server.url}/done", key_secret(TEXT), str(key.id), BODY)
+    with transaction.atomic():
+        call_hook(put("task.completed", people.acme.id), call._replace(**over))
+    return key
+
+
+def tell() -> int:
+    due = deliveries.lease_due(10)
+    for delivery_id in due:
+        sending.send(delivery_id)
+    return len(due)
+
+
+def test_it_gets_the_body_as_it_is_signed_for_who_has_the_key(
+    people: cast.Cast, server: Receiver
+) -> None:
+    ordered(people, server)
+    assert (tell(), tell()) == (1, 0)
+    ((headers, body),) = server.got
+    assert body == BODY.encode()
+    assert signed(key_secret(TEXT), headers, body)
+    assert not signed(key_secret(TEXT + "x"), headers, body)
+    delivery = Delivery.objects.get()
+    assert headers["webhook-id"] == id_text(delivery.fact_id)
+    assert (delivery.state, delivery.hook) == ("delivered", None)
+
+
+def test_it_is_tried_three_times_with_the_same_bytes(people: cast.Cast, server: Receiver) -> None:
+    ordered(people, server)
+    server.statuses = [500]
+    for _ in range(HOOK_TRIES_MAX):
+        assert (tell(), tell()) == (1, 0)
+        let_time_pass()
+    assert tell() == 0
+    delivery = Delivery.objects.get()
+    assert (delivery.state, len(delivery.tries), delivery.hook) == ("dead", 3, None)
+    assert len({(headers["webhook-id"], body) for headers, body in server.got}) == 1
+    assert [one["error"] for one in delivery.tries] == ["Answered with status 500."] * 3
+
+
+@pytest.mark.parametrize("end", ["revoked_at", "expires_at"])
+def test_it_ends_with_the_key_of_the_request(people: cast.Cast, server: Receiver, end: str) -> None:
+    """P23: who has a key that was revoked hears nothing more."""
+    key = ordered(people, server)
+    Key.objects.filter(id=key.id).update(**{end: clock.now() - dt.timedelta(seconds=1)})
+    assert tell() == 1
+    assert server.got == []
+    delivery = Delivery.objects.get()
+    assert (delivery.state, delivery.hook) == ("dead", None)
+    assert delivery.tries[0]["error"] == "The key of the request has ended."
+
+
+@pytest.mark.parametrize(
+    "url", ["https://", "https://[", "https://a b/", "https://\x00/", "https://é.example:99999/"]
+)
+def test_what_is_no_address_is_tried_and_harms_nothing(
+    people: cast.Cast, server: Receiver, url: str
+) -> None:
+    ordered(people, server, url=url)
+    assert tell() == 1
+    assert Delivery.objects.get().tries[0]["error"]
+    assert server.got == []
