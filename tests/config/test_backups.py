@@ -290,7 +290,7 @@ def test_nobody_waits_for_the_end_of_a_backup(monkeypatch: pytest.MonkeyPatch) -
         with psycopg.connect(
             environ["DATABASE_URL"], dbname=connection.settings_dict["NAME"]
         ) as other:
-            for query in (sealed_until, rollups._SETTLED_AT, "SELECT now()"):
+            for query in (sealed_until, rollups.SETTLED_AT, "SELECT now()"):
                 found.append(other.execute(query).fetchone())
         raise postgres_tools.ToolError("seen")
 
