@@ -18,6 +18,7 @@ _OBJECTS: Final[Mapping[str, Promise]] = {
     "credit": _("Correction"),
     "customrole": _("Role"),
     "delivery": _("Delivery"),
+    "detachedmonth": _("Month of requests"),
     "export": _("Export"),
     "installationsetting": _("Installation settings"),
     "invitation": _("Invitation"),

@@ -26,7 +26,7 @@ from lib.refusal import check_text
 from lib.sheets import SheetUnreadable, sheet_rows
 from outbox.facts import put
 from usage.bill_lines import BillLine, BillRefused, Columns, bill_lines
-from usage.models import BillDifference, BillMapping, ProviderBill
+from usage.models import BillDifference, BillMapping, DetachedMonth, ProviderBill
 
 DIFFERENCES_MAX: Final = 10_000
 DAYS_MAX: Final = 100
@@ -81,6 +81,7 @@ def reconcile(
     if not first_on <= last_on or (last_on - first_on).days >= DAYS_MAX:
         text = gettext("A bill covers from 1 to %(n)s days.") % {"n": DAYS_MAX}
         raise BillRefused("last_on", text)
+    _refuse_detached(first_on, last_on)
     columns = Columns(
         mapping.match,  # type: ignore[arg-type]
         mapping.request_column,
@@ -143,6 +144,18 @@ def reopen_difference(actor: Actor, difference: BillDifference) -> None:
         locked.settled_by, locked.settled_at = None, None
         locked.save(update_fields=["settled_by", "settled_at"])
         audit.record(actor, None, "bill_difference.reopened", locked)
+
+
+def _refuse_detached(first_on: dt.date, last_on: dt.date) -> None:
+    """Without the requests of a month every line of its bill would differ."""
+    begin, end = (
+        dt.datetime.combine(day, dt.time(), dt.UTC)
+        for day in (first_on, last_on + dt.timedelta(days=1))
+    )
+    detached = DetachedMonth.objects.filter(from_at__lt=end, to_at__gt=begin).first()
+    if detached is not None:
+        text = gettext("The requests of %(month)s are kept in a file. Attach it first.")
+        raise BillRefused("first_on", text % {"month": detached})
 
 
 def _rows(file: IO[bytes]) -> Iterator[Sequence[object]]:

@@ -141,14 +141,13 @@ def _place(name: str) -> Place:
 
 def _step(name: str, span: Span, findings: Findings) -> bool:
     """Store that a walk has passed a span; False where another process has, or where it cannot."""
-    sums = _sums(span, findings)
-    if sums is None:
-        return False
     with transaction.atomic():
         BooksWalk.objects.get_or_create(name=name)
         here = BooksWalk.objects.select_for_update().filter(name=name, to_at=span.from_at)
         stored = here.first()
-        if stored is None:
+        # Under the lock: what is summed does not go into a file meanwhile.
+        sums = _sums(span, findings) if stored is not None else None
+        if stored is None or sums is None:
             return False
         stored.to_at = span.to_at
         stored.found |= as_stored(findings.broken)

@@ -129,7 +129,26 @@ _BY_WINDOW: Final = f"""
         JOIN billing_account a ON a.id = e.account_id AND a.kind = 'revenue'
         JOIN billing_hold h ON h.id = {_CORRECTED}, unnest(h.window_ids) AS window_id
         WHERE {_SPAN} AND p.kind = 'correct'"""
-_SUMMED: Final = {"account": _BY_ACCOUNT, "sold": _SOLD, "window": _BY_WINDOW}
+
+
+def _of_months(kind: str) -> str:
+    """What the rows of detached months came to: where the month began, for every walk is far behind
+    it."""
+    return f"""
+        UNION ALL
+        SELECT (one ->> 1)::bigint, (one ->> 2)::numeric
+        FROM usage_detachedmonth m JOIN usage_monthfile f ON f.month_id = m.month,
+        jsonb_array_elements(f.sums) AS one
+        WHERE one ->> 0 = '{kind}'
+          AND m.month::timestamp AT TIME ZONE 'UTC' >= %(from)s::timestamptz
+          AND m.month::timestamp AT TIME ZONE 'UTC' < %(to)s::timestamptz"""
+
+
+_SUMMED: Final = {
+    "account": _BY_ACCOUNT,
+    "sold": _SOLD + _of_months("sold"),
+    "window": _BY_WINDOW + _of_months("window"),
+}
 SUMS: Final = " UNION ALL ".join(
     f"SELECT '{kind}', subject_id, sum(nano) FROM ({rows}) summed GROUP BY subject_id"
     for kind, rows in _SUMMED.items()
@@ -252,7 +271,10 @@ INVARIANTS: Final = {
         SELECT p.id FROM billing_posting p
         WHERE {_SPAN} AND p.kind IN ('correct', 'loss') AND NOT EXISTS (
             SELECT FROM billing_hold h WHERE h.id = {_CORRECTED}
-            AND h.state NOT IN ('open', 'kept'))""",
+            AND h.state NOT IN ('open', 'kept'))
+        AND NOT EXISTS (
+            SELECT FROM usage_detachedmonth m
+            WHERE {_CORRECTED} >= m.first_id AND {_CORRECTED} < m.end_id)""",
     "I14 a hold is kept until it is decided on what has no charge": f"""
         SELECT h.id, h.state FROM {_RECORDS} JOIN billing_hold h ON h.id = r.id
         WHERE r.basis = 'held' AND h.state <> 'kept'
@@ -303,7 +325,30 @@ INVARIANTS: Final = {
         SELECT organisation_id, at, summed.nano, rolled.nano
         FROM summed FULL JOIN rolled USING (organisation_id, at)
         WHERE moves IS NOT TRUE
-        AND (summed.nano, summed.requests) IS DISTINCT FROM (rolled.nano, rolled.requests)""",
+        AND (summed.nano, summed.requests) IS DISTINCT FROM (rolled.nano, rolled.requests)
+        AND NOT EXISTS (
+            SELECT FROM usage_detachedmonth m WHERE at >= m.from_at AND at < m.to_at)""",
+    "I16 the rollups of a detached month are what was signed": """
+        WITH due AS (
+            SELECT * FROM usage_detachedmonth m JOIN usage_monthfile f ON f.month_id = m.month
+            WHERE m.to_at > %(quarter)s::timestamptz AND m.to_at <= %(quarter_end)s::timestamptz
+        ),
+        signed AS (
+            SELECT month, (one ->> 0)::uuid AS organisation_id, (one ->> 1)::numeric AS requests,
+                   (one ->> 2)::numeric AS nano
+            FROM due, jsonb_array_elements(rolled) AS one
+        ),
+        summed AS (
+            SELECT month, o.id AS organisation_id, sum(r.requests) AS requests,
+                   sum(r.charge_nano) AS nano
+            FROM due CROSS JOIN accounts_organisation o JOIN usage_dayrollup r
+                ON r.organisation_id = o.id AND r.bucket_at >= due.from_at
+                AND r.bucket_at < due.to_at
+            GROUP BY 1, 2
+        )
+        SELECT organisation_id, month, signed.nano, summed.nano
+        FROM signed FULL JOIN summed USING (month, organisation_id)
+        WHERE (signed.requests, signed.nano) IS DISTINCT FROM (summed.requests, summed.nano)""",
     "I16 an hour is the sum of its quarters": _levels("hour", "usage_hourrollup", "usage_rollup"),
     "I16 a day is the sum of its hours": _levels("day", "usage_dayrollup", "usage_hourrollup"),
     "I13 nothing is charged above its hold": f"""

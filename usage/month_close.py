@@ -21,7 +21,7 @@ from billing import invoices
 from billing.billing_details import seller, zone_of
 from billing.invoice_payments import note_closed
 from billing.invoices import InvoiceRefused, moved_nano
-from billing.models import Hold, HoldState, Invoice, InvoiceKind, Seal, SealKind
+from billing.models import Hold, HoldState, Invoice, InvoiceKind, InvoiceState, Seal, SealKind
 from billing.rules.instants import Span
 from billing.rules.invoice import last_month, month_after, month_span
 from lib import clock
@@ -111,6 +111,21 @@ def close(actor: Actor, invoice: Invoice, checksum: str) -> Invoice:
         closed = invoices.close_document(actor, invoice, checksum)
         note_closed(closed)
     return closed
+
+
+def unclosed(from_at: dt.datetime, until_at: dt.datetime) -> Iterator[Organisation]:
+    """The organisations that were charged for something in a time which no closed invoice covers
+    up to its end."""
+    for organisation in Organisation.objects.order_by("id"):
+        documents = Invoice.objects.filter(organisation=organisation, kind=InvoiceKind.INVOICE)
+        closed_to = documents.filter(state=InvoiceState.CLOSED).aggregate(to=Max("until_at"))["to"]
+        start_at = max(closed_to or from_at, from_at)
+        if start_at >= until_at:
+            continue
+        waits = documents.exclude(state=InvoiceState.CLOSED).filter(from_at__lt=until_at).exists()
+        zone = zone_of(organisation)
+        if waits or gather(organisation, zone, Span(start_at, until_at)).lines:
+            yield organisation
 
 
 def _refuse_unchecked(invoice: Invoice) -> None:

@@ -37,14 +37,13 @@ def ensure_partitions(since: dt.date | None = None) -> list[str]:
     with connection.cursor() as cursor:
         begin = _begin(cursor)
         while month <= last:
-            following = (month + dt.timedelta(days=32)).replace(day=1)
             for table, first in begin.items():
-                name = f"{table}_{month:%Y_%m}"
+                name = name_of(table, month)
                 cursor.execute("SELECT to_regclass(%s)", [name])
-                if cursor.fetchone() == (None,) and first_id_at(_start(month)) >= first:
-                    _make(cursor, name, table, f"FROM ('{_edge(month)}') TO ('{_edge(following)}')")
+                if cursor.fetchone() == (None,) and ids_of(month)[0] >= first:
+                    _make(cursor, table, month)
                     made.append(name)
-            month = following
+            month = next_month(month)
     return made
 
 
@@ -58,21 +57,57 @@ def _begin(cursor: CursorWrapper) -> dict[str, UUID]:
     return {table: end_of_first(table) or UUID(int=0) for (table,) in cursor.fetchall()}
 
 
-def _make(cursor: CursorWrapper, name: str, table: str, span: str) -> None:
+def _make(cursor: CursorWrapper, table: str, month: dt.date) -> None:
     with transaction.atomic():
         cursor.execute(f"SET LOCAL lock_timeout = {_LOCK_WAIT_MS}")
-        stored = _STORED.get(table, "")
-        cursor.execute(f"CREATE TABLE {name} PARTITION OF {table} FOR VALUES {span}{stored}")
-        # The triggers of rows come from the table; this one, of what is written once, does not.
+        make_partition(cursor, table, month)
+
+
+def name_of(table: str, month: dt.date) -> str:
+    """The partition of a month, by its first day."""
+    return f"{table}_{month:%Y_%m}"
+
+
+def next_month(month: dt.date) -> dt.date:
+    """The first day of the month after."""
+    return (month + dt.timedelta(days=32)).replace(day=1)
+
+
+def ids_of(month: dt.date) -> tuple[UUID, UUID]:
+    """The smallest id of a month, and that of the next one."""
+    return first_id_at(_start(month)), first_id_at(_start(next_month(month)))
+
+
+def has_own(month: dt.date) -> bool:
+    """Whether every table has a partition for this month, and for it alone."""
+    with connection.cursor() as cursor:
+        cursor.execute(_OWN, [[name_of(table, month) for table in PARTITIONED]])
+        return bool(cursor.fetchone()[0] == len(PARTITIONED))
+
+
+def make_partition(cursor: CursorWrapper, table: str, month: dt.date) -> None:
+    """Make the partition of a month, which has none, in the caller's transaction."""
+    first, end = ids_of(month)
+    stored = _STORED.get(table, "")
+    span = f"FROM ('{first}') TO ('{end}')"
+    cursor.execute(
+        f"CREATE TABLE {name_of(table, month)} PARTITION OF {table} FOR VALUES {span}{stored}"
+    )
+    guard_partition(cursor, table, month)
+
+
+def guard_partition(cursor: CursorWrapper, table: str, month: dt.date) -> None:
+    """The triggers of rows come from the table; that of what is written once, which forbids to
+    empty it, does not."""
+    cursor.execute(
+        "SELECT FROM pg_trigger WHERE tgrelid = %s::regclass AND tgname = 'never_emptied'",
+        [table],
+    )
+    if cursor.fetchone() is not None:
         cursor.execute(
-            "SELECT FROM pg_trigger WHERE tgrelid = %s::regclass AND tgname = 'never_emptied'",
-            [table],
+            f"CREATE TRIGGER never_emptied BEFORE TRUNCATE ON {name_of(table, month)} "
+            "FOR EACH STATEMENT EXECUTE FUNCTION weir_written_once()"
         )
-        if cursor.fetchone() is not None:
-            cursor.execute(
-                f"CREATE TRIGGER never_emptied BEFORE TRUNCATE ON {name} "
-                "FOR EACH STATEMENT EXECUTE FUNCTION weir_written_once()"
-            )
 
 
 def ids_near(id: UUID) -> tuple[UUID, UUID]:
@@ -100,10 +135,6 @@ def ensure_at_migration(apps: object, schema_editor: BaseDatabaseSchemaEditor) -
     ensure_partitions()
 
 
-def _edge(month: dt.date) -> str:
-    return str(first_id_at(_start(month)))
-
-
 def _start(month: dt.date) -> dt.datetime:
     return dt.datetime(month.year, month.month, 1, tzinfo=dt.UTC)
 
@@ -116,3 +147,7 @@ _MADE_UNTIL = """
                   AND part.relname ~ '_[0-9]{4}_[0-9]{2}$') AS until
         FROM unnest(%(tables)s::text[]) AS name
     ) tables HAVING count(until) = count(*)"""
+
+_OWN = """
+    SELECT count(*) FROM unnest(%s::text[]) AS name JOIN pg_class ON oid = to_regclass(name)
+    WHERE relispartition"""

@@ -67,15 +67,19 @@ def rebuild() -> Rolled:
 
 
 def replace_all(cursor: CursorWrapper, settled_at: dt.datetime) -> Rolled:
-    """Replace all rollups in the caller's transaction.
+    """Replace all rollups in the caller's transaction, but those of detached months.
 
     `settled_at` is an instant before which no transaction is open any more.
     """
     cursor.execute(_DROP_ALL)
     levels_to = _levels_may_reach(cursor)
     rows = 0
+    cursor.execute(_DETACHED)
+    detached = cursor.fetchall()
     # Day by day: sums of more would not fit into memory.
     for day in _days_of_records(cursor):
+        if any(from_at <= day.start_at < to_at for from_at, to_at in detached):
+            continue
         rows += _execute(cursor, _WRITE_QUARTERS, _bounds(day))
         _fill_levels(cursor, Span(day.start_at, min(day.end_at, levels_to)))
     cursor.execute(_COUNT_BUCKETS)
@@ -239,7 +243,10 @@ _FIND_DIRTY: Final = """
     SELECT DISTINCT organisation_id,
            date_bin('15 minutes', admitted_at, 'epoch'::timestamptz) AS bucket_at
     FROM usage_usagerecord
-    WHERE xid >= %(xid)s::text::xid8 AND xid < pg_snapshot_xmax(pg_current_snapshot())"""
+    WHERE xid >= %(xid)s::text::xid8 AND xid < pg_snapshot_xmax(pg_current_snapshot())
+      AND NOT EXISTS (
+          SELECT FROM usage_detachedmonth m
+          WHERE admitted_at >= m.from_at AND admitted_at < m.to_at)"""
 
 _NEXT_RECORD: Final = """
     SELECT min(admitted_at) FROM usage_usagerecord
@@ -250,7 +257,13 @@ _FIRST_BUCKET: Final = """
         ORDER BY bucket_at LIMIT 1) first"""
 _ORGANISATIONS: Final = "SELECT coalesce(array_agg(id), '{}') FROM accounts_organisation"
 
-_DROP_ALL: Final = "; ".join(f"DELETE FROM {table}" for table in TABLES.values())  # noqa: S608
+# The sums of a detached month stay: its records are in a file.
+_DETACHED: Final = "SELECT from_at, to_at FROM usage_detachedmonth"
+_DROP_ALL: Final = "; ".join(
+    f"""DELETE FROM {table} WHERE NOT EXISTS (
+        SELECT FROM ({_DETACHED}) m WHERE bucket_at >= m.from_at AND bucket_at < m.to_at)"""  # noqa: S608
+    for table in TABLES.values()
+)
 _DROP_DIRTY: Final = """
     DELETE FROM {table} rollup
     USING unnest(%(organisations)s::uuid[], %(buckets)s::timestamptz[])

@@ -124,11 +124,8 @@ def test_a_partition_that_somebody_is_in_the_way_of_is_left_for_later(
     monkeypatch: pytest.MonkeyPatch,
 ) -> None:
     """Who wants to lock the table of usage holds up whoever writes to it: not for long."""
-    name = "usage_attempt_2031_05"
+    month = dt.date(2031, 5, 1)
     monkeypatch.setattr(partitions, "_LOCK_WAIT_MS", 10)
-    month = (
-        "FROM ('3f000000-0000-0000-0000-000000000000') TO ('3f000000-0000-0000-0000-000000000001')"
-    )
     with psycopg.connect(
         environ["DATABASE_URL"], dbname=connection.settings_dict["NAME"]
     ) as reader:
@@ -137,9 +134,9 @@ def test_a_partition_that_somebody_is_in_the_way_of_is_left_for_later(
             connection.cursor() as cursor,
             pytest.raises(OperationalError, match="lock timeout"),
         ):
-            partitions._make(cursor, name, "usage_attempt", month)
+            partitions._make(cursor, "usage_attempt", month)
     with transaction.atomic(), connection.cursor() as cursor:
-        partitions._make(cursor, name, "usage_attempt", month)
+        partitions._make(cursor, "usage_attempt", month)
         transaction.set_rollback(True)
 
 

@@ -604,6 +604,8 @@ ELSEWHERE: Final = {
     "usage.bills.reconcile": "provider_bill.compared",
     "usage.bills.reopen_difference": "bill_difference.reopened",
     "usage.bills.settle_difference": "bill_difference.settled",
+    "usage.months.attach": "month.attached",
+    "usage.months.detach": "month.detached",
     "usage.reviews.settle_review": "request.reviewed",
 }
 # Nobody is signed in who could be named: the installation does it.

@@ -32,6 +32,8 @@ PLAIN: Final = {
     "playground_attachment.data",
     "playground_sharelink.digest",
     "usage_exportpiece.data",
+    "usage_monthfile.digest",
+    "usage_monthfile.signature",
 }
 _PLACE: Final = re.compile(r"([a-z]+_[a-z]+)\|")
 

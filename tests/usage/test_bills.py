@@ -16,14 +16,14 @@ from django.db import connection
 from accounts.actors import Actor
 from accounts.models import AuditEvent, Key
 from gateway.models import Channel
-from lib.ids import id_text
+from lib.ids import first_id_at, id_text
 from lib.sheets import SheetUnreadable, sheet_rows
 from tests import cast
 from tests.hostile import LONG, NUL
 from tests.usage.rows import CHANNEL, happen, id_at
 from usage import bills
 from usage.bill_lines import BillRefused, Columns, bill_lines
-from usage.models import BillDifference, BillMapping, ProviderBill
+from usage.models import BillDifference, BillMapping, DetachedMonth, ProviderBill
 
 pytestmark = pytest.mark.django_db
 USD = 10**9
@@ -222,3 +222,17 @@ def test_a_workbook_that_unpacks_to_gigabytes_is_refused() -> None:
     file.seek(0)
     with pytest.raises(SheetUnreadable):
         list(sheet_rows(file))
+
+
+def test_a_bill_of_a_month_that_is_in_a_file_is_refused(key: Key, dora: Actor) -> None:
+    """Without its requests each of its lines would differ."""
+    first, end = DAY.replace(day=1), DAY.replace(day=1, month=DAY.month + 1)
+    detached = DetachedMonth.objects.create(
+        month=first.date(), first_id=first_id_at(first), end_id=first_id_at(end), from_at=first,
+        to_at=end, price_version_ids=[],
+    )  # fmt: skip
+    rows = [["Date", "Model", "Cost"], [DAY.date(), "x", "1"]]
+    with pytest.raises(BillRefused, match="2026-11 are kept in a file"):
+        compare(dora, csv_of(rows), **BY_DAY)
+    detached.delete()
+    assert compare(dora, csv_of(rows), **BY_DAY).lines == 1

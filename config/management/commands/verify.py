@@ -15,6 +15,7 @@ from usage.books_check import wrong_charges
 from usage.books_walk import broken_in_all
 from usage.clickhouse_sink import differences
 from usage.invariants import INVARIANTS
+from usage.months import altered
 
 _SHOWN_MAX = 5
 
@@ -46,6 +47,8 @@ class Command(BaseCommand):
             wrong["I10 cost recomputes"] = [f"{id} {problem}" for id, problem in wrong_charges()]
             seals = broken_seals(cursor, seal_key()) if tamper_check else unsealed(cursor)
             wrong["P22"] = [f"{seal.kind}, seal {seal.seal_id}: {seal.problem}" for seal in seals]
+            if tamper_check:
+                wrong["P22"] += altered(seal_key())
         wrong["ClickHouse"] = differences()
         wrong["background job"] = [
             f"{state.job.title} ({state.job.task}): {state.problem}"
