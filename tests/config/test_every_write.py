@@ -134,7 +134,7 @@ ONES_OWN_SESSION_OR_ADDRESS: Final = {
 }
 # A provider rings: what it rings for is asked sooner, and nothing of what it says is believed.
 ASKED_SOONER: Final = {"task_callback"}
-COMPUTED_ANEW: Final = {"manage.py rebuild_rollups"}
+COMPUTED_ANEW: Final = {"manage.py rebuild_clickhouse", "manage.py rebuild_rollups"}
 THE_SCHEMA: Final = {"manage.py migrate"}
 QUIET: Final = (
     NOTHING_CHANGES
