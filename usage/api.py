@@ -23,7 +23,7 @@ from lib.ids import id_text
 from lib.openapi import also_answers
 from lib.tables.pages import as_here
 from usage import filters, receipts, request_log
-from usage.explorer import DAY, Cell, explore
+from usage.explorer import DAY, Cell, Quantiles, Times, explore, rate_text
 from usage.filters import RangeRefused, Scope, UsageFilter
 from usage.focus import focus_csv
 from usage.levels import standing
@@ -96,6 +96,22 @@ class UsageQuery(FocusQuery):
     )
 
 
+class QuantilesOut(Schema):
+    p50: int
+    p95: int
+    p99: int
+
+
+class TimesOut(Schema):
+    """Of answered requests, in milliseconds, within 2 %."""
+
+    ttft_ms: QuantilesOut | None = Field(description="To the first content. null: none was timed.")
+    total_ms: QuantilesOut | None
+    tokens_per_second: str | None = Field(
+        description="Output tokens per second between the first and the last one."
+    )
+
+
 class UsageItem(Schema):
     group: str = Field(
         description="Model name, ID of the key or channel, email address, slug of the team, label, "
@@ -108,6 +124,9 @@ class UsageItem(Schema):
     )
     meters: Meters
     charge: str = Field(description="USD, exact.")
+    times: TimesOut | None = Field(
+        description="null: some of it was summed before durations were kept."
+    )
 
 
 class UsageTotal(Schema):
@@ -308,11 +327,12 @@ def show_usage(request: HttpRequest, query: Query[UsageQuery]) -> dict[str, Any]
     if "channel" in by and not actor.operator:
         raise AccessDenied("Only operators can group by channel.")
     at = standing()
-    explored = explore(actor, usage_filter, by, at, limit=_ITEMS_MAX)
+    explored = explore(actor, usage_filter, by, at, limit=_ITEMS_MAX, timed=True)
     items = [
         {
             **dict(zip(("group", "subgroup"), _values(usage_filter, by, cell), strict=False)),
             **_totals(cell.totals),
+            "times": _times(cell.times),
         }
         for cell in explored.cells
     ]
@@ -457,6 +477,20 @@ def _totals(totals: Totals) -> dict[str, Any]:
         "meters": totals.meters,
         "charge": format_usd(totals.charge_nano),
     }
+
+
+def _times(times: Times | None) -> dict[str, Any] | None:
+    if times is None:
+        return None
+    return {
+        "ttft_ms": _quantiles(times.ttft),
+        "total_ms": _quantiles(times.total),
+        "tokens_per_second": rate_text(times.rate_tenths),
+    }
+
+
+def _quantiles(found: Quantiles | None) -> dict[str, int] | None:
+    return found and dict(zip(("p50", "p95", "p99"), found, strict=True))
 
 
 def _shown(actor: Actor, row: RequestRow) -> dict[str, Any]:

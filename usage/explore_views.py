@@ -23,7 +23,7 @@ from lib.tables.pages import answer_table, as_here
 from lib.tables.sources import ListSource
 from lib.tables.table import OWN_PARAMETERS, Column, Table
 from usage import filters, reports
-from usage.explorer import CELLS_MAX, TIMED_MAX, Cell, Explored, Group, Times, explore
+from usage.explorer import CELLS_MAX, Cell, Explored, Group, Times, explore, rate_text
 from usage.filters import UsageFilter
 from usage.focus import focus_csv
 from usage.levels import Standing, standing
@@ -110,7 +110,6 @@ def explore_page(request: HttpRequest, actor: Actor) -> HttpResponseBase:
         "cut_off": grouped(CELLS_MAX) if explored.more else "",
         "overlaps": "tag" in by,
         "untimed": timed and any(cell.times is None for cell in explored.cells),
-        "timed_max": grouped(TIMED_MAX),
         "total": whole,
         "saved": menu_of(actor, "explore", state.query()),
         "dropped": dropped_of(actor, usage_filter, explored=True),
@@ -214,7 +213,7 @@ def _times(times: Times | None) -> dict[str, Any]:
         **dict(zip(names, total or (None,) * 3, strict=True)),
         **dict(zip([f"ttft_{name}" for name in names], ttft or (None,) * 3, strict=True)),
         "speed_tenths": tenths,
-        "speed": None if tenths is None else f"{tenths // 10}.{tenths % 10}",
+        "speed": rate_text(tenths),
     }
 
 

@@ -1,22 +1,20 @@
 """Usage by one or two groupings at once: cells that add up to what the records behind them do."""
 
 from collections.abc import Mapping, Sequence
-from contextlib import suppress
 from dataclasses import dataclass
 from typing import Final, NamedTuple
 
 from accounts.actors import Actor
 from usage.clickhouse_figures import Reader, from_clickhouse
 from usage.filters import UsageFilter
-from usage.levels import Standing, standing
+from usage.levels import MERGED_TIMES, TIMES, Standing, standing
 from usage.reports import COMMON_SUMS, Totals, ordered_meters, other_meters, sum_of
 from usage.rules.buckets import Span
 from usage.rules.groupings import OVERLAPPING
-from usage.used_rows import TooManyRecords, recorded_rows, used_rows
+from usage.rules.histograms import as_kept, digits_sql, quantiles_of
+from usage.used_rows import used_rows
 from usage.visibility import NIL, Where, run
 
-TIMED_MAX: Final = 200_000
-"""Of so many records the times are put in order for one report: twice the work of summing them."""
 CELLS_MAX: Final = 5000
 """Beyond so many, the cheapest are one: nobody reads them, and a page holds no more."""
 
@@ -32,19 +30,23 @@ class Group(NamedTuple):
     label: str
 
 
+Quantiles = tuple[int, int, int]
+
+
 class Times(NamedTuple):
     """How long answered requests took, in milliseconds; None where none has that time. Of each
-    the half, 95 and 99 of 100 took no longer. `rate_tenths` are tenths of output tokens per second
-    between the first and the last of them."""
+    the half, 95 and 99 of 100 took no longer, within 2 % (`rules/histograms.py`). `rate_tenths` are
+    tenths of output tokens per second between the first and the last of them."""
 
-    ttft: tuple[int, int, int] | None
-    total: tuple[int, int, int] | None
+    ttft: Quantiles | None
+    total: Quantiles | None
     rate_tenths: int | None
 
 
 @dataclass(frozen=True)
 class Cell:
-    """The sums of what is in one group of each axis; `times` None where they are not known."""
+    """The sums of what is in one group of each axis; `times` None where they were not asked for, or
+    are not known: some of it was summed before they were kept."""
 
     groups: tuple[Group, ...]
     totals: Totals
@@ -71,8 +73,7 @@ def explore(
     timed: bool = False,
 ) -> Explored:
     """The cells of one or two axes; of none, all as one. Raises TooManyRecords where only the
-    records know them and they are too many. `timed` reads the records where they are few enough,
-    for they know the times."""
+    records know them and they are too many. `timed`: with their times."""
     scope, spans = usage_filter.scope, usage_filter.spans
     at = at or standing()
     there = from_clickhouse(
@@ -81,12 +82,7 @@ def explore(
     if there is not None:
         return there
     groups = [axis for axis in by if axis != DAY]
-    rows = None
-    if timed:
-        with suppress(TooManyRecords):
-            rows = recorded_rows(actor, scope, spans, groups, at, most=TIMED_MAX)
-    timed = rows is not None
-    rows = rows or used_rows(actor, scope, spans, groups, at)
+    rows = used_rows(actor, scope, spans, groups, at)
     ids = f"ARRAY[{', '.join(_IDS[axis] for axis in by)}]::text[]"
     found = _sums(rows, spans, ids, limit + 1, timed=timed)
     more = len(found) > limit
@@ -117,7 +113,7 @@ def _rows_there(
             cell.ids,
             cell.channel_name,
             Totals(cell.requests, cell.errors, cell.charge_nano, ordered_meters(cell.meters)),
-            Times(_three(cell.ttft), _three(cell.total), cell.rate_tenths) if timed else None,
+            Times(_kept(cell.ttft), _kept(cell.total), cell.rate_tenths) if timed else None,
         )
         for cell in reader.cells(spans, by, limit, timed=timed)
     ]
@@ -139,11 +135,12 @@ def _sums(
             SELECT {ids} AS id, max(r.channel_name) AS channel_name,
                    sum(r.requests)::bigint AS requests, sum(r.errors)::bigint AS errors,
                    sum(r.charge_nano)::bigint AS charge_nano, {COMMON_SUMS},
-                   {_TIMES if timed else _NO_TIMES}
+                   {MERGED_TIMES if timed else _NO_TIMES}
             FROM {rows.text} r GROUP BY 1
         ){other_meters(ids, rows.text)}
         SELECT g.id, g.channel_name, g.requests, g.errors, g.charge_nano,
-               g.meters || coalesce(o.meters, '{{}}'), g.ttft, g.total, g.rate_tenths
+               g.meters || coalesce(o.meters, '{{}}'), {_DIGITS}, g.timed_tokens,
+               g.timed_ms
         FROM sums g LEFT JOIN other o USING (id)
         ORDER BY g.charge_nano DESC, g.requests DESC, g.id LIMIT %(limit)s""",  # noqa: S608 - own names only
         {**rows.parameters, "starts": [span.start_at for span in spans], "limit": limit},
@@ -153,14 +150,36 @@ def _sums(
             ids_,
             name,
             Totals(requests, errors, charge_nano, ordered_meters(meters)),
-            Times(_three(ttft), _three(total), rate) if timed else None,
+            times_of(*times),
         )
-        for ids_, name, requests, errors, charge_nano, meters, ttft, total, rate in found
+        for ids_, name, requests, errors, charge_nano, meters, *times in found
     ]
 
 
-def _three(times: list[int] | None) -> tuple[int, int, int] | None:
-    return (times[0], times[1], times[2]) if times else None
+def times_of(
+    total: str | None, ttft: str | None, timed_tokens: int | None, timed_ms: int | None
+) -> Times | None:
+    """Merged times, the histograms by their digits; None where there are no histograms."""
+    if total is None or ttft is None:
+        return None
+    # Rounded half up: of a speed in tenths nobody asks for more.
+    rate = ((timed_tokens or 0) * 20_000 + timed_ms) // (2 * timed_ms) if timed_ms else None
+    return Times(_three(ttft), _three(total), rate)
+
+
+def rate_text(tenths: int | None) -> str | None:
+    """A speed in tenths with its decimal."""
+    return None if tenths is None else f"{tenths // 10}.{tenths % 10}"
+
+
+def _three(histogram: str) -> Quantiles | None:
+    found = quantiles_of(histogram, _SHARES)
+    return (found[0], found[1], found[2]) if found else None
+
+
+def _kept(times: list[int] | None) -> Quantiles | None:
+    """Exact times, as the sums would have them."""
+    return (as_kept(times[0]), as_kept(times[1]), as_kept(times[2])) if times else None
 
 
 def _named(by: Sequence[Axis], rows: Sequence[_Row]) -> list[Cell]:
@@ -213,14 +232,6 @@ _NAMES: Final[Mapping[str, str]] = {
     "user": "SELECT id::text, email, email FROM accounts_user WHERE id = ANY (%(ids)s::bigint[])",
     "team": "SELECT id::text, slug, name FROM accounts_team WHERE id = ANY (%(ids)s::uuid[])",
 }
-_ANSWERED: Final = "FILTER (WHERE r.requests = 1 AND r.status = 'ok')"
-_SHARES: Final = "percentile_disc(ARRAY[0.5, 0.95, 0.99]) WITHIN GROUP"
-_TIMES: Final = f"""
-    {_SHARES} (ORDER BY r.ttft_ms) {_ANSWERED} AS ttft,
-    {_SHARES} (ORDER BY r.total_ms) {_ANSWERED} AS total,
-    (sum(coalesce(r.out_text, 0) + coalesce(r.out_reasoning, 0))
-         FILTER (WHERE r.requests = 1 AND r.status = 'ok' AND r.ttft_ms < r.total_ms) * 10000
-     / sum(r.total_ms - r.ttft_ms)
-         FILTER (WHERE r.requests = 1 AND r.status = 'ok' AND r.ttft_ms < r.total_ms)
-    )::bigint AS rate_tenths"""
-_NO_TIMES: Final = "NULL::int[] AS ttft, NULL::int[] AS total, NULL::bigint AS rate_tenths"
+_SHARES: Final = (50, 95, 99)
+_NO_TIMES: Final = ", ".join(f"NULL::numeric AS {name}" for name in TIMES)
+_DIGITS: Final = ", ".join(digits_sql(f"g.{name}") for name in TIMES[:2])

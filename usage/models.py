@@ -5,6 +5,8 @@ in their primary key, so that they can be distributed by it. Hot tables carry no
 constraints: each would lock the organisation's row once per request.
 """
 
+from typing import Any
+
 from django.contrib.postgres.fields import ArrayField
 from django.db import models
 from django.db.models.functions import Now
@@ -255,8 +257,20 @@ class Review(models.Model):
         return f"{self.attempt_id} as {self.settle_as}"
 
 
+class HistogramField(models.Field):  # type: ignore[type-arg]
+    """A number of `rules/histograms.py`, of any length."""
+
+    def db_type(self, connection: Any) -> str:
+        return "numeric"
+
+
 class Rollup(models.Model):
-    """Sums of the records admitted in one quarter of an hour; replaced, never incremented (I16)."""
+    """Sums of the records admitted in one quarter of an hour; replaced, never incremented (I16).
+
+    The histograms are of the times of answered requests, 0 where there is none; null in rows from
+    before they were kept, until these are rebuilt. Between their first and their last output token
+    the answers took `timed_ms`, for `timed_tokens`.
+    """
 
     pk = models.CompositePrimaryKey(
         "organisation_id", "bucket_at", "team_id", "key_id", "user_id", "model", "channel_id"
@@ -279,6 +293,10 @@ class Rollup(models.Model):
     errors = models.BigIntegerField()
     meters = models.JSONField()
     charge_nano = models.BigIntegerField()
+    total_histogram = HistogramField(null=True)
+    ttft_histogram = HistogramField(null=True)
+    timed_tokens = models.BigIntegerField(null=True)
+    timed_ms = models.BigIntegerField(null=True)
 
     def __str__(self) -> str:
         return f"{self.model} at {self.bucket_at}"
@@ -313,6 +331,10 @@ class _CoarseRollup(models.Model):
     out_text = models.BigIntegerField(null=True)
     out_reasoning = models.BigIntegerField(null=True)
     meters = models.JSONField()
+    total_histogram = HistogramField(null=True)
+    ttft_histogram = HistogramField(null=True)
+    timed_tokens = models.BigIntegerField(null=True)
+    timed_ms = models.BigIntegerField(null=True)
 
     class Meta:
         abstract = True

@@ -11,11 +11,12 @@ from typing import Any, Final
 from accounts.actors import Actor
 from lib.ids import first_id_at
 from usage.filters import Scope
-from usage.levels import COMMON, Standing, columns_of, summed
+from usage.levels import COMMON, Standing, columns_of, summed, written_sql
 from usage.partitions import ID_SLACK
 from usage.rules.buckets import Span
 from usage.rules.groupings import SUMMED
-from usage.rules.outcomes import FAILED_SQL, STOPPED_SQL
+from usage.rules.histograms import histogram_sql
+from usage.rules.outcomes import FAILED_SQL, STOPPED_SQL, STREAMED_SQL, TIMED_SQL
 from usage.visibility import NIL, Period, Where, run, where_of
 
 RECORDS_MAX: Final = 500_000
@@ -42,22 +43,8 @@ def used_rows(
     several is there once for each, and one without any once. Raises TooManyRecords."""
     if SUMMED.issuperset(groups) and not scope.picks_records:
         return summed(where_of(actor, "usage.read", scope, Period()), spans, at)
-    return recorded_rows(actor, scope, spans, groups, at)
-
-
-def recorded_rows(
-    actor: Actor,
-    scope: Scope,
-    spans: Sequence[Span],
-    groups: Collection[str],
-    at: Standing | None = None,
-    *,
-    most: int | None = None,
-) -> Where:
-    """The same of the records in any case, with `ttft_ms` and `total_ms` too. Raises
-    TooManyRecords; `most` is how many are too many."""
     requests = _requests_of(actor, scope, spans, at)
-    if requests > (RECORDS_MAX if most is None else most):
+    if requests > RECORDS_MAX:
         raise TooManyRecords(requests)
     return _recorded(actor, scope, spans, tagged="tag" in groups)
 
@@ -99,8 +86,7 @@ def _recorded(actor: Actor, scope: Scope, spans: Sequence[Span], *, tagged: bool
                coalesce(r.channel_id, '{NIL}') AS channel_id, r.channel_name,
                r.final::int AS requests, (r.final AND {FAILED_SQL})::int AS errors, r.charge_nano,
                {common}, {rest} AS meters, r.project, r.customer, r.client_app AS app,
-               {"tag" if tagged else "''"} AS tag, {STATUS} AS status,
-               r.ttft_ms, r.total_ms
+               {"tag" if tagged else "''"} AS tag, {STATUS} AS status, {_TIMES}
         FROM usage_usagerecord r {tags if tagged else ""}
         WHERE {where.text} AND ({" OR ".join(texts)}))""",  # noqa: S608 - own names
         parameters,
@@ -121,6 +107,14 @@ def joined(spans: Sequence[Span]) -> list[Span]:
 _TAGS: Final = """
     LEFT JOIN LATERAL jsonb_array_elements_text(r.tags) AS tagged (tag_name) ON {wanted}
     CROSS JOIN LATERAL (SELECT coalesce(tag_name, '') AS tag) named"""
+# As the sums have them. What is not asked for is not computed.
+_TIMES: Final = f"""
+               CASE WHEN {TIMED_SQL} THEN {histogram_sql("r.total_ms")} ELSE 0 END
+                   AS total_histogram,
+               CASE WHEN {TIMED_SQL} AND r.ttft_ms IS NOT NULL
+                   THEN {histogram_sql("r.ttft_ms")} ELSE 0 END AS ttft_histogram,
+               CASE WHEN {STREAMED_SQL} THEN {written_sql("r.meters")} END AS timed_tokens,
+               CASE WHEN {STREAMED_SQL} THEN r.total_ms - r.ttft_ms END AS timed_ms"""
 STATUS: Final = (
     f"CASE WHEN {FAILED_SQL} THEN 'error' WHEN {STOPPED_SQL} THEN 'stopped' ELSE 'ok' END"
 )

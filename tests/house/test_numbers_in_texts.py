@@ -24,7 +24,7 @@ from relay import uploads
 from relay.form_body import FORM_BYTES_MAX
 from tests.house.test_style import ROOT
 from usage import budgeting, exports
-from usage.explorer import TIMED_MAX
+from usage.rules.histograms import ERROR_PER_CENT
 from usage.sql import END_USER_LENGTH
 from usage.used_rows import RECORDS_MAX
 
@@ -54,7 +54,8 @@ _SAYS: Final = [
     ("docs/promises.md", f"A realtime session | {relay_config.SESSION_S / 60:.0f} min"),
     ("docs/usage.md", f"{RECORDS_MAX:,} requests"),
     ("usage/api.py", f"more than {RECORDS_MAX:,}"),
-    ("docs/usage.md", f"{TIMED_MAX:,} requests"),
+    ("docs/usage.md", f"within {ERROR_PER_CENT} %"),
+    ("usage/api.py", f"within {ERROR_PER_CENT} %"),
     ("docs/usage.md", f"first {END_USER_LENGTH} characters"),
     ("reference/page.py", f"first {END_USER_LENGTH} characters"),
     ("accounts/forms.py", f"From 0 to {CLIENT_ADDRESS_DAYS_MAX}."),

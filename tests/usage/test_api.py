@@ -204,6 +204,12 @@ def test_usage(people: cast.Cast, key: Key, sum_up: Callable[[], None]) -> None:
     assert (shown["from"], shown["to"]) == ("2026-11-18T00:00:00Z", "2026-11-19T00:00:00Z")
     assert shown["complete_to"] is not None
     meters = {"in_text": 1000, "out_text": 100}
+    # The middles of the buckets of 400 and 2,000 milliseconds; 100 tokens in the time between.
+    times = {
+        "ttft_ms": dict.fromkeys(("p50", "p95", "p99"), 394),
+        "total_ms": dict.fromkeys(("p50", "p95", "p99"), 2000),
+        "tokens_per_second": "62.5",
+    }
     assert shown["items"] == [
         {
             "group": "claude",
@@ -212,6 +218,7 @@ def test_usage(people: cast.Cast, key: Key, sum_up: Callable[[], None]) -> None:
             "errors": 0,
             "meters": meters,
             "charge": "3.000000001",
+            "times": times,
         },
         {
             "group": "gpt-5",
@@ -220,6 +227,7 @@ def test_usage(people: cast.Cast, key: Key, sum_up: Callable[[], None]) -> None:
             "errors": 1,
             "meters": meters,
             "charge": "0.000000001",
+            "times": dict.fromkeys(times),
         },
     ]
     assert shown["total"] == {

@@ -13,6 +13,7 @@ from lib import clock
 from tests import cast
 from tests.usage.rows import NOON, credit, happen, id_at, refuse
 from usage import reports, request_log
+from usage.explorer import Times, explore
 from usage.filters import EVERYTHING, Metric, Scope, UsageFilter, between
 from usage.levels import standing
 from usage.models import DayRollup, HourRollup, Rollup, RollupWatermark
@@ -209,3 +210,34 @@ def test_the_page_shows_what_each_report_tells(people: cast.Cast, by: Any) -> No
         assert seen.keys == [
             (g, before[g.id]) for g in reports.usage_by(actor, asked.span, "key", metered=False)
         ]
+
+
+@pytest.mark.extended
+def test_what_was_summed_before_times_were_kept_has_none(people: cast.Cast) -> None:
+    """Until it is rebuilt; no level makes up what is missing below it."""
+    key, _ = cast.make_key(people.core, user=people.bob)
+    credit(key)
+    for n in range(3):
+        happen(key, LONG_AGO + n * HOUR, ttft_ms=10, total_ms=20)
+    asked = between(LONG_AGO - DAY, LONG_AGO + DAY, ZoneInfo("UTC"), NOON, grain="day")
+    actor = cast.actor(people.alice, people.acme)
+
+    def times() -> Times | None:
+        (cell,) = explore(actor, asked, ["model"], standing(), timed=True).cells
+        assert cell.totals.requests == 3
+        return cell.times
+
+    roll_up()
+    whole = times()
+    assert whole is not None
+    assert (whole.total, whole.ttft) == ((20, 20, 20), (10, 10, 10))
+    Rollup.objects.filter(bucket_at=LONG_AGO).update(total_histogram=None, ttft_histogram=None)
+    HourRollup.objects.all().delete()
+    DayRollup.objects.all().delete()
+    RollupWatermark.objects.update(levels_to=None)
+    assert times() is None
+    summed_up()
+    assert DayRollup.objects.exists()
+    assert times() is None
+    rebuild()
+    assert times() == whole

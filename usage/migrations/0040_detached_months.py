@@ -57,7 +57,7 @@ _DETACHED = """
 
 
 class Migration(migrations.Migration):
-    dependencies = [("usage", "0035_clickhouse")]
+    dependencies = [("usage", "0037_times_in_rollups")]
 
     operations = [
         migrations.CreateModel(

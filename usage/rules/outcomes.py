@@ -8,6 +8,10 @@ CLIENT_STOPPED: Final = 499
 ANSWERED_SQL: Final = "r.status < 400"
 FAILED_SQL: Final = f"r.status >= 400 AND r.status <> {CLIENT_STOPPED}"
 STOPPED_SQL: Final = f"r.status = {CLIENT_STOPPED}"
+TIMED_SQL: Final = f"r.final AND {ANSWERED_SQL}"
+"""Whose times are counted: a failure is quick, or slow, for other reasons."""
+STREAMED_SQL: Final = f"{TIMED_SQL} AND r.ttft_ms < r.total_ms"
+"""Whose tokens came one after the other."""
 
 
 def has_failed(status: int | None) -> bool:
