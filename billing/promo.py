@@ -102,7 +102,7 @@ def paid_by(organisation_id: UUID, charges: Mapping[UUID, int]) -> Payers | None
     as it is every minute."""
     total = Payers(0, 0, sum(charges.values()))
     for attempt_id, charge_nano in charges.items():
-        entry_id = _entry_of(attempt_id) if charge_nano > 0 else None
+        entry_id = _entry_of(organisation_id, attempt_id) if charge_nano > 0 else None
         if entry_id is None:
             continue
         count = (
@@ -121,10 +121,10 @@ def paid_by(organisation_id: UUID, charges: Mapping[UUID, int]) -> Payers | None
     return total
 
 
-def _entry_of(attempt_id: UUID) -> int | None:
+def _entry_of(organisation_id: UUID, attempt_id: UUID) -> int | None:
     """Of the posting that charged an attempt; older ones have none."""
-    entries = Posting.objects.filter(attempt_id=attempt_id).values_list("entry_id", flat=True)
-    return entries.first()
+    postings = Posting.objects.filter(organisation=organisation_id, attempt_id=attempt_id)
+    return postings.values_list("entry_id", flat=True).first()
 
 
 def _waits(organisation_id: UUID, entry_id: int) -> bool:

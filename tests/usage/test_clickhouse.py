@@ -491,7 +491,6 @@ def test_the_pages_and_the_api_answer_from_it(
 ) -> None:
     """With row-level security, as whoever is signed in; and by labels however many there are."""
     monkeypatch.setattr(used_rows, "RECORDS_MAX", 0)
-    monkeypatch.setattr(explorer, "TIMED_MAX", 0)
     at = clock.now()
     happen(key, at, charge_nano=5_000_000_000, hold_nano=10**10, project="search")
     roll_up()

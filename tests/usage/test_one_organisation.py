@@ -57,6 +57,7 @@ EVERYWHERE = {
     "billing/sql/sweep_holds.py": "a job: holds of processes that are dead",
     "billing/statement.py:_first_day": "a job: days of all, from the first",
     "billing/statement.py:_of_wallet": "a job: days of all; a page puts its organisation behind it",
+    "usage/months.py": "a command: a month of the books of all",
     "usage/bills.py": "operators: a provider's bill is of all",
     "usage/margin.py": "operators: the margin over all",
     "usage/reviews.py": "operators: what is under review of all",
