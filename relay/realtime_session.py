@@ -330,7 +330,7 @@ class RealtimeSession:
             raise SessionOver(limited.error) from None
         written.begin(event.item_id or "", heard={}, said_bytes_ms=self._said_bytes_ms)
         evidence = UsageEvidence(0, quantities, usage, here=lambda: dict(unit.meters))
-        written.end.settle(
+        written.settle(
             None, count(evidence, written.meter.prices.price, written.hold_nano, "measured")
         )
 
