@@ -9,16 +9,20 @@ The cookie alone opens none: a page of another site could make a browser send it
 import datetime as dt
 import hashlib
 import secrets
-from typing import Final
+from collections.abc import Sequence
+from typing import Any, Final
+from uuid import UUID
 
 from django.db import transaction
 
 from accounts.access import AccessDenied, require
 from accounts.actors import Actor, actor_of_member, memberships, organisation_of, person_of
 from lib import clock
+from lib.ids import id_text
 from lib.refusal import Refused
 from playground.models import RealtimeTicket
 from playground.paying import Payer, read_payer
+from usage.models import UsageRecord
 
 TICKET_S: Final = 30
 _TOKEN_BYTES: Final = 32
@@ -62,6 +66,20 @@ def claim_ticket(token: str) -> tuple[Actor, Payer, str] | None:
         return actor, read_payer(actor, key_id, ticket.project), ticket.model
     except (AccessDenied, Refused):
         return None
+
+
+def charges_of(actor: Actor, request_ids: Sequence[UUID]) -> list[dict[str, Any]]:
+    """What the books say of the actor's own requests that have ended: `id`, `model` and
+    `charge_nano`, in the order of their ends."""
+    require(actor, "playground.use")
+    records = UsageRecord.objects.filter(
+        organisation=organisation_of(actor),
+        user_id=person_of(actor).id,
+        request_id__in=request_ids,
+        final=True,
+    )
+    rows = records.order_by("id").values("request_id", "model", "charge_nano")
+    return [{**row, "id": id_text(row["request_id"])} for row in rows]
 
 
 def _digest(token: str) -> bytes:

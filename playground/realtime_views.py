@@ -1,6 +1,6 @@
 """The realtime page: one speaks with a model, or writes to it, over a WebSocket."""
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Mapping
 from typing import Any, Final
 from urllib.parse import quote
 
@@ -10,18 +10,18 @@ from django.utils.translation import gettext
 from django.views.decorators.http import require_POST, require_safe
 
 from accounts.access import scope_of
-from accounts.actors import Actor, organisation_of, person_of, slug_of
+from accounts.actors import Actor, slug_of
 from accounts.guards import organisation_page
 from dialects.errors import RequestFault
 from gateway.examples import codes_with_key
 from gateway.rules.snippets import SnippetRequest
-from lib.ids import id_text, parse_id
+from lib.ids import parse_id
 from lib.refusal import Refused
 from playground.database import in_database
 from playground.media_orders import read_media_payer
 from playground.offered_models import media_models, realtime_models
 from playground.paying import Payer, payers_context
-from playground.realtime import issue_ticket
+from playground.realtime import charges_of, issue_ticket
 from playground.realtime_socket import TICKET_PROTOCOL
 from playground.relaying import relay_of
 from playground.rules.realtime_session import (
@@ -36,7 +36,6 @@ from playground.rules.realtime_session import (
 from playground.turn_form import form_values
 from relay.config import SESSION_IDLE_S, SESSION_S
 from relay.database import DatabaseAway
-from usage.models import UsageRecord
 
 _PATH: Final = "/v1/realtime"
 _REQUESTS_MAX: Final = 500
@@ -132,7 +131,7 @@ def realtime_code(request: HttpRequest, actor: Actor) -> HttpResponse:
 def realtime_charges(request: HttpRequest, actor: Actor) -> HttpResponse:
     """What the books say of the responses of a session that has ended."""
     asked = [parse_id(id) for id in request.POST.getlist("request")[:_REQUESTS_MAX]]
-    charged = _charges(actor, [id for id in asked if id is not None])
+    charged = charges_of(actor, [id for id in asked if id is not None])
     context = {
         "slug": slug_of(actor),
         "charged": charged,
@@ -140,16 +139,6 @@ def realtime_charges(request: HttpRequest, actor: Actor) -> HttpResponse:
         "pending": len(asked) - len(charged),
     }
     return render(request, "playground/_realtime_charges.html", context)
-
-
-def _charges(actor: Actor, ids: Sequence[Any]) -> list[dict[str, Any]]:
-    """The records of the actor's own requests, in the order in which they ended."""
-    records = UsageRecord.objects.filter(
-        organisation=organisation_of(actor), user_id=person_of(actor).id, request_id__in=ids,
-        final=True,
-    )  # fmt: skip
-    rows = records.order_by("id").values("request_id", "model", "charge_nano", "meters")
-    return [{**row, "id": id_text(row["request_id"])} for row in rows]
 
 
 def _asked(actor: Actor, form: Mapping[str, str]) -> tuple[str, Payer]:

@@ -181,7 +181,7 @@ def opened(
 
 
 def test_a_ticket_opens_one_session_for_a_page_of_this_site(stage: Stage, model: str) -> None:
-    """Hijacking from another site fails, with the ticket and with the cookie (I7)."""
+    """Hijacking from another site fails, with the ticket and with the cookie."""
     ticket = stage.beside.call(issue, "acme", "bob", model)
     cookie = f"session_8000={stage.sessions['bob']}"
     for origin in ("https://evil.example", "null", None, f"{stage.hub.url}.evil.example"):
