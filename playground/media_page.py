@@ -42,7 +42,13 @@ from playground.service_results import Drawing, ShownSong, shown_drawing, shown_
 SHOWN_MAX: Final = 12
 # What nobody asks for in so many words.
 _USUAL: Final = frozenset(
-    {("n", "1"), ("task", "transcribe"), ("timestamps", "yes"), ("instrumental", "no")}
+    {
+        ("n", "1"),
+        ("task", "transcribe"),
+        ("timestamps", "yes"),
+        ("instrumental", "no"),
+        ("words", "idea"),
+    }
 )
 # Fields that no reader would know.
 _UNSEEN: Final = frozenset({"source", "clip", "custom"})

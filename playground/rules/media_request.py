@@ -162,15 +162,15 @@ def _music_fields(model: MediaModel) -> list[MediaField]:
     if _action(model) != "suno_music":
         return []
     return [
+        # The song whose clip it goes on from.
+        MediaField("source", "hidden"),
+        MediaField("clip", "hidden"),
+        MediaField("continue_at", "number", low=0, high=_CONTINUE_MAX_S),
         MediaField("words", choices=("idea", "lyrics"), default="idea", required=True),
         MediaField("title", "text"),
         MediaField("tags", "text"),
         MediaField("instrumental", choices=("no", "yes"), default="no", required=True),
         MediaField("mv", "text"),
-        # The song whose clip it goes on from.
-        MediaField("source", "hidden"),
-        MediaField("clip", "hidden"),
-        MediaField("continue_at", "number", low=0, high=_CONTINUE_MAX_S),
     ]
 
 
