@@ -102,6 +102,7 @@ def test_a_song_is_made_heard_and_extended(
     bob.assert_calm()
 
 
+@pytest.mark.extended
 def test_a_picture_is_imagined_and_changed_by_its_buttons(
     stage: Stage, bob: Watched, midjourney: FakeMidjourney, acme: Tenant
 ) -> None:
