@@ -156,8 +156,7 @@ def _json(body: dict[str, Any]) -> tuple[str, bytes]:
 
 class _Provider(BaseHTTPRequestHandler):
     def do_GET(self) -> None:
-        host, port = self.server.server_address[:2]
-        if (served := _served(self.path, f"http://{host!s}:{port}")) is not None:
+        if (served := _served(self.path, f"http://{self.headers['host']}")) is not None:
             self._give(*served)
             return
         listed = [{"id": name, "object": "model", "owned_by": "pictures"} for name in _MODELS]
