@@ -70,7 +70,7 @@ async def application(scope: Scope, receive: Receive, send: Send) -> None:
             # The playground's views ask the relay of their own process.
             await pages({**scope, "weir.relay": relay}, receive, send)
     elif scope["type"] == "websocket":
-        await relay(scope, receive, send)
+        await _converse(scope, receive, send)
     elif scope["type"] == "lifespan":
         await _live(receive, send)
 
@@ -97,6 +97,16 @@ async def _live(receive: Receive, send: Send) -> None:
         await sweeping
     await _finish_runs()
     await send({"type": "lifespan.shutdown.complete"})
+
+
+async def _converse(scope: Scope, receive: Receive, send: Send) -> None:
+    # Models can be imported only now that Django stands.
+    from playground import realtime_socket
+
+    if realtime_socket.shows_ticket(scope):
+        await realtime_socket.serve(relay, scope, receive, send)
+    else:
+        await relay(scope, receive, send)
 
 
 async def _finish_runs() -> None:

@@ -154,6 +154,7 @@ BOUND: Final[Mapping[str, Bond]] = {
     "playground.Attachment": Own(),
     "playground.MediaRun": Own(),
     "playground.MediaFile": Through("run_id", "playground.MediaRun"),
+    "playground.RealtimeTicket": Own(),
     "playground.Preset": Own(),
     "playground.Prompt": Own(),
     "playground.PromptVersion": Through("prompt_id", "playground.Prompt"),

@@ -71,6 +71,9 @@ _HEARD: Final = (
     (9.0, 14.0, "It arrives tomorrow before noon; the driver rings twice."),
 )
 
+# The task of the services of songs and drawings.
+_TASK: Final = "1730621718151844"
+
 _FIRST_S = 0.31
 _PIECE_S = 0.005
 _PIECE = 4
@@ -106,6 +109,10 @@ def _made(path: str) -> tuple[str, bytes] | None:
         return "application/json", json.dumps(
             {"created": 1, "data": [{"b64_json": drawn}]}
         ).encode()
+    if path.startswith("/suno/submit/"):
+        return _json({"code": "success", "message": "", "data": _TASK})
+    if path.startswith("/mj/submit/"):
+        return _json({"code": 1, "description": "Submitted", "result": _TASK})
     if path.endswith("/audio/speech"):
         return "audio/wav", pictures.hum(_HUM_S)
     if path.endswith("/audio/transcriptions"):
@@ -116,22 +123,58 @@ def _made(path: str) -> tuple[str, bytes] | None:
     return None
 
 
+def _served(path: str, url: str) -> tuple[str, bytes] | None:
+    """What the services of songs and drawings tell of their only task; they are at this address."""
+    if path.startswith("/suno/fetch/"):
+        clips = [
+            {
+                "id": f"clip-{number}", "title": "River Town", "audio_url": f"{url}/clip.mp3",
+                "metadata": {"tags": "acoustic folk, warm", "duration": length},
+            }
+            for number, length in enumerate((164.2, 171.9))
+        ]  # fmt: skip
+        task = {"task_id": _TASK, "status": "SUCCESS", "progress": "100%", "data": clips}
+        return _json({"code": "success", "message": "", "data": task})
+    if path.startswith("/mj/task/"):
+        names = [f"{kind}{number}" for kind in "UV" for number in (1, 2, 3, 4)]
+        does = {"U": "upsample", "V": "variation"}
+        buttons = [
+            {"customId": f"MJ::JOB::{does[name[0]]}::{name[1]}::1", "label": name} for name in names
+        ]
+        return _json(
+            {"id": _TASK, "status": "SUCCESS", "progress": "100%", "buttons": buttons,
+             "imageUrl": f"{url}/boat.png"}
+        )  # fmt: skip
+    if path == "/boat.png":
+        return "image/png", pictures.boat()
+    return None
+
+
+def _json(body: dict[str, Any]) -> tuple[str, bytes]:
+    return "application/json", json.dumps(body).encode()
+
+
 class _Provider(BaseHTTPRequestHandler):
     def do_GET(self) -> None:
+        if (served := _served(self.path, f"http://{self.headers['host']}")) is not None:
+            self._give(*served)
+            return
         listed = [{"id": name, "object": "model", "owned_by": "pictures"} for name in _MODELS]
         self.send_response(200)
         self.send_header("content-type", "application/json")
         self.end_headers()
         self.wfile.write(json.dumps({"object": "list", "data": listed}).encode())
 
+    def _give(self, kind: str, content: bytes) -> None:
+        self.send_response(200)
+        self.send_header("content-type", kind)
+        self.end_headers()
+        self.wfile.write(content)
+
     def do_POST(self) -> None:
         raw = self.rfile.read(int(self.headers["content-length"]))
         if (made := _made(self.path)) is not None:
-            kind, content = made
-            self.send_response(200)
-            self.send_header("content-type", kind)
-            self.end_headers()
-            self.wfile.write(content)
+            self._give(*made)
             return
         body = json.loads(raw)
         answer = _answer(body)

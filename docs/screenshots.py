@@ -44,13 +44,21 @@ channels:
   - {{name: anthropic-eu, provider: openai_compatible, base_url: "{provider}", keys: [sk-pictures-91bd],
       models: {{code-review: {{}}}}}}
   - {{name: studio, provider: openai_compatible, base_url: "{provider}", keys: [sk-pictures],
-      models: {{gpt-image-1: {{}}, gpt-4o-mini-tts: {{}}, whisper-1: {{}}}}}}
+      models: {{gpt-image-1: {{}}, gpt-4o-mini-tts: {{}}, whisper-1: {{}}, gpt-realtime: {{}}}}}}
+  - {{name: songs, provider: suno_api, base_url: "{services}", keys: [sk-pictures],
+      models: {{suno_music: {{}}, suno_lyrics: {{}}}}}}
+  - {{name: drawings, provider: midjourney_proxy, base_url: "{services}", keys: [sk-pictures],
+      models: {{mj_imagine: {{}}, mj_upscale: {{}}, mj_variation: {{}}, mj_reroll: {{}}, mj_blend: {{}}, mj_describe: {{}}}}}}
 prices:
   - {{model: support-chat, valid_from: 2026-01-01T00:00:00Z, meters: {{in_text: "1.25", out_text: "10.00"}}}}
   - {{model: summaries, valid_from: 2026-01-01T00:00:00Z, meters: {{in_text: "0.30", out_text: "2.50"}}}}
   - {{model: code-review, valid_from: 2026-01-01T00:00:00Z, meters: {{in_text: "3.00", out_text: "15.00"}}}}
   - {{model: gpt-image-1, valid_from: 2026-01-01T00:00:00Z, meters: {{images: "0.042", "images[low]": "0.011"}}}}
   - {{model: gpt-4o-mini-tts, valid_from: 2026-01-01T00:00:00Z, meters: {{characters: "15"}}}}
+  - {{model: gpt-realtime, valid_from: 2026-01-01T00:00:00Z,
+      meters: {{in_text: "4", in_audio: "32", out_text: "16", out_audio: "64"}}}}
+  - {{model: "suno_*", valid_from: 2026-01-01T00:00:00Z, meters: {{requests: "0.12"}}}}
+  - {{model: "mj_*", valid_from: 2026-01-01T00:00:00Z, meters: {{requests: "0.05"}}}}
   - {{model: whisper-1, valid_from: 2026-01-01T00:00:00Z, meters: {{audio_ms: "0.1"}}}}
 models:
   - {{name: support-chat, context_max: 128000, output_max: 16384, deprecated_at: 2026-12-01T00:00:00Z,
@@ -138,6 +146,9 @@ PAGES: Final = {
     "images-mask": "{o}/playground/images",
     "speech": "{o}/playground/speech",
     "transcription": "{o}/playground/transcription",
+    "music": "{o}/playground/music",
+    "midjourney": "{o}/playground/midjourney",
+    "realtime": "{o}/playground/realtime?model=gpt-realtime",
     "gallery": "{o}/playground/gallery",
     "playground-settings": "{o}/playground/settings",
     "prompts": "{o}/prompts",
@@ -338,7 +349,8 @@ def _told(process: "subprocess.Popen[str]") -> str:
 def configure(running: Running, data: Path, provider: str) -> None:
     """Apply more models."""
     file = data / "hub.yaml"
-    file.write_text(HUB.format(provider=provider))
+    services = provider.removesuffix("/v1")
+    file.write_text(HUB.format(provider=provider, services=services))
     running.manage("apply", str(file))
 
 
@@ -380,7 +392,8 @@ def ask(page: Page, question: str) -> None:
 
 
 def make_media(page: Page, playground: str) -> None:
-    """A picture, a text that is read aloud, and a message that is written down."""
+    """A picture, a text that is read aloud, a message that is written down, a song, and a picture
+    with buttons."""
     page.goto(f"{playground}/images?model=gpt-image-1")
     page.locator("#media-prompt").fill("A paper boat on a calm river at dawn")
     page.locator("#media-size").select_option("1536x1024")
@@ -399,6 +412,16 @@ def make_media(page: Page, playground: str) -> None:
         {"name": "message.wav", "mimeType": "audio/wav", "buffer": pictures.hum(14)}
     )
     expect(page.locator("#media-given audio")).to_be_visible(timeout=ANSWER_MS)
+    page.locator("#media-form [type=submit]").click()
+    expect(made).to_have_count(1, timeout=ANSWER_MS)
+    page.goto(f"{playground}/music")
+    page.locator("#media-prompt").fill("A slow folk song about a river town in autumn")
+    page.locator("#media-tags").fill("acoustic folk, warm")
+    page.locator("#media-form [type=submit]").click()
+    expect(made).to_have_count(1, timeout=ANSWER_MS)
+    page.goto(f"{playground}/midjourney")
+    page.locator("#media-prompt").fill("A paper boat on a calm river at dawn, watercolour")
+    page.locator("#media-aspect").select_option("3:2")
     page.locator("#media-form [type=submit]").click()
     expect(made).to_have_count(1, timeout=ANSWER_MS)
 

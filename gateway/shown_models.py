@@ -17,6 +17,7 @@ from gateway.model_entries import all_entries, overrides_of
 from gateway.models import Channel, ModelEntry, Route
 from gateway.price_book import BookEntry, PriceBook, price_book
 from gateway.providers import PROVIDERS
+from gateway.providers.media_kinds import media_kind
 from gateway.providers.models import UNKNOWN, Capabilities, capabilities_of, find_row
 from gateway.providers.overrides import UNSAID, Overrides, overridden, tell_capabilities
 from gateway.rules.aliases import resolved
@@ -88,8 +89,15 @@ class ShownModel:
 
     @property
     def chats(self) -> bool:
-        """Whether it answers a chat."""
-        return not self.embeds and self.can.endpoint == "chat"
+        """Whether it answers a chat; one that the catalogue does not have, by what its price
+        counts."""
+        if self.embeds or self.can.endpoint != "chat":
+            return False
+        return (
+            self.known
+            or self.entry is None
+            or media_kind(None, self.entry.price.rates["meters"]) is None
+        )
 
     @property
     def capabilities(self) -> dict[str, str]:

@@ -16,7 +16,7 @@ from lib.refusal import Refused
 from playground.attachments import add_bytes
 from playground.conversations import access_attachment
 from playground.database import in_database
-from playground.media import MediaColumn, MediaOrder
+from playground.media import MediaColumn, MediaOrder, visible_media
 from playground.media_words import label_of
 from playground.models import Attachment, MediaKind
 from playground.offered_models import media_models
@@ -24,11 +24,15 @@ from playground.paying import Payer, checked_default, read_payer
 from playground.relaying import ChatRelay
 from playground.rules.files import BYTES_MAX
 from playground.rules.media_request import (
+    PICTURES,
     InvalidMedia,
     MediaModel,
     build_request,
+    is_in_body,
     kept_values,
+    pictures_in,
 )
+from playground.service_results import button_model
 from relay.request_context import Bound
 from relay.uploads import Form
 
@@ -39,6 +43,8 @@ ROLES: Final[Mapping[str, Mapping[str, Kind]]] = {
     "speech": {},
     "transcription": {"sound": "audio"},
     "video": {"picture": "image"},
+    "music": {},
+    "midjourney": {**dict.fromkeys(PICTURES, "image"), "mask": "image"},
 }
 # What they are called in the form that a provider is sent.
 _PARTS: Final = {"picture": "image", "mask": "mask", "sound": "file"}
@@ -50,6 +56,9 @@ def read_order(
     actor: Actor, kind: MediaKind, form: Mapping[str, str], *, draft: bool = False
 ) -> MediaOrder:
     """What the form asks for; of a `draft`, what it would with some words. Raises Refused."""
+    if kind == MediaKind.MIDJOURNEY and form.get("custom"):
+        # A button below a picture: what it does says its name.
+        form = {**form, "model": button_model(form["custom"])}
     offered = {model.name: model for model in media_models(actor, kind.in_rules)}
     names = [form.get("model", ""), form.get("compare", "")]
     chosen = [offered[name] for name in dict.fromkeys(names) if name in offered]
@@ -58,14 +67,22 @@ def read_order(
     files = _files(actor, kind, form)
     # A form sends its newlines as two signs; the model gets what was typed.
     prompt = form.get("prompt", "").replace("\r\n", "\n")
-    if draft and kind in (MediaKind.IMAGE, MediaKind.VIDEO):
+    if draft and kind not in (MediaKind.SPEECH, MediaKind.TRANSCRIPTION):
         prompt = prompt.strip() or _NO_WORDS_YET
     try:
         columns = [_column(kind, model, prompt, form, files) for model in chosen[:COMPARED_MAX]]
     except InvalidMedia as invalid:
         raise Refused(invalid.field, invalid_media_text(invalid)) from invalid
     token = parse_id(form.get("token", "")) or new_id()
+    if kind == MediaKind.MIDJOURNEY and not prompt:
+        prompt = _prompt_of(actor, form.get("source", ""))
     return MediaOrder(kind, prompt, columns, read_media_payer(actor, form), token, files)
+
+
+def _prompt_of(actor: Actor, task: str) -> str:
+    """What a picture was made by that another is made of."""
+    found = visible_media(actor).filter(task=task).first() if task else None
+    return "" if found is None else found.prompt
 
 
 def _column(
@@ -91,7 +108,7 @@ def _files(actor: Actor, kind: MediaKind, form: Mapping[str, str]) -> dict[str, 
             except Http404 as error:
                 message = gettext("The file is no longer kept. Add it again.")
                 raise Refused(role, message) from error
-    if "mask" in files and "picture" not in files:
+    if kind == MediaKind.IMAGE and "mask" in files and "picture" not in files:
         del files["mask"]
     return files
 
@@ -130,6 +147,8 @@ _INVALID: Final[Mapping[str, Callable[[], str]]] = {
     "no_sound": lambda: gettext("Record something, or choose an audio file."),
     "no_edits": lambda: gettext("This model cannot edit pictures. Remove the picture."),
     "no_masks": lambda: gettext("This model takes no mask. Clear the mask."),
+    "no_picture": lambda: gettext("Add a picture."),
+    "few_pictures": lambda: gettext("Add at least %(low)s pictures."),
     "no_number": lambda: gettext("%(field)s: enter a value from %(low)s to %(high)s."),
     "no_language": lambda: gettext("%(field)s: enter a code such as en or zh."),
     "too_long": lambda: gettext("%(field)s: at most %(high)s characters."),
@@ -142,7 +161,7 @@ _INVALID: Final[Mapping[str, Callable[[], str]]] = {
 def form_of(operation: str, files: Mapping[str, Attachment]) -> Form | None:
     """The files of a request as those of a form, which whoever asks for it closes; None where it
     has none, or has them in its body. Raises RequestFault."""
-    if not files or operation == "videos":
+    if not files or is_in_body(operation):
         return None
     form = Form()
     for role, file in files.items():
@@ -151,13 +170,13 @@ def form_of(operation: str, files: Mapping[str, Attachment]) -> Form | None:
 
 
 def body_of(body: Mapping[str, Any], operation: str, files: Mapping[str, Attachment]) -> bytes:
-    """A request as it is sent: a video begins with its picture."""
-    picture = files.get("picture")
-    if operation != "videos" or picture is None:
-        return json.dumps(body).encode()
-    data = base64.b64encode(bytes(picture.data)).decode()
-    url = f"data:{picture.media_type};base64,{data}"
-    return json.dumps({**body, "input_reference": {"image_url": url}}).encode()
+    """A request as it is sent, with the pictures that belong into its body."""
+    urls = {role: _url(file) for role, file in files.items()} if is_in_body(operation) else {}
+    return json.dumps({**body, **pictures_in(operation, urls)}).encode()
+
+
+def _url(file: Attachment) -> str:
+    return f"data:{file.media_type};base64,{base64.b64encode(bytes(file.data)).decode()}"
 
 
 async def bounds_of(actor: Actor, relay: ChatRelay, order: MediaOrder) -> list[tuple[str, Bound]]:

@@ -3,6 +3,7 @@
 from collections.abc import Iterable, Mapping, Sequence
 from contextlib import suppress
 from dataclasses import dataclass
+from types import MappingProxyType
 from typing import Any, Final
 from uuid import UUID
 
@@ -20,23 +21,49 @@ from lib.ids import id_text, new_id
 from playground.conversations import access_attachment
 from playground.media import RESULT, result_life, visible_media
 from playground.media_orders import ROLES
-from playground.media_words import HINTS, PAGES, choices_of, label_of, next_step, value_word
+from playground.media_words import (
+    HINTS,
+    PAGES,
+    choices_of,
+    label_of,
+    model_word,
+    next_step,
+    value_word,
+)
 from playground.models import Attachment, MediaFile, MediaKind, MediaRun, RunState
-from playground.offered_models import media_models
+from playground.offered_models import call_prices, media_models
 from playground.page import ask_href, error_text
 from playground.paying import payers_context
 from playground.rules.media_answer import clock as clock_text
 from playground.rules.media_request import MediaField, MediaModel, fields_of
 from playground.runs import final_record
+from playground.service_results import Drawing, ShownSong, shown_drawing, shown_song
 
 SHOWN_MAX: Final = 12
 # What nobody asks for in so many words.
-_USUAL: Final = frozenset({("n", "1"), ("task", "transcribe"), ("timestamps", "yes")})
+_USUAL: Final = frozenset(
+    {
+        ("n", "1"),
+        ("task", "transcribe"),
+        ("timestamps", "yes"),
+        ("instrumental", "no"),
+        ("words", "idea"),
+    }
+)
+# Fields that no reader would know.
+_UNSEEN: Final = frozenset({"source", "clip", "custom"})
+# The services whose models are called after their actions.
+SERVICES: Final = (MediaKind.MUSIC, MediaKind.MIDJOURNEY)
+# What a page begins with; the other actions of Midjourney are buttons below a picture.
+_FIRST_ACTIONS: Final = ("mj_imagine", "mj_blend", "mj_describe", "mj_shorten")
+_WITH_PICTURES: Final = ("mj_imagine", "mj_blend", "mj_describe")
 _PAGE_NAMES: Final[Mapping[str, str]] = {
     MediaKind.IMAGE: "images",
     MediaKind.SPEECH: "speech",
     MediaKind.TRANSCRIPTION: "transcription",
     MediaKind.VIDEO: "video",
+    MediaKind.MUSIC: "music",
+    MediaKind.MIDJOURNEY: "midjourney",
 }
 
 
@@ -50,7 +77,7 @@ def page_name(kind: str) -> str:
 
 def form_context(actor: Actor, kind: MediaKind, values: Mapping[str, str]) -> dict[str, Any]:
     """The form of a kind with these values in it."""
-    models = media_models(actor, kind.in_rules)
+    models = form_models(actor, kind)
     named = {model.name: model for model in models}
     chosen = named.get(values.get("model", ""), models[0] if models else None)
     may_send = scope_of(actor, "playground.use") is not None
@@ -61,6 +88,12 @@ def form_context(actor: Actor, kind: MediaKind, values: Mapping[str, str]) -> di
         "slug": slug_of(actor),
         "models": models,
         "model": chosen,
+        "service": kind in SERVICES,
+        "choices": [(model.name, model_word(model.name)) for model in models],
+        "takes_pictures": kind in (MediaKind.IMAGE, MediaKind.VIDEO)
+        or (chosen is not None and chosen.name in _WITH_PICTURES),
+        "needs_words": chosen is None or chosen.name not in ("mj_blend", "mj_describe"),
+        "extended": bool(values.get("clip")),
         "compared": values.get("compare", ""),
         "prompt": values.get("prompt", ""),
         "fields": [] if chosen is None else drawn_fields(kind, chosen, values),
@@ -73,11 +106,26 @@ def form_context(actor: Actor, kind: MediaKind, values: Mapping[str, str]) -> di
     }
 
 
+def form_models(actor: Actor, kind: MediaKind) -> list[MediaModel]:
+    """The models that the form of a kind offers, the usual one first."""
+    models = media_models(actor, kind.in_rules)
+    if kind == MediaKind.MIDJOURNEY:
+        named = {model.name: model for model in models}
+        return [named[name] for name in _FIRST_ACTIONS if name in named]
+    if kind == MediaKind.MUSIC:
+        return sorted(models, key=lambda model: model.name, reverse=True)
+    return models
+
+
 def drawn_fields(
     kind: MediaKind, model: MediaModel, values: Mapping[str, str]
 ) -> list[dict[str, Any]]:
     """The fields that a model has, as the template draws them."""
-    return [_drawn(one, values.get(one.name, "")) for one in fields_of(kind.in_rules, model)]
+    return [
+        _drawn(one, values.get(one.name, ""))
+        for one in fields_of(kind.in_rules, model)
+        if one.name != "continue_at" or values.get("clip")
+    ]
 
 
 def _drawn(one: MediaField, value: str) -> dict[str, Any]:
@@ -142,6 +190,8 @@ class ShownRun:
     ask_href: str
     video: MediaTask | None = None
     expired: bool = False
+    song: ShownSong | None = None
+    drawing: Drawing | None = None
 
     @property
     def id(self) -> str:
@@ -150,6 +200,11 @@ class ShownRun:
     @property
     def kind_word(self) -> str:
         return str(PAGES[MediaKind(self.run.kind)])
+
+    @property
+    def model_word(self) -> str:
+        """Who made it: of a service, what it did."""
+        return model_word(self.run.model)
 
     @property
     def title(self) -> str:
@@ -164,6 +219,11 @@ class ShownRun:
     @property
     def done(self) -> bool:
         return self.state == RunState.DONE
+
+    @property
+    def key(self) -> str:
+        """Who pays for what is made of it."""
+        return id_text(self.run.key_id) if self.run.key_id else ""
 
     @property
     def request_id(self) -> str:
@@ -181,12 +241,15 @@ class ShownRun:
         return self.run.ended_at + result_life() if self.run.ended_at else None
 
 
-def shown_runs(runs: Iterable[MediaRun]) -> list[ShownRun]:
-    """Runs with the state of their videos, in one look at these."""
+def shown_runs(
+    runs: Iterable[MediaRun], prices: Mapping[str, int] = MappingProxyType({})
+) -> list[ShownRun]:
+    """Runs with the state of their tasks, in one look at these; `prices` are those of the buttons
+    below a picture."""
     listed = list(runs)
     names = [run.task for run in listed if run.task]
     tasks = {task.public_id: task for task in MediaTask.objects.filter(public_id__in=names)}
-    return [_shown(run, tasks.get(run.task)) for run in listed]
+    return [_shown(run, tasks.get(run.task), prices) for run in listed]
 
 
 def batches(runs: Iterable[ShownRun]) -> list[list[ShownRun]]:
@@ -199,7 +262,8 @@ def batches(runs: Iterable[ShownRun]) -> list[list[ShownRun]]:
 
 def recent_batches(actor: Actor, kind: MediaKind) -> list[list[ShownRun]]:
     """What was asked last on a page, and what still runs there."""
-    return batches(shown_runs(visible_media(actor).filter(kind=kind)[:SHOWN_MAX]))
+    runs = visible_media(actor).filter(kind=kind)[:SHOWN_MAX]
+    return batches(shown_runs(runs, button_prices(actor, kind)))
 
 
 def batch_of(actor: Actor, run: MediaRun) -> list[ShownRun]:
@@ -208,7 +272,12 @@ def batch_of(actor: Actor, run: MediaRun) -> list[ShownRun]:
     return sorted(shown_runs(runs), key=lambda one: one.run.column)
 
 
-def _shown(run: MediaRun, task: MediaTask | None) -> ShownRun:
+def button_prices(actor: Actor, kind: str) -> dict[str, int]:
+    """What each action of Midjourney costs (nano) that the actor may ask for; {} of other kinds."""
+    return call_prices(actor, "midjourney") if kind == MediaKind.MIDJOURNEY else {}
+
+
+def _shown(run: MediaRun, task: MediaTask | None, prices: Mapping[str, int]) -> ShownRun:
     outcome = run.outcome or {}
     state, error, charge = run.state, "", outcome.get("charge_nano")
     step = next_step(outcome.get("kind"))
@@ -234,7 +303,7 @@ def _shown(run: MediaRun, task: MediaTask | None) -> ShownRun:
         [
             (label_of(name), value_word(name, value))
             for name, value in run.settings.items()
-            if (name, value) not in _USUAL
+            if (name, value) not in _USUAL and name not in _UNSEEN
         ],
         [(clock_text(start), start, text) for start, _end, text in run.facts.get("segments") or ()],
         charge,
@@ -243,6 +312,8 @@ def _shown(run: MediaRun, task: MediaTask | None) -> ShownRun:
         ask_href(outcome),
         task if run.task else None,
         _is_expired(state, results, task),
+        shown_song(slug, run, task) if run.kind == MediaKind.MUSIC else None,
+        shown_drawing(run, task, prices) if run.kind == MediaKind.MIDJOURNEY else None,
     )
 
 

@@ -4,8 +4,8 @@
        any --Stop, from any process--> stopped      (the relay's iterator is closed)
        any --heartbeat lost--> interrupted          (by whichever process notices)
 
-A video is accepted within seconds, and made by its provider afterwards: its run has then ended, and
-the page follows its task.
+A video, a song or a picture of Midjourney is accepted within seconds, and made by its provider
+afterwards: its run has then ended, and the page follows its task.
 """
 
 import asyncio
@@ -30,6 +30,8 @@ from playground.rules.media_answer import (
     UnreadableAnswer,
     picture_file,
     read_pictures,
+    read_song,
+    read_submitted,
     read_transcript,
     read_video,
     sound_file,
@@ -157,6 +159,10 @@ async def _result(run: MediaRun, raw: bytes) -> dict[str, Any]:
             return {"files": [sound_file(raw, run.body["response_format"])]}
         case MediaKind.TRANSCRIPTION:
             return {"transcript": read_transcript(raw)}
+        case MediaKind.MUSIC:
+            return {"task": read_song(raw)}
+        case MediaKind.MIDJOURNEY:
+            return {"task": read_submitted(raw)}
     return {"task": read_video(raw)}
 
 

@@ -35,7 +35,9 @@ from playground.media import (
 )
 from playground.media_orders import add_media_file, bounds_of, read_order
 from playground.media_page import (
+    SERVICES,
     batch_of,
+    button_prices,
     form_context,
     page_name,
     recent_batches,
@@ -47,6 +49,7 @@ from playground.media_words import PAGES
 from playground.models import MediaKind, MediaRun
 from playground.relaying import relay_of
 from playground.rules.media_answer import subtitles
+from playground.rules.media_request import pictures_in
 from playground.turn_form import form_values
 from relay.database import DatabaseAway, DatabaseRefused
 from relay.upstream import UpstreamFailed
@@ -59,14 +62,25 @@ _PATHS: Final[Mapping[str, str]] = {
     "transcriptions": "/v1/audio/transcriptions",
     "translations": "/v1/audio/translations",
     "videos": "/v1/videos",
+    "suno_music": "/suno/submit/music",
+    "suno_lyrics": "/suno/submit/lyrics",
+    "midjourney_imagine": "/mj/submit/imagine",
+    "midjourney_describe": "/mj/submit/describe",
+    "midjourney_blend": "/mj/submit/blend",
+    "midjourney_shorten": "/mj/submit/shorten",
+    "midjourney_action": "/mj/submit/action",
+    "midjourney_modal": "/mj/submit/modal",
 }
 
 
 @organisation_page("playground.read")
 @require_safe
 def media_page(request: HttpRequest, actor: Actor, kind: str) -> HttpResponse:
-    """`again` is a run whose settings the form begins with, `picture` a file of the actor's."""
+    """`again` is a run whose settings the form begins with, `picture` a file of the actor's;
+    `extend` is a song of which a `clip` goes on, `sing` one whose lyrics are to be sung."""
     values = form_values(request.GET)
+    if kind == MediaKind.MUSIC and ("extend" in values or "sing" in values):
+        values = _music_begun(actor, values)
     if again := values.pop("again", ""):
         repeated = values_of_run(access_media_run(actor, again))
         if "picture" in values:
@@ -75,12 +89,36 @@ def media_page(request: HttpRequest, actor: Actor, kind: str) -> HttpResponse:
     return _page(request, actor, MediaKind(kind), values)
 
 
+def _music_begun(actor: Actor, values: dict[str, str]) -> dict[str, str]:
+    """What a form begins with that goes on from what was made."""
+    run = access_media_run(actor, values.get("extend") or values.get("sing", ""))
+    (shown,) = shown_runs([run])
+    if shown.song is None:
+        raise Http404
+    payer = {name: values_of_run(run)[name] for name in ("key", "project")}
+    begun = {**payer, "model": "suno_music"}
+    if "sing" in values:
+        return {**begun, "words": "lyrics", "title": shown.song.title, "prompt": shown.song.text}
+    number = values.get("clip", "")
+    clips = [clip for clip in shown.song.clips if str(clip.number) == number and clip.id]
+    if not clips:
+        raise Http404
+    seconds = f"{clips[0].seconds:g}"
+    return {
+        **run.settings, **begun, "source": run.task, "clip": clips[0].id, "continue_at": seconds,
+        "title": clips[0].title,
+    }  # fmt: skip
+
+
 @organisation_page("playground.use")
 @require_POST
 def media_fields(request: HttpRequest, actor: Actor) -> HttpResponse:
     """The fields of the model that was chosen, with what was chosen before as far as it fits."""
-    context = form_context(actor, _kind(request), form_values(request.POST))
-    return render(request, "playground/_media_fields.html", context)
+    kind = _kind(request)
+    context = form_context(actor, kind, form_values(request.POST))
+    # The actions of a service differ in more than their fields.
+    part = "_media_form.html" if kind in SERVICES else "_media_fields.html"
+    return render(request, f"playground/{part}", context)
 
 
 @organisation_page("playground.use")
@@ -169,7 +207,7 @@ def media_run(request: HttpRequest, actor: Actor, id: str) -> HttpResponse:
     run = access_media_run(actor, id)
     if not is_htmx(request):
         return see_other(page_name(run.kind), slug_of(actor))
-    (shown,) = shown_runs([run])
+    (shown,) = shown_runs([run], button_prices(actor, run.kind))
     context = {"one": shown, "slug": slug_of(actor), "told": not shown.running}
     return render(request, "playground/_media_run.html", context)
 
@@ -206,10 +244,12 @@ def media_code(request: HttpRequest, actor: Actor, id: str) -> HttpResponse:
     """The same request as code."""
     run = access_media_run(actor, id)
     given = {one.role: one.name for one in run.files.all() if one.role != RESULT}
-    body, files = dict(run.body), {}
-    if run.operation == "videos" and "picture" in given:
-        body["input_reference"] = {"image_url": f"https://example.com/{given['picture']}"}
-    elif given:
+    urls = {role: f"https://example.com/{name}" for role, name in given.items()}
+    if run.kind == MediaKind.MIDJOURNEY:
+        urls = dict.fromkeys(given, "data:image/png;base64,…")
+    in_body, files = pictures_in(run.operation, urls), {}
+    body = {**run.body, **in_body}
+    if given and not in_body:
         names = {"picture": "image", "mask": "mask", "sound": "file"}
         files = {names[role]: name for role, name in given.items()}
     call = SnippetRequest(run.operation, _PATHS[run.operation], body, files=files)
@@ -233,24 +273,43 @@ def media_subtitles(request: HttpRequest, actor: Actor, id: str) -> HttpResponse
 @require_safe
 async def media_video(request: HttpRequest, actor: Actor, id: str) -> HttpResponseBase:
     """The bytes of a video, or the part that a player asks for, from its provider."""
+    return await _passed(request, actor, id, MediaKind.VIDEO)
+
+
+@organisation_page("playground.read")
+@require_safe
+async def media_clip(request: HttpRequest, actor: Actor, id: str, number: int) -> HttpResponseBase:
+    """The sound of a clip of a song, in the same way."""
+    return await _passed(request, actor, id, MediaKind.MUSIC, number)
+
+
+async def _passed(
+    request: HttpRequest, actor: Actor, id: str, kind: MediaKind, number: int = 0
+) -> HttpResponseBase:
     run = await in_database(access_media_run, actor, id)
-    if not run.task:
+    if not run.task or run.kind != kind:
         raise Http404
     try:
         payer = await in_database(stored_media_payer, run)
         relay = relay_of(request)
         principal = await payer.principal(actor, relay)
         wanted = request.headers.get("range", "").encode("latin-1", "ignore")
-        content = await relay.video_content(principal, run.task, range_=wanted)
+        if kind == MediaKind.MUSIC:
+            content = await relay.clip_content(principal, run.task, number, range_=wanted)
+        else:
+            content = await relay.video_content(principal, run.task, range_=wanted)
     except RequestFault as fault:
         raise Http404 from fault
     except (UpstreamFailed, DatabaseAway, DatabaseRefused):
-        return HttpResponse(gettext("The provider does not give the video now."), status=502)
+        return HttpResponse(gettext("The provider does not give the file now."), status=502)
     response = StreamingHttpResponse(_streamed(content.pieces()), status=content.status)
     for name, value in content.headers.items():
         response[name] = value
     how = "attachment" if "download" in request.GET else "inline"
-    response["Content-Disposition"] = f'{how}; filename="video.mp4"'
+    if kind == MediaKind.MUSIC:
+        response["Content-Type"] = "audio/mpeg"
+    name = "song.mp3" if kind == MediaKind.MUSIC else "video.mp4"
+    response["Content-Disposition"] = f'{how}; filename="{name}"'
     response["Content-Security-Policy"] = "default-src 'none'; sandbox"
     response["X-Content-Type-Options"] = "nosniff"
     return response
@@ -270,7 +329,7 @@ def gallery(request: HttpRequest, actor: Actor) -> HttpResponse:
     runs = search_media(actor, words.replace("\x00", ""), kind)
     if before := parse_id(request.GET.get("before", "")):
         runs = runs.filter(id__lt=before)
-    found = shown_runs(runs[: GALLERY_MAX + 1])
+    found = shown_runs(runs[: GALLERY_MAX + 1], button_prices(actor, MediaKind.MIDJOURNEY))
     context = {
         "slug": slug_of(actor),
         "shown": found[:GALLERY_MAX],

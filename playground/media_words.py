@@ -15,6 +15,8 @@ PAGES: Final[Mapping[str, Promise]] = {
     MediaKind.SPEECH: _("Speech"),
     MediaKind.TRANSCRIPTION: _("Transcription"),
     MediaKind.VIDEO: _("Video"),
+    MediaKind.MUSIC: _("Music"),
+    MediaKind.MIDJOURNEY: _("Midjourney"),
 }
 FIELDS: Final[Mapping[str, Promise]] = {
     "model": _("Model"),
@@ -36,11 +38,42 @@ FIELDS: Final[Mapping[str, Promise]] = {
     "language": _("Language spoken"),
     "timestamps": _("Timestamps"),
     "seconds": _("Length in seconds"),
+    "words": _("The text is"),
+    "title": pgettext_lazy("song", "Title"),
+    "tags": _("Musical style"),
+    "instrumental": _("Instrumental"),
+    "mv": _("Version"),
+    "continue_at": _("Continue at second"),
+    "aspect": _("Aspect ratio"),
+    "mode": _("Speed"),
+    "bot": _("Style"),
+    "dimensions": pgettext_lazy("picture", "Shape"),
 }
 HINTS: Final[Mapping[str, Promise]] = {
     "instructions": _("How it should sound, such as “calm and slow”."),
     "language": _("A code such as en or zh. Detected when empty."),
     "speed": _("1 is normal speed."),
+    "tags": _("Such as “acoustic folk, warm, slow”."),
+    "mv": _("Such as chirp-v4."),
+}
+# What the models of services that are called after their actions do.
+ACTIONS: Final[Mapping[str, Promise]] = {
+    "suno_music": _("Song"),
+    "suno_lyrics": _("Lyrics"),
+    "mj_imagine": _("Imagine: a picture from words"),
+    "mj_blend": _("Blend: one picture of several"),
+    "mj_describe": _("Describe: words for a picture"),
+    "mj_shorten": _("Shorten: a prompt without what does nothing"),
+    "mj_upscale": _("Upscale"),
+    "mj_variation": _("Variation"),
+    "mj_high_variation": _("Strong variation"),
+    "mj_low_variation": _("Subtle variation"),
+    "mj_reroll": _("Run again"),
+    "mj_pan": _("Pan"),
+    "mj_zoom": _("Zoom out"),
+    "mj_custom_zoom": _("Custom zoom"),
+    "mj_inpaint": _("Vary a region"),
+    "mj_modal": _("Change"),
 }
 _VALUES: Final[Mapping[str, Promise]] = {
     "auto": _("Automatic"),
@@ -57,9 +90,25 @@ _VALUES: Final[Mapping[str, Promise]] = {
     "translate": _("Text translated to English"),
     "yes": _("Yes"),
     "no": _("No"),
+    "idea": _("A description of the song"),
+    "lyrics": _("The lyrics"),
+    "NIJI_JOURNEY": _("Anime (Niji)"),
+    "RELAX": pgettext_lazy("speed", "Relaxed"),
+    "FAST": pgettext_lazy("speed", "Fast"),
+    "TURBO": pgettext_lazy("speed", "Turbo"),
+    "SQUARE": _("Square"),
+    "PORTRAIT": _("Portrait"),
+    "LANDSCAPE": _("Landscape"),
 }
 # Formats and voices are names, which no language changes.
 _NAMES: Final = frozenset({"voice", "output_format", "response_format"})
+# Those that a person typed.
+_TYPED: Final = frozenset({"title", "tags", "mv", "instructions", "language", "continue_at"})
+
+
+def model_word(model: str) -> str:
+    """A model as it is shown: that of a service by what it does."""
+    return str(ACTIONS.get(model, model))
 
 
 def value_word(name: str, value: str) -> str:
@@ -68,6 +117,8 @@ def value_word(name: str, value: str) -> str:
         return value.replace("x", " × ")
     if name in ("output_format", "response_format"):
         return value.upper()
+    if name in _TYPED:
+        return value
     if name in _NAMES:
         return value.capitalize() if value.islower() else value
     return str(_VALUES.get(value, value))

@@ -238,6 +238,8 @@ class MediaKind(models.TextChoices):
     SPEECH = "speech"
     TRANSCRIPTION = "transcription"
     VIDEO = "video"
+    MUSIC = "music"
+    MIDJOURNEY = "midjourney"
 
     @property
     def in_rules(self) -> KindName:
@@ -246,13 +248,15 @@ class MediaKind(models.TextChoices):
 
 
 class MediaRun(models.Model):
-    """One request of a page for images, speech, transcripts or videos, and what came of it.
+    """One request of a page for images, speech, transcripts, videos, music or Midjourney, and what
+    came of it.
 
     `token` is that of the form, so that a double submit is one run; the columns of a comparison
     share a `batch`. `settings` are the values of the form's fields, `body` is the request without
     its files (both by `rules.media_request`).
-    `text` and `facts` are a transcript and what is told of it, `task` the public id of a video,
-    which is worked on when its run has ended. `outcome` is as that of a Run.
+    `text` and `facts` are a transcript and what is told of it, `task` the public id of a media task
+    (a video, a song, a picture of Midjourney), which is worked on when its run has ended. `outcome`
+    is as that of a Run.
     """
 
     id = models.UUIDField(primary_key=True, default=new_id, editable=False)
@@ -300,8 +304,8 @@ class MediaRun(models.Model):
 
 
 class MediaFile(models.Model):
-    """A file of a run, in its `position`: what was given (`picture`, `mask`, `sound`), or a
-    `result`. `file` is None once it is no longer kept."""
+    """A file of a run, in its `position`: what was given (`picture` to `picture5`, `mask`,
+    `sound`), or a `result`. `file` is None once it is no longer kept."""
 
     run = models.ForeignKey(MediaRun, models.CASCADE, related_name="files")
     file = models.ForeignKey(Attachment, models.SET_NULL, null=True, related_name="+")
@@ -314,6 +318,23 @@ class MediaFile(models.Model):
 
     def __str__(self) -> str:
         return f"{self.role} {self.name}"
+
+
+class RealtimeTicket(models.Model):
+    """Lets a page open one realtime session, once and soon: `digest` is of its secret text. `key`
+    None is the playground's own, `project` "" is none."""
+
+    id = models.UUIDField(primary_key=True, default=new_id, editable=False)
+    organisation = models.ForeignKey("accounts.Organisation", models.CASCADE, related_name="+")
+    user = models.ForeignKey("accounts.User", models.CASCADE, related_name="+")
+    key = models.ForeignKey("accounts.Key", models.CASCADE, null=True, related_name="+")
+    project = models.CharField(max_length=100, default="")
+    model = models.CharField(max_length=200)
+    digest = models.BinaryField(unique=True)
+    expires_at = models.DateTimeField()
+
+    def __str__(self) -> str:
+        return f"session of {self.model} until {self.expires_at}"
 
 
 class Preset(models.Model):

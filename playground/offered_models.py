@@ -13,13 +13,13 @@ from billing.rules.pricing import PPM, PriceVersion
 from gateway.model_entries import absent_names, overrides_of
 from gateway.models import Channel, InstallationSetting, ModelEntry, Route
 from gateway.providers import provider_named
+from gateway.providers.media_kinds import media_kind
 from gateway.providers.media_options import MediaKind
 from gateway.providers.models import UNKNOWN, Capabilities, capabilities_of, find_row
 from gateway.providers.overrides import overridden
 from gateway.rules.model_entries import merged
 from gateway.served import price_of, prices_in_force, served_models
 from lib import clock
-from playground.rules.media_kinds import media_kind
 from playground.rules.media_request import MediaModel
 
 
@@ -57,6 +57,12 @@ class OfferedModel:
     @property
     def output_rate(self) -> int | None:
         return self._rate("out_text")
+
+    @property
+    def call_rate(self) -> int | None:
+        """Of one call, in nano."""
+        rate = self._rate("requests")
+        return None if rate is None else rate // 10**6
 
     def _rate(self, meter: str) -> int | None:
         if self.price is None or meter not in self.price.rates["meters"]:
@@ -125,12 +131,35 @@ def media_models(actor: Actor, kind: MediaKind) -> list[MediaModel]:
     channels = _enabled_channels()
     found = []
     for model in offered_models(actor):
-        places = _places_of(model.name, channels)
-        upstream = next((_upstream(route, model.name) for _, route in places), model.name)
+        upstream = _asked_as(model.name, channels)
         known = find_row(upstream) or find_row(model.name)
         if media_kind(known, model.meters) == kind:
             found.append(MediaModel(model.name, upstream, model.meters))
     return found
+
+
+def call_prices(actor: Actor, kind: MediaKind) -> dict[str, int]:
+    """What a call of each model of a kind costs (nano), of those that are priced by the call."""
+    offered = {model.name: model for model in offered_models(actor)}
+    rates = {model.name: offered[model.name].call_rate for model in media_models(actor, kind)}
+    return {name: rate for name, rate in rates.items() if rate is not None}
+
+
+def realtime_models(actor: Actor) -> list[str]:
+    """The models that hold realtime sessions, by name."""
+    channels = _enabled_channels()
+    return [
+        model.name
+        for model in offered_models(actor)
+        if (row := find_row(_asked_as(model.name, channels)) or find_row(model.name)) is not None
+        and row.endpoint == "realtime"
+    ]
+
+
+def _asked_as(model: str, channels: Iterable[Channel]) -> str:
+    """What a model is called at the channel that is asked first."""
+    places = _places_of(model, channels)
+    return next((_upstream(route, model) for _, route in places), model)
 
 
 def _enabled_channels() -> list[Channel]:

@@ -31,6 +31,9 @@ class ChatRelay(Protocol):
     ) -> Bound:
         """What `chat` would hold for this body now."""
 
+    async def session_bound(self, principal: Principal, model: str) -> Bound:
+        """What a realtime session of this model would hold for its first response."""
+
     def chat(
         self,
         principal: Principal,
@@ -51,6 +54,12 @@ class ChatRelay(Protocol):
     ) -> VideoContent:
         """The bytes of a finished video, from its provider. Raises RequestFault, UpstreamFailed,
         DatabaseAway, DatabaseRefused."""
+
+    async def clip_content(
+        self, principal: Principal, task_id: str, number: int, *, range_: bytes = b""
+    ) -> VideoContent:
+        """The sound of a clip of a finished song, from its provider; clips are numbered from 0.
+        Raises RequestFault, UpstreamFailed, DatabaseAway, DatabaseRefused."""
 
 
 def relay_of(request: HttpRequest) -> ChatRelay:

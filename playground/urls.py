@@ -13,6 +13,7 @@ from playground import (
     panel_views,
     preference_views,
     prompt_views,
+    realtime_views,
     session_api_views,
     share_views,
     tool_import_views,
@@ -125,6 +126,13 @@ urlpatterns = [
         name="transcription",
     ),
     path(f"{_ROOT}/video", media_views.media_page, {"kind": "video"}, name="video"),
+    path(f"{_ROOT}/realtime", realtime_views.realtime_page, name="realtime"),
+    path(f"{_ROOT}/realtime/ticket", realtime_views.realtime_ticket, name="realtime_ticket"),
+    path(f"{_ROOT}/realtime/_f/bound", realtime_views.realtime_bound, name="realtime_bound"),
+    path(f"{_ROOT}/realtime/_f/code", realtime_views.realtime_code, name="realtime_code"),
+    path(f"{_ROOT}/realtime/_f/charges", realtime_views.realtime_charges, name="realtime_charges"),
+    path(f"{_ROOT}/music", media_views.media_page, {"kind": "music"}, name="music"),
+    path(f"{_ROOT}/midjourney", media_views.media_page, {"kind": "midjourney"}, name="midjourney"),
     path(f"{_ROOT}/gallery", media_views.gallery, name="gallery"),
     path(f"{_ROOT}/_f/media/fields", media_views.media_fields, name="media_fields"),
     path(f"{_ROOT}/_f/media/bound", media_views.media_bound, name="media_bound"),
@@ -137,6 +145,9 @@ urlpatterns = [
         f"{_ROOT}/media/runs/<str:id>/subtitles",
         media_views.media_subtitles,
         name="media_subtitles",
+    ),
+    path(
+        f"{_ROOT}/media/runs/<str:id>/clips/<int:number>", media_views.media_clip, name="media_clip"
     ),
     path(f"{_ROOT}/media/runs/<str:id>/video", media_views.media_video, name="media_video"),
     # Settings

@@ -45,6 +45,7 @@ from relay.labels import NO_LABELS, Labels
 from relay.ledger_writer import LedgerWriter
 from relay.lifespan import Lifespan
 from relay.media_operation import MediaOperation
+from relay.page_session import PageSession, carry_session, read_session_bound
 from relay.queue_sink import QueueSink
 from relay.realtime_attempt import RealtimeAttempt
 from relay.realtime_operation import session_invocation
@@ -66,6 +67,7 @@ from relay.several_prompts import Prompts
 from relay.snapshot import ChannelRow, Snapshot, alone
 from relay.sourced_operation import SourcedOperation, about_its_source
 from relay.state_store import StateStore
+from relay.task_clips import open_clip
 from relay.task_content import VideoContent, open_content
 from relay.uploads import Form
 from relay.upstream import Upstreams
@@ -87,6 +89,14 @@ _PAGE_PATHS: Final[Mapping[PageOperation, str]] = {
     "transcriptions": "/v1/audio/transcriptions",
     "translations": "/v1/audio/translations",
     "videos": "/v1/videos",
+    "suno_music": "/suno/submit/music",
+    "suno_lyrics": "/suno/submit/lyrics",
+    "midjourney_imagine": "/mj/submit/imagine",
+    "midjourney_describe": "/mj/submit/describe",
+    "midjourney_blend": "/mj/submit/blend",
+    "midjourney_shorten": "/mj/submit/shorten",
+    "midjourney_action": "/mj/submit/action",
+    "midjourney_modal": "/mj/submit/modal",
 }
 _PAGE_INVOCATIONS: Final[Mapping[PageOperation, Invocation]] = {
     operation: read_invocation(find_endpoint(path), path, (), b"")
@@ -164,7 +174,8 @@ class Relay:
         `form`, which its maker closes, the body has its texts and the form its files.
 
         Gives the Head and the bytes that an HTTP client would get, and the Outcome as the last
-        item; a refusal is an Outcome alone. `on_admission` is called when an attempt is admitted:
+        item; a refusal is an Outcome alone. Raises RequestFault where it is about a task that is
+        not there. `on_admission` is called when an attempt is admitted:
         from then on only a provider can refuse. Closing the iterator is a client that leaves: the
         channel's policy decides whether its answer is cut or read on. Whoever leaves finds the end
         in the usage record of the `request_id` that it gave.
@@ -173,7 +184,7 @@ class Relay:
         LAST_USES.note(principal.key_id, principal.digest, "", PLAYGROUND)
         sink = QueueSink()
         request_id = request_id or new_id()
-        invocation = _of_page(operation, form)
+        invocation = await _of_page(life, principal, operation, form, body)
         options = RequestOptions(labels=labels, client_app=PLAYGROUND)
         make_context = partial(
             _context, life, life.snapshot, principal, sink, invocation, request_id, source, options
@@ -207,7 +218,7 @@ class Relay:
         DatabaseAway when the balance cannot be read.
         """
         life = self._started()
-        invocation = _of_page(operation, form)
+        invocation = await _of_page(life, principal, operation, form, body)
         context = _context(
             life,
             life.snapshot,
@@ -220,6 +231,18 @@ class Relay:
         )
         return await read_bound(context, body, life.available_nano)
 
+    async def session_bound(self, principal: Principal, model: str) -> Bound:
+        """What a realtime session of this model would hold for its first response, without holding
+        anything. Raises RequestFault, DatabaseAway."""
+        return await read_session_bound(self._started(), principal, model)
+
+    async def converse(
+        self, session: PageSession, scope: Scope, receive: Receive, send: Send
+    ) -> None:
+        """Carry a realtime session of a page of ours to its end: same holds and books as over the
+        API. What refuses it is told to the page by an event."""
+        await carry_session(self._started(), session, scope, receive, send)
+
     async def video_content(
         self, principal: Principal, task_id: str, *, range_: bytes = b""
     ) -> VideoContent:
@@ -231,6 +254,14 @@ class Relay:
         """
         life = self._started()
         return await open_content(life.parts, life.snapshot, principal, task_id, range_=range_)
+
+    async def clip_content(
+        self, principal: Principal, task_id: str, number: int, *, range_: bytes = b""
+    ) -> VideoContent:
+        """The sound of a clip of a finished song of the principal's team, in the same way; clips
+        are numbered from 0."""
+        life = self._started()
+        return await open_clip(life.parts, life.snapshot, principal, task_id, number, range_=range_)
 
     async def preview_route(
         self,
@@ -590,9 +621,16 @@ def _context(
     )
 
 
-def _of_page(operation: PageOperation, form: Form | None) -> Invocation:
-    """What a page of ours asks; with the files of a form, where it has one."""
+async def _of_page(
+    life: Lifespan, principal: Principal, operation: PageOperation, form: Form | None, body: bytes
+) -> Invocation:
+    """What a page of ours asks; with the files of a form, where it has one, and the task that it is
+    about. Raises RequestFault, DatabaseAway, DatabaseRefused."""
     invocation = _PAGE_INVOCATIONS[operation]
+    if isinstance(invocation.unary, SourcedOperation):
+        states = life.parts.states
+        unary = await about_its_source(invocation.unary, states, principal, body)
+        return msgspec.structs.replace(invocation, unary=unary)
     if form is None or not isinstance(invocation.unary, MediaOperation):
         return invocation
     return msgspec.structs.replace(invocation, unary=invocation.unary.of_form(form))

@@ -9,6 +9,7 @@ from relay.admitted_attempt import AdmittedAttempt
 from relay.attempt_end import AttemptEnd
 from relay.downstream import ErrorAnswer
 from relay.realtime_operation import ResponseBound
+from relay.realtime_sink import RealtimeSink, SessionListener
 from relay.request_context import Outcome, RequestContext
 from relay.usage_meter import Bill, UsageMeter, meters_text
 from usage.sql import UPSTREAM_ID_LENGTH
@@ -47,7 +48,7 @@ class MeteredResponse:
     """A response from when its hold is placed, for what is in `bound`. `id` is what its provider
     calls it, "" until it begins."""
 
-    __slots__ = ("_admitted", "_context", "bound", "end", "id", "meter")
+    __slots__ = ("_admitted", "_context", "_listener", "bound", "end", "id", "meter")
 
     def __init__(
         self,
@@ -63,6 +64,12 @@ class MeteredResponse:
         self.meter = meter
         self.end = end
         self.id = ""
+        sink = context.downstream.sink
+        self._listener: SessionListener | None = (
+            sink.listener if isinstance(sink, RealtimeSink) else None
+        )
+        if self._listener is not None:
+            self._listener.held(context.request_id, self.hold_nano)
 
     @property
     def hold_nano(self) -> int:
@@ -97,13 +104,20 @@ class MeteredResponse:
         answer.usage = done.told
         self.meter.finish_reason = done.finish_reason
         if not done.failure:
-            return self.end.settle(None, self.end.bill_so_far())
+            return self.settle(None, self.end.bill_so_far())
         error = ErrorAnswer("upstream_error", 502, clean_upstream(done.failure))
         told_nothing = answer.usage is None and not answer.begun
-        return self.end.settle(error, _NOT_USED if told_nothing else self.end.bill_so_far(), "F23")
+        return self.settle(error, _NOT_USED if told_nothing else self.end.bill_so_far(), "F23")
 
     def break_off(self, error: ErrorAnswer | None, fault: str = "") -> Outcome:
         """It ends without its usage: what has come of it is counted here; where it has not begun,
         nothing was used."""
         bill = self.end.bill_so_far() if self.id else _NOT_USED
-        return self.end.settle(error, bill, fault)
+        return self.settle(error, bill, fault)
+
+    def settle(self, error: ErrorAnswer | None, bill: Bill, fault: str = "") -> Outcome:
+        """Write its end; the first one counts."""
+        told, outcome = self.end.outcome is not None, self.end.settle(error, bill, fault)
+        if self._listener is not None and not told:
+            self._listener.settled(outcome)
+        return outcome

@@ -274,7 +274,7 @@ class RealtimeSession:
         written = await self._holds.place_used(talk.transcription, unit)
         written.begin(event.item_id or "", heard={}, said_bytes_ms=talk.said_bytes_ms)
         evidence = UsageEvidence(0, quantities, usage, here=lambda: dict(unit.meters))
-        written.end.settle(
+        written.settle(
             None, count(evidence, written.meter.prices.price, written.hold_nano, "measured")
         )
 

@@ -3,7 +3,8 @@ that."""
 
 import asyncio
 import contextlib
-from typing import Any, Final
+from collections.abc import Sequence
+from typing import Any, Final, Protocol
 from uuid import UUID
 
 from dialects.errors import ErrorKind
@@ -12,7 +13,7 @@ from lib.asgi import Message, Receive, Scope, Send
 from lib.ids import id_text, new_id
 from relay.downstream import ErrorAnswer, Head
 from relay.http_sink import HttpSink
-from relay.request_context import Invocation
+from relay.request_context import Invocation, Outcome
 
 STOPPING_EXTENSION: Final = "weir.stopping"
 """Of a scope: an event (`asyncio.Event`) that is set when the server is about to stop."""
@@ -40,10 +41,20 @@ class ClientLeft(Exception):
     """The client has closed its end."""
 
 
-class RealtimeSink(HttpSink):
-    """The sink of one session."""
+class SessionListener(Protocol):
+    """Hears what the responses of a session come to, beside what its client is told."""
 
-    __slots__ = ("_closed", "_receive", "_send_event", "_subprotocols", "accepted")
+    def held(self, request_id: UUID, hold_nano: int) -> None:
+        """So much is held for a response that may begin."""
+
+    def settled(self, outcome: Outcome) -> None:
+        """A response, or what was written down of what was said, has ended in the books; once."""
+
+
+class RealtimeSink(HttpSink):
+    """The sink of one session. `listener` hears of its holds and charges."""
+
+    __slots__ = ("_closed", "_receive", "_send_event", "_subprotocols", "accepted", "listener")
 
     def __init__(self, scope: Scope, send: Send, request_id: UUID, invocation: Invocation) -> None:
         super().__init__(scope, _as_websocket(send), request_id, invocation)
@@ -51,6 +62,7 @@ class RealtimeSink(HttpSink):
         self._send_event = send
         self._subprotocols = scope.get("subprotocols", ())
         self.accepted = False
+        self.listener: SessionListener | None = None
         self._closed = False
 
     def listen(self, receive: Receive) -> None:
@@ -59,12 +71,15 @@ class RealtimeSink(HttpSink):
 
     async def accept(self, head: Head) -> None:
         """Change over: the session begins. Raises ClientLeft."""
+        await self.open([pair for pair in self._fields(head) if pair[0] != b"content-type"])
+
+    async def open(self, fields: Sequence[tuple[bytes, bytes]] = ()) -> None:
+        """Change over, with these fields. Raises ClientLeft."""
         self.accepted = True
-        fields = [pair for pair in self._fields(head) if pair[0] != b"content-type"]
-        fields.append((b"x-request-id", id_text(self.request_id).encode()))
+        named = [*fields, (b"x-request-id", id_text(self.request_id).encode())]
         # What a page offers it must find chosen; its key is among that.
         chosen = _PROTOCOL if _PROTOCOL in self._subprotocols else None
-        await self._put({"type": "websocket.accept", "headers": fields, "subprotocol": chosen})
+        await self._put({"type": "websocket.accept", "headers": named, "subprotocol": chosen})
 
     async def receive(self) -> str | None:
         """The next event, None for one that is no text. Raises ClientLeft."""

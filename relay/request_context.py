@@ -39,6 +39,14 @@ PageOperation = Literal[
     "transcriptions",
     "translations",
     "videos",
+    "suno_music",
+    "suno_lyrics",
+    "midjourney_imagine",
+    "midjourney_describe",
+    "midjourney_blend",
+    "midjourney_shorten",
+    "midjourney_action",
+    "midjourney_modal",
 ]
 """What our own pages ask for."""
 

@@ -96,7 +96,7 @@ async def open_content(
 ) -> VideoContent:
     """The content of a task, for a page of ours. Raises RequestFault, UpstreamFailed, DatabaseAway,
     DatabaseRefused."""
-    wanted = _Wanted(task_id, _VARIANTS[0], _known_range(range_))
+    wanted = _Wanted(task_id, _VARIANTS[0], known_range(range_))
     return VideoContent(*await _ask(parts, snapshot, principal, wanted, new_id()))
 
 
@@ -150,10 +150,11 @@ def channel_of(task: Task, snapshot: Snapshot) -> Channel:
 
 def asked_range(scope: Scope) -> bytes:
     """The part that a client asks for, b"" for the whole."""
-    return _known_range(next((value for name, value in scope["headers"] if name == b"range"), b""))
+    return known_range(next((value for name, value in scope["headers"] if name == b"range"), b""))
 
 
-def _known_range(value: bytes) -> bytes:
+def known_range(value: bytes) -> bytes:
+    """A part of some bytes as a client asks for it; b"" for what asks for none."""
     return value if _RANGE.fullmatch(value) else b""
 
 

@@ -6,14 +6,16 @@ A model that is in no row is offered what its price distinguishes, and else noth
 told is its provider's choice.
 
 Sources: OpenAI's OpenAPI description 2.3.0 (images, speech, transcription, videos); its guides to
-image generation and to text to speech (2026-10).
+image generation and to text to speech (2026-10). Gemini API, "Image generation": ratios and sizes
+of 2.5 Flash Image; Volcengine Ark, "Image generation API": sizes of Seedream; Alibaba Model Studio,
+"Qwen-Image API reference": sizes and numbers (all by copies that were read in 2026-11).
 """
 
 from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import Final, Literal, TypeVar
 
-MediaKind = Literal["image", "speech", "transcription", "video"]
+MediaKind = Literal["image", "speech", "transcription", "video", "music", "midjourney"]
 
 
 @dataclass(frozen=True, slots=True)
@@ -74,6 +76,34 @@ _GPT_IMAGE: Final = ImageOptions(
     backgrounds=("opaque", "transparent"),
 )
 
+# A size is passed on as its ratio: these are the sizes that 2.5 Flash Image makes at each.
+_GEMINI: Final = ImageOptions(
+    sizes=(
+        "1024x1024", "832x1248", "1248x832", "864x1184", "1184x864", "896x1152", "1152x896",
+        "768x1344", "1344x768", "1536x672",
+    ),
+    masks=False,
+    count_max=1,
+)  # fmt: skip
+# Of 4.0, 4.5 and 5.0: the recommended ones of 2K.
+_SEEDREAM: Final = ImageOptions(
+    sizes=(
+        "2048x2048", "2304x1728", "1728x2304", "2848x1600", "1600x2848", "2496x1664", "1664x2496",
+        "3136x1344",
+    ),
+    masks=False,
+    count_max=1,
+)  # fmt: skip
+_SEEDREAM_3: Final = ImageOptions(
+    sizes=(
+        "1024x1024", "864x1152", "1152x864", "1280x720", "720x1280", "832x1248", "1248x832",
+        "1512x648",
+    ),
+    edits=False,
+    masks=False,
+    count_max=1,
+)  # fmt: skip
+
 _IMAGES: Final[Mapping[str, ImageOptions]] = {
     "gpt-image": _GPT_IMAGE,
     "chatgpt-image": _GPT_IMAGE,
@@ -83,13 +113,19 @@ _IMAGES: Final[Mapping[str, ImageOptions]] = {
     ),
     "dall-e-2": ImageOptions(sizes=("256x256", "512x512", "1024x1024"), by_url=True),
     # They take pictures beside their words, and no mask (dialects/media_by_gemini.py, images.py).
-    "gemini": ImageOptions(masks=False),
-    "nano-banana": ImageOptions(masks=False),
-    "doubao-seedream": ImageOptions(masks=False, count_max=1),
-    "seedream": ImageOptions(masks=False, count_max=1),
+    "gemini": _GEMINI,
+    "nano-banana": _GEMINI,
+    "doubao-seedream": _SEEDREAM,
+    "doubao-seedream-3": _SEEDREAM_3,
+    "seedream": _SEEDREAM,
+    "seedream-3": _SEEDREAM_3,
     "qwen-image": ImageOptions(
-        sizes=("1328x1328", "1664x928", "928x1664", "1472x1104", "1104x1472"), count_max=1,
+        sizes=("1664x928", "1472x1104", "1328x1328", "1104x1472", "928x1664"), count_max=1,
         edits=False, masks=False,
+    ),
+    # Any size from 512x512 to 2048x2048 pixels in all.
+    "qwen-image-2.0": ImageOptions(
+        sizes=("1328x1328", "1664x928", "928x1664", "2048x2048"), masks=False, count_max=6,
     ),
     "qwen-image-edit": ImageOptions(masks=False, count_max=1),
 }  # fmt: skip

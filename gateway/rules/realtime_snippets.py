@@ -4,11 +4,15 @@ curl opens a session and prints its first event; the clients of Python and JavaS
 own. That of JavaScript always speaks TLS.
 """
 
-from typing import Final, Literal
+from collections.abc import Mapping
+from typing import Any, Final, Literal
 
-from gateway.rules.literals import text_literal
+from gateway.rules.literals import literal, text_literal
 
 Language = Literal["curl", "python", "javascript"]
+
+TEXT_SESSION: Final[Mapping[str, Any]] = {"type": "realtime", "output_modalities": ["text"]}
+"""A session that answers in writing."""
 
 _CURL: Final = """\
 curl -N --http1.1 --max-time 5 {url} \\
@@ -27,7 +31,7 @@ client = OpenAI(
     api_key=os.environ["WEIR_API_KEY"],
 )
 with client.realtime.connect(model={model}) as connection:
-    connection.session.update(session={{"type": "realtime", "output_modalities": ["text"]}})
+    connection.session.update(session={session})
     connection.conversation.item.create(
         item={{
             "type": "message",
@@ -37,7 +41,7 @@ with client.realtime.connect(model={model}) as connection:
     )
     connection.response.create()
     for event in connection:
-        if event.type == "response.output_text.delta":
+        if event.type == "response.{delta}.delta":
             print(event.delta, end="", flush=True)
         elif event.type in ("response.done", "error"):
             break"""
@@ -53,7 +57,7 @@ const session = new OpenAIRealtimeWS({{ model: {model} }}, client);
 session.socket.on("open", () => {{
   session.send({{
     type: "session.update",
-    session: {{ type: "realtime", output_modalities: ["text"] }},
+    session: {session},
   }});
   session.send({{
     type: "conversation.item.create",
@@ -65,16 +69,25 @@ session.socket.on("open", () => {{
   }});
   session.send({{ type: "response.create" }});
 }});
-session.on("response.output_text.delta", (event) => process.stdout.write(event.delta));
+session.on("response.{delta}.delta", (event) => process.stdout.write(event.delta));
 session.on("response.done", () => session.close());
 session.on("error", (error) => console.error(error.message));"""
 
 
-def realtime_snippet(language: Language, base_url: str, path: str, model: str) -> str:
-    """The code; `base_url` has no path of the API."""
+def realtime_snippet(
+    language: Language, base_url: str, path: str, model: str, session: Mapping[str, Any]
+) -> str:
+    """The code; `base_url` has no path of the API, `session` is what a session is told first."""
     if language == "curl":
         return _CURL.format(url=f'"{base_url}{path}"')
     form = _PYTHON if language == "python" else _JAVASCRIPT
+    depth, used = (1, 30) if language == "python" else (2, 14)
     return form.format(
-        base_url=text_literal(f"{base_url}/v1", language), model=text_literal(model, language)
+        base_url=text_literal(f"{base_url}/v1", language),
+        model=text_literal(model, language),
+        session=literal(session, language, depth=depth, used=used),
+        # What is said has its words beside it.
+        delta="output_text"
+        if "text" in session["output_modalities"]
+        else "output_audio_transcript",
     )

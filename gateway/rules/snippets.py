@@ -23,7 +23,7 @@ from dialects.chat import Upstream
 from dialects.openai import request_decode as chat_completions
 from dialects.responses import request_encode as responses
 from gateway.rules.literals import literal, text_literal
-from gateway.rules.realtime_snippets import realtime_snippet
+from gateway.rules.realtime_snippets import TEXT_SESSION, realtime_snippet
 
 Language = Literal["curl", "python", "javascript"]
 Form = Literal["chat_completions", "responses", "messages"]
@@ -314,7 +314,9 @@ def in_form(form: Form, body: Mapping[str, Any]) -> Formed:
 def snippet(request: SnippetRequest, language: Language, base_url: str) -> str:
     """The code; `base_url` has no path of the API (`https://hub.example`)."""
     if request.operation == "realtime":
-        return realtime_snippet(language, base_url, request.path, request.argument)
+        return realtime_snippet(
+            language, base_url, request.path, request.argument, request.body or TEXT_SESSION
+        )
     if language == "curl":
         return _curl(request, base_url)
     method = _METHODS.get(request.operation) if request.method in ("GET", "POST") else None

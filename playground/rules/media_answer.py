@@ -68,6 +68,14 @@ class _Video(msgspec.Struct):
     id: str
 
 
+class _Song(msgspec.Struct):
+    data: str
+
+
+class _Submitted(msgspec.Struct):
+    result: str
+
+
 def read_pictures(raw: bytes) -> list[bytes | str]:
     """The pictures of an answer: their bytes, or the addresses where they stand."""
     found: list[bytes | str] = []
@@ -117,6 +125,16 @@ def read_transcript(raw: bytes) -> Transcript:
 def read_video(raw: bytes) -> str:
     """The public id of a video that was accepted."""
     return _decoded(raw, _Video).id
+
+
+def read_song(raw: bytes) -> str:
+    """The public id of a song, or of lyrics, that was accepted."""
+    return _decoded(raw, _Song).data
+
+
+def read_submitted(raw: bytes) -> str:
+    """The public id of a task of Midjourney that was accepted."""
+    return _decoded(raw, _Submitted).result
 
 
 def subtitles(segments: Sequence[Sequence[Any]]) -> str:

@@ -11,7 +11,7 @@ InvalidMedia    nothing can be asked with this form; `field` and `code` say why
 """
 
 import re
-from collections.abc import Collection, Mapping, Sequence
+from collections.abc import Callable, Collection, Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import Any, Final, Literal
 
@@ -25,20 +25,26 @@ from gateway.providers.media_options import (
 )
 
 MediaOperationName = Literal[
-    "image_generations", "image_edits", "speech", "transcriptions", "translations", "videos"
-]
+    "image_generations", "image_edits", "speech", "transcriptions", "translations", "videos",
+    "suno_music", "suno_lyrics", "midjourney_imagine", "midjourney_describe", "midjourney_blend",
+    "midjourney_shorten", "midjourney_action", "midjourney_modal",
+]  # fmt: skip
+# Pictures that are blended, or that a prompt begins with, by their roles in their order.
+PICTURES: Final = ("picture", "picture2", "picture3", "picture4", "picture5")
 PROMPT_MAX: Final = PROMPT_CHARACTERS_MAX
 _SIZE: Final = re.compile(r"[0-9]{2,5}x[0-9]{2,5}")
 _IN_METER: Final = re.compile(r"(?:images|video_ms)\[([^\]]+)\]")
 _LANGUAGE: Final = re.compile(r"[a-z]{2,3}(?:-[A-Za-z]{2,4})?")
 _TEXT_MAX: Final = 2_000
 _SPEED_MIN, _SPEED_MAX = 0.25, 4.0
+_BLENDED_MIN: Final = 2
+_CONTINUE_MAX_S: Final = 3_600
 _VIDEO_SIZE_P: Final = {"720p": ("720x1280", "1280x720"), "1080p": ("1080x1920", "1920x1080")}
 
 
 class InvalidMedia(ValueError):
     """Nothing can be asked with this form. `code`: no_prompt, too_long, no_picture, no_sound,
-    no_voice, no_number, no_language; `detail` has the numbers of its text."""
+    no_voice, no_number, no_language, few_pictures; `detail` has the numbers of its text."""
 
     def __init__(self, field: str, code: str, **detail: Any) -> None:
         super().__init__(f"{field}: {code}")
@@ -63,8 +69,8 @@ class MediaModel:
 
 @dataclass(frozen=True)
 class MediaField:
-    """A field: of `choices`, a "number" from `low` to `high`, or "text". `default` is what stands
-    in a new form, and `required` that "" is no choice."""
+    """A field: of `choices`, a "number" from `low` to `high`, "text", or "hidden".
+    `default` is what stands in a new form, and `required` that "" is no choice."""
 
     name: str
     form: str = "choice"
@@ -152,11 +158,54 @@ def _video_fields(model: MediaModel) -> list[MediaField]:
     return [seconds, size]
 
 
+def _music_fields(model: MediaModel) -> list[MediaField]:
+    if _action(model) != "suno_music":
+        return []
+    return [
+        # The song whose clip it goes on from.
+        MediaField("source", "hidden"),
+        MediaField("clip", "hidden"),
+        MediaField("continue_at", "number", low=0, high=_CONTINUE_MAX_S),
+        MediaField("words", choices=("idea", "lyrics"), default="idea", required=True),
+        MediaField("title", "text"),
+        MediaField("tags", "text"),
+        MediaField("instrumental", choices=("no", "yes"), default="no", required=True),
+        MediaField("mv", "text"),
+    ]
+
+
+def _midjourney_fields(model: MediaModel) -> list[MediaField]:
+    bot = MediaField("bot", choices=("NIJI_JOURNEY",))
+    match _action(model):
+        case "mj_imagine":
+            ratios = ("1:1", "3:2", "2:3", "16:9", "9:16")
+            return [
+                MediaField("aspect", choices=ratios),
+                MediaField("mode", choices=("RELAX", "FAST", "TURBO")),
+                bot,
+            ]
+        case "mj_blend":
+            return [MediaField("dimensions", choices=("SQUARE", "PORTRAIT", "LANDSCAPE")), bot]
+        case "mj_describe" | "mj_shorten":
+            return [bot]
+        case "mj_modal":
+            return [MediaField("source", "hidden")]
+    # A button below a picture.
+    return [MediaField("source", "hidden"), MediaField("custom", "hidden")]
+
+
+def _action(model: MediaModel) -> str:
+    """What a model of a service does; its clients name none, so that it has this name."""
+    return model.name
+
+
 _FIELDS: Final = {
     "image": _image_fields,
     "speech": _speech_fields,
     "transcription": _heard_fields,
     "video": _video_fields,
+    "music": _music_fields,
+    "midjourney": _midjourney_fields,
 }
 
 
@@ -207,9 +256,15 @@ def build_request(
     beside it. Raises InvalidMedia."""
     if len(prompt) > PROMPT_MAX:
         raise InvalidMedia("prompt", "too_long", high=PROMPT_MAX)
-    if not prompt.strip() and kind != "transcription":
+    if not prompt.strip() and _needs_prompt(kind, model, values):
         raise InvalidMedia("prompt", "no_prompt")
     return _BUILT[kind](model, prompt, values, given)
+
+
+def _needs_prompt(kind: MediaKind, model: MediaModel, values: Mapping[str, str]) -> bool:
+    if kind == "midjourney":
+        return model.name in ("mj_imagine", "mj_shorten")
+    return kind != "transcription" and "clip" not in values
 
 
 def _image(
@@ -273,9 +328,85 @@ def _video(
     return MediaAsk("videos", body)
 
 
+def _music(
+    model: MediaModel, prompt: str, values: Mapping[str, str], given: Collection[str]
+) -> MediaAsk:
+    if _action(model) == "suno_lyrics":
+        return MediaAsk("suno_lyrics", {"prompt": prompt})
+    named = "prompt" if values["words"] == "lyrics" else "gpt_description_prompt"
+    body: dict[str, Any] = {named: prompt} if prompt.strip() else {}
+    body |= {name: values[name] for name in ("title", "tags", "mv") if name in values}
+    if values["instrumental"] == "yes":
+        body["make_instrumental"] = True
+    if "clip" in values and "source" in values:
+        body |= {"continue_clip_id": values["clip"], "task_id": values["source"]}
+        body["continue_at"] = float(values.get("continue_at", "0"))
+    return MediaAsk("suno_music", body)
+
+
+def _midjourney(
+    model: MediaModel, prompt: str, values: Mapping[str, str], given: Collection[str]
+) -> MediaAsk:
+    """Its pictures are put in by who has them."""
+    pictures = sum(role.startswith("picture") for role in given)
+    body: dict[str, Any] = {"botType": values["bot"]} if "bot" in values else {}
+    match _action(model):
+        case "mj_imagine":
+            ratio = f" --ar {values['aspect']}" if "aspect" in values else ""
+            body = {"prompt": f"{prompt.strip()}{ratio}", **body}
+            if "mode" in values:
+                body["modes"] = [values["mode"]]
+            return MediaAsk("midjourney_imagine", body)
+        case "mj_describe":
+            if not pictures:
+                raise InvalidMedia("picture", "no_picture")
+            return MediaAsk("midjourney_describe", body)
+        case "mj_blend":
+            if pictures < _BLENDED_MIN:
+                raise InvalidMedia("picture", "few_pictures", low=_BLENDED_MIN)
+            if "dimensions" in values:
+                body["dimensions"] = values["dimensions"]
+            return MediaAsk("midjourney_blend", body)
+        case "mj_shorten":
+            return MediaAsk("midjourney_shorten", {"prompt": prompt, **body})
+        case "mj_modal":
+            body = {"taskId": values.get("source", ""), "prompt": prompt}
+            return MediaAsk("midjourney_modal", body)
+    body = {"taskId": values.get("source", ""), "customId": values.get("custom", "")}
+    return MediaAsk("midjourney_action", body)
+
+
 _BUILT: Final = {
     "image": _image,
     "speech": _speech,
     "transcription": _transcription,
     "video": _video,
+    "music": _music,
+    "midjourney": _midjourney,
+}
+
+
+# Pictures in a body ------------------------------------------------------------------------------
+
+
+def is_in_body(operation: str) -> bool:
+    """Whether an operation has its pictures in its body, and not in a form."""
+    return operation in _IN_BODY
+
+
+def pictures_in(operation: str, urls: Mapping[str, str]) -> dict[str, Any]:
+    """The members of a body that have its pictures; `urls` by their roles, {} for none."""
+    return _IN_BODY[operation](urls) if urls and is_in_body(operation) else {}
+
+
+def _several(urls: Mapping[str, str]) -> dict[str, Any]:
+    return {"base64Array": [urls[role] for role in PICTURES if role in urls]}
+
+
+_IN_BODY: Final[Mapping[str, Callable[[Mapping[str, str]], dict[str, Any]]]] = {
+    "videos": lambda urls: {"input_reference": {"image_url": urls["picture"]}},
+    "midjourney_imagine": _several,
+    "midjourney_blend": _several,
+    "midjourney_describe": lambda urls: {"base64": next(iter(urls.values()))},
+    "midjourney_modal": lambda urls: {"maskBase64": urls["mask"]},
 }

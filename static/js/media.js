@@ -8,26 +8,33 @@ const on = (name, act, options) => document.addEventListener(name, act, options)
 $(".media-tabs [aria-current]")?.scrollIntoView({ block: "nearest", inline: "center" });
 
 // Files are kept by the server as soon as they are chosen: what they cost can then be told -----------
-const upload = $("#media-upload");
+const PICTURES = ["picture", "picture2", "picture3", "picture4", "picture5"];
 function give(files) {
+  const upload = $("#media-upload");
   if (!upload || !$("#media-given") || !files.length) return;
   const carrier = new DataTransfer();
   carrier.items.add(files[0]);
   $("input[type=file]", upload).files = carrier.files;
   $("[name=model]", upload).value = $("#media-model").value;
+  if ($("#media-given[data-several]")) {
+    const free = PICTURES.find((role) => !$(`#media-given [name=${role}]`));
+    if (!free) return;
+    $("[name=role]", upload).value = free;
+  }
   window.htmx.trigger(upload, "attach");
 }
 const given = () => $("#media-form")?.dispatchEvent(new Event("given"));
 on("click", ({ target }) => {
-  if (target.closest("[data-choose]")) $("input[type=file]", upload).click();
+  if (target.closest("[data-choose]")) $("#media-upload input[type=file]").click();
   const remove = target.closest("[data-remove-given]");
   if (!remove) return;
   const chooser = remove.closest(".media-drop")?.querySelector("[data-choose]");
-  $("#media-given").replaceChildren();
+  if ($("#media-given[data-several]")) remove.closest(".media-chip").remove();
+  else $("#media-given").replaceChildren();
   chooser?.focus();
   given();
 });
-on("change", ({ target }) => { if (target.form === upload && target.files?.length) window.htmx.trigger(upload, "attach"); });
+on("change", ({ target }) => { if (target.form?.id === "media-upload" && target.files?.length) give(target.files); });
 on("recorded", ({ detail }) => give([detail]));
 on("paste", (event) => {
   if (!$("#media-given") || !event.clipboardData?.files.length) return;
@@ -41,7 +48,7 @@ on("drop", (event) => {
   give(event.dataTransfer.files);
 });
 on("htmx:after:swap", ({ detail: { ctx } }) => {
-  if (ctx.sourceElement === upload) { given(); for (const mask of $$("[data-mask]")) open(mask); }
+  if (ctx.sourceElement?.id === "media-upload") { given(); for (const mask of $$("[data-mask]")) open(mask); }
   if (ctx.sourceElement?.id === "media-model") given();
 });
 
@@ -153,9 +160,20 @@ class Mask {
     $("[name=mask]", this.root)?.remove(); // that of an earlier run
     if (this.tell()) {
       const { width, height } = this.canvas, sheet = new OffscreenCanvas(width, height), ink = sheet.getContext("2d");
-      ink.fillRect(0, 0, width, height);
-      ink.globalCompositeOperation = "destination-out";
-      ink.drawImage(this.canvas, 0, 0);
+      if (this.root.dataset.mask === "white") {
+        // White on black, as Midjourney reads it.
+        ink.drawImage(this.canvas, 0, 0);
+        ink.globalCompositeOperation = "source-in";
+        ink.fillStyle = "#fff";
+        ink.fillRect(0, 0, width, height);
+        ink.globalCompositeOperation = "destination-over";
+        ink.fillStyle = "#000";
+        ink.fillRect(0, 0, width, height);
+      } else {
+        ink.fillRect(0, 0, width, height);
+        ink.globalCompositeOperation = "destination-out";
+        ink.drawImage(this.canvas, 0, 0);
+      }
       const blob = await sheet.convertToBlob({ type: "image/png" });
       carrier.items.add(new File([blob], "mask.png", { type: "image/png" }));
     }

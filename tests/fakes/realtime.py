@@ -1,7 +1,8 @@
 """A provider of realtime sessions, with its own count of what it made. It knows nothing of the code
 under test.
 
-A user's text says what its answer is to be: `#tokens=20` its length, `#audio` that it is said,
+With `server_vad` it answers by itself to every second of sound. A user's text says what its answer
+is to be: `#tokens=20` its length, `#audio` that it is said, `#words` with its words beside it,
 `#cached=5` of its input, `#odd` that its ID is a strange one, `#twice` that its end is told twice,
 `#fault=close@3` what goes wrong behind three deltas:
 
@@ -135,6 +136,7 @@ class _Talk:
         self._events = 0
         self._settings: dict[str, Any] = {}
         self._making: asyncio.Task[None] | None = None
+        self._turn_ms = 0
         self._cancelled = asyncio.Event()
 
     def stop(self) -> None:
@@ -168,15 +170,18 @@ class _Talk:
             self._text = event["item"]["content"][0]["text"]
             await self.send({"type": "conversation.item.added", "item": event["item"]})
         elif kind == "input_audio_buffer.append":
-            self._heard_ms += len(base64.b64decode(event["audio"])) // 48
+            heard_ms = len(base64.b64decode(event["audio"])) // 48
+            self._heard_ms += heard_ms
+            await self._follow_turn(heard_ms)
         elif kind == "input_audio_buffer.commit":
             await self.send({"type": "input_audio_buffer.committed", "item_id": "item_said"})
             await self._write_down()
         elif kind == "response.create":
-            self._cancelled.clear()
-            self._making = asyncio.create_task(self._respond())
+            self._begin()
         elif kind == "response.cancel":
             self._cancelled.set()
+        elif kind == "conversation.item.truncate":
+            await self.send({**event, "type": "conversation.item.truncated"})
         else:
             error = {
                 "type": "invalid_request_error",
@@ -186,6 +191,25 @@ class _Talk:
                 "event_id": event.get("event_id"),
             }
             await self.send({"type": "error", "error": error})
+
+    def _begin(self) -> None:
+        self._cancelled.clear()
+        self._making = asyncio.create_task(self._respond())
+
+    async def _follow_turn(self, heard_ms: int) -> None:
+        detected = self._settings.get("audio", {}).get("input", {}).get("turn_detection")
+        if not detected:
+            return
+        if not self._turn_ms:
+            await self.send({"type": "input_audio_buffer.speech_started", "item_id": "item_said"})
+        self._turn_ms += heard_ms
+        if self._turn_ms < 1000:
+            return
+        self._turn_ms = 0
+        await self.send({"type": "input_audio_buffer.speech_stopped", "item_id": "item_said"})
+        await self.send({"type": "input_audio_buffer.committed", "item_id": "item_said"})
+        await self._write_down()
+        self._begin()
 
     async def _write_down(self) -> None:
         heard = self._settings.get("audio", {}).get("input", {})
@@ -223,7 +247,8 @@ class _Talk:
         id = f"resp_{secrets.token_hex(6)}"
         if "odd" in wishes:
             id += "\x00\"'😀" + "x" * 10_000
-        part = {"response_id": id, "item_id": "item_1", "output_index": 0, "content_index": 0}
+        item = f"item_{len(self._session.responses) + 1}"
+        part = {"response_id": id, "item_id": item, "output_index": 0, "content_index": 0}
         await self.send(
             {"type": "response.created", "response": {"id": id, "status": "in_progress"}}
         )
@@ -233,6 +258,9 @@ class _Talk:
                 break
             if fault and number == int(behind or 0) and await self._spoil(fault):
                 return
+            if "words" in wishes:
+                words = {"type": "response.output_audio_transcript.delta", "delta": f"w{number} "}
+                await self.send({**words, **part})
             if audio:
                 sound = base64.b64encode(bytes(TOKEN_BYTES)).decode()
                 await self.send({"type": "response.output_audio.delta", **part, "delta": sound})

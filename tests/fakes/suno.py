@@ -10,6 +10,7 @@ one call. A song goes on from a clip of the same account only. Words of the prom
     #never        it has no end
     #lie=word     of what it tells when it is asked: id, state, data, json, html, empty
     #code=word    it is refused with that code
+    #clips=2      a song has so many clips, which this server plays (its only one is elsewhere)
     #answer=word  it is answered by what is no answer: html, json, empty, noid
 """
 
@@ -19,6 +20,8 @@ from typing import Any
 from tests.fakes.task_server import TaskHandler, TaskServer, words_of
 
 SUBMITTED = 1_716_191_749
+# What looks like the first frame of an MP3.
+SOUND = b"\xff\xfb\x90\x64" + bytes(range(256)) * 16
 
 
 @dataclass
@@ -88,6 +91,9 @@ class _Handler(TaskHandler):
         self.json(200, {"code": "success", "message": "", "data": data})
 
     def do_GET(self) -> None:
+        if self.path.startswith("/clips/"):
+            self.content(SOUND, "audio/mpeg")
+            return
         if not self._may():
             return
         song = self.server.songs.get(self.path.removeprefix("/suno/fetch/"))
@@ -121,6 +127,10 @@ class _Handler(TaskHandler):
                  "image_large_url": "https://example.com/sl.png", "model_name": "chirp-v4",
                  "major_model_version": "v4", "metadata": {"tags": "", "duration": 121.4}}
             ]  # fmt: skip
+            several = [{**made[0], "id": f"clip{number}-{song.id}", "title": f"Version {number}",
+                        "audio_url": f"{self.server.url}/clips/{number}.mp3"}
+                       for number in range(1, int(song.words.get("clips", 0)) + 1)]  # fmt: skip
+            made = several or made
         elif done:
             made = {"text": "[Verse] city lights", "title": "City Lights", "status": "complete"}
         lie = song.words.get("lie")

@@ -30,6 +30,7 @@ PLAIN: Final = {
     "gateway_channelkey.digest",
     "gateway_idempotentanswer.body_digest",
     "playground_attachment.data",
+    "playground_realtimeticket.digest",
     "playground_sharelink.digest",
     "usage_exportpiece.data",
     "usage_monthfile.digest",

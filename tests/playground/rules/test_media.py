@@ -6,6 +6,8 @@ from typing import Any
 
 import pytest
 
+from dialects import midjourney, suno
+from gateway.providers.media_kinds import media_kind
 from gateway.providers.media_options import MediaKind
 from gateway.providers.models import find_row
 from playground.rules.media_answer import (
@@ -19,7 +21,6 @@ from playground.rules.media_answer import (
     sound_file,
     subtitles,
 )
-from playground.rules.media_kinds import media_kind
 from playground.rules.media_request import (
     PROMPT_MAX,
     InvalidMedia,
@@ -27,9 +28,11 @@ from playground.rules.media_request import (
     build_request,
     fields_of,
     kept_values,
+    pictures_in,
 )
 from tests.hostile import EVERYTHING, NUL
 
+PIXEL = "data:image/png;base64," + base64.b64encode(b"\x89PNG\r\n\x1a\n\0").decode()
 UNKNOWN = MediaModel("mine", meters=frozenset({"images[512x512,low]", "images[high]", "images"}))
 
 
@@ -43,8 +46,10 @@ UNKNOWN = MediaModel("mine", meters=frozenset({"images[512x512,low]", "images[hi
         ("whisper-1", (), "transcription"),
         ("sora-2", (), "video"),
         ("gpt-4o", ("images",), None),
-        ("mj_imagine", ("requests",), None),
-        ("suno_music", ("requests",), None),
+        ("mj_imagine", ("requests",), "midjourney"),
+        ("mj_describe", ("requests",), "midjourney"),
+        ("suno_music", ("requests",), "music"),
+        ("suno_lyrics", ("requests",), "music"),
         ("gpt-realtime", ("in_text", "out_audio"), None),
         ("mine", ("images[low]",), "image"),
         ("mine", ("video_ms[720p]",), "video"),
@@ -187,3 +192,59 @@ def test_an_answer_without_pictures_is_none(raw: bytes) -> None:
 def test_what_is_no_picture_is_not_kept(data: bytes) -> None:
     with pytest.raises(UnreadableAnswer):
         picture_file(1, data)
+
+
+@pytest.mark.parametrize(
+    ("model", "prompt", "values", "given", "operation", "body"),
+    [
+        ("suno_lyrics", "rain", {}, (), "suno_lyrics", {"prompt": "rain"}),
+        ("suno_music", "rain", {}, (), "suno_music", {"gpt_description_prompt": "rain"}),
+        ("suno_music", "[Verse]", {"words": "lyrics", "title": "T", "tags": "folk",
+                                   "mv": "chirp-v4", "instrumental": "yes"}, (), "suno_music",
+         {"prompt": "[Verse]", "title": "T", "tags": "folk", "mv": "chirp-v4",
+          "make_instrumental": True}),
+        ("suno_music", "", {"clip": "c1", "source": "t1", "continue_at": "30.5"}, (), "suno_music",
+         {"continue_clip_id": "c1", "task_id": "t1", "continue_at": 30.5}),
+        ("mj_imagine", " a cat ", {"aspect": "16:9", "mode": "FAST", "bot": "NIJI_JOURNEY"}, (),
+         "midjourney_imagine",
+         {"prompt": "a cat --ar 16:9", "botType": "NIJI_JOURNEY", "modes": ["FAST"]}),
+        ("mj_blend", "", {"dimensions": "SQUARE"}, ("picture", "picture2"), "midjourney_blend",
+         {"dimensions": "SQUARE"}),
+        ("mj_describe", "", {}, ("picture3",), "midjourney_describe", {}),
+        ("mj_shorten", "a, very cat", {}, (), "midjourney_shorten", {"prompt": "a, very cat"}),
+        ("mj_upscale", "", {"source": "1", "custom": "MJ::JOB::upsample::1::x"}, (),
+         "midjourney_action", {"taskId": "1", "customId": "MJ::JOB::upsample::1::x"}),
+        ("mj_modal", "wider", {"source": "1"}, ("mask",), "midjourney_modal",
+         {"taskId": "1", "prompt": "wider"}),
+    ],
+)  # fmt: skip
+def test_what_services_are_asked(
+    model: str, prompt: str, values: dict[str, str], given: tuple[str, ...], operation: str,
+    body: dict[str, Any],
+) -> None:  # fmt: skip
+    """What the service's own reader takes."""
+    kind: MediaKind = "music" if model.startswith("suno") else "midjourney"
+    chosen = MediaModel(model)
+    ask = build_request(kind, chosen, prompt, kept_values(kind, chosen, values), given)
+    assert (ask.operation, ask.body) == (operation, body)
+    full = body | pictures_in(operation, dict.fromkeys(given, PIXEL))
+    if kind == "music":
+        suno.read("lyrics" if model == "suno_lyrics" else "music", json.dumps(full).encode())
+    else:
+        path: Any = operation.removeprefix("midjourney_")
+        assert midjourney.read(path, json.dumps(full).encode(), "").model == model
+
+
+@pytest.mark.parametrize(
+    ("model", "given", "code"),
+    [
+        ("mj_imagine", (), "no_prompt"),
+        ("mj_shorten", (), "no_prompt"),
+        ("mj_describe", (), "no_picture"),
+        ("mj_blend", ("picture",), "few_pictures"),
+    ],
+)
+def test_what_midjourney_cannot_be_asked(model: str, given: tuple[str, ...], code: str) -> None:
+    with pytest.raises(InvalidMedia) as refused:
+        build_request("midjourney", MediaModel(model), " ", {}, given)
+    assert refused.value.code == code

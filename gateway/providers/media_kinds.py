@@ -1,13 +1,13 @@
-"""Which of images, speech, transcripts and videos a model makes."""
+"""Which of images, speech, transcripts, videos and songs a model makes, or whose service it is."""
 
-from collections.abc import Collection
+from collections.abc import Collection, Mapping
 from typing import Final
 
 from gateway.providers.media_options import MediaKind
 from gateway.providers.models import Capabilities
 
-# Services whose clients speak a form of their own; no page asks them.
-_OTHER_FORMS: Final = frozenset({"midjourney", "suno", "realtime"})
+# Services whose clients speak a form of their own.
+_SERVICES: Final[Mapping[str, MediaKind]] = {"midjourney": "midjourney", "suno": "music"}
 
 
 def media_kind(known: Capabilities | None, meters: Collection[str]) -> MediaKind | None:
@@ -25,8 +25,10 @@ def media_kind(known: Capabilities | None, meters: Collection[str]) -> MediaKind
 
 
 def _kind_in_catalogue(known: Capabilities) -> MediaKind | None:
-    if known.endpoint in _OTHER_FORMS:
+    if known.endpoint == "realtime":
         return None
+    if known.endpoint in _SERVICES:
+        return _SERVICES[known.endpoint]
     if known.endpoint == "videos":
         return "video"
     if known.endpoint == "images" or "image" in known.outputs:

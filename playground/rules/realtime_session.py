@@ -1,0 +1,54 @@
+"""What a realtime session is told when it begins, by the fields of the page's form.
+
+    voice          one of VOICES
+    output         "audio", with its text beside it, or "text"
+    instructions   how it shall be, "" for nothing
+    turns          "auto": it answers when one pauses; "manual": when it is told to
+    transcription  the model that writes down what one says, "" for none
+
+Source: OpenAI's OpenAPI description 2.3.0 (RealtimeSessionCreateRequestGA, VoiceIdsShared).
+"""
+
+from collections.abc import Mapping
+from typing import Any, Final
+
+RATE: Final = 24_000
+"""Samples a second of PCM16, in both directions."""
+INSTRUCTIONS_MAX: Final = 8_000
+VOICES: Final = (
+    "marin", "cedar", "alloy", "ash", "ballad", "coral", "echo", "sage", "shimmer", "verse",
+)  # fmt: skip
+OUTPUTS: Final = ("audio", "text")
+TURNS: Final = ("auto", "manual")
+_PCM: Final[Mapping[str, Any]] = {"type": "audio/pcm", "rate": RATE}
+
+
+def kept_settings(form: Mapping[str, str]) -> dict[str, str]:
+    """The settings of a form, each with a value that it can have."""
+    chosen = {"voice": VOICES, "output": OUTPUTS, "turns": TURNS}
+    kept = {
+        name: form[name] if form.get(name) in values else values[0]
+        for name, values in chosen.items()
+    }
+    kept["instructions"] = form.get("instructions", "").strip()[:INSTRUCTIONS_MAX]
+    kept["transcription"] = form.get("transcription", "")[:200]
+    return kept
+
+
+def session_of(settings: Mapping[str, str]) -> dict[str, Any]:
+    """The `session` of a `session.update` by settings as `kept_settings` gives them."""
+    by_itself = settings["turns"] == "auto"
+    heard: dict[str, Any] = {
+        "format": dict(_PCM),
+        "turn_detection": {"type": "server_vad"} if by_itself else None,
+    }
+    if settings["transcription"]:
+        heard["transcription"] = {"model": settings["transcription"]}
+    session: dict[str, Any] = {"type": "realtime", "output_modalities": [settings["output"]]}
+    if settings["instructions"]:
+        session["instructions"] = settings["instructions"]
+    session["audio"] = {
+        "input": heard,
+        "output": {"format": dict(_PCM), "voice": settings["voice"]},
+    }
+    return session
