@@ -26,6 +26,7 @@ from typing import Any, Final
 from urllib.parse import unquote
 from weakref import WeakKeyDictionary
 
+from uvicorn.protocols.http.flow_control import HIGH_WATER_LIMIT
 from uvicorn.protocols.http.httptools_impl import (
     STATUS_LINE,
     HttpToolsProtocol,
@@ -239,7 +240,20 @@ class Protocol(HttpToolsProtocol):
 
     def on_body(self, body: bytes) -> None:
         self._open_bytes = 0
-        super().on_body(body)
+        cycle: Any = self.cycle
+        if cycle.response_complete or self.parser.should_upgrade():
+            super().on_body(body)
+            return
+        # As uvicorn has it, but without a copy of a piece that is taken before the next one comes.
+        if not cycle.body:
+            cycle.body = body
+        elif isinstance(cycle.body, bytes):
+            cycle.body = bytearray(cycle.body) + body
+        else:
+            cycle.body += body
+        if len(cycle.body) > HIGH_WATER_LIMIT:
+            self.flow.pause_reading()
+        cycle.message_event.set()
 
     def on_message_complete(self) -> None:
         self._open_bytes = 0

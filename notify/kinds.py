@@ -58,8 +58,8 @@ KINDS: Final = {
         Kind("view_as.began", gettext_lazy("Viewed by an operator"), (Role.OWNER,)),
         Kind("video.completed", gettext_lazy("Video completed")),
         Kind("video.failed", gettext_lazy("Video failed")),
-        Kind("task.completed", gettext_lazy("Midjourney or Suno task completed")),
-        Kind("task.failed", gettext_lazy("Midjourney or Suno task failed")),
+        Kind("task.completed", gettext_lazy("Media task completed")),
+        Kind("task.failed", gettext_lazy("Media task failed")),
         Kind("webhook.tested", gettext_lazy("Webhook test")),
         Kind(
             "credit.asked",

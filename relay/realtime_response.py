@@ -1,6 +1,8 @@
 """One response of a realtime session: an attempt of its own, held before it can begin and settled
 once, by what its provider tells of it."""
 
+import asyncio
+from collections import deque
 from typing import Final
 
 from dialects.errors import clean_upstream
@@ -17,6 +19,7 @@ from usage.sql import UPSTREAM_ID_LENGTH
 _NOT_USED: Final = Bill({}, 0, "none", (), None)
 # Providers do not all count alike; more than twice of what is held is no difference in counting.
 _SLACK: Final = 2
+_ENDED_KEPT: Final = 64
 
 
 class ResponseMeter(UsageMeter):
@@ -121,3 +124,27 @@ class MeteredResponse:
         if self._listener is not None and not told:
             self._listener.settled(outcome)
         return outcome
+
+
+class RunningResponses(dict[str, MeteredResponse]):
+    """The responses of a session that are being made, by their ids. `none_left` is set while there
+    are none, `ended` are the ids of the last ones that have ended."""
+
+    __slots__ = ("ended", "none_left")
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.ended: deque[str] = deque(maxlen=_ENDED_KEPT)
+        self.none_left = asyncio.Event()
+        self.none_left.set()
+
+    def begin(self, id: str, response: MeteredResponse) -> None:
+        self[id] = response
+        self.none_left.clear()
+
+    def end(self, id: str) -> MeteredResponse:
+        response = self.pop(id)
+        self.ended.append(id)
+        if not self:
+            self.none_left.set()
+        return response

@@ -12,7 +12,6 @@ each response is held before it can begin and settled when it ends.
 
 import asyncio
 import contextlib
-from collections import deque
 from collections.abc import Callable
 from typing import Final
 
@@ -41,7 +40,7 @@ from relay.realtime_conversation import Conversation
 from relay.realtime_holds import NotNow, ResponseHolds, SessionOver
 from relay.realtime_operation import Used
 from relay.realtime_output_limit import OutputLimit
-from relay.realtime_response import MeteredResponse
+from relay.realtime_response import MeteredResponse, RunningResponses
 from relay.realtime_sink import ClientLeft, RealtimeSink
 from relay.request_context import Outcome, RequestContext
 from relay.snapshot import Snapshot
@@ -51,7 +50,6 @@ from relay.websocket import SocketLost, UpstreamSocket
 
 # Responses at a time; OpenAI makes one of the conversation and some beside it.
 _RESPONSES_MAX: Final = 16
-_ENDED_KEPT: Final = 64
 _HEARD: Final = "conversation.item.input_audio_transcription.completed"
 _FULL_WAIT_S: Final = 1.0
 _CLOSE_S: Final = 1.0
@@ -85,13 +83,9 @@ class RealtimeSession:
         self._stopping = stopping
         self._conversation = Conversation()
         self._holds = ResponseHolds(context, admitted, probe.key, first, self._conversation, newest)
-        self._running: dict[str, MeteredResponse] = {}
-        self._none_runs = asyncio.Event()
-        self._none_runs.set()
+        self._running = RunningResponses()
         # A response was asked for, and nothing was heard since.
         self._asked = False
-        # Those that have ended: a provider that tells of one again tells nothing new.
-        self._ended: deque[str] = deque(maxlen=_ENDED_KEPT)
         self._output_limit = OutputLimit(context.invocation, socket)
 
     async def run(self) -> Outcome:
@@ -236,23 +230,19 @@ class RealtimeSession:
         if not id or id in self._running or len(self._running) >= _RESPONSES_MAX:
             raise ValueError("no response, or too many at a time")
         response = await self._holds.take()
-        self._running[id] = response
-        self._none_runs.clear()
+        self._running.begin(id, response)
         talk = self._conversation
         response.begin(id, heard=talk.begin(), said_bytes_ms=talk.said_bytes_ms)
         self._probe.first_content()
 
     async def _finish(self, done: realtime.Response) -> None:
-        if done.id in self._ended:
+        if done.id in self._running.ended:
+            # A provider that tells of one again tells nothing new.
             return
         if done.id not in self._running:
             await self._begin(done.id)
-        response = self._running.pop(done.id)
-        outcome = response.finish(done)
-        self._ended.append(done.id)
+        outcome = self._running.end(done.id).finish(done)
         self._probe.good()
-        if not self._running:
-            self._none_runs.set()
         if outcome.basis in ("measured", "drained"):
             self._conversation.end(outcome.meters)
 
@@ -293,7 +283,7 @@ class RealtimeSession:
     async def _until_stopped(self) -> None:
         """The process stops: what is being made may be said."""
         await self._stopping.wait()
-        await self._none_runs.wait()
+        await self._running.none_left.wait()
         raise SessionOver(STOPPING)
 
     def _by_deadline(self, reason: Reason | None) -> SessionOver:

@@ -9,9 +9,10 @@ import asyncio
 import logging
 from collections.abc import Iterator, Mapping, Sequence
 from hashlib import sha256
+from io import BytesIO, FileIO
 from pathlib import Path
 from secrets import token_hex
-from tempfile import SpooledTemporaryFile
+from tempfile import TemporaryFile
 from typing import Final
 
 import msgspec
@@ -40,14 +41,19 @@ class UploadedFile:
         self.filename = head.filename or "file"
         self.media_type = "application/octet-stream"
         self.size = 0
-        place = None if folder is None else str(folder)
+        self._folder = folder
         # Its form closes it.
-        self._file = SpooledTemporaryFile(FILE_BYTES_IN_MEMORY, dir=place)  # noqa: SIM115
+        self._file: BytesIO | FileIO = BytesIO()
 
     def write(self, piece: bytes) -> None:
         """The next piece of it. Raises RequestFault where the disk takes no more."""
         try:
-            self._file.write(piece)
+            if isinstance(self._file, BytesIO) and self.size + len(piece) > FILE_BYTES_IN_MEMORY:
+                kept = self._file.getvalue()
+                # Without a buffer, through which every piece would be copied.
+                self._file = TemporaryFile(buffering=0, dir=self._folder)  # noqa: SIM115
+                _write_all(self._file, kept)
+            _write_all(self._file, piece)
         except OSError as error:
             log.error("the file of a form cannot be kept: %s", error)
             raise RequestFault("overloaded", None, "") from error
@@ -83,6 +89,13 @@ class UploadedFile:
 
     def close(self) -> None:
         self._file.close()
+
+
+def _write_all(file: BytesIO | FileIO, piece: bytes) -> None:
+    """Raises OSError where the disk is full, which a write that is cut short does not say."""
+    written = file.write(piece)
+    while written < len(piece):
+        written += file.write(piece[written:])
 
 
 class Form:
