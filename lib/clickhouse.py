@@ -19,8 +19,8 @@ from lib import egress
 
 Value = str | int | UUID | dt.datetime | Sequence[str] | Sequence[int] | Sequence[UUID]
 _ANYWHERE: Final = egress.EgressPolicy(("0.0.0.0/0", "::/0"))
-_ASK_S: Final = 10
-_SEND_S: Final = 60
+ASK_S: Final = 10
+SEND_S: Final = 60
 _SETTINGS: Final = {
     # An answer that fails half-way fails as a whole, with its status.
     "wait_end_of_query": "1",
@@ -56,9 +56,9 @@ class ClickHouse:
         """The rows of a question, each a list. Raises ClickHouseError, also after ten seconds."""
         fields = {f"param_{name}": written(value) for name, value in (parameters or {}).items()}
         # 2: nothing is written, and settings may be given all the same.
-        settings = {"readonly": "2", "max_execution_time": str(_ASK_S)}
+        settings = {"readonly": "2", "max_execution_time": str(ASK_S)}
         answer = self._exchanged(
-            _client(_ASK_S + 2),
+            client(ASK_S + 2),
             settings | {"default_format": "JSONCompactEachRow"},
             *_form({"query": text} | fields),
         )
@@ -66,12 +66,12 @@ class ClickHouse:
 
     def run(self, text: str) -> None:
         """Run a statement that answers nothing. Raises ClickHouseError."""
-        self._exchanged(_client(_SEND_S), {}, text.encode())
+        self._exchanged(client(SEND_S), {}, text.encode())
 
     def insert(self, table: str, columns: Iterable[str], rows: bytes) -> None:
         """Insert rows, each a JSON array on a line of its own. Raises ClickHouseError."""
         text = f"INSERT INTO {table} ({', '.join(columns)}) FORMAT JSONCompactEachRow"
-        self._exchanged(_client(_SEND_S), {"query": text}, rows)
+        self._exchanged(client(SEND_S), {"query": text}, rows)
 
     def _exchanged(
         self, client: Any, query: Mapping[str, str], body: bytes, content_type: str = "text/plain"
@@ -106,7 +106,7 @@ def _form(fields: Mapping[str, str]) -> tuple[bytes, str]:
 
 
 @cache
-def _client(read_s: int) -> Any:
+def client(read_s: int) -> Any:
     """One for all threads of a process: it keeps its connections."""
     return egress.guarded_client(_ANYWHERE, read_s=read_s, schemes=("http", "https"))
 

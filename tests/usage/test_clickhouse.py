@@ -20,7 +20,7 @@ from accounts import teams
 from accounts.actors import SYSTEM, Actor
 from accounts.models import Key
 from config.metrics import metrics_text
-from lib import clock
+from lib import clickhouse, clock
 from lib.clickhouse import ClickHouse, ClickHouseError
 from lib.ids import new_id
 from tests import cast, hostile
@@ -50,6 +50,9 @@ AWAY = "http://127.0.0.1:9"
 def url() -> Iterator[str]:
     with clickhouse_server() as address:
         yield address
+    for read_s in (clickhouse.ASK_S + 2, clickhouse.SEND_S):
+        clickhouse.client(read_s).close()
+    clickhouse.client.cache_clear()
 
 
 @pytest.fixture
