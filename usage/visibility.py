@@ -114,7 +114,7 @@ def where_of(
             parameters[name] = list(values)
     if requests:
         # As their indexes say it.
-        texts += [f"{column} <> ''" for _, column, values in _indexed(scope) if values]
+        texts += [f"{column} <> ''" for _, column, values in _labels(scope) if values]
     texts += [
         (_NO_GROUP if requests else _NO_SUMMED_GROUP)[name]
         for name in scope.without
@@ -143,10 +143,6 @@ def _labels(scope: Scope) -> list[tuple[str, str, Sequence[str]]]:
         ("customers", "r.customer", scope.customers),
         ("apps", "r.client_app", scope.apps),
     ]
-
-
-def _indexed(scope: Scope) -> list[tuple[str, str, Sequence[str]]]:
-    return [label for label in _labels(scope) if label[0] != "apps"]
 
 
 def _team_ids(organisation_id: UUID, slugs: Sequence[str]) -> Sequence[UUID]:
