@@ -119,7 +119,7 @@ def where_of(
             parameters[name] = list(values)
     if requests:
         # As their indexes say it.
-        texts += [f"r.{column} <> ''" for _, column, values in _indexed(scope) if values]
+        texts += [f"r.{column} <> ''" for _, column, values in _labels(scope) if values]
     texts += [
         (_NO_GROUP if requests else _NO_SUMMED_GROUP)[name]
         for name in scope.without
@@ -160,10 +160,6 @@ def _labels(scope: Scope) -> list[Pick]:
         Pick("customers", "customer", scope.customers),
         Pick("apps", "client_app", scope.apps),
     ]
-
-
-def _indexed(scope: Scope) -> list[Pick]:
-    return [label for label in _labels(scope) if label.name != "apps"]
 
 
 def _team_ids(organisation_id: UUID, slugs: Sequence[str]) -> Sequence[UUID]:

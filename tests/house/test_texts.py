@@ -337,7 +337,7 @@ def test_no_text_is_made_of_pieces_before_it_is_translated() -> None:
 KEPT = frozenset({
     "Weir", "Slack", "Lark", "IP", "OpenAI", "OpenAPI", "API", "URL", "ID", "UTC", "JSON", "CSV",
     "XLSX", "USD", "US", "RFC", "DNS", "IANA", "https", "curl", "GET", "POST", "PUT", "PATCH",
-    "DELETE", "token", "Token", "Midjourney",
+    "DELETE", "token", "Token",
     "tok", "nano", "null", "slug", "Webhook", "Schema", "Python", "JavaScript", "Enter", "Shift",
     "Esc", "English", "PostgreSQL", "ClickHouse", "Excel", "Parquet", "JSONL", "FOCUS", "kB", "MB",
     "GB", "TB", "Midjourney", "Suno",

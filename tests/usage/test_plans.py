@@ -193,3 +193,10 @@ def test_nothing_is_sorted_on_disk(transactional_db: None) -> None:
         for plan in plans:
             assert not ON_DISK.search(plan), (path, plan)
             assert "Seq Scan on usage_hourrollup" not in plan, (path, plan)
+    # What only records know, and none of these has.
+    for label in ("project", "customer", "app"):
+        plans.clear()
+        with connection.execute_wrapper(explain):
+            assert client.get(f"/o/demo-1/requests?{days}&{label}=nothing").status_code == 200
+        listed = [plan for plan in plans if "usage_usagerecord" in plan]
+        assert any(f"record_by_{label}" in plan for plan in listed), (label, listed)
