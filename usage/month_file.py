@@ -92,9 +92,8 @@ def write_month_file(path: Path, key: bytes, month: dt.date, tables: Iterable[Ro
             file.flush()
             os.fsync(file.fileno())
         os.replace(unfinished, path)
-    except BaseException:
+    finally:
         unfinished.unlink(missing_ok=True)
-        raise
     folder = os.open(path.parent, os.O_RDONLY)
     try:
         os.fsync(folder)

@@ -57,7 +57,7 @@ RESTS: Final = dt.timedelta(days=31)
 # Who waits for a table lets everybody wait behind it: so long at most, then not for a while.
 _INSTANT: Final = dt.timedelta(microseconds=1)
 _LOCK_WAIT_MS: Final = 300
-_REST_S: Final = 1.0
+_REST_S: Final = 1
 _TRIES: Final = 60
 _HOLDS, _ATTEMPTS, _RECORDS = "billing_hold", "usage_attempt", "usage_usagerecord"
 _CLOSED: Final = "month_is_detached"
@@ -162,9 +162,9 @@ def detach(actor: Actor, month: dt.date, path: Path, key: bytes) -> DetachedMont
             manifest = check_month_file(path, key)
             leaving = _leaving(month, path, manifest, key)
             _exclusively(lambda cursor: _take_out(cursor, actor, leaving))
-        except BaseException:
+        finally:
+            # Nothing is left to open of one that has gone.
             reopen(month)
-            raise
     return leaving.month
 
 

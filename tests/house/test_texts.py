@@ -282,8 +282,11 @@ def test_templates_show_no_text_past_the_translation() -> None:
     assert found == []
 
 
-# What only programs hear: the management API, files that are applied, and the relay.
-FOR_PROGRAMS: Final = ("config/management/", "relay/", "dialects/", "tests/", "docs/", "stack/")
+# What only programs hear, and who types a command: the management API, files that are applied, the
+# relay, months that go into files.
+FOR_PROGRAMS: Final = (
+    "config/management/", "relay/", "dialects/", "tests/", "docs/", "stack/", "usage/months.py",
+)  # fmt: skip
 
 
 def _refusals(path: Path) -> Iterator[ast.Call]:

@@ -231,7 +231,7 @@ def test_a_bill_of_a_month_that_is_in_a_file_is_refused(key: Key, dora: Actor) -
         month=first.date(), first_id=first_id_at(first), end_id=first_id_at(end), from_at=first,
         to_at=end, price_version_ids=[],
     )  # fmt: skip
-    rows = [["Date", "Model", "Cost"], [DAY.date(), "x", "1"]]
+    rows: list[list[object]] = [["Date", "Model", "Cost"], [DAY.date(), "x", "1"]]
     with pytest.raises(BillRefused, match="2026-11 are kept in a file"):
         compare(dora, csv_of(rows), **BY_DAY)
     detached.delete()
