@@ -28,7 +28,7 @@ from accounts.actors import Actor
 from billing.models import BooksWalk, Seal, SealKind
 from lib import clock
 from lib.postgres_tools import BACKUP_NAME
-from usage import books_walk
+from usage import books_walk, clickhouse_sink
 from usage.books_check import NEW, WHOLE
 from usage.models import BooksCheck, DetachedMonth, LateTruth, MonthFile, RollupWatermark
 from usage.month_close import unclosed
@@ -145,6 +145,9 @@ def obstacles(month: dt.date) -> list[str]:
         or (mark.xid <= found.newest_xid)
     ):
         why.append("The rollups are not complete to its end.")
+    there = clickhouse_sink.backlog()
+    if there is not None and (there.complete_to is None or there.complete_to < found.ended_at):
+        why.append("Not all of it is in ClickHouse yet.")
     return why
 
 
