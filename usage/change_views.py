@@ -24,7 +24,6 @@ from usage.used_rows import TooManyRecords
 from usage.views import all_groups, group_label, over_of_group, rows_url, too_many_text
 
 _AXES: Final[tuple[GroupBy, ...]] = ("model", "key", "user", "team")
-_PARTS: Final = 3
 
 
 @organisation_page("usage.read")
@@ -67,7 +66,7 @@ def _line(
 ) -> dict[str, Any]:
     now, before = ({_value(c): c for c in explore(actor, period, [axis], at).cells}
                    for period in (usage_filter, earlier))  # fmt: skip
-    parts = parts_of(_charges(now), _charges(before), change, _PARTS)
+    parts = parts_of(_charges(now), _charges(before), change)
     labels = {value: cell.groups[0].label for value, cell in {**before, **now}.items()}
     return {
         "axis": axis,

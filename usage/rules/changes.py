@@ -1,7 +1,10 @@
 """What a change is made of: parts that add up to it."""
 
 from collections.abc import Mapping
-from typing import NamedTuple
+from typing import Final, NamedTuple
+
+PARTS_MAX: Final = 3
+"""So many groups are named; the others are told as one."""
 
 
 class Part(NamedTuple):
@@ -17,7 +20,7 @@ class Part(NamedTuple):
 
 
 def parts_of(
-    now: Mapping[str, int], before: Mapping[str, int], change: int, most: int
+    now: Mapping[str, int], before: Mapping[str, int], change: int, most: int = PARTS_MAX
 ) -> list[Part]:
     """Up to `most` groups that changed, the largest change first, and what the others make of the
     whole `change`, where that is anything: the parts add up to it."""
