@@ -68,7 +68,7 @@ async def application(scope: Scope, receive: Receive, send: Send) -> None:
             await health(scope, receive, send)
         else:
             # The playground's views ask the relay of their own process.
-            await pages({**scope, "weir.relay": relay}, receive, send)
+            await pages({**scope, "weir.relay": relay.in_process}, receive, send)
     elif scope["type"] == "websocket":
         await _converse(scope, receive, send)
     elif scope["type"] == "lifespan":
@@ -104,7 +104,7 @@ async def _converse(scope: Scope, receive: Receive, send: Send) -> None:
     from playground import realtime_socket
 
     if realtime_socket.shows_ticket(scope):
-        await realtime_socket.serve(relay, scope, receive, send)
+        await realtime_socket.serve(relay.in_process, scope, receive, send)
     else:
         await relay(scope, receive, send)
 

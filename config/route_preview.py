@@ -51,7 +51,7 @@ class PreviewRefused(Refused):
 
 
 class PreviewingRelay(Protocol):
-    """What a preview needs of the running relay (`relay.asgi.Relay`)."""
+    """What a preview needs of the running relay (`relay.in_process.InProcessRelay`)."""
 
     async def principal_of_key(self, key_id: UUID, user_id: int | None = None) -> Principal:
         """The principal of a key without its text."""

@@ -25,7 +25,7 @@ class SentPreviewRefused(Refused):
 
 
 class SendingRelay(Protocol):
-    """What a preview needs of the running relay (`relay.asgi.Relay`)."""
+    """What a preview needs of the running relay (`relay.in_process.InProcessRelay`)."""
 
     async def preview_sent(
         self, row: ChannelRow, path: str, headers: Sequence[tuple[str, str]], body: bytes

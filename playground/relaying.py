@@ -15,7 +15,7 @@ from relay.uploads import Form
 
 
 class ChatRelay(Protocol):
-    """What a run needs of the running relay (`relay.asgi.Relay`)."""
+    """What a run needs of the running relay (`relay.in_process.InProcessRelay`)."""
 
     async def principal_of_key(self, key_id: UUID, user_id: int | None = None) -> Principal:
         """The principal of a key without its text, as a person uses it."""

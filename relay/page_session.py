@@ -16,8 +16,7 @@ from lib.ids import new_id
 from lib.log_context import REQUEST_ID
 from relay.auth import Principal
 from relay.database import DatabaseAway, DatabaseRefused
-from relay.deadline import Deadline
-from relay.downstream import Downstream, ErrorAnswer, Sink
+from relay.downstream import ErrorAnswer, Sink
 from relay.endpoints import find_endpoint, read_invocation
 from relay.error_answers import too_busy
 from relay.hold_preview import read_bound
@@ -27,7 +26,7 @@ from relay.queue_sink import QueueSink
 from relay.realtime_attempt import RealtimeAttempt
 from relay.realtime_operation import Realtime, first_bound
 from relay.realtime_sink import STOPPING_EXTENSION, RealtimeSink, SessionListener
-from relay.request_context import Bound, RequestContext, RequestOptions
+from relay.request_context import NO_OPTIONS, Bound, RequestContext, RequestOptions, context_of_task
 from relay.run import Run
 
 _PATH: Final = "/v1/realtime"
@@ -100,7 +99,7 @@ async def _converse(
 
 async def read_session_bound(life: Lifespan, principal: Principal, model: str) -> Bound:
     """What the first response of a session would hold now. Raises RequestFault, DatabaseAway."""
-    context = _context(life, principal, QueueSink(), model, new_id(), RequestOptions())
+    context = _context(life, principal, QueueSink(), model, new_id(), NO_OPTIONS)
     return await read_bound(context, b"{}", life.available_nano)
 
 
@@ -114,14 +113,7 @@ def _context(
 ) -> RequestContext:
     snapshot = life.snapshot
     unary = Realtime(first_bound(snapshot, model))
-    return RequestContext(
-        life.parts,
-        snapshot,
-        principal,
-        Downstream(sink),
-        Deadline(asyncio.current_task()),  # type: ignore[arg-type]
-        msgspec.structs.replace(_INVOCATION, target=Target(model), unary=unary),
-        request_id=request_id,
-        source="playground",
-        options=options,
+    invocation = msgspec.structs.replace(_INVOCATION, target=Target(model), unary=unary)
+    return context_of_task(
+        life.parts, snapshot, principal, sink, invocation, request_id, "playground", options
     )

@@ -16,7 +16,7 @@ from relay.auth import Principal
 from relay.channel_health import Health
 from relay.config import RelayConfig
 from relay.deadline import Deadline
-from relay.downstream import Downstream, ErrorAnswer
+from relay.downstream import Downstream, ErrorAnswer, Sink
 from relay.labels import NO_LABELS, Labels
 from relay.large_events import LargeEvents
 from relay.ledger_writer import LedgerWriter
@@ -142,6 +142,9 @@ class RequestOptions(msgspec.Struct, frozen=True):
     address: str = ""
 
 
+NO_OPTIONS: Final = RequestOptions()
+
+
 class RequestContext:
     """One request of one principal. Nothing of it changes but what `downstream` and `deadline` know
     themselves; what an admission adds is in its `AdmittedAttempt`."""
@@ -243,3 +246,30 @@ class RequestContext:
             )
         )
         return outcome
+
+
+def context_of_task(
+    parts: Parts,
+    snapshot: Snapshot,
+    principal: Principal,
+    sink: Sink,
+    invocation: Invocation,
+    request_id: UUID,
+    source: Source = "api",
+    options: RequestOptions = NO_OPTIONS,
+    began: float | None = None,
+) -> RequestContext:
+    """The context of a request that the running task answers."""
+    task = asyncio.current_task()
+    return RequestContext(
+        parts,
+        snapshot,
+        principal,
+        Downstream(sink),
+        Deadline(task),  # type: ignore[arg-type]
+        invocation,
+        request_id=request_id,
+        source=source,
+        options=options,
+        began=began,
+    )

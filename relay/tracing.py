@@ -40,6 +40,7 @@ from relay.asgi import Relay
 from relay.config import RelayConfig
 from relay.database import PipelinedConnection
 from relay.endpoints import find_endpoint
+from relay.in_process import InProcessRelay
 from relay.journal import Journal
 from relay.ledger_recovery import LedgerRecovery
 from relay.ledger_writer import LedgerWriter
@@ -92,6 +93,7 @@ class TracedRelay(Relay):
         self._version = version
         self._provider: TracerProvider | None = None
         self._tracer: Tracer = trace.NoOpTracer()
+        self.in_process = _TracedInProcess(self._started, lambda: self._tracer)
 
     async def start(self) -> None:
         self._provider = _tracer_provider(self._version)
@@ -139,6 +141,14 @@ class TracedRelay(Relay):
 
             await super().__call__(scope, receive, send_traced)
 
+
+class _TracedInProcess(InProcessRelay):
+    """Requests of our own pages, each the root of a trace."""
+
+    def __init__(self, started: Callable[[], Lifespan], tracer: Callable[[], Tracer]) -> None:
+        super().__init__(started)
+        self._tracer = tracer
+
     async def _chat_task(
         self,
         life: Lifespan,
@@ -147,8 +157,7 @@ class TracedRelay(Relay):
         sink: QueueSink,
         on_admission: Callable[[], None] | None,
     ) -> Outcome:
-        """A request of one of our own pages: the root of a trace."""
-        with self._tracer.start_as_current_span("playground", context=Context()) as span:
+        with self._tracer().start_as_current_span("playground", context=Context()) as span:
             outcome = await super()._chat_task(life, make_context, body, sink, on_admission)
             span.set_attribute("weir.request.id", id_text(outcome.request_id))
             if outcome.kind is not None:

@@ -80,7 +80,7 @@ async def test_one_end_wherever_it_went_away(
     who = await principal(relay, hub, tenant)
     commit = Leaving(when, BatchWriter._commit)
     monkeypatch.setattr(BatchWriter, "_commit", lambda *given: commit(*given))
-    answer = relay.chat(who, body(model, "#fault=F10:500"), source="playground")
+    answer = relay.in_process.chat(who, body(model, "#fault=F10:500"), source="playground")
     (outcome,) = [item async for item in heard(answer) if isinstance(item, Outcome)]
     assert (outcome.status, outcome.kind) == (503, "overloaded")
     assert commit.questions == questions
@@ -109,7 +109,7 @@ async def test_a_process_that_stops_between_two_attempts_leaves_no_hold(
     tenant, model = hub.tenant(), hub.model(fake)
     await knows(relay, hub, model)
     who = await principal(relay, hub, tenant)
-    answer = relay.chat(who, body(model, "#fault=F10:500"), source="playground")
+    answer = relay.in_process.chat(who, body(model, "#fault=F10:500"), source="playground")
     asking = asyncio.ensure_future(anext(heard(answer)))
     await waits.wait()
     await relay.stop()

@@ -28,9 +28,9 @@ async def compare(relay: Relay, hub: Hub, fake: FakeUpstream, requests: int) -> 
         text += chance.choice(["", " #usage=none", " #cached=3", " #fault=F14:eof@2"])
         over = {"max_tokens": chance.randrange(1, 300)} if chance.random() < 0.5 else {}
         body = json.dumps(ask(model, text, stream=True, **over)).encode()
-        bound = await relay.bound(who, body)
+        bound = await relay.in_process.bound(who, body)
         assert bound.fits
-        *_, outcome = [item async for item in relay.chat(who, body, source="playground")]
+        *_, outcome = [item async for item in relay.in_process.chat(who, body, source="playground")]
         assert isinstance(outcome, Outcome)
         assert outcome.charge_nano <= outcome.hold_nano <= bound.hold_nano, text
     await asyncio.to_thread(hub.settled, tenant)

@@ -58,7 +58,7 @@ def config(hub: Hub, drain_s: float = 600.0) -> RelayConfig:
 async def principal(relay: Relay, hub: Hub, tenant: Tenant) -> Principal:
     """The principal of a playground key, which has no text that anybody knows."""
     key = hub.key(tenant, kind="playground")
-    return await relay.principal_of_key(key.key_id)
+    return await relay.in_process.principal_of_key(key.key_id)
 
 
 def body(model: str, text: str, **over: object) -> bytes:
@@ -86,7 +86,7 @@ async def test_events_then_the_outcome_and_the_same_books(
     items = [
         item
         async for item in heard(
-            relay.chat(
+            relay.in_process.chat(
                 await principal(relay, hub, tenant),
                 body(model, "#tokens=30"),
                 source="playground",
@@ -128,7 +128,9 @@ async def test_what_little_money_held_is_released_at_once(
 
     async def outcome_for(tenant: Tenant) -> Outcome:
         who = await principal(relay, hub, tenant)
-        (*_, outcome) = [item async for item in relay.chat(who, asked, source="playground")]
+        (*_, outcome) = [
+            item async for item in relay.in_process.chat(who, asked, source="playground")
+        ]
         assert isinstance(outcome, Outcome)
         return outcome
 
@@ -146,7 +148,7 @@ async def knows(relay: Relay, hub: Hub, model: str) -> None:
 
 async def test_refusal_is_an_outcome_alone(relay: Relay, hub: Hub) -> None:
     who = await principal(relay, hub, hub.tenant())
-    asked = relay.chat(
+    asked = relay.in_process.chat(
         who, body("none", "x"), source="playground", on_admission=lambda: pytest.fail("admitted")
     )
     (outcome,) = [item async for item in asked]
@@ -163,7 +165,9 @@ async def test_fault_after_content_is_told_by_the_outcome(
     await knows(relay, hub, model)
     who = await principal(relay, hub, tenant)
     text = "#tokens=20 #fault=F14:close@4 #delay_ms=20"
-    items = [item async for item in relay.chat(who, body(model, text), source="playground")]
+    items = [
+        item async for item in relay.in_process.chat(who, body(model, text), source="playground")
+    ]
     outcome = items[-1]
     assert isinstance(outcome, Outcome)
     assert (outcome.status, outcome.kind) == (502, "upstream_truncated")
@@ -178,7 +182,7 @@ async def test_closing_the_iterator_is_a_client_that_leaves(
     tenant, model = hub.tenant(), hub.model(fake)
     await knows(relay, hub, model)
     who = await principal(relay, hub, tenant)
-    chat = relay.chat(who, body(model, "#tokens=500 #delay_ms=10"), source="playground")
+    chat = relay.in_process.chat(who, body(model, "#tokens=500 #delay_ms=10"), source="playground")
     async for item in heard(chat):
         if isinstance(item, TextDelta):
             break
@@ -202,7 +206,7 @@ async def test_slow_reader_holds_the_upstream_back(
     await knows(relay, hub, model)
     who = await principal(relay, hub, tenant)
     text = "#tokens=20000"
-    chat = relay.chat(who, body(model, text), source="playground")
+    chat = relay.in_process.chat(who, body(model, text), source="playground")
     assert isinstance(await anext(chat), Head)
     words = [item.text async for item in heard(chat) if isinstance(item, TextDelta)]
     assert "".join(words) == expected_text("a", text, 20000)
@@ -227,7 +231,9 @@ async def test_a_whole_answer_is_given_however_long_its_client_takes(
     await knows(relay, hub, model)
     who = await principal(relay, hub, tenant)
     asked = json.dumps(ask(model, "#tokens=20")).encode()
-    head, *pieces, outcome = [item async for item in relay.chat(who, asked, source="playground")]
+    head, *pieces, outcome = [
+        item async for item in relay.in_process.chat(who, asked, source="playground")
+    ]
     await relay.stop()
     assert isinstance(head, Head)
     (choice,) = json.loads(b"".join(raw for raw in pieces if isinstance(raw, bytes)))["choices"]
@@ -264,11 +270,11 @@ async def test_a_reader_of_the_last_words_takes_no_place_in_the_journal(
     await relay.start()
     await knows(relay, hub, model)
     who = await principal(relay, hub, tenant)
-    chat = relay.chat(who, body(model, "#tokens=20"), source="playground")
+    chat = relay.in_process.chat(who, body(model, "#tokens=20"), source="playground")
     assert isinstance(await anext(chat), Head)
     await asyncio.to_thread(hub.settled, tenant)
     # Meanwhile another stream is marked.
-    beside = relay.chat(
+    beside = relay.in_process.chat(
         await principal(relay, hub, other), body(model, "#tokens=500 #hold=9"), source="playground"
     )
     await anext(beside)
@@ -299,7 +305,7 @@ def noted_in(folder: Path) -> set[UUID]:
 
 async def test_unknown_key_has_no_principal(relay: Relay) -> None:
     with pytest.raises(RequestFault):
-        await relay.principal_of_key(new_id())
+        await relay.in_process.principal_of_key(new_id())
 
 
 @pytest.mark.extended
@@ -316,7 +322,7 @@ async def test_defect_of_ours_still_settles_the_attempt(
 
     monkeypatch.setattr("dialects.openai.request_read.edit", broken)
     with pytest.raises(ZeroDivisionError):
-        async for _ in relay.chat(who, body(model, "x"), source="playground"):
+        async for _ in relay.in_process.chat(who, body(model, "x"), source="playground"):
             pass
     await asyncio.to_thread(hub.settled, tenant)
     (record,) = hub.rows(
@@ -335,14 +341,14 @@ async def test_bound_is_what_the_same_request_then_holds(
     who = await principal(relay, hub, tenant)
     for over in ({}, {"max_tokens": 77}, {"n": 3, "max_tokens": 50}):
         asked = body(model, "#tokens=5", **over)
-        bound = await relay.bound(who, asked)
+        bound = await relay.in_process.bound(who, asked)
         assert (bound.fits, bound.available_nano) == (
             True,
             hub.balance(tenant)["customer:available"],
         )
         (outcome,) = [
             item
-            async for item in relay.chat(who, asked, source="playground")
+            async for item in relay.in_process.chat(who, asked, source="playground")
             if isinstance(item, Outcome)
         ]
         assert (bound.hold_nano, bound.output_cap) == (outcome.hold_nano, None)
@@ -357,17 +363,17 @@ async def test_bound_shrinks_to_what_there_is_and_says_when_it_does_not_fit(
     tenant, model = hub.tenant("0.000000500"), hub.model(fake)
     await knows(relay, hub, model)
     who = await principal(relay, hub, tenant)
-    bound = await relay.bound(who, body(model, "#tokens=5"))
+    bound = await relay.in_process.bound(who, body(model, "#tokens=5"))
     assert bound.fits
     assert bound.output_cap == bound.output_tokens
     assert bound.hold_nano <= bound.available_nano == 500
-    explicit = await relay.bound(who, body(model, "#tokens=5", max_tokens=5000))
+    explicit = await relay.in_process.bound(who, body(model, "#tokens=5", max_tokens=5000))
     assert (explicit.fits, explicit.output_cap) == (False, None)
     assert explicit.hold_nano > 500
     with pytest.raises(RequestFault, match="more than its max_cost"):
-        await relay.bound(who, body(model, "hi", max_tokens=5000), max_cost_nano=100)
+        await relay.in_process.bound(who, body(model, "hi", max_tokens=5000), max_cost_nano=100)
     with pytest.raises(RequestFault, match="does not exist"):
-        await relay.bound(who, body("no-such-model", "hi"))
+        await relay.in_process.bound(who, body("no-such-model", "hi"))
 
 
 async def test_what_is_connecting_when_it_stops_is_closed(

@@ -29,7 +29,9 @@ async def test_events_of_every_upstream(
     who = await principal(relay, hub, tenant)
     items = [
         item
-        async for item in heard(relay.chat(who, json.dumps(asked).encode(), source="playground"))
+        async for item in heard(
+            relay.in_process.chat(who, json.dumps(asked).encode(), source="playground")
+        )
     ]
     *events, outcome = items
     assert isinstance(outcome, Outcome)

@@ -84,7 +84,7 @@ async def test_a_provider_is_sent_what_the_preview_shows(
     await knows(relay, hub, model)
     body, path = speaker.body(model, Wish(f"{model} #tokens=3")), speaker.path(model, stream=False)
     headers = {"x-trace": "t-1"}
-    shown = await relay.preview_sent(
+    shown = await relay.in_process.preview_sent(
         row_of(hub, model), path, list(headers.items()), json.dumps(body).encode()
     )
     assert shown.refusal is None
@@ -128,7 +128,7 @@ async def test_a_channel_without_overrides_pays_nothing_for_them(
                 called.clear()
                 sys.setprofile(note)
             try:
-                async for _ in relay.chat(
+                async for _ in relay.in_process.chat(
                     key, stream_of_text(model, "#tokens=2"), source="playground"
                 ):
                     pass

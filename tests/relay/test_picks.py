@@ -56,7 +56,7 @@ async def channels(hub: Hub, tenant: Tenant, bodies: list[dict[str, Any]]) -> li
         who = await principal(relay, hub, tenant)
         for body, request_id in zip(bodies, ids, strict=True):
             raw = json.dumps(body).encode()
-            chat = relay.chat(who, raw, source="api", request_id=request_id)
+            chat = relay.in_process.chat(who, raw, source="api", request_id=request_id)
             assert [item.status async for item in chat if isinstance(item, Outcome)] == [200]
     finally:
         await relay.stop()
@@ -123,7 +123,7 @@ async def test_who_answers_the_fewest_is_asked(
         raw = json.dumps(ask(model, "#hold=1 #tokens=1")).encode()
 
         async def answered() -> None:
-            async for _ in relay.chat(who, raw, source="api"):
+            async for _ in relay.in_process.chat(who, raw, source="api"):
                 pass
 
         asks = [asyncio.create_task(answered()) for _ in range(6)]

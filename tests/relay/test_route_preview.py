@@ -205,9 +205,9 @@ async def _told_and_taken(
     raw = json.dumps(ask(made.asked, "#fault=F10 #tokens=1", **over)).encode()
     who = await principal(relay, hub, tenant)
     who = replace(who, data_policy=made.policy, tags=made.tags)
-    told = await relay.preview_route(who, PATH, raw)
+    told = await relay.in_process.preview_route(who, PATH, raw)
     request_id = new_id()
-    chat = relay.chat(who, raw, source="api", request_id=request_id)
+    chat = relay.in_process.chat(who, raw, source="api", request_id=request_id)
     (outcome,) = [item async for item in chat if isinstance(item, Outcome)]
     if told.refusal is not None:
         assert (outcome.status, outcome.kind) == (told.refusal.status, told.refusal.kind), made
@@ -252,8 +252,10 @@ async def test_a_preview_says_why_others_are_skipped_and_asks_nobody(
         health.blame(health.state_of(channels[first]), 0, sought, health.now(), failure)
         who = await principal(relay, hub, tenant)
         asked_before = len(fake.books()) + len(other_fake.books())
-        told = await relay.preview_route(who, PATH, json.dumps(ask(model)).encode())
-        unknown = await relay.preview_route(who, PATH, json.dumps(ask("nobody")).encode())
+        told = await relay.in_process.preview_route(who, PATH, json.dumps(ask(model)).encode())
+        unknown = await relay.in_process.preview_route(
+            who, PATH, json.dumps(ask("nobody")).encode()
+        )
     finally:
         await relay.stop()
     skipped = [(item.channel, item.reason) for item in told.skipped]

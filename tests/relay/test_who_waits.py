@@ -33,7 +33,9 @@ async def test_a_slow_reader_excuses_no_silence_of_the_provider(
     tenant, model = hub.tenant(), hub.model(fake, timeouts=timeouts)
     await knows(relay, hub, model)
     who = await principal(relay, hub, tenant)
-    chat = relay.chat(who, body(model, "#tokens=20 #hold=5 #delay_ms=20"), source="playground")
+    chat = relay.in_process.chat(
+        who, body(model, "#tokens=20 #hold=5 #delay_ms=20"), source="playground"
+    )
     (outcome,) = [item async for item in heard(chat) if isinstance(item, Outcome)]
     assert outcome.kind == "timeout"
     await asyncio.to_thread(hub.settled, tenant)
@@ -48,11 +50,11 @@ async def test_the_bound_is_that_of_the_budget_where_it_has_less_than_the_wallet
     await knows(relay, hub, model)
     hub.budget(tenant, "0.000000500", "team")
     who = await principal(relay, hub, tenant)
-    bound = await relay.bound(who, body(model, "#tokens=5"))
+    bound = await relay.in_process.bound(who, body(model, "#tokens=5"))
     assert bound.fits
     assert bound.hold_nano <= bound.available_nano == 500
     assert bound.output_cap == bound.output_tokens
-    explicit = await relay.bound(who, body(model, "#tokens=5", max_tokens=5000))
+    explicit = await relay.in_process.bound(who, body(model, "#tokens=5", max_tokens=5000))
     assert (explicit.fits, explicit.available_nano) == (False, 500)
 
 
@@ -81,7 +83,9 @@ async def test_a_key_that_ends_between_two_attempts_ends_the_next_one(
     tenant, model = hub.tenant(), hub.model(fake)
     await knows(relay, hub, model)
     who = await principal(relay, hub, tenant)
-    chat = relay.chat(who, body(model, "#1.fault=F10:500 #tokens=3"), source="playground")
+    chat = relay.in_process.chat(
+        who, body(model, "#1.fault=F10:500 #tokens=3"), source="playground"
+    )
     (outcome,) = [item async for item in heard(chat) if isinstance(item, Outcome)]
     assert (outcome.status, outcome.kind) == (401, "authentication")
     await asyncio.to_thread(hub.settled, tenant)
