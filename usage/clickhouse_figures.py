@@ -29,7 +29,7 @@ from usage.rules import outcomes
 from usage.rules.buckets import Span
 from usage.rules.groupings import GroupBy
 from usage.used_rows import STATUS, joined
-from usage.visibility import NIL, Pick, picked, seen_by
+from usage.visibility import NIL, Pick, labels, picked, seen_by
 
 log = logging.getLogger(__name__)
 
@@ -217,9 +217,9 @@ def _one_of(pick: Pick) -> tuple[str, Value]:
 
 def _others(scope: Scope) -> Iterator[tuple[str, str, Value]]:
     """The rest of a scope: conditions, each with its parameter, "" for none."""
-    for name, values in (("project", scope.projects), ("customer", scope.customers)):
-        if values:
-            yield f"r.{name} <> ''", "", ""
+    for pick in labels(scope):
+        if pick.values:
+            yield f"r.{pick.column} <> ''", "", ""
     for grouping in scope.without:
         yield _NO_GROUP[grouping], "", ""
     if scope.tags:

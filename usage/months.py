@@ -390,14 +390,14 @@ def _loaded(table: str, month: dt.date) -> str:
 def _alone() -> Iterator[None]:
     """One process moves a month at a time; its end frees the place, however it ends."""
     with connection.cursor() as cursor:
-        cursor.execute("SELECT pg_try_advisory_lock(8113072027)")
+        cursor.execute("SELECT pg_try_advisory_lock(8113072029)")
         if not cursor.fetchone()[0]:
             raise MonthRefused("Another process is moving a month.")
     try:
         yield
     finally:
         with connection.cursor() as cursor:
-            cursor.execute("SELECT pg_advisory_unlock(8113072027)")
+            cursor.execute("SELECT pg_advisory_unlock(8113072029)")
 
 
 def _exclusively(change: Callable[[CursorWrapper], None]) -> None:

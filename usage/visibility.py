@@ -119,7 +119,7 @@ def where_of(
             parameters[name] = list(values)
     if requests:
         # As their indexes say it.
-        texts += [f"r.{column} <> ''" for _, column, values in _labels(scope) if values]
+        texts += [f"r.{column} <> ''" for _, column, values in labels(scope) if values]
     texts += [
         (_NO_GROUP if requests else _NO_SUMMED_GROUP)[name]
         for name in scope.without
@@ -151,10 +151,11 @@ def picked(organisation_id: UUID, scope: Scope, *, records: bool) -> list[Pick]:
         Pick("users", "user_id", _user_ids(scope.users)),
         Pick("teams", "team_id", _team_ids(organisation_id, scope.teams)),
     ]
-    return [*found, *_labels(scope)] if records else found
+    return [*found, *labels(scope)] if records else found
 
 
-def _labels(scope: Scope) -> list[Pick]:
+def labels(scope: Scope) -> list[Pick]:
+    """What a scope asks for by what a request was told to belong to; "" is none of them."""
     return [
         Pick("projects", "project", scope.projects),
         Pick("customers", "customer", scope.customers),

@@ -32,8 +32,10 @@ from lib import clock
 from lib.ids import new_id
 from lib.sealed_field import SealedField
 from lib.vault import PREFIX_BYTES, Vault, WrongSecret
+from notify.deliveries import HookCall, call_hook, open_hook
 from notify.endpoints import create_endpoint, rotate_secret, secrets_in_force
-from notify.models import WebhookEndpoint
+from notify.models import Delivery, WebhookEndpoint
+from outbox.facts import put
 from relay import idempotency as relay_idempotency
 from relay import media_tasks, state_store
 from relay.downstream import Head
@@ -43,7 +45,8 @@ from tests.cast import Cast
 OLD, NEW = (base64.b64encode(bytes([n]) * 32).decode() for n in (1, 2))
 OLD_ID, NEW_ID = Vault(OLD).current.id, Vault(NEW).current.id
 CONTENT: Final = bytes(range(256)) * 300
-TASK_CONTENT: Final = ("request", "result")
+TASK_CONTENT: Final = ("request", "result", "hook")
+HOOK: Final = HookCall("https://h.example/x", "whsec_x", "key", "{}")
 CHANNEL: Final = ChannelFields(provider="openai", base_url="", keys=["sk-1"], models={"m": ""})
 
 
@@ -133,6 +136,7 @@ class Secrets:
         for column in TASK_CONTENT:
             setattr(self.task, column, seal(column, media_tasks._place(self.task.id, column)))
         self.task.save()
+        call_hook(put("task.completed", people.acme.id), HOOK)
         self.sign_on = SingleSignOn(organisation=people.acme, issuer="https://id.example")
         self.sign_on.sealed = seal("client-secret", single_sign_on._place(self.sign_on))
         self.sign_on.save()
@@ -154,6 +158,7 @@ class Secrets:
         for column in TASK_CONTENT:
             sealed = getattr(task, column)
             assert open_sealed(sealed, media_tasks._place(task.id, column)) == column
+        assert open_hook(Delivery.objects.get()) == HOOK
         sealed = SingleSignOn.objects.get().sealed
         assert open_sealed(sealed, single_sign_on._place(self.sign_on)) == "client-secret"
         secret = base64.b64decode(Authenticator.objects.get().data["secret"])

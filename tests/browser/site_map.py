@@ -80,6 +80,7 @@ NO_PAGE = {
     "media_run": "a part of a page",
     "media_subtitles": "a file",
     "media_video": "a file",
+    "media_clip": "a file",
     "mfa_login_webauthn": "options of a script",
     "sign_up_settings": "walked by test_sign_up.py",
     "person_reset_factors": "walked by test_sign_up.py",

@@ -68,6 +68,9 @@ NOTHING_CHANGES: Final = {
     "mfa_view_recovery_codes",
     "models_compare",
     "params",
+    "realtime_bound",
+    "realtime_charges",
+    "realtime_code",
     "request_recompute",
     "route_preview",
     "schema_from_example",
@@ -121,6 +124,7 @@ A_CALL_OF_A_MODEL: Final = {
     "media_create",
     "media_stop",
     "pg_chat",
+    "realtime_ticket",
     "run_create",
     "run_stop",
 }

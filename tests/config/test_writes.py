@@ -108,6 +108,7 @@ NO_EVENT: Final = {
     "playground.preferences.choose_title_model",
     "playground.preferences.toggle_favourite",
     "playground.presets.save_preset",
+    "playground.realtime.issue_ticket",
     "playground.turns.add_column",
     "playground.turns.begin_turns",
 }

@@ -79,13 +79,15 @@ def test_what_a_provider_sends_that_is_no_event(raw: bytes) -> None:
 
 
 SETTINGS = [
-    ({"model": "m", "audio": {"input": {"format": {"type": "audio/pcmu"}}}}, ("m", None, 8, None)),
+    ({"model": "m", "audio": {"input": {"format": {"type": "audio/pcmu"}}}}, ("m", None, 8, None, None)),
     ({"audio": {"input": {"transcription": {"model": "w"}}, "output": {"format": {
-        "type": "audio/pcm", "rate": 24000}}}}, (None, "w", None, 48)),
+        "type": "audio/pcm", "rate": 24000}}}}, (None, "w", None, 48, None)),
     ({"input_audio_format": "g711_alaw", "output_audio_format": "pcm16",
-      "input_audio_transcription": {"model": "whisper-1"}}, (None, "whisper-1", 8, 48)),
-    ({"audio": [], "model": 4, "input_audio_transcription": None}, (None, None, None, None)),
-    ([], (None, None, None, None)),
+      "input_audio_transcription": {"model": "whisper-1"}}, (None, "whisper-1", 8, 48, None)),
+    ({"audio": [], "model": 4, "input_audio_transcription": None}, (None, None, None, None, None)),
+    ([], (None, None, None, None, None)),
+    ({"max_output_tokens": 40}, (None, None, None, None, 40)),
+    ({"max_response_output_tokens": "inf"}, (None, None, None, None, "inf")),
 ]  # fmt: skip
 
 
