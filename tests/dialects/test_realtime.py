@@ -79,7 +79,8 @@ def test_what_a_provider_sends_that_is_no_event(raw: bytes) -> None:
 
 
 SETTINGS = [
-    ({"model": "m", "audio": {"input": {"format": {"type": "audio/pcmu"}}}}, ("m", None, 8, None, None)),
+    ({"model": "m", "audio": {"input": {"format": {"type": "audio/pcmu"}}}},
+     ("m", None, 8, None, None)),
     ({"audio": {"input": {"transcription": {"model": "w"}}, "output": {"format": {
         "type": "audio/pcm", "rate": 24000}}}}, (None, "w", None, 48, None)),
     ({"input_audio_format": "g711_alaw", "output_audio_format": "pcm16",
