@@ -127,6 +127,7 @@ def test_all_errors_are_caught_only_at_boundaries() -> None:
         "config/sweeping.py",  # a round that fails is said, as in a worker, and the next one comes
         "gateway/previews.py",  # a bug ends the preview with its name, instead of being tried again
         "usage/exports.py",  # as a preview: a bug ends the export with its name
+        "usage/scheduled_reports.py",  # a report that fails keeps no other back
         "relay/asgi.py",  # one request's bug answers 500 and ends no other request
         "relay/ledger_writer.py",  # a failed batch is told to each of its requests
         "relay/http1.py",  # a bug in passing a piece on is its request's, not the socket's
