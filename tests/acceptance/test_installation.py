@@ -213,6 +213,7 @@ def test_a_load_is_summed_up_to_the_nano_and_again_from_nothing(
     assert installation.rollups() == before
 
 
+@pytest.mark.extended
 def test_a_dead_channel_is_passed_over(installation: Installation) -> None:
     """Last in this module: it takes the first provider away, as a failure of its machine would."""
     installation.main.kill()

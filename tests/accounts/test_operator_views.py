@@ -90,6 +90,7 @@ def test_operators_do_not_reset_each_other(people: Cast) -> None:
         call_command("reset_second_factor", "none@example.org")
 
 
+@pytest.mark.extended
 def test_resetting_asks_for_a_recent_sign_in(people: Cast) -> None:
     with_app(people.bob)
     dora = signed_in(people.dora)

@@ -258,6 +258,7 @@ def test_a_person_who_lost_everything_is_reset_by_an_operator(bob: Owner, people
     assert answer["Location"] == "/"
 
 
+@pytest.mark.extended
 def test_a_letter_says_what_changed_and_from_where(bob: Owner, people: Cast) -> None:
     tell()
     (letter,) = mail.outbox

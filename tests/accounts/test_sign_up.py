@@ -176,6 +176,7 @@ def test_who_confirms_an_address_of_a_domain_joins_its_organisation(people: Cast
     assert (membership.role, membership.all_teams) == ("developer", True)
 
 
+@pytest.mark.extended
 def test_who_was_removed_does_not_come_back_by_the_domain(people: Cast) -> None:
     sign_up.save_sign_up(SYSTEM, mode="domain", domains=[ACME])
     eve = come_in(Client())

@@ -78,6 +78,7 @@ def test_what_is_no_rule_is_refused(
     assert charge_rule_of(people.acme) is None
 
 
+@pytest.mark.extended
 def test_a_rule_by_the_api(dora: Client, people: Cast) -> None:
     path = f"/api/v1/organisations/{people.acme.slug}/charge-rule"
     assert dora.get(path).json() == NONE

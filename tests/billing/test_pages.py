@@ -400,6 +400,7 @@ def test_codes_by_page(people: cast.Cast) -> None:
     assert "Disabled" in rows_of(dora, "/admin/codes")[0]
 
 
+@pytest.mark.extended
 def test_corrections_are_filtered_sorted_and_exported(people: cast.Cast) -> None:
     for amount, reason in ((5, "Outage"), (-2, "Wrong invoice"), (5_000, "Welcome")):
         credits.ask_credit(cast.actor(people.dora), people.acme, amount * USD, reason=reason)

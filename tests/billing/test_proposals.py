@@ -153,6 +153,7 @@ def test_a_new_price_in_the_place_of_a_wider_one_may_be_a_cut_too(
     assert [one.id for one in accept(dora, [draft.id])] == ([draft.id] if two else [])
 
 
+@pytest.mark.extended
 def test_a_deep_cut_in_small_pieces_needs_two_persons(loaded: Cast) -> None:
     """What falls within 24 hours counts together, as what is credited does."""
     dora, second = actor(loaded.dora), actor(person("eve", operator=True))
@@ -169,6 +170,7 @@ def test_a_deep_cut_in_small_pieces_needs_two_persons(loaded: Cast) -> None:
     assert [one.id for one in accept(dora, [next_to_it.id])] == [next_to_it.id]
 
 
+@pytest.mark.extended
 def test_all_or_none_are_accepted(loaded: Cast) -> None:
     dora = actor(loaded.dora)
     good = draft_price(dora, PriceKey("a"), rates(90), valid_from=None)
@@ -340,6 +342,7 @@ def test_a_withdrawal_brings_back_what_was_narrower(people: Cast) -> None:
     assert shown() == before
 
 
+@pytest.mark.extended
 def test_a_withdrawal_is_no_way_around_the_second_person(loaded: Cast) -> None:
     """Two steps down that one person could plan are one deep cut without the first of them."""
     first, second = planned(loaded, (10, 60), (12, 31))
@@ -352,6 +355,7 @@ def test_a_withdrawal_is_no_way_around_the_second_person(loaded: Cast) -> None:
     assert shown() == [(100, SINCE, None)]
 
 
+@pytest.mark.extended
 def test_a_cut_that_two_have_accepted_is_in_nobodys_way(loaded: Cast) -> None:
     first, _ = planned(loaded, (10, 90), (12, 31))
     take_back(loaded, first)

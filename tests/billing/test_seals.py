@@ -127,6 +127,7 @@ def test_every_one_of_200_tamperings_is_found() -> None:
     assert broken() == []
 
 
+@pytest.mark.extended
 @pytest.mark.usefixtures("history")
 def test_a_history_that_was_sealed_by_somebody_else_is_found() -> None:
     """Who has the database alone cannot make our seals: their key is elsewhere."""
@@ -136,6 +137,7 @@ def test_a_history_that_was_sealed_by_somebody_else_is_found() -> None:
     assert {one.problem for one in broken()} == {"its code is not ours"}
 
 
+@pytest.mark.extended
 @pytest.mark.usefixtures("history")
 def test_an_end_that_was_cut_off_is_found_by_its_age() -> None:
     until = Seal.objects.filter(kind="ledger").latest("id").to_at

@@ -307,6 +307,7 @@ def test_a_second_payment_of_one_order_is_kept_apart_until_it_is_refunded(
 # Refunds and disputes ---------------------------------------------------------------------------
 
 
+@pytest.mark.extended
 def test_refunds_are_sums_in_any_order(bank: FakeProcessor, alice: Actor) -> None:
     top_up = paid(bank, ordered(alice))
     small, large = bank.refund(top_up.payment_id, 500), bank.refund(top_up.payment_id, 1500)
@@ -319,6 +320,7 @@ def test_refunds_are_sums_in_any_order(bank: FakeProcessor, alice: Actor) -> Non
     assert_books_balance()
 
 
+@pytest.mark.extended
 def test_a_refund_that_came_back_is_told_once_and_moves_nothing(
     bank: FakeProcessor, alice: Actor
 ) -> None:
@@ -356,6 +358,7 @@ def spend(alice: Actor, usd: int) -> None:
     post(Draft(f"test:{usd}", "adjust", lines))
 
 
+@pytest.mark.extended
 def test_a_chargeback_of_what_was_spent_is_debt_and_a_top_up_pays_it(
     bank: FakeProcessor, alice: Actor
 ) -> None:
@@ -401,6 +404,7 @@ def test_every_order_of_events_ends_the_same(bank: FakeProcessor, alice: Actor, 
     assert_books_balance()
 
 
+@pytest.mark.extended
 @pytest.mark.django_db(transaction=True)
 def test_a_refund_beside_its_payment_is_not_left_waiting(
     bank: FakeProcessor, people: cast.Cast, monkeypatch: pytest.MonkeyPatch
@@ -444,6 +448,7 @@ def waits_for_a_lock() -> bool:
         return bool(cursor.fetchone()[0])
 
 
+@pytest.mark.extended
 @pytest.mark.django_db(transaction=True)
 def test_a_transfer_named_twice_at_once_pays_one_order(
     people: cast.Cast, monkeypatch: pytest.MonkeyPatch
@@ -512,6 +517,7 @@ def test_a_chargeback_is_all_or_nothing_too(bank: FakeProcessor, people: cast.Ca
 # Transfers --------------------------------------------------------------------------------------
 
 
+@pytest.mark.extended
 def test_a_transfer_is_confirmed_by_an_operator_and_a_large_one_by_two(
     people: cast.Cast, alice: Actor
 ) -> None:
@@ -564,6 +570,7 @@ def test_a_transfer_that_does_not_come_is_ended_by_its_buyer_or_an_operator(
     assert_books_balance()
 
 
+@pytest.mark.extended
 def test_a_large_transfer_in_small_pieces_is_confirmed_by_two(
     people: cast.Cast, alice: Actor
 ) -> None:

@@ -156,6 +156,7 @@ def test_a_declined_card_switches_it_off_and_is_told(
     assert automatic_topups.fill_balances() == 0
 
 
+@pytest.mark.extended
 def test_a_processor_that_is_down_is_asked_again(
     people: cast.Cast, bank: FakeProcessor, alice: Actor
 ) -> None:

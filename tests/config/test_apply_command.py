@@ -355,6 +355,7 @@ channels:
     )
 
 
+@pytest.mark.extended
 def test_limits_of_a_channel_are_set_by_a_file(installation: Installation) -> None:
     text = """version: 1
 channels:

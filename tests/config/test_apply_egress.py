@@ -69,6 +69,7 @@ def test_what_comes_out_goes_in_again(filled: Installation) -> None:
         assert filled.apply(exported, *options) == "nothing to change\n"
 
 
+@pytest.mark.extended
 def test_a_login_that_changes_is_told_without_it(filled: Installation) -> None:
     told = filled.apply(FILE.replace("env:PROXY_LOGIN", "weir:another-login"))
     assert "proxy_login: replaced" in told

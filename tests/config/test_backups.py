@@ -197,6 +197,7 @@ def test_a_backup_is_one_private_file_whose_sums_other_tools_check(restored: Res
     assert environ["WEIR_KEY_PEPPER"] not in manifest
 
 
+@pytest.mark.extended
 def test_a_damaged_backup_is_refused_before_anything_is_written(
     restored: Restored, tmp_path: Path
 ) -> None:

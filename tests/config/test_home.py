@@ -222,6 +222,7 @@ def test_what_each_role_sees(people: Cast, alices: Key, bobs: Key) -> None:
     assert signed_in(people.charlie).get("/o/acme/_f/home/spend").status_code == 404
 
 
+@pytest.mark.extended
 def test_figures_tie_to_their_rows(people: Cast, alices: Key, bobs: Key) -> None:
     """I17: what a panel says is the sum of the rows that it leads to."""
     now = clock.now()

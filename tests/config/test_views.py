@@ -49,12 +49,14 @@ def test_every_link_of_the_shell_opens_for_whom_it_is_shown(
         assert f'href="{link}" aria-current="page"' in squeezed(answer.content.decode())
 
 
+@pytest.mark.extended
 def test_the_switcher_lists_ones_own_organisations(people: Cast) -> None:
     page = signed_in(people.alice).get("/o/acme/").content.decode()
     assert "/o/acme/" in page
     assert "Stranger" not in page
 
 
+@pytest.mark.extended
 def test_theme_and_language_are_kept(people: Cast) -> None:
     bob = signed_in(people.bob)
     response = bob.post("/appearance", {"theme": "dark", "next": "/o/acme/keys?q=1"})
@@ -78,6 +80,7 @@ def test_a_choice_leads_nowhere_else(db: None, client: Client, back: str) -> Non
     assert client.post("/appearance", {"theme": "dark", "next": back})["Location"] == "/"
 
 
+@pytest.mark.extended
 def test_the_component_page_is_for_operators(people: Cast) -> None:
     assert signed_in(people.dora).get("/design/").status_code == 200
     assert signed_in(people.alice).get("/design/").status_code == 404

@@ -613,6 +613,7 @@ ELSEWHERE: Final = {
 BY_NOBODY: Final = {"accounts.signin.make_sign_in_link"}
 
 
+@pytest.mark.extended
 def test_every_write_is_known() -> None:
     """Whatever changes something for others has an event, and is made here or elsewhere."""
     audited, silent = _audited_and_silent()

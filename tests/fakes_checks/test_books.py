@@ -122,6 +122,7 @@ def test_the_books_outlive_a_kill(tmp_path: Path, fsync: bool) -> None:
         assert fake.row("next")["outcome"] == "finished"  # type: ignore[index]
 
 
+@pytest.mark.extended
 def test_sigterm_ends_the_process_in_order() -> None:
     with FakeUpstream("k", process=True) as fake:
         assert fake.process is not None

@@ -185,6 +185,7 @@ def test_f17_never_ends_its_line(fake: FakeUpstream, stream: bool) -> None:
     assert fake.wait_for_row("r1")["outcome"] == "faulted"
 
 
+@pytest.mark.extended
 def test_f18_streams_until_the_client_leaves(fake: FakeUpstream) -> None:
     with connect(fake) as sock:
         sock.sendall(request_bytes("x #fault=F18", stream=True, max_tokens=5))

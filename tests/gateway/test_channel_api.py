@@ -105,6 +105,7 @@ def test_a_spend_cap_is_an_amount(dora: Client, amount: str) -> None:
     assert "spend_cap_month" in refused.json()["error"]["message"]
 
 
+@pytest.mark.extended
 def test_keys_of_the_pool(dora: Client) -> None:
     path = f"/channels/{made(dora)['id']}"
     added = post(dora, f"{path}/keys", {"secret": OTHER})
@@ -213,6 +214,7 @@ def test_an_inside_address_is_not_reached(dora: Client, fake: FakeUpstream) -> N
     assert len(fake.books()) == seen
 
 
+@pytest.mark.extended
 def test_channels_are_for_operators(people: cast.Cast, dora: Client) -> None:
     path = f"/channels/{made(dora)['id']}"
     alice = api_of(people, "alice")

@@ -138,6 +138,7 @@ def test_an_address_that_is_not_permitted_is_never_reached(fake: FakeUpstream) -
     assert len(fake.books()) == accepted
 
 
+@pytest.mark.extended
 @pytest.mark.parametrize(
     ("listener", "fault"), [(refused_port(), "refused"), (hanging_port(), "timeout")]
 )

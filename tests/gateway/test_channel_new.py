@@ -207,6 +207,7 @@ def test_what_cannot_be_saved_is_named_and_what_was_typed_stays(
     assert not Channel.objects.exists()
 
 
+@pytest.mark.extended
 def test_it_is_for_operators(people: Cast, fake: FakeUpstream) -> None:
     alice = cast.signed_in(people.alice)
     for path in (NEW, f"{NEW}/models", f"{NEW}/test"):

@@ -370,6 +370,7 @@ def rows_of(html: str) -> list[str]:
     return [re.sub(r"(<[^>]+>|\s)+", " ", row).strip() for row in rows]
 
 
+@pytest.mark.extended
 def test_a_channel_leads_to_what_was_done_to_it(channel: Channel, dora: Client) -> None:
     create_channel(SYSTEM, "another", {"provider": "openai", "base_url": "http://127.0.0.1:9/v1"})
     change_channel(SYSTEM, channel, {"weight": 3})
@@ -395,6 +396,7 @@ def health_of(client: Client, channel: Channel) -> dict[str, str]:
     return dict(zip(words, rows_of(html)[1:], strict=True))
 
 
+@pytest.mark.extended
 def test_the_health_of_each_model_and_key_is_shown(
     channel: Channel, dora: Client, people: Cast
 ) -> None:

@@ -73,6 +73,7 @@ def test_everybody_sees_what_can_be_asked_and_no_channel(served: Cast, client: C
         assert secret not in told
 
 
+@pytest.mark.extended
 @pytest.mark.parametrize(
     ("page", "named", "added"),
     [

@@ -150,6 +150,7 @@ def test_another_port_is_for_networks_that_the_operator_lists(
     endpoints.create_endpoint(actor, people.acme, "https://example.com:443/")
 
 
+@pytest.mark.extended
 @pytest.mark.parametrize(
     "host",
     ["127.0.0.1", "[::1]", "localhost", "LOCALHOST.", "hub.localhost", "10.1.2.3",

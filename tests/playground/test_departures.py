@@ -190,6 +190,7 @@ def test_the_dialog_asks_and_removes(people: Cast) -> None:
     assert signed_in(people.bob).get("/o/acme/").status_code == 404
 
 
+@pytest.mark.extended
 def test_who_leaves_gives_no_key_away(people: Cast) -> None:
     make_key(people.core, "ci", user=people.bob)
     page = f"/o/acme/team/members/{of(people, people.bob).pk}/remove"

@@ -283,6 +283,7 @@ def test_prompts_are_listed_by_their_last_version(people: Cast) -> None:
     assert rows_of(signed_in(people.alice), f"{address}?cols=name") == ["Refund bot"]
 
 
+@pytest.mark.extended
 def test_win_rates_are_listed_best_first(people: Cast) -> None:
     for n in range(6):
         Vote.objects.create(
@@ -469,6 +470,7 @@ def test_no_model_is_added_that_is_not_offered_or_where_nobody_compares(people: 
     assert relay.requests == []
 
 
+@pytest.mark.extended
 def test_a_refused_column_takes_nothing_from_the_others(people: Cast) -> None:
     refused = outcome(402, "insufficient_balance", charge_nano=0, basis="none", meters={})
     send(people.bob, ScriptedRelay(refused), model=["weir-1"] * 2, compare="1", text="Hi")
@@ -615,6 +617,7 @@ def pg(user: User | None, relay: ScriptedRelay, body: dict[str, Any], **over: An
     return async_to_sync(ask)()
 
 
+@pytest.mark.extended
 def test_the_session_may_ask_as_a_client_does(people: Cast) -> None:
     relay = ScriptedRelay(TextDelta(0, "Hi"), outcome())
     response = pg(people.bob, relay, {"model": "weir-1", "messages": []})

@@ -180,6 +180,7 @@ def opened(
     )
 
 
+@pytest.mark.extended
 def test_a_ticket_opens_one_session_for_a_page_of_this_site(stage: Stage, model: str) -> None:
     """Hijacking from another site fails, with the ticket and with the cookie."""
     ticket = stage.beside.call(issue, "acme", "bob", model)

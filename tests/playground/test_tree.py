@@ -277,6 +277,7 @@ def test_a_chat_that_was_exported_is_imported_as_the_same_tree(people: Cast) -> 
     assert "*3 in, 2 out, $0.0000018*" in markdown
 
 
+@pytest.mark.extended
 def test_a_file_of_somebody_else_is_in_no_export(people: Cast) -> None:
     """P12: a stored message names files by their id, and might name any."""
     send(people.bob, answers("one"), text="Hi")
@@ -304,6 +305,7 @@ def shape(chat: dict[str, Any]) -> Any:
     return {**chat, "leaf": places[chat["leaf"]], "messages": messages}
 
 
+@pytest.mark.extended
 def test_what_is_no_export_is_refused_in_words(people: Cast) -> None:
     for content in (b"{", b"[]", b"\xff", b'{"weir_chat": 1, "messages": []}'):
         upload = SimpleUploadedFile("chat.json", content)

@@ -143,6 +143,7 @@ def test_a_parameter_stands_with_its_type_its_limits_and_whether_it_is_needed(
         assert f" {field.name} {field.type}{limits}{needed} {field.meaning}" in told, field.name
 
 
+@pytest.mark.extended
 @pytest.mark.parametrize(
     "path", ["/docs", "/docs/errors", "/docs/headers", "/docs/faq", "/docs/chat-completions"]
 )

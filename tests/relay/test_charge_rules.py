@@ -65,6 +65,7 @@ def test_a_failed_stream_is_absorbed_too(hub: Hub, fake: FakeUpstream) -> None:
     assert hub.rows(paid, tenant.organisation_id) == [{"basis": "measured", "flags": []}]
 
 
+@pytest.mark.extended
 def test_a_whole_answer_that_lacks_its_usage_alone_is_never_absorbed(
     hub: Hub, clients: Clients, fake: FakeUpstream
 ) -> None:

@@ -77,6 +77,7 @@ def test_unknown_paths_are_told_in_the_dialect_of_their_clients(
     SPEAKERS[dialect].error_of(answer.json())
 
 
+@pytest.mark.extended
 @pytest.mark.parametrize("upstream", ["openai", "responses", "anthropic"])
 @pytest.mark.parametrize(
     ("dialect", "member"),
@@ -277,6 +278,7 @@ def alike(raw: bytes) -> bytes:
     return re.sub(rb"_?a-\d+\b|_\d+_\d+\b|(rs|fc|msg)_\d+\w*", b"n", raw)
 
 
+@pytest.mark.extended
 def test_array_of_gemini_without_events(hub: Hub, fake: FakeUpstream) -> None:
     """From gemini as it came, from elsewhere written by us; an error is an array too."""
     speaker, tenant = SPEAKERS["gemini"], hub.tenant()
@@ -298,6 +300,7 @@ def test_array_of_gemini_without_events(hub: Hub, fake: FakeUpstream) -> None:
         assert refused["error"]["code"] == 400
 
 
+@pytest.mark.extended
 @dialects
 @plain_and_streamed
 def test_a_client_of_http_1_0(hub: Hub, fake: FakeUpstream, dialect: str, stream: bool) -> None:

@@ -217,6 +217,7 @@ def test_call_that_was_closed_too_early_is_never_repaired(
     assert "city" not in call.arguments
 
 
+@pytest.mark.extended
 @pytest.mark.parametrize(
     "url",
     ["http://127.0.0.2:1/v1", "http://169.254.169.254/v1", "http://[::1]:1/v1",

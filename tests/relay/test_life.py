@@ -344,6 +344,7 @@ def test_a_process_that_is_ready_has_read_its_vocabulary(own_hub: Hub) -> None:
     assert "splintr" in Path(f"/proc/{own_hub.process.pid}/maps").read_text()
 
 
+@pytest.mark.extended
 def test_the_first_text_is_counted_as_fast_as_any() -> None:
     """P11: what a vocabulary makes itself at a first text stands before a process is ready."""
     command = [sys.executable, "-c", _FIRST_COUNT]

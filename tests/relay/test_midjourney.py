@@ -282,6 +282,7 @@ def test_each_change_of_a_picture(
     assert (record["model"], record["meters"]) == (model, {"requests": 1})
 
 
+@pytest.mark.extended
 def test_pictures_that_are_sent(hub: Hub, provider: FakeMidjourney) -> None:
     tenant = hub.tenant()
     with apart(hub, "mj_blend") as other:
@@ -405,6 +406,7 @@ def test_a_picture_is_passed_on_in_parts_to_who_knows_its_id(
     assert shown(hub, tenant, task["id"])["imageUrl"] == ""
 
 
+@pytest.mark.extended
 @pytest.mark.parametrize(
     ("place", "status"),
     [("http://10.11.12.13/x.png", 502), ("file:///etc/passwd", 502), ("gone", 404), ("", 404)],
@@ -513,6 +515,7 @@ def test_an_order_that_is_sent_again_is_one_picture(hub: Hub, provider: FakeMidj
     provider.of("only one")
 
 
+@pytest.mark.extended
 def test_any_text_is_a_prompt(hub: Hub, provider: FakeMidjourney) -> None:
     tenant = hub.tenant()
     for text in (EVERYTHING, LONG, NUL):

@@ -240,6 +240,7 @@ def test_google_genai(
 # ---- Google's client and what is no text
 
 
+@pytest.mark.extended
 @pytest.mark.parametrize(("kind", "media_type"), [("AUDIO", "audio/L16"), ("IMAGE", "image/png")])
 def test_gemini_makes_sound_and_pictures(
     hub: Hub, fake: FakeUpstream, google_client: genai.Client, kind: str, media_type: str

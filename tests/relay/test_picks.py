@@ -111,6 +111,7 @@ async def test_the_cheapest_is_asked_with_its_cache_hits(
     assert await channels(hub, tenant, [body]) == [("west", "price")]
 
 
+@pytest.mark.extended
 async def test_who_answers_the_fewest_is_asked(
     hub: Hub, fake: FakeUpstream, other_fake: FakeUpstream
 ) -> None:

@@ -123,6 +123,7 @@ def test_a_model_that_is_refused_for_want_of_a_price_is_listed_nowhere(
     assert telling(model) == {200}
 
 
+@pytest.mark.extended
 @pytest.mark.parametrize(("asked", "dear"), [(None, False), ("default", False), ("priority", True)])
 @pytest.mark.parametrize("stream", [False, True])
 def test_the_service_tier_that_was_asked_is_charged(

@@ -122,6 +122,7 @@ def test_the_limit_of_the_request_is_that_of_all(hub: Hub, fake: FakeUpstream) -
     assert (refused.status, refused.error["code"]) == (402, "max_cost_exceeded")
 
 
+@pytest.mark.extended
 def test_the_same_key_gives_the_same_answer(hub: Hub, fake: FakeUpstream) -> None:
     """P5: paid once."""
     tenant, model = hub.tenant(), hub.model(fake, rates=TALK, **CHANNELS["anthropic"])

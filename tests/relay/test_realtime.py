@@ -323,6 +323,7 @@ OF_PROVIDER = {
 }
 
 
+@pytest.mark.extended
 @pytest.mark.parametrize("status", OF_PROVIDER)
 def test_refused_by_its_provider(hub: Hub, status: int) -> None:
     body, told = OF_PROVIDER[status]

@@ -122,6 +122,7 @@ def test_an_item_goes_to_another_channel_whole(
     assert f"assistant: {said}" in read_row(hub, other_fake, second)["heard"]
 
 
+@pytest.mark.extended
 def test_a_response_is_forgotten_with_its_items(
     hub: Hub, openai_client: OpenAIClient, fake: FakeUpstream
 ) -> None:

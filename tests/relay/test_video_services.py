@@ -123,6 +123,7 @@ def test_what_it_tells_that_cannot_be_is_not_believed(
     assert set(holds(hub, tenant)) == {"voided"}
 
 
+@pytest.mark.extended
 def test_what_each_is_asked(hub: Hub, fake: FakeServices, models: dict[str, str]) -> None:
     tenant, image = hub.tenant("20"), f"data:image/png;base64,{PNG}"
     metadata = {"negative_prompt": "dull", "seed": 7, "sound": "on"}
@@ -262,6 +263,7 @@ def test_klings_form_of_a_picture_that_fails(
     assert spent(hub, tenant) == 0
 
 
+@pytest.mark.extended
 @pytest.mark.parametrize("service", ["jimeng", "veo", "wan", "ark", "minimax"])
 def test_a_client_of_klings_form_is_served_by_others(
     hub: Hub, fake: FakeServices, models: dict[str, str], service: str
@@ -362,6 +364,7 @@ def test_jimengs_errors(hub: Hub, models: dict[str, str]) -> None:
     assert (answer.status, answer.json()["code"]) == (200, 50511)
 
 
+@pytest.mark.extended
 def test_a_client_of_jimengs_form_is_served_by_kling(
     hub: Hub, fake: FakeServices, models: dict[str, str]
 ) -> None:

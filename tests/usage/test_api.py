@@ -238,6 +238,7 @@ def test_usage(people: cast.Cast, key: Key, sum_up: Callable[[], None]) -> None:
     }
 
 
+@pytest.mark.extended
 def test_usage_by_every_group(people: cast.Cast, key: Key, sum_up: Callable[[], None]) -> None:
     happen(key)
     happen(key, user_id=None)
@@ -338,6 +339,7 @@ def test_nobody_without_a_key(db: None) -> None:
         get(Client(), path, 401)
 
 
+@pytest.mark.extended
 def test_channels_are_for_operators(people: cast.Cast, key: Key) -> None:
     happen(key)
     members.set_member(people.acme, people.dora.email, Role.VIEWER, actor=SYSTEM)

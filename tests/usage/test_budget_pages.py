@@ -182,6 +182,7 @@ def test_budgets_are_filtered_sorted_and_exported(alice: Client, key: Key) -> No
     assert rows_of(alice, f"{URL}?state=off") == []
 
 
+@pytest.mark.extended
 def test_preview_tells_what_would_have_been_refused(alice: Client, key: Key) -> None:
     for n in range(3):
         rows.happen(key, clock.now() - dt.timedelta(minutes=n + 1), 1_000_000_000)
@@ -257,6 +258,7 @@ def test_key_is_made_with_limits_and_a_budget(people: Cast, alice: Client) -> No
     assert not Key.objects.filter(name="w2").exists()
 
 
+@pytest.mark.extended
 def test_key_is_changed_with_its_budget(people: Cast, alice: Client, key: Key) -> None:
     url = f"/o/acme/keys/{id_text(key.id)}/edit"
     form = {"name": "ci2", "models": "gpt-*", "rpm": "7", "budget": "3", "period": "month"}

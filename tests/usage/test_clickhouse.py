@@ -94,6 +94,7 @@ def count(there: ClickHouse) -> int:
     return found
 
 
+@pytest.mark.extended
 def test_records_come_once_each(there: ClickHouse, key: Key) -> None:
     for n in range(3):
         happen(key, NOON + n * HOUR, charge_nano=n)
@@ -251,6 +252,7 @@ def test_the_figures_are_the_same_for_more(
     same_figures(people, owners, rng, 40)
 
 
+@pytest.mark.extended
 def test_after_it_was_away(
     there: ClickHouse, people: cast.Cast, key: Key, monkeypatch: pytest.MonkeyPatch
 ) -> None:
@@ -286,6 +288,7 @@ def test_after_it_was_away(
     )
 
 
+@pytest.mark.extended
 def test_what_is_not_there_yet_is_read_in_postgres(
     there: ClickHouse, people: cast.Cast, key: Key
 ) -> None:
@@ -310,6 +313,7 @@ def test_what_is_not_there_yet_is_read_in_postgres(
     assert explore(actor, asked, [], late).total.charge_nano == 3
 
 
+@pytest.mark.extended
 def test_a_batch_that_is_sent_twice_counts_once(
     there: ClickHouse, key: Key, monkeypatch: pytest.MonkeyPatch
 ) -> None:
@@ -401,6 +405,7 @@ def test_what_was_lost_is_filled_anew(
     assert explore(actor, asked, []).total.charge_nano == 3
 
 
+@pytest.mark.extended
 def test_a_transaction_that_ends_late_is_sent(
     there: ClickHouse, key: Key, another: psycopg.Connection[Any]
 ) -> None:
@@ -420,6 +425,7 @@ def test_a_transaction_that_ends_late_is_sent(
     assert (count(there), differences()) == (5, [])
 
 
+@pytest.mark.extended
 def test_months_that_are_detached_are_read_where_they_are(
     there: ClickHouse, people: cast.Cast, key: Key
 ) -> None:
@@ -441,6 +447,7 @@ def test_months_that_are_detached_are_read_where_they_are(
     assert explore(actor, whole, ["model"]).total.charge_nano == 6
 
 
+@pytest.mark.extended
 def test_differences_are_told(there: ClickHouse, key: Key) -> None:
     happen(key, charge_nano=1)
     assert differences() == ["it is not filled yet"]
@@ -457,6 +464,7 @@ def test_differences_are_told(there: ClickHouse, key: Key) -> None:
     assert differences() == []
 
 
+@pytest.mark.extended
 def test_operators_see_how_it_stands(there: ClickHouse, people: cast.Cast, key: Key) -> None:
     happen(key)
     dora = cast.signed_in(people.dora)
@@ -482,6 +490,7 @@ def test_questions_write_nothing_and_secrets_are_not_shown(there: ClickHouse) ->
     assert PASSWORD not in f"{there!r} {refused.value}"
 
 
+@pytest.mark.extended
 def test_texts_are_parameters(there: ClickHouse) -> None:
     """Whatever stands in them, alone and in a list."""
     asked = "SELECT {one:String}, {more:Array(String)}"
@@ -489,6 +498,7 @@ def test_texts_are_parameters(there: ClickHouse) -> None:
         assert there.rows(asked, {"one": text, "more": [text, "x"]}) == [[text, [text, "x"]]]
 
 
+@pytest.mark.extended
 def test_the_pages_and_the_api_answer_from_it(
     there: ClickHouse, people: cast.Cast, key: Key, monkeypatch: pytest.MonkeyPatch
 ) -> None:

@@ -219,6 +219,7 @@ def test_the_page_exports_what_it_shows(people: cast.Cast, busy: random.Random) 
     }
 
 
+@pytest.mark.extended
 def test_a_row_is_compared_with_the_period_before(people: cast.Cast, key: Key) -> None:
     for days, charge in ((0, 5 * 10**9), (3, 2 * 10**9)):
         happen(key, NOON - dt.timedelta(days=days), charge, project="search")

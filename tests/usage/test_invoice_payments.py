@@ -124,6 +124,7 @@ def test_a_credit_note_over_all_voids_it(due: Invoice, dora: Actor, erik: Actor)
     assert (payment_state(due), left_nano(due)) == ("void", 0)
 
 
+@pytest.mark.extended
 def test_operators_record_a_payment_on_the_page(people: cast.Cast, due: Invoice) -> None:
     client = cast.signed_in(people.dora)
     page = f"/admin/invoices/{id_text(due.id)}"

@@ -183,6 +183,7 @@ def test_channels_go_through_the_checks_that_every_channel_does(new_api: Path) -
     assert told["tables"]["channels"]["columns_left"]["tag"] == 1
 
 
+@pytest.mark.extended
 def test_prices_are_those_of_the_ratios_exactly(new_api: Path) -> None:
     told = report(run("new-api", new_api, "--write", "--json"))
     versions = PriceVersion.objects.filter(source="import: new-api").select_related("price")
@@ -314,6 +315,7 @@ def test_hostile_values_are_refused_by_name_and_the_rest_comes(
     assert_books_balance()
 
 
+@pytest.mark.extended
 def test_one_api(tmp_path: Path) -> None:
     told = report(run("one-api", sqlite_file("one-api", tmp_path), "--write", "--json"))
     lin = organisation("Lin")
