@@ -16,6 +16,7 @@ from statistics import median
 import pytest
 
 from lib.ids import parse_id
+from relay.config import KEEP_ALIVE_S
 from tests.fakes.upstream import FakeUpstream
 from tests.hub import Hub, Tenant
 from tests.relay.asking import ask
@@ -115,6 +116,8 @@ def test_a_busy_process_refuses_what_it_cannot_serve(own_hub: Hub, provider: Fak
     """At five times what its CPU serves it serves as much, about as fast as few are served; the
     others are refused at once, and a page comes within a second."""
     own_hub.application = "tests.relay.costly_hub"
+    # As in production: whoever is told to come back in six seconds finds the connection.
+    own_hub.environment["UVICORN_TIMEOUT_KEEP_ALIVE"] = f"{KEEP_ALIVE_S:.0f}"
     own_hub.start()
     tenant = own_hub.tenant("1000")
     model, took_ms = own_hub.model(provider), Random(1)
