@@ -17,7 +17,7 @@ from lib.refusal import Refused
 from relay.database import DatabaseAway, DatabaseRefused
 from relay.error_answers import answer_to
 from relay.sent_preview import SentPreview
-from relay.snapshot import ChannelRow, RouteRow
+from relay.snapshot_build import ChannelRow, RouteRow
 
 
 class SentPreviewRefused(Refused):

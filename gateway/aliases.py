@@ -1,7 +1,7 @@
 """Aliases: public names that lead to other public names, in as many steps as there are.
 
 Whoever saves a step that leads back to its own beginning is refused, with the whole way named. The
-relay reads where each name ends, not the steps (`relay/snapshot.py`).
+relay reads where each name ends, not the steps (`relay/snapshot_build.py`).
 """
 
 from collections.abc import Sequence

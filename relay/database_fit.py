@@ -7,7 +7,7 @@ from collections.abc import Awaitable, Callable, Sequence
 from typing import Final
 
 from lib.vault import Vault, WrongSecret, check_secrets
-from relay import snapshot as catalogue
+from relay import snapshot_statements as statements
 from relay.config import RelayConfig
 from relay.database import DatabaseAway, DatabaseRefused, Row, Statement
 
@@ -44,7 +44,7 @@ class DatabaseFit:
             self._missing = 0
             return
         try:
-            ((text,),) = await self._ask(catalogue.missing_statement(self._config.migrations))
+            ((text,),) = await self._ask(statements.missing_statement(self._config.migrations))
         except (DatabaseAway, DatabaseRefused):
             return
         missing = int(text or 0)
@@ -58,10 +58,10 @@ class DatabaseFit:
         if self._secrets_fit is not None:
             return
         try:
-            rows = await self._ask(catalogue.secret_check_statement())
+            rows = await self._ask(statements.secret_check_statement())
             for sealed, kek_ids in rows:
                 self._check_secrets(bytes.fromhex(sealed or ""), kek_ids or "")
-                await self._ask(catalogue.needed_kek_statement(self._vault.current.id))
+                await self._ask(statements.needed_kek_statement(self._vault.current.id))
         except (DatabaseAway, DatabaseRefused):
             return
         self._secrets_fit = True
@@ -78,7 +78,7 @@ class DatabaseFit:
         """The database's epoch, None while it is away; its clock is looked at along with it."""
         sent_at = time.time()
         try:
-            ((epoch, now),) = await self._ask(catalogue.epoch_statement())
+            ((epoch, now),) = await self._ask(statements.epoch_statement())
         except (DatabaseAway, DatabaseRefused):
             return None
         ahead_s = float(now or 0) - (sent_at + time.time()) / 2

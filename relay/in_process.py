@@ -38,7 +38,7 @@ from relay.request_context import (
 from relay.route_preview import RoutePreview, preview_route
 from relay.run import Run
 from relay.sent_preview import MASK, SentPreview, preview_sent
-from relay.snapshot import ChannelRow, alone
+from relay.snapshot_build import ChannelRow, alone
 from relay.sourced_operation import SourcedOperation, about_its_source
 from relay.task_clips import open_clip
 from relay.task_content import VideoContent, open_content

@@ -18,7 +18,7 @@ from psycopg.pq.abc import PGconn
 
 from lib.ids import id_text
 from lib.vault import Vault, WrongSecret
-from relay import snapshot as catalogue
+from relay import snapshot_statements as statements
 from relay.auth import Authenticator
 from relay.config import RelayConfig
 from relay.database import DatabaseAway, DatabaseRefused
@@ -27,6 +27,7 @@ from relay.operator_alerts import Alert
 from relay.request_context import Parts
 from relay.revocation import Running
 from relay.snapshot import EMPTY, Snapshot
+from relay.snapshot_build import build
 
 log = logging.getLogger(__name__)
 
@@ -104,11 +105,11 @@ class Refresher:
     async def _refresh(self) -> None:
         """Load the catalogue; the old one stays when that fails."""
         try:
-            ((text,),) = await self._ask(catalogue.load_statement())
+            ((text,),) = await self._ask(statements.load_statement())
         except (DatabaseAway, DatabaseRefused) as error:
             log.warning("the catalogue cannot be loaded: %s", error)
             return
-        self.snapshot = catalogue.build(text or "", self._vault)
+        self.snapshot = build(text or "", self._vault)
         self._authenticator.clear()
         self._parts.health.keep(self.snapshot)
         self._parts.upstreams.retire(self.snapshot)

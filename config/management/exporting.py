@@ -39,88 +39,107 @@ def document(present: Iterable[Item]) -> Document:
     """The present items in the file's shape, ready to be written as YAML."""
     whole: Document = {"version": 1, "settings": {}}
     whole |= {"channels": [], "prices": [], "plans": [], "people": [], "organisations": []}
-    organisations: dict[str, Document] = {}
-    teams: dict[tuple[str, str], Document] = {}
-    keys: dict[tuple[str, str], Document] = {}
+    organisations = _Organisations(whole["organisations"])
     for item in present:
-        fields = item.fields
+        if not _put_of_installation(whole, item):
+            organisations.put(item)
+    return whole
+
+
+def _put_of_installation(whole: Document, item: Item) -> bool:
+    """Write what belongs to no organisation; False = this does."""
+    fields, name = item.fields, item.id.name
+    match item.id.kind:
+        case "settings":
+            whole["settings"] = _document_of(fields, tuple(shape.Settings.model_fields))
+        case "channel":
+            whole["channels"].append(_channel(name[0], fields))
+        case "price":
+            whole["prices"].append(_price(name, fields))
+        case "plan":
+            whole["plans"].append(_plan(name[0], fields))
+        case "model":
+            model = {"name": name[0], **unless_default(shape.Model, fields, ENTRY_FIELDS)}
+            whole.setdefault("models", []).append(model)
+        case "model_rule":
+            rule = {"model": name[0], **_document_of(fields, RULE_FIELDS)}
+            rule |= _charge_rule(fields) | _shadow(fields)
+            whole.setdefault("model_rules", []).append(rule)
+        case "alias":
+            whole.setdefault("aliases", {})[name[0]] = fields["target"]
+        case "person":
+            person = {"email": name[0]}
+            person |= unless_default(shape.Person, fields, ("name", "operator", "active"))
+            whole["people"].append(person)
+        case "sign_up":
+            whole["sign_up"] = _document_of(fields, tuple(shape.SignUp.model_fields))
+        case _:
+            return False
+    return True
+
+
+class _Organisations:
+    """Where in the file what an organisation has goes: to itself, one of its teams or keys."""
+
+    def __init__(self, listed: list[Document]) -> None:
+        self._listed = listed
+        self._organisations: dict[str, Document] = {}
+        self._teams: dict[tuple[str, str], Document] = {}
+        self._keys: dict[tuple[str, str], Document] = {}
+
+    def put(self, item: Item) -> None:
+        fields, (slug, *names) = item.fields, item.id.name
+        if item.id.kind == "organisation":
+            self._organisations[slug] = _organisation(slug, fields)
+            self._listed.append(self._organisations[slug])
+            return
+        organisation = self._organisations[slug]
         match item.id.kind:
-            case "settings":
-                whole["settings"] = _document_of(fields, tuple(shape.Settings.model_fields))
-            case "channel":
-                whole["channels"].append(_channel(item.id.name[0], fields))
-            case "price":
-                whole["prices"].append(_price(item.id.name, fields))
-            case "plan":
-                whole["plans"].append(_plan(item.id.name[0], fields))
-            case "model":
-                model = {"name": item.id.name[0]}
-                model |= unless_default(shape.Model, fields, ENTRY_FIELDS)
-                whole.setdefault("models", []).append(model)
-            case "model_rule":
-                rule = {"model": item.id.name[0], **_document_of(fields, RULE_FIELDS)}
-                rule |= _charge_rule(fields) | _shadow(fields)
-                whole.setdefault("model_rules", []).append(rule)
-            case "alias":
-                whole.setdefault("aliases", {})[item.id.name[0]] = fields["target"]
-            case "person":
-                person = {"email": item.id.name[0]}
-                person |= unless_default(shape.Person, fields, ("name", "operator", "active"))
-                whole["people"].append(person)
-            case "organisation":
-                slug = item.id.name[0]
-                organisations[slug] = _organisation(slug, fields)
-                whole["organisations"].append(organisations[slug])
             case "team":
-                team = team_document(item.id.name[1], fields) | _limits(fields) | {"keys": []}
-                teams[item.id.name[0], item.id.name[1]] = team
-                organisations[item.id.name[0]]["teams"].append(team)
+                team = team_document(names[0], fields) | _limits(fields) | {"keys": []}
+                self._teams[slug, names[0]] = team
+                organisation["teams"].append(team)
             case "role":
-                role = {"name": item.id.name[1], **_document_of(fields, ("permissions",))}
-                organisations[item.id.name[0]].setdefault("roles", []).append(role)
+                role = {"name": names[0], **_document_of(fields, ("permissions",))}
+                organisation.setdefault("roles", []).append(role)
             case "project":
-                project = project_document(item.id.name[1], fields)
-                in_team = teams[item.id.name[0], cast(str, fields["team"])]
-                in_team.setdefault("projects", []).append(project)
+                projects = self._team(slug, fields).setdefault("projects", [])
+                projects.append(project_document(names[0], fields))
             case "service_account":
-                account = {"name": item.id.name[1], "role": fields["role"]}
+                account = {"name": names[0], "role": fields["role"]}
                 account |= unless_default(shape.ServiceAccount, fields, ("disabled",))
-                in_team = teams[item.id.name[0], cast(str, fields["team"])]
-                in_team.setdefault("service_accounts", []).append(account)
+                self._team(slug, fields).setdefault("service_accounts", []).append(account)
             case "member":
-                member = member_document(item.id.name[1], fields) | _limits(fields)
-                organisations[item.id.name[0]]["members"].append(member)
+                organisation["members"].append(member_document(names[0], fields) | _limits(fields))
             case "invitation":
-                invitation = invitation_document(item.id.name[1], fields)
-                organisations[item.id.name[0]].setdefault("invitations", []).append(invitation)
+                invitations = organisation.setdefault("invitations", [])
+                invitations.append(invitation_document(names[0], fields))
             case "single_sign_on":
-                sso = single_sign_on_document(fields)
-                organisations[item.id.name[0]]["single_sign_on"] = sso
+                organisation["single_sign_on"] = single_sign_on_document(fields)
             case "payer_rule":
                 if fields["rule"] != PayerRule.ANY:
-                    rules = organisations[item.id.name[0]].setdefault("payer_rules", {})
-                    rules[item.id.name[1]] = fields["rule"]
-            case "sign_up":
-                whole["sign_up"] = _document_of(fields, tuple(shape.SignUp.model_fields))
+                    organisation.setdefault("payer_rules", {})[names[0]] = fields["rule"]
             case "key":
-                key = {"name": item.id.name[1], "secret": shape.KEEP}
-                key |= _document_of(fields, ("models", "expires_at", "disabled"))
-                key |= _limits(fields) | _key_limits(fields)
-                holder = ("user", "service_account", "project")
-                key |= unless_default(shape.Key, fields, holder)
-                teams[item.id.name[0], cast(str, fields["team"])]["keys"].append(key)
-                keys[item.id.name[0], item.id.name[1]] = key
+                key = self._keys[slug, names[0]] = _key(names[0], fields)
+                self._team(slug, fields)["keys"].append(key)
             case "budget":
-                slug, scope, subject, period = item.id.name
-                budget = _budget(period, fields)
-                if scope == "key":
-                    keys[slug, subject].setdefault("budgets", []).append(budget)
-                elif scope == "team":
-                    teams[slug, subject].setdefault("budgets", []).append(budget)
-                else:
-                    budget = {"scope": scope, **({"subject": subject} if subject else {}), **budget}
-                    organisations[slug].setdefault("budgets", []).append(budget)
-    return whole
+                self._put_budget(slug, *names, fields=fields)
+
+    def _team(self, slug: str, fields: Mapping[str, Value]) -> Document:
+        return self._teams[slug, cast(str, fields["team"])]
+
+    def _put_budget(
+        self, slug: str, scope: str, subject: str, period: str, *, fields: Mapping[str, Value]
+    ) -> None:
+        budget = _budget(period, fields)
+        if scope == "key":
+            holder = self._keys[slug, subject]
+        elif scope == "team":
+            holder = self._teams[slug, subject]
+        else:
+            holder = self._organisations[slug]
+            budget = {"scope": scope, **({"subject": subject} if subject else {}), **budget}
+        holder.setdefault("budgets", []).append(budget)
 
 
 def as_yaml(whole: Document) -> str:
@@ -241,6 +260,13 @@ def _key_limits(fields: Mapping[str, Value]) -> Document:
     if limits["log_content"]:
         del limits["log_content"]
     return limits
+
+
+def _key(name: str, fields: Mapping[str, Value]) -> Document:
+    key = {"name": name, "secret": shape.KEEP}
+    key |= _document_of(fields, ("models", "expires_at", "disabled"))
+    key |= _limits(fields) | _key_limits(fields)
+    return key | unless_default(shape.Key, fields, ("user", "service_account", "project"))
 
 
 def _budget(period: str, fields: Mapping[str, Value]) -> Document:

@@ -79,7 +79,7 @@ from notify import deliveries, endpoints
 from playground import departures as all_departures
 from playground import payer_rules, preferences, prompts, sharing
 from playground.rules.settings import Settings
-from relay import auth, snapshot
+from relay import auth, snapshot_statements
 from tests import cast
 from tests.config.writes_world import BANK_ACCOUNT, CHANNEL, NANO, RATES, World, world
 from usage import budgeting
@@ -673,7 +673,7 @@ def _known_to_relays() -> dict[str, object]:
     """What a relay would have in memory if it looked now: its catalogue, and all principals."""
     known: dict[str, object] = {}
     with connection.cursor() as cursor:
-        cursor.execute(snapshot.load_statement()[0])
+        cursor.execute(snapshot_statements.load_statement()[0])
         catalogue = json.loads(cursor.fetchone()[0])
         known["catalogue"] = {
             name: value for name, value in catalogue.items() if name not in ("now", "epoch")

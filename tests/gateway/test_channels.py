@@ -28,7 +28,9 @@ from gateway.channels import (
 from gateway.models import Channel, ChannelKey, Route
 from lib.ids import id_text
 from lib.vault import VaultError
-from relay.snapshot import Snapshot, build, load_statement
+from relay.snapshot import Snapshot
+from relay.snapshot_build import build
+from relay.snapshot_statements import load_statement
 
 pytestmark = pytest.mark.django_db
 

@@ -13,7 +13,7 @@ import pytest
 from gateway.rules.hold_bound import text_tokens_max
 from lib.ids import id_text
 from relay.sent_preview import MASK
-from relay.snapshot import ChannelRow, RouteRow
+from relay.snapshot_build import ChannelRow, RouteRow
 from tests.fakes.upstream import FakeUpstream
 from tests.hub import RATES, Hub, Tenant
 from tests.pairwise import slow_unless

@@ -11,7 +11,8 @@ import pytest
 
 from lib.ids import new_id
 from lib.vault import Vault
-from relay.snapshot import Snapshot, build
+from relay.snapshot import Snapshot
+from relay.snapshot_build import build
 
 KEK = base64.b64encode(os.urandom(32)).decode()
 VAULT = Vault(KEK)
