@@ -71,7 +71,7 @@ STOPPING: Final = answer_of_kind("server_shutting_down", retry_after_ms=_WAIT_MS
 def too_busy() -> ErrorAnswer:
     """The answer to a request that a busy process does not take. Those who come again come one
     after the other."""
-    return answer_of_kind("overloaded", retry_after_ms=random.randrange(*_BUSY_WAIT_MS))
+    return OVERLOADED._replace(retry_after_ms=random.randrange(*_BUSY_WAIT_MS))
 
 
 def answer_to(error: RequestFault | ChannelsOut | DatabaseAway | DatabaseRefused) -> ErrorAnswer:

@@ -7,10 +7,13 @@ import time
 from collections.abc import Callable
 from typing import Final
 
-from gateway.rules.load_shedding import MEASURED_EACH_S, LoadShedding
+from gateway.rules.load_shedding import MEASURED_EACH_S, UNDER_WAY_MIN, LoadShedding
 from relay.database import Statement
 
 log = logging.getLogger(__name__)
+
+# While so few are under way that nobody is refused, a process that wakes up often only costs CPU.
+_MEASURED_AT_REST_EACH_S: Final = 0.5
 
 
 class Load:
@@ -33,8 +36,10 @@ class Load:
         """Measure for how long what is due waits for the event loop, again and again."""
         now, cpu = time.monotonic(), time.thread_time()
         while self._watched:
-            due, cpu_before = now + MEASURED_EACH_S, cpu
-            await asyncio.sleep(MEASURED_EACH_S)
+            rests = self._under_way() < UNDER_WAY_MIN
+            each_s = _MEASURED_AT_REST_EACH_S if rests else MEASURED_EACH_S
+            due, cpu_before = now + each_s, cpu
+            await asyncio.sleep(each_s)
             # Everybody else has a turn: long turns and short ones follow each other.
             await asyncio.sleep(0)
             before, now, cpu = now, time.monotonic(), time.thread_time()
