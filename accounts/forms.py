@@ -455,6 +455,16 @@ class OrganisationForm(NameForm):
     zero_retention = _zero_retention()
     data_regions = _data_regions()
     required_labels = _required_labels()
+    display_currency = forms.CharField(
+        label=gettext_lazy("Also show amounts in"),
+        max_length=3,
+        required=False,
+        help_text=gettext_lazy(
+            "A currency code such as EUR. Charges stay in USD; totals show the converted amount "
+            "beside them, with the rate and its day."
+        ),
+        widget=forms.TextInput(attrs={"autocomplete": "off", "class": "mono"}),
+    )
     second_factor_roles = forms.MultipleChoiceField(
         label=gettext_lazy("Require two-factor authentication for"),
         required=False,

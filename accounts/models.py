@@ -92,6 +92,13 @@ class Organisation(Limited):
     name = models.CharField(max_length=120)
     slug = models.SlugField(max_length=60, unique=True)
     currency = models.CharField(max_length=3, default="USD")
+    display_currency = models.CharField(
+        max_length=3,
+        blank=True,
+        default="",
+        db_default="",
+        help_text="Pages show amounts in it too, beside the currency of the books; empty = none.",
+    )
     retention_hours = models.PositiveSmallIntegerField(
         db_default=RETENTION_HOURS,
         default=RETENTION_HOURS,

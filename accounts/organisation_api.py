@@ -27,6 +27,9 @@ class OrganisationOut(Schema):
     slug: str
     name: str
     currency: str
+    display_currency: str = Field(
+        description="Pages show amounts in it too. Empty: only in `currency`."
+    )
     include_cost: bool
     retention_hours: int
     client_address_days: int
@@ -45,6 +48,11 @@ class OrganisationChange(Schema):
     model_config = ConfigDict(extra="forbid")
 
     name: str | None = Field(None, min_length=1, max_length=NAME_MAX)
+    display_currency: str | None = Field(
+        None,
+        max_length=3,
+        description="Such as `EUR`. Pages show amounts in it too; those of the API stay in USD.",
+    )
     include_cost: bool | None = Field(None, description="Report the cost in every response.")
     retention_hours: Whole | None = Field(
         None, ge=0, le=24, description="How long answers are kept for later requests."
@@ -153,6 +161,8 @@ def change_organisation(request: HttpRequest, body: OrganisationChange) -> Organ
     with transaction.atomic():
         if body.name is not None:
             organisations.rename_organisation(organisation, body.name, actor=actor)
+        if body.display_currency is not None:
+            organisations.set_display_currency(organisation, body.display_currency, actor=actor)
         if body.include_cost is not None:
             organisations.set_include_cost(organisation, body.include_cost, actor=actor)
         if body.retention_hours is not None:

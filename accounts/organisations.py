@@ -3,6 +3,7 @@
 import os
 from collections.abc import Collection, Sequence
 
+from babel.numbers import list_currencies
 from django.db import IntegrityError, transaction
 from django.utils.text import slugify
 from django.utils.translation import gettext
@@ -61,6 +62,18 @@ def set_client_address_days(organisation: Organisation, days: int, *, actor: Act
 def set_include_cost(organisation: Organisation, wanted: bool, *, actor: Actor) -> Organisation:
     """Whether answers tell their charge where the request says nothing of it."""
     return change_row(organisation, "organisation.changed", actor, include_cost=wanted)
+
+
+def set_display_currency(organisation: Organisation, code: str, *, actor: Actor) -> Organisation:
+    """In which currency (ISO 4217) pages show amounts beside that of the books; "" = in none.
+    Raises Refused for what is no currency."""
+    code = code.strip().upper()
+    if code in ("", organisation.currency):
+        code = ""
+    elif code not in list_currencies():
+        text = gettext("Enter the three letters of a currency, such as EUR.")
+        raise Refused("display_currency", text)
+    return change_row(organisation, "organisation.changed", actor, display_currency=code)
 
 
 def set_data_policy(

@@ -21,7 +21,7 @@ from lib.refusal import Refused
 
 _FIELDS = (
     *("name", "include_cost", "retention_hours", "client_address_days", "zero_retention"),
-    *("data_regions", "required_labels", "second_factor_roles"),
+    *("data_regions", "required_labels", "display_currency", "second_factor_roles"),
 )
 
 
@@ -61,6 +61,7 @@ def _save(actor: Actor, organisation: Organisation, data: dict[str, Any]) -> Non
             actor=actor,
         )
         organisations.require_labels(organisation, data["required_labels"], actor=actor)
+        organisations.set_display_currency(organisation, data["display_currency"], actor=actor)
         if (names := data.get("second_factor_roles")) is not None:
             organisations.force_second_factor(organisation, names, actor=actor)
 

@@ -13,6 +13,7 @@ from accounts.rules.roles import Action
 from billing.models import (
     CodeBatch,
     Credit,
+    ExchangeRate,
     Invoice,
     InvoiceKind,
     InvoiceState,
@@ -150,6 +151,12 @@ def _with_notes(rows: QuerySet[Invoice]) -> QuerySet[Invoice]:
         .annotate(noted=Exists(notes))
         .order_by("-id")
     )
+
+
+def exchange_rates(actor: Actor) -> QuerySet[ExchangeRate]:
+    """The operators' table of exchange rates, the latest day first."""
+    require(actor, "credits.read")
+    return ExchangeRate.objects.order_by("-day", "currency", "-id")
 
 
 def tax_rates(actor: Actor) -> QuerySet[TaxRate]:

@@ -5,7 +5,6 @@ time for each organisation, and credited by its event, not by the answer to us.
 """
 
 import datetime as dt
-from typing import Final
 from uuid import UUID
 
 from django.db import IntegrityError, transaction
@@ -19,16 +18,13 @@ from billing.models import TopUp, TopUpState, WalletSetting
 from billing.processors import UnknownProcessor, processor_named
 from billing.processors.processor import ChargeOrder, ProcessorDeclined, ProcessorUnavailable
 from billing.rules.money import format_usd
-from billing.rules.payment import NANO_PER_MINOR
+from billing.rules.payment import AUTOMATIC_A_DAY, NANO_PER_MINOR
 from billing.topups import TopUpRefused, check_amount, keep_checkout
 from billing.wallets import locked_setting, watched_settings
 from lib import clock
 from lib.ids import id_text
 from lib.tenancy import within
 from outbox.facts import put
-
-AUTOMATIC_A_DAY: Final = 5
-"""More automatic top-ups in 24 hours are not made: something else is wrong then."""
 
 
 def set_automatic(

@@ -2,6 +2,7 @@ from django.urls import path
 
 from billing import (
     charge_rule_views,
+    exchange_rate_views,
     invoice_views,
     operator_views,
     payment_event_views,
@@ -64,6 +65,7 @@ urlpatterns = [
         subscription_views.subscription_plan_archive,
         name="subscription_plan_archive",
     ),
+    path("admin/exchange-rates", exchange_rate_views.exchange_rate_list, name="exchange_rates"),
     path("admin/credits", operator_views.credit_list, name="credits"),
     path("admin/credits/<str:id>/approve", operator_views.credit_approve, name="credit_approve"),
     path("admin/credits/<str:id>/refuse", operator_views.credit_refuse, name="credit_refuse"),

@@ -29,6 +29,7 @@ from accounts.single_sign_on_api import operator_router as organisation_sign_on_
 from accounts.single_sign_on_api import router as single_sign_on_router
 from billing.api import router as billing_router
 from billing.codes import TooManyTries
+from billing.exchange_rate_api import router as exchange_rate_router
 from billing.idempotency import KeyInUse, KeyInvalid, KeyReused
 from billing.invoice_api import router as invoice_router
 from billing.operator_api import router as operator_router
@@ -224,6 +225,7 @@ api.add_router("", subscription_plan_router)
 api.add_router("", statement_router)
 api.add_router("", playground_router)
 api.add_router("", operator_router)
+api.add_router("", exchange_rate_router)
 api.add_router("", review_router)
 api.add_router("", margin_router)
 api.add_router("", document_router)

@@ -19,8 +19,8 @@ from billing.budgets import Standing
 from billing.models import BudgetScope
 from config.home_attention import attention
 from gateway.access import visible_channels
-from gateway.channel_check_words import shown_check
 from gateway.channel_reports import ChannelTroubles
+from gateway.channel_rows import state_of
 from gateway.uptime import uptime_by_channel
 from lib import clock
 from lib.ids import id_text
@@ -192,8 +192,7 @@ def _channels(request: HttpRequest, actor: Actor) -> Context:
             {
                 "channel": channel,
                 "id": id_text(channel.id),
-                "status": troubles.of(channel).status,
-                "check": shown_check(channel.last_test),
+                "state": state_of(channel, troubles.of(channel).status),
                 "uptime": strips.get(channel.id),
             }
             for channel in channels

@@ -94,7 +94,7 @@ _OPERATE: Final[_Sections] = ((_("Operator"), (
     _Common("people", "users", _("People"), "organisations.read", beside=("sign_up_settings",)),
     _Common("payments", "credit-card", _("Payments"), "credits.read"),
     _Common("documents", "receipt", _("Invoices"), "credits.read",
-         beside=("seller", "bills", "margin")),
+         beside=("seller", "exchange_rates", "bills", "margin")),
     _Common("subscription_plans", "layers", _("Subscription plans"), "credits.read"),
     _Common("credits", "pencil", _("Corrections"), "credits.read"),
     _Common("codes", "ticket", _("Codes"), "codes.read"),

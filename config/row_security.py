@@ -200,6 +200,7 @@ READ_ONLY: Final[Mapping[str, str]] = {
     "billing.Plan": "A plan is for many organisations; which one is on it is bound.",
     "billing.SubscriptionPlan": "A plan is for many organisations; who is subscribed is bound.",
     "billing.SellerDetail": "Who sells stands on every invoice.",
+    "billing.ExchangeRate": "What a currency is worth is the same for all.",
     "billing.CodeBatch": "A code is nobody's until it is redeemed.",
     "usage.RollupWatermark": "One row for the installation.",
     "usage.ClickHouseCursor": "One row for the installation.",

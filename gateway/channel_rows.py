@@ -42,21 +42,21 @@ def taken_out_words(channel: Channel) -> str:
     return str(_TAKEN_OUT[out["cause"]]) % {"what": out["what"]} if out else ""
 
 
-def state_of(row: Mapping[str, Any]) -> Badge:
-    """A channel's state; its cause and when it is tried again are said on hover."""
-    status: ChannelStatus | None = row["channel_status"]
-    if row["channel"].archived_at:
+def state_of(channel: Channel, status: ChannelStatus | None) -> Badge:
+    """A channel's state, with its cause and when it is tried again."""
+    if channel.archived_at:
         return Badge(_("Archived"), icon="archive")
-    if row["channel"].taken_out:
-        return Badge(_("Off by rule"), "bad", hint=taken_out_words(row["channel"]))
-    if not row["channel"].enabled:
+    if channel.taken_out:
+        return Badge(_("Off by rule"), "bad", hint=taken_out_words(channel))
+    if not channel.enabled:
         return Badge(_("Off"), icon="pause")
     if status is None:
-        check = row["check"]
-        failed = check is not None and not check.ok
-        return Badge(_("Test failed"), "bad", hint=check.cause) if failed else Badge(_("On"), "ok")
+        check = shown_check(channel.last_test)
+        if check is not None and not check.ok:
+            return Badge(_("Test failed"), "bad", hint=check.cause)
+        return Badge(_("On"), "ok")
     again = gettext("Next attempt within %(n)s s") % {"n": status.seconds} if status.seconds else ""
-    hint = ". ".join(filter(None, (row["why"], again)))
+    hint = ". ".join(filter(None, (_why(status), again)))
     return _STATES.get(status.condition, Badge(_("Probing"), "warn"))._replace(hint=hint)
 
 
@@ -74,8 +74,7 @@ def channel_row(channel: Channel, found: Found) -> dict[str, Any]:
         "href": reverse("channel", args=[id_text(channel.id)]),
         "demo": channel.provider == "local",
         "check": shown_check(channel.last_test),
-        "channel_status": status,
-        "why": "" if status is None else _why(status),
+        "state": state_of(channel, status),
     }
 
 

@@ -16,7 +16,7 @@ from gateway.channel_conditions import shown_conditions
 from gateway.channel_figures import ChannelFigures, last_uses
 from gateway.channel_limits import limits_of
 from gateway.channel_reports import ChannelTroubles
-from gateway.channel_rows import channel_row, key_rows, state_of, taken_out_words
+from gateway.channel_rows import channel_row, key_rows, taken_out_words
 from gateway.channel_tests import check_by_rule
 from gateway.channels import switch_capability
 from gateway.forms import CheckForm, SwitchForm
@@ -91,7 +91,6 @@ def channel_list(request: HttpRequest, actor: Actor) -> HttpResponseBase:
     rows = [
         {
             **row,
-            "state": state_of(row),
             "order": order,
             "uptime": strips.get(row["channel"].id),
             "figures": figures.of_channel(row["channel"].id),

@@ -11,7 +11,7 @@ from accounts.guards import operator_page
 from gateway.access import access_channel, visible_channels
 from gateway.channel_figures import ChannelFigures, Figures
 from gateway.channel_reports import ChannelTroubles, Found
-from gateway.channel_rows import channel_row, key_rows, model_badges, state_of
+from gateway.channel_rows import channel_row, key_rows, model_badges
 from gateway.models import Channel
 from gateway.uptime import uptime_by_channel
 
@@ -23,8 +23,7 @@ def channel_states(request: HttpRequest, actor: Actor) -> HttpResponse:
     troubles, figures = ChannelTroubles(), ChannelFigures()
     rows = [
         {
-            **(row := channel_row(channel, troubles.of(channel))),
-            "state": state_of(row),
+            **channel_row(channel, troubles.of(channel)),
             "figures": figures.of_channel(channel.id),
         }
         for channel in visible_channels(actor)
@@ -49,7 +48,6 @@ def health_context(channel: Channel, found: Found) -> dict[str, Any]:
     by_key = figures.by_key(channel.id)
     return {
         "figures": figures.of_channel(channel.id),
-        "state": state_of(channel_row(channel, found)),
         "by_model": [
             (name, models[name], its) for name, its in figures.by_model(channel.id, models)
         ],

@@ -1,7 +1,6 @@
 """Webhooks of an organisation or of the operators, and their chats: made, rotated, tested, removed.
 Each write is audited."""
 
-import datetime as dt
 import json
 import os
 from collections.abc import Sequence
@@ -27,8 +26,6 @@ from outbox.facts import put
 from outbox.models import Fact
 
 ENDPOINTS_MAX: Final = 20
-OVERLAP: Final = dt.timedelta(hours=24)
-"""How long the secret before a rotation still signs."""
 NAME_MAX: Final = 60
 CHAT_SECRET_MAX: Final = 200
 
@@ -118,7 +115,7 @@ def rotate_secret(actor: Actor, endpoint: WebhookEndpoint) -> str:
         before = open_sealed(locked.sealed, _place(locked, "sealed"))
         secret = signing.secret_text(os.urandom(signing.SECRET_BYTES))
         locked.sealed_before = seal(before, _place(locked, "sealed_before"))
-        locked.before_until = clock.now() + OVERLAP
+        locked.before_until = clock.now() + signing.OVERLAP
         locked.sealed = seal(secret, _place(locked, "sealed"))
         locked.save(update_fields=["sealed", "sealed_before", "before_until"])
         audit.record(actor, locked.organisation, "webhook.rotated", locked, url=locked.url)

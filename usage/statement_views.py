@@ -70,6 +70,11 @@ def _month(actor: Actor, entry: statements.MonthEntry) -> dict[str, Any]:
     }
 
 
+def _last_day(stated: MonthStatement) -> dt.date:
+    end_at = stated.span.end_at.astimezone(stated.zone)
+    return end_at.date() - dt.timedelta(days=1)
+
+
 @organisation_page("balance.read")
 @require_safe
 def statement(request: HttpRequest, actor: Actor, period: str) -> HttpResponse:
@@ -83,6 +88,7 @@ def statement(request: HttpRequest, actor: Actor, period: str) -> HttpResponse:
         "month": month_word(found.statement.month),
         "found": found,
         "stated": found.statement,
+        "last_day": _last_day(found.statement),
         "badge": STATES[found.state],
         "moved": [(GROUP_WORDS[group], nano) for group, nano in found.statement.moved().items()],
         "checks": [_check(check) for check in found.checks],

@@ -44,6 +44,7 @@ from billing.models.invoice_payments import (
 )
 from billing.models.invoices import (
     BuyerDetail,
+    ExchangeRate,
     Invoice,
     InvoiceCounter,
     InvoiceKind,
@@ -125,6 +126,7 @@ __all__ = [
     "CreditKind",
     "CreditState",
     "EventVerdict",
+    "ExchangeRate",
     "Hold",
     "HoldState",
     "IdempotentAnswer",

@@ -191,3 +191,26 @@ class TaxRate(models.Model):
 
     def __str__(self) -> str:
         return f"{self.name} {self.country} from {self.valid_from}"
+
+
+class ExchangeRate(models.Model):
+    """What one USD was worth in another currency on a day, by `source`. It is never changed: of
+    those of one day, the latest counts."""
+
+    id = models.UUIDField(primary_key=True, default=new_id, editable=False)
+    currency = models.CharField(max_length=3)
+    day = models.DateField()
+    per_usd = models.DecimalField(max_digits=20, decimal_places=10)
+    source = models.CharField(max_length=120, blank=True, default="")
+    created_at = models.DateTimeField(db_default=Now())
+
+    class Meta:
+        indexes = [models.Index(fields=["currency", "day", "id"], name="exchange_rate_by_day")]
+        constraints = [
+            models.CheckConstraint(
+                condition=models.Q(per_usd__gt=0), name="exchange_rate_above_zero"
+            ),
+        ]
+
+    def __str__(self) -> str:
+        return f"{self.per_usd} {self.currency} on {self.day}"

@@ -1,5 +1,5 @@
-"""How much a top-up may be; what a processor told of a payment, and whether it is the payment of an
-order (I21)."""
+"""How much a top-up may be, and how many are made by themselves; what a processor told of a
+payment, and whether it is the payment of an order (I21)."""
 
 from dataclasses import dataclass
 from typing import Final, Literal
@@ -14,6 +14,8 @@ NANO_PER_MINOR: Final = 10_000_000
 """Nano of a cent."""
 TOP_UP_MIN_NANO: Final = 5 * NANO_PER_USD
 TOP_UP_MAX_NANO: Final = 10_000 * NANO_PER_USD
+AUTOMATIC_A_DAY: Final = 5
+"""More automatic top-ups in 24 hours are not made: something else is wrong then."""
 
 
 @dataclass(frozen=True, slots=True)

@@ -1,9 +1,15 @@
 """Template filters for money: nano USD in, the words of the page out."""
 
+import datetime as dt
 from decimal import Decimal
 
+from babel.numbers import format_currency
 from django import template
+from django.utils.formats import date_format
+from django.utils.translation import get_language, gettext, to_locale
 
+from billing.exchange_rates import display_rate, rate_text
+from billing.rules.exchange import converted
 from billing.rules.money import (
     display_card,
     display_places,
@@ -14,6 +20,7 @@ from billing.rules.money import (
     format_usd,
 )
 from billing.words import money_symbol
+from lib import clock
 from lib.formatting import MISSING, grouped
 
 register = template.Library()
@@ -73,3 +80,21 @@ def money_row(nano: int) -> str:
 def money_price(nano: int | Decimal) -> str:
     """A price, exact: two decimals at least (``$0.10``, ``$0.075``)."""
     return display_price(nano, money_symbol())
+
+
+@register.simple_tag(takes_context=True)
+def also_in(context: template.Context, nano: int | None, day: dt.date | None = None) -> str:
+    """An amount of a day (none = of now) in the currency that the organisation sees beside USD,
+    with the rate and its day; nothing where it has none, or no rate of that day."""
+    organisation = context["actor"].organisation
+    if nano is None or organisation is None:
+        return ""
+    rate = display_rate(organisation, day or clock.now().date())
+    if rate is None:
+        return ""
+    locale = to_locale(get_language() or "en")
+    return gettext("≈ %(amount)s at %(rate)s, %(day)s") % {
+        "amount": format_currency(converted(nano, rate), rate.currency, locale=locale),
+        "rate": rate_text(rate),
+        "day": date_format(rate.day, "DATE_FORMAT"),
+    }

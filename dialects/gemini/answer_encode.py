@@ -23,7 +23,7 @@ from dialects.chat import (
 from dialects.events import Seal, TokenLogprob
 from dialects.gemini.finish_reasons import write_reason
 from dialects.gemini.grounding import write_grounding
-from dialects.gemini.parts_encode import write_address, write_call, write_data
+from dialects.gemini.part_forms import write_address, write_call, write_data
 from dialects.gemini.seals import write_signature
 from dialects.gemini.usage import encode as write_usage
 from dialects.turns import derive_id

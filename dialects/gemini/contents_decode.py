@@ -28,7 +28,7 @@ from dialects.chat import (
 )
 from dialects.events import Seal
 from dialects.gemini.names import camel, repeated
-from dialects.gemini.parts_encode import object_of
+from dialects.gemini.part_forms import object_of
 from dialects.gemini.seals import UNSEALED, read_signature
 from dialects.media import read_base64, read_url
 from dialects.members import Members

@@ -27,7 +27,7 @@ from dialects.chat import (
 from dialects.errors import RequestFault
 from dialects.events import Seal
 from dialects.gemini.answer_encode import write_seal, write_thought
-from dialects.gemini.parts_encode import object_of, write_address, write_call, write_data
+from dialects.gemini.part_forms import object_of, write_address, write_call, write_data
 from dialects.gemini.seals import UNSEALED
 from dialects.turns import MergedMessage, call_names, merge_messages, split_system
 

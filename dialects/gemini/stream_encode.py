@@ -33,7 +33,7 @@ from dialects.gemini.errors import ARRAY_CLOSE, ARRAY_NEXT, ARRAY_OPEN
 from dialects.gemini.errors import frame as error_frame
 from dialects.gemini.finish_reasons import write_reason
 from dialects.gemini.grounding import write_grounding
-from dialects.gemini.parts_encode import write_address, write_call, write_data
+from dialects.gemini.part_forms import write_address, write_call, write_data
 from dialects.gemini.usage import encode as write_usage
 from dialects.usage import Counts
 

@@ -135,6 +135,7 @@ def pages(site: Installation, browser: Browser, signed_in: StorageState) -> dict
         "proof": f"{ours}/billing/proof",
         "documents": "/admin/invoices",
         "seller": "/admin/invoices/seller",
+        "exchange rates": "/admin/exchange-rates",
         "reconciliation": "/admin/reconcile",
         "compare a bill": "/admin/reconcile/new",
         "margin": "/admin/margin",

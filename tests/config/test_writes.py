@@ -49,6 +49,7 @@ from billing import (
     charge_rules,
     codes,
     credits,
+    exchange_rates,
     low_balance,
     plans,
     prices,
@@ -377,6 +378,9 @@ WRITES: Final[dict[str, Callable[[World], object]]] = {
     ),
     "billing.billing_details.add_tax_rate": lambda w: billing_details.add_tax_rate(
         w.dora, "VAT", "de", "19", clock.now().date()
+    ),
+    "billing.exchange_rates.add_rates": lambda w: exchange_rates.add_rates(
+        w.dora, [exchange_rates.RateStated("EUR", clock.now().date(), "0.92")]
     ),
     "billing.billing_details.set_buyer": lambda w: billing_details.set_buyer(
         w.alice, w.people.acme, "Asia/Kolkata", legal_name="Acme Ltd"

@@ -23,7 +23,7 @@ from dialects.events import (
 )
 from dialects.gemini import answer_decode as gemini_response
 from dialects.gemini import stream_decode as gemini
-from dialects.gemini.parts_encode import object_of
+from dialects.gemini.part_forms import object_of
 from dialects.json_repair import read_answer_body, repair
 from dialects.lone_surrogates import Pairs, mark, readable, replace
 from dialects.openai import answer_decode as openai_response

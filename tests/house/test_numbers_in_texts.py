@@ -7,15 +7,15 @@ import pytest
 
 from accounts.rules import link_life, passwords
 from accounts.rules.content_retention import CLIENT_ADDRESS_DAYS_MAX, RETENTION_HOURS
-from billing import automatic_topups, codes, credits
-from billing.rules import pace
+from billing import codes, credits
+from billing.rules import pace, payment
 from config.request_limits import BODY_BYTES_MAX
 from dialects.members import FALLBACKS_MAX
 from gateway import uptime
 from gateway.rules.channel_bounds import URL_MAX
 from gateway.rules.channel_testing import ATTEMPTS_MIN, WINDOW_MIN
 from lib.tables.exports import SHEET_ROWS
-from notify import endpoints
+from notify.rules import signing
 from playground import events
 from playground.rules import files, openapi
 from playground.sharing import DAYS as SHARED_DAYS
@@ -79,13 +79,13 @@ _SAYS: Final = [
         _minutes(link_life.PASSWORD_RESET),
     ),
     ("templates/accounts/set_up.html", _hours(link_life.SET_UP)),
-    ("templates/notify/secret.html", _hours(endpoints.OVERLAP)),
+    ("templates/notify/secret.html", _hours(signing.OVERLAP)),
     ("billing/codes.py", f"Try again in {_minutes(codes.TRIES_WITHIN)}"),
     ("templates/billing/credits.html", _hours(credits.TOGETHER)),
     ("templates/billing/overview.html", f"last {pace.DAYS} days"),
     (
         "templates/billing/wallet.html",
-        f"At most {_WORDS[automatic_topups.AUTOMATIC_A_DAY]} automatic top-ups",
+        f"At most {_WORDS[payment.AUTOMATIC_A_DAY]} automatic top-ups",
     ),
     ("gateway/channel_fields.py", f"at most {URL_MAX} characters"),
     ("gateway/channel_forms.py", _SHARE),

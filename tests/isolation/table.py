@@ -468,6 +468,7 @@ PAGES: Final[dict[str, Route]] = {
     "document_payment": at("credits.write", DOCUMENT),
     "seller": at("credits.write"),
     "tax_rate_add": at("credits.write"),
+    "exchange_rates": at("credits.write"),
     "payments": at("credits.read"),
     "payment_confirm": at("credits.write", PAYMENT),
     "payment_refuse": at("credits.write", PAYMENT),
@@ -702,6 +703,11 @@ OPERATIONS: Final[dict[str, Route]] = {
     "POST /people/{id}/end-sessions": at("organisations.write", PERSON),
     "POST /people/{id}/reset-second-factor": at("organisations.write", PERSON),
     "POST /top-ups/{id}/confirm": at("credits.write", PAYMENT, body=sends(document="d")),
+    "GET /exchange-rates": at("credits.read"),
+    "POST /exchange-rates": at(
+        "credits.write",
+        body=sends(items=[{"currency": "EUR", "day": "2026-11-20", "rate": "0.92"}]),
+    ),
     "GET /organisations/{slug}/charge-rule": at("credits.read", ORGANISATION),
     "PUT /organisations/{slug}/charge-rule": at(
         "credits.write", ORGANISATION, body=sends(kind="absorb")
