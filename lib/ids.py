@@ -14,24 +14,25 @@ _ALPHABET = "0123456789ABCDEFGHJKMNPQRSTVWXYZ"
 _VALUE = {letter: value for value, letter in enumerate(_ALPHABET)}
 # Two letters at a time: every request shows two ids.
 _PAIRS = [high + low for high in _ALPHABET for low in _ALPHABET]
-_PAIR_SHIFTS = tuple(range(120, -1, -10))
+_LOW_60 = (1 << 60) - 1
 _VERSION_7 = 0x7 << 76
 _VARIANT = 0x2 << 62
 _NUMBER = re.compile(r"[0-9]{1,18}")
 _RANDOM_62 = (1 << 62) - 1
+_new, _set, _IS_SAFE = object.__new__, object.__setattr__, uuid.SafeUUID.unknown
 
 
 def new_id() -> uuid.UUID:
     """A fresh UUIDv7 (RFC 9562): 48 bits of milliseconds, 12 of their parts, so that what one
     process makes one after the other is in that order (section 6.2, method 3), 62 random bits."""
-    return uuid.UUID(int=_stamp() | (int.from_bytes(os.urandom(8), "big") & _RANDOM_62))
+    return _id(_stamp() | (int.from_bytes(os.urandom(8), "big") & _RANDOM_62))
 
 
 def new_ids(count: int) -> list[uuid.UUID]:
     """That many fresh ids of one instant, for the price of one look at the clock."""
     random, stamp = os.urandom(8 * count), _stamp()
     return [
-        uuid.UUID(int=stamp | (int.from_bytes(random[at : at + 8], "big") & _RANDOM_62))
+        _id(stamp | (int.from_bytes(random[at : at + 8], "big") & _RANDOM_62))
         for at in range(0, 8 * count, 8)
     ]
 
@@ -40,6 +41,14 @@ def _stamp() -> int:
     """What the ids of this instant have in common."""
     milliseconds, rest_ns = divmod(time.time_ns(), 1_000_000)
     return (milliseconds << 80) | _VERSION_7 | (rest_ns * 4096 // 1_000_000 << 64) | _VARIANT
+
+
+def _id(number: int) -> uuid.UUID:
+    """As `uuid.UUID(int=number)`, whose look at each way of making one takes twice as long."""
+    made = _new(uuid.UUID)
+    _set(made, "int", number)
+    _set(made, "is_safe", _IS_SAFE)
+    return made
 
 
 def first_id_at(instant: dt.datetime) -> uuid.UUID:
@@ -52,8 +61,16 @@ def first_id_at(instant: dt.datetime) -> uuid.UUID:
 
 def id_text(value: uuid.UUID) -> str:
     """The 26 characters that people and APIs see."""
-    number = value.int
-    return "".join([_PAIRS[number >> shift & 1023] for shift in _PAIR_SHIFTS])
+    pairs, number = _PAIRS, value.int
+    # Shifts of small numbers, and no loop: it takes a quarter of the time.
+    high, low = number >> 60, number & _LOW_60
+    return (
+        f"{pairs[high >> 60]}{pairs[high >> 50 & 1023]}{pairs[high >> 40 & 1023]}"
+        f"{pairs[high >> 30 & 1023]}{pairs[high >> 20 & 1023]}{pairs[high >> 10 & 1023]}"
+        f"{pairs[high & 1023]}{pairs[low >> 50]}{pairs[low >> 40 & 1023]}"
+        f"{pairs[low >> 30 & 1023]}{pairs[low >> 20 & 1023]}{pairs[low >> 10 & 1023]}"
+        f"{pairs[low & 1023]}"
+    )
 
 
 def parse_id(text: str) -> uuid.UUID | None:

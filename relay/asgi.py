@@ -117,7 +117,7 @@ class Relay:
         endpoint = find_endpoint(path)
         if endpoint is not None and endpoint.handler == "model" and _calls(method, path):
             endpoint = None
-        allow = b"" if endpoint is None else endpoint.allow.encode()
+        row = endpoint
         if endpoint is not None:
             endpoint = endpoint.by_method(method)
         invocation = read_invocation(endpoint, path, scope["headers"], scope["query_string"])
@@ -126,10 +126,11 @@ class Relay:
         REQUEST_ID.set(sink.request_id)
         if method == "OPTIONS":
             await sink.respond(204, PREFLIGHT, b"")
-        elif endpoint is None:
+        elif row is None or endpoint is None:
             await sink.unknown(path)
         elif method not in endpoint.methods:
-            await sink.fault(RequestFault("method_not_allowed", None, method), (b"allow", allow))
+            allow = (b"allow", row.allow.encode())
+            await sink.fault(RequestFault("method_not_allowed", None, method), allow)
         else:
             await self._guarded(endpoint, sink, scope, receive)
 

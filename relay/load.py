@@ -12,9 +12,6 @@ from relay.database import Statement
 
 log = logging.getLogger(__name__)
 
-# While so few are under way that nobody is refused, a process that wakes up often only costs CPU.
-_MEASURED_AT_REST_EACH_S: Final = 0.5
-
 
 class Load:
     """The load of one process; `under_way` counts its requests."""
@@ -23,31 +20,42 @@ class Load:
         self._shedding = LoadShedding(wait_s_max)
         self._watched = wait_s_max > 0
         self._under_way = under_way
+        # So many are under way that some may have to be refused.
+        self._crowded = asyncio.Event()
         # Those that no total counts yet.
         self._refused = 0
 
     def takes(self) -> bool:
         """Whether a request that has just come is to be answered; one that is not is counted."""
-        taken = self._shedding.takes(self._under_way())
+        under_way = self._under_way()
+        if under_way >= UNDER_WAY_MIN:
+            self._crowded.set()
+        taken = self._shedding.takes(under_way)
         self._refused += not taken
         return taken
 
     async def watch(self) -> None:
-        """Measure for how long what is due waits for the event loop, again and again."""
-        now, cpu = time.monotonic(), time.thread_time()
+        """Measure for how long what is due waits for the event loop, again and again, while so many
+        requests are under way that it matters: a process that rests is not woken for it."""
         while self._watched:
-            rests = self._under_way() < UNDER_WAY_MIN
-            each_s = _MEASURED_AT_REST_EACH_S if rests else MEASURED_EACH_S
-            due, cpu_before = now + each_s, cpu
-            await asyncio.sleep(each_s)
+            await self._crowded.wait()
+            await self._watch_crowd()
+
+    async def _watch_crowd(self) -> None:
+        shedding, now, cpu = self._shedding, time.monotonic(), time.thread_time()
+        while self._crowded.is_set():
+            due, cpu_before = now + MEASURED_EACH_S, cpu
+            await asyncio.sleep(MEASURED_EACH_S)
             # Everybody else has a turn: long turns and short ones follow each other.
             await asyncio.sleep(0)
             before, now, cpu = now, time.monotonic(), time.thread_time()
-            limited = self._shedding.limit is not None
+            under_way, limited = self._under_way(), shedding.limit is not None
             busy = (cpu - cpu_before) / (now - before)
-            self._shedding.measured(now - due, self._under_way(), busy, now)
-            if limited != (self._shedding.limit is not None):
+            shedding.measured(now - due, under_way, busy, now)
+            if limited != (shedding.limit is not None):
                 self._tell()
+            if under_way < UNDER_WAY_MIN and shedding.limit is None:
+                self._crowded.clear()
 
     def _tell(self) -> None:
         if self._shedding.limit is None:

@@ -8,6 +8,7 @@ from typing import Any
 import pytest
 
 from gateway.rules import load_shedding
+from gateway.rules.load_shedding import LoadShedding
 from lib.asgi import Message
 from relay.asgi import Relay
 from relay.config import RelayConfig
@@ -93,3 +94,24 @@ def test_those_that_could_not_be_counted_are_counted_later() -> None:
     assert not load.takes()
     load.put_back(load.take_refused() + 2)
     assert load.take_refused() == 3
+
+
+async def test_a_process_that_rests_is_not_woken_to_be_measured(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    monkeypatch.setattr("relay.load.MEASURED_EACH_S", 0.0)
+    under_way, measured = 0, asyncio.Event()
+    load = Load(1.0, lambda: under_way)
+    monkeypatch.setattr(LoadShedding, "measured", lambda *_: measured.set())
+    watching = asyncio.create_task(load.watch())
+    for crowd in (0, load_shedding.UNDER_WAY_MIN, 0):
+        under_way = crowd
+        load.takes()
+        # What was begun before is over.
+        for _ in range(10):
+            await asyncio.sleep(0)
+        measured.clear()
+        for _ in range(10):
+            await asyncio.sleep(0)
+        assert measured.is_set() is bool(crowd)
+    watching.cancel()
