@@ -17,6 +17,7 @@ _API_NAMES: Final[Mapping[str, str]] = {
     "messages": "Anthropic Messages",
     "generate_content": "Gemini generateContent",
     "stream_generate_content": "Gemini streamGenerateContent",
+    "predict_long_running": "Gemini predictLongRunning",
     "videos": "OpenAI Videos",
 }
 
