@@ -6,7 +6,6 @@ from typing import Any, Final
 from dialects.chat import Base64
 from dialects.errors import RequestFault
 from dialects.media import data_url, read_url
-from dialects.videos import VideoRequest
 
 _SHAPES: Final = ("16:9", "9:16", "1:1")
 # What pictures in base64 begin with.
@@ -49,12 +48,12 @@ def bare_base64(image: str) -> str:
     return source.data if isinstance(source, Base64) else source.url
 
 
-def in_base64(request: VideoRequest) -> Base64:
-    """The picture of a request for a provider that fetches none. Raises RequestFault."""
-    source = read_url(request.image, "image")
+def in_base64(image: str, path: str) -> Base64:
+    """A picture for a provider that fetches none. Raises RequestFault."""
+    source = read_url(image, path)
     if not isinstance(source, Base64):
-        what = "the image must be a file or a data URL for this model"
-        raise RequestFault("unsupported_capability", "image", what)
+        what = f"the {path} must be a file or a data URL for this model"
+        raise RequestFault("unsupported_capability", path, what)
     return source
 
 

@@ -34,6 +34,7 @@ VIDEO_MODEL: Final = "sora-2"
 REALTIME_MODEL: Final = "gpt-realtime"
 KLING_MODEL: Final = "kling-v2-6"
 JIMENG_MODEL: Final = "jimeng_t2v_v30"
+VEO_MODEL: Final = "veo-3.1-generate-preview"
 
 LANGUAGE_NAMES: Final[Mapping[Language, str]] = {
     "curl": "curl",
@@ -122,6 +123,7 @@ def example_models(models: Sequence[ShownModel]) -> dict[str, str]:
         VIDEO_MODEL: _called("sora", models) or _called("video", models) or VIDEO_MODEL,
         KLING_MODEL: _called("kling", models) or KLING_MODEL,
         JIMENG_MODEL: _called("jimeng", models) or JIMENG_MODEL,
+        VEO_MODEL: _called("veo", models) or VEO_MODEL,
     }
 
 

@@ -38,7 +38,15 @@ from reference.task_pages import (
     SUNO_TASKS,
 )
 from reference.text_pages import COMPLETIONS, EDITS, EMBED, EMBEDDINGS, MODERATIONS, RERANK
-from reference.video_pages import GENERATIONS, JIMENG, KLING_IMAGE, KLING_TEXT, VIDEO, VIDEOS
+from reference.video_pages import (
+    GENERATIONS,
+    JIMENG,
+    KLING_IMAGE,
+    KLING_TEXT,
+    VEO,
+    VIDEO,
+    VIDEOS,
+)
 
 GROUPS: Final[tuple[Group, ...]] = (
     Group(_("Chat"), (CHAT, RESPONSES, COMPACT, STORED, MESSAGES, GEMINI)),
@@ -48,7 +56,7 @@ GROUPS: Final[tuple[Group, ...]] = (
         (IMAGES, IMAGE_EDITS, IMAGE_VARIATIONS, SPEECH, TRANSCRIPTIONS, TRANSLATIONS),
     ),
     Group(_("Realtime"), (REALTIME,)),
-    Group(_("Videos"), (VIDEOS, VIDEO, GENERATIONS, KLING_TEXT, KLING_IMAGE, JIMENG)),
+    Group(_("Videos"), (VIDEOS, VIDEO, GENERATIONS, KLING_TEXT, KLING_IMAGE, JIMENG, VEO)),
     Group(
         _("Midjourney"),
         (IMAGINE, CHANGE, ACTION, DESCRIBE, BLEND, SHORTEN, MIDJOURNEY_TASK, MIDJOURNEY_TASKS),

@@ -4,7 +4,7 @@ from typing import Final
 
 from django.utils.translation import gettext_lazy as _
 
-from gateway.examples import JIMENG_MODEL, KLING_MODEL, VIDEO_MODEL
+from gateway.examples import JIMENG_MODEL, KLING_MODEL, VEO_MODEL, VIDEO_MODEL
 from reference.fields import Field
 from reference.page import MAX_COST, MODEL_FIELD, PASSED, USER, ReferencePage
 
@@ -276,4 +276,86 @@ CVSync2AsyncGetResult
         _TEAM,
     ),
     model_field="req_key",
+)
+VEO: Final = ReferencePage(
+    "predict-long-running",
+    _("Veo videos"),
+    _(
+        "Orders a video in Veo's format of the Gemini API, with every video model. Retrieve the "
+        "operation by its name until it is done, then download its file."
+    ),
+    ("predict_long_running", "veo_operation"),
+    f"/v1beta/models/{VEO_MODEL}:predictLongRunning",
+    (
+        Field("{model}", "string", _("The model to use, in the path. See GET /v1/models."), True),
+        Field(
+            "instances[0].prompt",
+            "string",
+            _("What the video shows. Required without an image."),
+            limits="1–32000",
+        ),
+        Field(
+            "instances[0].image",
+            "object",
+            _("First image: bytesBase64Encoded and mimeType, or inlineData."),
+        ),
+        Field(
+            "instances[0].lastFrame",
+            "object",
+            _("Last image, for providers that support it."),
+        ),
+        Field("instances[0].referenceImages", "object[]", PASSED),
+        Field("parameters.aspectRatio", "string", _("Default: 16:9."), limits="16:9, 9:16"),
+        Field("parameters.resolution", "string", _("Default: 720p."), limits="720p, 1080p, 4k"),
+        Field(
+            "parameters.durationSeconds",
+            "integer | string",
+            _("Length, in seconds. Default: 8."),
+            limits="1–600",
+        ),
+        Field("parameters.sampleCount", "integer", _("Number of videos: 1.")),
+        Field(
+            "parameters.negativePrompt, personGeneration, enhancePrompt, seed",
+            "string | boolean | integer",
+            PASSED,
+        ),
+        MAX_COST,
+        Field(
+            "key",
+            "query",
+            _("The API key, if a header cannot be set. It is removed before anything is logged."),
+        ),
+    ),
+    {
+        "instances": [{"prompt": "A river at dawn"}],
+        "parameters": {"aspectRatio": "16:9", "durationSeconds": 8},
+    },
+    f"""POST
+{{"name": "models/{VEO_MODEL}/operations/task_01k9m2s7c4x8v3b6n1q5w0e9rt"}}
+
+GET
+{{
+  "name": "models/{VEO_MODEL}/operations/task_01k9m2s7c4x8v3b6n1q5w0e9rt",
+  "done": true,
+  "response": {{
+    "@type": "type.googleapis.com/google.ai.generativelanguage.v1beta.PredictLongRunningResponse",
+    "generateVideoResponse": {{"generatedSamples": [{{"video": {{
+      "uri": "https://weir.example/v1beta/files/task01k9m2s7c4x8v3b6n1q5w0e9rt:download?alt=media"
+    }}}}]}}
+  }}
+}}""",
+    (
+        _HELD,
+        _(
+            "A failed video has error, with a code of google.rpc. One that was filtered has "
+            "raiMediaFilteredReasons."
+        ),
+        _("The file is retrieved with your API key. Ranges work."),
+        _(
+            "google-genai orders videos of the Gemini API up to version 2. Later versions retrieve "
+            "and download them."
+        ),
+        _DROPPED,
+        _TEAM,
+    ),
 )

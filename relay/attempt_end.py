@@ -126,6 +126,20 @@ class AttemptEnd:
             )  # fmt: skip
         return outcome
 
+    def replaced(self) -> Resolved:
+        """It has not begun, and another hold takes its place: no end of its request. It is written
+        by who places that hold."""
+        outcome = self.outcome = self._outcome(None, _NOTHING_YET)
+        hold, channel = self._admitted.hold, self._admitted.channel
+        ending: Ending = self._ending(outcome, _NOTHING_YET, "hold_replaced")
+        return Resolved(
+            hold.principal.organisation_id,
+            hold.attempt_id,
+            state_for(ending.basis),
+            ending._replace(final=False),
+            limited_channel_id=None if channel.limits is None else channel.uuid,
+        )
+
     def entrust(self) -> Outcome:
         """It was accepted, and is a media task now: whoever hears of that task's end settles it."""
         self.outcome = self._outcome(None, _NOTHING_YET)

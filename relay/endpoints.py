@@ -16,7 +16,7 @@ from dataclasses import dataclass, replace
 from typing import Final, Literal, cast
 from urllib.parse import parse_qsl
 
-from dialects import jimeng
+from dialects import jimeng, veo
 from dialects.chat import Dialect
 from dialects.codec import Target
 from dialects.codecs import CODECS, MEDIA_CODECS, TEXT_CODECS
@@ -27,7 +27,12 @@ from dialects.task_errors import Family
 from relay import models_list
 from relay.config import BODY_BYTES_MAX as _BODY
 from relay.image_operations import IMAGE_EDITS, IMAGE_GENERATIONS, IMAGE_VARIATIONS
-from relay.kling_operations import IMAGE_TO_VIDEO, JIMENG_VIDEOS, TEXT_TO_VIDEO
+from relay.kling_operations import (
+    IMAGE_TO_VIDEO,
+    JIMENG_VIDEOS,
+    PREDICT_LONG_RUNNING,
+    TEXT_TO_VIDEO,
+)
 from relay.media_operation import MediaOperation
 from relay.request_context import Invocation
 from relay.sound_operations import SPEECH, TRANSCRIPTIONS, TRANSLATIONS
@@ -68,6 +73,7 @@ Handler = Literal[
     "suno_tasks",
     "kling_video",
     "jimeng_result",
+    "veo_operation",
 ]
 
 
@@ -75,7 +81,7 @@ Handler = Literal[
 _SHOWING: Final = (
     "response", "response_items", "videos", "video", "video_generation", "video_content",
     "midjourney_task", "midjourney_tasks", "midjourney_seed", "suno_task", "suno_tasks",
-    "video_events", "kling_video", "jimeng_result",
+    "video_events", "kling_video", "jimeng_result", "veo_operation",
 )  # fmt: skip
 # The body of a question for one task.
 _QUESTION: Final = 64 * 1024
@@ -260,9 +266,23 @@ _JIMENG: Final = Endpoint(
         "jimeng_result", ("POST",), "openai", "jimeng_videos", _QUESTION, family="jimeng"
     ),
 )  # fmt: skip
-_ABOUT_TASKS: Final = frozenset(
-    endpoint.handler for endpoint in (*_OF_VIDEO.values(), *_OF_KLING.values(), *_OF_TASK.values())
+# {g}/… of a video in Veo's form; what its bytes are called is no id.
+_VEO_OPERATION: Final = Endpoint(
+    "veo_operation", ("GET",), "gemini", "predict_long_running", key_in_query=True
 )
+_OF_VEO: Final[dict[str, Endpoint]] = {
+    "models/{model}/operations/{id}": _VEO_OPERATION,
+    "operations/{id}": _VEO_OPERATION,
+    "files/{id}:download": Endpoint(
+        "video_content", ("GET",), "gemini", "predict_long_running", key_in_query=True
+    ),
+}
+_ABOUT_TASKS: Final = frozenset(
+    endpoint.handler
+    for endpoint in (
+        *_OF_VIDEO.values(), *_OF_KLING.values(), *_OF_TASK.values(), *_OF_VEO.values()
+    )
+)  # fmt: skip
 _NOT_MADE: Final = "not_implemented"
 _OWN_CODECS: Final = {**TEXT_CODECS, **MEDIA_CODECS}
 
@@ -347,6 +367,15 @@ _GEMINI: Final[dict[str, Endpoint]] = {
         True,
         unary=BATCH_EMBED_CONTENTS,
     ),
+    "predictLongRunning": Endpoint(
+        "unary",
+        ("POST",),
+        "gemini",
+        "predict_long_running",
+        _BODY,
+        True,
+        unary=PREDICT_LONG_RUNNING,
+    ),
 }
 _GEMINI_ROOTS: Final = ("/v1beta/models/", "/v1/models/", "/api/v1beta/models/")
 
@@ -381,12 +410,18 @@ _NOT_MADE_BELOW: Final[dict[str, Endpoint]] = {
 }
 _OPENAI_ROOTS: Final = ("/api/v1/", "/v1/")
 _ENGINE_PATH: Final = re.compile(r"(?:/api)?/v1/engines/(.+)/embeddings")
+_GEMINI_ROOT: Final = "(?:/v1beta|/v1|/api/v1beta)/"
 _MODEL_PATH: Final = re.compile(r"(?:/api)?/v1(?:beta)?/models/(.+)")
 _RESPONSE_PATH: Final = re.compile(r"(?:/api)?/v1/responses/([^/]+)")
 _RESPONSE_ITEMS_PATH: Final = re.compile(r"(?:/api)?/v1/responses/([^/]+)/input_items")
 _TASK_PATHS: Final = {
-    re.compile(path.replace("{id}", "([^/]+)")): endpoint
+    re.compile(path.replace("{model}", ".+").replace("{id}", "([^/]+)")): endpoint
     for path, endpoint in (
+        # Clients of an address without TLS ask for the whole address of some bytes as their name.
+        *(
+            (f"{_GEMINI_ROOT}(?:files/https?://.+/)?{path}", endpoint)
+            for path, endpoint in _OF_VEO.items()
+        ),
         *((f"(?:/kling)?/v1/{path}", endpoint) for path, endpoint in _OF_KLING.items()),
         *((f"(?:/api)?/v1/{path}", endpoint) for path, endpoint in _OF_VIDEO.items()),
         *_OF_TASK.items(),
@@ -416,11 +451,11 @@ def find_endpoint(path: str) -> Endpoint | None:
     return (
         ENDPOINTS.get(canonical)
         or _find_gemini(canonical)
+        or _find_of_task(canonical)
         or (_ENGINE if _ENGINE_PATH.fullmatch(canonical) else None)
         or (_MODEL if _MODEL_PATH.fullmatch(canonical) else None)
         or (_RESPONSE if _RESPONSE_PATH.fullmatch(canonical) else None)
         or (_RESPONSE_ITEMS if _RESPONSE_ITEMS_PATH.fullmatch(canonical) else None)
-        or _find_of_task(canonical)
         or _find_not_implemented(canonical)
     )
 
@@ -437,6 +472,7 @@ def listed_rows() -> dict[str, Endpoint]:
     for root in _GEMINI_ROOTS:
         rows |= {f"{root}{{model}}:{action}": row for action, row in _GEMINI.items()}
         rows[f"{root}{{model}}"] = _MODEL
+        rows |= {f"{root.removesuffix('models/')}{path}": row for path, row in _OF_VEO.items()}
     rows["/api/v1/models/{model}"] = _MODEL
     for root in ("/kling/v1/", "/v1/"):
         rows |= {f"{root}{path}": row for path, row in _OF_KLING.items()}
@@ -480,9 +516,11 @@ def family_of(path: str) -> Family | None:
 def target_of(endpoint: Endpoint, path: str, query: bytes) -> Target:
     """What the path of a request says beside its body."""
     if endpoint.handler in _ABOUT_TASKS:
-        return Target(task=_task_named(_canonical(path)))
-    named = _NAMED_IN_PATH.get(endpoint.handler)
-    match = None if named is None else named.fullmatch(_canonical(path))
+        named = _task_named(_canonical(path))
+        in_file = endpoint.handler == "video_content" and endpoint.dialect == "gemini"
+        return Target(task=veo.id_of_file(named) if in_file else named)
+    names = _NAMED_IN_PATH.get(endpoint.handler)
+    match = None if names is None else names.fullmatch(_canonical(path))
     if match is not None:
         return Target(match[1])
     if endpoint.dialect != "gemini":

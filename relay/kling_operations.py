@@ -1,8 +1,9 @@
-"""Requests for a video in Kling's form and in Jimeng's."""
+"""Requests for a video in Kling's form, in Jimeng's and in Veo's."""
 
 from typing import Any, Final
 
-from dialects import jimeng, kling
+from dialects import jimeng, kling, veo
+from dialects.codec import Target
 from dialects.videos import Video, VideoRequest
 from relay.video_operations import VideoOperation
 
@@ -16,7 +17,7 @@ class _Kling(VideoOperation):
     def __init__(self, *, with_image: bool) -> None:
         self._with_image = with_image
 
-    def request(self, raw: bytes) -> VideoRequest:
+    def request(self, raw: bytes, target: Target) -> VideoRequest:
         return kling.read(raw, with_image=self._with_image)
 
     def write(self, request_id: str, video: Video) -> dict[str, Any]:
@@ -26,13 +27,24 @@ class _Kling(VideoOperation):
 class _Jimeng(VideoOperation):
     model_fields = ("req_key",)
 
-    def request(self, raw: bytes) -> VideoRequest:
+    def request(self, raw: bytes, target: Target) -> VideoRequest:
         return jimeng.read(raw)
 
     def write(self, request_id: str, video: Video) -> dict[str, Any]:
         return jimeng.write_accepted(video, request_id)
 
 
+class _Veo(VideoOperation):
+    """The model stands in the path."""
+
+    def request(self, raw: bytes, target: Target) -> VideoRequest:
+        return veo.read(raw, target.model)
+
+    def write(self, request_id: str, video: Video) -> dict[str, Any]:
+        return veo.write_accepted(video)
+
+
 TEXT_TO_VIDEO: Final = _Kling(with_image=False)
 IMAGE_TO_VIDEO: Final = _Kling(with_image=True)
 JIMENG_VIDEOS: Final = _Jimeng()
+PREDICT_LONG_RUNNING: Final = _Veo()

@@ -3,6 +3,7 @@ responses and tasks."""
 
 from typing import Final
 
+from dialects import veo
 from lib.asgi import Scope
 from relay import (
     legacy_billing,
@@ -19,7 +20,9 @@ from relay.lifespan import Lifespan
 from relay.request_context import Invocation
 from relay.snapshot import Snapshot
 
-_TASK_LOOK_UPS: Final = ("videos", "video", "video_generation", "kling_video", "jimeng_result")
+_TASK_LOOK_UPS: Final = (
+    "videos", "video", "video_generation", "kling_video", "jimeng_result", "veo_operation",
+)  # fmt: skip
 TASK_LISTS: Final = ("midjourney_tasks", "suno_tasks")
 # What is answered from what is known here, without any upstream.
 HANDLERS: Final = frozenset(
@@ -57,6 +60,9 @@ async def look_up(
         states, task_id = life.parts.states, invocation.target.task
 
         def link_to(id_: str) -> str:
+            if endpoint.handler == "veo_operation":
+                file = veo.file_name(id_)
+                return f"{life.config.public_url}/v1beta/files/{file}:download?alt=media"
             url = f"{life.config.public_url}/v1/videos/{id_}/content"
             return signed_link(life.config.pepper, url, id_, snapshot.now())
 

@@ -4,6 +4,9 @@ it can read by then and say, and for no more than the balance reaches.
     nothing sent --> hold --> more is sent than it was placed for --> another in its place
                       |
                       +--> a response begins --> it is that one's
+
+A response is one request, however many holds it has had: one that is replaced is an attempt of it
+that has not begun, released in the transaction that places the next.
 """
 
 import asyncio
@@ -88,20 +91,21 @@ class ResponseHolds:
         of requests, where a client has `asked`."""
         async with self._placing:
             needed = self._conversation.tokens_max
-            if self._free is not None:
-                if needed <= self._free.bound.context_tokens or self._free.bound.is_full:
-                    return self._free
-                self.release(None)
+            held = self._free
+            if held is not None and (needed <= held.bound.context_tokens or held.bound.is_full):
+                return held
             if asked and self._limited is not None and self._context.time() < self._limited[0]:
                 raise NotNow(self._limited[1])
             model = self._admitted.facts.model
             bound = response_bound(self._newest(), model).within(needed + _ROOM_TOKENS)
             try:
-                placed = self._free = await self._granted(self._place(model, bound, bound))
-            except NotNow as limited:
-                if asked:
+                placed = self._free = await self._granted(self._place(model, bound, bound, held))
+            except (NotNow, SessionOver) as refused:
+                if held is not None and self._free is None and refused.error is not None:
+                    held.refuse(refused.error)
+                if asked or isinstance(refused, SessionOver):
                     raise
-                raise SessionOver(limited.error) from None
+                raise SessionOver(refused.error) from None
             return placed
 
     async def take(self) -> MeteredResponse:
@@ -148,9 +152,17 @@ class ResponseHolds:
         self._limited = self._context.time() + max(_FULL_WAIT_S, (wait_ms or 0) / 1000), error
         raise NotNow(error)
 
-    async def _place(self, model: str, unit: Billable, bound: ResponseBound) -> MeteredResponse:
-        """Place the hold of another request of this session, by today's prices."""
-        context, admitted = self._next_context(model, unit), self._admitted
+    async def _place(
+        self,
+        model: str,
+        unit: Billable,
+        bound: ResponseBound,
+        replaced: MeteredResponse | None = None,
+    ) -> MeteredResponse:
+        """Place the hold of another request of this session, by today's prices; or another one of
+        the request whose hold is `replaced`."""
+        context, admitted = self._next_context(model, unit, replaced), self._admitted
+        number = 1 if replaced is None else replaced.number + 1
         found = RequestReader(context).find_model(model)
         facts = Realtime(unit).read(b"{}", Target(found.name))
         routed = stay(context, facts, found, admitted.channel.id)
@@ -160,17 +172,29 @@ class ResponseHolds:
         candidate = routed.planned[0]
         placer = HoldPlacer(context, routed, found.alias)
         chosen = Chosen(candidate, candidate.why, self._key, ())
-        hold = await placer.place(chosen, 1, None)
+        replaces = None
+        if replaced is not None:
+            # Whatever comes of it, that hold is no more.
+            self._free, replaces = None, replaced.give_way()
+        try:
+            hold = await placer.place(chosen, number, replaces)
+        except (DatabaseAway, DatabaseRefused):
+            if replaces is not None:
+                # Whether it was released, and by which of our questions, is unknown.
+                context.parts.ledger.settle(replaces, at_once=False)
+            raise
         return metered(
             context,
             msgspec.structs.replace(
-                admitted, number=1, facts=facts, upstream_model=candidate.upstream_model,
+                admitted, number=number, facts=facts, upstream_model=candidate.upstream_model,
                 price=routed.price, hold=hold,
             ),
             bound,
         )  # fmt: skip
 
-    def _next_context(self, model: str, unit: Billable) -> RequestContext:
+    def _next_context(
+        self, model: str, unit: Billable, replaced: MeteredResponse | None = None
+    ) -> RequestContext:
         context = self._context
         invocation = msgspec.structs.replace(
             context.invocation, target=Target(model), unary=Realtime(unit)
@@ -182,7 +206,7 @@ class ResponseHolds:
             context.downstream,
             context.deadline,
             invocation,
-            request_id=new_id(),
+            request_id=new_id() if replaced is None else replaced.request_id,
             source=context.source,
             options=context.options,
         )

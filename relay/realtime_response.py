@@ -4,6 +4,7 @@ once, by what its provider tells of it."""
 import asyncio
 from collections import deque
 from typing import Final
+from uuid import UUID
 
 from dialects.errors import clean_upstream
 from dialects.realtime import Response, ServerEvent, SpokenResponse
@@ -13,6 +14,7 @@ from relay.downstream import ErrorAnswer
 from relay.realtime_operation import ResponseBound
 from relay.realtime_sink import RealtimeSink, SessionListener
 from relay.request_context import Outcome, RequestContext
+from relay.settlement import Resolved
 from relay.usage_meter import Bill, UsageMeter, meters_text
 from usage.sql import UPSTREAM_ID_LENGTH
 
@@ -78,6 +80,25 @@ class MeteredResponse:
     def hold_nano(self) -> int:
         """What is held for it."""
         return self._admitted.hold.size.hold_nano
+
+    @property
+    def request_id(self) -> UUID:
+        """The request that it is in the log."""
+        return self._context.request_id
+
+    @property
+    def number(self) -> int:
+        """Which hold of that request it has."""
+        return self._admitted.number
+
+    def give_way(self) -> Resolved:
+        """It has not begun, and another hold takes the place of its own; how that one ends."""
+        return self.end.replaced()
+
+    def refuse(self, error: ErrorAnswer) -> None:
+        """No other hold could take its place: its request has ended so."""
+        model = self._admitted.facts.model
+        self._context.record_refusal(error, model, stream=True, after_attempts=True)
 
     @property
     def output_cap(self) -> int | None:

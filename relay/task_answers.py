@@ -9,7 +9,7 @@ from urllib.parse import parse_qsl
 
 import msgspec
 
-from dialects import jimeng, kling, video_generations, videos
+from dialects import jimeng, kling, veo, video_generations, videos
 from dialects.errors import RequestFault
 from relay import media_tasks
 from relay.auth import Principal
@@ -45,6 +45,8 @@ async def answer(
         case "kling_video":
             shown = url if task.video.state == "succeeded" else ""
             return msgspec.json.encode(kling.write(task.video, shown, request_id))
+        case "veo_operation":
+            return msgspec.json.encode(veo.write(task.video, url))
         case "jimeng_result":
             return msgspec.json.encode(jimeng.write(task.video, url, request_id))
     return msgspec.json.encode(videos.write(task.video))

@@ -51,6 +51,7 @@ from relay.settlement import LateEnding, Resolved, Settled
 from relay.snapshot import Channel
 from relay.spool import Spool
 from relay.upstream import Answer, OutgoingRequest, Upstreams
+from relay.websocket import UpstreamSocket
 from usage.sql import AttemptOpened, Ending, Refusal
 
 ALL_CHANNELS: Final = "*"
@@ -79,6 +80,11 @@ _PROVIDERS: Final[Mapping[str, str]] = MappingProxyType(
         "xai": "x_ai",
     }
 )
+# A realtime session is accepted, or refused by a response.
+_ANSWERED: Final = frozenset(
+    {"http.response.start", "websocket.http.response.start", "websocket.accept"}
+)
+_SWITCHED: Final = 101
 Headers = Sequence[tuple[bytes, bytes]]
 _propagator: Final = TraceContextTextMapPropagator()
 
@@ -135,7 +141,7 @@ class TracedRelay(Relay):
                 return
 
             async def send_traced(message: Message) -> None:
-                if message["type"] == "http.response.start":
+                if message["type"] in _ANSWERED:
                     _set_response(span, message)
                 await send(message)
 
@@ -290,14 +296,33 @@ class _TracedUpstreams(Upstreams):
         fresh: bool,
         on_sent: Callable[[], None] | None = None,
     ) -> Answer:
-        span = self._spans.attempt(cast(UUID, parse_id(attempt_id)))
-        span.set_attributes(_server_of(channel.provider, request.url))
-        if ALL_CHANNELS in self._channels or channel.name in self._channels:
-            request = msgspec.structs.replace(
-                request, client_headers=(*request.client_headers, *_context_headers(span))
-            )
+        request = self._traced(channel, request, attempt_id)
         return await super().post(
             channel, policy, request, attempt_id, key=key, fresh=fresh, on_sent=on_sent
+        )
+
+    async def change_over(
+        self,
+        channel: Channel,
+        policy: EgressPolicy,
+        request: OutgoingRequest,
+        attempt_id: str,
+        *,
+        key: int,
+    ) -> UpstreamSocket:
+        request = self._traced(channel, request, attempt_id)
+        return await super().change_over(channel, policy, request, attempt_id, key=key)
+
+    def _traced(
+        self, channel: Channel, request: OutgoingRequest, attempt_id: str
+    ) -> OutgoingRequest:
+        """Whom an attempt asks, and what a channel that may know is sent of it."""
+        span = self._spans.attempt(cast(UUID, parse_id(attempt_id)))
+        span.set_attributes(_server_of(channel.provider, request.url))
+        if ALL_CHANNELS not in self._channels and channel.name not in self._channels:
+            return request
+        return msgspec.structs.replace(
+            request, client_headers=(*request.client_headers, *_context_headers(span))
         )
 
 
@@ -339,11 +364,15 @@ def _id_of(item: Resolved | Refusal) -> UUID:
 
 def _set_response(span: Span, message: Message) -> None:
     """The head of the answer."""
-    span.set_attribute("http.response.status_code", message["status"])
+    status = message.get("status", _SWITCHED)
+    span.set_attribute("http.response.status_code", status)
     for name, value in message["headers"]:
         if name == b"x-request-id":
             span.set_attribute("weir.request.id", value.decode())
-    if message["status"] >= 500:
+            if message["type"] == "websocket.accept":
+                # That of the session, of which each response is a request.
+                span.set_attribute("gen_ai.conversation.id", value.decode())
+    if status >= 500:
         span.set_status(Status(StatusCode.ERROR))
 
 

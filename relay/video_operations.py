@@ -46,8 +46,8 @@ class VideoOperation(UnaryOperation):
     name: ClassVar[str] = ""
 
     @abstractmethod
-    def request(self, raw: bytes) -> VideoRequest:
-        """What is asked for. Raises RequestFault."""
+    def request(self, raw: bytes, target: Target) -> VideoRequest:
+        """What is asked for, by its body and its path. Raises RequestFault."""
 
     @abstractmethod
     def write(self, request_id: str, video: Video) -> dict[str, Any]:
@@ -58,7 +58,7 @@ class VideoOperation(UnaryOperation):
         return f"task_{id_text(uuid4()).lower()}"
 
     def read(self, raw: bytes, target: Target) -> UnaryFacts:
-        own = self.request(raw)
+        own = self.request(raw, target)
         asked_ms = 1000 * own.seconds
         units = tuple(
             Unit(meter, asked_ms, lambda family: asked_ms) for meter in video_meters(own.size)
@@ -112,7 +112,7 @@ class _Videos(VideoOperation):
     name = "videos"
     default_model = videos.MODEL
 
-    def request(self, raw: bytes) -> VideoRequest:
+    def request(self, raw: bytes, target: Target) -> VideoRequest:
         return videos.read(raw)
 
     def write(self, request_id: str, video: Video) -> dict[str, Any]:
@@ -127,7 +127,7 @@ class _Generations(VideoOperation):
 
     name = "video_generations"
 
-    def request(self, raw: bytes) -> VideoRequest:
+    def request(self, raw: bytes, target: Target) -> VideoRequest:
         return video_generations.read(raw)
 
     def write(self, request_id: str, video: Video) -> dict[str, Any]:
@@ -140,7 +140,7 @@ class Remix(_Videos):
     def __init__(self, source: Source) -> None:
         self._source = source
 
-    def request(self, raw: bytes) -> VideoRequest:
+    def request(self, raw: bytes, target: Target) -> VideoRequest:
         body, prompt = videos.read_remix(raw)
         source, text_bytes = self._source, len(prompt.encode(errors="replace"))
         return VideoRequest(

@@ -17,6 +17,7 @@ _API_NAMES: Final[Mapping[str, str]] = {
     "messages": "Anthropic Messages",
     "generate_content": "Gemini generateContent",
     "stream_generate_content": "Gemini streamGenerateContent",
+    "predict_long_running": "Gemini predictLongRunning",
     "videos": "OpenAI Videos",
 }
 
@@ -161,6 +162,7 @@ FLAGS: Final[Mapping[str, Promise]] = {
     "absorb_by_organisation": _("Organisation's rule: not charged"),
     "absorb_by_model": _("Model's rule: not charged"),
     "drain_limit": _("Charged up to the rule's limit"),
+    "hold_replaced": _("Another hold took its place"),
     # What went wrong with an attempt, by its row in the table of faults.
     "F1": _("Connection refused"),
     "F2": _("Host name not found"),

@@ -37,6 +37,7 @@ ENDPOINTS: Final = (
     "midjourney_simple_change",
     "midjourney_tasks",
     "moderations",
+    "predict_long_running",
     "realtime",
     "rerank",
     "responses",

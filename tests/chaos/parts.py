@@ -7,6 +7,7 @@ import sys
 from collections.abc import Iterator
 from contextlib import contextmanager, suppress
 from pathlib import Path
+from typing import Final
 
 from stack import postgres
 from stack.postgres import Cluster
@@ -77,7 +78,7 @@ class Web(Part):
 
 
 class Command(Part):
-    """A worker with its beat."""
+    """A worker with its beat, or one of the two."""
 
     def __init__(self, name: str, command: list[str], environment: dict[str, str]) -> None:
         self.name = name
@@ -100,10 +101,18 @@ class Command(Part):
         self._process.wait(WAIT_S)
 
 
-class Installation:
-    """Two web processes and a worker with its beat on one database."""
+# As docker-compose.yml starts it.
+_BEAT: Final = (
+    *(sys.executable, "-m", "celery", "--app=config.celery", "--quiet", "beat"),
+    *("--loglevel=WARNING", "--pidfile="),
+)
 
-    def __init__(self, folder: Path, database: Database) -> None:
+
+class Installation:
+    """Two web processes and a worker with its beat on one database; or `beat_apart`, as a process
+    of its own."""
+
+    def __init__(self, folder: Path, database: Database, *, beat_apart: bool = False) -> None:
         self.database = database
         dsn = database.cluster.dsn
         environment = {**os.environ, "DATABASE_URL": dsn, "DATA_DIR": str(folder)}
@@ -120,6 +129,12 @@ class Installation:
             *self.webs,
             Command("worker", worker_command(), environment),
         ]
+        if beat_apart:
+            worker = [word for word in worker_command() if word != "--with-beat"]
+            self.parts[-1:] = [
+                Command("worker", worker, environment),
+                Command("beat", [*_BEAT], environment),
+            ]
 
     @property
     def hub(self) -> Hub:
@@ -141,14 +156,14 @@ class Installation:
 
 
 @contextmanager
-def installation(folder: Path) -> Iterator[Installation]:
+def installation(folder: Path, *, beat_apart: bool = False) -> Iterator[Installation]:
     """A running installation below `folder`."""
     cluster = postgres.open_cluster(folder / "postgres")
     database = Database(cluster, folder / "postgres.log")
     database.start()
     found: Installation | None = None
     try:
-        found = Installation(folder, database)
+        found = Installation(folder, database, beat_apart=beat_apart)
         for part in found.parts[1:]:
             part.start()
         found.await_ready()

@@ -213,6 +213,10 @@ class _Handler(BaseHTTPRequestHandler):
             )
         if not made.ended:
             return Reply(200, {"name": made.id})
+        if "filtered" in made.words:
+            filtered = {"raiMediaFilteredCount": 1, "raiMediaFilteredReasons": ["Not safe."]}
+            response = {"generateVideoResponse": filtered}
+            return Reply(200, {"name": made.id, "done": True, "response": response})
         samples = [{"video": {"uri": self._url(made)}}]
         response = {"generateVideoResponse": {"generatedSamples": samples}}
         found = {"name": self._id(made), "done": True, "response": response}

@@ -27,12 +27,14 @@ CARRIERS: dict[str, Callable[[str], dict[str, str]]] = {
 ABOUT = (
     "models", "model", "billing", "not_implemented", "response", "response_items", "video",
     "video_content", "video_generation", "video_events", "remix", "kling_video", "jimeng_result",
-    "realtime", "midjourney_task", "midjourney_tasks", "midjourney_seed", "suno_task", "suno_tasks",
+    "veo_operation", "realtime", "midjourney_task", "midjourney_tasks", "midjourney_seed",
+    "suno_task", "suno_tasks",
     "midjourney_change", "midjourney_simple_change", "midjourney_action", "midjourney_modal",
 )  # fmt: skip
 PIXEL = "data:image/png;base64,iVBORw0KGgo="
 # What a body must have beside a text, by its operation.
 MORE: dict[str, dict[str, Any]] = {
+    "predict_long_running": {"instances": [{"prompt": "x"}]},
     "midjourney_describe": {"base64": PIXEL},
     "midjourney_blend": {"base64Array": [PIXEL, PIXEL]},
 }

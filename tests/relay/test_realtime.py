@@ -483,7 +483,17 @@ def test_what_is_sent_beyond_a_hold_is_held_before_it_is_answered(
             talk.ask("hello #tokens=3")
         *_, last = (row["amount_nano"] for row in hub.rows(query, tenant.organisation_id))
         assert last < second
-    assert [row["status"] for row in records(hub, tenant, 5)] == [200] * 5
+    found = records(hub, tenant, 4)
+    assert [row["meters"]["out_text"] for row in found] == [3] * 4
+    # The hold of the first, and that of the third, were replaced: they are in the log no requests
+    # of their own, but earlier attempts of those.
+    replaced = hub.rows(
+        "SELECT r.*, h.state FROM usage_usagerecord r JOIN billing_hold h ON h.id = r.id "
+        "WHERE r.organisation_id = %s AND NOT r.final ORDER BY r.id", tenant.organisation_id,
+    )  # fmt: skip
+    assert [row["request_id"] for row in replaced] == [found[0]["request_id"]]
+    for row in replaced:
+        assert (row["charge_nano"], row["state"], row["flags"]) == (0, "voided", ["hold_replaced"])
     assert tenant.key not in str(provider.sessions[-1].headers)
 
 

@@ -6,14 +6,17 @@ import subprocess
 import sys
 from collections.abc import Iterator
 from pathlib import Path
+from typing import Any
 
 import pytest
 
 from gateway.rules.snippets import Language, SnippetRequest, snippet
+from playground.rules.realtime_session import kept_settings, session_of
 from stack import javascript
 from tests.fakes import listeners
 from tests.fakes.realtime import FakeRealtime
 from tests.fakes.tls_front import TlsFront
+from tests.gateway.rules.test_snippets import HARD
 from tests.hub import Hub
 from tests.relay.test_javascript_clients import run_script
 from tests.relay.test_realtime import RATES, records
@@ -59,8 +62,22 @@ def test_the_javascript_client(
     assert sorted(used) == [0, 2, 4]
 
 
-@pytest.mark.slow
-@pytest.mark.parametrize("language", ["curl", "python", "javascript"])
+# As the playground has it, with all that its form can say.
+CUSTOM = session_of(
+    kept_settings({"output": "text", "instructions": HARD, "voice": "cedar", "turns": "manual"})
+)
+
+
+@pytest.mark.parametrize(
+    ("language", "settings"),
+    [
+        pytest.param("curl", None, marks=pytest.mark.slow),
+        pytest.param("python", None, marks=pytest.mark.slow),
+        pytest.param("python", CUSTOM, marks=pytest.mark.slow, id="python-custom"),
+        pytest.param("javascript", None, marks=pytest.mark.slow),
+        pytest.param("javascript", CUSTOM, marks=pytest.mark.extended, id="javascript-custom"),
+    ],
+)
 def test_the_code_of_the_reference(
     hub: Hub,
     provider: FakeRealtime,
@@ -68,11 +85,12 @@ def test_the_code_of_the_reference(
     authority: listeners.Authority,
     tmp_path: Path,
     language: Language,
+    settings: dict[str, Any] | None,
 ) -> None:
     if lacking := javascript.missing():
         pytest.fail(javascript.ADVICE.format(lacking))
     tenant, model = hub.tenant(), hub.model(provider, rates=RATES, upstream_model="gpt-realtime")
-    call = SnippetRequest("realtime", f"/v1/realtime?model={model}", None, "GET", model)
+    call = SnippetRequest("realtime", f"/v1/realtime?model={model}", settings, "GET", model)
     code = snippet(call, language, front if language == "javascript" else hub.url)
     environment = {
         **os.environ, "WEIR_API_KEY": tenant.key, "NODE_EXTRA_CA_CERTS": str(authority.path),
@@ -92,3 +110,7 @@ def test_the_code_of_the_reference(
             script.unlink()
     said = done.stdout.decode(errors="replace")
     assert ("session.created" if language == "curl" else "w0 w1 w2 w3 w4") in said, done.stderr
+    if settings is not None:
+        events = provider.sessions[-1].received
+        told = next(event["session"] for event in events if event["type"] == "session.update")
+        assert (told["instructions"], told["audio"]) == (HARD, settings["audio"])

@@ -8,11 +8,16 @@ import sys
 import pytest
 from opentelemetry.semconv._incubating.attributes import gen_ai_attributes
 from opentelemetry.semconv.attributes import error_attributes, http_attributes, server_attributes
+from websockets.sync.client import connect
 
+from lib.ids import id_text
 from tests.fakes.collector import Collector, ReceivedSpan
+from tests.fakes.realtime import FakeRealtime
 from tests.fakes.upstream import FakeUpstream
 from tests.hub import RATES, ROOT, Hub, running_hub
 from tests.relay.asking import ask
+from tests.relay.test_realtime import RATES as REALTIME_RATES
+from tests.relay.test_realtime import Talk, records
 
 TRACE, PARENT = "4bf92f3577b34da6a3ce929d0e0e4736", "00f067aa0ba902b7"
 SECRET_WORDS = "a very private question"
@@ -77,6 +82,49 @@ def test_a_chat_is_told_to_a_collector_with_both_of_its_attempts(
         for private in (SECRET_WORDS, tenant.key, fake.key, "canary-of-mine"):
             assert private.encode() not in collector.raw
         assert collector.headers[0]["x-tenant"] == "traces"
+
+
+@pytest.mark.extended
+def test_a_realtime_session_is_one_trace_with_a_span_for_each_response() -> None:
+    with Collector() as collector, FakeRealtime() as provider:
+        environment = {
+            "OTEL_TRACES_EXPORTER": "otlp",
+            "OTEL_EXPORTER_OTLP_ENDPOINT": collector.endpoint,
+            "OTEL_BSP_SCHEDULE_DELAY": "20",
+            "TRACE_CHANNELS": "*",
+        }
+        with running_hub(environment) as hub:
+            tenant = hub.tenant()
+            model = hub.model(provider, rates=REALTIME_RATES, upstream_model="gpt-realtime")
+            url = hub.url.replace("http", "ws") + f"/v1/realtime?model={model}"
+            headers = {
+                "authorization": f"Bearer {tenant.key}",
+                "traceparent": f"00-{TRACE}-{PARENT}-01",
+            }
+            with connect(url, additional_headers=headers, compression=None) as socket:
+                assert socket.response is not None
+                session = socket.response.headers["x-request-id"]
+                talk = Talk(socket)
+                talk.ask(f"{SECRET_WORDS} #tokens=3")
+                talk.ask("again #tokens=4")
+            first, second = records(hub, tenant, 2)
+            spans = spans_of(hub, collector, TRACE, 7)
+            named = [span for span in spans if span.name == "GET realtime"]
+            responses = [span for span in spans if span.name == "realtime gpt-realtime"]
+            assert (len(spans), len(named), len(responses)) == (7, 1, 2)
+            assert {span.parent for span in spans} == {PARENT, named[0].id}
+            told = named[0].attributes
+            assert (told["http.response.status_code"], told["weir.request.id"]) == (101, session)
+            assert told["gen_ai.conversation.id"] == session
+            for span, record in zip(responses, (first, second), strict=True):
+                assert span.attributes["weir.attempt.id"] == id_text(record["id"])
+                used = record["meters"]["out_text"]
+                assert span.attributes["gen_ai.usage.output_tokens"] == used
+                assert not span.failed
+            assert responses[0].attributes["server.address"] == "127.0.0.1"
+            sent = f"00-{TRACE}-{responses[0].id}-01"
+            assert provider.sessions[-1].headers["traceparent"] == sent
+        assert SECRET_WORDS.encode() not in collector.raw
 
 
 def check_spans(

@@ -7,40 +7,43 @@ import msgspec
 
 from dialects.chat import Encoded
 from dialects.unary import broken
-from dialects.video_fit import aspect_ratio, in_base64, resolution, without_none
+from dialects.veo import FILTERED, OPTIONS, RATIOS, RESOLUTIONS
+from dialects.video_fit import as_address, aspect_ratio, in_base64, resolution, without_none
 from dialects.videos import VideoRequest, VideoStatus, checked_address, checked_id, task_error
 from gateway.providers.video_forms.form import VideoForm
 from gateway.rules.task_life import PollRule
 
-_NAMES: Final = {
-    "negative_prompt": "negativePrompt",
-    "seed": "seed",
-    "person_generation": "personGeneration",
-}
-_RESOLUTIONS: Final = (720, 1080)
+_UNASKED: Final = 720
+# By the names that all forms have for them.
+_NAMES: Final = {ours: theirs for theirs, ours in OPTIONS.items()} | {"seed": "seed"}
+_OF_INSTANCE: Final = frozenset({"image_tail", "reference_images"})
 
 
 def encode(request: VideoRequest, model: str) -> Encoded:
     """The body of an order. Raises RequestFault for a picture that would have to be fetched."""
     instance: dict[str, Any] = {"prompt": request.prompt}
     if request.image:
-        picture = in_base64(request)
-        instance["image"] = {
-            "bytesBase64Encoded": picture.data,
-            "mimeType": picture.media_type,
-        }
-    shorter = resolution(request.size, _RESOLUTIONS)
+        instance["image"] = _picture(request.image, "image")
+    options = {name: option.value for name, option in request.options.items() if name in _NAMES}
+    for name in _OF_INSTANCE & options.keys():
+        value = options.pop(name)
+        instance[_NAMES[name]] = _picture(value, name) if name == "image_tail" else value
+    shorter = resolution(request.size, tuple(RESOLUTIONS.values()))
     parameters = {
-        "aspectRatio": aspect_ratio(request.size, ("16:9", "9:16")),
+        "aspectRatio": aspect_ratio(request.size, RATIOS),
         "durationSeconds": request.seconds,
         # The least is what it makes unasked; Veo 2 knows no other.
-        "resolution": "" if shorter == _RESOLUTIONS[0] else f"{shorter}p",
-    }
-    body = {
-        "instances": [instance],
-        "parameters": without_none(parameters) | request.options_as(_NAMES),
-    }
+        "resolution": next(
+            (word for word, length in RESOLUTIONS.items() if length == shorter > _UNASKED), None
+        ),
+    } | {_NAMES[name]: value for name, value in options.items()}
+    body = {"instances": [without_none(instance)], "parameters": without_none(parameters)}
     return Encoded(msgspec.json.encode(body), request.dropped(_NAMES))
+
+
+def _picture(image: object, path: str) -> dict[str, str]:
+    picture = in_base64(as_address(str(image), path), path)
+    return {"bytesBase64Encoded": picture.data, "mimeType": picture.media_type}
 
 
 class _Video(msgspec.Struct):
@@ -104,7 +107,7 @@ def read_status(raw: bytes, upstream_id: str) -> VideoStatus:
     video = next((one.video for one in made.generated_samples if one.video is not None), None)
     if video is None:
         reason = next(iter(made.rai_media_filtered_reasons), None)
-        return VideoStatus("failed", 0, error=task_error("content_filter", reason))
+        return VideoStatus("failed", 0, error=task_error(FILTERED, reason))
     return VideoStatus("succeeded", 100, content=checked_address(video.uri))
 
 

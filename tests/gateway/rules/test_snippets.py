@@ -155,13 +155,21 @@ OTHERS = {
     ),
     "gone": SnippetRequest("response", "/v1/responses/resp_1", method="DELETE", argument="resp_1"),
 }
-# The calls of the task services, as the reference shows them.
-TASKS = {
-    slug: SnippetRequest(
-        page.operations[0], page.path, page.example, "POST" if page.example else "GET"
+# The calls of all operations, as the reference shows them. A realtime session is no such call
+# (tests/relay/test_realtime_clients.py), and what is not offered has no example.
+PAGES_CALLED = {
+    slug: page for slug, page in PAGES.items() if slug not in ("realtime", "not-offered")
+}
+OF_PAGES = {
+    f"page-{slug}": SnippetRequest(
+        page.operations[0],
+        page.path,
+        page.example,
+        "POST" if page.example else "GET",
+        page.argument,
+        page.files,
     )
-    for slug, page in PAGES.items()
-    if slug.startswith(("midjourney-", "suno-"))
+    for slug, page in PAGES_CALLED.items()
 }
 CALLS = {
     **{
@@ -170,7 +178,7 @@ CALLS = {
         for form in FORMS
     },
     **OTHERS,
-    **TASKS,
+    **OF_PAGES,
 }
 TEXT = {"type": "text", "text": "hello"}
 ANSWERS: dict[str, dict[str, Any]] = {
@@ -219,6 +227,8 @@ class _Keeping(BaseHTTPRequestHandler):
         known = ANSWERS.get("/".join(words)) or ANSWERS.get(words[-1]) or {}
         streams = (isinstance(body, dict) and body.get("stream") is True) or "alt=sse" in path
         told = b"data: [DONE]\n\n" if streams else json.dumps(known).encode()
+        if path.endswith("/speech"):
+            told = CONTENT
         self.send_response(200)
         self.send_header("content-type", "text/event-stream" if streams else "application/json")
         self.send_header("content-length", str(len(told)))
@@ -258,7 +268,8 @@ def _write(folder: Path, language: Language, url: str, suffix: str) -> None:
     for name, call in CALLS.items():
         code = snippet(call, language, f"{url}/{language}.{name}")
         (folder / f"{name}{suffix}").write_text(code + "\n")
-    (folder / FILE).write_bytes(CONTENT)
+    for file in {file for call in CALLS.values() for file in call.files.values()}:
+        (folder / file).write_bytes(CONTENT)
 
 
 RUN_PYTHON = """
