@@ -8,7 +8,9 @@ from typing import Any, Final, NamedTuple
 from django.conf import settings
 
 from usage.rules.buckets import Span
+from usage.rules.histograms import histogram_sql
 from usage.rules.levels import Level, cut
+from usage.rules.outcomes import STREAMED_SQL, TIMED_SQL
 from usage.visibility import Where, run
 
 TABLES: Final[dict[Level, str]] = {
@@ -31,6 +33,10 @@ MERGED_TIMES: Final = ", ".join(
     ]
 )
 """The times of rows `r` as those of all of them."""
+MERGED_SAVED: Final = (
+    "CASE WHEN bool_and(r.saved_nano IS NOT NULL) THEN sum(r.saved_nano)::bigint END AS saved_nano"
+)
+"""What cached input saved rows `r` together; null where it is not known of all of them."""
 ALWAYS: Final = Span(dt.datetime(1990, 1, 1, tzinfo=dt.UTC), dt.datetime(2300, 1, 1, tzinfo=dt.UTC))
 """A time that holds every request."""
 
@@ -41,9 +47,30 @@ _THERE: Final = """
     ) there ON true"""
 _COLUMNS: Final = (
     "r.organisation_id, r.bucket_at, r.team_id, r.key_id, r.user_id, r.model, r.channel_id,"
-    " r.channel_name, r.requests, r.errors, r.charge_nano, "
+    " r.channel_name, r.requests, r.errors, r.charge_nano, r.saved_nano, "
     + ", ".join(f"r.{name}" for name in TIMES)
 )
+
+
+def written_sql(meters: str) -> str:
+    """The tokens of an answer that came one after the other, of a column of meters as JSON."""
+    names = ("out_text", "out_reasoning")
+    return " + ".join(f"coalesce(({meters}->>'{name}')::bigint, 0)" for name in names)
+
+
+TIME_SUMS: Final = """
+               coalesce(sum({total}) FILTER (WHERE {answered}), 0) AS total_histogram,
+               coalesce(sum({ttft}) FILTER (WHERE {answered} AND r.ttft_ms IS NOT NULL), 0)
+                   AS ttft_histogram,
+               sum({tokens}) FILTER (WHERE {streamed})::bigint AS timed_tokens,
+               sum(r.total_ms - r.ttft_ms) FILTER (WHERE {streamed})::bigint AS timed_ms""".format(
+    total=histogram_sql("r.total_ms"),
+    ttft=histogram_sql("r.ttft_ms"),
+    answered=TIMED_SQL,
+    streamed=STREAMED_SQL,
+    tokens=written_sql("r.meters"),
+)
+"""The times of some records `r`."""
 
 
 def columns_of(level: Level) -> tuple[list[str], str]:
@@ -56,12 +83,6 @@ def columns_of(level: Level) -> tuple[list[str], str]:
 
 LAG_MAX: Final = dt.timedelta(minutes=2)
 """By so much ClickHouse may be behind for what still goes on to be read from it."""
-
-
-def written_sql(meters: str) -> str:
-    """The tokens of an answer that came one after the other, of a column of meters as JSON."""
-    names = ("out_text", "out_reasoning")
-    return " + ".join(f"coalesce(({meters}->>'{name}')::bigint, 0)" for name in names)
 
 
 class Standing(NamedTuple):

@@ -266,6 +266,7 @@ PAGES: Final[dict[str, Route]] = {
     "usage": at("usage.read"),
     "explore": at("usage.read"),
     "usage_changes": at("usage.read"),
+    "usage_times": at("usage.read"),
     "focus": at("usage.read"),
     "requests": at("requests.read"),
     "views": at("usage.read"),
