@@ -7,11 +7,12 @@ from typing import Final, NamedTuple
 from accounts.actors import Actor
 from usage.clickhouse_figures import Reader, from_clickhouse
 from usage.filters import UsageFilter
-from usage.levels import MERGED_SAVED, MERGED_TIMES, TIMES, Standing, standing
+from usage.levels import Standing, standing
 from usage.reports import COMMON_SUMS, Totals, ordered_meters, other_meters, sum_of
 from usage.rules.buckets import Span
 from usage.rules.groupings import OVERLAPPING
 from usage.rules.histograms import as_kept, digits_sql, quantiles_of
+from usage.rules.sums import MERGED_SAVED, MERGED_TIMES, TIMES
 from usage.used_rows import used_rows
 from usage.visibility import NIL, Where, run
 

@@ -17,8 +17,8 @@ from typing import Any, Final, NamedTuple, Protocol
 from uuid import UUID
 
 from lib.ids import first_id_at
-from usage.levels import MERGED_SAVED, MERGED_TIMES, TIME_SUMS, TIMES
 from usage.rules.outcomes import FAILED_SQL
+from usage.rules.sums import MERGED_SAVED, MERGED_TIMES, TIME_SUMS, TIMES
 
 Sums = Mapping[tuple[str, int], int]
 """What was summed: (kind, id of the account or window) -> nano. The kinds are those of `SUMS`."""

@@ -8,9 +8,8 @@ from typing import Any, Final, NamedTuple
 from django.conf import settings
 
 from usage.rules.buckets import Span
-from usage.rules.histograms import histogram_sql
 from usage.rules.levels import Level, cut
-from usage.rules.outcomes import STREAMED_SQL, TIMED_SQL
+from usage.rules.sums import TIMES
 from usage.visibility import Where, run
 
 TABLES: Final[dict[Level, str]] = {
@@ -20,23 +19,6 @@ TABLES: Final[dict[Level, str]] = {
 }
 COMMON: Final = ("in_text", "in_cache_read", "out_text", "out_reasoning")
 """The meters that hours and days have as columns; null where none was counted."""
-TIMES: Final = ("total_histogram", "ttft_histogram", "timed_tokens", "timed_ms")
-"""The columns of times that rows of all levels have."""
-# Histograms that are not all there are none: of some requests nothing would be known.
-MERGED_TIMES: Final = ", ".join(
-    [
-        *(
-            f"CASE WHEN bool_and(r.{name} IS NOT NULL) THEN sum(r.{name}) END AS {name}"
-            for name in TIMES[:2]
-        ),
-        *(f"sum(r.{name})::bigint AS {name}" for name in TIMES[2:]),
-    ]
-)
-"""The times of rows `r` as those of all of them."""
-MERGED_SAVED: Final = (
-    "CASE WHEN bool_and(r.saved_nano IS NOT NULL) THEN sum(r.saved_nano)::bigint END AS saved_nano"
-)
-"""What cached input saved rows `r` together; null where it is not known of all of them."""
 ALWAYS: Final = Span(dt.datetime(1990, 1, 1, tzinfo=dt.UTC), dt.datetime(2300, 1, 1, tzinfo=dt.UTC))
 """A time that holds every request."""
 
@@ -50,27 +32,6 @@ _COLUMNS: Final = (
     " r.channel_name, r.requests, r.errors, r.charge_nano, r.saved_nano, "
     + ", ".join(f"r.{name}" for name in TIMES)
 )
-
-
-def written_sql(meters: str) -> str:
-    """The tokens of an answer that came one after the other, of a column of meters as JSON."""
-    names = ("out_text", "out_reasoning")
-    return " + ".join(f"coalesce(({meters}->>'{name}')::bigint, 0)" for name in names)
-
-
-TIME_SUMS: Final = """
-               coalesce(sum({total}) FILTER (WHERE {answered}), 0) AS total_histogram,
-               coalesce(sum({ttft}) FILTER (WHERE {answered} AND r.ttft_ms IS NOT NULL), 0)
-                   AS ttft_histogram,
-               sum({tokens}) FILTER (WHERE {streamed})::bigint AS timed_tokens,
-               sum(r.total_ms - r.ttft_ms) FILTER (WHERE {streamed})::bigint AS timed_ms""".format(
-    total=histogram_sql("r.total_ms"),
-    ttft=histogram_sql("r.ttft_ms"),
-    answered=TIMED_SQL,
-    streamed=STREAMED_SQL,
-    tokens=written_sql("r.meters"),
-)
-"""The times of some records `r`."""
 
 
 def columns_of(level: Level) -> tuple[list[str], str]:

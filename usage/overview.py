@@ -10,7 +10,7 @@ from accounts.actors import Actor
 from usage.clickhouse_figures import CellFound, Reader, from_clickhouse
 from usage.explorer import DAY, groups_of
 from usage.filters import UsageFilter
-from usage.levels import MERGED_SAVED, Standing
+from usage.levels import Standing
 from usage.reports import (
     COMMON_SUMS,
     GROUPS,
@@ -26,6 +26,7 @@ from usage.reports import (
     series_of,
     series_parts,
 )
+from usage.rules.sums import MERGED_SAVED
 from usage.used_rows import used_rows
 from usage.visibility import run
 

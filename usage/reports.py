@@ -19,9 +19,10 @@ import msgspec
 from accounts.actors import Actor
 from billing.rules.meters import METERS, Meter
 from usage.filters import EVERYTHING, Metric, Scope, UsageFilter
-from usage.levels import COMMON, MERGED_SAVED, Standing, standing, summed
+from usage.levels import COMMON, Standing, standing, summed
 from usage.rules.buckets import Span
 from usage.rules.groupings import GroupBy
+from usage.rules.sums import MERGED_SAVED
 from usage.used_rows import used_rows
 from usage.visibility import NIL, Period, Where, run, where_of
 

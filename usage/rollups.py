@@ -28,19 +28,12 @@ from billing.rules.meters import METERS
 from lib.ids import first_id_at
 from lib.open_transactions import OPEN_HERE
 from lib.postgres_tools import BACKUP_NAME
-from usage.levels import (
-    COMMON,
-    MERGED_SAVED,
-    MERGED_TIMES,
-    TABLES,
-    TIME_SUMS,
-    TIMES,
-    columns_of,
-)
+from usage.levels import COMMON, TABLES, columns_of
 from usage.partitions import ID_SLACK
 from usage.rules.buckets import Span
 from usage.rules.levels import WIDTHS, Bucket, Level, runs, start_of
 from usage.rules.outcomes import FAILED_SQL
+from usage.rules.sums import MERGED_SAVED, MERGED_TIMES, TIME_SUMS, TIMES
 
 
 class Rolled(NamedTuple):

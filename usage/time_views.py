@@ -8,6 +8,7 @@ from django.urls import reverse
 from django.utils import timezone
 from django.utils.functional import Promise
 from django.utils.translation import gettext_lazy as _
+from django.utils.translation import pgettext_lazy
 from django.views.decorators.http import require_safe
 
 from accounts.actors import Actor, slug_of
@@ -28,28 +29,32 @@ _SHOWN: Final = "times"
 
 
 class _Chart(NamedTuple):
-    """`figures` are those of a bucket in the order of `heads`; `scale` of them are one `unit`."""
+    """`short` is its title on a switch. `figures` are those of a bucket in the order of `heads`;
+    `scale` of them are one `unit`."""
 
     title: Promise
+    short: Promise
     kind: Literal["duration", "speed"]
     heads: tuple[str | Promise, ...]
     figures: Callable[[Times], tuple[int | None, ...]]
     scale: int
-    unit: str
+    unit: str | Promise
 
 
+_SECONDS: Final = pgettext_lazy("unit", "s")
 _UNKNOWN: Final = (None, None, None)
 _SHARES: Final = ("p50", "p95", "p99")
 _CHARTS: Final[Mapping[str, _Chart]] = {
     "duration": _Chart(
-        _("Duration"), "duration", _SHARES, lambda times: times.total or _UNKNOWN, 1000, "s"
+        _("Duration"), _("Duration"), "duration", _SHARES,
+        lambda times: times.total or _UNKNOWN, 1000, _SECONDS,
     ),
     "ttft": _Chart(
-        _("Time to first token"), "duration", _SHARES, lambda times: times.ttft or _UNKNOWN, 1000,
-        "s",
+        _("Time to first token"), _("TTFT"), "duration", _SHARES,
+        lambda times: times.ttft or _UNKNOWN, 1000, _SECONDS,
     ),
     "speed": _Chart(
-        _("Tokens per second"), "speed", (_("Tokens per second"),),
+        _("Tokens per second"), _("Tokens/s"), "speed", (_("Tokens per second"),),
         lambda times: (times.rate_tenths,), 10, "",
     ),
 }  # fmt: skip
@@ -82,7 +87,7 @@ def _context(actor: Actor, usage_filter: UsageFilter, timed: Timed, shown: str) 
         "untimed": any(cell.times is None for cell in (*timed.buckets, timed.now)),
         "chart": chart,
         "switch": [
-            {"value": name, "label": one.title, "chosen": name == shown,
+            {"value": name, "label": one.short, "chosen": name == shown,
              "href": f"{_address(actor)}?{_query(usage_filter, name)}"}
             for name, one in _CHARTS.items()
         ],

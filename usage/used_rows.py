@@ -11,12 +11,13 @@ from typing import Any, Final
 from accounts.actors import Actor
 from lib.ids import first_id_at
 from usage.filters import Scope
-from usage.levels import COMMON, Standing, columns_of, summed, written_sql
+from usage.levels import COMMON, Standing, columns_of, summed
 from usage.partitions import ID_SLACK
 from usage.rules.buckets import Span
 from usage.rules.groupings import SUMMED
 from usage.rules.histograms import histogram_sql
 from usage.rules.outcomes import FAILED_SQL, STOPPED_SQL, STREAMED_SQL, TIMED_SQL
+from usage.rules.sums import written_sql
 from usage.visibility import NIL, Period, Where, run, where_of
 
 RECORDS_MAX: Final = 500_000
