@@ -54,6 +54,7 @@ from gateway.previews import PreviewRefused
 from gateway.price_api import router as price_router
 from gateway.setting_api import router as setting_router
 from gateway.shadow_api import router as shadow_router
+from gateway.usage_mark_api import router as usage_mark_router
 from lib.openapi import ERROR, ERROR_SCHEMA, declared_error, errors_of
 from lib.pagination import BadCursor
 from lib.refusal import Refused
@@ -231,6 +232,7 @@ api.add_router("", margin_router)
 api.add_router("", document_router)
 api.add_router("", budget_router)
 api.add_router("", gateway_router)
+api.add_router("", usage_mark_router)
 api.add_router("", price_router)
 api.add_router("", plan_router)
 api.add_router("", channel_router)

@@ -138,6 +138,7 @@ BOUND: Final[Mapping[str, Bond]] = {
     "usage.Export": Own(),
     "usage.ExportPiece": Through("export_id", "usage.Export"),
     "usage.SavedView": Own(),
+    "usage.ChartNote": Own(),
     "usage.ReportSchedule": Through("view_id", "usage.SavedView"),
     "usage.ReportReceiver": Through("schedule_id", "usage.ReportSchedule"),
     "usage.Rollup": Own(),

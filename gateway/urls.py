@@ -19,6 +19,7 @@ from gateway import (
     shadow_views,
     status_views,
     task_callback_views,
+    usage_mark_views,
 )
 
 urlpatterns = [
@@ -33,6 +34,7 @@ urlpatterns = [
     path("admin/reconcile/<str:id>/<str:n>", bill_views.bill_difference, name="bill_difference"),
     path("admin/reconcile/<str:id>/<str:n>/settle", bill_views.bill_settle, name="bill_settle"),
     path("admin/reconcile/<str:id>/<str:n>/reopen", bill_views.bill_reopen, name="bill_reopen"),
+    path("o/<slug:o>/usage/_f/marks", usage_mark_views.marks_panel, name="usage_marks"),
     path("models", model_views.model_catalogue, name="models"),
     path("models/<path:name>", model_views.model_page, name="model"),
     path("o/<slug:o>/models/compare", model_views.models_compare, name="models_compare"),

@@ -21,6 +21,7 @@ from relay.request_context import Outcome, RequestContext
 from relay.settlement import Resolved
 from relay.upstream import UpstreamFailed
 from relay.usage_meter import Bill, UsageMeter, cost_of, meters_text, tokens_of
+from usage.rules.savings import saved_of
 from usage.sql import DROPPED_LENGTH, Ending
 
 log = logging.getLogger(__name__)
@@ -225,6 +226,7 @@ class AttemptEnd:
             upstream_request_id=self.upstream_request_id,
             dropped=dropped_text(self._admitted.prepared.dropped),
             address=self._context.options.address,
+            saved_nano=saved_of(bill.meters, None if price is None else price.version, bill.basis),
         )
 
 

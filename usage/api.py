@@ -23,7 +23,7 @@ from lib.ids import id_text
 from lib.openapi import also_answers
 from lib.tables.pages import as_here
 from usage import filters, receipts, request_log
-from usage.explorer import DAY, Cell, Quantiles, Times, explore, rate_text
+from usage.explorer import DAY, Cell, Quantiles, Times, explore
 from usage.filters import RangeRefused, Scope, UsageFilter
 from usage.focus import focus_csv
 from usage.levels import standing
@@ -33,6 +33,7 @@ from usage.request_log import RequestRow
 from usage.rules.choices import SkipReason, Why
 from usage.rules.groupings import GROUPINGS, read_groupings
 from usage.visibility import Period
+from usage.words import speed_text
 
 router = Router(tags=["Usage"])
 
@@ -52,6 +53,10 @@ Id = Annotated[str, AfterValidator(_id)]
 Model = Annotated[str, Field(min_length=1, max_length=200), AfterValidator(filters.read_model)]
 Meters = dict[str, int]
 _LABELS: Final = "Labels."
+_SAVED: Final = (
+    "What cached input saved: its tokens at the difference between the prices of plain and cached "
+    "input, each request rounded to 1 nano-dollar. null: some of it is from before it was counted."
+)
 _AXES: Final = (*(name for name in GROUPINGS if name != "channel"), DAY, "channel")
 _ITEMS_MAX: Final = 10_000
 
@@ -124,6 +129,7 @@ class UsageItem(Schema):
     )
     meters: Meters
     charge: str = Field(description="USD, exact.")
+    saved_by_cache: str | None = Field(description=_SAVED)
     times: TimesOut | None = Field(
         description="null: some of it was summed before durations were kept."
     )
@@ -134,6 +140,7 @@ class UsageTotal(Schema):
     errors: int
     meters: Meters
     charge: str
+    saved_by_cache: str | None = Field(description=_SAVED)
 
 
 class UsageOut(Schema):
@@ -172,6 +179,7 @@ class RequestOut(Schema):
         "`absorbed`, `free` or `none`; `held`: the charge is not known yet, and "
         "the hold is kept."
     )
+    saved_by_cache: str | None = Field(description=_SAVED)
     price_version: int | None
     ttft_ms: int | None = Field(description="Milliseconds to the first content.")
     total_ms: int | None
@@ -476,7 +484,12 @@ def _totals(totals: Totals) -> dict[str, Any]:
         "errors": totals.errors,
         "meters": totals.meters,
         "charge": format_usd(totals.charge_nano),
+        "saved_by_cache": _usd(totals.saved_nano),
     }
+
+
+def _usd(nano: int | None) -> str | None:
+    return None if nano is None else format_usd(nano)
 
 
 def _times(times: Times | None) -> dict[str, Any] | None:
@@ -485,7 +498,7 @@ def _times(times: Times | None) -> dict[str, Any] | None:
     return {
         "ttft_ms": _quantiles(times.ttft),
         "total_ms": _quantiles(times.total),
-        "tokens_per_second": rate_text(times.rate_tenths),
+        "tokens_per_second": None if times.rate_tenths is None else speed_text(times.rate_tenths),
     }
 
 
@@ -511,11 +524,12 @@ def _shown(actor: Actor, row: RequestRow) -> dict[str, Any]:
         "meters": row.meters,
         "charge": format_usd(row.charge_nano),
         "basis": row.basis,
+        "saved_by_cache": _usd(row.saved_nano),
         "price_version": row.price_version_id,
         "ttft_ms": row.ttft_ms,
         "total_ms": row.total_ms,
         "attempts": row.attempts,
-        "cost": format_usd(row.cost_nano) if actor.operator and row.cost_nano is not None else None,
+        "cost": _usd(row.cost_nano) if actor.operator else None,
         "project": row.project or None,
         "tags": list(row.tags),
         "customer": row.customer or None,

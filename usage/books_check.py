@@ -14,7 +14,7 @@ from django.db import connection
 from accounts.models import Organisation
 from billing.models import BooksWalk
 from billing.models import PriceVersion as StoredVersion
-from billing.rules.pricing import PriceVersion, total_of
+from billing.rules.pricing import PriceVersion, saved_by_cache, total_of
 from billing.spans import BEGINNING
 from lib import clock
 from outbox.facts import put
@@ -23,7 +23,7 @@ from usage import books_walk
 from usage.books_walk import Findings, as_stored
 from usage.invariants import Span
 from usage.models import BooksCheck
-from usage.receipts import UNCHARGED
+from usage.rules.outcomes import UNCHARGED
 
 log = logging.getLogger(__name__)
 
@@ -155,19 +155,23 @@ def _pages_of_records() -> Iterator[list[Any]]:
 
 
 def _problem(row: Any, versions: dict[int, PriceVersion]) -> str:
-    _, stored, charge_nano, version_id, multiplier_ppm, hold_nano, basis = row
+    _, stored, charge_nano, version_id, multiplier_ppm, hold_nano, basis, saved_nano = row
     # Django's connection gives JSON as text.
     meters: Mapping[str, int] = json.loads(stored) if isinstance(stored, str) else stored
     if basis in UNCHARGED or version_id is None:
         return f"charged {charge_nano}, expected 0" if charge_nano else ""
-    total = total_of(meters, versions[version_id].multiplied(multiplier_ppm))
+    version = versions[version_id].multiplied(multiplier_ppm)
+    total = total_of(meters, version)
     if not isinstance(total, int):
         return f"its meters have no price: {total.reason}"
     wanted = min(total, hold_nano)
-    return "" if charge_nano == wanted else f"charged {charge_nano}, expected {wanted}"
+    if charge_nano != wanted:
+        return f"charged {charge_nano}, expected {wanted}"
+    saved = saved_by_cache(meters, version)
+    return "" if saved_nano in (None, saved) else f"saved {saved_nano}, expected {saved}"
 
 
 _RECORDS: Final = """
-    SELECT id, meters, charge_nano, price_version_id, multiplier_ppm, hold_nano, basis
+    SELECT id, meters, charge_nano, price_version_id, multiplier_ppm, hold_nano, basis, saved_nano
     FROM usage_usagerecord WHERE organisation_id = %(organisation)s AND id > %(after)s
     ORDER BY id LIMIT %(limit)s"""

@@ -1,5 +1,5 @@
-"""What changed in the cost between two periods, by whom and by what: a panel of the page of usage
-(W30). Nothing is guessed: each line's parts add up to the change."""
+"""What changed in the cost between two periods, by whom and by what, and in the times: a panel of
+the page of usage (W30). Nothing is guessed: each line's parts add up to the change."""
 
 from collections.abc import Mapping
 from dataclasses import replace
@@ -14,11 +14,12 @@ from accounts.guards import organisation_page
 from lib import clock
 from lib.htmx import render_part
 from usage import filters
-from usage.explorer import Cell, explore
+from usage.explorer import Cell, Times, explore
 from usage.filters import UsageFilter
 from usage.levels import Standing, standing
 from usage.rules.changes import Part, parts_of
 from usage.rules.groupings import GroupBy
+from usage.times import UNTIMED, whole_of
 from usage.usage_bar import GROUPS_SHOWN, dates_of
 from usage.used_rows import TooManyRecords
 from usage.views import all_groups, group_label, over_of_group, rows_url, too_many_text
@@ -42,7 +43,8 @@ def changes_panel(request: HttpRequest, actor: Actor) -> HttpResponse:
 def _changes(actor: Actor, usage_filter: UsageFilter) -> dict[str, Any]:
     at = standing()
     earlier = replace(usage_filter, spans=(usage_filter.previous,))
-    now, before = (explore(actor, period, [], at).total for period in (usage_filter, earlier))
+    cells = [whole_of(actor, period, at) for period in (usage_filter, earlier)]
+    now, before = (cell.totals for cell in cells)
     change = now.charge_nano - before.charge_nano
     axes = [axis for axis in _AXES if axis in all_groups(actor)] if change else []
     lines = [_line(actor, usage_filter, earlier, axis, change, at) for axis in axes]
@@ -50,10 +52,29 @@ def _changes(actor: Actor, usage_filter: UsageFilter) -> dict[str, Any]:
         "now": now.charge_nano,
         "before": before.charge_nano,
         "change": change,
+        "times": _moved_times(*(cell.times or UNTIMED for cell in cells)),
         "compared": dates_of(usage_filter.previous, usage_filter.zone),
         # One group makes all of it: that says nothing.
         "lines": [line for line in lines if len(line["parts"]) > 1 or line["axis"] == "model"],
     }
+
+
+def _moved_times(now: Times, before: Times) -> list[dict[str, Any]]:
+    """The times that are known of both periods and differ."""
+    lines = [
+        (
+            gettext("Duration p95"),
+            "duration",
+            *(one.total and one.total[1] for one in (now, before)),
+        ),
+        (gettext("TTFT p50"), "duration", *(one.ttft and one.ttft[0] for one in (now, before))),
+        (gettext("Tokens per second"), "speed", now.rate_tenths, before.rate_tenths),
+    ]
+    return [
+        {"word": word, "kind": kind, "now": is_now, "before": was}
+        for word, kind, is_now, was in lines
+        if None not in (is_now, was) and is_now != was
+    ]
 
 
 def _line(

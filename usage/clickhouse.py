@@ -6,7 +6,7 @@ from django.conf import settings
 
 from lib.clickhouse import ClickHouse
 
-SCHEMA: Final = 1
+SCHEMA: Final = 2
 """Of the tables; another number means other tables, which are filled anew."""
 RECORDS: Final = f"weir_usage_{SCHEMA}"
 MARKS: Final = f"weir_usage_marks_{SCHEMA}"

@@ -42,7 +42,8 @@ T = TypeVar("T")
 class CellFound(NamedTuple):
     """The sums of a cell, by the ids of its groups: of a bucket its number from 1, of no key or
     channel the nil id. `ttft` and `total` are milliseconds that the half, 95 and 99 of 100 answers
-    took at most, `rate_tenths` tenths of output tokens per second; None where none has a time."""
+    took at most, `rate_tenths` tenths of output tokens per second; None where none has a time.
+    `saved_nano` is what cached input saved, None where it is not known of all."""
 
     ids: list[str]
     channel_name: str
@@ -53,6 +54,7 @@ class CellFound(NamedTuple):
     ttft: list[int] | None
     total: list[int] | None
     rate_tenths: int | None
+    saved_nano: int | None
 
 
 class Largest(NamedTuple):
@@ -236,13 +238,23 @@ def _others(scope: Scope) -> Iterator[tuple[str, str, Value]]:
 
 
 def _cell(row: list[Any]) -> CellFound:
-    ids, channel_name, requests, errors, nano, common, names, sums, ttft, total, written, ms = row
+    ids, channel_name, requests, errors, nano, saved, common, names, sums, *times = row
+    ttft, total, written, ms = times
     meters = {name: units for name, units in zip(COMMON, common, strict=True) if units is not None}
     # What sums to nothing is left out of `sums`.
     meters |= {name: sums.get(name, 0) for name in names}
     rate = (2 * 10_000 * written + ms) // (2 * ms) if ms else None
     return CellFound(
-        ids, channel_name, requests, errors, nano, meters, ttft or None, total or None, rate
+        ids,
+        channel_name,
+        requests,
+        errors,
+        nano,
+        meters,
+        ttft or None,
+        total or None,
+        rate,
+        saved,
     )
 
 
@@ -286,9 +298,11 @@ _BY_STATUS: Final = {
 _ERRORS: Final = f"countIf(r.final AND {outcomes.FAILED_SQL})"
 _COMMON_SUMS: Final = ", ".join(f"sum(r.{name})" for name in COMMON)
 _SUMMED: Final = f"""max(r.channel_name) AS last_name, countIf(r.final) AS requests,
-    {_ERRORS} AS errors, sum(r.charge_nano) AS nano, tuple({_COMMON_SUMS}) AS common,
+    {_ERRORS} AS errors, sum(r.charge_nano) AS nano,
+    if(count() = count(r.saved_nano), sum(r.saved_nano), NULL) AS saved,
+    tuple({_COMMON_SUMS}) AS common,
     groupUniqArrayArray(mapKeys(r.meters)) AS names, sumMap(r.meters) AS units"""
-_SUMS: Final = "last_name, requests, errors, nano, common, names, units"
+_SUMS: Final = "last_name, requests, errors, nano, saved, common, names, units"
 _ANSWERED: Final = f"r.final AND {outcomes.ANSWERED_SQL}"
 _WRITING: Final = f"{_ANSWERED} AND r.ttft_ms < r.total_ms"
 _TIMED: Final = f"""

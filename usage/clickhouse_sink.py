@@ -299,7 +299,9 @@ def _columns() -> Iterator[_Column]:
     yield _Column("dropped", "Array(String)", "coalesce(r.dropped, '{{}}')")
     yield from plain("Int16", "status")
     yield from plain("Int64", "charge_nano", "hold_nano", "multiplier_ppm")
-    yield from plain("Nullable(Int64)", "cost_nano", "price_version_id", "cost_version_id")
+    yield from plain(
+        "Nullable(Int64)", "cost_nano", "price_version_id", "cost_version_id", "saved_nano"
+    )
     for name, value in zip(COMMON, meters, strict=True):
         yield _Column(name, "Nullable(Int64)", value)
     yield _Column("meters", "Map(String, Int64)", rest)
@@ -324,10 +326,17 @@ _TABLES: Final = (
 )
 _OUR_SUMS: Final = ", ".join(
     f"coalesce(sum({value}), 0)"
-    for value in ("r.charge_nano", "r.total_ms", "r.status", *columns_of("quarter")[0])
+    for value in (
+        "r.charge_nano",
+        "r.total_ms",
+        "r.status",
+        "r.saved_nano",
+        *columns_of("quarter")[0],
+    )
 )
 _THEIR_SUMS: Final = ", ".join(
-    f"ifNull(sum(r.{name}), 0)" for name in ("charge_nano", "total_ms", "status", *COMMON)
+    f"ifNull(sum(r.{name}), 0)"
+    for name in ("charge_nano", "total_ms", "status", "saved_nano", *COMMON)
 )
 _OUR_DAYS: Final = f"""
     SELECT to_char(r.admitted_at AT TIME ZONE 'UTC', 'YYYY-MM-DD'), count(*), {_OUR_SUMS}

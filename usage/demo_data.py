@@ -79,7 +79,7 @@ class _Shape(NamedTuple):
     sent: tuple[str, str]
     """From the model's name to what is held, of the first attempt and of a second."""
     ended: dict[str, str]
-    """From the status to the flags, by how it ends."""
+    """From the status to what it saved, by how it ends."""
 
 
 class _Model(NamedTuple):
@@ -235,8 +235,10 @@ def _shape(
     hold_nano = charge_nano * 3
     ttft_ms = int(rng.lognormvariate(6, 0.5))
     total_ms = ttft_ms + meters["out_text"] * 12
-    counted = (json.dumps(meters), charge_nano, "measured", cost_nano, ttft_ms, total_ms, "{}")
-    nothing = ("{}", 0, "none", _NULL, _NULL, total_ms, "{}")
+    saved_nano = pricing.saved_by_cache(meters, pricing.PriceVersion.from_stored(charge.rates))
+    times = ttft_ms, total_ms
+    counted = (json.dumps(meters), charge_nano, "measured", cost_nano, *times, "{}", saved_nano)
+    nothing = ("{}", 0, "none", _NULL, _NULL, total_ms, "{}", 0)
     first, second = (
         _columns(
             model, *channel, model, "openai", "chat", total_ms % 2 == 0, "api", charge.id, cost.id,
@@ -300,7 +302,8 @@ _COLUMNS: Final = {
     "usage_usagerecord": """organisation_id, id, request_id, final, team_id, key_id, user_id, model,
         channel_id, channel_name, upstream_model, dialect, operation, stream, source,
         price_version_id, cost_version_id, hold_nano, admitted_at, ended_at, status, kind, message,
-        finish_reason, meters, charge_nano, basis, cost_nano, ttft_ms, total_ms, flags, project,
+        finish_reason, meters, charge_nano, basis, cost_nano, ttft_ms, total_ms, flags, saved_nano,
+        project,
         tags, customer, client_app, end_user""",
     "billing_hold": """id, organisation_id, amount_nano, state, opened_at, expires_at, resolved_at,
         posted""",
@@ -457,7 +460,7 @@ class _Book:
             _columns(
                 sender.organisation, id, id, True, sender.who, model.name, _NULL, "", "", "openai",
                 "chat", True, "api", _NULL, _NULL, 0, began_at, began_at, 429, "rate_limited", "",
-                "", "{}", 0, "none", _NULL, _NULL, 2, "{}", counted_to,
+                "", "{}", 0, "none", _NULL, _NULL, 2, "{}", 0, counted_to,
             ),
         )  # fmt: skip
 

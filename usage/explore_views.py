@@ -1,11 +1,12 @@
 """The explorer: usage by any one or two groupings, each row with the requests behind it."""
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import replace
 from typing import Any, Final
 
 from django.http import HttpRequest, HttpResponse, HttpResponseBase
 from django.utils import timezone
+from django.utils.text import format_lazy
 from django.utils.translation import gettext
 from django.utils.translation import gettext_lazy as _
 from django.views.decorators.http import require_safe
@@ -23,7 +24,7 @@ from lib.tables.pages import answer_table, as_here
 from lib.tables.sources import ListSource
 from lib.tables.table import OWN_PARAMETERS, Column, Table
 from usage import filters, reports
-from usage.explorer import CELLS_MAX, Cell, Explored, Group, Times, explore, rate_text
+from usage.explorer import CELLS_MAX, Cell, Explored, Group, Times, explore
 from usage.filters import UsageFilter
 from usage.focus import focus_csv
 from usage.levels import Standing, standing
@@ -40,9 +41,27 @@ from usage.views import (
     rows_url,
     too_many_text,
 )
+from usage.words import duration_text, moved_text, speed_text
 
 _BEFORE: Final = _("In the period that this one is compared with")
+_SAVED_HINT: Final = _(
+    "Cached input at the difference between the prices of plain and cached input"
+)
 _TTFT, _DURATION = _("Time to first token"), _("Duration")
+_TIMES: Final = {
+    "p50": _("Duration p50"),
+    "p95": _("Duration p95"),
+    "p99": _("Duration p99"),
+    "ttft_p50": _("TTFT p50"),
+    "ttft_p95": _("TTFT p95"),
+    "ttft_p99": _("TTFT p99"),
+}
+_SPEED: Final = _("Tokens per second")
+_MOVED: Final = tuple(
+    Column(f"{name}_change", format_lazy(_("Change in {figure}"), figure=word),
+           sort=f"{name}_moved", chosen=False, hint=_BEFORE)
+    for name, word in {**_TIMES, "speed": _SPEED}.items()
+)  # fmt: skip
 EXPLORE = Table(
     "explore",
     _("Explore usage"),
@@ -57,24 +76,27 @@ EXPLORE = Table(
         Column("errors", _("Errors"), "number", sort=True, priority=2),
         Column("tokens_in", _("Input tokens"), "number", sort=True, priority=3),
         Column("cached", _("Cached tokens"), "number", sort=True, chosen=False),
+        Column("saved", _("Saved by cache"), "total", sort=True, chosen=False, hint=_SAVED_HINT),
         Column("tokens_out", _("Output tokens"), "number", sort=True, priority=3),
         Column("reasoning", _("Reasoning tokens"), "number", sort=True, chosen=False),
         Column("per_request", _("Cost per request"), "money", sort=True, priority=4),
-        Column("p50", _("Duration p50"), "duration", sort=True, priority=4, hint=_DURATION),
-        Column("p95", _("Duration p95"), "duration", sort=True, priority=4, hint=_DURATION),
-        Column("p99", _("Duration p99"), "duration", sort=True, chosen=False, hint=_DURATION),
-        Column("ttft_p50", _("TTFT p50"), "duration", sort=True, chosen=False, hint=_TTFT),
-        Column("ttft_p95", _("TTFT p95"), "duration", sort=True, chosen=False, hint=_TTFT),
-        Column("ttft_p99", _("TTFT p99"), "duration", sort=True, chosen=False, hint=_TTFT),
-        Column("speed", _("Tokens per second"), sort="speed_tenths", chosen=False),
+        Column("p50", _TIMES["p50"], "duration", sort=True, priority=4, hint=_DURATION),
+        Column("p95", _TIMES["p95"], "duration", sort=True, priority=4, hint=_DURATION),
+        Column("p99", _TIMES["p99"], "duration", sort=True, chosen=False, hint=_DURATION),
+        Column("ttft_p50", _TIMES["ttft_p50"], "duration", sort=True, chosen=False, hint=_TTFT),
+        Column("ttft_p95", _TIMES["ttft_p95"], "duration", sort=True, chosen=False, hint=_TTFT),
+        Column("ttft_p99", _TIMES["ttft_p99"], "duration", sort=True, chosen=False, hint=_TTFT),
+        Column("speed", _SPEED, sort="speed_tenths", chosen=False),
+        *_MOVED,
     ),
     default_sort="-cost",
     key="n",
     href="href",
 )
 Names = tuple[str, ...]
-_COMPARED: Final = frozenset({"before", "change"})
-_TIMED: Final = frozenset({"p50", "p95", "p99", "ttft_p50", "ttft_p95", "ttft_p99", "speed"})
+_MOVED_NAMES: Final = frozenset(column.name for column in _MOVED)
+_COMPARED: Final = frozenset({"before", "change"}) | _MOVED_NAMES
+_TIMED: Final = frozenset({*_TIMES, "speed"}) | _MOVED_NAMES
 
 
 @organisation_page("usage.read")
@@ -93,10 +115,12 @@ def explore_page(request: HttpRequest, actor: Actor) -> HttpResponseBase:
     shown = {column.name for column in state.columns}
     timed = bool(shown & _TIMED)
     at = standing()
-    explored, too_many, before = Explored([], Totals()), "", dict[Names, int]()
+    explored, too_many, before = Explored([], Totals()), "", dict[Names, Cell]()
     try:
         explored = explore(actor, usage_filter, by, at, timed=timed)
-        before = _before(actor, usage_filter, by, at) if shown & _COMPARED else {}
+        if shown & _COMPARED:
+            timed_before = bool(shown & _MOVED_NAMES)
+            before = _before(actor, usage_filter, by, at, timed=timed_before)
     except TooManyRecords as error:
         too_many = too_many_text(error)
     whole = explored.total
@@ -126,21 +150,35 @@ def explore_page(request: HttpRequest, actor: Actor) -> HttpResponseBase:
 
 
 def _before(
-    actor: Actor, usage_filter: UsageFilter, by: Sequence[GroupBy], at: Standing
-) -> dict[Names, int]:
-    """The charges of the period before, by the values of their groups."""
+    actor: Actor, usage_filter: UsageFilter, by: Sequence[GroupBy], at: Standing, *, timed: bool
+) -> dict[Names, Cell]:
+    """The cells of the period before, by the values of their groups."""
     earlier = replace(usage_filter, spans=(usage_filter.previous,))
-    cells = explore(actor, earlier, by, at).cells
-    return {_names(cell): cell.totals.charge_nano for cell in cells}
+    return {_names(cell): cell for cell in explore(actor, earlier, by, at, timed=timed).cells}
 
 
 def _names(cell: Cell) -> Names:
     return tuple(group.value for group in cell.groups)
 
 
-def _compared(cell: Cell, before: Mapping[Names, int]) -> dict[str, int]:
-    was = before.get(_names(cell), 0)
-    return {"before": was, "change": cell.totals.charge_nano - was}
+def _compared(cell: Cell, before: Mapping[Names, Cell]) -> dict[str, Any]:
+    was = before.get(_names(cell))
+    was_nano = was.totals.charge_nano if was else 0
+    now, then = _times(cell.times), _times(was.times if was else None)
+    moved: dict[str, Any] = {}
+    for name in _TIMES:
+        moved |= _moved(name, now[name], then[name], duration_text)
+    moved |= _moved("speed", now["speed_tenths"], then["speed_tenths"], speed_text)
+    return {"before": was_nano, "change": cell.totals.charge_nano - was_nano, **moved}
+
+
+def _moved(
+    name: str, now: int | None, then: int | None, text_of: Callable[[int], str]
+) -> dict[str, Any]:
+    return {
+        f"{name}_change": moved_text(now, then, text_of) or None,
+        f"{name}_moved": None if now is None or then is None else now - then,
+    }
 
 
 def _axis_fields(actor: Actor, usage_filter: UsageFilter) -> list[Field]:
@@ -175,6 +213,7 @@ def _row(
         "errors": totals.errors,
         "tokens_in": tokens.read,
         "cached": tokens.cached,
+        "saved": totals.saved_nano,
         "tokens_out": tokens.written,
         "reasoning": tokens.reasoning,
         "per_request": _per_request(totals),
@@ -213,7 +252,7 @@ def _times(times: Times | None) -> dict[str, Any]:
         **dict(zip(names, total or (None,) * 3, strict=True)),
         **dict(zip([f"ttft_{name}" for name in names], ttft or (None,) * 3, strict=True)),
         "speed_tenths": tenths,
-        "speed": rate_text(tenths),
+        "speed": None if tenths is None else speed_text(tenths),
     }
 
 

@@ -7,11 +7,12 @@ from typing import Final, NamedTuple
 from accounts.actors import Actor
 from usage.clickhouse_figures import Reader, from_clickhouse
 from usage.filters import UsageFilter
-from usage.levels import MERGED_TIMES, TIMES, Standing, standing
+from usage.levels import Standing, standing
 from usage.reports import COMMON_SUMS, Totals, ordered_meters, other_meters, sum_of
 from usage.rules.buckets import Span
 from usage.rules.groupings import OVERLAPPING
 from usage.rules.histograms import as_kept, digits_sql, quantiles_of
+from usage.rules.sums import MERGED_SAVED, MERGED_TIMES, TIMES
 from usage.used_rows import used_rows
 from usage.visibility import NIL, Where, run
 
@@ -112,7 +113,13 @@ def _rows_there(
         _Row(
             cell.ids,
             cell.channel_name,
-            Totals(cell.requests, cell.errors, cell.charge_nano, ordered_meters(cell.meters)),
+            Totals(
+                cell.requests,
+                cell.errors,
+                cell.charge_nano,
+                ordered_meters(cell.meters),
+                cell.saved_nano,
+            ),
             Times(_kept(cell.ttft), _kept(cell.total), cell.rate_tenths) if timed else None,
         )
         for cell in reader.cells(spans, by, limit, timed=timed)
@@ -134,12 +141,12 @@ def _sums(
         WITH sums AS (
             SELECT {ids} AS id, max(r.channel_name) AS channel_name,
                    sum(r.requests)::bigint AS requests, sum(r.errors)::bigint AS errors,
-                   sum(r.charge_nano)::bigint AS charge_nano, {COMMON_SUMS},
+                   sum(r.charge_nano)::bigint AS charge_nano, {MERGED_SAVED}, {COMMON_SUMS},
                    {MERGED_TIMES if timed else _NO_TIMES}
             FROM {rows.text} r GROUP BY 1
         ){other_meters(ids, rows.text)}
         SELECT g.id, g.channel_name, g.requests, g.errors, g.charge_nano,
-               g.meters || coalesce(o.meters, '{{}}'), {_DIGITS}, g.timed_tokens,
+               g.meters || coalesce(o.meters, '{{}}'), g.saved_nano, {_DIGITS}, g.timed_tokens,
                g.timed_ms
         FROM sums g LEFT JOIN other o USING (id)
         ORDER BY g.charge_nano DESC, g.requests DESC, g.id LIMIT %(limit)s""",  # noqa: S608 - own names only
@@ -149,10 +156,10 @@ def _sums(
         _Row(
             ids_,
             name,
-            Totals(requests, errors, charge_nano, ordered_meters(meters)),
+            Totals(requests, errors, charge_nano, ordered_meters(meters), saved),
             times_of(*times),
         )
-        for ids_, name, requests, errors, charge_nano, meters, *times in found
+        for ids_, name, requests, errors, charge_nano, meters, saved, *times in found
     ]
 
 
@@ -165,11 +172,6 @@ def times_of(
     # Rounded half up: of a speed in tenths nobody asks for more.
     rate = ((timed_tokens or 0) * 20_000 + timed_ms) // (2 * timed_ms) if timed_ms else None
     return Times(_three(ttft), _three(total), rate)
-
-
-def rate_text(tenths: int | None) -> str | None:
-    """A speed in tenths with its decimal."""
-    return None if tenths is None else f"{tenths // 10}.{tenths % 10}"
 
 
 def _three(histogram: str) -> Quantiles | None:

@@ -12,11 +12,13 @@ first day on, such as a balance, is what was summed up to the span, and the span
 
 import datetime as dt
 from collections import Counter
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from typing import Any, Final, NamedTuple, Protocol
 from uuid import UUID
 
 from lib.ids import first_id_at
+from usage.rules.outcomes import FAILED_SQL
+from usage.rules.sums import MERGED_SAVED, MERGED_TIMES, TIME_SUMS, TIMES
 
 Sums = Mapping[tuple[str, int], int]
 """What was summed: (kind, id of the account or window) -> nano. The kinds are those of `SUMS`."""
@@ -167,6 +169,21 @@ def _total(kind: str) -> str:
         ) summed GROUP BY subject_id)"""
 
 
+def _differ(fine: str, coarse: str) -> str:
+    """Whether two sums differ. What coarse ones do not know, for they are from before it was kept,
+    is not compared."""
+
+    def columns(of: str, names: Sequence[str]) -> str:
+        return f"({', '.join(f'{of}.{name}' for name in names)})"
+
+    counts, saved = ("nano", "requests", "errors"), ("saved_nano",)
+    texts = [f"{columns(fine, counts)} IS DISTINCT FROM {columns(coarse, counts)}"]
+    for known, names in (("saved_nano", saved), ("total_histogram", TIMES)):
+        differs = f"{columns(fine, names)} IS DISTINCT FROM {columns(coarse, names)}"
+        texts.append(f"({coarse}.{known} IS NOT NULL AND {differs})")
+    return f"({' OR '.join(texts)})"
+
+
 def _levels(level: str, table: str, finer: str) -> str:
     """The sums of one level that are not those of the finer one. A sum is looked at in the span in
     which its time ends; hours and days are written with the quarters that they are of."""
@@ -177,23 +194,23 @@ def _levels(level: str, table: str, finer: str) -> str:
     # What an index can be asked for; the rest is judged row by row.
     near = f"""bucket_at > %(quarter)s::timestamptz - interval '1 {level}'
               AND bucket_at < %(quarter_end)s::timestamptz"""
-    sums = "sum(requests) AS requests, sum(errors) AS errors, sum(charge_nano) AS nano"
     return f"""
         WITH mark AS (SELECT levels_to FROM usage_rollupwatermark),
         coarse AS (
-            SELECT organisation_id, bucket_at AS at, {sums} FROM {table}, mark
+            SELECT organisation_id, bucket_at AS at, {_ROLLED} FROM {table} r, mark
             WHERE {near} AND {ended} GROUP BY 1, 2
         ),
         fine AS (
-            SELECT organisation_id, {start} AS at, {sums} FROM {finer}, mark
+            SELECT organisation_id, {start} AS at, {_ROLLED} FROM {finer} r, mark
             WHERE {near} AND {ended} GROUP BY 1, 2
         )
         SELECT organisation_id, at, fine.nano, coarse.nano
         FROM fine FULL JOIN coarse USING (organisation_id, at)
-        WHERE (fine.requests, fine.errors, fine.nano)
-            IS DISTINCT FROM (coarse.requests, coarse.errors, coarse.nano)"""
+        WHERE {_differ("fine", "coarse")}"""
 
 
+_ROLLED: Final = f"""sum(charge_nano) AS nano, sum(requests) AS requests, sum(errors) AS errors,
+        {MERGED_SAVED}, {MERGED_TIMES}"""
 # docs/promises.md, "Invariants". The first column of each is the id of the row.
 INVARIANTS: Final = {
     "I1 every posting sums to 0": f"""
@@ -304,28 +321,27 @@ INVARIANTS: Final = {
         SELECT organisation_id FROM billing_account
         WHERE kind IN ('platform:loss', 'provider:cost', 'provider:payable')
         GROUP BY organisation_id HAVING sum(balance_nano) <> 0""",
-    "I16 a rollup is the sum of its records": """
+    "I16 a rollup is the sum of its records": f"""
         WITH mark AS (SELECT xid::text::xid8 AS xid FROM usage_rollupwatermark),
         summed AS (
             SELECT organisation_id, date_bin('15 minutes', admitted_at, 'epoch'::timestamptz) AS at,
                    sum(charge_nano) AS nano, count(*) FILTER (WHERE final) AS requests,
-                   bool_or(r.xid >= mark.xid) AS moves
+                   count(*) FILTER (WHERE final AND {FAILED_SQL}) AS errors, {MERGED_SAVED},
+                   {TIME_SUMS}, bool_or(r.xid >= mark.xid) AS moves
             FROM usage_usagerecord r, mark
             WHERE admitted_at >= %(quarter)s::timestamptz
               AND admitted_at < %(quarter_end)s::timestamptz
             GROUP BY 1, 2
         ),
         rolled AS (
-            SELECT organisation_id, bucket_at AS at, sum(charge_nano) AS nano,
-                   sum(requests) AS requests
-            FROM usage_rollup
+            SELECT organisation_id, bucket_at AS at, {_ROLLED} FROM usage_rollup r
             WHERE bucket_at >= %(quarter)s::timestamptz AND bucket_at < %(quarter_end)s::timestamptz
             GROUP BY 1, 2
         )
         SELECT organisation_id, at, summed.nano, rolled.nano
         FROM summed FULL JOIN rolled USING (organisation_id, at)
         WHERE moves IS NOT TRUE
-        AND (summed.nano, summed.requests) IS DISTINCT FROM (rolled.nano, rolled.requests)
+        AND {_differ("summed", "rolled")}
         AND NOT EXISTS (
             SELECT FROM usage_detachedmonth m WHERE at >= m.from_at AND at < m.to_at)""",
     "I16 the rollups of a detached month are what was signed": """

@@ -9,6 +9,7 @@ from django.conf import settings
 
 from usage.rules.buckets import Span
 from usage.rules.levels import Level, cut
+from usage.rules.sums import TIMES
 from usage.visibility import Where, run
 
 TABLES: Final[dict[Level, str]] = {
@@ -18,19 +19,6 @@ TABLES: Final[dict[Level, str]] = {
 }
 COMMON: Final = ("in_text", "in_cache_read", "out_text", "out_reasoning")
 """The meters that hours and days have as columns; null where none was counted."""
-TIMES: Final = ("total_histogram", "ttft_histogram", "timed_tokens", "timed_ms")
-"""The columns of times that rows of all levels have."""
-# Histograms that are not all there are none: of some requests nothing would be known.
-MERGED_TIMES: Final = ", ".join(
-    [
-        *(
-            f"CASE WHEN bool_and(r.{name} IS NOT NULL) THEN sum(r.{name}) END AS {name}"
-            for name in TIMES[:2]
-        ),
-        *(f"sum(r.{name})::bigint AS {name}" for name in TIMES[2:]),
-    ]
-)
-"""The times of rows `r` as those of all of them."""
 ALWAYS: Final = Span(dt.datetime(1990, 1, 1, tzinfo=dt.UTC), dt.datetime(2300, 1, 1, tzinfo=dt.UTC))
 """A time that holds every request."""
 
@@ -41,7 +29,7 @@ _THERE: Final = """
     ) there ON true"""
 _COLUMNS: Final = (
     "r.organisation_id, r.bucket_at, r.team_id, r.key_id, r.user_id, r.model, r.channel_id,"
-    " r.channel_name, r.requests, r.errors, r.charge_nano, "
+    " r.channel_name, r.requests, r.errors, r.charge_nano, r.saved_nano, "
     + ", ".join(f"r.{name}" for name in TIMES)
 )
 
@@ -56,12 +44,6 @@ def columns_of(level: Level) -> tuple[list[str], str]:
 
 LAG_MAX: Final = dt.timedelta(minutes=2)
 """By so much ClickHouse may be behind for what still goes on to be read from it."""
-
-
-def written_sql(meters: str) -> str:
-    """The tokens of an answer that came one after the other, of a column of meters as JSON."""
-    names = ("out_text", "out_reasoning")
-    return " + ".join(f"coalesce(({meters}->>'{name}')::bigint, 0)" for name in names)
 
 
 class Standing(NamedTuple):

@@ -96,6 +96,7 @@ REQUESTS = Table(
             "tokens_in", _("In"), "number", priority=2, hint=_("Input tokens, including cached")
         ),
         Column("cached", _("Cached"), "number", chosen=False, hint=_("Cached input tokens")),
+        Column("saved", _("Saved by cache"), "money", chosen=False),
         Column(
             "tokens_out",
             _("Out"),
@@ -142,6 +143,7 @@ LOG_COLUMNS: Final[Mapping[str, LogColumn]] = {
     "total": LogColumn("r.total_ms"),
     "tokens_in": _tokens("sent", "cached"),
     "cached": _tokens("cached"),
+    "saved": LogColumn("r.saved_nano"),
     "tokens_out": _tokens("out", "reasoning"),
     "reasoning": _tokens("reasoning"),
     "cost": LogColumn("r.charge_nano"),

@@ -146,6 +146,9 @@ class UsageRecord(models.Model):
     dropped = ArrayField(
         models.TextField(), null=True, help_text="The parameters that were left out."
     )
+    saved_nano = models.BigIntegerField(
+        null=True, help_text="What cached input saved; null in records of before it was counted."
+    )
 
     class Meta:
         constraints = [
@@ -269,7 +272,7 @@ class Rollup(models.Model):
 
     The histograms are of the times of answered requests, 0 where there is none; null in rows from
     before they were kept, until these are rebuilt. Between their first and their last output token
-    the answers took `timed_ms`, for `timed_tokens`.
+    the answers took `timed_ms`, for `timed_tokens`. `saved_nano` is null where a record has none.
     """
 
     pk = models.CompositePrimaryKey(
@@ -297,6 +300,7 @@ class Rollup(models.Model):
     ttft_histogram = HistogramField(null=True)
     timed_tokens = models.BigIntegerField(null=True)
     timed_ms = models.BigIntegerField(null=True)
+    saved_nano = models.BigIntegerField(null=True)
 
     def __str__(self) -> str:
         return f"{self.model} at {self.bucket_at}"
@@ -335,6 +339,7 @@ class _CoarseRollup(models.Model):
     ttft_histogram = HistogramField(null=True)
     timed_tokens = models.BigIntegerField(null=True)
     timed_ms = models.BigIntegerField(null=True)
+    saved_nano = models.BigIntegerField(null=True)
 
     class Meta:
         abstract = True
@@ -667,3 +672,23 @@ class ReportReceiver(models.Model):
 
     def __str__(self) -> str:
         return f"{self.user_id} of {self.schedule_id}"
+
+
+class ChartNote(models.Model):
+    """What somebody noted of a moment, for the charts of usage: of a team, or, without one, of the
+    whole organisation."""
+
+    id = models.UUIDField(primary_key=True, default=new_id, editable=False)
+    organisation = models.ForeignKey("accounts.Organisation", models.CASCADE, related_name="+")
+    team = models.ForeignKey("accounts.Team", models.CASCADE, null=True, related_name="+")
+    at = models.DateTimeField()
+    text = models.CharField(max_length=200)
+    user = models.ForeignKey("accounts.User", models.SET_NULL, null=True, related_name="+")
+    created_at = models.DateTimeField(db_default=Now())
+
+    class Meta:
+        ordering = ["at", "id"]
+        indexes = [models.Index(fields=["organisation", "at"], name="notes_by_time")]
+
+    def __str__(self) -> str:
+        return self.text

@@ -26,6 +26,7 @@ from usage.reports import (
     series_of,
     series_parts,
 )
+from usage.rules.sums import MERGED_SAVED
 from usage.used_rows import used_rows
 from usage.visibility import run
 
@@ -69,8 +70,8 @@ def overview(actor: Actor, usage_filter: UsageFilter, at: Standing, *, keys: int
         # Each way of counting by hashes: to sort all rows for one of them would take the disk.
         run(_HASHED, {})
         found = run(_text(usage_filter, rows.text), parameters)
-    for kind, n, place, value, label, requests, errors, charge_nano, figure, meters in found:
-        summed_up = Totals(requests, errors, charge_nano, ordered_meters(meters))
+    for kind, n, place, value, label, requests, errors, charge_nano, figure, meters, saved in found:
+        summed_up = Totals(requests, errors, charge_nano, ordered_meters(meters), saved)
         if kind == "bucket":
             totals[n] = summed_up
         elif kind == "part":
@@ -128,7 +129,7 @@ def _parts_there(reader: Reader, usage_filter: UsageFilter) -> list[tuple[Any, .
 
 def _totals(cell: CellFound, *, metered: bool = True) -> Totals:
     meters = ordered_meters(cell.meters) if metered else {}
-    return Totals(cell.requests, cell.errors, cell.charge_nano, meters)
+    return Totals(cell.requests, cell.errors, cell.charge_nano, meters, cell.saved_nano)
 
 
 _HASHED: Final = """
@@ -144,7 +145,7 @@ def _text(usage_filter: UsageFilter, rows: str) -> str:
         SELECT grouping(n) AS by_key, grouping(id) AS by_bucket, n, id, now, key,
                max(channel_name) AS channel_name, sum(requests)::bigint AS requests,
                sum(errors)::bigint AS errors, sum(charge_nano)::bigint AS charge_nano,
-               sum(value) AS value, {COMMON_SUMS}
+               sum(value) AS value, {MERGED_SAVED}, {COMMON_SUMS}
         FROM (
             SELECT r.*, {_N} AS n, {_N} > 0 AS now, {group.id} AS id, {key.id} AS key,
                    {METRICS[usage_filter.metric]} AS value
@@ -157,13 +158,14 @@ def _text(usage_filter: UsageFilter, rows: str) -> str:
     ),
     {RANKED}{other_meters(_N, rows)}
     SELECT 'bucket', n, 0, '', '', requests, errors, charge_nano, 0,
-           g.meters || coalesce(o.meters, '{{}}')
+           g.meters || coalesce(o.meters, '{{}}'), g.saved_nano
     FROM sums g LEFT JOIN other o ON o.id = g.n WHERE by_key = 0 AND by_bucket = 1
     UNION ALL
-    SELECT 'part', n, place, value, label, 0, 0, 0, figure, '{{}}'
+    SELECT 'part', n, place, value, label, 0, 0, 0, figure, '{{}}', 0
     FROM ({series_parts(group)}) shown (n, place, value, label, figure)
     UNION ALL
     SELECT 'key', g.now::int, 0, {key.value}, {key.label}, g.requests, g.errors, g.charge_nano, 0,
-           '{{}}'
-    FROM (SELECT *, key AS id FROM (SELECT now, key, requests, errors, charge_nano FROM sums
-          WHERE by_key = 1) keyed) g {key.join}"""  # noqa: S608 - own names only
+           '{{}}', g.saved_nano
+    FROM (SELECT *, key AS id
+          FROM (SELECT now, key, requests, errors, charge_nano, saved_nano FROM sums
+                WHERE by_key = 1) keyed) g {key.join}"""  # noqa: S608 - own names only

@@ -26,6 +26,7 @@ from usage.client_addresses import address_of
 from usage.partitions import ids_near
 from usage.reports import ordered_meters, read_json
 from usage.request_log import RequestRow
+from usage.rules.outcomes import UNCHARGED
 from usage.visibility import run, visible
 
 # quantity x nano per million x parts per million, in USD: 10^9 x 10^6 x 10^6.
@@ -33,7 +34,6 @@ _EXACT_DIGITS: Final = 21
 _EXACT_PER_NANO: Final = 10**12
 RECEIPT_FORMAT: Final = "weir-receipt-1"
 # What these bases stand for is never charged, whatever was counted.
-UNCHARGED: Final = frozenset({"absorbed", "free", "held", "none"})
 
 
 @dataclass(frozen=True)
@@ -222,6 +222,7 @@ def request_detail(actor: Actor, id: str) -> RequestDetail:
         end_user=last.end_user,
         upstream_request_id=last.upstream_request_id or "",
         dropped=last.dropped or (),
+        saved_nano=last.saved_nano,
     )
     in_force = _price(last)
     return RequestDetail(
@@ -437,6 +438,7 @@ class _AttemptRow(NamedTuple):
     end_user: str
     upstream_request_id: str | None
     dropped: list[str] | None
+    saved_nano: int | None
 
 
 def _cost_nano(rows: Sequence[_AttemptRow]) -> int | None:
@@ -532,7 +534,8 @@ _DETAIL: Final = """
                coalesce(u.project, a.project) AS project, coalesce(u.tags, a.tags) AS tags,
                coalesce(u.customer, a.customer) AS customer,
                coalesce(u.client_app, a.client_app) AS client_app,
-               coalesce(u.end_user, a.end_user) AS end_user, u.upstream_request_id, u.dropped
+               coalesce(u.end_user, a.end_user) AS end_user, u.upstream_request_id, u.dropped,
+               u.saved_nano
         FROM attempt a FULL JOIN record u USING (id)
     )
     SELECT w.id, w.n, w.admitted_at, o.slug, t.slug, w.key_id, k.name, p.email, w.model,
@@ -554,7 +557,8 @@ _DETAIL: Final = """
            ),
            priced.model, version.valid_from, version.valid_to, version.source, version.rates,
            w.multiplier_ppm, w.cost_nano, w.skipped, w.why, w.channel_key, w.asked_model,
-           w.project, w.tags, w.customer, w.client_app, w.end_user, w.upstream_request_id, w.dropped
+           w.project, w.tags, w.customer, w.client_app, w.end_user,
+           w.upstream_request_id, w.dropped, w.saved_nano
     FROM whole w
     JOIN accounts_organisation o ON o.id = w.organisation_id
     LEFT JOIN accounts_team t ON t.id = w.team_id

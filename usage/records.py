@@ -10,6 +10,7 @@ from django.db import connection
 from billing.models import PriceVersion as StoredVersion
 from billing.rules.pricing import CostLines, PriceVersion, price, total_of
 from usage import sql
+from usage.rules.savings import saved_of
 
 CRASH_CUT: Final = sql.Ending(
     final=True,
@@ -83,6 +84,7 @@ def _ending(cut: Cut, versions: "Versions") -> sql.Ending:
         meters=json.dumps(meters),
         charge_nano=min(cost.total_nano, cut.hold_nano),
         basis="estimated",
+        saved_nano=saved_of(meters, version, "estimated"),
     )
 
 

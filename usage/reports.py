@@ -22,6 +22,7 @@ from usage.filters import EVERYTHING, Metric, Scope, UsageFilter
 from usage.levels import COMMON, Standing, standing, summed
 from usage.rules.buckets import Span
 from usage.rules.groupings import GroupBy
+from usage.rules.sums import MERGED_SAVED
 from usage.used_rows import used_rows
 from usage.visibility import NIL, Period, Where, run, where_of
 
@@ -48,12 +49,14 @@ By = GroupBy | Literal["bucket", "all"]
 
 @dataclass(frozen=True)
 class Totals:
-    """Sums over some requests. `errors` are those that failed; one that was stopped did not."""
+    """Sums over some requests. `errors` are those that failed; one that was stopped did not.
+    `saved_nano` is what cached input saved; None where it is not known of all of them."""
 
     requests: int = 0
     errors: int = 0
     charge_nano: int = 0
     meters: Mapping[str, int] = field(default_factory=dict)
+    saved_nano: int | None = 0
 
     @property
     def tokens(self) -> int:
@@ -79,6 +82,9 @@ class Totals:
             self.errors + other.errors,
             self.charge_nano + other.charge_nano,
             meters,
+            None
+            if self.saved_nano is None or other.saved_nano is None
+            else self.saved_nano + other.saved_nano,
         )
 
 
@@ -327,19 +333,19 @@ def _sums(
         WITH sums AS (
             SELECT {group.id} AS id, max(r.channel_name) AS channel_name,
                    sum(r.requests)::bigint AS requests, sum(r.errors)::bigint AS errors,
-                   sum(r.charge_nano)::bigint AS charge_nano,
+                   sum(r.charge_nano)::bigint AS charge_nano, {MERGED_SAVED},
                    {COMMON_SUMS if metered else NO_METERS}
             FROM {used.text} r GROUP BY 1
         ){other_meters(group.id, used.text) if metered else ""}
         SELECT {group.value}, {group.label}, g.requests, g.errors, g.charge_nano,
-               {"g.meters || coalesce(o.meters, '{}')" if metered else "g.meters"}
+               {"g.meters || coalesce(o.meters, '{}')" if metered else "g.meters"}, g.saved_nano
         FROM sums g {"LEFT JOIN other o USING (id)" if metered else ""} {group.join}
         ORDER BY g.charge_nano DESC, g.requests DESC, g.id LIMIT %(limit)s""",  # noqa: S608 - own names only
         {**used.parameters, "starts": [span.start_at for span in spans], "limit": limit},
     )
     return [
-        Group(str(id), label, Totals(requests, errors, charge_nano, ordered_meters(meters)))
-        for id, label, requests, errors, charge_nano, meters in rows
+        Group(str(id), label, Totals(requests, errors, charge_nano, ordered_meters(meters), saved))
+        for id, label, requests, errors, charge_nano, meters, saved in rows
     ]
 
 

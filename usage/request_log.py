@@ -25,7 +25,7 @@ class RequestRow:
     `id` is that of its final record, and so are `charge_nano`, `price_version_id` and the rest: no
     attempt before the last is charged. `cost_nano` is for operators: what all attempts cost us, as
     far as it is known; and so is what the provider calls the last one. `dropped` are the parameters
-    that were left out.
+    that were left out, `saved_nano` is what cached input saved, None where it was not counted.
     """
 
     id: UUID
@@ -64,6 +64,7 @@ class RequestRow:
     end_user: str = ""
     upstream_request_id: str = ""
     dropped: Sequence[str] = ()
+    saved_nano: int | None = None
 
     @property
     def running(self) -> bool:
@@ -284,7 +285,8 @@ def near_attempts(parameters: Mapping[str, Any]) -> str:
 _REQUESTS: Final = f"""
     SELECT {_WHO_AND_WHAT}, r.status, r.kind, r.finish_reason, r.meters, r.charge_nano,
            r.hold_nano, r.basis, r.price_version_id, r.ttft_ms, r.total_ms, r.flags,
-           whole.attempts, whole.cost_nano, {_COUNTED_TO}, r.upstream_request_id, r.dropped
+           whole.attempts, whole.cost_nano, {_COUNTED_TO}, r.upstream_request_id, r.dropped,
+           r.saved_nano
     FROM (
         SELECT * FROM usage_usagerecord r WHERE {{where}} AND r.final
         ORDER BY {{order}} LIMIT %(limit)s

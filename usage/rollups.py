@@ -28,12 +28,12 @@ from billing.rules.meters import METERS
 from lib.ids import first_id_at
 from lib.open_transactions import OPEN_HERE
 from lib.postgres_tools import BACKUP_NAME
-from usage.levels import COMMON, MERGED_TIMES, TABLES, TIMES, columns_of, written_sql
+from usage.levels import COMMON, TABLES, columns_of
 from usage.partitions import ID_SLACK
 from usage.rules.buckets import Span
-from usage.rules.histograms import histogram_sql
 from usage.rules.levels import WIDTHS, Bucket, Level, runs, start_of
-from usage.rules.outcomes import FAILED_SQL, STREAMED_SQL, TIMED_SQL
+from usage.rules.outcomes import FAILED_SQL
+from usage.rules.sums import MERGED_SAVED, MERGED_TIMES, TIME_SUMS, TIMES
 
 
 class Rolled(NamedTuple):
@@ -288,18 +288,6 @@ _PLAIN_SUMS: Final = ", ".join(
     f"'{name}', sum((r.meters->>'{name}')::bigint)::bigint" for name in METERS
 )
 _TIMES: Final = ", ".join(TIMES)
-_TIME_SUMS: Final = """
-               coalesce(sum({total}) FILTER (WHERE {answered}), 0) AS total_histogram,
-               coalesce(sum({ttft}) FILTER (WHERE {answered} AND r.ttft_ms IS NOT NULL), 0)
-                   AS ttft_histogram,
-               sum({tokens}) FILTER (WHERE {streamed})::bigint AS timed_tokens,
-               sum(r.total_ms - r.ttft_ms) FILTER (WHERE {streamed})::bigint AS timed_ms""".format(
-    total=histogram_sql("r.total_ms"),
-    ttft=histogram_sql("r.ttft_ms"),
-    answered=TIMED_SQL,
-    streamed=STREAMED_SQL,
-    tokens=written_sql("r.meters"),
-)
 
 
 def _gathered(rest: str) -> str:
@@ -326,15 +314,16 @@ def _write_quarters(also: str = "") -> str:
                count(*) FILTER (WHERE r.final AND {FAILED_SQL}) AS errors,
                jsonb_strip_nulls(jsonb_build_object({_PLAIN_SUMS})) AS meters,
                {_gathered(f"(r.meters - ARRAY[{_PLAIN}])")},
-               sum(r.charge_nano)::bigint AS charge_nano, {_TIME_SUMS}
+               sum(r.charge_nano)::bigint AS charge_nano, {MERGED_SAVED}, {TIME_SUMS}
         FROM usage_usagerecord r
         WHERE r.admitted_at >= %(start_at)s AND r.admitted_at < %(end_at)s
           AND r.id >= %(first_id)s AND r.id < %(end_id)s {also}
         GROUP BY 1, 2, 3, 4, 5, 6, 7
     )
     INSERT INTO usage_rollup (
-        {_DIMENSIONS}, channel_name, requests, errors, meters, charge_nano, {_TIMES})
-    SELECT {_DIMENSIONS}, channel_name, requests, errors, meters || {_REST}, charge_nano, {_TIMES}
+        {_DIMENSIONS}, channel_name, requests, errors, meters, charge_nano, saved_nano, {_TIMES})
+    SELECT {_DIMENSIONS}, channel_name, requests, errors, meters || {_REST}, charge_nano,
+           saved_nano, {_TIMES}
     FROM sums ORDER BY {_DIMENSIONS}"""  # noqa: S608 - only constants are put in
 
 
@@ -350,7 +339,8 @@ def _write_level(level: Literal["hour", "day"], also: str = "") -> str:
         SELECT r.organisation_id, {_bucket("r.bucket_at", level)} AS bucket_at, r.team_id,
                r.key_id, r.user_id, r.model, r.channel_id, max(r.channel_name) AS channel_name,
                sum(r.requests)::bigint AS requests, sum(r.errors)::bigint AS errors, {sums},
-               {_gathered(rest)}, sum(r.charge_nano)::bigint AS charge_nano, {MERGED_TIMES}
+               {_gathered(rest)}, sum(r.charge_nano)::bigint AS charge_nano, {MERGED_SAVED},
+               {MERGED_TIMES}
         FROM {TABLES[finer]} r
         -- By the key, which begins with it.
         WHERE r.organisation_id = ANY (%(organisations)s::uuid[])
@@ -358,8 +348,10 @@ def _write_level(level: Literal["hour", "day"], also: str = "") -> str:
         GROUP BY 1, 2, 3, 4, 5, 6, 7
     )
     INSERT INTO {TABLES[level]} (
-        {_DIMENSIONS}, channel_name, requests, errors, {counted}, meters, charge_nano, {_TIMES})
-    SELECT {_DIMENSIONS}, channel_name, requests, errors, {counted}, {_REST}, charge_nano, {_TIMES}
+        {_DIMENSIONS}, channel_name, requests, errors, {counted}, meters, charge_nano, saved_nano,
+        {_TIMES})
+    SELECT {_DIMENSIONS}, channel_name, requests, errors, {counted}, {_REST}, charge_nano,
+           saved_nano, {_TIMES}
     FROM sums ORDER BY {_DIMENSIONS}"""  # noqa: S608 - only constants are put in
 
 

@@ -68,6 +68,7 @@ class Ending(NamedTuple):
     (I13). `total_ms` None = until now, by the database's clock.
     `upstream_request_id` is what the upstream calls it, `dropped` the parameters that were left
     out, joined by a comma, `address` the client's, "" where it is not kept.
+    `saved_nano` is what cached input saved its customer (`billing.rules.pricing.saved_by_cache`).
     `cost_nano` is what it cost us, None = unknown. The versions of price and cost are those of the
     attempt unless they are named here: an upstream tells its service tier only at the end.
     """
@@ -90,6 +91,7 @@ class Ending(NamedTuple):
     upstream_request_id: str = ""
     dropped: str | None = None
     address: str = ""
+    saved_nano: int = 0
 
     def cost_beside(self, loss_nano: int) -> int:
         """What we owe its provider beside what is posted as a loss: where no price of the kind cost
@@ -279,6 +281,7 @@ def _endings(endings: Sequence[Ending]) -> dict[str, Parameter]:
         "costs": _array([ending.cost_nano for ending in endings]),
         "upstream_requests": _quoted([ending.upstream_request_id for ending in endings]),
         "dropped": _quoted(dropped) if any(dropped) else "{}",
+        "saved": _array([ending.saved_nano for ending in endings]),
     }
 
 
@@ -342,10 +345,11 @@ _ENDING_ARRAYS = """
         %(finals)s::boolean[], %(statuses)s::smallint[], %(kinds)s::text[], %(messages)s::text[],
         %(finish_reasons)s::text[], %(meters)s::jsonb[], %(charges)s::bigint[], %(bases)s::text[],
         %(ttfts)s::int[], %(totals)s::int[], %(raw_usages)s::jsonb[], %(flags)s::text[],
-        %(costs)s::bigint[], %(upstream_requests)s::text[], %(dropped)s::text[]"""
+        %(costs)s::bigint[], %(upstream_requests)s::text[], %(dropped)s::text[],
+        %(saved)s::bigint[]"""
 _ENDING_COLUMNS = """
         final, status, kind, message, finish_reason, meters, charge_nano, basis, ttft_ms, total_ms,
-        raw_usage, flags, cost_nano, upstream_request_id, dropped"""
+        raw_usage, flags, cost_nano, upstream_request_id, dropped, saved_nano"""
 
 _WRITE_RECORDS = f"""
     INSERT INTO usage_usagerecord (
@@ -364,7 +368,7 @@ _WRITE_RECORDS = f"""
            least(t.charge_nano, a.hold_nano), t.basis, t.ttft_ms,
            coalesce(t.total_ms, extract(epoch FROM now() - a.admitted_at) * 1000)::int,
            t.raw_usage, string_to_array(t.flags, ','), t.cost_nano, t.upstream_request_id,
-           string_to_array(t.dropped, ',')
+           string_to_array(t.dropped, ','), t.saved_nano
     FROM unnest(
         %(organisations)s::uuid[], %(ids)s::uuid[], %(price_versions)s::bigint[],
         %(cost_versions)s::bigint[], {_ENDING_ARRAYS}
@@ -391,7 +395,7 @@ _REFUSALS = f"""
            t.final, t.status, t.kind, t.message, t.finish_reason, t.meters,
            t.charge_nano, t.basis, t.ttft_ms, coalesce(t.total_ms, 0),
            t.raw_usage, string_to_array(t.flags, ','), t.cost_nano, t.upstream_request_id,
-           string_to_array(t.dropped, ',')
+           string_to_array(t.dropped, ','), t.saved_nano
     FROM unnest(
         %(organisations)s::uuid[], %(requests)s::uuid[], %(teams)s::uuid[], %(keys)s::uuid[],
         %(users)s::bigint[], %(models)s::text[], %(dialects)s::text[], %(operations)s::text[],

@@ -14,6 +14,7 @@ from usage import (
     margin_views,
     member_views,
     month_close_views,
+    note_views,
     organisation_views,
     raise_views,
     report_views,
@@ -22,6 +23,7 @@ from usage import (
     saved_view_views,
     statement_views,
     team_views,
+    time_views,
     views,
 )
 
@@ -88,6 +90,9 @@ urlpatterns = [
     path("o/<slug:o>/budgets/<str:id>/_f/log", budget_views.budget_log, name="budget_log"),
     path("o/<slug:o>/billing/holds", hold_views.hold_list, name="holds"),
     path("o/<slug:o>/usage", views.usage_page, name="usage"),
+    path("o/<slug:o>/usage/_f/times", time_views.times_panel, name="usage_times"),
+    path("o/<slug:o>/usage/notes/new", note_views.note_new, name="note_new"),
+    path("o/<slug:o>/usage/notes/<str:id>/delete", note_views.note_delete, name="note_delete"),
     path("o/<slug:o>/usage/_f/changes", change_views.changes_panel, name="usage_changes"),
     path("o/<slug:o>/usage/explore", explore_views.explore_page, name="explore"),
     path("o/<slug:o>/usage/focus.csv", explore_views.focus_file, name="focus"),

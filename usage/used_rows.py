@@ -11,12 +11,13 @@ from typing import Any, Final
 from accounts.actors import Actor
 from lib.ids import first_id_at
 from usage.filters import Scope
-from usage.levels import COMMON, Standing, columns_of, summed, written_sql
+from usage.levels import COMMON, Standing, columns_of, summed
 from usage.partitions import ID_SLACK
 from usage.rules.buckets import Span
 from usage.rules.groupings import SUMMED
 from usage.rules.histograms import histogram_sql
 from usage.rules.outcomes import FAILED_SQL, STOPPED_SQL, STREAMED_SQL, TIMED_SQL
+from usage.rules.sums import written_sql
 from usage.visibility import NIL, Period, Where, run, where_of
 
 RECORDS_MAX: Final = 500_000
@@ -85,6 +86,7 @@ def _recorded(actor: Actor, scope: Scope, spans: Sequence[Span], *, tagged: bool
                coalesce(r.user_id, 0) AS user_id, r.model,
                coalesce(r.channel_id, '{NIL}') AS channel_id, r.channel_name,
                r.final::int AS requests, (r.final AND {FAILED_SQL})::int AS errors, r.charge_nano,
+               r.saved_nano,
                {common}, {rest} AS meters, r.project, r.customer, r.client_app AS app,
                {"tag" if tagged else "''"} AS tag, {STATUS} AS status, {_TIMES}
         FROM usage_usagerecord r {tags if tagged else ""}

@@ -1,14 +1,15 @@
 """What kinds of errors, bases and flags are called on pages."""
 
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from typing import Final
 
 from django.utils.functional import Promise
-from django.utils.translation import gettext, pgettext_lazy
+from django.utils.translation import gettext, pgettext, pgettext_lazy
 from django.utils.translation import gettext_lazy as _
 
 from accounts.keys import PLAYGROUND_NAME
 from billing.rate_words import METER_NAMES
+from lib import formatting
 
 # Whose API a request spoke: proper names, the same in every language.
 _API_NAMES: Final[Mapping[str, str]] = {
@@ -230,3 +231,30 @@ def flag_word(name: str) -> str:
 def key_name(name: str | None) -> str:
     """A key's name as pages show it: the playground's own key has one in each language."""
     return gettext("Playground") if name == PLAYGROUND_NAME else name or ""
+
+
+def duration_text(milliseconds: int | None) -> str:
+    """Milliseconds as ``842 ms``, ``3.21 s`` or ``1 min 12 s``, units in the page's language."""
+    if milliseconds is None:
+        return formatting.MISSING
+    units = {
+        "ms": pgettext("unit", "ms"),
+        "s": pgettext("unit", "s"),
+        "min": pgettext("unit", "min"),
+    }
+    return " ".join(f"{figure} {units[unit]}" for figure, unit in formatting.duration(milliseconds))
+
+
+def speed_text(tenths: int | None) -> str:
+    """Tokens per second, from tenths of them."""
+    return formatting.MISSING if tenths is None else f"{tenths // 10}.{tenths % 10}"
+
+
+def moved_text(now: int | None, before: int | None, text_of: Callable[[int], str]) -> str:
+    """By how much a figure moved, itself and in per cent: ``+120 ms (5.1%)``; "" where one of the
+    two is not known."""
+    if now is None or before is None:
+        return ""
+    sign = "+" if now > before else "\N{MINUS SIGN}" if now < before else ""
+    share = formatting.percent(abs(now - before), before) if before else formatting.MISSING
+    return f"{sign}{text_of(abs(now - before))} ({share})"

@@ -69,6 +69,12 @@ TOKEN_METERS: Final = frozenset(meter.name for meter in METERS.values() if meter
 FALLBACKS: Final[dict[str, str]] = {
     meter.name: meter.fallback for meter in METERS.values() if meter.fallback is not None
 }
+PLAIN_OF: Final[dict[str, str]] = {
+    "in_cache_read": "in_text",
+    "in_audio_cached": "in_audio",
+    "in_image_cached": "in_image",
+}
+"""What input that was read from a cache would have been counted as without it."""
 
 _WITH_VARIANTS: Final = frozenset({"images", "video_ms", "searches"})
 _VARIANT: Final = re.compile(r"([a-z0-9_]+)\[[0-9A-Za-z_.:,-]{1,60}\]")

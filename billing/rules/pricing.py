@@ -21,7 +21,7 @@ from dataclasses import dataclass, field, replace
 from fractions import Fraction
 from typing import Final, Literal, NamedTuple
 
-from billing.rules.meters import FALLBACKS, INPUT_TOKEN_METERS, find_meter
+from billing.rules.meters import FALLBACKS, INPUT_TOKEN_METERS, PLAIN_OF, find_meter
 from billing.rules.money import INT64_MAX, round_half_even
 
 UNITS_PER_RATE: Final = 1_000_000
@@ -204,6 +204,50 @@ def total_of(quantities: Mapping[str, int], version: PriceVersion) -> int | Unpr
     if nano > INT64_MAX:
         return Unpriced("out_of_range", tuple(meter for meter, used in quantities.items() if used))
     return nano
+
+
+def saved_by_cache(quantities: Mapping[str, int], version: PriceVersion) -> int:
+    """How much less the cached input of `quantities` costs than the same tokens as plain input, in
+    nano, rounded half-even once; below 0 where cached input is the dearer one.
+
+    Each token stays where it is in the prompt, and so in its tier. 0 for what has no price.
+    """
+    cached = {meter: used for meter in PLAIN_OF if (used := quantities.get(meter, 0)) > 0}
+    if not cached:
+        return 0
+    if not version.tiers:
+        difference = _cheaper(cached, version.rates)
+    else:
+        reached = _reached(quantities, version)
+        if reached and version.mode == "marginal":
+            as_plain = replace(
+                version,
+                rates=_as_plain(version.rates),
+                tiers=tuple(replace(tier, rates=_as_plain(tier.rates)) for tier in version.tiers),
+            )
+            costs = [price(quantities, either) for either in (as_plain, version)]
+            sums = [_exact(cost) for cost in costs if isinstance(cost, CostLines)]
+            difference = sums[0] - sums[1] if len(sums) == 2 else 0
+        else:
+            difference = _cheaper(cached, reached[-1].rates if reached else version.rates)
+    return round_half_even(difference * version.multiplier_ppm, _DENOMINATOR)
+
+
+def _cheaper(cached: Mapping[str, int], rates: Rates) -> int:
+    """By so much, in nano per million units times units, cached input is cheaper than plain one."""
+    plain = _as_plain(rates)
+    return sum(used * (plain[meter] - rates[meter]) for meter, used in cached.items()
+               if meter in rates)  # fmt: skip
+
+
+def _as_plain(rates: Rates) -> Rates:
+    """The same rates with cached input at those of plain input, where these are known."""
+    plain = {meter: rates[of] for meter, of in PLAIN_OF.items() if of in rates and meter in rates}
+    return {**rates, **plain}
+
+
+def _exact(cost: CostLines) -> int:
+    return sum(line.quantity * line.rate_nano_per_million for line in cost.lines)
 
 
 def reached_tier(quantities: Mapping[str, int], version: PriceVersion) -> int:

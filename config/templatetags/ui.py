@@ -76,14 +76,7 @@ def part_of(part: int, whole: int) -> str:
 @register.filter
 def duration(milliseconds: int | None) -> str:
     """Milliseconds as ``842 ms``, ``3.21 s`` or ``1 min 12 s``, units in the page's language."""
-    if milliseconds is None:
-        return formatting.MISSING
-    units = {
-        "ms": pgettext("unit", "ms"),
-        "s": pgettext("unit", "s"),
-        "min": pgettext("unit", "min"),
-    }
-    return " ".join(f"{figure} {units[unit]}" for figure, unit in formatting.duration(milliseconds))
+    return words.duration_text(milliseconds)
 
 
 @register.filter
@@ -138,6 +131,28 @@ def delta(now: int, before: int, bad_when: str = "") -> SafeString:
         words[direction],
         text,
     )
+
+
+@register.simple_tag
+def delta_of(now: int | None, before: int | None, kind: str) -> SafeString:
+    """How a time or a speed moved, itself and in per cent; `kind` is ``duration``, of which more is
+    worse, or ``speed``, of which more is better. Empty where one of the two is not known."""
+    if now is None or before is None:
+        return SafeString("")
+    if now == before:
+        return format_html('<span class="delta">{}</span>', gettext("no change"))
+    text_of = words.speed_text if kind == "speed" else words.duration_text
+    return format_html(
+        '<span class="delta" data-tone="{}">{}</span>',
+        "ok" if (now > before) == (kind == "speed") else "bad",
+        words.moved_text(now, before, text_of),
+    )
+
+
+@register.filter
+def speed(tenths: int | None) -> str:
+    """Tokens per second, from tenths of them."""
+    return words.speed_text(tenths)
 
 
 @register.simple_tag

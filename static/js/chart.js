@@ -40,6 +40,7 @@ function read(table) {
     rows: rows.map((row) => ({
       name: row.cells[0].textContent.trim(),
       short: row.cells[0].dataset.short ?? row.cells[0].textContent.trim(),
+      at: Date.parse(row.cells[0].dataset.at),
       link: row.querySelector("th a, td a"),
       unfinished: row.hasAttribute("data-unfinished"),
       total: total < 0 ? "" : row.cells[total].textContent.trim(),
@@ -72,6 +73,13 @@ const swatch = ({ slot, line }) => {
   if (line) mark.dataset.line = line;
   return mark;
 };
+
+// What happened, as a list of the page tells it: each mark belongs to the row in whose time it lies.
+const marks = () => [...document.querySelectorAll("[data-mark]")].map((item) => ({
+  at: Date.parse(item.dataset.mark), text: item.querySelector("[data-mark-text]").textContent.trim(),
+}));
+const marksOf = (rows) => rows.map((row, index) => marks().filter(
+  ({ at }) => at >= row.at && !(at >= rows[index + 1]?.at)).map(({ text }) => text));
 
 class Panel {
   constructor(table) {
@@ -141,6 +149,7 @@ class Panel {
   draw() {
     this.plot?.destroy();
     const { rows, parts } = this.data;
+    this.marks = marksOf(rows);
     const reaches = rows.map((row) => this.reach(row));
     const bottom = Math.min(0, ...reaches.map(([low]) => low));
     const sums = reaches.map(([, high]) => high);
@@ -178,7 +187,7 @@ class Panel {
       ],
       series: [{}, { points: { show: false }, paths: () => null }],
       hooks: {
-        draw: [(plot) => { this.bars(plot); this.lines(plot); }],
+        draw: [(plot) => { this.bars(plot); this.lines(plot); this.flags(plot, faint); }],
         setCursor: [(plot) => this.point(plot.cursor.left >= 0 ? Math.round(plot.posToVal(plot.cursor.left, "x")) : null, false)],
       },
     }, [rows.map((_, index) => index), sums], this.box);
@@ -264,6 +273,27 @@ class Panel {
     });
   }
 
+  flags(plot, stroke) {
+    const { ctx, bbox } = plot;
+    const ratio = devicePixelRatio || 1;
+    ctx.save();
+    ctx.strokeStyle = ctx.fillStyle = stroke;
+    ctx.lineWidth = ratio;
+    this.marks.forEach((texts, index) => {
+      if (!texts.length) return;
+      const x = plot.valToPos(index, "x", true);
+      ctx.setLineDash([2 * ratio, 3 * ratio]);
+      ctx.beginPath();
+      ctx.moveTo(x, bbox.top);
+      ctx.lineTo(x, bbox.top + bbox.height);
+      ctx.stroke();
+      ctx.beginPath();
+      ctx.arc(x, bbox.top, 4 * ratio, 0, 2 * Math.PI);
+      ctx.fill();
+    });
+    ctx.restore();
+  }
+
   hatch(ctx, left, top, width, height, ratio) {
     ctx.save();
     ctx.clip();
@@ -290,6 +320,7 @@ class Panel {
     const head = make("p");
     head.append(make("span", "", row.name), make("span", "", row.total));
     this.tip.replaceChildren(head);
+    for (const text of this.marks[index]) this.tip.append(make("div", "chart-mark", text));
     for (let part = this.data.parts.length - 1; part >= 0; part -= 1) {
       if (!row.values[part] || !this.data.parts[part].shown) continue;
       const line = make("div");
@@ -303,7 +334,7 @@ class Panel {
     this.tip.style.top = "8px";
     if (spoken) {
       const list = this.data.parts.map((part, number) => row.values[number] && part.shown ? `${part.name} ${row.texts[number]}` : "").filter(Boolean);
-      say(`${[row.name, row.total].filter(Boolean).join(", ")}: ${list.join(", ")}`);
+      say(`${[row.name, row.total].filter(Boolean).join(", ")}: ${[...list, ...this.marks[index]].join(", ")}`);
     }
   }
 
@@ -329,6 +360,7 @@ class Panel {
 }
 
 const panels = new Map();
+let marked = "";
 function find() {
   for (const [table, panel] of panels) {
     if (!table.isConnected) { panel.end(); panels.delete(table); }
@@ -336,6 +368,9 @@ function find() {
   for (const table of document.querySelectorAll("table[data-chart]")) {
     if (!panels.has(table) && table.tBodies[0]?.rows.length) panels.set(table, new Panel(table));
   }
+  const told = JSON.stringify(marks());
+  if (told !== marked) redraw();
+  marked = told;
 }
 const redraw = () => { for (const panel of panels.values()) { panel.at = null; panel.tip.hidden = true; panel.draw(); } };
 document.addEventListener("themechange", () => requestAnimationFrame(redraw));

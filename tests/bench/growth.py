@@ -39,6 +39,8 @@ PAGES: Final = {
     "Usage, 90 days, Europe/Berlin": "usage?{days}&tz=Europe/Berlin",
     "Usage, 90 days, Asia/Kolkata": "usage?{days}&tz=Asia/Kolkata",
     "Usage, 90 days, its panel of changes": "usage/_f/changes?{days}",
+    "Usage, 90 days, its panel of times": "usage/_f/times?{days}",
+    "Usage, 90 days, its panel of what happened": "usage/_f/marks?{days}",
     "Explore, 30 days, by model": "usage/explore",
     "Explore, 90 days, by model and key": "usage/explore?{days}&group_by=model&then_by=key",
     "Explore, 7 days, by customer": "usage/explore?range=7d&group_by=customer",

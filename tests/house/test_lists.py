@@ -69,6 +69,7 @@ NO_LIST = {
     "usage/_statement_groups.html": "the usage of one statement, with its file",
     "usage/_statement_lines.html": "the lines of one statement, with its file",
     "usage/_tie_out.html": "the sums of one statement",
+    "usage/_times.html": "the figures of a chart",
     "usage/proof.html": "the sums of all statements",
     "usage/_timeline.html": "one request",
     "route_preview.html": "the attempts of one request",

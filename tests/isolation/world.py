@@ -81,7 +81,7 @@ from tests.invoicing import empty_invoice
 from tests.isolation.who import ROLES, Who, everybody
 from tests.usage.rows import happen
 from usage import budgeting
-from usage.models import Export, ProviderBill, SavedView, UsageRecord
+from usage.models import ChartNote, Export, ProviderBill, SavedView, UsageRecord
 
 Where = Literal[
     "own", "colleague", "side", "foreign", "there", "missing", "none", "elsewhere", "nowhere"
@@ -414,6 +414,13 @@ def _saved_view(world: World, at: Place) -> str:
     return id_text(made.id)
 
 
+def _note(world: World, at: Place) -> str:
+    made = ChartNote.objects.create(
+        organisation=at.organisation, team=at.team, at=clock.now(), text=f"Note {at.word}"
+    )
+    return id_text(made.id)
+
+
 def _share(world: World, at: Place) -> str:
     run = _run_of(at)
     made = ShareLink.objects.create(
@@ -586,6 +593,7 @@ def _of_installation(
 TEAM: Final = Kind("team", "teams.read", _team, missing=_slug, shared=True)
 PROJECT: Final = Kind("project", "teams.read", _project, missing=_slug, shared=True)
 SERVICE_ACCOUNT: Final = Kind("service account", "keys.read", _service_account)
+NOTE: Final = Kind("note", "teams.write", _note)
 INVITATION: Final = Kind("invitation", "members.read", _invitation)
 CUSTOM_ROLE: Final = Kind("role", "members.read", _custom_role, wheres=_ORGANISATION)
 AUDIT_EVENT: Final = Kind("audit event", "audit.read", _audit_event)

@@ -136,6 +136,7 @@ def test_a_session_is_a_series_of_requests(hub: Hub, provider: FakeRealtime, mod
     assert two["meters"] == {"in_text": 16, "in_cache_read": 4, "out_text": 3}
     assert one["charge_nano"] == 13 * 4 + 7 * 16
     assert two["charge_nano"] == 16 * 4 + 4 * 1 + 3 * 16
+    assert (one["saved_nano"], two["saved_nano"]) == (0, 4 * (4 - 1))
     for record, response in ((one, first), (two, second)):
         assert (record["status"], record["basis"]) == (200, "measured")
         assert (record["operation"], record["stream"]) == ("realtime", True)

@@ -114,6 +114,7 @@ def end(attempt: Attempt, charge_nano: int = 210_000, **over: Any) -> UsageRecor
         "basis": "measured",
         "ttft_ms": 400,
         "total_ms": 2000,
+        "saved_nano": 0,
     }
     record = UsageRecord(**{**copied, **ended, **over})
     record.save(force_insert=True)
@@ -173,6 +174,7 @@ def refuse(key: Key, at: dt.datetime = NOON, **over: Any) -> UsageRecord:
             "message": "The balance is too small.",
             "basis": "none",
             "total_ms": 3,
+            "saved_nano": 0,
             **over,
         }
     )

@@ -36,6 +36,7 @@ REQUEST_FIELDS = {
     "meters",
     "charge",
     "basis",
+    "saved_by_cache",
     "price_version",
     "ttft_ms",
     "total_ms",
@@ -97,6 +98,7 @@ def test_a_request(people: cast.Cast, key: Key) -> None:
         "meters": {"in_text": 1000, "out_text": 100},
         "charge": "0.00021",
         "basis": "measured",
+        "saved_by_cache": "0.00",
         "price_version": version.id,
         "ttft_ms": 400,
         "total_ms": 2000,
@@ -218,6 +220,7 @@ def test_usage(people: cast.Cast, key: Key, sum_up: Callable[[], None]) -> None:
             "errors": 0,
             "meters": meters,
             "charge": "3.000000001",
+            "saved_by_cache": "0.00",
             "times": times,
         },
         {
@@ -227,6 +230,7 @@ def test_usage(people: cast.Cast, key: Key, sum_up: Callable[[], None]) -> None:
             "errors": 1,
             "meters": meters,
             "charge": "0.000000001",
+            "saved_by_cache": "0.00",
             "times": dict.fromkeys(times),
         },
     ]
@@ -235,6 +239,7 @@ def test_usage(people: cast.Cast, key: Key, sum_up: Callable[[], None]) -> None:
         "errors": 1,
         "meters": {"in_text": 2000, "out_text": 200},
         "charge": "3.000000002",
+        "saved_by_cache": "0.00",
     }
 
 

@@ -38,6 +38,7 @@ from usage.overview import overview
 from usage.rollups import roll_up
 from usage.rules.buckets import bucket_of
 from usage.rules.groupings import GROUPINGS
+from usage.times import times_over
 
 pytestmark = pytest.mark.django_db(transaction=True)
 
@@ -156,6 +157,7 @@ def many(people: cast.Cast, key: Key, rng: random.Random, requests: int) -> list
             meters=rng.choice(METERS),
             ttft_ms=rng.choice((None, rng.randrange(1, 900))),
             total_ms=rng.randrange(1000),
+            saved_nano=rng.choice((0, rng.randrange(-9, 10**6), rng.randrange(10**6))),
             **said,
         )
     return owners
@@ -193,7 +195,11 @@ def a_filter(rng: random.Random, owners: list[Key]) -> UsageFilter:
 
 def figures(actor: Actor, asked: UsageFilter, by: list[str]) -> Any:
     at = standing()
-    return explore(actor, asked, by, at, timed=True), overview(actor, asked, at, keys=3)
+    return (
+        explore(actor, asked, by, at, timed=True),
+        overview(actor, asked, at, keys=3),
+        times_over(actor, asked, at),
+    )
 
 
 def in_postgres(actor: Actor, asked: UsageFilter, by: list[str]) -> Any:

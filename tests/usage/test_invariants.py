@@ -89,6 +89,40 @@ def test_a_rollup_that_is_not_the_sum_of_its_records(key: Key) -> None:
 
 
 @pytest.mark.parametrize(
+    "wrong",
+    [
+        "total_histogram = total_histogram * '1e12'",
+        "ttft_histogram = ttft_histogram + 1",
+        "timed_tokens = timed_tokens + 1",
+        "timed_ms = NULL",
+        "saved_nano = 8",
+        "errors = 1",
+    ],
+)
+def test_times_and_savings_that_are_not_those_of_their_records(key: Key, wrong: str) -> None:
+    """I16: on every level; what is not known, since it is from before it was kept, is not wrong."""
+    rows.happen(key, charge_nano=5, saved_nano=7)
+    with connection.cursor() as cursor:
+        replace_all(cursor, clock.now())
+        cursor.execute("UPDATE usage_rollupwatermark SET xid = xid + 1000000")
+        assert broken() == {}
+        for table, name in (
+            ("usage_dayrollup", "I16 a day is the sum of its hours"),
+            ("usage_hourrollup", "I16 an hour is the sum of its quarters"),
+            ("usage_rollup", "I16 a rollup is the sum of its records"),
+        ):
+            cursor.execute(f"UPDATE {table} SET {wrong}")
+            assert name in broken(), table
+        for table in ("usage_rollup", "usage_hourrollup", "usage_dayrollup"):
+            cursor.execute(
+                f"UPDATE {table} SET total_histogram = NULL, ttft_histogram = NULL,"
+                " timed_tokens = NULL, timed_ms = NULL, saved_nano = NULL, errors = 0"
+            )
+        assert broken() == {}
+        cursor.execute("UPDATE usage_rollupwatermark SET xid = 0")
+
+
+@pytest.mark.parametrize(
     ("table", "at", "name"),
     [
         ("usage_hourrollup", rows.NOON, "I16 an hour is the sum of its quarters"),
@@ -133,6 +167,12 @@ def test_a_charge_that_does_not_come_out_of_its_own_meters_and_price(key: Key) -
         call_command("verify", stdout=out)
     told = f"I10 cost recomputes: {wrong.id} charged 210001, expected 210000"
     assert out.getvalue() == f"{told}\n1 rows are wrong.\n"
+    rows.happen(key, price_version_id=version.id, saved_nano=None)  # of before it was counted
+    wrong = rows.happen(key, price_version_id=version.id, saved_nano=1)
+    out = StringIO()
+    with pytest.raises(SystemExit):
+        call_command("verify", stdout=out)
+    assert f"{wrong.id} saved 1, expected 0" in out.getvalue()
     for _ in range(6):
         rows.happen(key, charge_nano=210_001, price_version_id=version.id)
     out = StringIO()
@@ -140,7 +180,7 @@ def test_a_charge_that_does_not_come_out_of_its_own_meters_and_price(key: Key) -
         call_command("verify", stdout=out)
     *shown, more, count = out.getvalue().splitlines()
     assert [line.split(":")[0] for line in shown] == ["I10 cost recomputes"] * 5
-    assert (more, count) == ("I10 cost recomputes: and 2 more", "7 rows are wrong.")
+    assert (more, count) == ("I10 cost recomputes: and 3 more", "8 rows are wrong.")
 
 
 def test_a_check_that_takes_too_long_is_told_as_that_and_rests(

@@ -19,7 +19,8 @@ from tests.usage.rows import RATES, admit, happen, price_version
 from tests.usage.test_api import get, management
 from usage import reviews
 from usage.models import SettleAs, UsageRecord
-from usage.receipts import RECEIPT_FORMAT, UNCHARGED
+from usage.receipts import RECEIPT_FORMAT
+from usage.rules.outcomes import UNCHARGED
 
 SCRIPT = Path(settings.BASE_DIR) / "static" / "recompute_receipt.py"
 LONG = {"in_text": 250_000, "in_cache_read": 100_001, "out_text": 3, "out_reasoning": 7}

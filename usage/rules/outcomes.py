@@ -14,6 +14,10 @@ STREAMED_SQL: Final = f"{TIMED_SQL} AND r.ttft_ms < r.total_ms"
 """Whose tokens came one after the other."""
 
 
+UNCHARGED: Final = frozenset({"absorbed", "free", "held", "none"})
+"""The bases of records that are charged nothing, whatever they used."""
+
+
 def has_failed(status: int | None) -> bool:
     """Whether a request has ended so; one without a status runs still."""
     return status is not None and status >= 400 and status != CLIENT_STOPPED

@@ -1,6 +1,7 @@
 """The exact charges of the billing cases, and the arithmetic against exact fractions."""
 
 import random
+from collections.abc import Mapping
 from fractions import Fraction
 from typing import Any
 
@@ -8,7 +9,14 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from billing.rules.meters import FALLBACKS, INPUT_TOKEN_METERS, METERS, MeterUnknown, parse_rate
+from billing.rules.meters import (
+    FALLBACKS,
+    INPUT_TOKEN_METERS,
+    METERS,
+    PLAIN_OF,
+    MeterUnknown,
+    parse_rate,
+)
 from billing.rules.money import INT64_MAX
 from billing.rules.pricing import (
     PPM,
@@ -19,6 +27,7 @@ from billing.rules.pricing import (
     Unpriced,
     price,
     price_bound,
+    saved_by_cache,
     total_of,
 )
 
@@ -317,10 +326,13 @@ def exact_nano(
     tiers: list[tuple[int, dict[str, int]]],
     mode: str,
     ppm: int,
+    counted_as: Mapping[str, str] | None = None,
 ) -> Fraction:
-    """The charge token by token in plain words; shares nothing with pricing but the meters."""
+    """The charge token by token in plain words; shares nothing with pricing but the meters.
+    `counted_as`: at the rate of which other meter."""
 
     def rate(meter: str, passed: int) -> int:
+        meter = (counted_as or {}).get(meter, meter)
         laid = dict(stated)
         for over, tier in tiers:
             if passed > over:
@@ -402,3 +414,39 @@ def test_price_counts_as_if_token_by_token(
     assert isinstance(bound, CostLines)
     assert cost.total_nano == round(exact_nano(used, stated, tiers, mode, ppm))
     assert cost.total_nano <= bound.total_nano
+    plain = exact_nano(used, stated, tiers, mode, ppm, PLAIN_OF)
+    saved = plain - exact_nano(used, stated, tiers, mode, ppm)
+    assert saved_by_cache(used, at) == round(saved)
+
+
+@pytest.mark.parametrize(
+    ("used", "saved_nano"),
+    [
+        ({"in_text": 10, "out_text": 5}, 0),
+        ({}, 0),
+        ({"in_cache_read": 0}, 0),
+        # 1,000 tokens at 0.075 instead of 0.15 USD for a million.
+        ({"in_text": 10, "in_cache_read": 1000}, 75_000),
+        ({"in_cache_read": 1}, 75),
+        # What has no plain rate, or none at all, saved nothing.
+        ({"in_audio_cached": 1000}, 0),
+        ({"in_image_cached": 1000}, 0),
+    ],
+)
+def test_what_cached_input_saves(used: dict[str, int], saved_nano: int) -> None:
+    at = PriceVersion.from_stored(
+        {
+            "meters": {
+                "in_text": 150_000_000, "in_cache_read": 75_000_000, "out_text": 600_000_000,
+                "in_audio_cached": 1,
+            }
+        }
+    )  # fmt: skip
+    assert saved_by_cache(used, at) == saved_nano
+    assert saved_by_cache(used, at.multiplied(2 * PPM)) == 2 * saved_nano
+
+
+def test_a_cache_whose_price_is_not_stated_saves_nothing() -> None:
+    """Its tokens cost as much as plain ones."""
+    at = PriceVersion.from_stored({"meters": {"in_text": 150_000_000}})
+    assert saved_by_cache({"in_cache_read": 10**6}, at) == 0
