@@ -12,7 +12,7 @@ from usage.reports import COMMON_SUMS, Totals, ordered_meters, other_meters, sum
 from usage.rules.buckets import Span
 from usage.rules.groupings import OVERLAPPING
 from usage.rules.histograms import as_kept, digits_sql, quantiles_of
-from usage.used_rows import used_rows
+from usage.used_rows import joined, used_rows
 from usage.visibility import NIL, Where, run
 
 CELLS_MAX: Final = 5000
@@ -82,6 +82,9 @@ def explore(
     if there is not None:
         return there
     groups = [axis for axis in by if axis != DAY]
+    if DAY not in by:
+        # Read by days of UTC, whatever the zone cuts its own into.
+        spans = joined(spans)
     rows = used_rows(actor, scope, spans, groups, at)
     ids = f"ARRAY[{', '.join(_IDS[axis] for axis in by)}]::text[]"
     found = _sums(rows, spans, ids, limit + 1, timed=timed)
