@@ -74,7 +74,8 @@ def explore(
 ) -> Explored:
     """The cells of one or two axes; of none, all as one. Raises TooManyRecords where only the
     records know them and they are too many. `timed`: with their times."""
-    scope, spans = usage_filter.scope, usage_filter.spans
+    scope = usage_filter.scope
+    spans: Sequence[Span] = usage_filter.spans
     at = at or standing()
     there = from_clickhouse(
         actor, scope, spans, at, lambda reader: _explored_there(reader, spans, by, limit, timed)
