@@ -65,6 +65,7 @@ from playground.departure_api import router as departure_router
 from playground.prompt_api import router as playground_router
 from usage.api import router as usage_router
 from usage.budget_api import router as budget_router
+from usage.detached import RequestDetached
 from usage.document_api import router as document_router
 from usage.effective_api import router as effective_router
 from usage.export_api import router as export_router
@@ -319,6 +320,11 @@ def _not_found(request: HttpRequest, error: Http404) -> HttpResponse:
     return error_response(
         request, 404, "It does not exist, or you do not have access to it.", code="not_found"
     )
+
+
+@api.exception_handler(RequestDetached)
+def _detached(request: HttpRequest, error: RequestDetached) -> HttpResponse:
+    return error_response(request, 404, str(error), code="month_detached")
 
 
 @api.exception_handler(RequestDataTooBig)

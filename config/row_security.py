@@ -133,6 +133,7 @@ BOUND: Final[Mapping[str, Bond]] = {
     "usage.Attempt": Own(),
     "usage.UsageRecord": Own(),
     "usage.LateTruth": Own(),
+    "usage.LateRecord": Own(),
     "usage.Review": Own(),
     "usage.ClientAddress": Own(),
     "usage.Export": Own(),

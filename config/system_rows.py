@@ -10,6 +10,7 @@ from django.utils.translation import gettext, gettext_lazy, ngettext
 from config.system_state import Backup, Checked, SystemState
 from lib.formatting import data_size, grouped
 from usage.clickhouse_sink import WAITING_MAX, Backlog
+from usage.months import late_records, late_usage, month_states
 
 _QUEUES: Any = {
     "holds": gettext_lazy("Open holds"),
@@ -54,6 +55,34 @@ def version_rows(state: SystemState) -> list[tuple[str, str]]:
         ("PostgreSQL", state.postgres),
         (gettext("Database size"), data_size(state.database_bytes)),
     ]
+
+
+class MonthRow(NamedTuple):
+    """A month in a file, or about to be: `late` is what came for it and waits."""
+
+    month: str
+    status: str
+    tone: str
+    file: str = ""
+    checksum: str = ""
+    at: dt.datetime | None = None
+    late: str = ""
+
+
+def month_rows() -> Iterator[MonthRow]:
+    """The months of requests that are not in the database alone, newest first."""
+    for state in reversed(month_states()):
+        month, detached = date_format(state.month, "YEAR_MONTH_FORMAT"), state.detached
+        if detached is not None:
+            waiting = late_usage(state.month) + late_records(state.month)
+            late = ngettext("%(n)s late ending waits", "%(n)s late endings wait", waiting)
+            yield MonthRow(
+                month, gettext("In a file"), "warn" if waiting else "ok", detached.file.name,
+                bytes(detached.file.digest).hex(), detached.detached_at,
+                late % {"n": grouped(waiting)} if waiting else "",
+            )  # fmt: skip
+        elif not state.writable:
+            yield MonthRow(month, gettext("Detaching was interrupted"), "bad")
 
 
 def queue_rows(state: SystemState) -> Iterator[tuple[str, str, int]]:

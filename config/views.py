@@ -20,9 +20,10 @@ from accounts.signin import is_own_path
 from config import command_palette
 from config.api import error_response
 from config.job_runs import job_states
-from config.system_rows import queue_rows, system_rows, version_rows
+from config.system_rows import month_rows, queue_rows, system_rows, version_rows
 from config.system_state import system_state
 from lib.htmx import is_htmx, see_other
+from usage.detached import RequestDetached
 
 
 @public
@@ -84,6 +85,7 @@ def health(request: HttpRequest, actor: Actor) -> HttpResponse:
     state = system_state()
     context = {
         "states": job_states(),
+        "months": list(month_rows()),
         "rows": system_rows(state),
         "versions": version_rows(state),
         "queues": list(queue_rows(state)),
@@ -104,6 +106,9 @@ def csrf_failed(request: HttpRequest, reason: str = "") -> HttpResponse:
 
 
 def missing(request: HttpRequest, exception: Exception) -> HttpResponse:
+    if isinstance(exception, RequestDetached):
+        text = str(exception)
+        return _error(request, 404, text, "invalid_request_error", "month_detached", detached=text)
     return _error(
         request, 404, "No such page or operation.", "invalid_request_error", "unknown_url"
     )
@@ -115,7 +120,9 @@ def failed(request: HttpRequest) -> HttpResponse:
     )
 
 
-def _error(request: HttpRequest, status: int, message: str, type: str, code: str) -> HttpResponse:
+def _error(
+    request: HttpRequest, status: int, message: str, type: str, code: str, **shown: str
+) -> HttpResponse:
     response: HttpResponse
     if request.path.startswith("/api/"):
         response = error_response(request, status, message, type=type, code=code)
@@ -123,7 +130,7 @@ def _error(request: HttpRequest, status: int, message: str, type: str, code: str
         # Who is signed in keeps the navigation: a page that is not there is no dead end. A failed
         # server asks its database nothing more.
         inside = status < 500 and guards.visitor(request) is not None
-        context: dict[str, Any] = {"message": message}
+        context: dict[str, Any] = {"message": message, **shown}
         context["frame"] = "base.html" if inside else "base_plain.html"
         response = render(request, f"{status}.html", context, status=status)
         if status < 500 and not connection.in_atomic_block:

@@ -171,7 +171,10 @@ def _owner(late: LateUsage) -> UUID:
 
 
 def _post(late: LateUsage) -> None:
-    """Lead the books of an attempt to what is known of it now."""
+    """Lead the books of an attempt to what is known of it now; later where its month has just been
+    detached."""
+    if not late_usage.is_there(late):
+        return
     stand = usage_corrections.borne(late.attempt_id)
     total_nano = late.total_nano
     if total_nano is None:

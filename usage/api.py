@@ -23,6 +23,7 @@ from lib.ids import id_text
 from lib.openapi import also_answers
 from lib.tables.pages import as_here
 from usage import filters, receipts, request_log
+from usage.detached import detached_from, detached_within, names_of
 from usage.explorer import DAY, Cell, Quantiles, Times, explore
 from usage.filters import RangeRefused, Scope, UsageFilter
 from usage.focus import focus_csv
@@ -154,6 +155,10 @@ class UsageOut(Schema):
         description="A request with several tags is in the groups of all of them."
     )
     total: UsageTotal = Field(description="Each request once.")
+    detached_months: list[str] = Field(
+        description="Months, such as 2026-09, that are not included: labels, applications and "
+        "statuses are read from single requests, and an operator detached these into a file."
+    )
 
 
 class RequestOut(Schema):
@@ -302,6 +307,10 @@ class ReceiptOut(Schema):
 class RequestList(Schema):
     items: list[RequestOut]
     next: str | None
+    detached_months: list[str] = Field(
+        description="Months of the period, such as 2026-09, whose requests are not listed: an "
+        "operator detached them into a file."
+    )
 
 
 class RequestQuery(pagination.PageQuery, Wanted):
@@ -354,6 +363,9 @@ def show_usage(request: HttpRequest, query: Query[UsageQuery]) -> dict[str, Any]
         "group_by": ",".join(by),
         "items": items,
         "total": _totals(explored.total),
+        "detached_months": names_of(
+            detached_from(usage_filter, [axis for axis in by if axis != DAY], at)
+        ),
     }
 
 
@@ -402,12 +414,14 @@ def list_requests(request: HttpRequest, query: Query[RequestQuery]) -> dict[str,
     return {
         "items": [_shown(actor, row) for row in page.rows],
         "next": id_text(page.older) if page.older else None,
+        "detached_months": names_of(detached_within(period)),
     }
 
 
 @router.get("/requests/{id}", response=RequestDetailOut, summary="Show a request")
 def show_request(request: HttpRequest, id: str) -> dict[str, Any]:
-    """One request you have access to. Its `status` is null until it is settled, a moment after
+    """One request you have access to; 404 with the code `month_detached` where its month is in a
+    file. Its `status` is null until it is settled, a moment after
     the answer."""
     actor = actors.actor_of(request)
     detail = receipts.request_detail(actor, id)

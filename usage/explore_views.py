@@ -24,6 +24,7 @@ from lib.tables.pages import answer_table, as_here
 from lib.tables.sources import ListSource
 from lib.tables.table import OWN_PARAMETERS, Column, Table
 from usage import filters, reports
+from usage.detached import detached_from, told
 from usage.explorer import CELLS_MAX, Cell, Explored, Group, Times, explore
 from usage.filters import UsageFilter
 from usage.focus import focus_csv
@@ -131,6 +132,7 @@ def explore_page(request: HttpRequest, actor: Actor) -> HttpResponseBase:
     context = {
         "asked": usage_filter,
         "too_many": too_many,
+        "detached": told(detached_from(usage_filter, by, at)),
         "cut_off": grouped(CELLS_MAX) if explored.more else "",
         "overlaps": "tag" in by,
         "untimed": timed and any(cell.times is None for cell in explored.cells),

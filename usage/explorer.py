@@ -13,7 +13,7 @@ from usage.rules.buckets import Span
 from usage.rules.groupings import OVERLAPPING
 from usage.rules.histograms import as_kept, digits_sql, quantiles_of
 from usage.rules.sums import MERGED_SAVED, MERGED_TIMES, TIMES
-from usage.used_rows import used_rows
+from usage.used_rows import joined, used_rows
 from usage.visibility import NIL, Where, run
 
 CELLS_MAX: Final = 5000
@@ -75,7 +75,8 @@ def explore(
 ) -> Explored:
     """The cells of one or two axes; of none, all as one. Raises TooManyRecords where only the
     records know them and they are too many. `timed`: with their times."""
-    scope, spans = usage_filter.scope, usage_filter.spans
+    scope = usage_filter.scope
+    spans: Sequence[Span] = usage_filter.spans
     at = at or standing()
     there = from_clickhouse(
         actor, scope, spans, at, lambda reader: _explored_there(reader, spans, by, limit, timed)
@@ -83,6 +84,9 @@ def explore(
     if there is not None:
         return there
     groups = [axis for axis in by if axis != DAY]
+    if DAY not in by:
+        # Read by days of UTC, whatever the zone cuts its own into.
+        spans = joined(spans)
     rows = used_rows(actor, scope, spans, groups, at)
     ids = f"ARRAY[{', '.join(_IDS[axis] for axis in by)}]::text[]"
     found = _sums(rows, spans, ids, limit + 1, timed=timed)

@@ -51,6 +51,10 @@ class ExportOut(Schema):
     created_at: dt.datetime
     ended_at: dt.datetime | None
     expires_at: dt.datetime | None = Field(description="Until when the file is kept.")
+    detached_months: list[str] = Field(
+        description="Months, such as 2026-09, whose requests the file lacks: an operator detached "
+        "them."
+    )
 
 
 class ExportList(Schema):
@@ -131,4 +135,5 @@ def _shown(export: Export) -> ExportOut:
         created_at=export.created_at,
         ended_at=export.ended_at,
         expires_at=export.expires_at,
+        detached_months=export.detached_months or [],
     )

@@ -24,6 +24,7 @@ from lib.tables.pages import answer_table
 from lib.tables.sources import QuerySource
 from lib.tables.table import Badge, Column, Table
 from usage import exports
+from usage.detached import detached_within, told
 from usage.exports import (
     DIRECT_ROWS,
     KEPT,
@@ -137,11 +138,13 @@ def _start_page(request: HttpRequest, actor: Actor, form: str, refused: str = ""
     wanted = Export(form=form, query=request.GET.urlencode(), created_at=clock.now())
     contents = log_export_of(actor, wanted)
     log = f"{reverse('requests', args=[slug_of(actor)])}?{wanted.query}"
-    if not refused and not contents.source.is_longer_than(DIRECT_ROWS):
+    detached = detached_within(contents.usage_filter.span)
+    if not refused and not detached and not contents.source.is_longer_than(DIRECT_ROWS):
         return redirect(log)
     count = contents.source.count()
     context = {
         "refused": refused,
+        "detached": told(detached),
         "form": FORMATS[form].label,
         "rows": grouped(count.n) if count else "",
         "dates": contents.usage_filter.on

@@ -33,6 +33,7 @@ from lib.tables.table import OWN_PARAMETERS, State
 from lib.tenancy import within
 from outbox.facts import put
 from usage import filters
+from usage.detached import detached_within, names_of
 from usage.filters import UsageFilter
 from usage.log_columns import REQUESTS, LogSource, hidden_columns
 from usage.models import Export, ExportPiece, ExportState
@@ -144,7 +145,18 @@ def has_file(export: Export) -> bool:
 
 def file_name(export: Export) -> str:
     """What the file is called."""
-    return f"requests-{export.created_at:%Y-%m-%d}.{export.form}"
+    return f"requests-{export.created_at:%Y-%m-%d}{_lacking(export)}.{export.form}"
+
+
+def _lacking(export: Export) -> str:
+    months: list[str] = export.detached_months or []
+    if len(months) > 1:
+        return f"-without-{len(months)}-months"
+    return "".join(f"-without-{month}" for month in months)
+
+
+def _detached(contents: LogExport) -> set[str]:
+    return set(names_of(detached_within(contents.usage_filter.span)))
 
 
 def pieces(actor: Actor, export: Export) -> Iterator[bytes]:
@@ -233,12 +245,20 @@ def _make(export: Export) -> None:
         return
     contents = log_export_of(actor, export)
     count = contents.source.count()
+    detached = _detached(contents)
     _renew(export, 0, total=count.n if count else None, reach=_reach_of(actor))
     with timezone.override(contents.usage_filter.zone):
         size = _write(export, contents)
     with transaction.atomic():
         now = clock.now()
-        over = {"ended_at": now, "expires_at": now + KEPT, "taken_until": None}
+        # One may have left, or come back, since it was begun.
+        export.detached_months = sorted(detached | _detached(contents))
+        over = {
+            "detached_months": export.detached_months,
+            "ended_at": now,
+            "expires_at": now + KEPT,
+            "taken_until": None,
+        }
         _renew(export, export.done, state=ExportState.DONE, size=size, **over)
         put(
             "export.ready",

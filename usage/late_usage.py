@@ -6,10 +6,13 @@ from collections.abc import Iterable, Mapping
 from typing import NamedTuple
 from uuid import UUID
 
+from django.db.models import Exists, OuterRef
+
+from billing.models import Hold
 from billing.rules.pricing import total_of
 from lib import clock
 from lib.ids import first_id_at
-from usage.models import LateTruth, TruthSource
+from usage.models import DetachedMonth, LateTruth, TruthSource
 from usage.partitions import ID_SLACK
 from usage.records import cost_of, versions_of, with_request
 from usage.visibility import run
@@ -70,8 +73,13 @@ def note(unsure: Unsure, meters: Mapping[str, int], raw_usage: str | None) -> No
 
 
 def to_post(limit: int) -> list[LateUsage]:
-    """What was learnt and is not posted yet, oldest first."""
-    unposted = LateTruth.objects.filter(posted_at__isnull=True, meters__isnull=False)
+    """What was learnt and is not posted yet, oldest first. What is of a detached month waits until
+    that is back: the prices of its attempts, and what they have spent of budgets, are in the file.
+    """
+    away = DetachedMonth.objects.filter(
+        first_id__lte=OuterRef("attempt_id"), end_id__gt=OuterRef("attempt_id")
+    )
+    unposted = LateTruth.objects.filter(~Exists(away), posted_at=None, meters__isnull=False)
     rows = list(unposted.order_by("id")[:limit])
     ids = [row.attempt_id for row in rows]
     known: dict[UUID, dict[str, LateTruth]] = {}
@@ -104,6 +112,11 @@ def to_post(limit: int) -> list[LateUsage]:
             )
         )
     return late_usages
+
+
+def is_there(late: LateUsage) -> bool:
+    """Whether the attempt is in the database, and stays there until this transaction ends."""
+    return Hold.objects.filter(id=late.attempt_id).exists()
 
 
 def mark_posted(late: LateUsage) -> None:

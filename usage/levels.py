@@ -8,7 +8,7 @@ from typing import Any, Final, NamedTuple
 from django.conf import settings
 
 from usage.rules.buckets import Span
-from usage.rules.levels import Level, cut
+from usage.rules.levels import Level, cut, pieces_of
 from usage.rules.sums import TIMES
 from usage.visibility import Where, run
 
@@ -104,6 +104,35 @@ def summed(where: Where, spans: Sequence[Span], at: Standing | None = None) -> W
     return Where(f"({' UNION ALL '.join(parts)})", parameters)
 
 
+def summed_by_span(
+    where: Where, runs: Sequence[Sequence[Span]], at: Standing | None = None
+) -> Where:
+    """The same to be counted by span: `bucket_at` is some instant of the span that a row belongs
+    to, and what a day of UTC has of the span beside it is there once more for that one and, below
+    zero, for the other. So a day of any zone is read as a day of UTC and the hours between both; a
+    span may come to nothing of what it had none of. Of two `runs` neither has anything of the
+    other's."""
+    parameters: dict[str, Any] = dict(where.parameters)
+    by_level: dict[Level, list[tuple[Span, dt.datetime, int]]] = {}
+    levels_to = (at or standing()).levels_to
+    for spans in runs:
+        for piece in pieces_of(spans, levels_to):
+            counted = by_level.setdefault(piece.level, [])
+            counted.append((piece.span, piece.owner_at, 1))
+            if piece.off_at is not None:
+                counted.append((piece.span, piece.off_at, -1))
+    parts = []
+    for level, counted in by_level.items():
+        parameters |= {
+            f"{level}_starts": [span.start_at for span, _, _ in counted],
+            f"{level}_ends": [span.end_at for span, _, _ in counted],
+            f"{level}_owners": [owner_at for _, owner_at, _ in counted],
+            f"{level}_signs": [sign for _, _, sign in counted],
+        }
+        parts.append(_signed_part(level, where.text))
+    return Where(f"({' UNION ALL '.join(parts)})", parameters)
+
+
 def since(start_at: dt.datetime) -> Span:
     """All time from an instant on."""
     return Span(start_at, ALWAYS.end_at)
@@ -121,6 +150,28 @@ def _part(level: Level, where: str, names: tuple[str, str], *, several: bool) ->
     return f"""
         SELECT part.*
         FROM unnest({start}::timestamptz[], {end}::timestamptz[]) AS span (start_at, end_at)
+        CROSS JOIN LATERAL (
+            SELECT {_COLUMNS}, {meters}, {rest} AS meters FROM {TABLES[level]} r
+            WHERE {where} AND r.bucket_at >= span.start_at AND r.bucket_at < span.end_at OFFSET 0
+        ) part"""  # noqa: S608 - own names
+
+
+def _signed_part(level: Level, where: str) -> str:
+    common, rest = columns_of(level)
+    signed = ", ".join(
+        f"span.sign * part.{name} AS {name}"
+        for name in ("requests", "errors", "charge_nano", "saved_nano", *TIMES, *COMMON)
+    )
+    meters = ", ".join(f"{column} AS {name}" for column, name in zip(common, COMMON, strict=True))
+    return f"""
+        SELECT part.organisation_id, span.owner_at AS bucket_at, part.team_id, part.key_id,
+               part.user_id, part.model, part.channel_id, part.channel_name, {signed},
+               CASE WHEN span.sign > 0 OR part.meters = '{{}}' THEN part.meters ELSE (
+                   SELECT jsonb_object_agg(meter, -units::bigint)
+                   FROM jsonb_each_text(part.meters) AS one (meter, units)) END AS meters
+        FROM unnest(%({level}_starts)s::timestamptz[], %({level}_ends)s::timestamptz[],
+                    %({level}_owners)s::timestamptz[], %({level}_signs)s::int[])
+            AS span (start_at, end_at, owner_at, sign)
         CROSS JOIN LATERAL (
             SELECT {_COLUMNS}, {meters}, {rest} AS meters FROM {TABLES[level]} r
             WHERE {where} AND r.bucket_at >= span.start_at AND r.bucket_at < span.end_at OFFSET 0

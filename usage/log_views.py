@@ -23,6 +23,7 @@ from lib.tables.pages import answer_table
 from lib.tables.sources import START
 from lib.tables.table import OWN_PARAMETERS, Badge, State
 from usage import filters, reports, request_log, words
+from usage.detached import detached_within, told
 from usage.exports import DIRECT_ROWS
 from usage.filters import UsageFilter
 from usage.histogram import Bar, histogram, sums_of_bars
@@ -54,7 +55,9 @@ def request_list(request: HttpRequest, actor: Actor) -> HttpResponseBase:
     totals = sums_of_bars(actor, usage_filter, at)
     source = LogSource(actor, usage_filter.span, usage_filter.scope, reports.sum_of(totals))
     start = f"{reverse('export_start', args=[slug_of(actor)])}?"
-    if state.export and source.is_longer_than(DIRECT_ROWS):
+    detached = detached_within(usage_filter.span)
+    # A file that lacks something is not sent before that was said.
+    if state.export and (detached or source.is_longer_than(DIRECT_ROWS)):
         return redirect(f"{start}{request.GET.urlencode()}")
     first = state.position == START and state.sort == (("time", True),) and not state.export
 
@@ -68,6 +71,7 @@ def request_list(request: HttpRequest, actor: Actor) -> HttpResponseBase:
         "asked": usage_filter,
         "own_only": access.scope_of(actor, "usage.read") == "own",
         "dropped": dropped_of(actor, usage_filter),
+        "detached": told(detached),
         "total_nano": source.charged_nano(),
         "saved": menu_of(actor, "requests", state.query()),
         "oldest": request_log.oldest_request_at(actor),
@@ -75,7 +79,7 @@ def request_list(request: HttpRequest, actor: Actor) -> HttpResponseBase:
     }
     bar = usage_bar(actor, usage_filter, log=True, kept=tuple(state.kept), at=at)
     templates = ("usage/requests.html", "usage/_requests.html")
-    files = start if source.may_be_longer_than(DIRECT_ROWS) else ""
+    files = start if detached or source.may_be_longer_than(DIRECT_ROWS) else ""
     with timezone.override(usage_filter.zone):
         return answer_table(request, state, source, templates, context, make, bar, files)
 

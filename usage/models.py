@@ -227,6 +227,19 @@ class LateTruth(models.Model):
         return f"{self.source} of {self.attempt_id}"
 
 
+class LateRecord(models.Model):
+    """A record that came for a detached month, as its `row`: it is taken in when the month is
+    back."""
+
+    id = models.UUIDField(primary_key=True)
+    organisation_id = models.UUIDField()
+    row = models.JSONField()
+    came_at = models.DateTimeField(db_default=Now())
+
+    def __str__(self) -> str:
+        return f"late {self.id}"
+
+
 class SettleAs(models.TextChoices):
     AMOUNT = "amount", _("A specific amount")
     BOUND = "bound", _("The held amount")
@@ -568,6 +581,9 @@ class Export(models.Model):
     done = models.BigIntegerField(default=0, help_text="Rows that were read.")
     total = models.BigIntegerField(null=True, help_text="About how many there are, if known.")
     size = models.BigIntegerField(default=0, help_text="Bytes of the file.")
+    detached_months = models.JSONField(
+        null=True, help_text="Such as 2026-09: those that it lacks, for they were detached."
+    )
     message = models.CharField(max_length=300, blank=True, default="")
     takes = models.IntegerField(default=0)
     taken_until = models.DateTimeField(null=True)

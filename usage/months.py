@@ -30,7 +30,14 @@ from lib import clock
 from lib.postgres_tools import BACKUP_NAME
 from usage import books_walk, clickhouse_sink
 from usage.books_check import NEW, WHOLE
-from usage.models import BooksCheck, DetachedMonth, LateTruth, MonthFile, RollupWatermark
+from usage.models import (
+    BooksCheck,
+    DetachedMonth,
+    LateRecord,
+    LateTruth,
+    MonthFile,
+    RollupWatermark,
+)
 from usage.month_close import unclosed
 from usage.month_file import (
     Manifest,
@@ -62,6 +69,7 @@ _TRIES: Final = 60
 _HOLDS, _ATTEMPTS, _RECORDS = "billing_hold", "usage_attempt", "usage_usagerecord"
 _CLOSED: Final = "month_is_detached"
 _SIGNED: Final = b"month|"
+_LATE_WAITS: Final = "Late usage of its requests is not posted yet."
 
 
 class MonthRefused(Exception):
@@ -102,11 +110,6 @@ def month_states() -> list[MonthState]:
     return [MonthState(month, writable, detached.get(month)) for month, writable in rows]
 
 
-def detached_at(at: dt.datetime) -> DetachedMonth | None:
-    """The detached month that a request of this instant may be of."""
-    return DetachedMonth.objects.filter(month=at.astimezone(dt.UTC).date().replace(day=1)).first()
-
-
 def obstacles(month: dt.date) -> list[str]:
     """Why a month cannot be detached, one sentence each; empty when it can."""
     month_end = _start(next_month(month))
@@ -122,10 +125,8 @@ def obstacles(month: dt.date) -> list[str]:
         why.append(f"{found.unresolved} of its holds are open or kept.")
     if found.undecided:
         why.append(f"{found.undecided} of its requests are under review.")
-    first, end = ids_of(month)
-    late = LateTruth.objects.filter(attempt_id__gte=first, attempt_id__lt=end, posted_at=None)
-    if late.filter(meters__isnull=False).exists():
-        why.append("Late usage of its requests is not posted yet.")
+    if late_usage(month):
+        why.append(_LATE_WAITS)
     until_at = max(month_end, found.ended_at + _INSTANT)
     sealed_to = Seal.objects.filter(kind=SealKind.LEDGER).aggregate(to=Max("to_at"))["to"]
     if sealed_to is None or sealed_to < until_at:
@@ -149,6 +150,19 @@ def obstacles(month: dt.date) -> list[str]:
     if there is not None and (there.complete_to is None or there.complete_to < found.ended_at):
         why.append("Not all of it is in ClickHouse yet.")
     return why
+
+
+def late_usage(month: dt.date) -> int:
+    """How many endings of its attempts have come late and are not posted yet."""
+    first, end = ids_of(month)
+    late = LateTruth.objects.filter(attempt_id__gte=first, attempt_id__lt=end, posted_at=None)
+    return late.filter(meters__isnull=False).count()
+
+
+def late_records(month: dt.date) -> int:
+    """How many records have come for it while it takes nothing."""
+    first, end = ids_of(month)
+    return LateRecord.objects.filter(id__gte=first, id__lt=end).count()
 
 
 def detach(actor: Actor, month: dt.date, path: Path, key: bytes) -> DetachedMonth:
@@ -200,6 +214,7 @@ def reopen(month: dt.date) -> bool:
     def open_again(cursor: CursorWrapper) -> None:
         for table in PARTITIONED:
             cursor.execute(f"DROP TRIGGER IF EXISTS {_CLOSED} ON {name_of(table, month)}")
+        _take_in_late(cursor, month)
 
     _patiently(open_again)
     return True
@@ -314,6 +329,8 @@ def _take_out(cursor: CursorWrapper, actor: Actor, leaving: _Leaving) -> None:
     cursor.execute(_CORRECTED_SINCE, _bounds(month) | {"since": leaving.checked_to})
     if cursor.fetchone() is not None:
         raise MonthRefused("A request of this month was corrected just now. Try it again.")
+    if late_usage(month):
+        raise MonthRefused(_LATE_WAITS)
     for table in PARTITIONED:
         cursor.execute(f"DROP TABLE {name_of(table, month)}")
         make_partition(cursor, table, month)
@@ -369,11 +386,22 @@ def _bring_back(cursor: CursorWrapper, actor: Actor, detached: DetachedMonth) ->
         )
         cursor.execute(f"ALTER TABLE {name} DROP CONSTRAINT of_month")
         guard_partition(cursor, table, month)
+    _take_in_late(cursor, month)
     audit.record(
         actor, None, "month.attached", detached, month=str(detached), rows=detached.file.rows
     )
     DetachedMonth.objects.filter(month=month).delete()
     books_walk.begin(WHOLE, clock.now())
+
+
+def _take_in_late(cursor: CursorWrapper, month: dt.date) -> None:
+    """Write the records that came while the month took nothing, but those that it has."""
+    # Who sums what is new tells it by the transaction that writes it.
+    columns = [name for name in _columns(cursor, _RECORDS) if name != "xid"]
+    cursor.execute(_WRITE_LATE.format(columns=", ".join(columns)), _bounds(month))
+    cursor.execute(
+        "DELETE FROM usage_laterecord WHERE id >= %(first)s AND id < %(end)s", _bounds(month)
+    )
 
 
 def _drop_loaded(month: dt.date) -> None:
@@ -467,6 +495,17 @@ _MONTHS: Final = r"""
 _MAKE_CLOSED: Final = f"""
     CREATE OR REPLACE TRIGGER {_CLOSED} BEFORE INSERT OR UPDATE ON {{name}}
     FOR EACH ROW EXECUTE FUNCTION weir_month_is_detached('{{table}}')"""
+_WRITE_LATE: Final = """
+    INSERT INTO usage_usagerecord ({columns})
+    SELECT {columns} FROM (
+        SELECT record.* FROM usage_laterecord late
+        CROSS JOIN LATERAL jsonb_populate_record(NULL::usage_usagerecord, late.row) record
+        WHERE late.id >= %(first)s AND late.id < %(end)s
+    ) came WHERE NOT EXISTS (
+        SELECT FROM usage_usagerecord known
+        WHERE known.organisation_id = came.organisation_id AND known.request_id = came.request_id
+          AND known.final AND known.id >= %(first)s AND known.id < %(end)s)
+    ON CONFLICT DO NOTHING"""
 _COLUMNS: Final = """
     SELECT attname FROM pg_attribute
     WHERE attrelid = %s::regclass AND attnum > 0 AND NOT attisdropped AND attgenerated = ''

@@ -1,6 +1,6 @@
 """All figures of the page of usage, from one reading of the sums."""
 
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Any, Final
 from uuid import UUID
 
@@ -8,7 +8,7 @@ from django.db import transaction
 
 from accounts.actors import Actor
 from usage.clickhouse_figures import CellFound, Reader, from_clickhouse
-from usage.explorer import DAY, groups_of
+from usage.explorer import DAY, explore, groups_of
 from usage.filters import UsageFilter
 from usage.levels import Standing
 from usage.reports import (
@@ -25,6 +25,7 @@ from usage.reports import (
     other_meters,
     series_of,
     series_parts,
+    without_zeros,
 )
 from usage.rules.sums import MERGED_SAVED
 from usage.used_rows import used_rows
@@ -55,7 +56,11 @@ def overview(actor: Actor, usage_filter: UsageFilter, at: Standing, *, keys: int
     if there is not None:
         return there
     groups = [usage_filter.group_by]
-    rows = used_rows(actor, usage_filter.scope, [previous, *spans], groups, at)
+    # Of more than a year the same year ago is partly in it: no row is counted in both.
+    overlaps = previous.end_at > usage_filter.start_at
+    runs = [spans] if overlaps else [[previous], spans]
+    read = [span for run_ in runs for span in run_]
+    rows = used_rows(actor, usage_filter.scope, read, groups, at, runs=runs)
     parameters = {
         **rows.parameters,
         "starts": [previous.start_at, *(span.start_at for span in spans)],
@@ -73,13 +78,17 @@ def overview(actor: Actor, usage_filter: UsageFilter, at: Standing, *, keys: int
     for kind, n, place, value, label, requests, errors, charge_nano, figure, meters, saved in found:
         summed_up = Totals(requests, errors, charge_nano, ordered_meters(meters), saved)
         if kind == "bucket":
-            totals[n] = summed_up
+            totals[n] = without_zeros(summed_up)
         elif kind == "part":
             parts.append((n, place, value, label, figure))
         elif n:
             now.append(Group(value, label, summed_up))
         else:
             before[value] = summed_up
+    if overlaps:
+        earlier = explore(actor, replace(usage_filter, spans=(previous,)), ["key"], at)
+        totals[0] = earlier.total
+        before = {cell.groups[0].value: cell.totals for cell in earlier.cells}
     now.sort(key=lambda one: (-one.totals.charge_nano, -one.totals.requests, UUID(one.id)))
     return Overview(
         [totals.get(n, Totals()) for n in range(1, len(spans) + 1)],

@@ -23,6 +23,7 @@ from billing.rules.pricing import PPM, CostLines, PriceInvalid, PriceVersion, pr
 from billing.rules.promo import Payers
 from lib.ids import id_text, parse_id
 from usage.client_addresses import address_of
+from usage.detached import refuse_detached
 from usage.partitions import ids_near
 from usage.reports import ordered_meters, read_json
 from usage.request_log import RequestRow
@@ -169,7 +170,8 @@ class RequestDetail:
 
 
 def request_detail(actor: Actor, id: str) -> RequestDetail:
-    """One request with all its attempts. Http404 when it is another's or none."""
+    """One request with all its attempts. Http404 when it is another's or none; RequestDetached,
+    which is one, where it may be in the file of its month."""
     where, request_id = visible(actor, "requests.read"), parse_id(id)
     if request_id is None:
         raise Http404
@@ -179,6 +181,7 @@ def request_detail(actor: Actor, id: str) -> RequestDetail:
     }  # fmt: skip
     rows = [_AttemptRow(*row) for row in run(_DETAIL.format(visible=where.text), parameters)]
     if not rows:
+        refuse_detached(request_id)
         raise Http404
     # The final record tells how it ended; without one the last attempt still runs.
     last = next((row for row in rows if row.final), rows[-1])

@@ -9,7 +9,7 @@ never from a query.
 import datetime as dt
 import zlib
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from functools import reduce
 from typing import Any, Final, Literal, NamedTuple
 from uuid import UUID
@@ -19,7 +19,7 @@ import msgspec
 from accounts.actors import Actor
 from billing.rules.meters import METERS, Meter
 from usage.filters import EVERYTHING, Metric, Scope, UsageFilter
-from usage.levels import COMMON, Standing, standing, summed
+from usage.levels import COMMON, Standing, standing, summed, summed_by_span
 from usage.rules.buckets import Span
 from usage.rules.groupings import GroupBy
 from usage.rules.sums import MERGED_SAVED
@@ -178,8 +178,14 @@ def usage_by_bucket(
     """The sums of every bucket of the filter, in their order; zeros where nothing was."""
     spans = usage_filter.spans
     groups = _sums(actor, spans, usage_filter.scope, "bucket", metered=metered, at=at)
-    totals = {int(group.id): group.totals for group in groups}
+    totals = {int(group.id): without_zeros(group.totals) for group in groups}
     return [totals.get(n, Totals()) for n in range(1, len(spans) + 1)]
+
+
+def without_zeros(totals: Totals) -> Totals:
+    """The same without meters that came to nothing, as those of a span may that are counted with
+    what is taken off again (`levels.summed_by_span`)."""
+    return replace(totals, meters={name: units for name, units in totals.meters.items() if units})
 
 
 def sum_of(totals: Sequence[Totals]) -> Totals:
@@ -191,7 +197,7 @@ def series(actor: Actor, usage_filter: UsageFilter) -> Series:
     """The filter's metric over its buckets, by its groups; the rest beyond seven as one."""
     group = GROUPS[usage_filter.group_by]
     scope, spans = usage_filter.scope, usage_filter.spans
-    used = used_rows(actor, scope, spans, [usage_filter.group_by])
+    used = used_rows(actor, scope, spans, [usage_filter.group_by], runs=[spans])
     rows = run(
         f"""
         WITH part AS (
@@ -326,7 +332,8 @@ def _sums(
     at: Standing | None = None,
 ) -> list[Group]:
     group = GROUPS[by]
-    used = summed(_picked(actor, scope), spans, at)
+    picked = _picked(actor, scope)
+    used = summed_by_span(picked, [spans], at) if by == "bucket" else summed(picked, spans, at)
     # Meters that are columns are summed in place; the others, of a few rows, are unnested.
     rows = run(
         f"""

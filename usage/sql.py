@@ -444,6 +444,17 @@ _LEARN_LATE = """
     ) AS t (organisation_id, id, meters, charge_nano, raw_usage)
     JOIN billing_hold hold ON hold.id = t.id AND hold.state = 'expired'
         AND hold.id BETWEEN %(first)s::uuid AND %(last)s::uuid
+    UNION ALL
+    -- The holds of a detached month are in its file; what ended them is not.
+    SELECT t.organisation_id, t.id, 'late', t.meters, t.charge_nano, t.raw_usage, 0
+    FROM unnest(
+        %(organisations)s::uuid[], %(ids)s::uuid[], %(meters)s::jsonb[], %(charges)s::bigint[],
+        %(raw_usages)s::jsonb[]
+    ) AS t (organisation_id, id, meters, charge_nano, raw_usage)
+    JOIN usage_detachedmonth away ON t.id >= away.first_id AND t.id < away.end_id
+    WHERE EXISTS (
+            SELECT FROM billing_posting p WHERE p.attempt_id = t.id AND p.kind = 'expire')
+        OR EXISTS (SELECT FROM billing_posting p WHERE p.idempotency_id = 'expire:' || t.id)
     ON CONFLICT DO NOTHING"""
 
 # Days as far as there are, then quarters.

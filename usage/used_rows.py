@@ -11,7 +11,7 @@ from typing import Any, Final
 from accounts.actors import Actor
 from lib.ids import first_id_at
 from usage.filters import Scope
-from usage.levels import COMMON, Standing, columns_of, summed
+from usage.levels import COMMON, Standing, columns_of, summed, summed_by_span
 from usage.partitions import ID_SLACK
 from usage.rules.buckets import Span
 from usage.rules.groupings import SUMMED
@@ -38,23 +38,33 @@ def used_rows(
     spans: Sequence[Span],
     groups: Collection[str],
     at: Standing | None = None,
+    *,
+    runs: Sequence[Sequence[Span]] | None = None,
 ) -> Where:
     """Rows `r` with the columns of an hour's sums, within some spans of whole quarters; where they
     are records, with `project`, `customer`, `tag`, `app` and `status` too. By `tag` a record with
-    several is there once for each, and one without any once. Raises TooManyRecords."""
-    if SUMMED.issuperset(groups) and not scope.picks_records:
-        return summed(where_of(actor, "usage.read", scope, Period()), spans, at)
+    several is there once for each, and one without any once. `runs` are the spans where they are to
+    be counted by span (`levels.summed_by_span`). Raises TooManyRecords."""
+    if are_summed(scope, groups):
+        where = where_of(actor, "usage.read", scope, Period())
+        return summed_by_span(where, runs, at) if runs else summed(where, spans, at)
     requests = _requests_of(actor, scope, spans, at)
     if requests > RECORDS_MAX:
         raise TooManyRecords(requests)
     return _recorded(actor, scope, spans, tagged="tag" in groups)
 
 
+def are_summed(scope: Scope, groups: Collection[str]) -> bool:
+    """Whether the sums know all that is asked for."""
+    return SUMMED.issuperset(groups) and not scope.picks_records
+
+
 def _requests_of(
     actor: Actor, scope: Scope, spans: Sequence[Span], at: Standing | None = None
 ) -> int:
     """How many requests the sums have of a time, whatever of the scope only records know."""
-    sums = summed(where_of(actor, "usage.read", scope.summed_part, Period()), spans, at)
+    where = where_of(actor, "usage.read", scope.summed_part, Period())
+    sums = summed(where, joined(spans), at)
     text = f"SELECT coalesce(sum(r.requests), 0)::bigint FROM {sums.text} r"  # noqa: S608 - own names
     return int(run(text, sums.parameters)[0][0])
 

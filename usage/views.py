@@ -23,6 +23,7 @@ from lib.formatting import grouped
 from lib.htmx import is_htmx, render_part
 from lib.ids import id_text
 from usage import filters, reports, request_log, words
+from usage.detached import detached_from, detached_within, told
 from usage.failures import failure_series
 from usage.filters import Dropped, UsageFilter
 from usage.levels import standing
@@ -80,6 +81,7 @@ def usage_page(request: HttpRequest, actor: Actor) -> HttpResponse:
     total = reports.sum_of(seen.buckets)
     context: dict[str, Any] = {
         "too_many": too_many,
+        "detached": told(detached_from(usage_filter, [usage_filter.group_by], at)),
         "complete_to": at.told_to([usage_filter.previous, *usage_filter.spans]),
         "stats": _stats(actor, usage_filter, seen),
         "error_points": _error_points(total, seen.before),
@@ -109,6 +111,7 @@ def usage_page(request: HttpRequest, actor: Actor) -> HttpResponse:
             context["failures"] = {
                 "chart": _failure_chart(usage_filter, actor),
                 "asked": replace(usage_filter, metric="errors"),
+                "detached": told(detached_within(usage_filter.span)),
             }
     elif not too_many:
         context["latest"] = _latest_day(actor, usage_filter)

@@ -82,16 +82,16 @@ def admit(key: Key, at: dt.datetime = NOON, **over: Any) -> Attempt:
 
 
 def end(attempt: Attempt, charge_nano: int = 210_000, **over: Any) -> UsageRecord:
-    """The attempt's record; its hold is settled by the charge, or `kept`. It cost us what it was
-    charged at, unless `cost_nano` is another."""
-    kept = over.get("basis") == "held"
+    """The attempt's record; its hold is settled by the charge, ends in another `state`, or is kept.
+    It cost us what it was charged at, unless `cost_nano` is another."""
+    kept, state = over.get("basis") == "held", over.pop("state", "settled")
     if kept:
         ledger.execute(keep_holds([attempt.id]))
     else:
         cost_nano = over.get("cost_nano")
         ledger.lock_wallet(attempt.organisation_id)
         resolved = HoldResolved(
-            attempt.id, new_id(), attempt.organisation_id, "settled", charge_nano,
+            attempt.id, new_id(), attempt.organisation_id, state, charge_nano,
             cost_nano=min(charge_nano, attempt.hold_nano) if cost_nano is None else cost_nano,
         )  # fmt: skip
         ledger.execute(resolve_holds([resolved]))

@@ -143,6 +143,22 @@ def test_hours_and_days_are_the_sums_of_their_quarters(people: cast.Cast) -> Non
     assert dump() == before
 
 
+def test_the_year_before_may_lie_partly_in_a_range(people: cast.Cast) -> None:
+    """Of more than a year, and counts once in each of both."""
+    key, _ = cast.make_key(people.core, user=people.bob)
+    credit(key)
+    for days, charge_nano in ((30, 3), (380, 5), (700, 7)):
+        happen(key, NOON - days * DAY, charge_nano=charge_nano)
+    roll_up()
+    actor = cast.actor(people.alice, people.acme)
+    asked = between(NOON - 600 * DAY, NOON, ZoneInfo("UTC"), NOON, grain="month")
+    seen = overview(actor, replace(asked, compare="year"), standing(), keys=3)
+    assert (sum(bucket.charge_nano for bucket in seen.buckets), seen.series.total) == (8, 8)
+    assert (seen.before.charge_nano, seen.before.requests) == (12, 2)
+    ((group, before),) = seen.keys
+    assert (group.totals.charge_nano, before.charge_nano) == (8, 12)
+
+
 def test_the_day_that_runs_is_read_from_its_quarters(people: cast.Cast) -> None:
     key, _ = cast.make_key(people.core, user=people.bob)
     credit(key)

@@ -64,7 +64,7 @@ def make_month() -> None:
     from lib import clock
     from tests import cast
     from tests.invoicing import mid_month, post_at
-    from tests.usage.rows import credit, happen, price_version, refuse
+    from tests.usage.rows import admit, credit, end, happen, price_version, refuse
     from usage import books_check, books_walk
     from usage.models import BooksCheck
     from usage.partitions import ensure_partitions
@@ -93,13 +93,18 @@ def make_month() -> None:
     )
     happen(key, at, 0, basis="free", status=502, meters={})
     refuse(key, at, message="\\N\t\\.")
+    # Its process was taken for dead.
+    cut = admit(key, at, price_version_id=version.id)
+    read = {"in_text": 200, "out_text": 100}
+    end(cut, 90_000, state="expired", basis="estimated", flags=["crash_cut"], meters=read)
+    ids.append(cut.id)
     budget = Budget.objects.create(
         organisation=people.acme, scope="organisation", subject="", amount_nano=10**12,
         period="total", anchor=0, timezone="UTC", action="block", enabled=True,
     )  # fmt: skip
     window = BudgetWindow.objects.create(
         budget=budget, starts_at=at, ends_at=at + dt.timedelta(days=9), cap_nano=10**12,
-        spent_nano=20 * 210_000,
+        spent_nano=20 * 210_000 + 90_000,
     )  # fmt: skip
     Hold.objects.filter(id__in=ids).update(window_ids=[window.id])
     post_at(at)
@@ -279,7 +284,7 @@ def test_a_month_leaves_and_comes_back_under_traffic(site: Site, tmp_path: Path)
     hub, beside = site
     file = tmp_path / "month.zip"
     before, rows = beside.call(standing), beside.call(rows_of_month)
-    assert rows["usage_usagerecord"][0] == 23
+    assert rows["usage_usagerecord"][0] == 24
     with FakeUpstream(name="a", fsync=False) as fake, traffic(hub, fake) as statuses:
         assert beside.call(detach, file) == []
         served = len(statuses)
@@ -288,7 +293,7 @@ def test_a_month_leaves_and_comes_back_under_traffic(site: Site, tmp_path: Path)
         # Also where all sums are made anew, as after a restore (P16).
         beside.call(rebuild_all)
         assert beside.call(standing) == before
-        assert f"{month():%Y-%m}: in month.zip: 67 rows" in beside.call(manage, "month", "list")
+        assert f"{month():%Y-%m}: in month.zip: 70 rows" in beside.call(manage, "month", "list")
         beside.call(attach, file)
         assert beside.call(problems) == []
     assert set(statuses) == {200}
@@ -298,6 +303,120 @@ def test_a_month_leaves_and_comes_back_under_traffic(site: Site, tmp_path: Path)
     assert beside.call(standing) == before
     hub.assert_books_balance()
     assert beside.call(events) == ["month.detached", "month.attached"]
+
+
+def test_pages_say_what_they_lack(beside: Beside, tmp_path: Path) -> None:
+    """I16, W32, W33: figures stay as they were; wherever a request of the month would be, a page,
+    the API and a file say that it is in a file."""
+    figures, ids = beside.call(figures_of_month), beside.call(requests_of_month)
+    assert beside.call(detach, tmp_path / "month.zip") == []
+    try:
+        assert beside.call(figures_of_month) == figures
+        beside.call(assert_told, ids)
+    finally:
+        beside.call(attach, tmp_path / "month.zip")
+    assert beside.call(told_now) == []
+
+
+def figures_of_month() -> Any:
+    from zoneinfo import ZoneInfo
+
+    from accounts.models import Organisation, User
+    from tests import cast
+    from usage.filters import between
+    from usage.levels import standing
+    from usage.overview import overview
+
+    acme = Organisation.objects.get(slug="acme")
+    actor = cast.actor(User.objects.get(email="alice@example.org"), acme)
+    first, end = dt.datetime.combine(month(), dt.time(), dt.UTC), month_after_at()
+    end = end.replace(minute=0)
+    seen = [
+        overview(actor, between(first, end, ZoneInfo(zone), end, grain="day"), standing(), keys=9)
+        for zone in ("UTC", "Europe/Berlin")
+    ]
+    assert sum(bucket.requests for bucket in seen[0].buckets) > 20
+    return seen
+
+
+def requests_of_month() -> list[str]:
+    from lib.ids import id_text
+    from usage.models import UsageRecord
+    from usage.partitions import ids_of
+
+    first, end = ids_of(month())
+    acme = UsageRecord.objects.filter(id__gte=first, id__lt=end, final=True)
+    return [id_text(id) for id in acme.values_list("request_id", flat=True)[:2]]
+
+
+def told_now() -> list[str]:
+    from usage.detached import detached_within, names_of
+    from usage.visibility import Period
+
+    return names_of(detached_within(Period()))
+
+
+def assert_told(ids: list[str]) -> None:
+    from urllib.parse import urlencode
+
+    from django.conf import settings
+
+    from accounts.models import User
+    from billing.invoice_document import month_word
+    from tests import cast
+    from usage import exports
+    from usage.models import Export
+    from usage.months import month_states
+
+    settings.ALLOWED_HOSTS = ["*"]
+    # Pages are tested without collecting static files, as in this process.
+    settings.MIDDLEWARE = [one for one in settings.MIDDLEWARE if not one.startswith("servestatic")]
+    plain = "django.contrib.staticfiles.storage.StaticFilesStorage"
+    settings.STORAGES = {**settings.STORAGES, "staticfiles": {"BACKEND": plain}}
+    client = cast.signed_in(User.objects.get(email="alice@example.org"))
+    word, name = month_word(month()), f"{month():%Y-%m}"
+    days = {"range": "custom", "from": f"{month()}", "to": f"{month() + dt.timedelta(days=27)}"}
+    query, away = urlencode(days), f"The requests of {word} are in a file since"
+    for path, status in (
+        (f"requests?{query}", 200),
+        (f"requests?{query}&status=error", 200),
+        (f"usage/explore?{query}&group_by=project", 200),
+        (f"usage?{query}&group_by=model", 200),
+        (f"requests/{ids[0]}", 404),
+        (f"requests/{ids[0]}/receipt.json", 404),
+    ):
+        page = client.get(f"/o/acme/{path}")
+        assert page.status_code == status, path
+        told = away in page.content.decode()
+        assert told, path
+        assert "manage.py month attach" in page.content.decode()
+    # Sums have it all; a time beside it too.
+    assert away not in client.get(f"/o/acme/usage/explore?{query}").content.decode()
+    assert away not in client.get("/o/acme/requests?range=7d").content.decode()
+    assert client.get(f"/o/acme/requests/{ids[0][::-1]}").status_code == 404
+    start = client.get(f"/o/acme/requests?{query}&export=csv", follow=True)
+    assert away in start.content.decode()
+    assert client.post(start.request["PATH_INFO"] + f"?{query}&export=csv").status_code == 303
+    while exports.make_next():
+        pass
+    made = Export.objects.get()
+    assert made.state == "done"
+    assert exports.file_name(made).endswith(f"-without-{name}.csv")
+    asked = {"from": days["from"], "to": days["to"]}
+    listed = client.get("/api/v1/requests", asked).json()
+    assert (listed["items"], listed["detached_months"]) == ([], [name])
+    summed = client.get("/api/v1/usage", asked).json()
+    assert (summed["detached_months"], summed["total"]["requests"] > 20) == ([], True)
+    labelled = client.get("/api/v1/usage", {**asked, "group_by": "project"}).json()
+    assert labelled["detached_months"] == [name]
+    for path in (ids[0], f"{ids[0]}/receipt"):
+        refused = client.get(f"/api/v1/requests/{path}")
+        assert (refused.status_code, refused.json()["error"]["code"]) == (404, "month_detached")
+        assert away in refused.json()["error"]["message"]
+    (detached,) = [state.detached for state in month_states() if state.detached]
+    health = cast.signed_in(User.objects.get(email="erik@example.org")).get("/admin/health")
+    for text in (word, bytes(detached.file.digest).hex(), "In a file", "month.zip"):
+        assert text in health.content.decode(), text
 
 
 def test_what_is_altered_is_found_and_stays_away(beside: Beside, tmp_path: Path) -> None:
@@ -416,6 +535,8 @@ def come_late() -> None:
             "FROM usage_usagerecord r LIMIT 1", [id_at(mid_month(3))],
         )  # fmt: skip
         assert cursor.rowcount == 0
+        cursor.execute("DELETE FROM usage_laterecord")
+        assert cursor.rowcount == 1
     with pytest.raises(DatabaseError, match="was charged"), transaction.atomic():
         PriceVersion.objects.filter(price__model="gpt-5").update(rates={})
 
@@ -460,3 +581,81 @@ def test_no_other_file_is_written_over(beside: Beside, tmp_path: Path) -> None:
     assert "is there already" in said
     assert file.read_text() == "somebody's"
     assert "cut off" not in beside.call(manage, "month", "list")
+
+
+def test_what_ends_after_its_month_has_left_waits_for_it(beside: Beside, tmp_path: Path) -> None:
+    """I7, I10: the ending of a process that was taken for dead, and a refusal, both replayed from a
+    spool. Nobody pays by guess; both are in the books when the month is back."""
+    assert beside.call(detach, tmp_path / "month.zip") == []
+    try:
+        for _ in range(2):
+            beside.call(end_late)
+        assert beside.call(waiting) == (2, 90_000)
+        assert beside.call(problems) == []
+    finally:
+        beside.call(attach, tmp_path / "month.zip")
+    assert beside.call(waiting) == (0, 210_000)
+    assert beside.call(rows_of_month)["usage_usagerecord"][0] == 25
+    assert beside.call(problems) == []
+
+
+def end_late() -> None:
+    """As a process does it that comes back after months; an ending that had been written comes
+    again too, and changes nothing."""
+    from django.db import connection, transaction
+
+    from billing import ledger
+    from billing.models import Posting
+    from relay import settlement
+    from tests.invoicing import mid_month
+    from tests.usage.rows import id_at
+    from usage.models import LateRecord
+    from usage.sql import Ending
+
+    meters = '{"in_text": 1000, "out_text": 100}'
+    ending = Ending(True, 200, meters=meters, charge_nano=210_000, basis="measured")
+    first, end = ids()
+    found = Posting.objects.filter(attempt_id__gte=first, attempt_id__lt=end)
+    items = [
+        settlement.Resolved(posting.organisation_id, posting.attempt_id, "settled", ending)
+        for posting in [found.get(kind="expire"), found.filter(kind="settle").latest("id")]
+    ]
+    with transaction.atomic():
+        ledger.execute(settlement.lock([items[0].organisation_id]))
+        rows = [ledger.execute(statement) for statement in settlement.statements(items)]
+        late = settlement.late(items, rows[0])
+        for statement in settlement.statements(late):
+            ledger.execute(statement)
+        if LateRecord.objects.exists():
+            return
+        id, at = str(id_at(mid_month(3))), mid_month(3).isoformat()
+        with connection.cursor() as cursor:
+            cursor.execute(
+                "INSERT INTO usage_usagerecord SELECT (jsonb_populate_record(r, jsonb_build_object("
+                "'id', %s::text, 'request_id', %s::text, 'charge_nano', 0, 'hold_nano', 0,"
+                "'basis', 'none', 'price_version_id', null, 'cost_nano', null, 'status', 429,"
+                "'meters', '{}'::jsonb, 'admitted_at', %s::text, 'ended_at', %s::text))).* "
+                "FROM usage_usagerecord r LIMIT 1", [id, id, at, at],
+            )  # fmt: skip
+
+
+def ids() -> tuple[Any, Any]:
+    from usage.partitions import ids_of
+
+    return ids_of(month())
+
+
+def waiting() -> tuple[int, int]:
+    """What waits for the month, and what the customer has paid of what was cut."""
+    from billing.models import Posting
+    from billing.usage_corrections import borne
+    from gateway.usage_reconciliation import reconcile
+    from usage import months
+    from usage.rollups import roll_up
+
+    reconcile()
+    roll_up()
+    first, end = ids()
+    cut = Posting.objects.get(kind="expire", attempt_id__gte=first, attempt_id__lt=end)
+    paid_nano = borne(cut.attempt_id).customer_nano
+    return months.late_usage(month()) + months.late_records(month()), paid_nano

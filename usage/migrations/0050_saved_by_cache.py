@@ -5,7 +5,7 @@ from django.db import migrations, models
 
 
 class Migration(migrations.Migration):
-    dependencies = [("usage", "0045_records_by_app")]
+    dependencies = [("usage", "0047_exports_without_months")]
 
     operations = [
         migrations.AddField(

@@ -7,7 +7,7 @@ rows, and only the edges need the quarters.
 
 from collections.abc import Iterable, Sequence
 from datetime import UTC, datetime, timedelta
-from typing import Final, Literal
+from typing import Final, Literal, NamedTuple
 from uuid import UUID
 
 from usage.rules.buckets import BUCKET, Span
@@ -35,6 +35,47 @@ def cut(spans: Iterable[Span], levels_to: datetime | None) -> dict[Level, list[S
         hour_to = start_at if levels_to is None else start_of(min(end_at, levels_to), "hour")
         _cut(parts, start_at, end_at, "hour", hour_to)
     return parts
+
+
+class Piece(NamedTuple):
+    """A time that is read from one level, counts in the span that begins at `owner_at`, and is
+    taken off the one that begins at `off_at`, if any."""
+
+    level: Level
+    span: Span
+    owner_at: datetime
+    off_at: datetime | None = None
+
+
+def pieces_of(spans: Sequence[Span], levels_to: datetime | None) -> list[Piece]:
+    """The time of some spans, in their order, as pieces that add up to each of them.
+
+    Where two spans meet within a day of UTC, both are read to its nearer end, and what lies between
+    is added to the one and taken off the other. Nothing outside of all spans is read.
+    """
+    pieces = []
+    starts, ends = [span.start_at for span in spans], [span.end_at for span in spans]
+    day_to = None if levels_to is None else start_of(levels_to, "day")
+    for n in range(1, len(spans)):
+        edge_at = spans[n].start_at
+        moved_at = start_of(edge_at + WIDTHS["day"] / 2, "day")
+        if (
+            day_to is None
+            or spans[n - 1].end_at != edge_at
+            or not (starts[n - 1] < moved_at < spans[n].end_at and moved_at <= day_to)
+        ):
+            continue
+        between = Span(min(edge_at, moved_at), max(edge_at, moved_at))
+        before, after = spans[n - 1].start_at, edge_at
+        gains, loses = (after, before) if edge_at < moved_at else (before, after)
+        if between.start_at < between.end_at:
+            for level, parts in cut([between], levels_to).items():
+                pieces += [Piece(level, part, gains, loses) for part in parts]
+        starts[n] = ends[n - 1] = moved_at
+    for span, *edges in zip(spans, starts, ends, strict=True):
+        for level, parts in cut([Span(*edges)], levels_to).items():
+            pieces += [Piece(level, part, span.start_at) for part in parts]
+    return pieces
 
 
 def _cut(

@@ -2,6 +2,7 @@
 
 import datetime as dt
 from itertools import pairwise
+from typing import Any
 from uuid import UUID
 from zoneinfo import ZoneInfo
 
@@ -10,7 +11,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from usage.rules.buckets import BUCKET, Span, edges
-from usage.rules.levels import WIDTHS, cut, runs, start_of
+from usage.rules.levels import WIDTHS, cut, pieces_of, runs, start_of
 
 HOUR, DAY = dt.timedelta(hours=1), dt.timedelta(days=1)
 NOON = dt.datetime(2026, 11, 18, 12, tzinfo=dt.UTC)
@@ -80,3 +81,44 @@ def test_buckets_that_follow_each_other_are_one_run() -> None:
         (Span(NOON, NOON + 2 * BUCKET), [(ours, NOON), (ours, NOON + BUCKET), (theirs, NOON)]),
     ]
     assert WIDTHS["quarter"] == BUCKET
+
+
+@given(
+    st.sampled_from(["UTC", "Europe/Berlin", "Asia/Kolkata", "America/New_York", "Asia/Kathmandu"]),
+    st.sampled_from(["hour", "day", "week", "month"]),
+    st.dates(dt.date(2026, 1, 1), dt.date(2026, 12, 1)),
+    st.integers(1, 12),
+    st.none() | st.integers(-800, 800).map(lambda n: NOON + n * HOUR),
+)
+def test_pieces_add_up_to_every_span(
+    zone: str, grain: Any, first: dt.date, days: int, levels_to: dt.datetime | None
+) -> None:
+    """I17: each quarter counts once in its own span, and nothing in another; none of a coarser row
+    than there is, none from outside."""
+    spans = edges(first, first + days * DAY, ZoneInfo(zone), grain)
+    counted = dict.fromkeys(((span.start_at, at) for span in spans for at in quarters(span)), 1)
+    for piece in pieces_of(spans, levels_to):
+        assert start_of(piece.span.start_at, piece.level) == piece.span.start_at
+        assert start_of(piece.span.end_at, piece.level) == piece.span.end_at
+        assert piece.level == "quarter" or (levels_to and piece.span.end_at <= levels_to)
+        for at in quarters(piece.span):
+            for owner_at, sign in ((piece.owner_at, 1), (piece.off_at, -1)):
+                if owner_at is not None:
+                    counted[owner_at, at] = counted.get((owner_at, at), 0) - sign
+    assert not any(counted.values())
+
+
+def quarters(span: Span) -> list[dt.datetime]:
+    return [span.start_at + n * BUCKET for n in range((span.end_at - span.start_at) // BUCKET)]
+
+
+@pytest.mark.parametrize(("zone", "hours"), [("UTC", 0), ("Europe/Berlin", 1), ("Asia/Tokyo", 9)])
+def test_days_of_a_zone_are_read_by_days(zone: str, hours: int) -> None:
+    """But for the hours between both, where two of them meet, and at the ends of the time."""
+    week = edges(dt.date(2026, 11, 2), dt.date(2026, 11, 9), ZoneInfo(zone), "day")
+    read = {"quarter": 0 * DAY, "hour": 0 * DAY, "day": 0 * DAY}
+    for piece in pieces_of(week, NOON):
+        read[piece.level] += piece.span.end_at - piece.span.start_at
+    assert read["quarter"] == 0 * DAY
+    assert read["hour"] == (6 * hours + (24 if hours else 0)) * HOUR
+    assert read["day"] == (6 if hours else 7) * DAY
