@@ -71,9 +71,10 @@ def explore(
     *,
     limit: int = CELLS_MAX,
     timed: bool = False,
+    bounded: bool = True,
 ) -> Explored:
     """The cells of one or two axes; of none, all as one. Raises TooManyRecords where only the
-    records know them and they are too many. `timed`: with their times."""
+    records know them and they are too many, if it is `bounded`. `timed`: with their times."""
     scope, spans = usage_filter.scope, usage_filter.spans
     at = at or standing()
     there = from_clickhouse(
@@ -82,12 +83,13 @@ def explore(
     if there is not None:
         return there
     groups = [axis for axis in by if axis != DAY]
-    rows = used_rows(actor, scope, spans, groups, at)
+    rows = used_rows(actor, scope, spans, groups, at, bounded=bounded)
     ids = f"ARRAY[{', '.join(_IDS[axis] for axis in by)}]::text[]"
     found = _sums(rows, spans, ids, limit + 1, timed=timed)
     more = len(found) > limit
     if more or OVERLAPPING.intersection(by):
-        whole = used_rows(actor, scope, spans, [name for name in groups if name != "tag"], at)
+        untagged = [name for name in groups if name != "tag"]
+        whole = used_rows(actor, scope, spans, untagged, at, bounded=bounded)
         totals = [row.totals for row in _sums(whole, spans, "ARRAY[]::text[]", 1)]
     else:
         totals = [row.totals for row in found]
