@@ -5,6 +5,8 @@ from dataclasses import replace
 from typing import Any, Final
 
 from django.http import HttpRequest, HttpResponse, HttpResponseBase
+from django.shortcuts import redirect
+from django.urls import reverse
 from django.utils import timezone
 from django.utils.text import format_lazy
 from django.utils.translation import gettext
@@ -12,7 +14,7 @@ from django.utils.translation import gettext_lazy as _
 from django.views.decorators.http import require_safe
 
 from accounts import access
-from accounts.actors import Actor
+from accounts.actors import Actor, slug_of
 from accounts.guards import organisation_page
 from accounts.table_preferences import read_table
 from billing.rules.money import round_half_even
@@ -23,7 +25,7 @@ from lib.tables.filter_bar import Field
 from lib.tables.pages import answer_table, as_here
 from lib.tables.sources import ListSource
 from lib.tables.table import OWN_PARAMETERS, Column, Table
-from usage import filters, reports
+from usage import exports, filters, reports
 from usage.detached import detached_from, told
 from usage.explorer import CELLS_MAX, Cell, Explored, Group, Times, explore
 from usage.filters import UsageFilter
@@ -261,12 +263,15 @@ def _times(times: Times | None) -> dict[str, Any]:
 @organisation_page("usage.read")
 @require_safe
 def focus_file(request: HttpRequest, actor: Actor) -> HttpResponseBase:
-    """The costs of the filter's days in the columns of FOCUS."""
+    """The costs of the filter's days in the columns of FOCUS; what takes long, a worker makes."""
     usage_filter = filters.from_query(
         dict(request.GET.lists()), clock.now(), channels=actor.operator, explored=True
     )
     try:
         pieces = focus_csv(actor, usage_filter)
     except TooManyRecords as error:
+        if access.scope_of(actor, "requests.read") is not None:
+            start = reverse("export_start", args=[slug_of(actor)])
+            return redirect(f"{start}?{usage_filter.query(export=exports.FOCUS)}")
         return HttpResponse(too_many_text(error), status=400, content_type="text/plain")
     return stream(request, f"focus-{clock.now():%Y-%m-%d}.csv", CSV_TYPE, as_here(pieces))

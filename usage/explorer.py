@@ -72,9 +72,10 @@ def explore(
     *,
     limit: int = CELLS_MAX,
     timed: bool = False,
+    bounded: bool = True,
 ) -> Explored:
     """The cells of one or two axes; of none, all as one. Raises TooManyRecords where only the
-    records know them and they are too many. `timed`: with their times."""
+    records know them and they are too many, if it is `bounded`. `timed`: with their times."""
     scope = usage_filter.scope
     spans: Sequence[Span] = usage_filter.spans
     at = at or standing()
@@ -87,12 +88,13 @@ def explore(
     if DAY not in by:
         # Read by days of UTC, whatever the zone cuts its own into.
         spans = joined(spans)
-    rows = used_rows(actor, scope, spans, groups, at)
+    rows = used_rows(actor, scope, spans, groups, at, bounded=bounded)
     ids = f"ARRAY[{', '.join(_IDS[axis] for axis in by)}]::text[]"
     found = _sums(rows, spans, ids, limit + 1, timed=timed)
     more = len(found) > limit
     if more or OVERLAPPING.intersection(by):
-        whole = used_rows(actor, scope, spans, [name for name in groups if name != "tag"], at)
+        untagged = [name for name in groups if name != "tag"]
+        whole = used_rows(actor, scope, spans, untagged, at, bounded=bounded)
         totals = [row.totals for row in _sums(whole, spans, "ARRAY[]::text[]", 1)]
     else:
         totals = [row.totals for row in found]

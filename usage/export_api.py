@@ -1,7 +1,7 @@
-"""The management API of exports: a long list of requests as a file that a worker makes."""
+"""The management API of exports: requests or costs as a file that a worker makes."""
 
 import datetime as dt
-from typing import Literal
+from typing import Final, Literal
 
 from django.http import HttpRequest, HttpResponseBase
 from django.utils.translation import get_language
@@ -20,14 +20,19 @@ from usage.log_columns import REQUESTS
 from usage.models import Export
 
 router = Router(tags=["Exports"])
+_OF_REQUESTS: Final = {"status", "columns", "sort"}
 
 
 class ExportIn(FocusQuery):
-    """Which requests, in which columns and form of file."""
+    """Which requests or costs, in which columns and form of file."""
 
     model_config = ConfigDict(extra="forbid")
 
-    format: Literal["csv", "jsonl", "xlsx", "parquet"] = "csv"
+    format: Literal["csv", "jsonl", "xlsx", "parquet", "focus"] = Field(
+        "csv",
+        description="`focus`: daily costs by key and model as CSV, in the columns of the FinOps "
+        "Open Cost and Usage Specification; the others: requests.",
+    )
     status: Literal["ok", "error", "stopped", "review"] | None = None
     columns: list[str] = Field(
         default_factory=list,
@@ -64,18 +69,22 @@ class ExportList(Schema):
 
 @router.post("/exports", response={201: ExportOut}, summary="Start an export")
 def start_export(request: HttpRequest, body: ExportIn) -> Status[ExportOut]:
-    """Requests as a file, made in the background and kept for 7 days. Default: the last 30 days.
+    """Requests, or costs as FOCUS, as a file, made in the background and kept for 7 days.
 
-    At most 3 exports of yours can be in progress.
+    Default: the last 30 days. At most 3 exports of yours can be in progress.
     """
     usage_filter = usage_filter_of(body)
     known = {column.name for column in REQUESTS.columns}
+    if body.format == exports.FOCUS and body.model_fields_set & _OF_REQUESTS:
+        raise HttpError(422, "FOCUS has no status, columns or sort.")
     unknown = [name for name in body.columns if name not in known]
     if unknown:
         raise HttpError(422, f"There is no column {unknown[0]}.")
     query = usage_filter.query(
         status=body.status, cols=",".join(body.columns) or None, sort=body.sort
     )
+    if body.format == exports.FOCUS:
+        query = usage_filter.query()
     actor = actors.actor_of(request)
     export = exports.start_export(actor, body.format, query, get_language() or "en")
     return Status(201, _shown(export))

@@ -10,6 +10,7 @@ from django.utils.translation import get_language, gettext
 from django.utils.translation import gettext_lazy as _
 from django.views.decorators.http import require_http_methods, require_POST, require_safe
 
+from accounts import access
 from accounts.actors import Actor, slug_of
 from accounts.guards import organisation_page
 from accounts.table_preferences import read_table
@@ -19,20 +20,24 @@ from lib.formatting import grouped
 from lib.htmx import see_other
 from lib.ids import id_text
 from lib.refusal import Refused
-from lib.tables.exports import FORMATS
 from lib.tables.pages import answer_table
 from lib.tables.sources import QuerySource
 from lib.tables.table import Badge, Column, Table
 from usage import exports
-from usage.detached import detached_within, told
+from usage.detached import told
 from usage.exports import (
     DIRECT_ROWS,
+    FOCUS,
+    FORMS,
     KEPT,
+    LogExport,
     access_export,
+    detached_of,
     filter_of,
     log_export_of,
     visible_exports,
 )
+from usage.focus import days_of
 from usage.models import Export, ExportState
 from usage.usage_bar import dates_of
 
@@ -122,7 +127,7 @@ def export_start(request: HttpRequest, actor: Actor) -> HttpResponse:
     """What a long export holds, and the button that starts it; a short one is sent at once."""
     query = request.GET.copy()
     form = query.get("export", "")
-    if form not in FORMATS:
+    if form not in FORMS:
         raise Http404
     if request.method == "POST":
         try:
@@ -136,25 +141,47 @@ def export_start(request: HttpRequest, actor: Actor) -> HttpResponse:
 
 def _start_page(request: HttpRequest, actor: Actor, form: str, refused: str = "") -> HttpResponse:
     wanted = Export(form=form, query=request.GET.urlencode(), created_at=clock.now())
-    contents = log_export_of(actor, wanted)
-    log = f"{reverse('requests', args=[slug_of(actor)])}?{wanted.query}"
-    detached = detached_within(contents.usage_filter.span)
-    if not refused and not detached and not contents.source.is_longer_than(DIRECT_ROWS):
-        return redirect(log)
-    count = contents.source.count()
+    detached = detached_of(actor, wanted)
+    if form == FOCUS:
+        shown = _focus_shown(actor, wanted)
+    else:
+        contents = log_export_of(actor, wanted)
+        if not refused and not detached and not contents.source.is_longer_than(DIRECT_ROWS):
+            return redirect(f"{reverse('requests', args=[slug_of(actor)])}?{wanted.query}")
+        shown = _log_shown(actor, contents)
     context = {
         "refused": refused,
         "detached": told(detached),
-        "form": FORMATS[form].label,
-        "rows": grouped(count.n) if count else "",
-        "dates": contents.usage_filter.on
-        or dates_of(contents.usage_filter.span, contents.usage_filter.zone),
-        "columns": [column.label for column in contents.state.columns],
+        "form": FORMS[form],
         "kept_days": KEPT.days,
-        "back": f"{reverse('requests', args=[slug_of(actor)])}?{contents.usage_filter.query()}",
+        **shown,
     }
     status = 422 if refused else 200
     return render(request, "usage/export_start.html", context, status=status)
+
+
+def _log_shown(actor: Actor, contents: LogExport) -> dict[str, Any]:
+    count, usage_filter = contents.source.count(), contents.usage_filter
+    return {
+        "title": gettext("Export requests"),
+        "rows": grouped(count.n) if count else "",
+        "dates": usage_filter.on or dates_of(usage_filter.span, usage_filter.zone),
+        "columns": [column.label for column in contents.state.columns],
+        "back_label": gettext("Requests"),
+        "back": f"{reverse('requests', args=[slug_of(actor)])}?{usage_filter.query()}",
+    }
+
+
+def _focus_shown(actor: Actor, wanted: Export) -> dict[str, Any]:
+    access.require(actor, exports.action_of(FOCUS))
+    usage_filter = filter_of(actor, wanted)
+    days = days_of(usage_filter)
+    return {
+        "title": gettext("Export costs"),
+        "dates": dates_of(days.span, days.zone),
+        "back_label": gettext("Explore usage"),
+        "back": f"{reverse('explore', args=[slug_of(actor)])}?{usage_filter.query()}",
+    }
 
 
 @organisation_page("requests.read")
@@ -168,7 +195,7 @@ def export_file(request: HttpRequest, actor: Actor, id: str) -> HttpResponseBase
 
 def file_answer(request: HttpRequest, actor: Actor, export: Export) -> HttpResponseBase:
     """The file, sent piece by piece."""
-    content_type = FORMATS[export.form].content_type
+    content_type = exports.file_format(export).content_type
     answer = stream(request, exports.file_name(export), content_type, exports.pieces(actor, export))
     answer["Content-Length"] = str(export.size)
     return answer

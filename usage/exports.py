@@ -11,7 +11,7 @@ transaction is open while rows are read: the roll-ups wait for the oldest one.
 
 import datetime as dt
 import logging
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping, Sequence
 from typing import Final, NamedTuple
 from urllib.parse import parse_qs
 from uuid import UUID
@@ -24,22 +24,31 @@ from django.utils.translation import gettext
 from accounts import access, audit
 from accounts.access import AccessDenied, one_of, require
 from accounts.actors import Actor, actor_of_key, actor_of_member, memberships, organisation_of
+from accounts.rules.roles import Action
 from lib import clock
 from lib.ids import id_text
 from lib.refusal import Refused
-from lib.tables.exports import FORMATS, Batches
+from lib.tables.exports import FORMATS, Batches, Format
 from lib.tables.pages import batches_of
-from lib.tables.table import OWN_PARAMETERS, State
+from lib.tables.table import OWN_PARAMETERS, Column, Label, State
 from lib.tenancy import within
 from outbox.facts import put
 from usage import filters
-from usage.detached import detached_within, names_of
+from usage.detached import detached_from, detached_within, names_of
 from usage.filters import UsageFilter
+from usage.focus import COLUMNS, focus_batches
+from usage.levels import standing
 from usage.log_columns import REQUESTS, LogSource, hidden_columns
-from usage.models import Export, ExportPiece, ExportState
+from usage.models import DetachedMonth, Export, ExportPiece, ExportState
 
 log = logging.getLogger(__name__)
 
+FOCUS: Final = "focus"
+FORMS: Final[Mapping[str, Label]] = {
+    **{name: form.label for name, form in FORMATS.items()},
+    FOCUS: "FOCUS",
+}
+"""What an export can be: the log as one of the forms of file, or costs as FOCUS."""
 DIRECT_ROWS: Final = 50_000
 """Up to so many rows a list is sent while it is read: a few seconds."""
 KEPT: Final = dt.timedelta(days=7)
@@ -58,16 +67,26 @@ class _Lost(Exception):
     """Somebody else has the export by now, or it was deleted."""
 
 
+class Contents(NamedTuple):
+    """What an export holds, with times of that zone; `total` is about how many rows, if known."""
+
+    zone: dt.tzinfo
+    columns: Sequence[Column]
+    batches: Batches
+    total: int | None = None
+
+
 class LogExport(NamedTuple):
-    """What an export holds: the log that was asked for, and its rows."""
+    """The log that was asked for."""
 
     usage_filter: UsageFilter
     state: State
     source: LogSource
 
-    @property
-    def batches(self) -> Batches:
-        return batches_of(self.state, self.source)
+
+def action_of(form: str) -> Action:
+    """What somebody must be allowed to, to see what such an export holds."""
+    return "usage.read" if form == FOCUS else "requests.read"
 
 
 def visible_exports(actor: Actor) -> QuerySet[Export]:
@@ -88,10 +107,12 @@ def access_export(actor: Actor, id: str) -> Export:
 
 
 def start_export(actor: Actor, form: str, query: str, language: str) -> Export:
-    """Put an export of the log of that query in the queue. Raises Refused."""
+    """Put an export in the queue: of the log of that query in a form of file, or of its costs as
+    FOCUS. Raises Refused."""
     require(actor, "requests.read")
-    if form not in FORMATS:
-        raise Refused("format", gettext("Choose one of: %s") % ", ".join(FORMATS))
+    if form not in FORMS:
+        raise Refused("format", gettext("Choose one of: %s") % ", ".join(FORMS))
+    require(actor, action_of(form))
     if len(query) > _QUERY_MAX or "\0" in query:
         raise Refused("query", gettext("The filters are too long."))
     if visible_exports(actor).filter(state__in=_UNFINISHED).count() >= WAITING_MAX:
@@ -121,14 +142,19 @@ def delete_export(actor: Actor, export: Export) -> None:
 
 def filter_of(actor: Actor, export: Export) -> UsageFilter:
     """The time and the rows of the export, as at when it was asked for."""
-    query = parse_qs(export.query)
+    log = export.form != FOCUS
     return filters.from_query(
-        query, export.created_at, channels=actor.operator, log=True, ignored=OWN_PARAMETERS
+        parse_qs(export.query),
+        export.created_at,
+        channels=actor.operator,
+        log=log,
+        ignored=OWN_PARAMETERS,
+        explored=not log,
     )
 
 
 def log_export_of(actor: Actor, export: Export) -> LogExport:
-    """What the export holds."""
+    """The log that the export holds."""
     usage_filter = filter_of(actor, export)
     state = REQUESTS.read(parse_qs(export.query), hidden=hidden_columns(actor))
     return LogExport(usage_filter, state, LogSource(actor, usage_filter.span, usage_filter.scope))
@@ -145,7 +171,10 @@ def has_file(export: Export) -> bool:
 
 def file_name(export: Export) -> str:
     """What the file is called."""
-    return f"requests-{export.created_at:%Y-%m-%d}{_lacking(export)}.{export.form}"
+    lacking = _lacking(export)
+    if export.form == FOCUS:
+        return f"focus-{export.created_at:%Y-%m-%d}{lacking}.csv"
+    return f"requests-{export.created_at:%Y-%m-%d}{lacking}.{export.form}"
 
 
 def _lacking(export: Export) -> str:
@@ -155,13 +184,22 @@ def _lacking(export: Export) -> str:
     return "".join(f"-without-{month}" for month in months)
 
 
-def _detached(contents: LogExport) -> set[str]:
-    return set(names_of(detached_within(contents.usage_filter.span)))
+def detached_of(actor: Actor, export: Export) -> list[DetachedMonth]:
+    """The detached months whose requests the export lacks."""
+    usage_filter = filter_of(actor, export)
+    if export.form == FOCUS:
+        return detached_from(usage_filter, (), standing())
+    return detached_within(usage_filter.span)
+
+
+def file_format(export: Export) -> Format:
+    """What writes the file, and its type."""
+    return FORMATS["csv" if export.form == FOCUS else export.form]
 
 
 def pieces(actor: Actor, export: Export) -> Iterator[bytes]:
     """The file. Raises AccessDenied at once for who sees less than its maker did."""
-    if export.reach != _reach_of(actor):
+    if export.reach != _reach_of(actor, export):
         raise AccessDenied(
             gettext("Your access has changed since this file was made. Export again.")
         )
@@ -175,9 +213,9 @@ def _pieces(id: UUID, take: int) -> Iterator[bytes]:
         n += 1
 
 
-def _reach_of(actor: Actor) -> list[object]:
-    """How far the actor sees requests, as an export keeps it."""
-    scope = access.scope_of(actor, "requests.read")
+def _reach_of(actor: Actor, export: Export) -> list[object]:
+    """How far the actor sees what is in the export, as it keeps it."""
+    scope = access.scope_of(actor, action_of(export.form))
     teams = sorted(map(str, actor.teams or ())) if scope == "teams" else []
     return [scope, teams, actor.operator]
 
@@ -240,19 +278,17 @@ def _take() -> Export | None:
 
 def _make(export: Export) -> None:
     actor = _actor_of(export)
-    if actor is None or access.scope_of(actor, "requests.read") is None:
+    if actor is None or access.scope_of(actor, action_of(export.form)) is None:
         _end(export, ExportState.FAILED, "AccessDenied")
         return
-    contents = log_export_of(actor, export)
-    count = contents.source.count()
-    detached = _detached(contents)
-    _renew(export, 0, total=count.n if count else None, reach=_reach_of(actor))
-    with timezone.override(contents.usage_filter.zone):
+    contents, detached = _contents_of(actor, export), names_of(detached_of(actor, export))
+    _renew(export, 0, total=contents.total, reach=_reach_of(actor, export))
+    with timezone.override(contents.zone):
         size = _write(export, contents)
     with transaction.atomic():
         now = clock.now()
         # One may have left, or come back, since it was begun.
-        export.detached_months = sorted(detached | _detached(contents))
+        export.detached_months = sorted({*detached, *names_of(detached_of(actor, export))})
         over = {
             "detached_months": export.detached_months,
             "ended_at": now,
@@ -272,6 +308,19 @@ def _make(export: Export) -> None:
         )
 
 
+def _contents_of(actor: Actor, export: Export) -> Contents:
+    if export.form == FOCUS:
+        return Contents(filters.UTC_ZONE, COLUMNS, focus_batches(actor, filter_of(actor, export)))
+    log = log_export_of(actor, export)
+    count = log.source.count()
+    return Contents(
+        log.usage_filter.zone,
+        log.state.columns,
+        batches_of(log.state, log.source),
+        count.n if count else None,
+    )
+
+
 def _actor_of(export: Export) -> Actor | None:
     """Who asked, with what they may do now; None for who has left."""
     if export.key is not None:
@@ -285,9 +334,9 @@ def _actor_of(export: Export) -> Actor | None:
     return actor_of_member(user, organisation, membership)
 
 
-def _write(export: Export, contents: LogExport) -> int:
+def _write(export: Export, contents: Contents) -> int:
     """Write the file in pieces; its bytes."""
-    made = FORMATS[export.form].write(contents.state.columns, _counted(export, contents.batches))
+    made = file_format(export).write(contents.columns, _counted(export, contents.batches))
     size = n = 0
     for piece in _joined(made):
         with transaction.atomic():

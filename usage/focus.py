@@ -15,18 +15,19 @@ from uuid import UUID
 from accounts.actors import Actor, organisation_of
 from accounts.models import Organisation
 from billing import billing_details
-from lib.csv_file import csv_text
 from lib.ids import id_text
-from lib.tables.exports import usd
+from lib.tables.exports import FORMATS, Batches, usd
+from lib.tables.table import Column
 from usage.explorer import Cell, explore
-from usage.filters import UTC_ZONE, UsageFilter, between, narrowed
+from usage.filters import UTC_ZONE, Scope, UsageFilter, between, narrowed
 from usage.levels import Standing, standing
 from usage.reports import TOKEN_METERS
 from usage.rules.buckets import Span
 from usage.rules.levels import WIDTHS, start_of
 from usage.used_rows import used_rows
+from usage.visibility import NIL, run
 
-COLUMNS: Final = (
+_NAMES: Final = (
     "BilledCost",
     "BillingAccountId",
     "BillingAccountName",
@@ -67,6 +68,7 @@ COLUMNS: Final = (
     "x_Errors",
     "x_Requests",
 )
+COLUMNS: Final = tuple(Column(name, name) for name in _NAMES)
 _NAMED_ISSUER: Final = (
     "HostProviderName",
     "InvoiceIssuerName",
@@ -75,7 +77,9 @@ _NAMED_ISSUER: Final = (
     "ServiceProviderName",
 )
 _GROUPS: Final = ("team", "key", "model")
+_KEYS_AT_ONCE: Final = 200
 _CELLS_MAX: Final = 1_000_000
+"""More than some keys can have of teams and models."""
 
 
 def days_of(usage_filter: UsageFilter) -> UsageFilter:
@@ -89,22 +93,45 @@ def days_of(usage_filter: UsageFilter) -> UsageFilter:
 
 
 def focus_csv(actor: Actor, usage_filter: UsageFilter) -> Iterator[bytes]:
-    """The file, a day at a time. Raises TooManyRecords at once, as `explore` does."""
+    """The file as it is read, for somebody who waits. Raises TooManyRecords at once, as `explore`
+    does."""
     days, at = days_of(usage_filter), standing()
     used_rows(actor, days.scope, days.spans, _GROUPS, at)
-    return _written(actor, days, at)
+    return FORMATS["csv"].write(COLUMNS, _batches(actor, days, at))
 
 
-def _written(actor: Actor, days: UsageFilter, at: Standing) -> Iterator[bytes]:
+def focus_batches(actor: Actor, usage_filter: UsageFilter) -> Batches:
+    """The rows, however many records have to be looked at for them."""
+    return _batches(actor, days_of(usage_filter), standing())
+
+
+def _batches(actor: Actor, days: UsageFilter, at: Standing) -> Batches:
+    """The rows of some keys of a day at a time: what is held in memory does not grow with the days
+    or the keys."""
     organisation = organisation_of(actor)
     # As invoices name it.
     issuer = billing_details.seller().legal_name or "Weir"
-    yield csv_text([COLUMNS]).encode()
     for span in days.spans:
-        day = replace(days, spans=(span,))
-        cells = explore(actor, day, _GROUPS, at, limit=_CELLS_MAX).cells
-        rows = (_row(organisation, issuer, span, cell) for cell in cells)
-        yield csv_text([row[name] for name in COLUMNS] for row in rows).encode()
+        for keys in _keys_of(actor, days.scope, span, at):
+            some = replace(days, spans=(span,), scope=replace(days.scope, keys=keys))
+            cells = explore(actor, some, _GROUPS, at, limit=_CELLS_MAX, bounded=False).cells
+            rows = [_row(organisation, issuer, span, cell) for cell in cells]
+            if rows:
+                yield [[row[column.name] for row in rows] for column in COLUMNS]
+
+
+def _keys_of(actor: Actor, scope: Scope, span: Span, at: Standing) -> Iterator[tuple[UUID, ...]]:
+    """The keys that were used in that time, some at once."""
+    rows = used_rows(actor, scope, [span], _GROUPS, at, bounded=False)
+    text = f"""
+        SELECT DISTINCT r.key_id FROM {rows.text} r WHERE r.key_id > %(after)s
+        ORDER BY 1 LIMIT {_KEYS_AT_ONCE}"""  # noqa: S608 - only this file's own names are put in
+    after = NIL
+    while found := run(text, {**rows.parameters, "after": after}):
+        yield tuple(key for (key,) in found)
+        if len(found) < _KEYS_AT_ONCE:
+            return
+        after = found[-1][0]
 
 
 def _row(organisation: Organisation, issuer: str, day: Span, cell: Cell) -> dict[str, Any]:

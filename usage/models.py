@@ -564,7 +564,7 @@ class Export(models.Model):
     """A long list as a file that a worker makes: what was asked for, how far it is, and for how
     long the file is kept.
 
-    `query` is that of the log's address, read as at `created_at`; `reach` is how far its maker saw
+    `query` is that of the page's address, read as at `created_at`; `reach` is how far its maker saw
     when it was made, and who sees less now does not get it. A worker has it until `taken_until`;
     `takes` counts who had it, and only the pieces of the last one are the file.
     """
@@ -573,7 +573,7 @@ class Export(models.Model):
     organisation = models.ForeignKey("accounts.Organisation", models.CASCADE, related_name="+")
     user = models.ForeignKey("accounts.User", models.CASCADE, null=True, related_name="+")
     key = models.ForeignKey("accounts.Key", models.CASCADE, null=True, related_name="+")
-    form = models.CharField(max_length=8, help_text="The ending of the file's name.")
+    form = models.CharField(max_length=8, help_text="A form of file, or focus.")
     query = models.TextField()
     language = models.CharField(max_length=16)
     reach = models.JSONField(default=list)

@@ -14,6 +14,8 @@ from lib.ids import id_text
 from tests import cast
 from tests.usage.rows import NOON, happen
 from tests.usage.test_api import management
+from usage import exports, focus, used_rows
+from usage.models import Export
 
 pytestmark = pytest.mark.django_db
 
@@ -81,3 +83,43 @@ def test_only_what_one_may_see(people: cast.Cast, key: Key, sum_up: Callable[[],
     assert len(rows_of(cast.signed_in(people.alice), path)) == 2
     (row,) = rows_of(cast.signed_in(people.bob), path)
     assert row["ResourceId"] == id_text(key.id)
+
+
+def test_what_takes_long_a_worker_makes(
+    people: cast.Cast, key: Key, sum_up: Callable[[], None], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    other, _ = cast.make_key(people.core, "other", user=people.alice)
+    for n in range(3):
+        happen(key, NOON - dt.timedelta(days=n), 10**8 + n, project="search")
+        happen(other, NOON - dt.timedelta(days=n), 7, project="search")
+    happen(key, NOON, 10**9, project="chat")
+    sum_up()
+    # One key at a time.
+    monkeypatch.setattr(focus, "_KEYS_AT_ONCE", 1)
+    alice, days = cast.signed_in(people.alice), "from=2026-11-14&to=2026-11-18"
+    query = f"range=custom&{days}&project=search"
+    expected = rows_of(alice, f"/o/acme/usage/focus.csv?{query}")
+    assert [row["x_Requests"] for row in expected] == ["1"] * 6
+    assert sum(Decimal(row["BilledCost"]) for row in expected) == Decimal("0.300000024")
+
+    monkeypatch.setattr(used_rows, "RECORDS_MAX", 2)
+    asked = alice.get(f"/o/acme/usage/focus.csv?{query}")
+    assert asked.status_code == 302
+    assert "Export costs" in alice.get(asked["Location"]).content.decode()
+    assert alice.post(asked["Location"]).status_code == 303
+    assert exports.make_next()
+    made = Export.objects.get()
+    assert (made.state, made.done, exports.file_name(made)[:6]) == ("done", 6, "focus-")
+    assert "focus-" in alice.get("/o/acme/exports").content.decode()
+    assert rows_of(alice, f"/o/acme/exports/{id_text(made.id)}/file") == expected
+
+    client = management(people)
+    body = {"format": "focus", "from": "2026-11-14", "to": "2026-11-18", "project": ["search"]}
+    begun = client.post("/api/v1/exports", body, content_type="application/json")
+    assert begun.status_code == 201, begun.content
+    assert exports.make_next()
+    assert rows_of(client, f"/api/v1/exports/{begun.json()['id']}/file") == expected
+    refused = client.post(
+        "/api/v1/exports", body | {"sort": "cost"}, content_type="application/json"
+    )
+    assert refused.status_code == 422
