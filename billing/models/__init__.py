@@ -87,6 +87,7 @@ from billing.models.seals import (
     SealKind,
 )
 from billing.models.subscriptions import (
+    IncludedUnits,
     Overage,
     Subscription,
     SubscriptionCharge,
@@ -128,6 +129,7 @@ __all__ = [
     "Hold",
     "HoldState",
     "IdempotentAnswer",
+    "IncludedUnits",
     "Invoice",
     "InvoiceCounter",
     "InvoiceDue",
