@@ -13,7 +13,7 @@ from uuid import UUID
 
 from django.db import IntegrityError, connection, transaction
 from django.db.models import F, Q, QuerySet, Sum
-from django.db.models.functions import Greatest
+from django.db.models.functions import Coalesce, Greatest
 from django.http import Http404
 from django.utils.translation import gettext
 
@@ -462,7 +462,8 @@ def _fill(budget: Budget, look_back: LookBack) -> None:
     # Each state by its own index: a list of them is looked for in every hold there ever was.
     unresolved = Q(*[("state", state) for state in UNRESOLVED], _connector=Q.OR)
     held = Hold.objects.filter(unresolved, window_ids__contains=[window.id])
-    held_nano = held.aggregate(nano=Sum("amount_nano"))["nano"] or 0
+    whole_nano = F("amount_nano") + Coalesce("included_nano", 0)
+    held_nano = held.aggregate(nano=Sum(whole_nano))["nano"] or 0
     BudgetWindow.objects.filter(id=window.id).update(
         held_nano=held_nano,
         spent_nano=spent_nano,

@@ -16,6 +16,7 @@ from billing.sql.accounts import (
     open_accounts,
     read_balances,
 )
+from billing.sql.budget_windows import count_guards
 from billing.sql.postings import NewEntry, insert_posting, read_posting
 from billing.sql.sql_statement import Statement
 from lib.ids import new_id
@@ -78,6 +79,13 @@ def lock_wallet(organisation_id: UUID) -> Wallet:
         stands.get("promo:available", 0),
         line_nano,
     )
+
+
+def tell_of_units(organisation_id: UUID) -> None:
+    """Let each admission hear that an organisation's included units have changed; under the lock of
+    its wallet, in the transaction that changes them."""
+    execute(open_accounts([organisation_id], ["included:units"]))
+    execute(count_guards([organisation_id]))
 
 
 def execute(statement: Statement) -> list[Row]:

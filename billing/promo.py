@@ -20,6 +20,7 @@ from billing.sql.spending import (
     database_time,
     held_since_before,
     next_entry,
+    paid_by_included,
     spent_since,
 )
 from lib import clock
@@ -105,6 +106,8 @@ def paid_by(organisation_id: UUID, charges: Mapping[UUID, int]) -> Payers | None
         entry_id = _entry_of(organisation_id, attempt_id) if charge_nano > 0 else None
         if entry_id is None:
             continue
+        [(units_nano,)] = execute(paid_by_included(organisation_id, attempt_id))
+        total = Payers(total[0] + units_nano, total[1], total[2] - units_nano)
         count = (
             SpendingCount.objects.filter(organisation=organisation_id, entry__gt=entry_id)
             .order_by("entry")
@@ -116,7 +119,9 @@ def paid_by(organisation_id: UUID, charges: Mapping[UUID, int]) -> Payers | None
             continue
         before = charged_between(organisation_id, count.from_entry, entry_id, count.since)
         [(before_nano,)] = execute(before)
-        included, promo, _ = payers(charge_nano, before_nano, count.included_nano, count.promo_nano)
+        included, promo, _ = payers(
+            charge_nano - units_nano, before_nano, count.included_nano, count.promo_nano
+        )
         total = Payers(total[0] + included, total[1] + promo, total[2] - included - promo)
     return total
 

@@ -25,16 +25,48 @@ from billing.access import (
 from billing.idempotency import Answer, answered
 from billing.models import Subscription, SubscriptionPlan
 from billing.operator_api import amount_of
+from billing.rules.included_units import TERMS_MAX, UNITS_MAX
 from billing.rules.invoice import month_after
 from billing.rules.money import format_usd
 from billing.rules.subscription import Terms
-from billing.subscription_plans import DESCRIPTION_MAX, SubscriptionRefused
+from billing.subscription_plans import DESCRIPTION_MAX, SubscriptionRefused, unit_term
 from lib import clock, pagination
 from lib.ids import id_text
 from lib.openapi import also_answers
 
 router = Router(tags=["Subscription"])
 operator_router = Router(tags=["Operators"], auth=api_auth.installation_auth)
+
+
+class UnitsOut(Schema):
+    """Units of a meter that a month includes."""
+
+    meter: str
+    models: list[str] = Field(description="Names or patterns; empty for every model.")
+    units: int
+
+
+class UnitsLeftOut(UnitsOut):
+    """Of the present month. What neither is used nor held is left."""
+
+    used: int
+    held: int = Field(description="Taken by requests that run.")
+
+
+class UnitsMoreOut(UnitsOut):
+    """`units` are added; below 0 they are removed."""
+
+
+class UnitsIn(Schema):
+    """Units of a meter, as prices name it, per month."""
+
+    model_config = ConfigDict(extra="forbid")
+
+    meter: str = Field(min_length=1, max_length=40)
+    models: list[str] = Field(
+        default_factory=list, max_length=20, description="Names or patterns; empty for every model."
+    )
+    units: int = Field(ge=1, le=UNITS_MAX)
 
 
 class PlanOut(Schema):
@@ -45,6 +77,7 @@ class PlanOut(Schema):
     description: str
     price: str
     included: str = Field(description="Usage at list prices that the price includes.")
+    units: list[UnitsOut] = Field(description="Units that the price includes, by meter.")
     overage: Literal["balance", "refuse"] = Field(
         description="What becomes of requests beyond that: paid from the balance, or rejected."
     )
@@ -61,6 +94,7 @@ class SubscriptionOut(Schema):
     ends_on: dt.date | None = Field(description="The first day without it.")
     included_granted: str = Field(description="For this month.")
     included_left: str = Field(description="As counted every minute.")
+    units: list[UnitsLeftOut] = Field(description="For this month.")
 
 
 class CurrentOut(Schema):
@@ -86,6 +120,7 @@ class PreviewOut(Schema):
     charge: str = Field(description="Paid from the balance; a negative amount goes back to it.")
     included_added: str
     included_removed: str
+    units: list[UnitsMoreOut]
     missing: str = Field(description="What the balance lacks for it.")
     renews_on: dt.date
 
@@ -99,6 +134,7 @@ class PlanIn(Schema):
     description: str = Field("", max_length=DESCRIPTION_MAX)
     price: str = Field(max_length=40, description="Exact decimal, per month.")
     included: str = Field(max_length=40, description="Included usage, as an exact decimal.")
+    units: list[UnitsIn] = Field(default_factory=list, max_length=TERMS_MAX)
     overage: Literal["balance", "refuse"] = "balance"
 
 
@@ -139,6 +175,10 @@ def preview_subscription(request: HttpRequest, body: ChoiceIn) -> PreviewOut:
         charge=format_usd(preview.change.charge_nano),
         included_added=format_usd(preview.change.grant_nano),
         included_removed=format_usd(preview.change.taken_nano),
+        units=[
+            UnitsMoreOut(meter=meter, models=list(models), units=more)
+            for (meter, models), more in preview.change.units
+        ],
         missing=format_usd(preview.missing_nano),
         renews_on=preview.renews_on,
     )
@@ -212,7 +252,8 @@ def create_subscription_plan(request: HttpRequest, body: PlanIn) -> HttpResponse
     access.require(actor, "credits.write")
 
     def act() -> Answer:
-        terms = Terms(amount_of(body.price), amount_of(body.included))
+        units = tuple(unit_term(one.meter, one.models, one.units) for one in body.units)
+        terms = Terms(amount_of(body.price), amount_of(body.included), units)
         plan = subscription_plans.write_plan(
             actor, body.name, terms, description=body.description, overage=body.overage
         )
@@ -272,6 +313,7 @@ def _plan(plan: SubscriptionPlan) -> dict[str, Any]:
         "description": plan.description,
         "price": format_usd(plan.price_nano),
         "included": format_usd(plan.included_nano),
+        "units": plan.units,
         "overage": str(plan.overage),
     }
 
@@ -301,4 +343,14 @@ def _subscription(current: Subscription) -> dict[str, Any]:
         "ends_on": after if living and cancelled else ended_on,
         "included_granted": format_usd(included.granted_nano),
         "included_left": format_usd(included.left_nano),
+        "units": [
+            {
+                "meter": row.meter,
+                "models": row.patterns,
+                "units": row.included,
+                "used": row.used,
+                "held": row.held,
+            }
+            for row in subscriptions.units_of(current)
+        ],
     }

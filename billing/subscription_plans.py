@@ -4,6 +4,7 @@ A plan that includes far more than it costs is a gift to whoever subscribes: abo
 one operator may credit, another one has to offer it than the one who wrote it.
 """
 
+from collections.abc import Iterable, Sequence
 from typing import Final
 
 from django.db import IntegrityError, transaction
@@ -14,6 +15,8 @@ from accounts.actors import Actor
 from accounts.names import check_name
 from billing.credits import limit_nano
 from billing.models import Overage, SubscriptionPlan, SubscriptionPlanState
+from billing.rules.included_units import MODELS_MAX, TERMS_MAX, UNITS_MAX, UnitTerm
+from billing.rules.meters import METERS
 from billing.rules.money import NANO_PER_USD, format_usd
 from billing.rules.subscription import Terms
 from lib.refusal import Refused, check_text
@@ -43,7 +46,8 @@ def write_plan(
             text = gettext("Enter an amount from 0 to %(most)s USD.")
             most = f"{MONTH_MAX_NANO // NANO_PER_USD:,}"
             raise SubscriptionRefused(field, text % {"most": most})
-    if not terms.price_nano and not terms.included_nano:
+    _check_units(terms.units, overage)
+    if not terms.price_nano and not terms.included_nano and not terms.units:
         raise SubscriptionRefused("price", gettext("Enter a price or included usage."))
     with transaction.atomic():
         try:
@@ -53,6 +57,7 @@ def write_plan(
                     description=description,
                     price_nano=terms.price_nano,
                     included_nano=terms.included_nano,
+                    units=[term._asdict() for term in terms.units],
                     overage=Overage(overage),
                     written_by=actor.user,
                 )
@@ -71,8 +76,8 @@ def offer_plan(actor: Actor, plan: SubscriptionPlan) -> SubscriptionPlan:
             return locked
         if needs_another(locked) and (actor.user is None or actor.user.id == locked.written_by_id):
             text = gettext(
-                "This plan includes more than %(limit)s USD beyond its price. Another operator "
-                "has to offer it."
+                "This plan includes units, or more than %(limit)s USD beyond its price. Another "
+                "operator has to offer it."
             )
             raise SubscriptionRefused("plan", text % {"limit": format_usd(limit_nano())})
         locked.state, locked.offered_by = SubscriptionPlanState.OFFERED, actor.user
@@ -93,12 +98,49 @@ def archive_plan(actor: Actor, plan: SubscriptionPlan) -> SubscriptionPlan:
 
 
 def needs_another(plan: SubscriptionPlan) -> bool:
-    """Whether who wrote the plan may not offer it alone."""
-    return plan.included_nano - plan.price_nano > limit_nano()
+    """Whether who wrote the plan may not offer it alone; what units are worth is for the price
+    book of each day to say."""
+    return bool(plan.units) or plan.included_nano - plan.price_nano > limit_nano()
 
 
 def terms_of(plan: SubscriptionPlan) -> Terms:
-    return Terms(plan.price_nano, plan.included_nano)
+    return Terms(plan.price_nano, plan.included_nano, units_of_plan(plan))
+
+
+def units_of_plan(plan: SubscriptionPlan) -> tuple[UnitTerm, ...]:
+    """The units that a month of the plan includes."""
+    return tuple(
+        UnitTerm(term["meter"], tuple(term["models"]), term["units"]) for term in plan.units
+    )
+
+
+def unit_term(meter: str, models: Iterable[str], units: int) -> UnitTerm:
+    """A term as it is stored: models in their order, each once."""
+    return UnitTerm(
+        meter, tuple(sorted({check_text("units", name, 200) for name in models})), units
+    )
+
+
+def _check_units(terms: Sequence[UnitTerm], overage: str) -> None:
+    if not terms:
+        return
+    if overage == Overage.REFUSE:
+        text = gettext("A plan that rejects requests includes usage by its price, not by units.")
+        raise SubscriptionRefused("overage", text)
+    if len(terms) > TERMS_MAX or any(len(term.models) > MODELS_MAX for term in terms):
+        text = gettext("Enter at most %(terms)s lines, with %(models)s models each.")
+        raise SubscriptionRefused("units", text % {"terms": TERMS_MAX, "models": MODELS_MAX})
+    if len({term.kind for term in terms}) < len(terms):
+        text = gettext("Each meter can be named once for the same models.")
+        raise SubscriptionRefused("units", text)
+    for term in terms:
+        if term.meter not in METERS:
+            text = gettext("There is no meter %(meter)s. Use one of: %(meters)s.")
+            meters = ", ".join(sorted(METERS))
+            raise SubscriptionRefused("units", text % {"meter": term.meter, "meters": meters})
+        if not 0 < term.units <= UNITS_MAX:
+            text = gettext("Enter a number of units from 1 to %(most)s.")
+            raise SubscriptionRefused("units", text % {"most": f"{UNITS_MAX:,}"})
 
 
 def _facts(plan: SubscriptionPlan) -> dict[str, object]:
@@ -106,5 +148,6 @@ def _facts(plan: SubscriptionPlan) -> dict[str, object]:
         "name": plan.name,
         "price": format_usd(plan.price_nano),
         "included": format_usd(plan.included_nano),
+        "units": plan.units,
         "overage": str(plan.overage),
     }

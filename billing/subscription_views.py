@@ -25,9 +25,10 @@ from billing.access import (
 )
 from billing.forms import MoneyField
 from billing.models import Overage, SubscriptionPlan, SubscriptionPlanState
+from billing.rules.included_units import UnitTerm
 from billing.rules.invoice import month_after
 from billing.rules.subscription import Terms
-from billing.subscription_plans import DESCRIPTION_MAX
+from billing.subscription_plans import DESCRIPTION_MAX, unit_term
 from lib.htmx import back_to, see_other
 from lib.refusal import Refused
 from lib.tables.pages import answer_table
@@ -87,12 +88,40 @@ class PlanForm(forms.Form):
         label=_("Included usage per month (USD)"),
         help_text=_("Usage at list prices that needs no balance. More is paid from the balance."),
     )
+    units = forms.CharField(
+        label=_("Included units per month"),
+        help_text=_(
+            "One meter a line: its name, the units, and the models where it is not all of them. "
+            "For example: in_text 5000000 gpt-5*, o3"
+        ),
+        max_length=10_000,
+        required=False,
+        widget=forms.Textarea(attrs={"rows": 3}),
+    )
     overage = forms.ChoiceField(
         label=_("Beyond the included usage"), choices=Overage.choices, initial=Overage.BALANCE
     )
     description = forms.CharField(
         label=_("Description"), max_length=DESCRIPTION_MAX, required=False
     )
+
+    def clean_units(self) -> tuple[UnitTerm, ...]:
+        terms = []
+        for line in self.cleaned_data["units"].splitlines():
+            meter, _space, rest = line.strip().partition(" ")
+            count, _space, models = rest.strip().partition(" ")
+            if not meter:
+                continue
+            digits = count.replace(",", "").replace("_", "")
+            if not (digits.isascii() and digits.isdecimal()) or len(digits) > 18:
+                text = gettext("Enter a meter and a number of units: %(line)s")
+                raise forms.ValidationError(text % {"line": line[:80]})
+            names = [name.strip() for name in models.split(",") if name.strip()]
+            try:
+                terms.append(unit_term(meter, names, int(digits)))
+            except Refused as refused:
+                raise forms.ValidationError(refused.message) from refused
+        return tuple(terms)
 
 
 class ChooseForm(forms.Form):
@@ -103,7 +132,7 @@ class ChooseForm(forms.Form):
         label=_("Plan"),
         error_messages={"invalid_choice": _("This plan is not offered.")},
     )
-    seen = forms.CharField(required=False, max_length=200, widget=forms.HiddenInput)
+    seen = forms.CharField(required=False, max_length=600, widget=forms.HiddenInput)
 
 
 # An organisation's own (W40) ---------------------------------------------------------------------
@@ -176,6 +205,7 @@ def _shown(actor: Actor, organisation: Organisation) -> dict[str, Any]:
     return {
         "current": current,
         "included": subscriptions.included_in(current) if current else None,
+        "units": subscriptions.units_of(current) if current else [],
         "renews_on": month_after(current.month) if current else None,
         "plans": list(offered_plans(actor)),
         "charges": current.charges.select_related("plan").order_by("-id")[:24] if current else [],
@@ -231,7 +261,7 @@ def _written(actor: Actor, form: PlanForm) -> bool:
         subscription_plans.write_plan(
             actor,
             cleaned["name"],
-            Terms(cleaned["price"], cleaned["included"]),
+            Terms(cleaned["price"], cleaned["included"], cleaned["units"]),
             description=cleaned["description"],
             overage=cleaned["overage"],
         )

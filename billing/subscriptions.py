@@ -21,12 +21,13 @@ from accounts.actors import SYSTEM, Actor
 from accounts.models import Organisation
 from billing import budgets, promo
 from billing.billing_details import zone_of
-from billing.ledger import lock_wallet, post
+from billing.ledger import lock_wallet, post, tell_of_units
 from billing.models import (
     Budget,
     BudgetScope,
     Hold,
     HoldState,
+    IncludedUnits,
     Overage,
     PromoGrant,
     Subscription,
@@ -36,17 +37,18 @@ from billing.models import (
     SubscriptionState,
 )
 from billing.rules.funding import subscription_fee
+from billing.rules.included_units import UnitKind
 from billing.rules.invoice import month_after, month_span
 from billing.rules.money import format_usd
 from billing.rules.subscription import (
     GRACE,
     Change,
     Terms,
+    begin,
     change_plan,
     days_left,
     days_of_month,
     first_of_month,
-    rest_of_month,
 )
 from billing.subscription_plans import SubscriptionRefused, terms_of
 from lib import clock
@@ -81,8 +83,9 @@ class Preview:
     @property
     def seen(self) -> str:
         """What a person has seen who agrees: which plan, from which day, for how much."""
-        amounts = ":".join(str(nano) for nano in self.change)
-        return f"{id_text(self.plan.id)}:{self.day}:{amounts}"
+        amounts = ":".join(str(nano) for nano in self.change[:3])
+        units = "".join(f":{more}" for _, more in self.change.units)
+        return f"{id_text(self.plan.id)}:{self.day}:{amounts}{units}"
 
 
 @dataclass(frozen=True)
@@ -110,6 +113,15 @@ def included_in(subscription: Subscription) -> Included:
         sum(grant.amount_nano - grant.expired_nano for grant in grants),
         sum(grant.remaining_nano for grant in grants),
     )
+
+
+def units_of(subscription: Subscription) -> list[IncludedUnits]:
+    """The units that are included in the month that was paid last, in the plan's order; none where
+    it is over."""
+    rows = IncludedUnits.objects.filter(
+        subscription=subscription, month=subscription.month, ends_at__gt=clock.now(), included__gt=0
+    )
+    return list(rows.order_by("position", "id"))
 
 
 def period_end(subscription: Subscription) -> dt.datetime:
@@ -239,7 +251,7 @@ def _renew(organisation_id: UUID) -> None:
         subscription.month = month
         subscription.state, subscription.unpaid_since = SubscriptionState.ACTIVE, None
         subscription.save(update_fields=["month", "state", "unpaid_since"])
-        _charge(subscription, month, Change(terms.price_nano, terms.included_nano, 0), SYSTEM)
+        _charge(subscription, month, begin(terms, month), SYSTEM)
         _limit_usage(subscription, fresh=True)
         audit.record(
             SYSTEM, organisation, "subscription.renewed", subscription,
@@ -289,11 +301,7 @@ def _preview(
     day = _today(subscription.zone if subscription else zone_of(organisation).key)
     terms = terms_of(plan)
     promo.count_spending(organisation.id)
-    if subscription is None:
-        part = rest_of_month(terms, day)
-        change = Change(part.price_nano, part.included_nano, 0)
-    else:
-        change = _change(subscription, plan, terms, day)
+    change = _change(subscription, plan, terms, day) if subscription else begin(terms, day)
     cash_nano = lock_wallet(organisation.id).cash_nano
     missing_nano = change.charge_nano - cash_nano if change.charge_nano > 0 else 0
     return Preview(
@@ -310,13 +318,13 @@ def _change(
     month = first_of_month(day)
     if subscription.state == SubscriptionState.UNPAID:
         # Nothing of this month was paid, nothing is included: it begins with the new plan.
-        part = rest_of_month(terms, day)
-        return Change(part.price_nano, part.included_nano, 0)
+        return begin(terms, day)
     if subscription.month != month:
         text = gettext("The plan is being renewed. Try again in a minute.")
         raise SubscriptionRefused("plan", text)
     unused_nano = promo.unused_nano(subscription.organisation_id, _grants(subscription))
-    return change_plan(terms_of(subscription.plan), terms, day, unused_nano)
+    unused_units = {_kind(row): row.left for row in _unit_rows(subscription)}
+    return change_plan(terms_of(subscription.plan), terms, day, unused_nano, unused_units)
 
 
 def _charge(
@@ -349,7 +357,45 @@ def _charge(
             expires_at=period_end(subscription), actor=by, cause=cause, charge=charge,
         )  # fmt: skip
     _take_back(_grants(subscription), change.taken_nano, cause)
+    _include_units(subscription, change)
     return charge
+
+
+def _include_units(subscription: Subscription, change: Change) -> None:
+    """More or less units for the month, under the lock of the wallet, which every admission takes;
+    who is asked next knows of them."""
+    if not change.units:
+        return
+    organisation_id = subscription.organisation_id
+    rows = {_kind(row): row for row in _unit_rows(subscription)}
+    for position, (kind, more) in enumerate(change.units):
+        row = rows.get(kind)
+        if row is None:
+            meter, patterns = kind
+            IncludedUnits.objects.create(
+                organisation_id=organisation_id,
+                subscription=subscription,
+                month=subscription.month,
+                position=position,
+                meter=meter,
+                patterns=list(patterns),
+                included=more,
+                ends_at=period_end(subscription),
+            )
+        else:
+            row.included += more
+            row.position = position
+            row.save(update_fields=["included", "position"])
+    tell_of_units(organisation_id)
+
+
+def _unit_rows(subscription: Subscription) -> list[IncludedUnits]:
+    rows = IncludedUnits.objects.filter(subscription=subscription, month=subscription.month)
+    return list(rows.order_by("position", "id"))
+
+
+def _kind(row: IncludedUnits) -> UnitKind:
+    return row.meter, tuple(row.patterns)
 
 
 def _limit_usage(subscription: Subscription, *, fresh: bool = False) -> None:

@@ -13,6 +13,7 @@ from uuid import UUID
 from billing.ledger import execute
 from billing.models import Process
 from billing.rules.hold_life import HoldState
+from billing.rules.included_units import Paid
 from billing.rules.meters import find_meter
 from billing.sql import sweep_holds
 from billing.sql.accounts import LOSS_KINDS, lock_accounts, open_accounts
@@ -26,12 +27,14 @@ _SILENCE_S = 5
 
 
 class DueHold(NamedTuple):
-    """A hold that nobody will settle; `mark` has the meters of its last high-water mark."""
+    """A hold that nobody will settle, charged `amount_nano` at most; `mark` has the meters of its
+    last high-water mark, `units` the included ones that it holds of each meter."""
 
     attempt_id: UUID
     organisation_id: UUID
     amount_nano: int
     mark: Mapping[str, int] | None
+    units: Mapping[str, int]
 
 
 def due_holds(limit: int) -> list[DueHold]:
@@ -46,10 +49,11 @@ def due_holds(limit: int) -> list[DueHold]:
     execute(sweep_holds.suspect_processes())
     execute(sweep_holds.forget_processes())
     due, rated = list[DueHold](), set[UUID]()
-    for attempt_id, organisation_id, amount_nano, mark, rated_ids in execute(
+    for attempt_id, organisation_id, amount_nano, mark, rated_ids, units in execute(
         sweep_holds.due_holds(limit, _SILENCE_S)
     ):
-        due.append(DueHold(attempt_id, organisation_id, amount_nano, _meters(mark)))
+        held = _meters(units) or {}
+        due.append(DueHold(attempt_id, organisation_id, amount_nano, _meters(mark), held))
         rated.update(rated_ids or ())
     if due:
         execute(lock_accounts({hold.organisation_id for hold in due}))
@@ -66,12 +70,13 @@ def suspect_all() -> None:
 
 class Expired(NamedTuple):
     """What a due hold comes to: what the customer is charged; what we owe its provider for that,
-    and beside it for what nobody pays."""
+    and beside it for what nobody pays; and what its included units pay of the charge."""
 
     hold: DueHold
     charge_nano: int
     cost_nano: int
     loss_nano: int
+    paid: Paid
 
 
 def expire(due: Sequence[Expired]) -> set[UUID]:
@@ -94,15 +99,17 @@ def expire(due: Sequence[Expired]) -> set[UUID]:
                     charge_nano,
                     _tokens(hold.mark or {}),
                     cost_nano,
+                    paid.nano,
+                    tuple(paid.units.get(meter, 0) for meter in hold.units),
                 )
-                for hold, charge_nano, cost_nano, _ in due
+                for hold, charge_nano, cost_nano, _, paid in due
             ]
         )
     )
     resolved = {row[0] for row in rows}
     losses = [
         Loss(hold.attempt_id, new_id(), hold.organisation_id, loss_nano)
-        for hold, _, _, loss_nano in due
+        for hold, _, _, loss_nano, _ in due
         if loss_nano and hold.attempt_id in resolved
     ]
     if losses:

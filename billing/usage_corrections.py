@@ -74,6 +74,7 @@ def correct(
         charge_nano=charge_nano,
         loss_nano=wanted.platform_nano - stand.platform_nano,
         owed_nano=wanted.owed_nano - stand.owed_nano,
+        included_nano=_back_to_units(attempt_id, stand, charge_nano),
         available_nano=_available(organisation_id),
     )
     if posting is None:
@@ -82,6 +83,16 @@ def correct(
         post(posting, actor=actor, cause=cause)
         if charge_nano:
             execute(correct_windows({attempt_id: charge_nano}))
+
+
+def _back_to_units(attempt_id: UUID, stand: Borne, charge_nano: int) -> int:
+    """What of a refund (a charge below 0) included units had paid: all above what the balance
+    did."""
+    if charge_nano >= 0:
+        return 0
+    moved: dict[str, int] = dict(execute(read_movements(attempt_id)))
+    balance_nano = stand.customer_nano + moved.get("included:units", 0)
+    return max(-charge_nano - balance_nano, 0)
 
 
 def _available(organisation_id: UUID) -> int:

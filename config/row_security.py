@@ -130,6 +130,7 @@ BOUND: Final[Mapping[str, Bond]] = {
     "billing.BuyerDetail": Own(),
     "billing.Subscription": Own(),
     "billing.SubscriptionCharge": Own(),
+    "billing.IncludedUnits": Own(),
     "usage.Attempt": Own(),
     "usage.UsageRecord": Own(),
     "usage.LateTruth": Own(),

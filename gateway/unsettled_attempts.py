@@ -33,13 +33,15 @@ def resolve_due() -> int:
             ends = crash_cut(cuts)
             resolved = unsettled_holds.expire(
                 [
-                    Expired(hold, ending.charge_nano, ending.cost_beside(loss_nano), loss_nano)
-                    for hold, (ending, loss_nano) in zip(due, ends, strict=True)
+                    Expired(
+                        hold, ending.charge_nano, ending.cost_beside(loss_nano), loss_nano, paid
+                    )
+                    for hold, (ending, loss_nano, paid) in zip(due, ends, strict=True)
                 ]
             )
             write_crash_cut(
                 (cut, ending)
-                for cut, (ending, _) in zip(cuts, ends, strict=True)
+                for cut, (ending, *_) in zip(cuts, ends, strict=True)
                 if cut.attempt_id in resolved
             )
         swept += len(resolved)

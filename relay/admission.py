@@ -26,12 +26,14 @@ _TRIES_MAX: Final = 4
 
 class Guarded(NamedTuple):
     """What an attempt must fit beside the wallet: budgets by id, and the limits of the key, its
-    team, its organisation and who asks, of which it takes `tokens`; and those of its channel, if
-    that has any."""
+    team, its organisation and who asks, of which it takes `tokens`; those of its channel, if that
+    has any; and the included units that it takes, which pay `included_nano` of its price."""
 
     budget_ids: tuple[int, ...]
     tokens: int
     channel: ChannelLimits | None = None
+    units: tuple[tuple[int, int], ...] = ()
+    included_nano: int = 0
 
 
 class AdmissionRequest(NamedTuple):
@@ -117,12 +119,15 @@ def _hold(request: AdmissionRequest) -> HoldRequest:
     if guarded is None:
         return hold
     return hold._replace(
+        amount_nano=attempt.hold_nano - guarded.included_nano,
         guarded=True,
         budget_ids=guarded.budget_ids,
         tokens=guarded.tokens,
         counted=attempt.n == 1,
         user_id=attempt.user_id,
         channel=guarded.channel,
+        units=guarded.units,
+        included_nano=guarded.included_nano,
     )
 
 

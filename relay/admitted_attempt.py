@@ -32,7 +32,8 @@ class Chosen(msgspec.Struct, frozen=True):
 class PlacedHold(msgspec.Struct, frozen=True):
     """The hold of an attempt. `principal` is as the admission knew it, `headroom` what is left of
     its key's limits; `settles_at_once`: what is held may be missed by others. `cost` is the price
-    that the provider is owed by, None where there is none."""
+    that the provider is owed by, None where there is none. `units` are the included ones that it
+    took, of each meter in the order of the hold."""
 
     attempt_id: UUID
     size: Size
@@ -40,6 +41,7 @@ class PlacedHold(msgspec.Struct, frozen=True):
     headroom: Mapping[str, Headroom]
     settles_at_once: bool
     cost: Price | None
+    units: Mapping[str, int]
 
 
 class AdmittedAttempt(msgspec.Struct, frozen=True):

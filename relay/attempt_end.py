@@ -8,6 +8,7 @@ import msgspec
 
 from billing.rules.charge_rule import ChargeRule, RuleInForce
 from billing.rules.hold_life import state_for
+from billing.rules.included_units import paid_by_units
 from gateway.rules.faults import FAULTS
 from lib.ids import id_text
 from relay.abandoned import DrainLimit, absorbed, drain_limit, rule_of
@@ -114,6 +115,7 @@ class AttemptEnd:
             else 0,
             loss_nano,
             None if channel.limits is None else channel.uuid,
+            *self._paid_by_units(bill),
         )
         if self._admitted.facts.stream:
             # No mark takes its ending's place, however long the client takes to read the end.
@@ -138,8 +140,21 @@ class AttemptEnd:
             hold.attempt_id,
             state_for(ending.basis),
             ending._replace(final=False),
-            limited_channel_id=None if channel.limits is None else channel.uuid,
+            0,
+            0,
+            None if channel.limits is None else channel.uuid,
+            *self._paid_by_units(_NOTHING_YET),
         )
+
+    def _paid_by_units(self, bill: Bill) -> tuple[int | None, tuple[int, ...]]:
+        """What of its charge the included units pay that it holds, and how many of each."""
+        held, price = self._admitted.hold.units, self._usage_meter.prices.price
+        if not held or price is None:
+            return None, ()
+        if not bill.charge_nano:
+            return 0, ()
+        paid = paid_by_units(bill.meters, price.version, held)
+        return min(paid.nano, bill.charge_nano), tuple(paid.units.get(name, 0) for name in held)
 
     def entrust(self) -> Outcome:
         """It was accepted, and is a media task now: whoever hears of that task's end settles it."""

@@ -22,6 +22,7 @@ from accounts.rules.limits import Network, is_address_in
 from accounts.sql import holder_stands
 from billing.rules.budget import Scope
 from billing.rules.charge_rule import ChargeRule, read_rule
+from billing.rules.included_units import Allowance
 from billing.rules.patterns import matches
 from dialects.errors import RequestFault
 from relay.database import Row
@@ -62,8 +63,8 @@ class Principal:
 
     `keeps_addresses`: its organisation wants to know from which addresses its requests come.
     `limited` says that the key, its team, its organisation or who asks has a limit of requests or
-    tokens, `tpm` is the lowest of tokens. `budgets` are those that its requests may fall under, as
-    of `guards` changes of them.
+    tokens, `tpm` is the lowest of tokens. `budgets` are those that its requests may fall under, and
+    `allowances` the included units that they may take from, as of `guards` changes of them.
     """
 
     key_id: UUID
@@ -91,6 +92,7 @@ class Principal:
     tpm: int | None = None
     guards: int = 0
     budgets: tuple[ApplicableBudget, ...] = ()
+    allowances: tuple[Allowance, ...] = ()
     digest: bytes = b""
     keeps_addresses: bool = False
 
@@ -288,6 +290,7 @@ class _KeyPolicy(msgspec.Struct):
     tpm: int | None
     guards: int
     budgets: list[ApplicableBudget]
+    allowances: list[Allowance]
     operator: bool = False
     role: str | None = None
     include_cost: bool = False
@@ -331,6 +334,7 @@ def _principal(row: Row, digest: bytes = b"") -> Principal:
         tpm=decoded.tpm,
         guards=decoded.guards,
         budgets=tuple(decoded.budgets),
+        allowances=tuple(decoded.allowances),
         digest=digest,
         keeps_addresses=decoded.keeps_addresses,
     )
@@ -396,6 +400,12 @@ _COLUMNS = f"""
                    SELECT guards FROM billing_account account
                    WHERE account.organisation_id = key.organisation_id
                      AND account.kind = 'customer:available'), 0),
+               'allowances', coalesce((
+                   SELECT json_agg(json_build_array(units.id, units.meter, units.patterns)
+                                   ORDER BY units.position, units.id)
+                   FROM billing_includedunits units
+                   WHERE units.organisation_id = key.organisation_id AND units.ends_at > now()
+               ), '[]'::json),
                'budgets', coalesce((
                    SELECT json_agg(json_build_array(budget.id, budget.scope, budget.subject)
                                    ORDER BY budget.id)

@@ -3,6 +3,7 @@
 from collections.abc import Mapping, Sequence
 from typing import NamedTuple, cast
 
+from billing.rules.included_units import Bound, Way
 from billing.rules.money import format_usd
 from billing.rules.pricing import PriceVersion, total_bound
 from dialects.codec import Facts
@@ -10,6 +11,7 @@ from dialects.errors import RequestFault
 from gateway.price_lookup import Price
 from gateway.rules.hold_bound import (
     OUTPUT_CAP_MIN,
+    bounds,
     media_tokens_max,
     shrink_cap,
     text_tokens_max,
@@ -103,6 +105,26 @@ class HoldEstimate:
         cap = shrink_cap(available_nano, self.cap, self._quantities, self._price)
         return None if cap is None else Size(self._price(self._quantities(cap)), cap)
 
+    def ways(self, cap: int | None) -> Sequence[Way]:
+        """What it may be billed for under an output cap, None for its own."""
+        facts, version = self._facts, self._version
+        cap = self.cap if cap is None else cap
+        return [
+            bounds(
+                version,
+                text_tokens=self._text_tokens,
+                media_tokens=self._media_tokens,
+                output_tokens=(cap + self._thinking_tokens) * facts.choices,
+                audio_output=facts.audio_output,
+                searches=self._searches,
+            )
+        ]
+
+    @property
+    def version(self) -> PriceVersion:
+        """The price that the hold is of."""
+        return self._version
+
     @property
     def input_tokens(self) -> int:
         """An upper bound of the input."""
@@ -183,6 +205,22 @@ class UnaryHoldEstimate:
             self._total,
         )
         return None if cap is None else Size(self._price(unit, cap), cap)
+
+    def ways(self, cap: int | None) -> Sequence[Way]:
+        """What it may be billed for, one way or another; with an output cap where `cap` is one."""
+        unit = None if cap is None else self._cappable
+        units = self._units if unit is None or cap is None else (unit.capped(cap),)
+        found = [unit.bound(self._version.rates) for unit in units]
+        return [
+            [Bound((meter,), count) for meter, count in with_request(most, self._version).items()]
+            for most in found
+            if most is not None
+        ]
+
+    @property
+    def version(self) -> PriceVersion:
+        """The price that the hold is of."""
+        return self._version
 
     @property
     def _cappable(self) -> Cappable | None:

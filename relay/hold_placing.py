@@ -2,11 +2,12 @@
 does not reach, with the principal read again where its budgets have changed."""
 
 from collections.abc import Mapping
-from typing import Final, NoReturn
+from typing import Final, NamedTuple, NoReturn
 
 import msgspec
 
 from billing.rules.channel_limits import ChannelLimits
+from billing.rules.included_units import Allowance, applicable, beyond_nano, wanted_units
 from billing.rules.pricing import PPM
 from dialects.errors import RequestFault
 from gateway.price_lookup import Price, requested_tier
@@ -33,6 +34,16 @@ _ADMISSION_TRIES: Final = 4
 _SCARCE: Final = 16
 # Of the channels that were passed over, a row names so many.
 _SKIPPED_MAX: Final = 16
+
+
+class Taken(NamedTuple):
+    """Included units that a request takes, and what of its price they pay."""
+
+    units: tuple[tuple[Allowance, int], ...]
+    nano: int
+
+
+NOTHING_TAKEN: Final = Taken((), 0)
 
 
 class HoldPlacer:
@@ -66,24 +77,29 @@ class HoldPlacer:
         if unary is not None:
             total_s = max(total_s, unary.lasts_s)
         ttl_s = int(total_s) + context.parts.config.hold_margin_s
+        left: Mapping[str, int] = {}
         for _ in range(_ADMISSION_TRIES):
-            guarded = self._guarded(size, channel.limits)
+            taken = self._taken(size, left)
+            guarded = self._guarded(size, channel.limits, taken)
             opened = self._opened(chosen, number, size, price, cost)
             request = AdmissionRequest(opened, ttl_s, replaces, self._principal.guards, guarded)
             verdict = await context.parts.ledger.admit(request)
             replaces = None
             if verdict.word == "admitted":
-                return self._placed(opened, size, verdict, cost, channel)
+                return self._placed(opened, size, verdict, cost, channel, taken)
             if verdict.word == "stale":
                 self._principal = await context.parts.renew(self._principal)
                 continue
-            smaller = self._smaller(verdict)
+            if verdict.word == "no_units" and verdict.details is not None:
+                left = {**left, **verdict.details["left"]}
+                continue
+            smaller = self._smaller(verdict, taken.nano)
             if smaller is None:
                 break
             size = smaller
         self._refuse(verdict, size)
 
-    def _smaller(self, verdict: Verdict) -> Size | None:
+    def _smaller(self, verdict: Verdict, included_nano: int) -> Size | None:
         """What could be held instead. Raises RequestFault where it is not the money that lacks."""
         if verdict.word == "key_gone":
             raise RequestFault("authentication", None, "")
@@ -92,7 +108,7 @@ class HoldPlacer:
                 raise ChannelFull(verdict.details)
             raise LimitReached(verdict.details, self._context.parts.config.public_url)
         estimate = self._routed.estimate
-        return None if estimate is None else estimate.within(verdict.available_nano)
+        return None if estimate is None else estimate.within(verdict.available_nano + included_nano)
 
     def _refuse(self, verdict: Verdict, size: Size) -> NoReturn:
         estimate, url = self._routed.estimate, self._context.parts.config.public_url
@@ -106,6 +122,7 @@ class HoldPlacer:
         verdict: Verdict,
         cost: Price | None,
         channel: Channel,
+        taken: Taken,
     ) -> PlacedHold:
         principal, details = self._principal, verdict.details
         limited = principal.limited or channel.limits is not None
@@ -114,8 +131,9 @@ class HoldPlacer:
             size,
             principal,
             NOTHING_LIMITED if details is None else read_headroom(details),
-            limited or verdict.available_nano < _SCARCE * size.hold_nano,
+            limited or bool(taken.units) or verdict.available_nano < _SCARCE * size.hold_nano,
             cost,
+            {allowance.meter: count for allowance, count in taken.units},
         )
 
     def _cost(self, channel: Channel) -> Price | None:
@@ -166,17 +184,42 @@ class HoldPlacer:
             routed.facts.user[:END_USER_LENGTH],
         )
 
-    def _guarded(self, size: Size, limits: ChannelLimits | None) -> Guarded | None:
+    def _taken(self, size: Size, left: Mapping[str, int]) -> Taken:
+        """The included units that the request takes: all that it may come to, so that its price is
+        held for the others alone. Of which no so many are `left`, by the ids of their rows, it
+        takes these, beside a hold of its whole price."""
+        allowances, estimate = self._principal.allowances, self._routed.estimate
+        if not allowances or estimate is None:
+            return NOTHING_TAKEN
+        found = applicable(allowances, self._routed.model.name)
+        ways = estimate.ways(size.output_cap)
+        wanted = wanted_units(ways, found)
+        if not wanted:
+            return NOTHING_TAKEN
+        if left:
+            some = [
+                (found[name], min(n, left.get(str(found[name].id), n)))
+                for name, n in wanted.items()
+            ]
+            return Taken(tuple((one, count) for one, count in some if count), 0)
+        beyond = beyond_nano(ways, wanted, estimate.version)
+        units = tuple((found[name], count) for name, count in wanted.items())
+        return Taken(units, max(size.hold_nano - beyond, 0))
+
+    def _guarded(self, size: Size, limits: ChannelLimits | None, taken: Taken) -> Guarded | None:
         """What the request must fit beside the wallet; None when nothing is limited."""
         principal, facts, estimate = self._principal, self._routed.facts, self._routed.estimate
         budgets = budgets_of(self._context, principal, self._routed.model)
+        units = tuple((allowance.id, count) for allowance, count in taken.units)
         if not principal.limited and limits is None:
-            return Guarded(budgets, 0) if budgets else None
+            if not budgets and not units:
+                return None
+            return Guarded(budgets, 0, None, units, taken.nano)
         tokens = facts.text_bytes
         if estimate is not None:
             cap = estimate.cap if size.output_cap is None else size.output_cap
             tokens = estimate.input_tokens + cap * facts.choices
-        return Guarded(budgets, tokens, limits)
+        return Guarded(budgets, tokens, limits, units, taken.nano)
 
 
 def priced_for(routed: RoutedRequest, channel: Channel) -> Price | None:

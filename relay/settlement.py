@@ -34,6 +34,10 @@ class Resolved(NamedTuple):
     loss_nano: int = 0
     # Its channel, where that has limits.
     limited_channel_id: UUID | None = None
+    # What included units pay of the charge, and how many of each that it holds; None where it holds
+    # none, or nobody has counted them.
+    included_nano: int | None = None
+    units: tuple[int, ...] = ()
 
 
 class LateEnding(NamedTuple):
@@ -96,6 +100,8 @@ def statements(batch: Sequence[Settled]) -> list[Statement]:
                 item.ending.charge_nano,
                 item.tokens,
                 item.ending.cost_beside(item.loss_nano),
+                item.included_nano,
+                item.units,
             )
             for item, posting_id in zip(resolved, new_ids(len(resolved)), strict=True)
             if item.state != "kept"

@@ -251,7 +251,9 @@ INVARIANTS: Final = {
         WHERE kind IN ('customer:available', 'customer:held')
         AND balance_nano < -overdraft_nano""",
     "I5 every hold has its attempt, every attempt its hold": f"""
-        SELECT h.id, a.id FROM (SELECT id, amount_nano FROM billing_hold WHERE id {_IDS}) h
+        SELECT h.id, a.id FROM (
+            SELECT id, amount_nano + coalesce(included_nano, 0) AS amount_nano
+            FROM billing_hold WHERE id {_IDS}) h
         FULL JOIN {_ATTEMPTS_BY_ID} USING (id)
         WHERE h.id IS NULL OR a.id IS NULL OR h.amount_nano <> a.hold_nano""",
     "I5 a hold has a posting of its own where it says so": f"""
@@ -410,6 +412,12 @@ INVARIANTS: Final = {
         WHERE c.fees_nano <> coalesce(fees.balance_nano, 0)
         OR c.granted_nano <> coalesce(g.granted_nano, 0)
         OR coalesce(g.issued_nano, 0) <> -coalesce(issued.balance_nano, 0)""",
+    "I23 what is held of included units is the sum of the holds that are not resolved": f"""
+        SELECT u.id, u.held FROM billing_includedunits u
+        LEFT JOIN (SELECT taken.id, sum(taken.count) AS held
+                   FROM {_UNRESOLVED}, unnest(h.quota_ids, h.quota_units) AS taken (id, count)
+                   GROUP BY taken.id) h ON h.id = u.id
+        WHERE u.held <> coalesce(h.held, 0)""",
     "I21 a top-up is paid by exactly one posting of its amount": """
         SELECT t.id, t.state FROM billing_topup t WHERE (t.state = 'paid')::int <> (
             SELECT count(*) FROM billing_posting p
@@ -434,7 +442,7 @@ INVARIANTS: Final = {
         OR c.uses <> (SELECT count(*) FROM billing_redemption r WHERE r.code_id = c.id)""",
     "I23 what a budget window holds is the sum of its holds that are not resolved": f"""
         SELECT w.id, w.held_nano FROM billing_budgetwindow w
-        LEFT JOIN (SELECT window_id, sum(amount_nano) AS nano
+        LEFT JOIN (SELECT window_id, sum(amount_nano + coalesce(included_nano, 0)) AS nano
                    FROM {_UNRESOLVED}, unnest(window_ids) AS window_id
                    GROUP BY window_id) h ON h.window_id = w.id
         WHERE w.held_nano <> coalesce(h.nano, 0)""",

@@ -25,10 +25,6 @@ from lib.ids import first_id_at
 SETTLED: Final = ("settle", "expire")
 """The kinds of postings that charge a request at its end."""
 FEES: Final = "subscription:fees"
-USED: Final[tuple[tuple[LineKind, str], ...]] = (
-    ("credit", "promo:earmarked"), ("included", "included:earmarked"),
-)  # fmt: skip
-"""The lines of what grants paid, and the account that each is told by."""
 _SOLD: Final = ("revenue", FEES)
 # How long before its period a request may have been admitted that was charged in it.
 _ADMITTED_BEFORE: Final = dt.timedelta(days=31)
@@ -78,11 +74,17 @@ def gather(organisation: Organisation, zone: ZoneInfo, span: Span) -> Gathered:
         for place, nano in corrections
     ]
     lines += [Line("subscription", int(nano), text=text) for text, nano in _rows(_FEES, parameters)]
-    for kind, account in USED:
-        used_nano = moved_nano(movement, ["consume"], account)
-        if used_nano:
-            lines.append(Line(kind, -used_nano))
+    lines += [Line(kind, -nano) for kind, nano in used_nano(movement).items() if nano]
     return Gathered(lines, movement)
+
+
+def used_nano(movement: Movement) -> dict[LineKind, int]:
+    """What promotional credit, and the usage that a subscription includes, have paid."""
+    by_units = moved_nano(movement, (*SETTLED, "correct"), "included:units")
+    return {
+        "credit": moved_nano(movement, ["consume"], "promo:earmarked"),
+        "included": moved_nano(movement, ["consume"], "included:earmarked") - by_units,
+    }
 
 
 class _Names:

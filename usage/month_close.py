@@ -26,7 +26,7 @@ from billing.rules.instants import Span
 from billing.rules.invoice import last_month, month_after, month_span
 from lib import clock
 from lib.ids import first_id_at
-from usage.invoice_lines import FEES, SETTLED, USED, gather
+from usage.invoice_lines import FEES, SETTLED, gather, used_nano
 from usage.models import BooksCheck
 
 # How long before a month's end a request may have begun that still waits for a decision.
@@ -166,8 +166,7 @@ def _ties(invoice: Invoice) -> Check:
         "corrected": moved_nano(moved, ["correct"], "revenue"),
         "fees": moved_nano(moved, ["adjust"], FEES),
     }
-    for kind, account in USED:
-        of_ledger[kind] = -moved_nano(moved, ["consume"], account)
+    of_ledger |= {kind: -nano for kind, nano in used_nano(moved).items()}
     ties = of_lines == of_ledger
     text = gettext_lazy("The lines add up to the ledger's charges")
     return Check("ties", text, ties, gettext("The records and the ledger differ."))

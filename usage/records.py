@@ -2,12 +2,14 @@
 
 import json
 from collections.abc import Iterable, Mapping, Sequence
+from types import MappingProxyType
 from typing import Final, NamedTuple
 from uuid import UUID
 
 from django.db import connection
 
 from billing.models import PriceVersion as StoredVersion
+from billing.rules.included_units import Paid, paid_by_units
 from billing.rules.pricing import CostLines, PriceVersion, price, total_of
 from usage import sql
 from usage.rules.savings import saved_of
@@ -23,19 +25,23 @@ CRASH_CUT: Final = sql.Ending(
 
 
 class Cut(NamedTuple):
-    """An attempt whose process died: what it held, and how far it surely was."""
+    """An attempt whose process died: what it held, how far it surely was, and the included units
+    that it holds."""
 
     attempt_id: UUID
     organisation_id: UUID
     hold_nano: int
     mark: Mapping[str, int] | None
+    units: Mapping[str, int] = MappingProxyType({})
 
 
 class CrashCut(NamedTuple):
-    """The ending of a cut attempt, and what it may have cost us that nobody pays."""
+    """The ending of a cut attempt, what it may have cost us that nobody pays, and what its included
+    units pay."""
 
     ending: sql.Ending
     loss_nano: int
+    paid: Paid
 
 
 def crash_cut(cuts: Sequence[Cut]) -> list[CrashCut]:
@@ -49,8 +55,16 @@ def crash_cut(cuts: Sequence[Cut]) -> list[CrashCut]:
     for cut in cuts:
         known = versions.get(cut.attempt_id, Versions(None, None, 0))
         ending = _ending(cut, known)
-        crash_cuts.append(CrashCut(ending, _estimated(known) if ending.basis == "absorbed" else 0))
+        loss_nano = _estimated(known) if ending.basis == "absorbed" else 0
+        crash_cuts.append(CrashCut(ending, loss_nano, _paid(cut, known, ending.charge_nano)))
     return crash_cuts
+
+
+def _paid(cut: Cut, versions: "Versions", charge_nano: int) -> Paid:
+    if not charge_nano or not cut.mark or not cut.units or versions.charge is None:
+        return Paid(0, {})
+    meters = with_request(cut.mark, versions.charge)
+    return paid_by_units(meters, versions.charge, cut.units)
 
 
 def write_crash_cut(cuts: Iterable[tuple[Cut, sql.Ending]]) -> None:

@@ -8,7 +8,7 @@ import lib.ids
 
 class Migration(migrations.Migration):
     dependencies = [
-        ("billing", "0042_spending_counts"),
+        ("billing", "0044_included_units"),
     ]
 
     operations = [

@@ -88,6 +88,7 @@ from billing.models.seals import (
     SealKind,
 )
 from billing.models.subscriptions import (
+    IncludedUnits,
     Overage,
     Subscription,
     SubscriptionCharge,
@@ -130,6 +131,7 @@ __all__ = [
     "Hold",
     "HoldState",
     "IdempotentAnswer",
+    "IncludedUnits",
     "Invoice",
     "InvoiceCounter",
     "InvoiceDue",

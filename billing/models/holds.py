@@ -55,6 +55,9 @@ class Hold(models.Model):
     `mark` is how far the attempt surely was: the meters of its last high-water mark, of which a
     provider counts no less. A hold whose process died is settled from it.
 
+    `quota_ids` are the rows of included units that it takes `quota_units` of, in their order;
+    `included_nano` is what these may pay of its charge beside `amount_nano`.
+
     A hold is `kept` where no charge can be named, until an operator decides (I14).
     """
 
@@ -82,6 +85,9 @@ class Hold(models.Model):
     process_id = models.UUIDField(null=True, db_default=_PROCESS)
     mark = models.JSONField(null=True)
     posted = models.BooleanField(db_default=True)
+    included_nano = models.BigIntegerField(null=True)
+    quota_ids = ArrayField(models.BigIntegerField(), null=True)
+    quota_units = ArrayField(models.BigIntegerField(), null=True)
 
     class Meta:
         constraints = [

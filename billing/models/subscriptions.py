@@ -4,6 +4,7 @@ Included usage is a `PromoGrant` of the charge that paid for it: it is consumed 
 and gone at the end of its month, by the same postings as any other grant.
 """
 
+from django.contrib.postgres.fields import ArrayField
 from django.db import models
 from django.db.models.functions import Now
 from django.utils.translation import gettext_lazy as _
@@ -35,6 +36,8 @@ class SubscriptionPlan(models.Model):
     description = models.CharField(max_length=300, blank=True, default="")
     price_nano = models.BigIntegerField()
     included_nano = models.BigIntegerField()
+    # [{"meter", "models": names or patterns, [] = all, "units": of a month}]
+    units = models.JSONField(default=list, db_default=[])
     overage = models.CharField(
         max_length=7, choices=Overage.choices, default=Overage.BALANCE, db_default=Overage.BALANCE
     )
@@ -140,3 +143,49 @@ class SubscriptionCharge(models.Model):
 
     def __str__(self) -> str:
         return f"{self.charge_nano} for {self.month} of {self.subscription_id}"
+
+
+class IncludedUnits(models.Model):
+    """Units of a meter that a subscription includes in a month until `ends_at`: so many, of which
+    some are used, and some are held by requests that run. `position` is that of its term in the
+    plan; `patterns` are names or patterns of models, none = every model."""
+
+    id = models.BigAutoField(primary_key=True)
+    organisation = models.ForeignKey("accounts.Organisation", models.PROTECT, related_name="+")
+    subscription = models.ForeignKey(
+        Subscription, models.PROTECT, related_name="units", db_index=False
+    )
+    month = models.DateField()
+    position = models.SmallIntegerField()
+    meter = models.CharField(max_length=40)
+    patterns = ArrayField(models.CharField(max_length=200))
+    included = models.BigIntegerField()
+    used = models.BigIntegerField(default=0)
+    held = models.BigIntegerField(default=0)
+    ends_at = models.DateTimeField()
+
+    class Meta:
+        constraints = [
+            models.UniqueConstraint(
+                fields=["subscription", "month", "meter", "patterns"], name="included_units_once"
+            ),
+            # P2: no more is ever given than is included, whoever takes it.
+            models.CheckConstraint(
+                condition=models.Q(used__gte=0, held__gte=0)
+                & models.Q(included__gte=models.F("used") + models.F("held")),
+                name="included_units_never_exceeded",
+            ),
+        ]
+
+    def __str__(self) -> str:
+        return f"{self.used} of {self.included} {self.meter}"
+
+    @property
+    def taken(self) -> int:
+        """What is used or may be, by requests that run."""
+        return self.used + self.held
+
+    @property
+    def left(self) -> int:
+        """What can still be taken."""
+        return self.included - self.used - self.held

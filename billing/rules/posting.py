@@ -34,6 +34,7 @@ AccountKind = Literal[
     "promo:earmarked",
     "included:issued",
     "included:earmarked",
+    "included:units",
     "subscription:fees",
     "processor:received:stripe",
     "processor:received:manual",
@@ -127,21 +128,26 @@ def adjust_attempt(
     loss_nano: int,
     owed_nano: int,
     available_nano: int,
+    included_nano: int = 0,
 ) -> Posting | None:
     """What late usage changes: so much more (or less, below 0) for the customer to pay, for the
     platform to bear, and for us to owe its provider. None when it changes nothing.
 
-    What the customer has no money for any more becomes its debt (I12). `source` tells one
+    What the customer has no money for any more becomes its debt (I12). Of what goes back
+    `included_nano` was paid by included units, and is not the balance's. `source` tells one
     about an attempt from the other: each is posted once.
     """
     entries = []
     if charge_nano:
-        paid_nano = min(charge_nano, max(available_nano, 0))
+        own_nano = charge_nano + included_nano
+        paid_nano = min(own_nano, max(available_nano, 0))
         entries.append(Entry("revenue", organisation_id, charge_nano))
         if paid_nano:
             entries.append(Entry("customer:available", organisation_id, -paid_nano))
-        if paid_nano != charge_nano:
-            entries.append(Entry("customer:debt", organisation_id, paid_nano - charge_nano))
+        if paid_nano != own_nano:
+            entries.append(Entry("customer:debt", organisation_id, paid_nano - own_nano))
+        if included_nano:
+            entries.append(Entry("included:units", organisation_id, included_nano))
     if loss_nano:
         entries.append(Entry("platform:loss", organisation_id, -loss_nano))
     if owed_nano:

@@ -17,7 +17,8 @@ from lib.ids import id_array, id_before
 
 
 class HoldRequest(NamedTuple):
-    """One hold to place: `amount_nano` of an organisation's available money, for one attempt."""
+    """One hold to place: `amount_nano` of an organisation's available money, for one attempt, which
+    may be charged `included_nano` more: what the units that it takes may pay."""
 
     attempt_id: UUID
     organisation_id: UUID
@@ -39,6 +40,9 @@ class HoldRequest(NamedTuple):
     user_id: int | None = None
     # The limits of the channel that is asked, where it has any; each attempt is a request to it.
     channel: ChannelLimits | None = None
+    # What it takes of included units: (id of the row, how many).
+    units: tuple[tuple[int, int], ...] = ()
+    included_nano: int = 0
 
 
 def place_holds(holds: Sequence[HoldRequest]) -> Statement:
@@ -52,6 +56,7 @@ def place_holds(holds: Sequence[HoldRequest]) -> Statement:
         stale         its budgets are other ones than the caller knows: read them, ask again
         no_window     a budget has no window for this instant: `open_windows`, ask again
         again         it fits, but not beside others of this batch that were refused: ask again
+        no_units      less units are included than it would take: ask for less of them, or none
         insufficient  the wallet or a budget has too little
         limited       a limit of requests, tokens or requests at once is reached; of the scope
                       "channel" it says nothing of other channels
@@ -82,6 +87,9 @@ def place_holds(holds: Sequence[HoldRequest]) -> Statement:
         "tokens": array([hold.tokens for hold in holds]),
         "counted": array([hold.counted for hold in holds]),
         "users": array(["NULL" if hold.user_id is None else hold.user_id for hold in holds]),
+        "quotas": array(['"' + array(id for id, _ in hold.units) + '"' for hold in holds]),
+        "units": array(['"' + array(count for _, count in hold.units) + '"' for hold in holds]),
+        "included": array([hold.included_nano for hold in holds]),
         # The months in which an attempt may still run; all others are left out.
         "leased_from": id_before(min(attempts), _LEASE_LIFE),
         "leased_to": id_before(max(attempts), -_CLOCKS_APART),
@@ -208,7 +216,8 @@ _PLACE_HOLDS = f"""
     FROM fitted ORDER BY place"""  # noqa: S608 - only constants are put in
 
 # Everything that a request must fit is a gate: so much room, so much needed. The wallet is one; so
-# is each budget window, and each limit of the key, its team, its organisation and who asks. A
+# is each budget window, each row of included units that it takes from, and each limit of the key,
+# its team, its organisation and who asks. A
 # request is admitted when at each of its gates it fits together with all those before it in the
 # batch that are not hopeless, which is to say that they fit no gate of theirs even alone. What is
 # then left over but would fit after the admitted ones is asked again, without the refused that
@@ -233,6 +242,7 @@ _PLACE_HOLDS = f"""
 #     "spent", "held", "reset": Unix s, "wait_ms": null for the gate budget}
 #    {"gate": "requests" | "tokens" | "parallel", "scope", "limit", "used", "need", "wait_ms"},
 #     whose scope may be "channel"
+# Of one that would take more units than there are: {"left": {id of the row: units}}
 # Of one without a window: {"now": Unix s, "windows": [[budget, period, anchor, zone], ...]}
 _PLACE_GUARDED_HOLDS = f"""
     WITH clock AS MATERIALIZED (
@@ -246,17 +256,22 @@ _PLACE_GUARDED_HOLDS = f"""
             %(amounts)s::bigint[], %(ttls)s::int[], %(guards)s::bigint[],
             %(guarded)s::boolean[], %(budgets)s::text[], %(tokens)s::bigint[],
             %(counted)s::boolean[], %(users)s::bigint[], %(channels)s::uuid[],
-            %(channel_rpms)s::bigint[], %(channel_tpms)s::bigint[], %(channel_parallels)s::bigint[]
+            %(channel_rpms)s::bigint[], %(channel_tpms)s::bigint[], %(channel_parallels)s::bigint[],
+            %(quotas)s::text[], %(units)s::text[], %(included)s::bigint[]
         ) WITH ORDINALITY AS t
             (attempt_id, organisation_id, key_id, amount_nano, ttl, guards, guarded,
              budgets, tokens, counted, user_id, channel_id, channel_rpm, channel_tpm,
-             channel_parallel, place)
+             channel_parallel, quotas, units, included_nano, place)
     ),
     {_KEYS},
     {_WALLET},
     known AS MATERIALIZED (
         SELECT request.place, request.attempt_id, request.organisation_id,
                request.amount_nano, request.ttl, request.tokens, request.counted, request.budgets,
+               nullif(request.quotas, '{{}}')::bigint[] AS quotas,
+               nullif(request.units, '{{}}')::bigint[] AS units,
+               nullif(request.included_nano, 0) AS included_nano,
+               request.amount_nano + request.included_nano AS whole_nano,
                wallet.available_id, wallet.held_id, wallet.available_nano, wallet.owed_nano,
                CASE WHEN key.id IS NULL THEN 'key_gone'
                     WHEN wallet.whole IS NOT TRUE THEN 'no_wallet'
@@ -345,10 +360,10 @@ _PLACE_GUARDED_HOLDS = f"""
                    WHEN 'warn' THEN 4611686018427387904
                    WHEN 'slow' THEN greatest(
                        allowed.nano - stands.held_nano - stands.spent_nano,
-                       CASE WHEN stands.held_nano = 0 THEN known.amount_nano ELSE 0 END)
+                       CASE WHEN stands.held_nano = 0 THEN known.whole_nano ELSE 0 END)
                    ELSE greatest(least(allowed.nano, stands.cap_nano)
                                  - stands.held_nano - stands.spent_nano, 0) END,
-               known.amount_nano
+               known.whole_nano
         FROM clock, known, unnest(known.budgets::bigint[]) AS falls_under (budget_id)
         JOIN billing_budget budget ON budget.id = falls_under.budget_id AND budget.enabled
         CROSS JOIN LATERAL (
@@ -377,6 +392,15 @@ _PLACE_GUARDED_HOLDS = f"""
             ('parallel', subject.parallel, subject.running, 1)
         ) AS limited (kind, most, used, need)
         WHERE unsound IS NULL AND guarded AND limited.most IS NOT NULL
+        UNION ALL
+        SELECT known.*, 'units', 'units ' || quota.id, NULL, NULL, NULL, NULL,
+               quota.included, quota.used + quota.held,
+               CASE WHEN quota.ends_at > clock.at
+                   THEN greatest(quota.included - quota.used - quota.held, 0) ELSE 0 END,
+               taken.count
+        FROM clock, known, unnest(known.quotas, known.units) AS taken (quota_id, count)
+        JOIN billing_includedunits quota ON quota.id = taken.quota_id
+        WHERE unsound IS NULL
     ),
     tried AS (
         SELECT gate.*, bool_or(need > room OR missing IS NOT NULL OR unsound IS NOT NULL)
@@ -400,11 +424,13 @@ _PLACE_GUARDED_HOLDS = f"""
     ),
     decided AS MATERIALIZED (
         SELECT place, attempt_id, organisation_id, amount_nano, ttl, tokens,
-               available_id, held_id, unsound, admitted,
+               available_id, held_id, unsound, admitted, included_nano, quotas, units,
                min(left_over) FILTER (WHERE kind IN ('wallet', 'budget')) AS available_nano,
                bool_or(need > left_over) AS short,
                bool_or(need > left_over
                    AND kind IN ('requests', 'tokens', 'parallel', 'slow')) AS limited,
+               json_object_agg(substr(gate_id, 7), left_over) FILTER (
+                   WHERE kind = 'units' AND need > left_over) AS units_left,
                json_agg(missing) FILTER (WHERE missing IS NOT NULL) AS missing,
                array_agg(window_id) FILTER (WHERE window_id IS NOT NULL) AS window_ids,
                array_agg(DISTINCT subject_id) FILTER (WHERE kind IN ('requests', 'tokens'))
@@ -421,18 +447,27 @@ _PLACE_GUARDED_HOLDS = f"""
                    AS leased_channel_id
         FROM judged
         GROUP BY place, attempt_id, organisation_id, amount_nano, ttl, tokens,
-                 available_id, held_id, unsound, admitted
+                 available_id, held_id, unsound, admitted, included_nano, quotas, units
     ),
     held AS (
         INSERT INTO billing_hold (
             id, organisation_id, amount_nano, state, opened_at, expires_at, window_ids, rated_ids,
             tokens, leased_key_id, leased_team_id, leased_organisation_id, leased_member_id,
-            leased_channel_id, posted)
+            leased_channel_id, posted, included_nano, quota_ids, quota_units)
         SELECT attempt_id, organisation_id, amount_nano, 'open', clock.at,
                clock.at + ttl * interval '1 second', window_ids, rated_ids,
                CASE WHEN rated_ids IS NOT NULL THEN tokens END, leased_key_id, leased_team_id,
-               leased_organisation_id, leased_member_id, leased_channel_id, false
+               leased_organisation_id, leased_member_id, leased_channel_id, false,
+               included_nano, quotas, units
         FROM decided, clock WHERE admitted
+    ),
+    taken AS (
+        UPDATE billing_includedunits quota SET held = quota.held + total.count
+        FROM (
+            SELECT substr(gate_id, 7)::bigint AS quota_id, sum(need)::bigint AS count FROM judged
+            WHERE admitted AND kind = 'units' GROUP BY 1
+        ) total
+        WHERE quota.id = total.quota_id
     ),
     budgeted AS (
         UPDATE billing_budgetwindow stands SET held_nano = stands.held_nano + total.held_nano
@@ -506,6 +541,7 @@ _PLACE_GUARDED_HOLDS = f"""
                 WHEN admitted THEN 'admitted'
                 WHEN missing IS NOT NULL THEN 'no_window'
                 WHEN NOT short THEN 'again'
+                WHEN units_left IS NOT NULL THEN 'no_units'
                 WHEN limited THEN 'limited'
                 ELSE 'insufficient' END,
            coalesce(available_nano, 0),
@@ -514,5 +550,6 @@ _PLACE_GUARDED_HOLDS = f"""
                     SELECT details FROM headroom WHERE headroom.place = decided.place)
                 WHEN missing IS NOT NULL THEN
                     json_build_object('now', clock.second, 'windows', missing)
+                WHEN units_left IS NOT NULL THEN json_build_object('left', units_left)
                 ELSE (SELECT details FROM refusing WHERE refusing.place = decided.place) END
     FROM decided, clock ORDER BY place"""  # noqa: S608 - only constants are put in

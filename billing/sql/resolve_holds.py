@@ -24,6 +24,10 @@ class HoldResolved(NamedTuple):
     tokens: int = 0
     # What we owe its provider beside a `Loss` (I15).
     cost_nano: int = 0
+    # What included units pay of the charge, and how many of each row, in the order of the hold; of
+    # a hold that has units and says nothing, all of them are used where anything is charged.
+    included_nano: int | None = None
+    units: tuple[int, ...] = ()
 
 
 class Loss(NamedTuple):
@@ -40,14 +44,17 @@ def resolve_holds(resolved: Sequence[HoldResolved]) -> Statement:
 
     The held money goes to revenue up to the charge, the rest back to available; one posting says
     what was charged and what it cost, and takes off `customer:held` what an older process posted
-    there when it placed the hold. In the budget
-    windows of the hold's admission the charge is spent and the rest is free again. What it cost is
-    put on `provider:payable`. One row per hold that this statement resolved: (attempt_id,
+    there when it placed the hold. In the budget windows of the hold's admission the charge is spent
+    and the rest is free again. Units that it held are used, or included again; what they pay is
+    taken off `included:units`, and never so little that the balance pays more than it held. What it
+    cost is put on `provider:payable`. One row per hold that this statement resolved: (attempt_id,
     charged_nano, excess_nano); the excess is the part of the charge above the hold, which nobody
     pays (I13).
     Run `lock_accounts` before it in the same transaction.
     """
-    attempts, postings, organisations, states, charges, tokens, costs = zip(*resolved, strict=True)
+    attempts, postings, organisations, states, charges, tokens, costs, included, units = zip(
+        *resolved, strict=True
+    )
     kinds = [RESOLVED_BY[state] for state in states]
     return _RESOLVE_HOLDS, {
         **id_bounds(attempts),
@@ -59,6 +66,8 @@ def resolve_holds(resolved: Sequence[HoldResolved]) -> Statement:
         "charges": array(charges),
         "tokens": array(tokens),
         "costs": array(costs),
+        "included": array(["NULL" if nano is None else nano for nano in included]),
+        "units": array(['"' + array(used) + '"' for used in units]),
     }
 
 
@@ -102,20 +111,49 @@ _RESOLVE_HOLDS = f"""
     WITH ending AS (
         SELECT * FROM unnest(
             %(attempts)s::uuid[], %(postings)s::uuid[], %(states)s::text[], %(kinds)s::text[],
-            %(charges)s::bigint[], %(tokens)s::bigint[], %(costs)s::bigint[]
-        ) AS t (attempt_id, posting_id, state, kind, charge_nano, tokens, cost_nano)
+            %(charges)s::bigint[], %(tokens)s::bigint[], %(costs)s::bigint[],
+            %(included)s::bigint[], %(units)s::text[]
+        ) AS t (attempt_id, posting_id, state, kind, charge_nano, tokens, cost_nano,
+                included_nano, units)
     ),
-    resolved AS (
+    ended AS (
         UPDATE billing_hold hold SET state = ending.state, resolved_at = now()
         FROM ending
         -- Open, in words that do not lead the planner to the index of all that is open.
         WHERE hold.id = ending.attempt_id AND hold.resolved_at IS NULL
           AND hold.id BETWEEN %(first)s::uuid AND %(last)s::uuid
         RETURNING hold.id, hold.organisation_id, hold.amount_nano, ending.kind, ending.posting_id,
-                  least(ending.charge_nano, hold.amount_nano) AS charged_nano,
-                  greatest(ending.charge_nano - hold.amount_nano, 0) AS excess_nano,
+                  hold.amount_nano + coalesce(hold.included_nano, 0) AS whole_nano,
+                  least(ending.charge_nano, hold.amount_nano + coalesce(hold.included_nano, 0))
+                      AS charged_nano,
+                  greatest(ending.charge_nano - hold.amount_nano - coalesce(hold.included_nano, 0),
+                      0) AS excess_nano,
+                  CASE WHEN hold.quota_ids IS NULL THEN 0
+                       ELSE coalesce(ending.included_nano, hold.included_nano, 0) END
+                      AS offered_nano,
+                  hold.quota_ids, hold.quota_units,
+                  CASE WHEN ending.included_nano IS NOT NULL THEN ending.units::bigint[]
+                       WHEN ending.charge_nano > 0 THEN hold.quota_units END AS used_units,
                   ending.cost_nano, hold.posted, hold.window_ids, hold.rated_ids, hold.opened_at,
                   ending.tokens - hold.tokens AS more_tokens
+    ),
+    resolved AS MATERIALIZED (
+        SELECT ended.*,
+               greatest(least(offered_nano, charged_nano), charged_nano - amount_nano) AS paid_nano
+        FROM ended
+    ),
+    -- What was not used is included again, under the same lock as the windows.
+    given_back AS (
+        UPDATE billing_includedunits quota
+        SET held = quota.held - total.held, used = quota.used + total.used
+        FROM (
+            SELECT quota_id, sum(units.held)::bigint AS held,
+                   sum(least(coalesce(units.used, 0), units.held))::bigint AS used
+            FROM resolved, unnest(quota_ids, quota_units, used_units)
+                AS units (quota_id, held, used)
+            WHERE quota_id IS NOT NULL GROUP BY quota_id
+        ) total
+        WHERE quota.id = total.quota_id
     ),
     -- The windows of the hold, which are those of its admission, and no other budget row: the lock
     -- of the organisation's accounts stands over them (I23).
@@ -124,7 +162,7 @@ _RESOLVE_HOLDS = f"""
         SET held_nano = stands.held_nano - total.held_nano,
             spent_nano = stands.spent_nano + total.charged_nano
         FROM (
-            SELECT window_id, sum(amount_nano)::bigint AS held_nano,
+            SELECT window_id, sum(whole_nano)::bigint AS held_nano,
                    sum(charged_nano)::bigint AS charged_nano
             FROM resolved, unnest(window_ids) AS window_id GROUP BY window_id
         ) total
@@ -145,7 +183,8 @@ _RESOLVE_HOLDS = f"""
                max(id) FILTER (WHERE kind = 'customer:held') AS held_id,
                max(id) FILTER (WHERE kind = 'revenue') AS revenue_id,
                max(id) FILTER (WHERE kind = 'provider:payable') AS payable_id,
-               max(id) FILTER (WHERE kind = 'provider:cost') AS cost_id
+               max(id) FILTER (WHERE kind = 'provider:cost') AS cost_id,
+               max(id) FILTER (WHERE kind = 'included:units') AS included_id
         FROM billing_account
         WHERE organisation_id = ANY (%(organisations)s::uuid[])
         GROUP BY organisation_id
@@ -157,10 +196,12 @@ _RESOLVE_HOLDS = f"""
                ARRAY[available_id]
                || CASE WHEN charged_nano > 0 THEN ARRAY[revenue_id] END
                || CASE WHEN cost_nano <> 0 THEN ARRAY[payable_id, cost_id] END
+               || CASE WHEN paid_nano > 0 THEN ARRAY[included_id] END
                || CASE WHEN posted OR charged_nano = 0 THEN ARRAY[held_id] END,
-               ARRAY[posted_nano - charged_nano]
+               ARRAY[posted_nano - charged_nano + paid_nano]
                || CASE WHEN charged_nano > 0 THEN ARRAY[charged_nano] END
                || CASE WHEN cost_nano <> 0 THEN ARRAY[cost_nano, -cost_nano] END
+               || CASE WHEN paid_nano > 0 THEN ARRAY[-paid_nano] END
                || CASE WHEN posted OR charged_nano = 0 THEN ARRAY[-posted_nano] END
         FROM resolved JOIN wallet USING (organisation_id),
         LATERAL (SELECT CASE WHEN posted THEN amount_nano ELSE 0 END AS posted_nano) held
@@ -169,12 +210,14 @@ _RESOLVE_HOLDS = f"""
         SELECT account_id, total.amount_nano
         FROM (
             SELECT organisation_id, sum(amount_nano)::bigint AS held_nano,
-                   sum(charged_nano)::bigint AS charged_nano, sum(cost_nano)::bigint AS cost_nano
+                   sum(charged_nano)::bigint AS charged_nano, sum(cost_nano)::bigint AS cost_nano,
+                   sum(paid_nano)::bigint AS paid_nano
             FROM resolved GROUP BY organisation_id
         ) ended JOIN wallet USING (organisation_id),
         LATERAL (VALUES
-            (held_id, -held_nano), (available_id, held_nano - charged_nano),
-            (revenue_id, charged_nano), (payable_id, cost_nano), (cost_id, -cost_nano)
+            (held_id, -held_nano), (available_id, held_nano - charged_nano + paid_nano),
+            (included_id, -paid_nano), (revenue_id, charged_nano), (payable_id, cost_nano),
+            (cost_id, -cost_nano)
         ) AS total (account_id, amount_nano)
     ),
     {MOVE_BALANCES}

@@ -29,9 +29,9 @@ def next_entry() -> Statement:
 def spent_since(
     organisation_id: UUID, entry_id: int, at: dt.datetime | None, edges: Sequence[str]
 ) -> Statement:
-    """What was charged after a ledger entry: (step, spent_nano), by how many of the instants
-    `edges` (ISO 8601) lay at or before the admission of what was charged. `at` is when the entry
-    was the last one, None = nobody knows.
+    """What was charged after a ledger entry, less what included units paid: (step, spent_nano), by
+    how many of the instants `edges` (ISO 8601) lay at or before the admission of what was charged.
+    `at` is when the entry was the last one, None = nobody knows.
 
     Run `lock_accounts` before it in the same transaction.
     """
@@ -43,10 +43,16 @@ def spent_since(
     }
 
 
+def paid_by_included(organisation_id: UUID, attempt_id: UUID) -> Statement:
+    """(nano,) of what included units have paid of an attempt's charge."""
+    return _PAID_BY_INCLUDED, {"organisation": organisation_id, "attempt": attempt_id}
+
+
 def charged_between(
     organisation_id: UUID, from_entry: int, entry_id: int, since: dt.datetime | None
 ) -> Statement:
-    """(nano,) of what was charged after one ledger entry and before another. `since` is when the
+    """(nano,) of what was charged after one ledger entry and before another, less what included
+    units paid. `since` is when the
     first was the last one, None = nobody knows."""
     return _CHARGED_BETWEEN, {
         "organisation": organisation_id,
@@ -81,9 +87,9 @@ _SPENT_SINCE = """
         FROM billing_ledgerentry entry
         JOIN billing_posting posting ON posting.id = entry.posting_id
         WHERE posting.organisation_id = %(organisation)s AND posting.id >= %(first)s
-        AND entry.id > %(entry)s AND entry.account_id = (
+        AND entry.id > %(entry)s AND entry.account_id = ANY (ARRAY(
             SELECT id FROM billing_account
-            WHERE organisation_id = %(organisation)s AND kind = 'revenue')
+            WHERE organisation_id = %(organisation)s AND kind IN ('revenue', 'included:units')))
     ) spent
     GROUP BY step"""
 
@@ -92,9 +98,17 @@ _CHARGED_BETWEEN = """
     FROM billing_posting posting
     JOIN billing_ledgerentry entry ON entry.posting_id = posting.id
     WHERE posting.organisation_id = %(organisation)s AND posting.id >= %(first)s
-    AND entry.id > %(from)s AND entry.id < %(entry)s AND entry.account_id = (
+    AND entry.id > %(from)s AND entry.id < %(entry)s AND entry.account_id = ANY (ARRAY(
         SELECT id FROM billing_account
-        WHERE organisation_id = %(organisation)s AND kind = 'revenue')"""
+        WHERE organisation_id = %(organisation)s AND kind IN ('revenue', 'included:units')))"""
+
+_PAID_BY_INCLUDED = """
+    SELECT -coalesce(sum(entry.amount_nano), 0)::bigint
+    FROM billing_posting posting
+    JOIN billing_ledgerentry entry ON entry.posting_id = posting.id
+    WHERE posting.attempt_id = %(attempt)s AND entry.account_id = (
+        SELECT id FROM billing_account
+        WHERE organisation_id = %(organisation)s AND kind = 'included:units')"""
 
 _HELD_SINCE_BEFORE = """
     SELECT coalesce(sum(amount_nano), 0)::bigint FROM billing_hold

@@ -43,7 +43,8 @@ def forget_processes() -> Statement:
 
 def due_holds(limit: int, silence_s: int) -> Statement:
     """Open holds that nobody will settle, oldest first: (attempt_id, organisation_id, amount_nano,
-    mark, rated_ids), the last null where nothing counts its tokens.
+    mark, rated_ids, units): the most that each is charged; `rated_ids` is null where nothing counts
+    its tokens, `units` are the included ones that it holds, JSON of each meter in their order.
 
     They are past their time, or their process has been suspected for `silence_s`. They are not
     locked here, for accounts come first; `resolve_holds` looks again.
@@ -91,7 +92,12 @@ _FORGET_PROCESSES = """
         SELECT FROM billing_hold hold WHERE hold.state = 'open' AND hold.process_id = process.id)"""
 
 _DUE_HOLDS = """
-    SELECT hold.id, hold.organisation_id, hold.amount_nano, hold.mark, hold.rated_ids
+    SELECT hold.id, hold.organisation_id, hold.amount_nano + coalesce(hold.included_nano, 0),
+           hold.mark, hold.rated_ids, (
+               SELECT json_object_agg(quota.meter, taken.count ORDER BY taken.place)
+               FROM unnest(hold.quota_ids, hold.quota_units)
+                   WITH ORDINALITY AS taken (quota_id, count, place)
+               JOIN billing_includedunits quota ON quota.id = taken.quota_id)
     FROM billing_hold hold
     LEFT JOIN billing_process process ON process.id = hold.process_id
     WHERE hold.state = 'open' AND (

@@ -1,8 +1,10 @@
-"""Template filter for rates; their words are those of `billing.rate_words`."""
+"""Template filters for rates and meters; their words are those of `billing.rate_words`."""
+
+from collections.abc import Iterable
 
 from django import template
 
-from billing.rate_words import PER_MILLION
+from billing.rate_words import PER_MILLION, meter_name
 from billing.templatetags.money import money_price
 from lib.formatting import MISSING
 
@@ -15,3 +17,16 @@ def rate(nano_per_million: int | None) -> str:
     if nano_per_million is None:
         return MISSING
     return f"{money_price(nano_per_million)} / {PER_MILLION}"
+
+
+@register.filter
+def metered(meter: str, models: Iterable[str]) -> str:
+    """A meter and the models that it is counted for: ``Input (gpt-5*, o3)``."""
+    names = ", ".join(models)
+    return f"{meter_name(meter)} ({names})" if names else meter_name(meter)
+
+
+@register.filter
+def units(count: int) -> str:
+    """A number of units: ``1,000,000``."""
+    return f"{count:,}"

@@ -8,6 +8,7 @@ from typing import Any, Final
 
 import msgspec
 
+from billing.rules.included_units import Bound
 from billing.rules.pricing import PriceVersion
 
 OUTPUT_CAP_MIN = 16
@@ -73,9 +74,7 @@ def worst_quantities(
     have rates for in_text and out_text.
     """
     quantities: dict[str, int] = {}
-    outputs = _TEXT_OUT + (_AUDIO_OUT if audio_output else ())
-    if _IMAGE_OUT in version.rates:
-        outputs = (*outputs, _IMAGE_OUT)
+    outputs = _outputs(version, audio_output=audio_output)
     for names, count in (
         (_TEXT_IN, text_tokens),
         (_ANY_IN, media_tokens),
@@ -85,10 +84,40 @@ def worst_quantities(
             meter = version.dearest_of(names)
             quantities[meter] = quantities.get(meter, 0) + count
     if searches:
-        sizes = tuple(name for name in version.rates if name.startswith(_SEARCHES))
+        sizes = _sizes(version)
         if sizes:
             quantities[version.dearest_of(sizes)] = searches
     return quantities
+
+
+def bounds(
+    version: PriceVersion,
+    *,
+    text_tokens: int,
+    media_tokens: int,
+    output_tokens: int,
+    audio_output: bool = False,
+    searches: int = 0,
+) -> list[Bound]:
+    """The same bounds, each with all the meters that it may end on; and the request itself, where
+    that has a rate."""
+    groups = (
+        (_TEXT_IN, text_tokens),
+        (_ANY_IN, media_tokens),
+        (_outputs(version, audio_output=audio_output), output_tokens),
+        (_sizes(version), searches),
+        (("requests",) if "requests" in version.rates else (), 1),
+    )
+    return [Bound(names, count) for names, count in groups if names and count]
+
+
+def _outputs(version: PriceVersion, *, audio_output: bool) -> tuple[str, ...]:
+    outputs = _TEXT_OUT + (_AUDIO_OUT if audio_output else ())
+    return (*outputs, _IMAGE_OUT) if _IMAGE_OUT in version.rates else outputs
+
+
+def _sizes(version: PriceVersion) -> tuple[str, ...]:
+    return tuple(name for name in version.rates if name.startswith(_SEARCHES))
 
 
 def shrink_cap(

@@ -20,6 +20,7 @@ from billing.credits import CreditRefused, ask_credit, ask_reversal
 from billing.models import (
     Account,
     Budget,
+    IncludedUnits,
     Posting,
     PromoGrant,
     Subscription,
@@ -31,7 +32,7 @@ from billing.rules.promo import Payers
 from billing.rules.subscription import GRACE, Terms
 from billing.sql.place_holds import HoldRequest
 from billing.statement import statement
-from billing.subscription_plans import SubscriptionRefused, offer_plan, write_plan
+from billing.subscription_plans import SubscriptionRefused, offer_plan, unit_term, write_plan
 from billing.subscriptions import (
     Included,
     cancel_subscription,
@@ -41,6 +42,7 @@ from billing.subscriptions import (
     renew_subscriptions,
     resume_subscription,
     subscription_of,
+    units_of,
 )
 from billing.wallets import add_opening_credit, balance
 from lib import clock
@@ -103,7 +105,7 @@ def test_half_a_month_costs_and_includes_half(people: cast.Cast, key: Key) -> No
     pro = plan(people, "Pro", 30, 40)
     alice = cast.actor(people.alice, people.acme)
     preview = preview_plan(people.acme, pro)
-    assert preview.change == (15 * USD, 20 * USD, 0)
+    assert preview.change == (15 * USD, 20 * USD, 0, ())
     assert (preview.days, preview.of_days, preview.missing_nano) == (15, 30, 0)
     assert preview.renews_on == dt.date(2099, 7, 1)
     choose_plan(alice, people.acme, pro, seen=preview.seen)
@@ -125,6 +127,55 @@ def test_half_a_month_costs_and_includes_half(people: cast.Cast, key: Key) -> No
     assert words.count("subscription") == words.count("included") == 1
     assert AuditEvent.objects.filter(action="subscription.plan_chosen").count() == 1
     assert_books_balance()
+
+
+def test_units_follow_the_plan_by_the_day(people: cast.Cast, key: Key, at: NextAt) -> None:
+    """Rounded down; what was used is not removed, and its part of the price does not go back."""
+    dora, bert = cast.actor(people.dora), cast.actor(people.alice, people.acme)
+    plans = []
+    for name, price, count in (("Small", 30, 1_001), ("Large", 60, 3_001)):
+        terms = Terms(price * USD, 0, (unit_term("in_text", ["gpt-5*"], count),))
+        written = write_plan(dora, name, terms)
+        with pytest.raises(SubscriptionRefused):
+            offer_plan(dora, written)
+        SubscriptionPlan.objects.filter(id=written.id).update(state="offered")
+        written.refresh_from_db()
+        plans.append(written)
+    small, large = plans
+    guards = Account.objects.get(organisation=people.acme, kind="customer:available").guards
+    current = choose_plan(bert, people.acme, small)
+    [row] = units_of(current)
+    assert (row.meter, row.patterns, row.included) == ("in_text", ["gpt-5*"], 501)
+    assert Account.objects.get(kind="customer:available").guards > guards
+    choose_plan(bert, people.acme, large)
+    [row] = units_of(current)
+    assert row.included == 1_501
+    IncludedUnits.objects.update(used=1_001, held=100)
+    preview = preview_plan(people.acme, small)
+    assert preview.change == (-6 * USD, 0, 0, ((("in_text", ("gpt-5*",)), -400),))
+    choose_plan(bert, people.acme, small, seen=preview.seen)
+    [row] = units_of(current)
+    assert (row.included, row.left) == (1_101, 0)
+    IncludedUnits.objects.update(held=0)
+    at(dt.datetime(2099, 7, 1, 0, 1, tzinfo=dt.UTC))
+    renew_subscriptions()
+    current.refresh_from_db()
+    [row] = units_of(current)
+    assert (row.month, row.included, row.used) == (dt.date(2099, 7, 1), 1_001, 0)
+    assert_books_balance()
+
+
+def test_units_are_checked(people: cast.Cast) -> None:
+    dora = cast.actor(people.dora)
+    for term, overage in (
+        (unit_term("in_tex", [], 5), "balance"),
+        (unit_term("in_text", [], 0), "balance"),
+        (unit_term("in_text", [], 5), "refuse"),
+    ):
+        with pytest.raises(SubscriptionRefused):
+            write_plan(dora, "Units", Terms(USD, 0, (term,)), overage=overage)
+    with pytest.raises(Refused):
+        unit_term("in_text", [NUL], 5)
 
 
 def test_up_and_down_in_the_middle_of_a_month(people: cast.Cast, key: Key, at: NextAt) -> None:
@@ -157,7 +208,7 @@ def test_what_was_used_up_is_not_given_back(people: cast.Cast, key: Key, at: Nex
     at(MIDDLE)
     change = preview_plan(people.acme, free).change
     # Half of 57 would be taken, 4 are unused; half of the price is 30, less what was used of it.
-    assert change == (-(30 * USD - (28_500_000_000 - 4 * USD)), 0, 4 * USD)
+    assert change == (-(30 * USD - (28_500_000_000 - 4 * USD)), 0, 4 * USD, ())
     choose_plan(alice, people.acme, free)
     assert accounts_of(key)["subscription:fees"] == 60 * USD + change.charge_nano
     assert_books_balance()
@@ -455,6 +506,35 @@ def test_a_plan_is_chosen_on_its_page(people: cast.Cast) -> None:
     client.post(f"{page}/resume")
     assert client.post(page, {"plan": "none"}).status_code == 422
     assert "Plan Pro" in client.get(f"/o/{people.acme.slug}/billing").content.decode()
+
+
+def test_units_are_written_chosen_and_shown(people: cast.Cast) -> None:
+    add_opening_credit(people.acme, 100 * USD)
+    operator, page = cast.signed_in(people.dora), "/admin/subscription-plans"
+    body = {"name": "Units", "price": "20", "included": "0", "overage": "balance"}
+    for wrong in ("in_text", "in_text x", "tokens 5", f"in_text 5 {LONG}", "in_text " + "9" * 30):
+        assert operator.post(page, {**body, "units": wrong}).status_code == 422, wrong
+    lines = "in_text 3,000,000 gpt-5*, o3\n\nimages 3100"
+    assert operator.post(page, {**body, "units": lines}).status_code == 303
+    written = SubscriptionPlan.objects.get()
+    assert written.units == [
+        {"meter": "in_text", "models": ["gpt-5*", "o3"], "units": 3_000_000},
+        {"meter": "images", "models": [], "units": 3_100},
+    ]
+    SubscriptionPlan.objects.update(state="offered")
+    written.refresh_from_db()
+    client, own = cast.signed_in(people.alice), f"/o/{people.acme.slug}/billing/plan"
+    assert "3,000,000" in client.post(own, {"plan": str(written.id)}).content.decode()
+    choose_plan(cast.actor(people.alice, people.acme), people.acme, written)
+    IncludedUnits.objects.filter(meter="images").update(used=7, held=2)
+    shown = client.get(own).content.decode()
+    assert "gpt-5*, o3" in shown
+    assert "7 of " in shown
+    _, text = cast.make_key(people.core, "m", user=people.alice, kind=KeyKind.MANAGEMENT)
+    units = cast.with_key(text).get("/api/v1/subscription").json()["subscription"]["units"]
+    assert [(one["meter"], one["used"], one["held"]) for one in units] == [
+        ("in_text", 0, 0), ("images", 7, 2),
+    ]  # fmt: skip
 
 
 def test_a_receipt_says_what_the_plan_paid(people: cast.Cast) -> None:

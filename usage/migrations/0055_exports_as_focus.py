@@ -2,7 +2,7 @@ from django.db import migrations, models
 
 
 class Migration(migrations.Migration):
-    dependencies = [("usage", "0045_records_by_app")]
+    dependencies = [("usage", "0051_chart_notes")]
 
     operations = [
         migrations.AlterField(
