@@ -202,7 +202,10 @@ def test_usage(people: cast.Cast, key: Key, sum_up: Callable[[], None]) -> None:
     happen(key, NOON - dt.timedelta(days=1))
     sum_up()
     shown = get(management(people), f"usage?{DAY}")
-    assert set(shown) == {"from", "to", "complete_to", "group_by", "items", "total"}
+    assert set(shown) == {
+        "from", "to", "complete_to", "group_by", "items", "total", "detached_months",
+    }  # fmt: skip
+    assert shown["detached_months"] == []
     assert (shown["from"], shown["to"]) == ("2026-11-18T00:00:00Z", "2026-11-19T00:00:00Z")
     assert shown["complete_to"] is not None
     meters = {"in_text": 1000, "out_text": 100}
