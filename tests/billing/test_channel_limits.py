@@ -13,6 +13,7 @@ from accounts.models import Key, Organisation, Team
 from billing.ledger import execute
 from billing.models import Hold, RateSecond
 from billing.rules.channel_limits import ChannelLimits
+from billing.rules.included_units import Paid
 from billing.sql.accounts import WALLET_KINDS, lock_accounts, open_accounts
 from billing.sql.place_holds import HoldRequest, lock_channels, place_holds
 from billing.sql.resolve_holds import HoldResolved, resolve_holds
@@ -170,7 +171,7 @@ def test_the_sweeper_takes_the_lock_of_a_channel_before_it_touches_its_counts(
 
     def sweep() -> None:
         with transaction.atomic():
-            swept.extend(expire([Expired(hold, 0, 0, 0) for hold in due_holds(10)]))
+            swept.extend(expire([Expired(hold, 0, 0, 0, Paid(0, {})) for hold in due_holds(10)]))
         connection.close()
 
     sweeping = threading.Thread(target=sweep)

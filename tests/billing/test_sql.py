@@ -12,6 +12,7 @@ from billing.ledger import execute, lock_wallet, post
 from billing.models import Hold, LedgerEntry, Posting, Process
 from billing.rules.funding import dispute
 from billing.rules.hold_life import MOVES, HoldState
+from billing.rules.included_units import Paid
 from billing.rules.posting import adjust_attempt
 from billing.sql.accounts import WALLET_KINDS, lock_accounts, open_accounts
 from billing.sql.place_holds import HoldRequest, place_holds
@@ -41,6 +42,9 @@ def key(organisation: Organisation) -> Key:
     return Key.objects.create(
         organisation=organisation, team=team, name="k", digest=b"d" * 32, prefix="", last4=""
     )
+
+
+NO_UNITS = Paid(0, {})
 
 
 def asked(key: Key, amount_nano: int, attempt_id: uuid.UUID | None = None) -> HoldRequest:
@@ -194,9 +198,9 @@ def test_holds_past_their_time_are_released_once(organisation: Organisation, key
     place(due._replace(ttl_seconds=-1), later)
     (found,) = due_holds(10)
     assert (found.attempt_id, found.amount_nano, found.mark) == (due.attempt_id, 400, None)
-    assert expire([Expired(found, 150, 150, 0)]) == {due.attempt_id}
+    assert expire([Expired(found, 150, 150, 0, NO_UNITS)]) == {due.attempt_id}
     assert due_holds(10) == []
-    assert expire([Expired(found, 150, 150, 0)]) == set()
+    assert expire([Expired(found, 150, 150, 0, NO_UNITS)]) == set()
     assert balance(organisation) == (550, 300, 0)
 
 

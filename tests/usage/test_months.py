@@ -9,7 +9,8 @@ from concurrent.futures import ThreadPoolExecutor
 from contextlib import closing, contextmanager
 from pathlib import Path
 from threading import Event
-from typing import Any
+from typing import Any, cast
+from uuid import UUID
 
 import pytest
 
@@ -617,15 +618,18 @@ def end_late() -> None:
     first, end = ids()
     found = Posting.objects.filter(attempt_id__gte=first, attempt_id__lt=end)
     items = [
-        settlement.Resolved(posting.organisation_id, posting.attempt_id, "settled", ending)
+        settlement.Resolved(
+            posting.organisation_id, cast(UUID, posting.attempt_id), "settled", ending
+        )
         for posting in [found.get(kind="expire"), found.filter(kind="settle").latest("id")]
     ]
+    execute: Any = ledger.execute
     with transaction.atomic():
-        ledger.execute(settlement.lock([items[0].organisation_id]))
-        rows = [ledger.execute(statement) for statement in settlement.statements(items)]
+        execute(settlement.lock([items[0].organisation_id]))
+        rows = [execute(statement) for statement in settlement.statements(items)]
         late = settlement.late(items, rows[0])
         for statement in settlement.statements(late):
-            ledger.execute(statement)
+            execute(statement)
         if LateRecord.objects.exists():
             return
         id, at = str(id_at(mid_month(3))), mid_month(3).isoformat()
@@ -657,5 +661,5 @@ def waiting() -> tuple[int, int]:
     roll_up()
     first, end = ids()
     cut = Posting.objects.get(kind="expire", attempt_id__gte=first, attempt_id__lt=end)
-    paid_nano = borne(cut.attempt_id).customer_nano
+    paid_nano = borne(cast(UUID, cut.attempt_id)).customer_nano
     return months.late_usage(month()) + months.late_records(month()), paid_nano
