@@ -33,6 +33,7 @@ from billing.subscription_plans import DESCRIPTION_MAX, SubscriptionRefused, uni
 from lib import clock, pagination
 from lib.ids import id_text
 from lib.openapi import also_answers
+from lib.whole_numbers import Whole
 
 router = Router(tags=["Subscription"])
 operator_router = Router(tags=["Operators"], auth=api_auth.installation_auth)
@@ -66,7 +67,7 @@ class UnitsIn(Schema):
     models: list[str] = Field(
         default_factory=list, max_length=20, description="Names or patterns; empty for every model."
     )
-    units: int = Field(ge=1, le=UNITS_MAX)
+    units: Whole = Field(ge=1, le=UNITS_MAX)
 
 
 class PlanOut(Schema):

@@ -44,6 +44,7 @@ from billing import (
 from billing.billing_details import set_buyer, set_seller, zone_of
 from billing.models import BudgetScope, Invoice, PriceVersion
 from billing.rules.conditions import PriceKey
+from billing.rules.included_units import UnitTerm
 from billing.rules.invoice import month_span
 from billing.rules.subscription import Terms
 from gateway import announcements, previews
@@ -93,9 +94,23 @@ _SOURCES: Final = (
 _COST_PERCENT: Final = {"openai-eu": 82, "deepseek": 64, "anthropic-eu": 91}
 # Name, price and included usage of a month in USD, and what becomes of more.
 _SUBSCRIPTION_PLANS: Final = (
-    ("Starter", 10, 10, "refuse", "For a first project. It never costs more."),
-    ("Team", 50, 60, "balance", "For teams in production."),
-    ("Business", 400, 490, "balance", "For several products, with priority support."),
+    ("Starter", 10, 10, (), "refuse", "For a first project. It never costs more."),
+    (
+        "Team",
+        50,
+        60,
+        (UnitTerm("in_text", ("summaries",), 40_000_000),),
+        "balance",
+        "For teams in production.",
+    ),
+    (
+        "Business",
+        400,
+        490,
+        (UnitTerm("in_text", (), 200_000_000), UnitTerm("images", (), 500)),
+        "balance",
+        "For several products, with priority support.",
+    ),
 )
 _FAILURES: Final = (
     ("timeout", 504, "The provider sent nothing for 60 s."),
@@ -348,9 +363,11 @@ def invoice_page(number: str) -> str:
 
 
 def _add_subscription(actor: Actor, ours: Organisation) -> None:
-    for name, price, included, overage, about in _SUBSCRIPTION_PLANS:
+    for name, price, included, units, overage, about in _SUBSCRIPTION_PLANS:
+        terms = Terms(price * USD, included * USD, units)
+        # Another than who wrote a plan with units has to offer it.
         written = subscription_plans.write_plan(
-            actor, name, Terms(price * USD, included * USD), description=about, overage=overage
+            SYSTEM, name, terms, description=about, overage=overage
         )
         plan = subscription_plans.offer_plan(actor, written)
         if name == "Team":
