@@ -290,7 +290,6 @@ class _KeyPolicy(msgspec.Struct):
     tpm: int | None
     guards: int
     budgets: list[ApplicableBudget]
-    allowances: list[Allowance]
     operator: bool = False
     role: str | None = None
     include_cost: bool = False
@@ -298,6 +297,7 @@ class _KeyPolicy(msgspec.Struct):
     project: str | None = None
     required_labels: list[str] = []
     data: list[_StatedPolicy] = []
+    allowances: list[Allowance] = []
     charge_rule: dict[str, Any] | None = None
     keeps_addresses: bool = False
 

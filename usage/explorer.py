@@ -8,7 +8,7 @@ from accounts.actors import Actor
 from usage.clickhouse_figures import Reader, from_clickhouse
 from usage.filters import UsageFilter
 from usage.levels import Standing, standing
-from usage.reports import COMMON_SUMS, Totals, ordered_meters, other_meters, sum_of
+from usage.reports import COMMON_SUMS, Totals, other_meters, sum_of, summed_meters
 from usage.rules.buckets import Span
 from usage.rules.groupings import OVERLAPPING
 from usage.rules.histograms import as_kept, digits_sql, quantiles_of
@@ -123,7 +123,7 @@ def _rows_there(
                 cell.requests,
                 cell.errors,
                 cell.charge_nano,
-                ordered_meters(cell.meters),
+                summed_meters(cell.meters),
                 cell.saved_nano,
             ),
             Times(_kept(cell.ttft), _kept(cell.total), cell.rate_tenths) if timed else None,
@@ -162,7 +162,7 @@ def _sums(
         _Row(
             ids_,
             name,
-            Totals(requests, errors, charge_nano, ordered_meters(meters), saved),
+            Totals(requests, errors, charge_nano, summed_meters(meters), saved),
             times_of(*times),
         )
         for ids_, name, requests, errors, charge_nano, meters, saved, *times in found

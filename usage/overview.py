@@ -21,11 +21,10 @@ from usage.reports import (
     Group,
     Series,
     Totals,
-    ordered_meters,
     other_meters,
     series_of,
     series_parts,
-    without_zeros,
+    summed_meters,
 )
 from usage.rules.sums import MERGED_SAVED
 from usage.used_rows import used_rows
@@ -76,9 +75,9 @@ def overview(actor: Actor, usage_filter: UsageFilter, at: Standing, *, keys: int
         run(_HASHED, {})
         found = run(_text(usage_filter, rows.text), parameters)
     for kind, n, place, value, label, requests, errors, charge_nano, figure, meters, saved in found:
-        summed_up = Totals(requests, errors, charge_nano, ordered_meters(meters), saved)
+        summed_up = Totals(requests, errors, charge_nano, summed_meters(meters), saved)
         if kind == "bucket":
-            totals[n] = without_zeros(summed_up)
+            totals[n] = summed_up
         elif kind == "part":
             parts.append((n, place, value, label, figure))
         elif n:
@@ -137,7 +136,7 @@ def _parts_there(reader: Reader, usage_filter: UsageFilter) -> list[tuple[Any, .
 
 
 def _totals(cell: CellFound, *, metered: bool = True) -> Totals:
-    meters = ordered_meters(cell.meters) if metered else {}
+    meters = summed_meters(cell.meters) if metered else {}
     return Totals(cell.requests, cell.errors, cell.charge_nano, meters, cell.saved_nano)
 
 

@@ -9,7 +9,7 @@ never from a query.
 import datetime as dt
 import zlib
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass, field, replace
+from dataclasses import dataclass, field
 from functools import reduce
 from typing import Any, Final, Literal, NamedTuple
 from uuid import UUID
@@ -178,14 +178,8 @@ def usage_by_bucket(
     """The sums of every bucket of the filter, in their order; zeros where nothing was."""
     spans = usage_filter.spans
     groups = _sums(actor, spans, usage_filter.scope, "bucket", metered=metered, at=at)
-    totals = {int(group.id): without_zeros(group.totals) for group in groups}
+    totals = {int(group.id): group.totals for group in groups}
     return [totals.get(n, Totals()) for n in range(1, len(spans) + 1)]
-
-
-def without_zeros(totals: Totals) -> Totals:
-    """The same without meters that came to nothing, as those of a span may that are counted with
-    what is taken off again (`levels.summed_by_span`)."""
-    return replace(totals, meters={name: units for name, units in totals.meters.items() if units})
 
 
 def sum_of(totals: Sequence[Totals]) -> Totals:
@@ -351,7 +345,7 @@ def _sums(
         {**used.parameters, "starts": [span.start_at for span in spans], "limit": limit},
     )
     return [
-        Group(str(id), label, Totals(requests, errors, charge_nano, ordered_meters(meters), saved))
+        Group(str(id), label, Totals(requests, errors, charge_nano, summed_meters(meters), saved))
         for id, label, requests, errors, charge_nano, meters, saved in rows
     ]
 
@@ -429,6 +423,12 @@ def _slots(values: Sequence[str]) -> dict[str, int]:
             wanted = (wanted + 1) % SERIES_MAX
         taken[value] = wanted + 1
     return taken
+
+
+def summed_meters(stored: object) -> dict[str, int]:
+    """The sums of meters in their order, without those that came to nothing: a span may be counted
+    with what is taken off it again (`levels.summed_by_span`)."""
+    return {name: units for name, units in ordered_meters(stored).items() if units}
 
 
 def ordered_meters(stored: object) -> dict[str, int]:

@@ -83,7 +83,7 @@ from playground.rules.settings import Settings
 from relay import auth, snapshot_statements
 from tests import cast
 from tests.config.writes_world import BANK_ACCOUNT, CHANNEL, NANO, RATES, World, world
-from usage import budgeting
+from usage import budgeting, chart_notes
 
 __all__ = ["world"]
 
@@ -379,6 +379,15 @@ WRITES: Final[dict[str, Callable[[World], object]]] = {
     "billing.billing_details.add_tax_rate": lambda w: billing_details.add_tax_rate(
         w.dora, "VAT", "de", "19", clock.now().date()
     ),
+    "accounts.organisations.set_display_currency": lambda w: organisations.set_display_currency(
+        w.people.acme, "EUR", actor=w.alice
+    ),
+    "usage.chart_notes.add_note": lambda w: chart_notes.add_note(
+        w.alice, clock.now(), "Raised the limits"
+    ),
+    "usage.chart_notes.delete_note": lambda w: chart_notes.delete_note(
+        w.alice, chart_notes.add_note(w.alice, clock.now(), "Raised the limits")
+    ),
     "billing.exchange_rates.add_rates": lambda w: exchange_rates.add_rates(
         w.dora, [exchange_rates.RateStated("EUR", clock.now().date(), "0.92")]
     ),
@@ -653,6 +662,7 @@ def test_a_write_is_audited_with_its_actor_and_heard_by_relays(world: World, nam
         assert changed != name.endswith(
             (
                 "sign_in_link",
+                "set_display_currency",
                 "_team",
                 "_role",
                 "_project",

@@ -33,6 +33,7 @@ BY_ID = {
     "billing/sql/resolve_holds.py:_REOPEN_HOLD",
     "billing/budgets.py:_fill",
     "usage/late_usage.py:_NOTE",
+    "usage/late_usage.py:is_there",
     "usage/late_usage.py:mark_posted",
     # Of an id that the guard compares with the organisation of who asks.
     "billing/access.py:access_posting",
