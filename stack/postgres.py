@@ -205,7 +205,8 @@ def stop(process: "subprocess.Popen[bytes]") -> None:
 def end_orphan(data: Path) -> None:
     """End a server that still runs on `data`, and remove a postmaster.pid that names a stranger.
 
-    The file of a dead server stays: PostgreSQL finds by it whether its shared memory is in use.
+    The file of a dead server stays: PostgreSQL finds by it whether its shared memory is in use. It
+    would not start while that is: processes of a server that was killed end a moment behind it.
     """
     mark = data / "postmaster.pid"
     try:
@@ -213,6 +214,7 @@ def end_orphan(data: Path) -> None:
     except (OSError, ValueError, IndexError):
         return
     if not alive(pid):
+        _await_memory(data)
         return
     if str(data) not in command_line(pid):
         mark.unlink(missing_ok=True)
@@ -221,8 +223,27 @@ def end_orphan(data: Path) -> None:
         with suppress(ProcessLookupError):
             os.kill(pid, number)
         if wait_gone(pid, seconds):
+            _await_memory(data)
             return
     raise PostgresError(f"An earlier PostgreSQL (process {pid}) does not stop. Stop it by hand.")
+
+
+def _await_memory(data: Path) -> None:
+    deadline = time.monotonic() + _START_S
+    while memory_in_use(data) and time.monotonic() < deadline:
+        time.sleep(0.05)
+
+
+def memory_in_use(data: Path) -> bool:
+    """Whether a process has the shared memory that postmaster.pid names, as far as Linux tells."""
+    try:
+        _, identifier = (data / "postmaster.pid").read_text().splitlines()[6].split()
+        segments = Path("/proc/sysvipc/shm").read_text().splitlines()[1:]
+    except (OSError, ValueError, IndexError):
+        return False
+    # key, identifier, permissions, size, creator, last one, how many have it
+    fields = (segment.split() for segment in segments)
+    return any(found[1] == identifier and found[6] != "0" for found in fields)
 
 
 def forget_socket(cluster: Cluster) -> None:

@@ -4,6 +4,7 @@ import stat
 import subprocess
 import sys
 import tempfile
+import threading
 from collections.abc import Iterator
 from pathlib import Path
 
@@ -68,6 +69,26 @@ def test_recovers_after_kill_9(tmp_path: Path) -> None:
     assert (cluster.data / "postmaster.pid").exists()
     with postgres.server(tmp_path / "postgres") as dsn:
         assert count_rows(dsn) == 1
+
+
+@pytest.mark.extended
+def test_a_start_waits_for_what_a_killed_server_left(tmp_path: Path) -> None:
+    cluster = postgres.open_cluster(tmp_path / "postgres")
+    with tempfile.TemporaryFile("w+") as log:
+        process = postgres.start(cluster, log.fileno())
+        postgres.await_ready(cluster, process, log.fileno())
+        write_row(cluster.dsn)
+        with psycopg.connect(cluster.dsn) as connection:
+            backend = connection.info.backend_pid
+            os.kill(backend, signal.SIGSTOP)
+            process.kill()
+            process.wait()
+            assert postgres.memory_in_use(cluster.data)
+            go_on = threading.Timer(0.5, os.kill, (backend, signal.SIGCONT))
+            go_on.start()
+            with postgres.server(tmp_path / "postgres") as dsn:
+                assert count_rows(dsn) == 1
+            go_on.join()
 
 
 @pytest.fixture
