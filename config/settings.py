@@ -54,6 +54,8 @@ DATABASES = {
         # One that was not needed for a minute is given back: a backend has some 5 MB of its own.
         "OPTIONS": {
             **_database,
+            # Only what asks for it is prepared (lib/prepared.py); without this, psycopg refuses to.
+            "prepare_threshold": 5,
             "pool": {"min_size": 0, "max_size": 8, "timeout": 5, "max_idle": 60},
         },
         "TEST": {"TEMPLATE": "template0"},
@@ -211,7 +213,7 @@ CACHES = {
         "LOCATION": "accounts_cache",
     }
 }
-EMAIL_PORT = int(env.text("EMAIL_PORT", "587"))
+EMAIL_PORT = env.number("EMAIL_PORT", 587)
 EMAIL_HOST_USER = env.text("EMAIL_USER", "")
 EMAIL_HOST_PASSWORD = env.text("EMAIL_PASSWORD", "")
 # 465 speaks TLS from its first byte, 587 after a greeting; 25 is a relay on this machine.
@@ -226,12 +228,12 @@ EMAIL_BACKEND = f"django.core.mail.backends.{'smtp' if EMAIL_HOST else 'console'
 CREDIT_LIMIT_USD = env.text("CREDIT_LIMIT_USD", "100")
 # After how many days events of the audit trail are cut off; 0 keeps them for ever. It is here and
 # not on a page: who could lower it there could remove what was told of them.
-AUDIT_RETENTION_DAYS = int(env.text("AUDIT_RETENTION_DAYS", "0"))
+AUDIT_RETENTION_DAYS = env.number("AUDIT_RETENTION_DAYS", 0)
 # How long what a media task has made is served, and what was asked for is kept.
-TASK_RESULT_DAYS = int(env.text("TASK_RESULT_DAYS", "7"))
+TASK_RESULT_DAYS = env.number("TASK_RESULT_DAYS", 7)
 # How often a backup is expected, in hours: operators are told of one that does not come. 0 expects
 # none.
-BACKUP_EVERY_HOURS = int(env.text("BACKUP_EVERY_HOURS", "0"))
+BACKUP_EVERY_HOURS = env.number("BACKUP_EVERY_HOURS", 0)
 # Where transfers are paid to, its lines with | between; told to whoever orders one.
 BANK_ACCOUNT = env.text("BANK_ACCOUNT", "")
 # Card payments. The mode, live or test, is that of the key.

@@ -1,6 +1,8 @@
 """Settings from outside: an environment variable, else a file that the installation keeps."""
 
 import os
+from contextlib import suppress
+from math import inf
 from pathlib import Path
 
 
@@ -22,6 +24,23 @@ def flag(name: str, default: bool) -> bool:
     if value.lower() in {"", "0", "false", "no", "off"}:
         return False
     raise ConfigurationError(f"{name} is {value!r}; it must be 1 or 0.")
+
+
+def number(name: str, default: int) -> int:
+    """A whole number, 0 or more."""
+    value = text(name, str(default))
+    if not value.isascii() or not value.isdigit():
+        raise ConfigurationError(f"{name} is {value!r}; it must be a whole number, 0 or more.")
+    return int(value)
+
+
+def seconds(name: str, default: float, least: float = 0) -> float:
+    """A time, which may have decimals."""
+    value = text(name, str(default))
+    with suppress(ValueError):
+        if least <= (found := float(value)) < inf:
+            return found
+    raise ConfigurationError(f"{name} is {value!r}; it must be seconds, {least:g} or more.")
 
 
 def needed(name: str, value: str | None) -> str:

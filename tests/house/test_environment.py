@@ -22,7 +22,7 @@ OURS = {
     "WEIR_MODEL_KEY": "the local model's, made by make run",
     "WEIR_STARTED_AT": "when make run began, for the seconds that it prints",
 }
-READERS = {"text", "flag", "kept", "get"}
+READERS = {"text", "flag", "number", "seconds", "kept", "get"}
 FROM = {"env", "environ", "environment"}
 NAME = re.compile(r"[A-Z][A-Z_]+")
 

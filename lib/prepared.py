@@ -1,0 +1,26 @@
+"""A statement that is run again and again, planned once for each connection.
+
+Django plans every statement anew. Over tables of many partitions that takes twenty times as long as
+a look that finds nothing. For it the connection needs `prepare_threshold` (config/settings.py).
+"""
+
+from typing import Any
+
+import psycopg
+from django.db import connection
+
+
+def first_row(statement: str) -> tuple[Any, ...]:
+    """The first row of a statement without parameters, on Django's connection."""
+    connection.ensure_connection()
+    # As one of Django's own: confined to a tenant, and with errors of its kinds.
+    cursor: Any = _Prepared(connection.connection)
+    with connection.make_cursor(cursor) as confined:
+        confined.execute(statement)
+        row: tuple[Any, ...] = confined.fetchone()
+        return row
+
+
+class _Prepared(psycopg.Cursor[Any]):
+    def execute(self, query: Any, params: Any = None, **_: Any) -> Any:
+        return super().execute(query, params, prepare=True)
