@@ -7,6 +7,7 @@ from django.utils.translation import gettext_lazy as _
 
 from billing.forms import MoneyField
 from billing.models import InvoiceKind
+from lib.date_input import DateInput
 
 
 class PartyForm(forms.Form):
@@ -50,9 +51,7 @@ class TaxForm(forms.Form):
         help_text=_("Leave empty for all other countries."),
     )
     percent = forms.CharField(label=_("Rate (%)"), max_length=12)
-    valid_from = forms.DateField(
-        label=_("Valid from"), widget=forms.DateInput(attrs={"type": "date"})
-    )
+    valid_from = forms.DateField(label=_("Valid from"), widget=DateInput())
     reverse_charge_text = forms.CharField(
         label=_("Reverse charge"),
         max_length=500,
@@ -75,7 +74,7 @@ class ExchangeRateForm(forms.Form):
         help_text=_("Currency code, such as EUR."),
         widget=forms.TextInput(attrs={"autocomplete": "off", "class": "mono"}),
     )
-    day = forms.DateField(label=_("Day"), widget=forms.DateInput(attrs={"type": "date"}))
+    day = forms.DateField(label=_("Day"), widget=DateInput())
     rate = forms.CharField(
         label=_("One USD is worth"),
         max_length=24,
@@ -98,7 +97,7 @@ class PaymentForm(forms.Form):
         max_length=120,
         help_text=_("Such as the bank's reference. The customer will see this."),
     )
-    paid_on = forms.DateField(label=_("Paid on"), widget=forms.DateInput(attrs={"type": "date"}))
+    paid_on = forms.DateField(label=_("Paid on"), widget=DateInput())
 
     def __init__(self, data: Any = None, **over: Any) -> None:
         super().__init__(data, auto_id="payment_%s", **over)

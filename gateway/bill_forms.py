@@ -9,12 +9,12 @@ from django.utils.translation import gettext_lazy as _
 
 from billing.forms import MoneyField
 from gateway.models import Channel
+from lib.date_input import DateInput
 from lib.ids import id_text
 from usage.bill_lines import BILL_BYTES_MAX
 from usage.bills import NOTE_MAX
 from usage.models import BillMatch
 
-_DAY = {"type": "date"}
 _HEAD: dict[str, Any] = {"max_length": 120, "required": False}
 
 
@@ -27,8 +27,8 @@ class BillForm(forms.Form):
         help_text=_("Those that this bill is for."),
         widget=forms.CheckboxSelectMultiple,
     )
-    first_on = forms.DateField(label=_("First day (UTC)"), widget=forms.DateInput(attrs=_DAY))
-    last_on = forms.DateField(label=_("Last day (UTC)"), widget=forms.DateInput(attrs=_DAY))
+    first_on = forms.DateField(label=_("First day (UTC)"), widget=DateInput())
+    last_on = forms.DateField(label=_("Last day (UTC)"), widget=DateInput())
     match = forms.ChoiceField(
         label=_("Compare by"),
         choices=BillMatch.choices,

@@ -17,6 +17,7 @@ from billing.models import Budget, BudgetAction, BudgetScope
 from billing.rules.budget import INCREASE_REASON_MAX, PERIODS, default_anchor
 from billing.rules.money import format_usd
 from lib import clock
+from lib.date_input import DateInput
 from lib.whole_numbers import WholeNumberField
 from usage.time_zones import ZONES
 
@@ -154,7 +155,7 @@ class BulkExpiryForm(forms.Form):
         label=gettext_lazy("Expires on (end of day, UTC)"),
         required=False,
         help_text=gettext_lazy("Leave empty for keys that never expire."),
-        widget=forms.DateInput(attrs={"type": "date", "autofocus": True}),
+        widget=DateInput({"autofocus": True}),
     )
 
     def clean_on(self) -> dt.datetime | None:
@@ -316,7 +317,7 @@ class RaiseForm(forms.Form):
     amount = MoneyField(label=gettext_lazy("Additional amount (USD)"))
     until = forms.DateField(
         label=gettext_lazy("Until (end of day)"),
-        widget=forms.DateInput(attrs={"type": "date"}),
+        widget=DateInput(),
     )
     reason = forms.CharField(
         label=gettext_lazy("Reason"),
