@@ -20,13 +20,13 @@ from hmac import compare_digest
 from typing import Any, Final, NamedTuple
 from uuid import UUID
 
-import httpx
 from django.conf import settings
 from django.db import connection, transaction
 from django.db.models import F, Q
 
 from accounts.sealing import vault
 from billing import unsettled_holds
+from billing.rules.included_units import NOTHING_PAID, paid_by_units
 from billing.rules.pricing import total_of
 from billing.unsettled_holds import Ended
 from dialects.fold import AnswerFault
@@ -51,7 +51,7 @@ from gateway.rules.task_life import (
     next_poll_s,
 )
 from lib import clock
-from lib.egress import EgressError, EgressPolicy, guarded_client
+from lib.egress import EgressError, EgressPolicy, HostClient
 from lib.ids import id_text
 from lib.outbound import BadPem
 from lib.vault import VaultError
@@ -121,13 +121,8 @@ def drop_old_content() -> int:
 
 def _take(limit: int) -> list[MediaTask]:
     now = clock.now()
-    with transaction.atomic():
-        due = MediaTask.objects.select_for_update(skip_locked=True).filter(next_poll_at__lte=now)
-        tasks = list(due.order_by("next_poll_at")[:limit])
-        again = now + dt.timedelta(seconds=_TAKEN_S)
-        taken = MediaTask.objects.filter(id__in=[task.id for task in tasks])
-        taken.update(next_poll_at=again, polled_at=now)
-    return tasks
+    again = now + dt.timedelta(seconds=_TAKEN_S)
+    return list(MediaTask.objects.raw(_TAKE, {"now": now, "again": again, "limit": limit}))
 
 
 def _is_late(task: MediaTask) -> bool:
@@ -162,6 +157,10 @@ class _PollTarget(NamedTuple):
     keys: Mapping[UUID | None, _PollKey]
     otherwise: _PollKey
 
+    @property
+    def place(self) -> tuple[UUID, str]:
+        return self.channel.id, self.url
+
 
 def _ask_all(tasks: Sequence[MediaTask], until: float) -> Iterator[Poll]:
     """Ask for these; who cannot be asked, or not in time, told nothing."""
@@ -180,23 +179,25 @@ def _ask_all(tasks: Sequence[MediaTask], until: float) -> Iterator[Poll]:
         # No transaction, and no connection, is kept open across the network (I9).
         connection.close()
     with ExitStack() as open_clients, ThreadPoolExecutor(_AT_ONCE) as pool:
-        # One for each channel: to make one costs as much as ten questions.
-        clients: dict[UUID, httpx.Client] = {}
-        for target in {target.channel.id: target for target, _ in targets}.values():
+        # One for each address of a channel: its pieces share connections.
+        clients: dict[tuple[UUID, str], HostClient] = {}
+        for target in {target.place: target for target, _ in targets}.values():
             if (client := _client_of(policy, target)) is not None:
-                clients[target.channel.id] = open_clients.enter_context(client)
+                clients[target.place] = open_clients.enter_context(client)
         batches = pool.map(
-            lambda one: _ask_channel(clients.get(one[0].channel.id), one[0], one[1], until), targets
+            lambda one: _ask_channel(clients.get(one[0].place), one[0], one[1], until), targets
         )
         for answers in batches:
             yield from answers
 
 
-def _client_of(policy: EgressPolicy, target: _PollTarget) -> httpx.Client | None:
+def _client_of(policy: EgressPolicy, target: _PollTarget) -> HostClient | None:
     try:
         outbound = outbound_of(target.channel)
-        return guarded_client(policy, read_s=_READ_S, schemes=("http", "https"), outbound=outbound)
-    except (VaultError, BadPem) as error:
+        return HostClient(
+            policy, target.url, read_s=_READ_S, schemes=("http", "https"), outbound=outbound
+        )
+    except (VaultError, BadPem, EgressError) as error:
         log.warning("%s cannot be asked for its tasks: %s", target.channel.name, error)
         return None
 
@@ -225,7 +226,7 @@ def _poll_key(provider: Provider, form: TaskForm, secret: str | None) -> _PollKe
 
 
 def _ask_channel(
-    client: httpx.Client | None, target: _PollTarget, tasks: Sequence[MediaTask], until: float
+    client: HostClient | None, target: _PollTarget, tasks: Sequence[MediaTask], until: float
 ) -> list[Poll]:
     """Ask for some tasks of one channel, in a thread without a database. After an answer that says
     to wait, and where nobody answers, no more of these are asked for."""
@@ -243,7 +244,7 @@ def _ask_channel(
         except BadAddress:
             # Its provider named it so that nothing can be asked for it.
             status = None
-        except (EgressError, httpx.HTTPError, httpx.InvalidURL) as error:
+        except EgressError as error:
             log.warning("%s cannot be asked for its tasks: %s", target.channel.name, error)
             status, silent = None, True
         polls.append(Poll(task, status, wait_s))
@@ -251,7 +252,7 @@ def _ask_channel(
 
 
 def _ask(
-    client: httpx.Client, target: _PollTarget, task: MediaTask, until: float
+    client: HostClient, target: _PollTarget, task: MediaTask, until: float
 ) -> tuple[VideoStatus | None, float | None]:
     """What its provider tells of a task, None where that is nothing; and for how long it does not
     want to be asked, where it says so."""
@@ -261,25 +262,14 @@ def _ask(
     headers = target.keys.get(task.channel_key_id, target.otherwise).headers_for(
         method, url, content
     )
-    with client.stream(method, url, headers=headers, content=content) as answer:
-        if answer.status_code in (429, 503):
-            return None, _retry_after_s(answer.headers.get("retry-after", ""))
-        body = _whole(answer, until)
-    if answer.status_code not in form.told_by or body is None:
+    answer = client.ask(method, url, headers, content, bytes_max=_BYTES_MAX, until=until)
+    if answer.status in (429, 503):
+        return None, _retry_after_s(answer.headers.get("retry-after", ""))
+    if answer.status not in form.told_by or answer.body is None:
         return None, None
     with suppress(AnswerFault):
-        return form.read_status(body, task.upstream_id), None
+        return form.read_status(answer.body, task.upstream_id), None
     return None, None
-
-
-def _whole(answer: httpx.Response, until: float) -> bytes | None:
-    """The body; None for one that is too large, or comes too slowly."""
-    body = b""
-    for piece in answer.iter_raw():
-        body += piece
-        if len(body) > _BYTES_MAX or time.monotonic() > until:
-            return None
-    return body
 
 
 def _retry_after_s(value: str) -> float:
@@ -345,6 +335,13 @@ def _state(task: MediaTask) -> TaskState:
     return next(state for state in MOVES if state == task.state)
 
 
+_TAKE: Final = """
+    UPDATE gateway_mediatask task SET next_poll_at = %(again)s, polled_at = %(now)s
+    WHERE id = ANY (ARRAY(
+        SELECT id FROM gateway_mediatask WHERE next_poll_at <= %(now)s
+        ORDER BY next_poll_at LIMIT %(limit)s FOR UPDATE SKIP LOCKED
+    ))
+    RETURNING task.*"""
 _GO_ON: Final = """
     UPDATE gateway_mediatask task
     SET state = t.state, provider_state = t.provider_state, progress = t.progress,
@@ -444,10 +441,11 @@ def _settlement(task: MediaTask, status: VideoStatus) -> tuple[Ending, Ended]:
     if versions.cost is not None:
         cost_meters = charged(versions.cost.rates, task.size, asked_ms, told_ms)
         cost_nano = cost_of(cost_meters, versions.cost)
-    charge, basis = 0, "free"
+    charge, basis, paid = 0, "free", NOTHING_PAID
+    units = unsettled_holds.units_held(task.id)
     if version is not None:
         meters = with_request(meters, version)
-        total = total_of(meters, version)
+        total, paid = total_of(meters, version), paid_by_units(meters, version, units)
         # It was held at this price, so that it has a rate.
         charge, basis = (total, "measured") if isinstance(total, int) else (0, "absorbed")
     flags = ("usage_mismatch",) if told_ms is not None and told_ms > asked_ms else ()
@@ -460,7 +458,9 @@ def _settlement(task: MediaTask, status: VideoStatus) -> tuple[Ending, Ended]:
         flags=flags,
         cost_nano=cost_nano,
     )
-    return ending, Ended(task.id, task.organisation_id, "settled", charge, ending.cost_beside(0))
+    return ending, Ended(
+        task.id, task.organisation_id, "settled", charge, ending.cost_beside(0), paid, units
+    )
 
 
 def _failed(task: MediaTask, error: TaskError) -> tuple[Ending, Ended]:

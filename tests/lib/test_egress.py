@@ -4,6 +4,7 @@ import ipaddress
 import itertools
 import socket
 import threading
+import time
 from collections.abc import Iterator
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 
@@ -14,6 +15,7 @@ from lib.egress import (
     EgressDenied,
     EgressError,
     EgressPolicy,
+    HostClient,
     Unreachable,
     Unresolved,
     check_named_by_user,
@@ -205,6 +207,17 @@ def test_no_form_of_a_private_address_is_reached(form: str, server: Server) -> N
         pytest.raises((EgressError, httpx.InvalidURL, httpx.UnsupportedProtocol)),
     ):
         client.get(url)
+    assert server.seen == []
+
+
+@pytest.mark.parametrize("form", DISGUISED)
+def test_nor_by_the_client_of_one_host(form: str, server: Server) -> None:
+    url = form.replace("{port}", str(server.port))
+    with (
+        pytest.raises(EgressError),
+        HostClient(NOTHING_PRIVATE, url, schemes=("http", "https"), resolver=names) as client,
+    ):
+        client.ask("GET", url, {}, b"", bytes_max=100, until=time.monotonic() + 5)
     assert server.seen == []
 
 

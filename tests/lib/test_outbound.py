@@ -3,12 +3,13 @@ trusts; and that no inside address is reached by it (P13)."""
 
 import base64
 import ssl
+import time
 from collections.abc import Callable
 from pathlib import Path
 
 import pytest
 
-from lib.egress import EgressError, EgressPolicy, exchanged, guarded_client
+from lib.egress import EgressError, EgressPolicy, HostClient, exchanged, guarded_client
 from lib.outbound import (
     BadPem,
     BadProxy,
@@ -187,11 +188,18 @@ async def by_client(url: str, policy: EgressPolicy, outbound: Outbound) -> None:
         exchanged(client, "GET", url, {}, b"")
 
 
+async def by_host(url: str, policy: EgressPolicy, outbound: Outbound) -> None:
+    with HostClient(
+        policy, url, connect_s=2, schemes=("http", "https"), outbound=outbound
+    ) as client:
+        client.ask("GET", url, {}, b"", bytes_max=100, until=time.monotonic() + 2)
+
+
 By = Callable[[str, EgressPolicy, Outbound], object]
 REFUSALS = (_Failed, EgressError, BadProxy, ValueError)
 
 
-@pytest.mark.parametrize("by", [by_relay, by_client])
+@pytest.mark.parametrize("by", [by_relay, by_client, by_host])
 @pytest.mark.parametrize("kind", ["http", "socks5"])
 async def test_no_proxy_is_asked_for_an_inside_address(
     by: By, kind: Kind, monkeypatch: pytest.MonkeyPatch
@@ -208,7 +216,7 @@ async def test_no_proxy_is_asked_for_an_inside_address(
         assert counted.hits == []
 
 
-@pytest.mark.parametrize("by", [by_relay, by_client])
+@pytest.mark.parametrize("by", [by_relay, by_client, by_host])
 @pytest.mark.parametrize("kind", ["http", "socks5"])
 async def test_no_proxy_is_inside_unless_it_is_permitted(
     by: By, kind: Kind, monkeypatch: pytest.MonkeyPatch
@@ -223,7 +231,7 @@ async def test_no_proxy_is_inside_unless_it_is_permitted(
         assert counted.hits == []
 
 
-@pytest.mark.parametrize("by", [by_relay, by_client])
+@pytest.mark.parametrize("by", [by_relay, by_client, by_host])
 async def test_a_name_is_told_to_http_and_its_checked_address_to_socks(
     by: By, monkeypatch: pytest.MonkeyPatch
 ) -> None:
@@ -238,6 +246,6 @@ async def test_a_name_is_told_to_http_and_its_checked_address_to_socks(
                 await by("http://a.inside.example:81/", policy, outbound)  # type: ignore[misc]
             except EgressError:
                 # The canary says nothing.
-                assert by is by_client
+                assert by in (by_client, by_host)
             told[kind] = proxy.asked[0]
     assert told == {"http": ("a.inside.example", 81), "socks5": ("127.0.0.1", 81)}

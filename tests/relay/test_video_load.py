@@ -14,7 +14,7 @@ from tests.relay import sweeper
 from tests.relay.test_videos import video_model
 
 OPEN, ASKED = 10_000, 1_000
-CORES_MAX = 0.25
+CORES_MAX = 0.15
 
 
 @pytest.mark.slow
