@@ -1,6 +1,7 @@
 """Ids sort by creation, and are told and read without loss."""
 
 import datetime as dt
+import os
 import time
 import uuid
 
@@ -31,6 +32,23 @@ def test_ids_are_of_version_7_and_of_their_instant() -> None:
     for one in made:
         assert (one.version, one.variant) == (7, uuid.RFC_4122)
         assert first_id_at(before) <= one < first_id_at(after)
+
+
+def test_a_child_draws_other_numbers_than_its_parent() -> None:
+    """What is drawn ahead is not drawn twice."""
+    new_id()
+    ours, theirs = os.pipe()
+    child = os.fork()
+    if not child:
+        os.write(theirs, b"".join(new_id().bytes[8:] for _ in range(3)))
+        os._exit(0)
+    os.waitpid(child, 0)
+    read = os.read(ours, 64)
+    os.close(ours)
+    os.close(theirs)
+    drawn = {read[at : at + 8] for at in range(0, 24, 8)}
+    assert len(drawn) == 3
+    assert drawn.isdisjoint(new_id().bytes[8:] for _ in range(100))
 
 
 @given(st.uuids())
