@@ -12,6 +12,7 @@ from django.conf import settings
 from django.core.asgi import get_asgi_application
 
 from accounts import sealing
+from config.allocator import keep_freed_memory
 from config.code_migrations import code_migrations
 from config.health import Health
 from config.protocol import open_files
@@ -20,7 +21,7 @@ from config.sweeping import sweep_for_ever
 from config.version import VERSION
 from gateway.rules.load_shedding import WAIT_S_MAX
 from lib import env
-from lib.asgi import Receive, Scope, Send
+from lib.asgi import STOPPING, Receive, Scope, Send
 from lib.vault import WrongSecret
 from relay.asgi import Relay
 from relay.config import ACCEPT_WHILE_DRAINING_S, DRAIN_S, KEEP_ALIVE_S, RelayConfig
@@ -37,12 +38,10 @@ def _relay() -> Relay:
         dsn=env.needed("DATABASE_URL", settings.DATABASE_URL),
         kek=sealing.kek(),
         pepper=sealing.pepper(),
-        keep_alive_s=float(env.text("KEEP_ALIVE_SECONDS", str(KEEP_ALIVE_S))),
-        drain_s=float(env.text("DRAIN_SECONDS", str(DRAIN_S))),
-        accept_while_draining_s=float(
-            env.text("DRAIN_ACCEPT_SECONDS", str(ACCEPT_WHILE_DRAINING_S))
-        ),
-        wait_s_max=float(env.text("OVERLOAD_WAIT_SECONDS", str(WAIT_S_MAX))),
+        keep_alive_s=env.seconds("KEEP_ALIVE_SECONDS", KEEP_ALIVE_S, least=0.1),
+        drain_s=env.seconds("DRAIN_SECONDS", DRAIN_S),
+        accept_while_draining_s=env.seconds("DRAIN_ACCEPT_SECONDS", ACCEPT_WHILE_DRAINING_S),
+        wait_s_max=env.seconds("OVERLOAD_WAIT_SECONDS", WAIT_S_MAX),
         public_url=settings.PUBLIC_URL,
         migrations=code_migrations(),
         spool_folder=settings.SPOOL_DIR,
@@ -68,7 +67,8 @@ async def application(scope: Scope, receive: Receive, send: Send) -> None:
             await health(scope, receive, send)
         else:
             # The playground's views ask the relay of their own process.
-            await pages({**scope, "weir.relay": relay.in_process}, receive, send)
+            beside = {"weir.relay": relay.in_process, STOPPING: relay.is_draining}
+            await pages({**scope, **beside}, receive, send)
     elif scope["type"] == "websocket":
         await _converse(scope, receive, send)
     elif scope["type"] == "lifespan":
@@ -78,6 +78,7 @@ async def application(scope: Scope, receive: Receive, send: Send) -> None:
 async def _live(receive: Receive, send: Send) -> None:
     await receive()
     open_files()
+    keep_freed_memory()
     try:
         await relay.start()
     except WrongSecret as error:

@@ -6,7 +6,7 @@ import math
 import time
 from typing import Any, Final
 
-from celery.beat import Scheduler
+from celery.beat import ScheduleEntry, Scheduler
 from django.db import Error, connection
 
 from config.waiting_work import JOBS_THAT_WAIT, LOOK_PAST_S, waiting_jobs
@@ -37,11 +37,15 @@ class WorkScheduler(Scheduler):  # type: ignore[misc]
             due_at = self._due_at.get(name)
             if due_at is not None and due_at <= now and self._is_wanted(entry.task, now):
                 self._started_at[entry.task] = now
-                self.apply_entry(entry, producer=self.producer)
+                self.start(entry)
             if due_at is None or due_at <= now:
                 self._due_at[name] = (now // every_s + 1) * every_s
         next_at = min(self._due_at.values(), default=math.inf)
         return min(next_at - time.monotonic(), float(self.max_interval))
+
+    def start(self, entry: ScheduleEntry) -> None:
+        """Send it to the workers."""
+        self.apply_entry(entry, producer=self.producer)
 
     def _is_wanted(self, task: str, now: float) -> bool:
         if task not in JOBS_THAT_WAIT:

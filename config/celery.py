@@ -28,7 +28,8 @@ log = logging.getLogger(__name__)
 _EMBEDDED = "pgmq://embedded"
 
 # kombu's defaults poll each queue in turn for ten seconds and give up a message only after half an
-# hour; these let an idle worker answer within half a second, for a few commits in it.
+# hour; these let an idle worker answer within half a second. Our own queue is not polled by these
+# (config/embedded_queue.py).
 _PGMQ: dict[str, Any] = {
     "init_extension": False,
     "wait_time_seconds": 0,
@@ -76,6 +77,7 @@ class RecordedTask(Task):  # type: ignore[misc]
 app = Celery("weir", task_cls=RecordedTask)
 app.conf.update(
     broker_url=_broker_url,
+    broker_transport="config.embedded_queue:Transport" if _broker_url == _EMBEDDED else None,
     broker_transport_options=_transport_options(_broker_url),
     broker_connection_retry_on_startup=True,
     task_ignore_result=True,

@@ -6,7 +6,7 @@ letter is sent by the web processes, which look every few seconds (`config/sweep
 
 import datetime as dt
 import logging
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
 from typing import Final, NamedTuple
 
@@ -15,6 +15,7 @@ from django.db import Error, connection, transaction
 
 from config.job_times import BACKUP_TASK, JOBS, RECORDED, WATCH, Job, backup_job
 from config.models import JobRun
+from config.waiting_work import waits
 from lib import clock
 from notify.job_alarms import send_alarms
 from outbox.facts import put
@@ -36,6 +37,10 @@ class JobState(NamedTuple):
     @property
     def reported(self) -> bool:
         return self.run.told_at is not None
+
+    @property
+    def is_to_tell(self) -> bool:
+        return self.late and not self.reported
 
     @property
     def resumed(self) -> bool:
@@ -91,16 +96,34 @@ def watch() -> None:
 
     Any process may do it, several at once.
     """
-    if _just_looked():
+    runs, now = JobRun.objects.in_bulk(), clock.now()
+    if _looked_since(runs, now - dt.timedelta(seconds=WATCH.every_s / 2)):
         return
-    with recorded(WATCH.task), transaction.atomic():
+    with recorded(WATCH.task):
+        if _is_to_change(runs, now):
+            _change()
+    if waits("notify.tasks.tell"):
+        send_alarms()
+
+
+def _is_to_change(runs: Mapping[str, JobRun], now: dt.datetime) -> bool:
+    """Whether what was read asks for more than to be looked at."""
+    expected = _expected_jobs()
+    if not (_looked_since(runs, now - _PAUSE) and all(job.task in runs for job in expected)):
+        return True
+    states = [_state(job, runs[job.task], now) for job in expected]
+    return any(state.is_to_tell or state.resumed for state in states)
+
+
+def _change() -> None:
+    with transaction.atomic():
         with connection.cursor() as cursor:
             cursor.execute("SELECT pg_advisory_xact_lock(8113072027)")
+        # Another process may have done it since we looked.
         _expect_all()
         states = job_states()
-        _tell("jobs.stopped", [state for state in states if state.late and not state.reported])
+        _tell("jobs.stopped", [state for state in states if state.is_to_tell])
         _tell("jobs.resumed", [state for state in states if state.resumed])
-    send_alarms()
 
 
 def _expected_jobs() -> list[Job]:
@@ -126,18 +149,19 @@ def _record(task: str, began_at: dt.datetime, error: str) -> None:
         log.exception("the run of %s is not recorded", task)
 
 
-def _just_looked() -> bool:
-    since = clock.now() - dt.timedelta(seconds=WATCH.every_s / 2)
-    return JobRun.objects.filter(task=WATCH.task, good_at__gt=since).exists()
+def _looked_since(runs: Mapping[str, JobRun], since: dt.datetime) -> bool:
+    """Whether any process has looked at the jobs since then."""
+    good_at = runs[WATCH.task].good_at if WATCH.task in runs else None
+    return good_at is not None and good_at > since
 
 
 def _expect_all() -> None:
     """From now on each job is expected; again, where nobody has looked for a while: who was
     switched off altogether has missed nothing but a backup."""
-    known = set(JobRun.objects.values_list("task", flat=True))
-    new = [JobRun(task=job.task) for job in _expected_jobs() if job.task not in known]
+    runs = JobRun.objects.in_bulk()
+    new = [JobRun(task=job.task) for job in _expected_jobs() if job.task not in runs]
     JobRun.objects.bulk_create(new, ignore_conflicts=True)
-    if not JobRun.objects.filter(task=WATCH.task, good_at__gt=clock.now() - _PAUSE).exists():
+    if not _looked_since(runs, clock.now() - _PAUSE):
         JobRun.objects.exclude(task=BACKUP_TASK).update(expected_at=clock.now())
 
 

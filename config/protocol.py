@@ -36,6 +36,7 @@ from uvicorn.server import ServerState
 
 from config.websocket import RealtimeProtocol, is_session
 from dialects.errors import message_of
+from lib.asgi import RESPOND, Fields, Scope
 from lib.ids import id_text, new_id
 from relay.downstream import ErrorAnswer
 from relay.error_answers import ErrorResponse, response_at
@@ -108,6 +109,17 @@ def open_files() -> None:
         resource.setrlimit(resource.RLIMIT_NOFILE, (soft, hard))
 
 
+class _Ahead(list[Any]):
+    """The requests that were sent ahead, of which uvicorn takes the last one first. Its own queue
+    takes 760 bytes of each connection, where hardly any sends ahead."""
+
+    __slots__ = ()
+
+    def appendleft(self, item: Any) -> None:
+        """Behind all others."""
+        self.insert(0, item)
+
+
 class _Refused(Exception):
     """The request whose header section has just come does not reach the application."""
 
@@ -156,6 +168,7 @@ class Protocol(HttpToolsProtocol):
     def __init__(self, *args: Any, **kwargs: Any) -> None:
         super().__init__(*args, **kwargs)
         self.url = b""
+        self.pipeline = _Ahead()  # type: ignore[assignment]
         self.ws_protocol_class = RealtimeProtocol
         self._awaiting = _awaiting_head.setdefault(self.server_state, {})
         self._refusal = _REFUSALS[400]
@@ -184,6 +197,11 @@ class Protocol(HttpToolsProtocol):
         if self._running is not None and not self._running.response_complete:
             self._running.disconnected = True
             self._running.message_event.set()
+        # What leads back here would keep all of it until the next collection of garbage.
+        del self._unsent
+        if self._running is not None:
+            self._running.scope.pop(RESPOND, None)
+            self._running.transport = self.transport
         super().connection_lost(exc)
 
     # ---- reading
@@ -275,6 +293,37 @@ class Protocol(HttpToolsProtocol):
             self._awaiting[self] = None
         self._unsent.watch()
 
+    def respond(self, scope: Scope, status: int, fields: Fields, body: bytes) -> bool:
+        """Write a whole response to the running request, for a quarter of what uvicorn takes to
+        have it in two messages. False where it is better done so (`lib.asgi.Respond`)."""
+        cycle = self._running
+        if cycle.default_headers:
+            fields = [*cycle.default_headers, *fields]
+        section = b"\r\n".join(map(b": ".join, fields))
+        if (
+            cycle.scope is not scope
+            or cycle.response_started
+            or cycle.disconnected
+            or cycle.access_log
+            # Also what knows no `Content-Length`, or has to be told of the end of its connection.
+            or not cycle.keep_alive
+            or b"connection" in section
+            or scope["method"] == "HEAD"
+            or self.flow.write_paused
+            or len(body) > _JOINED_BYTES_MAX
+            # What could be taken for another line.
+            or not section.count(b"\r") == section.count(b"\n") == len(fields) - 1
+        ):
+            return False
+        cycle.response_started = cycle.response_complete = True
+        cycle.waiting_for_100_continue = False
+        # In place of what waits for its head, and leads back to it.
+        cycle.transport = self.transport
+        self.transport.write(STATUS_LINE[status] + section + b"\r\n\r\n" + body)
+        cycle.message_event.set()
+        cycle.on_response()
+        return True
+
     def send_400_response(self, msg: str) -> None:
         """What the parser, or on_headers_complete, has refused."""
         self._refuse(self._refusal)
@@ -336,6 +385,7 @@ class Protocol(HttpToolsProtocol):
 
     def _start_asgi_task(self, cycle: Any, app: Any) -> None:
         cycle.transport = _HeadJoined(self.loop, cycle)
+        cycle.scope[RESPOND] = self.respond
         self._running = cycle
         unchunked = cycle.scope["http_version"] == "1.0"
         super()._start_asgi_task(cycle, _unchunked(cycle, app) if unchunked else app)

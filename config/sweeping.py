@@ -3,7 +3,9 @@ holds are resolved (I24), and background jobs that stand still are told."""
 
 import asyncio
 import logging
+import math
 import random
+import time
 from collections.abc import Callable
 
 from django.db import connection
@@ -11,6 +13,9 @@ from django.db import connection
 log = logging.getLogger(__name__)
 
 _EVERY_S = 5.0
+# When holds were last resolved: as by the worker, that is done where something waits for it, and
+# every half a minute.
+_swept_at = -math.inf
 
 
 async def sweep_for_ever() -> None:
@@ -41,9 +46,13 @@ def _round(work: Callable[[], object]) -> None:
 
 
 def _sweep() -> None:
+    from config.waiting_work import LOOK_PAST_S, waits
     from gateway.unsettled_attempts import sweep
 
-    sweep()
+    global _swept_at
+    if time.monotonic() - _swept_at >= LOOK_PAST_S or waits("gateway.tasks.resolve_expired_holds"):
+        sweep()
+        _swept_at = time.monotonic()
 
 
 def _watch() -> None:

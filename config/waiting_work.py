@@ -8,7 +8,7 @@ whether there was any.
 from collections.abc import Mapping
 from typing import Final
 
-from django.db import connection
+from lib import prepared
 
 LOOK_PAST_S: Final = 30.0
 """How long a job may not be started although nothing is found that waits for it, in seconds."""
@@ -16,9 +16,14 @@ LOOK_PAST_S: Final = 30.0
 
 def waiting_jobs() -> frozenset[str]:
     """The tasks of the jobs for which something waits, in one statement."""
-    with connection.cursor() as cursor:
-        cursor.execute(_ASK)
-        return frozenset(task for task in cursor.fetchone()[0] if task)
+    (tasks,) = prepared.first_row(_ASK)
+    return frozenset(task for task in tasks if task)
+
+
+def waits(task: str) -> bool:
+    """Whether something waits for this one."""
+    (found,) = prepared.first_row(f"SELECT EXISTS ({_WORK[task]})")
+    return bool(found)
 
 
 # No table that grows with every request is read here but from an index, by what waits alone.
@@ -38,7 +43,7 @@ _WORK: Final[Mapping[str, str]] = {
     "notify.tasks.tell": """
         SELECT FROM outbox_fact WHERE taken_at IS NULL
         UNION ALL
-        SELECT FROM notify_delivery WHERE state = 'pending' AND due_at <= now()""",
+        SELECT FROM notify_delivery WHERE state = 'pending' AND due_at <= statement_timestamp()""",
     "usage.tasks.send_reports": """
         SELECT FROM usage_reportschedule WHERE due_at <= now()""",
     "usage.tasks.make_export": """

@@ -23,6 +23,7 @@ from relay.database import DatabaseAway, DatabaseRefused, PipelinedConnection, R
 from relay.health_sharing import QUIET_TICKS, TICK_S, HealthSharing
 from relay.health_sharing import read as read_reports
 from relay.health_sharing import statement as report_statement
+from relay.hold_placing import NOTHING_TAKEN, Taken
 from relay.idempotency import IdempotentRequests
 from relay.journal import Journal
 from relay.large_events import LargeEvents
@@ -141,9 +142,13 @@ class Lifespan:
 
     # ---- look-ups
 
-    async def available_nano(self, principal: Principal, budget_ids: Iterable[int]) -> int:
-        """What a request under these budgets could hold now. Raises DatabaseAway."""
-        rows = await self._ask(admission.read_available(principal.organisation_id, budget_ids))
+    async def available_nano(
+        self, principal: Principal, budget_ids: Iterable[int], taken: Taken = NOTHING_TAKEN
+    ) -> int:
+        """What a request under these budgets could hold now, with what the included units pay that
+        it would take. Raises DatabaseAway."""
+        owner = principal.organisation_id
+        rows = await self._ask(admission.read_available(owner, budget_ids, taken.rows, taken.nano))
         return int(rows[0][0] or 0) if rows else 0
 
     async def charges(

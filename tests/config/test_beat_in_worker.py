@@ -1,17 +1,20 @@
 """A worker that is started with its beat: the two end together."""
 
-from collections.abc import Iterator
-from threading import Event
+from collections.abc import Callable, Iterator
+from threading import Event, Thread
 from typing import Any
 
 import pytest
 from celery import Celery
 from celery.beat import Scheduler
+from celery.concurrency.thread import TaskPool
 from celery.platforms import EX_FAILURE
 from celery.worker import state
 
-from config.beat_in_worker import BeatStep
+from config.beat_in_worker import BeatStep, OwnScheduler
+from config.beat_scheduler import WorkScheduler
 from config.celery import app as ours
+from config.models import JobRun
 
 WAIT_S = 10
 
@@ -29,11 +32,24 @@ class Failing(Scheduler):  # type: ignore[misc]
         raise LookupError("a defect of a beat")
 
 
+JOB = "billing.tasks.drop_old"
+WORK = "billing.codes.drop_old_tries"
+
+
+@pytest.fixture
+def pool() -> Iterator[Any]:
+    """A worker's, of one thread."""
+    ours.loader.import_default_modules()
+    made = TaskPool(1, app=ours)
+    yield made
+    made.stop()
+
+
 @pytest.fixture
 def beat(request: pytest.FixtureRequest) -> Iterator[Any]:
     app = Celery("beat", set_as_current=False, broker="memory://", beat_scheduler=request.param)
     step = BeatStep(app, with_beat=True)
-    made = step.create(type("Worker", (), {"app": app}))
+    made = step.create(type("Worker", (), {"app": app, "pool": None}))
     yield made
     made.stop()
     state.reset_state()
@@ -63,3 +79,65 @@ def test_only_who_asks_for_it_has_a_beat() -> None:
     assert BeatStep in ours.steps["worker"]
     assert [BeatStep(ours, with_beat=wanted).enabled for wanted in (True, False)] == [True, False]
     assert not BeatStep(ours).enabled
+
+
+def test_only_threads_are_handed_jobs_by_a_beat(pool: Any) -> None:
+    """Processes are sent messages, as from a beat of its own."""
+    made = [
+        BeatStep(ours, with_beat=True).create(type("Worker", (), {"app": ours, "pool": one}))
+        for one in (pool, None)
+    ]
+    kinds = [type(beat._service.scheduler) for beat in made]
+    assert kinds == [OwnScheduler, WorkScheduler]
+
+
+@pytest.mark.django_db(transaction=True)
+def test_a_job_is_run_by_the_worker_and_recorded(
+    pool: Any, monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture
+) -> None:
+    scheduler = OwnScheduler(pool, app=ours)
+
+    def run(work: Callable[[], object]) -> JobRun:
+        monkeypatch.setattr(WORK, work)
+        scheduler.start(scheduler.schedule[JOB])
+        # After it, by the one thread.
+        pool.executor.submit(bool).result(WAIT_S)
+        return JobRun.objects.get(task=JOB)
+
+    def fail() -> None:
+        raise LookupError
+
+    good = run(int)
+    assert (good.error, good.good_at) == ("", good.ended_at)
+    failed = run(fail)
+    assert (failed.error, failed.good_at) == ("LookupError", good.good_at)
+    assert JOB in caplog.text
+    again = run(int)
+    assert (again.error, again.good_at) == ("", again.ended_at)
+
+
+@pytest.mark.django_db(transaction=True)
+def test_a_job_waits_for_a_thread_once_and_who_ends_waits_for_what_runs(
+    pool: Any, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    scheduler = OwnScheduler(pool, app=ours)
+    entry = scheduler.schedule[JOB]
+    began, go_on, runs = Event(), Event(), []
+
+    def work() -> None:
+        began.set()
+        assert go_on.wait(WAIT_S)
+        runs.append(JOB)
+
+    monkeypatch.setattr(WORK, work)
+    scheduler.start(entry)
+    assert began.wait(WAIT_S)
+    for _ in range(3):
+        scheduler.start(entry)
+    assert pool.executor._work_queue.qsize() == 1
+    ending = Thread(target=pool.stop)
+    ending.start()
+    go_on.set()
+    ending.join(WAIT_S)
+    assert JOB in runs
+    assert JobRun.objects.get(task=JOB).error == ""

@@ -219,10 +219,8 @@ def test_a_look_that_fails_excuses_nobody(people: Cast, monkeypatch: pytest.Monk
         raise LookupError
 
     monkeypatch.setattr("config.job_runs.put", fail)
-    monkeypatch.setattr("config.job_runs._just_looked", lambda: False)
-    JobRun.objects.filter(task=WATCH.task).update(good_at=clock.now())
     with pytest.raises(LookupError):
-        watch()
+        look()
     late = {state.job.task for state in job_states() if state.late}
     assert "notify.tasks.tell" in late
     assert JobRun.objects.get(task=WATCH.task).error == "LookupError"

@@ -1,4 +1,6 @@
 import asyncio
+import gc
+import weakref
 from collections.abc import Awaitable, Callable
 from typing import Any
 
@@ -8,6 +10,7 @@ from uvicorn.server import ServerState
 
 from config import protocol as module
 from config.protocol import Protocol
+from lib.asgi import RESPOND
 
 App = Callable[[Any, Any, Any], Awaitable[None]]
 
@@ -103,6 +106,91 @@ async def test_a_whole_answer_is_one_write(size: int) -> None:
     assert b"".join(transport.written) == answer * 2
     # What is large is not copied once more.
     assert len(transport.written) == (4 if size == 100_000 else 2)
+
+
+async def responded(request: bytes, *fields: tuple[bytes, bytes], paused: bool = False) -> bytes:
+    """What is written for a request whose application has a whole response; b"" where it is to be
+    sent as messages."""
+
+    async def app(scope: Any, receive: object, send: object) -> None:
+        respond = scope[RESPOND]
+        if paused:
+            protocol.pause_writing()
+        before = len(transport.written)
+        done = respond(scope, 200, [*fields, (b"content-length", b"2")], b"hi")
+        at_once.extend(transport.written[before:])
+        assert done is (len(transport.written) == before + 1)
+        # Once, and by nobody else.
+        assert not respond(scope, 200, [], b"")
+        assert not respond(dict(scope), 200, [], b"")
+        protocol.resume_writing()
+        if not done:
+            await start(send, (b"content-length", b"0"))
+            await body(send, b"")
+
+    at_once: list[bytes] = []
+    protocol, transport = connect(app)
+    protocol.access_log = False
+    for _ in range(2):
+        protocol.data_received(request)
+        await finish(protocol)
+        if transport.closed:
+            break
+    # A connection that ends leaves nothing behind that leads back to it.
+    scope = protocol.scope
+    protocol.connection_lost(None)
+    assert RESPOND not in scope
+    return b"".join(at_once)
+
+
+async def test_a_whole_response_is_as_if_sent_in_messages() -> None:
+    answer = b"HTTP/1.1 200 OK\r\na: b\r\ncontent-length: 2\r\n\r\nhi"
+    assert await responded(b"GET / HTTP/1.1\r\nhost: h\r\n\r\n", (b"a", b"b")) == answer * 2
+
+
+@pytest.mark.parametrize(
+    ("request_", "field", "paused"),
+    [
+        (b"HEAD / HTTP/1.1\r\nhost: h\r\n\r\n", (b"a", b"b"), False),
+        (b"GET / HTTP/1.0\r\n\r\n", (b"a", b"b"), False),
+        (b"GET / HTTP/1.1\r\nhost: h\r\nconnection: close\r\n\r\n", (b"a", b"b"), False),
+        (b"GET / HTTP/1.1\r\nhost: h\r\n\r\n", (b"connection", b"close"), False),
+        (b"GET / HTTP/1.1\r\nhost: h\r\n\r\n", (b"a", b"b\r\nc: d"), False),
+        (b"GET / HTTP/1.1\r\nhost: h\r\n\r\n", (b"a", b"b\rc"), False),
+        (b"GET / HTTP/1.1\r\nhost: h\r\n\r\n", (b"a\n", b"b"), False),
+        (b"GET / HTTP/1.1\r\nhost: h\r\n\r\n", (b"a", b"b"), True),
+    ],
+)
+async def test_what_is_out_of_the_ordinary_is_sent_in_messages(
+    request_: bytes, field: tuple[bytes, bytes], paused: bool
+) -> None:
+    assert await responded(request_, field, paused=paused) == b""
+
+
+@pytest.mark.parametrize("answered", [True, False])
+async def test_nothing_of_a_request_waits_for_a_collection_of_garbage(answered: bool) -> None:
+    async def app(scope: Any, receive: Any, send: object) -> None:
+        if answered:
+            assert scope[RESPOND](scope, 200, [(b"content-length", b"0")], b"")
+        else:
+            await receive()  # Its client leaves.
+
+    gc.disable()
+    try:
+        protocol, _ = connect(app)
+        protocol.access_log = False
+        protocol.data_received(b"GET / HTTP/1.1\r\nhost: h\r\n\r\n")
+        cycle = weakref.ref(protocol.cycle)
+        if not answered:
+            protocol.connection_lost(None)
+        await finish(protocol)
+        if answered:
+            protocol.connection_lost(None)
+        # In place of the connection itself, which its timer may still have.
+        del protocol.cycle, protocol._running, protocol.scope
+        assert cycle() is None
+    finally:
+        gc.enable()
 
 
 async def test_a_head_alone_does_not_wait_for_what_comes_later() -> None:

@@ -1,6 +1,7 @@
 """I24: a web process goes on sweeping, whatever one round meets."""
 
 import asyncio
+import math
 from unittest.mock import Mock
 
 import pytest
@@ -29,5 +30,6 @@ def test_a_round_that_fails_is_not_the_last(monkeypatch: pytest.MonkeyPatch) -> 
         await asyncio.wait([task])
 
     monkeypatch.setattr(sweeping, "_EVERY_S", 0.0)
+    monkeypatch.setattr(sweeping, "_swept_at", -math.inf)
     monkeypatch.setattr(sweeping, "connection", Mock())
     asyncio.run(until_the_second())

@@ -5,7 +5,7 @@ from typing import Any
 
 import pytest
 from celery import Celery
-from django.db import DatabaseError, transaction
+from django.db import DatabaseError, connection, transaction
 
 from accounts.models import Key
 from billing.models import Account, Budget, PromoGrant, WalletSetting
@@ -186,6 +186,19 @@ def test_a_database_that_is_away_keeps_no_job_from_being_started(
     assert clock.come(4) == [TOLD]
 
 
-def test_it_is_asked_in_one_statement(django_assert_num_queries: Any) -> None:
-    with django_assert_num_queries(1):
+def test_it_is_asked_in_one_statement_which_is_planned_once() -> None:
+    asked: list[str] = []
+
+    def hear(execute: Any, sql: str, *rest: Any) -> Any:
+        asked.append(sql)
+        return execute(sql, *rest)
+
+    with connection.execute_wrapper(hear):
         assert waiting_jobs() <= JOBS_THAT_WAIT
+        assert waiting_jobs() <= JOBS_THAT_WAIT
+    assert len(asked) == 2
+    with connection.cursor() as cursor:
+        cursor.execute(
+            "SELECT generic_plans FROM pg_prepared_statements WHERE statement = %s", [asked[0]]
+        )
+        assert cursor.fetchone()[0] >= 2
