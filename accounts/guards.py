@@ -4,7 +4,6 @@ A view is marked with its access class by the decorator that guards it; tests na
 """
 
 from collections.abc import Callable
-from dataclasses import replace
 from functools import wraps
 from typing import Any, TypeAlias, TypeVar, cast
 
@@ -30,7 +29,7 @@ from accounts.actors import (
 )
 from accounts.models import Organisation, User
 from accounts.rules import roles
-from accounts.view_as import refuse_while_viewing, viewing_of
+from accounts.view_as import as_viewing, refuse_while_viewing
 from lib import tenancy
 from lib.htmx import go_to, is_htmx, page_address
 
@@ -49,7 +48,6 @@ def organisation_page(action: roles.Action) -> Callable[[View], View]:
 
     def enter(request: HttpRequest, user: User, kwargs: dict[str, Any]) -> Actor:
         slug = kwargs.pop("o")
-        viewing = viewing_of(request.session) if user.operator else None
         membership = (
             memberships()
             .filter(user=user, organisation__slug=slug, organisation__archived_at=None)
@@ -61,11 +59,7 @@ def organisation_page(action: roles.Action) -> Callable[[View], View]:
         organisation = membership.organisation if membership else _open_organisation(slug)
         if request.session.get(LAST_ORGANISATION) != slug:
             request.session[LAST_ORGANISATION] = slug
-        actor = actor_of_member(user, organisation, membership)
-        if viewing is not None and viewing.organisation == slug:
-            actor = replace(
-                actor, role=viewing.role, operator=False, viewing=True, permissions=(), teams=None
-            )
+        actor = as_viewing(actor_of_member(user, organisation, membership), request.session)
         entry_requirements.check(request, user, organisation, membership)
         act_as(request, actor)
         require(actor, action)

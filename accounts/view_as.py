@@ -5,6 +5,7 @@ Its beginning is audited and told to the owners, its end is audited.
 """
 
 import datetime as dt
+from dataclasses import replace
 from typing import Final, NamedTuple
 
 from django.contrib.sessions.backends.base import SessionBase
@@ -36,6 +37,18 @@ def viewing_of(session: SessionBase) -> Viewing | None:
     """What the session views now; None when it views nothing, or did for an hour."""
     viewing = _stored(session)
     return viewing if viewing is not None and viewing.until > clock.now() else None
+
+
+def as_viewing(actor: Actor, session: SessionBase) -> Actor:
+    """The actor in the role that the session views the actor's organisation in, if it does."""
+    viewing = viewing_of(session) if actor.operator else None
+    if viewing is None or actor.organisation is None:
+        return actor
+    if viewing.organisation != actor.organisation.slug:
+        return actor
+    return replace(
+        actor, role=viewing.role, operator=False, viewing=True, permissions=(), teams=None
+    )
 
 
 def refuse_while_viewing(request: HttpRequest) -> None:

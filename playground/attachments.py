@@ -12,7 +12,7 @@ from accounts.access import require
 from accounts.actors import Actor, organisation_of, person_of
 from gateway.installation import egress_policy_users
 from lib import clock, egress
-from playground.database import in_database
+from lib.async_database import in_database
 from playground.models import Attachment, Message, Run
 from playground.rules.answer_parts import Medium
 from playground.rules.files import BYTES_MAX, UnsupportedFile, inspect_file

@@ -13,11 +13,11 @@ from django.views.decorators.http import require_POST, require_safe
 
 from accounts.actors import Actor, slug_of
 from accounts.guards import organisation_page
+from lib.async_database import in_database
 from lib.htmx import go_to, toast
 from lib.ids import id_text, new_id, parse_id
 from playground import compare, page, runs
 from playground.conversations import access_batch, access_conversation, access_message
-from playground.database import in_database
 from playground.desk import desk_context
 from playground.events import PartialAnswer
 from playground.models import Conversation, Message, Run, RunState

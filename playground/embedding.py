@@ -11,9 +11,9 @@ from accounts.actors import Actor, organisation_of
 from accounts.keys import playground_key
 from dialects.embeddings import DIMENSIONS_MAX, decode_answer
 from dialects.fold import AnswerFault
+from lib.async_database import in_database
 from lib.ids import new_id
 from lib.refusal import Refused
-from playground.database import in_database
 from playground.models import PayerRule
 from playground.offered_models import OfferedModel, offered_models
 from playground.payer_rules import rule_of

@@ -14,10 +14,10 @@ from accounts.guards import organisation_page
 from dialects.errors import RequestFault
 from gateway.examples import LANGUAGE_NAMES, code_context
 from gateway.rules.snippets import SnippetRequest
+from lib.async_database import in_database
 from lib.formatting import MINUS
 from lib.htmx import render_part
 from lib.ids import id_text
-from playground.database import in_database
 from playground.embedding import (
     Embedded,
     EmbeddingRefused,

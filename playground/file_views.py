@@ -13,12 +13,12 @@ from django.views.decorators.http import require_POST, require_safe
 
 from accounts.actors import Actor, slug_of
 from accounts.guards import organisation_page
+from lib.async_database import in_database
 from lib.egress import EgressError
 from lib.ids import id_text
 from playground import attachments
 from playground.attachment_chips import Chip, chip_of
 from playground.conversations import access_attachment, access_message
-from playground.database import in_database
 from playground.models import Attachment
 from playground.rules.files import UnsupportedFile
 from playground.rules.markdown import PREVIEWED, code_in

@@ -25,6 +25,7 @@ from accounts.access import scope_of
 from accounts.actors import Actor, slug_of
 from accounts.guards import organisation_page
 from accounts.table_preferences import read_table
+from lib.async_database import in_database
 from lib.htmx import back_to, is_htmx, see_other, toast
 from lib.ids import id_text, parse_id
 from lib.refusal import Refused, check_text
@@ -33,7 +34,6 @@ from lib.tables.sources import QuerySource
 from lib.tables.table import Choices, Column, Filter, Table
 from playground import export_import, history
 from playground.conversations import FOLDER_MAX, folders_of
-from playground.database import in_database
 from playground.history import HistoryFilter
 from playground.models import Conversation
 from playground.rules.exporting import VERSION, write_file

@@ -11,11 +11,11 @@ from django.utils.translation import gettext
 from accounts.actors import Actor
 from dialects.file_types import HEAD_BYTES, Kind, type_of
 from dialects.forms import PartHead
+from lib.async_database import in_database
 from lib.ids import new_id, parse_id
 from lib.refusal import Refused
 from playground.attachments import add_bytes
 from playground.conversations import access_attachment
-from playground.database import in_database
 from playground.media import MediaColumn, MediaOrder, visible_media
 from playground.media_words import label_of
 from playground.models import Attachment, MediaKind

@@ -16,10 +16,10 @@ from typing import Any, Final, NamedTuple
 
 from accounts.actors import Actor
 from dialects.errors import RequestFault
+from lib.async_database import in_database
 from lib.egress import EgressError
 from lib.tenancy import own_context
 from playground.attachments import FETCH_S, fetch_file
-from playground.database import in_database
 from playground.media import RESULT, beat_media, end_media, stored_media_payer
 from playground.media_orders import body_of, form_of
 from playground.models import Attachment, MediaKind, MediaRun, RunState

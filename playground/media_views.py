@@ -19,10 +19,10 @@ from accounts.guards import organisation_page
 from dialects.errors import RequestFault
 from gateway.examples import codes_with_key
 from gateway.rules.snippets import SnippetRequest
+from lib.async_database import in_database
 from lib.htmx import is_htmx, render_part, see_other
 from lib.ids import id_text, new_id, parse_id
 from lib.refusal import Refused
-from playground.database import in_database
 from playground.media import (
     RESULT,
     MediaOrder,

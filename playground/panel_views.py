@@ -18,11 +18,11 @@ from billing.wallets import balance
 from dialects.errors import RequestFault
 from gateway.examples import FORM_NAMES, LANGUAGE_NAMES, code_context, snippet_language
 from gateway.rules.snippets import FORMS, Form, Language, in_form
+from lib.async_database import in_database
 from lib.htmx import is_htmx, toast
 from lib.ids import id_text
 from lib.refusal import Refused
 from playground.conversations import access_run
-from playground.database import in_database
 from playground.events import wire_of_run
 from playground.offered_models import capabilities_of_model, chat_models
 from playground.panel import panel_context

@@ -12,9 +12,9 @@ from accounts.access import scope_of
 from accounts.actors import Actor, organisation_of, person_of, slug_of
 from accounts.guards import organisation_page
 from dialects.errors import RequestFault
+from lib.async_database import in_database
 from lib.htmx import is_htmx, see_other, toast
 from lib.refusal import Refused
-from playground.database import in_database
 from playground.desk import keys_context
 from playground.models import Leaving
 from playground.offered_models import chat_models

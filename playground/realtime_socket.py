@@ -16,8 +16,8 @@ from accounts.actors import person_of
 from billing.rules.money import display_request
 from billing.words import money_symbol
 from lib.asgi import Message, Receive, Scope, Send
+from lib.async_database import in_database
 from lib.ids import id_text
-from playground.database import in_database
 from playground.realtime import claim_ticket
 from relay.page_session import PageSession
 from relay.request_context import Outcome

@@ -15,9 +15,9 @@ from accounts.guards import organisation_page
 from dialects.errors import RequestFault
 from gateway.examples import codes_with_key
 from gateway.rules.snippets import SnippetRequest
+from lib.async_database import in_database
 from lib.ids import parse_id
 from lib.refusal import Refused
-from playground.database import in_database
 from playground.media_orders import read_media_payer
 from playground.offered_models import media_models, realtime_models
 from playground.paying import Payer, payers_context

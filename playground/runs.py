@@ -20,9 +20,9 @@ from uuid import UUID
 
 from accounts.actors import Actor
 from lib import clock
+from lib.async_database import in_database
 from lib.tenancy import own_context, within
 from playground import page, titles, watching
-from playground.database import in_database
 from playground.events import STALE_S, AppendResult, beat, partial_answer
 from playground.frames import FrameWriter
 from playground.incoming_answer import IncomingAnswer

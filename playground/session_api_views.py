@@ -13,14 +13,14 @@ from django.views.decorators.http import require_POST
 from accounts.actors import Actor, organisation_of, person_of
 from accounts.guards import session_page
 from accounts.keys import playground_key
+from accounts.reader_access import AccessEnded, MayRead, read_while, reader_of
 from billing.rules.money import format_usd
 from dialects.errors import KINDS, ErrorKind, RequestFault
 from dialects.openai import errors
+from lib.async_database import in_database
 from lib.ids import id_text, new_id
 from lib.refusal import Refused
-from playground.database import in_database
 from playground.payer_rules import check_playground_key
-from playground.reader_access import AccessEnded, MayRead, read_while, reader_of
 from playground.relaying import relay_of
 from relay.downstream import Head
 from relay.request_context import Outcome

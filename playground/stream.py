@@ -9,17 +9,16 @@ import contextlib
 import math
 from collections.abc import AsyncIterator, Sequence
 
+from accounts.reader_access import CHECK_S, MayRead
+from lib.async_database import in_database
+from lib.server_sent import PING_S, server_sent
 from playground import compare, page
-from playground.database import in_database
 from playground.events import read_after
 from playground.models import Message, Run
 from playground.notifications import notifications
-from playground.reader_access import CHECK_S, MayRead
-from playground.rules.render import server_sent
 from playground.runs import interrupt
 from playground.watching import watching
 
-PING_S = 15.0
 _EVENTS_AT_ONCE = 25
 
 

@@ -8,9 +8,9 @@ from typing import NamedTuple
 
 from accounts.actors import Actor
 from gateway.providers.models import Capabilities
+from lib.async_database import in_database
 from lib.ids import new_id
 from playground import side_requests
-from playground.database import in_database
 from playground.models import Message
 from playground.offered_models import capabilities_of_model
 from playground.paying import Payer

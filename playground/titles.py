@@ -14,10 +14,10 @@ from django.db.models import Sum
 
 from accounts.actors import Actor, organisation_of, person_of
 from dialects.errors import RequestFault
+from lib.async_database import in_database
 from lib.ids import new_id
 from playground import side_requests
 from playground.conversations import name_by_model
-from playground.database import in_database
 from playground.models import Conversation, Message, NamedBy, RunState
 from playground.offered_models import capabilities_of_model, chat_models
 from playground.paying import default_payer, payer_of_chat

@@ -13,8 +13,8 @@ from accounts.actors import Actor, slug_of
 from accounts.guards import organisation_page
 from gateway.installation import egress_policy_users
 from lib import egress
+from lib.async_database import in_database
 from playground.attachments import FETCH_S
-from playground.database import in_database
 from playground.rules.openapi import BYTES_MAX, Operation, Unusable, read_openapi
 from playground.rules.parameters import InvalidSetting
 from playground.rules.settings import TOOLS_MAX, read_tools, write_json

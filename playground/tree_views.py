@@ -10,6 +10,7 @@ from accounts.actors import Actor, slug_of
 from accounts.guards import organisation_page
 from billing.templatetags.money import money_request
 from dialects.errors import RequestFault
+from lib.async_database import in_database
 from lib.htmx import go_to, is_htmx, toast
 from lib.ids import id_text
 from playground import page
@@ -23,7 +24,6 @@ from playground.conversations import (
     running_conversations,
     show_version,
 )
-from playground.database import in_database
 from playground.desk import list_context, log_context
 from playground.models import Conversation, MessageRole
 from playground.relaying import relay_of

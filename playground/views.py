@@ -7,7 +7,6 @@ from django.http import (
     HttpResponse,
     HttpResponseBase,
     QueryDict,
-    StreamingHttpResponse,
 )
 from django.shortcuts import render
 from django.utils.translation import gettext
@@ -15,8 +14,11 @@ from django.views.decorators.http import require_GET, require_POST, require_safe
 
 from accounts.actors import Actor, slug_of
 from accounts.guards import organisation_page
+from accounts.reader_access import reader_of
+from lib.async_database import in_database
 from lib.htmx import go_to, is_htmx, see_other
 from lib.ids import id_text
+from lib.server_sent import event_stream
 from playground import page, runs
 from playground.attachment_chips import chips
 from playground.compare_views import compare_page
@@ -29,7 +31,6 @@ from playground.conversations import (
     running_conversations,
     shown_path,
 )
-from playground.database import in_database
 from playground.desk import (
     SHOWN_AT_ONCE,
     articles_of,
@@ -44,7 +45,6 @@ from playground.panel import form_of
 from playground.paying import shown_payer
 from playground.presets import access_preset
 from playground.prompts import find_version
-from playground.reader_access import reader_of
 from playground.relaying import relay_of
 from playground.rules.settings import Settings
 from playground.stream import stream_events
@@ -169,14 +169,8 @@ def _stream(request: HttpRequest, actor: Actor, batch: list[Run]) -> HttpRespons
              for number in numbers]  # fmt: skip
     after += [0] * (len(batch) - len(after))
 
-    response = StreamingHttpResponse(
-        stream_events(
-            batch, after, slug_of(actor), may_read=reader_of(request, actor, "playground.read")
-        ),
-        content_type="text/event-stream",
-    )
-    response["X-Accel-Buffering"] = "no"
-    return response
+    may_read = reader_of(request, actor, "playground.read")
+    return event_stream(stream_events(batch, after, slug_of(actor), may_read=may_read))
 
 
 async def _stop(request: HttpRequest, actor: Actor, batch: list[Run]) -> HttpResponseBase:

@@ -18,7 +18,7 @@ from uuid import UUID
 from django.db import Error, connection
 
 from lib import clock
-from playground.database import in_database
+from lib.async_database import in_database
 from playground.models import Conversation, Run
 from playground.notifications import notifications
 from playground.turns import ARRIVAL, request_stop

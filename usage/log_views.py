@@ -42,13 +42,7 @@ _DAY = dt.timedelta(hours=23)
 @organisation_page("requests.read")
 @require_safe
 def request_list(request: HttpRequest, actor: Actor) -> HttpResponseBase:
-    usage_filter = filters.from_query(
-        dict(request.GET.lists()),
-        clock.now(),
-        channels=actor.operator,
-        log=True,
-        ignored=OWN_PARAMETERS,
-    )
+    usage_filter = read_filter(request, actor)
     hidden, others = hidden_columns(actor), usage_filter.pairs(log=True)
     state = read_table(REQUESTS, request, actor, hidden=hidden, others=others)
     at = standing()
@@ -61,6 +55,9 @@ def request_list(request: HttpRequest, actor: Actor) -> HttpResponseBase:
         return redirect(f"{start}{request.GET.urlencode()}")
     first = state.position == START and state.sort == (("time", True),) and not state.export
 
+    # Taken before the rows are read: what comes in between is then told, not missed.
+    live = first and usage_filter.end_at > usage_filter.now
+    place = request_log.place_now() if live else ""
     log = reverse("requests", args=[slug_of(actor)])
 
     def make(rows: list[RequestRow]) -> list[dict[str, Any]]:
@@ -69,6 +66,7 @@ def request_list(request: HttpRequest, actor: Actor) -> HttpResponseBase:
 
     context = {
         "asked": usage_filter,
+        "place": place,
         "own_only": access.scope_of(actor, "usage.read") == "own",
         "dropped": dropped_of(actor, usage_filter),
         "detached": told(detached),
@@ -82,6 +80,17 @@ def request_list(request: HttpRequest, actor: Actor) -> HttpResponseBase:
     files = start if detached or source.may_be_longer_than(DIRECT_ROWS) else ""
     with timezone.override(usage_filter.zone):
         return answer_table(request, state, source, templates, context, make, bar, files)
+
+
+def read_filter(request: HttpRequest, actor: Actor) -> UsageFilter:
+    """What the address asks of the log."""
+    return filters.from_query(
+        dict(request.GET.lists()),
+        clock.now(),
+        channels=actor.operator,
+        log=True,
+        ignored=OWN_PARAMETERS,
+    )
 
 
 def _histogram(
@@ -161,6 +170,7 @@ def cells_of(log: str, usage_filter: UsageFilter, row: RequestRow) -> dict[str, 
         "tags": ", ".join(row.tags),
         "end_user": row.end_user,
         "app": row.app,
+        "session": row.session_id and id_text(row.session_id),
     }
 
 

@@ -14,6 +14,7 @@ from usage.filters import EVERYTHING, Scope
 from usage.narrowing import narrowed
 from usage.reports import Totals, ordered_meters, read_json, usage_totals
 from usage.rules.buckets import Span
+from usage.rules.log_place import Place
 from usage.rules.outcomes import CLIENT_STOPPED, has_failed
 from usage.visibility import Period, run, where_of
 
@@ -26,6 +27,7 @@ class RequestRow:
     attempt before the last is charged. `cost_nano` is for operators: what all attempts cost us, as
     far as it is known; and so is what the provider calls the last one. `dropped` are the parameters
     that were left out, `saved_nano` is what cached input saved, None where it was not counted.
+    `session_id` is that of its realtime session.
     """
 
     id: UUID
@@ -61,6 +63,7 @@ class RequestRow:
     tags: Sequence[str] = ()
     customer: str = ""
     app: str = ""
+    session_id: UUID | None = None
     end_user: str = ""
     upstream_request_id: str = ""
     dropped: Sequence[str] = ()
@@ -202,6 +205,32 @@ class RequestSource:
         return not self._scope.picks_records
 
 
+def place_now() -> str:
+    """Where the log stands now, for `requests_since`: a snapshot of the database as text."""
+    return str(run("SELECT pg_current_snapshot()::text", {})[0][0])
+
+
+def requests_since(
+    actor: Actor, period: Period | Span, scope: Scope, place: Place, now: Place, limit: int
+) -> list[RequestRow]:
+    """The requests that ended between two places, newest first: what the later one sees and the
+    earlier one does not. Ids are in the order of beginnings, and transactions end in any order:
+    only so none is missed, and none is there twice."""
+    where = where_of(actor, "requests.read", scope, period)
+    parameters = {
+        **where.parameters,
+        "limit": limit,
+        "now": now.text,
+        "first": str(place.end),
+        "end": str(now.end),
+        "open": [str(xid) for xid in place.open],
+    }
+    return [
+        _row(row)
+        for row in run(_requests([where.text, _SINCE], "r.id DESC", parameters), parameters)
+    ]
+
+
 def latest_requests(actor: Actor, limit: int) -> list[RequestRow]:
     """The newest requests that the actor may see, the running ones first."""
     page = request_page(actor, Period(), limit=limit, running=True)
@@ -264,7 +293,14 @@ _WHO_AND_WHAT: Final = """
     r.id, r.request_id, r.admitted_at, o.slug, t.slug, r.key_id, k.name, u.email, r.model,
     r.upstream_model, r.channel_id, r.channel_name, r.dialect, r.operation, r.stream, r.source"""
 
-_COUNTED_TO: Final = "r.project, r.tags, r.customer, r.client_app, r.end_user"
+# What the earlier one does not see are the transactions that ran then and those that began later:
+# said so, the index of transactions gives them, however long one of them runs.
+_SINCE: Final = """
+    (r.xid >= %(first)s::text::xid8 OR r.xid = ANY (%(open)s::text[]::xid8[]))
+    AND r.xid < %(end)s::text::xid8
+    AND pg_visible_in_snapshot(r.xid, %(now)s::pg_snapshot)"""
+
+_COUNTED_TO: Final = "r.project, r.tags, r.customer, r.client_app, r.session_id, r.end_user"
 
 
 def _requests(where: Sequence[str], order: str, parameters: Mapping[str, Any]) -> str:

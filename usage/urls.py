@@ -10,6 +10,7 @@ from usage import (
     key_page,
     key_views,
     limit_views,
+    live_views,
     log_views,
     margin_views,
     member_views,
@@ -108,6 +109,7 @@ urlpatterns = [
     path("o/<slug:o>/exports/start", export_views.export_start, name="export_start"),
     path("o/<slug:o>/exports/<str:id>/file", export_views.export_file, name="export_file"),
     path("o/<slug:o>/exports/<str:id>/delete", export_views.export_delete, name="export_delete"),
+    path("o/<slug:o>/requests/live", live_views.request_events, name="request_events"),
     path("o/<slug:o>/requests/<str:rid>", request_views.request_page, name="request"),
     path(
         "o/<slug:o>/requests/<str:rid>/receipt.json",

@@ -4,12 +4,14 @@ Between it and `{% endtable %}` stands only what is the list's own, with `row` a
 knows: `{% cell "name" %}…{% endcell %}` for a column whose value needs more than its kind,
 `{% menu %}…{% endmenu %}` for the links of a row, `{% blank %}…{% endblank %}` for a list without
 rows, `{% foot %}…{% endfoot %}` for what is said beside the count, `{% above %}…{% endabove %}` for
-what stands between the filters and the rows, `{% bulk %}…{% endbulk %}` for buttons and fields of
-the form of the selected rows that are more than an action's name.
+what stands between the filters and the rows, `{% notice %}…{% endnotice %}` for what stands there
+also without rows, `{% tools %}…{% endtools %}` for buttons beside those of every list,
+`{% bulk %}…{% endbulk %}` for buttons and fields of the form of the selected rows that are more
+than an action's name.
 """
 
 import datetime as dt
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from typing import Any, Final
 
 from django import template
@@ -36,6 +38,8 @@ _PARTS: Final = {
     "blank": "endblank",
     "foot": "endfoot",
     "above": "endabove",
+    "notice": "endnotice",
+    "tools": "endtools",
     "bulk": "endbulk",
 }
 _TONE_ICONS: Final = {"ok": "check", "bad": "x", "warn": "triangle-alert"}
@@ -60,7 +64,9 @@ class TableNode(template.Node):
             rows_html=self._rows(page, context),
             has_menu="menu" in self.parts,
             blank_html=self._part("blank", context) if not page.rows else "",
+            tools_html=self._part("tools", context),
             above_html=self._part("above", context) if page.rows else "",
+            notice_html=self._part("notice", context),
             foot_html=self._part("foot", context) if page.rows else "",
         ):
             shown = context.template.engine.get_template("components/table.html")  # type: ignore[union-attr]
@@ -80,21 +86,14 @@ class TableNode(template.Node):
         state = page.state
         title = _title_of(state, row)
         with context.push(row=row):
-            cells = [self._cell(state, column, row, context) for column in state.columns]
+            parts = self.parts
+            cells = [
+                _cell(state, column, row, context, parts.get(column.name))
+                for column in state.columns
+            ]
             tick = [_tick(row, title)] if self._has_bulk(page, context) else []
             menu = [self._menu(n, title, context)] if "menu" in self.parts else []
             return f"<tr>{''.join([*tick, *cells, *menu])}</tr>"
-
-    def _cell(self, state: State, column: Column, row: Any, context: Context) -> str:
-        part = self.parts.get(column.name)
-        inner = part.render(context).strip() if part else shown(column, column.read(row))
-        first = column is state.columns[0]
-        path = (state.table.href if first else "") or column.href
-        href = path and _attribute(row, path)
-        if href:
-            inner = f'<a href="{escape(href)}">{inner}</a>'
-        tag = 'th scope="row"' if first else "td"
-        return f"<{tag}{_attributes(column, state)}{_on_card(column, inner)}>{inner}</{tag[:2]}>"
 
     def _menu(self, n: int, title: str, context: Context) -> str:
         inner = self.parts["menu"].render(context).strip()
@@ -126,6 +125,28 @@ def do_table(parser: Parser, token: Token) -> TableNode:
         part = parser.parse((_PARTS[name],))
         parser.delete_first_token()
         parts[arguments[0].strip("\"'") if name == "cell" else name] = part
+
+
+@register.simple_tag(takes_context=True)
+def table_rows(context: Context, state: State, rows: Sequence[Any]) -> SafeString:
+    """Rows of a list that has no parts of its own, as `{% table %}` shows them: for who adds them
+    to its page."""
+    made = (
+        "".join(_cell(state, column, row, context, None) for column in state.columns)
+        for row in rows
+    )
+    return mark_safe("".join(f"<tr>{cells}</tr>" for cells in made))  # noqa: S308 - as above
+
+
+def _cell(state: State, column: Column, row: Any, context: Context, part: NodeList | None) -> str:
+    inner = part.render(context).strip() if part else shown(column, column.read(row))
+    first = column is state.columns[0]
+    path = (state.table.href if first else "") or column.href
+    href = path and _attribute(row, path)
+    if href:
+        inner = f'<a href="{escape(href)}">{inner}</a>'
+    tag = 'th scope="row"' if first else "td"
+    return f"<{tag}{_attributes(column, state)}{_on_card(column, inner)}>{inner}</{tag[:2]}>"
 
 
 def shown(column: Column, value: Any) -> str:

@@ -176,12 +176,6 @@ def growing_call_html(message: str, index: int, name: str, text: str) -> str:
     )
 
 
-def server_sent(data: str, *, id: str | None = None) -> str:
-    """One message of an event stream."""
-    head = "" if id is None else f"id: {id}\n"
-    return head + "".join(f"data: {line}\n" for line in data.split("\n")) + "\n"
-
-
 def storable(text: str) -> str:
     """Text as a database and a page can hold it: no NUL, no half of a surrogate pair."""
     return text.replace("\x00", "\ufffd").encode("utf-8", "replace").decode("utf-8")

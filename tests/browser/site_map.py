@@ -56,6 +56,7 @@ NO_PAGE = {
     "budget_link": "leads to a budget",
     "account_reset_password_from_key": "leads to itself without its secret",
     "key_end_former": "a form",
+    "request_events": "a stream of events; looked at by test_live.py",
     **dict.fromkeys(
         (
             "mfa_authenticate",

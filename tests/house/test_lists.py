@@ -57,6 +57,7 @@ NO_LIST = {
     "playground/prompt.html": "versions of one prompt",
     "playground/share.html": "links of one chat",
     "reference/overview.html": "endpoints",
+    "usage/_callback.html": "the few tries of one call",
     "usage/key_bulk.html": "what one change of several keys would do",
     "usage/_budget_chart.html": "the figures of a chart",
     "usage/_budget_log.html": "alerts of one budget",

@@ -283,6 +283,7 @@ PAGES: Final[dict[str, Route]] = {
     "export_start": at("requests.read", nothing=True),
     "export_file": at("requests.read", EXPORT, nothing=True),
     "export_delete": at("requests.read", EXPORT),
+    "request_events": at("requests.read"),
     "request": at("requests.read", REQUEST),
     "receipt_file": at("requests.read", REQUEST),
     "request_recompute": at("requests.read", REQUEST),

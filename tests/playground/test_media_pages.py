@@ -173,8 +173,12 @@ def test_what_the_browser_records_is_transcribed_and_played(
     kept = page.request.get(f"{stage.hub.url}{sound.get_attribute('src')}").body()
     assert kept.startswith(b"\x1aE\xdf\xa3")
     assert stage.fake.wait_for_row(id_text(found["id"]))["outcome"] == "finished"
-    sound.evaluate("(player) => player.play()")
-    page.wait_for_function("document.querySelector('article audio').currentTime > 0")
+    sound.evaluate(
+        """(player) => new Promise((done, failed) => {
+          player.ontimeupdate = () => { if (player.currentTime > 0) done() }
+          player.play().catch(failed)
+        })"""
+    )
     assert findings(page) == []
     bob_apart.assert_calm()
 

@@ -15,9 +15,9 @@ from accounts.models import AuditEvent, User
 from billing.wallets import add_opening_credit
 from dialects.events import TextDelta
 from lib import clock
+from lib.async_database import in_database
 from lib.ids import id_text, new_id
 from playground import runs
-from playground.database import in_database
 from playground.models import (
     Attachment,
     Conversation,

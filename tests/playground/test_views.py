@@ -18,21 +18,21 @@ from django.urls import reverse
 from accounts import members, organisations
 from accounts.actors import SYSTEM
 from accounts.models import CustomRole, Organisation, Role, User
+from accounts.reader_access import CHECK_S, reader_of
 from billing import prices
 from dialects.chat import ChatRequest
 from dialects.events import End, Event, Finish, TextDelta
 from dialects.openai.stream_encode import Encoder
 from gateway.models import Channel, Route
 from lib import clock
+from lib.async_database import in_database
 from lib.ids import id_text, new_id
 from playground import runs, turns
-from playground.database import in_database
 from playground.events import PartialAnswer
 from playground.models import Conversation, Message, Run, RunState
 from playground.notifications import _POLL_S
 from playground.page import ask_href, error_text
 from playground.paying import default_payer
-from playground.reader_access import CHECK_S, reader_of
 from playground.stream import stream_events
 from playground.turns import Column, Turn, TurnForm, begin_turns
 from relay.auth import Principal

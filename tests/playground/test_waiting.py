@@ -8,7 +8,7 @@ from typing import Any
 
 import pytest
 
-from playground.database import in_database
+from lib.async_database import in_database
 from playground.models import RunEvent
 from relay.downstream import Head
 from relay.request_context import Outcome

@@ -8,6 +8,7 @@ from html.parser import HTMLParser
 import pytest
 
 from dialects.events import Event, ReasoningDelta, TextDelta
+from lib.server_sent import server_sent
 from playground.rules.growing import render_so_far
 from playground.rules.markdown import (
     MarkdownLabels,
@@ -15,7 +16,7 @@ from playground.rules.markdown import (
     render_math,
     render_whole,
 )
-from playground.rules.render import AnswerLabels, AnswerPainter, server_sent, storable
+from playground.rules.render import AnswerLabels, AnswerPainter, storable
 from tests.playground.hostile import HOSTILE
 
 TAGS = {

@@ -10,10 +10,11 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from dialects.events import Event, Finish, ReasoningDelta, RefusalDelta, TextDelta
+from lib.server_sent import server_sent
 from playground.rules.growing import Code, Pieces, Prose, render_so_far
 from playground.rules.html_changes import partial
 from playground.rules.markdown import MarkdownLabels, render_whole
-from playground.rules.render import AnswerLabels, AnswerPainter, Frame, server_sent, storable
+from playground.rules.render import AnswerLabels, AnswerPainter, Frame, storable
 
 LABELS = AnswerLabels()
 PARTIAL = re.compile(

@@ -1,7 +1,8 @@
 """Whether whoever reads a stream of a page may still read it (P11).
 
 A page is guarded when it is asked for. While its stream runs the session may be ended, the person
-be switched off or removed, the role lowered, the organisation archived: all of it is read again.
+be switched off or removed, the role lowered, the organisation archived, a second factor or single
+sign-on be required: all of it is read again.
 """
 
 import asyncio
@@ -15,11 +16,15 @@ from django.contrib.auth import get_user
 from django.db import Error
 from django.http import HttpRequest
 
+from accounts import entry_requirements
 from accounts.access import scope_of
-from accounts.actors import Actor, actor_of_member
-from accounts.models import Membership, User
+from accounts.actors import Actor, actor_of_member, memberships, organisation_of
+from accounts.entry_requirements import EntryRefused
+from accounts.models import Organisation, User
 from accounts.rules.roles import Action
-from playground.database import in_database
+from accounts.view_as import as_viewing
+from lib.async_database import in_database
+from lib.tenancy import within
 
 CHECK_S: Final = 2.0
 """How often each stream asks, in seconds: it ends within 5 s, whatever is heard of the database."""
@@ -80,20 +85,33 @@ async def _until_not(may_read: MayRead) -> None:
 
 def _still_may(session_key: str, actor: Actor, action: Action) -> bool:
     """Whether the session is still that person's, who may still do `action` there."""
-    user = _person_of_session(session_key)
-    memberships = Membership.objects.select_related("organisation", "custom_role")
-    membership = memberships.filter(
-        user=user, organisation=actor.organisation, organisation__archived_at=None
-    ).first()
-    if user is None or user != actor.user or membership is None:
-        return False
-    member = actor_of_member(user, membership.organisation, membership)
-    return scope_of(member, action) is not None
+    present = present_actor(session_key, actor)
+    return present is not None and scope_of(present, action) is not None
 
 
-def _person_of_session(session_key: str) -> User | None:
-    """The person of a session as its next request would find them."""
+def present_actor(session_key: str, actor: Actor) -> Actor | None:
+    """The actor of a page as the session's next page there would have it; None where it would have
+    none."""
     request = HttpRequest()
     request.session = import_module(settings.SESSION_ENGINE).SessionStore(session_key)
     user = get_user(request)
-    return user if isinstance(user, User) else None
+    if not isinstance(user, User) or user != actor.user:
+        return None
+    here = {"organisation": actor.organisation, "organisation__archived_at": None}
+    membership = memberships().filter(user=user, **here).first()
+    if membership is not None:
+        organisation: Organisation | None = membership.organisation
+    elif user.operator:
+        id = organisation_of(actor).id
+        organisation = Organisation.objects.filter(id=id, archived_at=None).first()
+    else:
+        organisation = None
+    if organisation is None:
+        return None
+    try:
+        # How people sign in belongs to no organisation.
+        with within(None):
+            entry_requirements.check(request, user, organisation, membership)
+    except EntryRefused:
+        return None
+    return as_viewing(actor_of_member(user, organisation, membership), request.session)

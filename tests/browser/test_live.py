@@ -1,0 +1,95 @@
+"""The log as it goes on, in a browser: what comes is there, once, wherever the page was."""
+
+import re
+from typing import Literal
+
+import pytest
+from playwright.sync_api import Page, ViewportSize, expect
+
+from tests.browser.installation import MODEL, Installation
+from tests.browser.visitor import Visitor, findings, too_wide
+
+pytestmark = pytest.mark.browser
+
+TELEPHONE: ViewportSize = {"width": 360, "height": 740}
+# A browser hides no page that it draws for a test: it says so to the page.
+_HIDE = """(hidden) => {
+  Object.defineProperty(document, "hidden", { value: hidden, configurable: true });
+  document.dispatchEvent(new Event("visibilitychange"));
+}"""
+
+
+def ask(site: Installation, count: int = 1) -> None:
+    with site.client() as client:
+        site.hub.wait(lambda: bool(client.models.list().data), "the models are not heard of")
+        for n in range(count):
+            client.chat.completions.create(
+                model=MODEL, messages=[{"role": "user", "content": f"{n} #tokens=5"}]
+            )
+
+
+def addresses(page: Page) -> list[str | None]:
+    links = page.locator("#rows tbody tr a").all()
+    return [link.get_attribute("href") for link in links]
+
+
+def test_requests_come_to_the_page_as_they_end(site: Installation, owner: Visitor) -> None:
+    """By the filter that holds; a hidden page waits, and has all of it when it is seen again."""
+    page = owner.page
+    ask(site)
+    written = "SELECT 1 FROM usage_usagerecord WHERE final"
+    site.hub.wait(lambda: bool(site.hub.rows(written)), "the record is missing")
+    page.goto(f"{site.organisation}/requests")
+    before = addresses(page)
+    live = page.get_by_role("button", name="Live")
+    live.press("Enter")
+    expect(live).to_have_attribute("aria-pressed", "true")
+    said = page.locator("[data-live-said]")
+    expect(said).to_have_text("New: 0")
+    ask(site, 2)
+    rows = page.locator("#rows tbody tr")
+    expect(rows).to_have_count(len(before) + 2)
+    expect(said).to_have_text("New: 2", timeout=10_000)
+    themes: tuple[Literal["light", "dark"], ...] = ("light", "dark")
+    for theme in themes:
+        page.emulate_media(color_scheme=theme)
+        assert findings(page, "color-contrast", "button-name", "aria-allowed-role") == []
+    page.evaluate(_HIDE, True)
+    ask(site)
+    page.evaluate(_HIDE, False)
+    expect(rows).to_have_count(len(before) + 3)
+    shown = addresses(page)
+    assert len(set(shown)) == len(shown)
+    assert shown[3:] == before
+    page.get_by_role("combobox", name="Status").select_option("error")
+    expect(page).to_have_url(re.compile("status=error"))
+    failed = rows.count()
+    expect(live).to_have_attribute("aria-pressed", "true")
+    ask(site)
+    page.get_by_role("combobox", name="Status").select_option("ok")
+    expect(rows).to_have_count(len(before) + 4 - failed)
+    page.set_viewport_size(TELEPHONE)
+    assert too_wide(page) == ""
+    live.click()
+    expect(live).to_have_attribute("aria-pressed", "false")
+    expect(said).to_be_empty()
+
+
+@pytest.mark.extended
+def test_a_page_goes_on_when_the_process_is_replaced(site: Installation, owner: Visitor) -> None:
+    page = owner.page
+    ask(site)
+    page.goto(f"{site.organisation}/requests")
+    rows = page.locator("#rows tbody tr")
+    before = rows.count()
+    page.get_by_role("button", name="Live").click()
+    ask(site)
+    expect(rows).to_have_count(before + 1)
+    site.hub.stop()
+    site.hub.start()
+    ask(site, 2)
+    expect(rows).to_have_count(before + 3, timeout=30_000)
+    shown = addresses(page)
+    assert len(set(shown)) == len(shown)
+    # The browser tells of the connection that was lost.
+    owner.complaints[:] = [line for line in owner.complaints if "net::ERR_" not in line]
