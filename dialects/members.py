@@ -36,12 +36,11 @@ _OUT_OF_RANGE: Final = 10**30
 _ANY: Final = 10**5_000
 
 
-class Members:
+class Members(msgspec.Struct, frozen=True):
     """A JSON object and where it stands (`messages[2].content[0]`; "" for the body)."""
 
-    def __init__(self, value: dict[str, Any], path: str = "") -> None:
-        self.value = value
-        self.path = path
+    value: dict[str, Any]
+    path: str = ""
 
     def at(self, name: str) -> str:
         """The path of a member."""

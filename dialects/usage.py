@@ -107,12 +107,11 @@ class Counts(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=True):
         )
 
 
-class UsageMembers:
+class UsageMembers(msgspec.Struct):
     """One usage object while it is read: every odd value leaves a flag and counts as absent."""
 
-    def __init__(self, members: dict[str, Any]) -> None:
-        self.members = members
-        self.flags: set[str] = set()
+    members: dict[str, Any]
+    flags: set[str] = set()
 
     def inner(self, name: str) -> dict[str, Any]:
         """An object inside of it; {} for all else."""

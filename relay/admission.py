@@ -5,7 +5,7 @@ statement set for everything that arrived while the last commit was in flight (I
 """
 
 import datetime as dt
-from collections.abc import Container, Iterable, Mapping, Sequence
+from collections.abc import Collection, Container, Iterable, Mapping, Sequence
 from typing import Any, Final, NamedTuple
 from uuid import UUID
 
@@ -140,6 +140,11 @@ def _window(
     )
 
 
-def read_available(organisation_id: UUID, budget_ids: Iterable[int]) -> Statement:
+def read_available(
+    organisation_id: UUID,
+    budget_ids: Iterable[int],
+    units: Collection[tuple[int, int]],
+    included_nano: int,
+) -> Statement:
     """One row: what could be held now, in nano; none where no money ever moved."""
-    return budget_windows.read_available(organisation_id, budget_ids)
+    return budget_windows.read_available(organisation_id, budget_ids, units, included_nano)

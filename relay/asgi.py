@@ -90,6 +90,10 @@ class Relay:
         """Whether some channel serves this model, as far as this process has heard."""
         return self._life is not None and bool(self._life.snapshot.routes_of(model))
 
+    def is_draining(self) -> bool:
+        """Whether the process is about to end."""
+        return self._life is not None and self._life.readiness.draining
+
     async def start(self) -> None:
         self._life = self._new_life()
         await self._life.start()
@@ -143,7 +147,7 @@ class Relay:
             await sink.overloaded()
             return
         if not life.load.takes():
-            await sink.refuse(too_busy())
+            await sink.refuse(too_busy(life.load.come_again_ms()))
             return
         life.open_requests.enter()
         try:
@@ -297,6 +301,7 @@ class Relay:
         if not isinstance(sink, RealtimeSink):
             raise RequestFault("malformed_json", None, "send Upgrade: websocket to open a session")
         invocation = session_invocation(sink.invocation, snapshot, scope)
+        options = msgspec.structs.replace(options, session_id=sink.request_id)
         context = context_of_task(
             life.parts, snapshot, principal, sink, invocation, sink.request_id, options=options
         )
@@ -423,10 +428,7 @@ def _address(scope: Scope) -> str:
 
 
 def _user_agent(headers: Iterable[tuple[bytes, bytes]]) -> str:
-    for name, value in headers:
-        if name == b"user-agent":
-            return value.decode("latin-1")
-    return ""
+    return dict(headers).get(b"user-agent", b"").decode("latin-1")
 
 
 def _calls(method: str, path: str) -> bool:

@@ -146,15 +146,13 @@ class AttemptEnd:
             *self._paid_by_units(_NOTHING_YET),
         )
 
-    def _paid_by_units(self, bill: Bill) -> tuple[int | None, tuple[int, ...]]:
+    def _paid_by_units(self, bill: Bill) -> tuple[int, tuple[int, ...]]:
         """What of its charge the included units pay that it holds, and how many of each."""
         held, price = self._admitted.hold.units, self._usage_meter.prices.price
-        if not held or price is None:
-            return None, ()
-        if not bill.charge_nano:
+        if not held or price is None or not bill.charge_nano:
             return 0, ()
         paid = paid_by_units(bill.meters, price.version, held)
-        return min(paid.nano, bill.charge_nano), tuple(paid.units.get(name, 0) for name in held)
+        return min(paid.nano, bill.charge_nano), paid.of_each(held)
 
     def entrust(self) -> Outcome:
         """It was accepted, and is a media task now: whoever hears of that task's end settles it."""

@@ -162,22 +162,22 @@ def read_credentials(
     `mj-api-secret` below the paths of Midjourney, `?key=` when a query is given (only some
     endpoints take it there), and from the subprotocols of a WebSocket, for pages can set no
     headers. The same key twice is one key."""
-    keys = {
-        name.removeprefix(KEY_PROTOCOL) for name in subprotocols if name.startswith(KEY_PROTOCOL)
-    }
-    broken = False
+    keys, broken = set[str](), False
+    for name in subprotocols:
+        if name.startswith(KEY_PROTOCOL):
+            keys.add(name.removeprefix(KEY_PROTOCOL))
     names = _MJ_HEADERS if path.startswith("/mj") and _MJ_PATH.match(path) else _KEY_HEADERS
-    for name, value in headers:
-        if name not in names:
+    for line, value in headers:
+        if line not in names:
             continue
-        if name == b"authorization":
+        if line == b"authorization":
             text = _read_bearer(value)
             broken = broken or text is None
             keys.add(text or "")
         else:
             keys.add(value.decode("latin-1").strip())
     if query:
-        keys.update(value for name, value in parse_qsl(query.decode("latin-1")) if name == "key")
+        keys.update(text for name, text in parse_qsl(query.decode("latin-1")) if name == "key")
     keys.discard("")
     if len(keys) > 1:
         return Credentials(None, True)

@@ -128,8 +128,8 @@ class HealthProbe:
         self._open = True
         state.in_flight += 1
         # What nobody else asks while this does.
-        self._breakers: list[Breaker] = []
-        self._rests: list[Rest] = []
+        self._breakers: Sequence[Breaker] = ()
+        self._rests: Sequence[Rest] = ()
 
     def claim(self, seconds: float) -> None:
         """Nobody else asks what is asked one at a time; a half-open breaker for so long at most."""

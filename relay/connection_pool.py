@@ -95,18 +95,16 @@ class ConnectionPool:
             self._idle.pop().cut()
 
     def _kept(self) -> Connection | None:
-        now = asyncio.get_running_loop().time()
         while self._idle:
             connection = self._idle.pop()
-            if connection.is_usable(now - KEEP_ALIVE_S):
+            if connection.is_usable(KEEP_ALIVE_S):
                 return connection
             connection.cut()
         return None
 
     def _drop_old(self) -> None:
         loop = asyncio.get_running_loop()
-        now = loop.time()
-        while self._idle and not self._idle[0].is_usable(now - KEEP_ALIVE_S):
+        while self._idle and not self._idle[0].is_usable(KEEP_ALIVE_S):
             self._idle.popleft().cut()
         self._sweep = loop.call_later(KEEP_ALIVE_S, self._drop_old) if self._idle else None
 

@@ -299,9 +299,13 @@ def _failure(results: Sequence[PGresult]) -> DatabaseRefused | None:
 def _rows(result: PGresult) -> list[Row]:
     if result.status != pq.ExecStatus.TUPLES_OK:
         return []
-    columns = range(result.nfields)
-    rows = []
-    for row in range(result.ntuples):
-        values = (result.get_value(row, column) for column in columns)
-        rows.append(tuple(None if value is None else value.decode() for value in values))
-    return rows
+    columns, value_of = range(result.nfields), result.get_value
+    return [
+        tuple(
+            [
+                None if (value := value_of(row, column)) is None else value.decode()
+                for column in columns
+            ]
+        )
+        for row in range(result.ntuples)
+    ]

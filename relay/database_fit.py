@@ -29,6 +29,8 @@ class DatabaseFit:
         self._ask = ask
         # Migrations that it lacks; None before anybody has looked.
         self._missing: int | None = None
+        # What stood for the migrations of the database when they were counted.
+        self._counted: str | None = None
         # None before the database was asked.
         self._secrets_fit: bool | None = None
         # By how much its clock is ahead.
@@ -38,10 +40,13 @@ class DatabaseFit:
     def fits(self) -> bool:
         return self._missing == 0 and self._secrets_fit is True and abs(self._skew_s) <= _SKEW_S_MAX
 
-    async def look_at_schema(self) -> None:
-        """Count the migrations that the database lacks."""
+    async def _look_at_schema(self, migrations: str | None) -> None:
+        """Count the migrations that the database lacks, where they are not those of the last time:
+        to compare all of them takes longer than all else that is asked each second."""
         if not self._config.migrations:
             self._missing = 0
+            return
+        if migrations == self._counted:
             return
         try:
             ((text,),) = await self._ask(statements.missing_statement(self._config.migrations))
@@ -50,7 +55,7 @@ class DatabaseFit:
         missing = int(text or 0)
         if missing and missing != self._missing:
             log.error("not ready: the database lacks %d migrations of this code", missing)
-        self._missing = missing
+        self._missing, self._counted = missing, migrations
 
     async def look_at_secrets(self) -> None:
         """Compare ours, once, with those that the database was made with, and have it know by which
@@ -75,14 +80,16 @@ class DatabaseFit:
             raise
 
     async def read_epoch(self) -> int | None:
-        """The database's epoch, None while it is away; its clock is looked at along with it."""
+        """The database's epoch, None while it is away; its clock and its schema are looked at along
+        with it."""
         sent_at = time.time()
         try:
-            ((epoch, now),) = await self._ask(statements.epoch_statement())
+            ((epoch, now, migrations),) = await self._ask(statements.epoch_statement())
         except (DatabaseAway, DatabaseRefused):
             return None
         ahead_s = float(now or 0) - (sent_at + time.time()) / 2
         if abs(ahead_s) > _SKEW_S_MAX >= abs(self._skew_s):
             log.error("not ready: the database's clock is %d s ahead of this machine's", ahead_s)
         self._skew_s = ahead_s
+        await self._look_at_schema(migrations)
         return int(epoch or 0)

@@ -29,12 +29,15 @@ class Deadline:
         "_step_s",
         "_task",
         "since",
+        "time",
     )
 
     def __init__(self, task: "asyncio.Task[object]") -> None:
-        self._loop = asyncio.get_running_loop()
+        self._loop = task.get_loop()
+        # The clock of the event loop.
+        self.time = self._loop.time
         self._task = task
-        self.since = self._loop.time()
+        self.since = self.time()
         # The step, and how long it may take.
         self._step: Reason = "total"
         self._step_s = _FAR
@@ -46,14 +49,14 @@ class Deadline:
 
     def limit(self, reason: Reason, seconds: float) -> None:
         """Nothing of this request may last longer than that from now."""
-        now = self._loop.time()
+        now = self.time()
         if now + seconds < self._end:
             self._end, self._end_reason = now + seconds, reason
             self._arm(now)
 
     def allow(self, reason: Reason, seconds: float, since: float | None = None) -> None:
         """The next step may take so long from now, or since then, within the limit of the whole."""
-        now = self._loop.time() if since is None else since
+        now = self.time() if since is None else since
         self._step, self._step_s, self.since = reason, seconds, now
         self._arm(now)
 
@@ -93,7 +96,7 @@ class Deadline:
 
     def _look(self) -> None:
         self._armed = None
-        now = self._loop.time()
+        now = self.time()
         if now >= self._end:
             self.interrupt(self._end_reason)
         elif now >= self.since + self._step_s:

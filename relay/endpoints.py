@@ -270,10 +270,11 @@ _JIMENG: Final = Endpoint(
 _VEO_OPERATION: Final = Endpoint(
     "veo_operation", ("GET",), "gemini", "predict_long_running", key_in_query=True
 )
+_VEO_FILE: Final = "files/{id}:download"
 _OF_VEO: Final[dict[str, Endpoint]] = {
     "models/{model}/operations/{id}": _VEO_OPERATION,
     "operations/{id}": _VEO_OPERATION,
-    "files/{id}:download": Endpoint(
+    _VEO_FILE: Endpoint(
         "video_content", ("GET",), "gemini", "predict_long_running", key_in_query=True
     ),
 }
@@ -417,11 +418,9 @@ _RESPONSE_ITEMS_PATH: Final = re.compile(r"(?:/api)?/v1/responses/([^/]+)/input_
 _TASK_PATHS: Final = {
     re.compile(path.replace("{model}", ".+").replace("{id}", "([^/]+)")): endpoint
     for path, endpoint in (
+        *((f"{_GEMINI_ROOT}{path}", endpoint) for path, endpoint in _OF_VEO.items()),
         # Clients of an address without TLS ask for the whole address of some bytes as their name.
-        *(
-            (f"{_GEMINI_ROOT}(?:files/https?://.+/)?{path}", endpoint)
-            for path, endpoint in _OF_VEO.items()
-        ),
+        (f"{_GEMINI_ROOT}files/https?://.+/{_VEO_FILE}", _OF_VEO[_VEO_FILE]),
         *((f"(?:/kling)?/v1/{path}", endpoint) for path, endpoint in _OF_KLING.items()),
         *((f"(?:/api)?/v1/{path}", endpoint) for path, endpoint in _OF_VIDEO.items()),
         *_OF_TASK.items(),
@@ -439,6 +438,9 @@ _OWN: Final = ("/v1/", "/v1beta/", "/api/v1beta/", "/anthropic/")
 _FAMILY: Final = re.compile(
     r"/(?:mj-(?:fast|relax|turbo)/)?(mj|suno|kling|jimeng)(?:/.*)?", re.DOTALL
 )
+# Each request is looked at, and hardly one is for them.
+_FAMILY_BEGINS: Final = ("/mj", "/suno", "/kling", "/jimeng")
+_NO_TARGET: Final = Target()
 _OWN_ROOTS: Final = frozenset(root.removesuffix("/") for root in _OWN)
 
 
@@ -509,6 +511,8 @@ def dialect_of(path: str) -> Dialect:
 
 def family_of(path: str) -> Family | None:
     """The service of tasks in whose form a path is answered that is no row."""
+    if not path.startswith(_FAMILY_BEGINS):
+        return None
     match = _FAMILY.fullmatch(path)
     return None if match is None else cast(Family, match[1])
 
@@ -524,7 +528,7 @@ def target_of(endpoint: Endpoint, path: str, query: bytes) -> Target:
     if match is not None:
         return Target(match[1])
     if endpoint.dialect != "gemini":
-        return Target()
+        return _NO_TARGET
     called = read_target(_model_call(_canonical(path)) or "")
     model = "" if called is None else called[0]
     words = parse_qsl(query.decode("latin-1"))

@@ -20,7 +20,6 @@ health and for money is `gateway/rules/faults.py`; how an answer is written is f
 the client (`dialects/*/errors.py`).
 """
 
-import random
 import time
 from collections.abc import Sequence
 from typing import Final, NamedTuple
@@ -44,7 +43,6 @@ from relay.request_context import Invocation
 from relay.upstream import UpstreamFailed, upstream_failure
 
 _WAIT_MS: Final = 1000
-_BUSY_WAIT_MS: Final = (2000, 6000)
 
 
 class ChannelsOut(Exception):
@@ -68,10 +66,9 @@ OVERLOADED: Final = answer_of_kind("overloaded", retry_after_ms=_WAIT_MS)
 STOPPING: Final = answer_of_kind("server_shutting_down", retry_after_ms=_WAIT_MS)
 
 
-def too_busy() -> ErrorAnswer:
-    """The answer to a request that a busy process does not take. Those who come again come one
-    after the other."""
-    return OVERLOADED._replace(retry_after_ms=random.randrange(*_BUSY_WAIT_MS))
+def too_busy(come_again_ms: int) -> ErrorAnswer:
+    """The answer to a request that a busy process does not take."""
+    return OVERLOADED._replace(retry_after_ms=come_again_ms)
 
 
 def answer_to(error: RequestFault | ChannelsOut | DatabaseAway | DatabaseRefused) -> ErrorAnswer:

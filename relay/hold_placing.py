@@ -42,6 +42,11 @@ class Taken(NamedTuple):
     units: tuple[tuple[Allowance, int], ...]
     nano: int
 
+    @property
+    def rows(self) -> tuple[tuple[int, int], ...]:
+        """How many it takes of each row, by its id."""
+        return tuple((allowance.id, count) for allowance, count in self.units)
+
 
 NOTHING_TAKEN: Final = Taken((), 0)
 
@@ -79,7 +84,7 @@ class HoldPlacer:
         ttl_s = int(total_s) + context.parts.config.hold_margin_s
         left: Mapping[str, int] = {}
         for _ in range(_ADMISSION_TRIES):
-            taken = self._taken(size, left)
+            taken = taken_by(self._principal, self._routed, size, left)
             guarded = self._guarded(size, channel.limits, taken)
             opened = self._opened(chosen, number, size, price, cost)
             request = AdmissionRequest(opened, ttl_s, replaces, self._principal.guards, guarded)
@@ -91,7 +96,7 @@ class HoldPlacer:
                 self._principal = await context.parts.renew(self._principal)
                 continue
             if verdict.word == "no_units" and verdict.details is not None:
-                left = {**left, **verdict.details["left"]}
+                left = _less(left, verdict.details["left"])
                 continue
             smaller = self._smaller(verdict, taken.nano)
             if smaller is None:
@@ -152,6 +157,7 @@ class HoldPlacer:
     ) -> AttemptOpened:
         """The row of an attempt, with an id of its own."""
         context, routed, principal = self._context, self._routed, self._principal
+        options = context.options
         channels, candidate = context.snapshot.channels, chosen.candidate
         channel = channels[candidate.channel_id]
         return AttemptOpened(
@@ -180,37 +186,16 @@ class HoldPlacer:
             channel.key_endings[chosen.key] if channel.key_endings else "",
             channel.key_ids[chosen.key] if channel.key_ids else None,
             self._asked_model,
-            *attribution_of(principal, context.options.labels, context.options.client_app),
+            *attribution_of(principal, options.labels, options.client_app),
             routed.facts.user[:END_USER_LENGTH],
+            options.session_id,
         )
-
-    def _taken(self, size: Size, left: Mapping[str, int]) -> Taken:
-        """The included units that the request takes: all that it may come to, so that its price is
-        held for the others alone. Of which no so many are `left`, by the ids of their rows, it
-        takes these, beside a hold of its whole price."""
-        allowances, estimate = self._principal.allowances, self._routed.estimate
-        if not allowances or estimate is None:
-            return NOTHING_TAKEN
-        found = applicable(allowances, self._routed.model.name)
-        ways = estimate.ways(size.output_cap)
-        wanted = wanted_units(ways, found)
-        if not wanted:
-            return NOTHING_TAKEN
-        if left:
-            some = [
-                (found[name], min(n, left.get(str(found[name].id), n)))
-                for name, n in wanted.items()
-            ]
-            return Taken(tuple((one, count) for one, count in some if count), 0)
-        beyond = beyond_nano(ways, wanted, estimate.version)
-        units = tuple((found[name], count) for name, count in wanted.items())
-        return Taken(units, max(size.hold_nano - beyond, 0))
 
     def _guarded(self, size: Size, limits: ChannelLimits | None, taken: Taken) -> Guarded | None:
         """What the request must fit beside the wallet; None when nothing is limited."""
         principal, facts, estimate = self._principal, self._routed.facts, self._routed.estimate
         budgets = budgets_of(self._context, principal, self._routed.model)
-        units = tuple((allowance.id, count) for allowance, count in taken.units)
+        units = taken.rows
         if not principal.limited and limits is None:
             if not budgets and not units:
                 return None
@@ -220,6 +205,36 @@ class HoldPlacer:
             cap = estimate.cap if size.output_cap is None else size.output_cap
             tokens = estimate.input_tokens + cap * facts.choices
         return Guarded(budgets, tokens, limits, units, taken.nano)
+
+
+def taken_by(
+    principal: Principal, routed: RoutedRequest, size: Size, left: Mapping[str, int]
+) -> Taken:
+    """The included units that a request takes: all that it may come to, so that its price is held
+    for the others alone. Of which no so many are `left`, by the ids of their rows, it takes these,
+    beside a hold of its whole price."""
+    allowances, estimate = principal.allowances, routed.estimate
+    if not allowances or estimate is None:
+        return NOTHING_TAKEN
+    found = applicable(allowances, routed.model.name)
+    ways = estimate.ways(size.output_cap)
+    wanted = wanted_units(ways, found)
+    if not wanted:
+        return NOTHING_TAKEN
+    if left:
+        some = [
+            (found[name], min(n, left.get(str(found[name].id), n))) for name, n in wanted.items()
+        ]
+        return Taken(tuple((one, count) for one, count in some if count), 0)
+    beyond = beyond_nano(ways, wanted, estimate.version)
+    units = tuple((found[name], count) for name, count in wanted.items())
+    return Taken(units, max(size.hold_nano - beyond, 0))
+
+
+def _less(known: Mapping[str, int], told: Mapping[str, int]) -> dict[str, int]:
+    """How many units a request takes that did not get those it asked for: those that are left, and
+    of which others have taken meanwhile, none, for it is not to run after them."""
+    return {**known, **{row: 0 if row in known else count for row, count in told.items()}}
 
 
 def priced_for(routed: RoutedRequest, channel: Channel) -> Price | None:

@@ -3,28 +3,32 @@
 from collections.abc import Awaitable, Callable, Iterable
 
 from relay.auth import Principal
-from relay.hold_placing import budgets_of
+from relay.hold_placing import NOTHING_TAKEN, Taken, budgets_of, taken_by
 from relay.request_context import Bound, RequestContext
 from relay.request_reader import RequestReader
 from relay.routing import RoutedRequest, route
 
-_ReadAvailable = Callable[[Principal, Iterable[int]], Awaitable[int]]
+ReadAvailable = Callable[[Principal, Iterable[int], Taken], Awaitable[int]]
 
 
-async def read_bound(context: RequestContext, raw: bytes, available_nano: _ReadAvailable) -> Bound:
+async def read_bound(context: RequestContext, raw: bytes, available_nano: ReadAvailable) -> Bound:
     """What the request of this body would hold, sent now; `available_nano` reads what there is to
     hold. Raises RequestFault as sending it would, but for the money, and DatabaseAway."""
-    reader, principal = RequestReader(context), context.principal
+    reader = RequestReader(context)
     facts = reader.read_facts(raw)
-    model = reader.find_model(facts.model)
-    routed = route(context, facts, model)
-    budgets = budgets_of(context, principal, model)
-    return bound_within(routed, await available_nano(principal, budgets))
+    routed = route(context, facts, reader.find_model(facts.model))
+    return await bound_of(context, routed, available_nano)
 
 
-def bound_within(routed: RoutedRequest, available_nano: int) -> Bound:
-    """What a routed request would hold of that much. Raises RequestFault `max_cost_exceeded`."""
-    return _within(_bound(routed), routed, available_nano)
+async def bound_of(
+    context: RequestContext, routed: RoutedRequest, available_nano: ReadAvailable
+) -> Bound:
+    """What a routed request would hold. Raises RequestFault `max_cost_exceeded`, DatabaseAway."""
+    bound, principal, taken = _bound(routed), context.principal, NOTHING_TAKEN
+    if routed.estimate is not None:
+        taken = taken_by(principal, routed, routed.estimate.first(), {})
+    budgets = budgets_of(context, principal, routed.model)
+    return _within(bound, routed, await available_nano(principal, budgets, taken))
 
 
 def _bound(routed: RoutedRequest) -> Bound:

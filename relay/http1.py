@@ -110,6 +110,11 @@ class ResponseReader:
         if self.unframed > _SECTION_BYTES_MAX and self.state is not _COMPLETE:
             raise Unreadable("too much stands in the header section, or around the body")
 
+    def end(self) -> None:
+        """Nothing more will come. The parser leads back here: both would stay until the next
+        collection of garbage."""
+        del self._parser
+
     def first_pieces(self) -> bytes:
         """Take what has come of the body, or as much of it as is given at once: what comes of it is
         held in memory until it is written."""
@@ -502,6 +507,7 @@ class Connection(asyncio.BufferedProtocol):
         self._transport = None
         self._owner.forget(self)
         response = self._response
+        response.end()
         if response.state in ENDED:
             return
         if response.state in BEFORE_BODY:
@@ -559,11 +565,13 @@ class Connection(asyncio.BufferedProtocol):
         """Whether either end has closed it."""
         return self._transport is None
 
-    def is_usable(self, idle_since_min: float) -> bool:
-        """Whether it may carry another request: it is open, and idle for no longer than that."""
+    def is_usable(self, idle_s_max: float) -> bool:
+        """Whether it may carry another request: it is open, and idle for less than that."""
         idle_since = self._idle_since
         return (
-            self._transport is not None and idle_since is not None and idle_since > idle_since_min
+            self._transport is not None
+            and idle_since is not None
+            and self._loop.time() - idle_since < idle_s_max
         )
 
 

@@ -7,7 +7,7 @@ on these paths.
 import re
 import time
 import types
-from collections.abc import Awaitable, Generator, Sequence
+from collections.abc import Awaitable, Generator
 from operator import itemgetter
 from typing import Any, Final
 from urllib.parse import quote
@@ -15,7 +15,7 @@ from uuid import UUID
 
 from billing.rules.money import format_usd
 from dialects.errors import RequestFault, message_of, quote_value
-from lib.asgi import Scope, Send
+from lib.asgi import RESPOND, Fields, Respond, Scope, Send
 from lib.ids import id_text
 from relay.cors import ALLOW_ORIGIN, EXPOSE_HEADERS
 from relay.downstream import ErrorAnswer, Head
@@ -35,10 +35,21 @@ _name_of = itemgetter(0)
 class HttpSink:
     """The sink of an HTTP request, in the form of its endpoint."""
 
-    __slots__ = ("_from_page", "_replayed", "_send", "begun", "invocation", "request_id")
+    __slots__ = (
+        "_from_page",
+        "_replayed",
+        "_respond",
+        "_scope",
+        "_send",
+        "begun",
+        "invocation",
+        "request_id",
+    )
 
     def __init__(self, scope: Scope, send: Send, request_id: UUID, invocation: Invocation) -> None:
+        self._scope = scope
         self._send = send
+        self._respond: Respond | None = scope.get(RESPOND)
         # Only a web page asks which headers it may read.
         self._from_page = b"origin" in map(_name_of, scope["headers"])
         self.request_id = request_id
@@ -46,12 +57,12 @@ class HttpSink:
         self.begun = False
         self._replayed = False
 
-    async def respond(
-        self, status: int, fields: Sequence[tuple[bytes, bytes]], body: bytes
-    ) -> None:
+    async def respond(self, status: int, fields: Fields, body: bytes) -> None:
         """A whole response."""
-        await self._start(status, fields, len(body))
-        await self._send({"type": "http.response.body", "body": body, "more_body": False})
+        section = self._section(status, fields, len(body))
+        if self._respond is None or not self._respond(self._scope, status, section, body):
+            await self._send({"type": "http.response.start", "status": status, "headers": section})
+            await self._send({"type": "http.response.body", "body": body, "more_body": False})
 
     async def fault(self, fault: RequestFault, *fields: tuple[bytes, bytes]) -> None:
         """Refuse a request that was not run, or whose run has failed us."""
@@ -87,11 +98,11 @@ class HttpSink:
     async def begin(self, head: Head) -> None:
         fields = self._fields(head)
         fields += [(b"cache-control", b"no-cache"), (b"x-accel-buffering", b"no")]
-        await self._start(200, fields, None)
+        await self._start(200, fields)
 
-    async def begin_bytes(self, status: int, fields: Sequence[tuple[bytes, bytes]]) -> None:
+    async def begin_bytes(self, status: int, fields: Fields) -> None:
         """The bytes of a file begin, with what is known of them."""
-        await self._start(status, fields, None)
+        await self._start(status, fields)
 
     async def write(self, raw: bytes, *, last: bool) -> None:
         if raw or last:
@@ -116,9 +127,12 @@ class HttpSink:
             fields += limit_headers(self.invocation.codec.name, head.headroom, time.time())
         return fields
 
-    async def _start(
-        self, status: int, own: Sequence[tuple[bytes, bytes]], length: int | None
-    ) -> None:
+    async def _start(self, status: int, own: Fields) -> None:
+        section = self._section(status, own, None)
+        await self._send({"type": "http.response.start", "status": status, "headers": section})
+
+    def _section(self, status: int, own: Fields, length: int | None) -> Fields:
+        """The header section, with what every response has; it has begun then."""
         request_id = id_text(self.request_id).encode()
         fields = [*own, (b"x-request-id", request_id), ALLOW_ORIGIN, _NOSNIFF]
         if self.invocation.codec.names_request and status == 200:
@@ -130,7 +144,7 @@ class HttpSink:
         self.begun = True
         if length is not None and status != 204:
             fields.append((b"content-length", b"%d" % length))
-        await self._send({"type": "http.response.start", "status": status, "headers": fields})
+        return fields
 
 
 def _answer_fields(head: Head) -> list[tuple[bytes, bytes]]:

@@ -5,6 +5,7 @@ import asyncio
 import logging
 import time
 from collections.abc import Callable
+from random import uniform
 from typing import Final
 
 from gateway.rules.load_shedding import MEASURED_EACH_S, UNDER_WAY_MIN, LoadShedding
@@ -33,6 +34,10 @@ class Load:
         taken = self._shedding.takes(under_way)
         self._refused += not taken
         return taken
+
+    def come_again_ms(self) -> int:
+        """When one who is refused now shall come again: each at another time."""
+        return int(1000 * self._shedding.come_again_s() * uniform(0.5, 1.5))
 
     async def watch(self) -> None:
         """Measure for how long what is due waits for the event loop, again and again, while so many

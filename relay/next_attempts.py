@@ -81,7 +81,7 @@ class NextAttempts:
         self.failed: list[Failed] = []
         self._context = context
         self._models = models
-        self._full: list[_Full] = []
+        self._full: Sequence[_Full] = ()
         self._take(first, list(first.routed.candidates))
 
     async def first(self) -> NextAttempt:
@@ -117,7 +117,7 @@ class NextAttempts:
         """
         context = self._context
         wait_s = inf if full.wait_ms is None else full.wait_ms / 1000
-        self._full.append(_Full(candidate, Block(full.reason, wait_s)))
+        self._full = (*self._full, _Full(candidate, Block(full.reason, wait_s)))
         if full.reason == "requests":
             channel = context.snapshot.channels[candidate.channel_id]
             context.parts.health.bar(channel, full.reason, wait_s)
@@ -150,9 +150,9 @@ class NextAttempts:
         self.answering = model
         # Who can be asked for this request, as far as is known.
         self._candidates = candidates
-        self._resting = list(model.routed.resting)
+        self._resting = model.routed.resting
         # Those that cannot serve this request.
-        self._unfit: list[Skipped] = []
+        self._unfit: Sequence[Skipped] = ()
         # How many attempts were made for other models.
         self._failed_before = len(self.failed)
         model.routed.retry_budget.request(self._context.parts.health.now())
@@ -170,7 +170,7 @@ class NextAttempts:
                 why = self.answering.why or candidate.why
                 return NextAttempt(candidate, prepared, why, self._skipped(candidate))
             except RequestFault:
-                self._unfit.append(Skipped(candidate.channel_id, "unsupported"))
+                self._unfit = (*self._unfit, Skipped(candidate.channel_id, "unsupported"))
                 self._take_out(candidate)
                 if self._candidates:
                     continue
@@ -184,8 +184,9 @@ class NextAttempts:
         self._candidates.remove(candidate)
         if not self._candidates and self._resting:
             organisation_id = self._context.principal.organisation_id
-            self._candidates = self._context.parts.health.ready(self._resting, organisation_id)
-            self._resting = []
+            resting = list(self._resting)
+            self._candidates = self._context.parts.health.ready(resting, organisation_id)
+            self._resting = ()
 
     async def _another(self) -> NextAttempt | None:
         """Another attempt for this model."""
@@ -198,7 +199,7 @@ class NextAttempts:
                 prepared = await self.answering.translator.prepare(candidate)
             except RequestFault:
                 self._candidates.remove(candidate)
-                self._unfit.append(Skipped(candidate.channel_id, "unsupported"))
+                self._unfit = (*self._unfit, Skipped(candidate.channel_id, "unsupported"))
             else:
                 # A key at fault is not used again, if its channel has another.
                 avoid = last.key if why == "retry" else -1
@@ -291,6 +292,8 @@ class NextAttempts:
 
     def _skipped(self, chosen: Candidate) -> Sequence[Skipped]:
         """The channels before this one in the order of the routes that are passed over, and why."""
+        if not (self._full or self._unfit or self.failed or self.answering.routed.skipped):
+            return ()
         known = [
             Skipped(item.candidate.channel_id, item.block.reason, item.block.wait_s)
             for item in self._full

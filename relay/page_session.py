@@ -64,7 +64,7 @@ async def carry_session(
     sink.listener = session.listener
     REQUEST_ID.set(sink.request_id)
     if not life.load.takes():
-        await sink.refuse(too_busy())
+        await sink.refuse(too_busy(life.load.come_again_ms()))
         return
     life.open_requests.enter()
     try:
@@ -86,7 +86,9 @@ async def carry_session(
 async def _converse(
     life: Lifespan, principal: Principal, session: PageSession, sink: RealtimeSink, scope: Scope
 ) -> None:
-    options = RequestOptions(labels=session.labels, client_app=PLAYGROUND)
+    options = RequestOptions(
+        labels=session.labels, client_app=PLAYGROUND, session_id=sink.request_id
+    )
     context = _context(life, principal, sink, session.model, sink.request_id, options)
     stopping = scope.get("extensions", {}).get(STOPPING_EXTENSION) or asyncio.Event()
     run = Run(context, partial(RealtimeAttempt, sink, lambda: life.snapshot, stopping))

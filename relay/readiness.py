@@ -41,14 +41,14 @@ class Readiness:
         signal does at once."""
         loop = asyncio.get_running_loop()
         server = signal.getsignal(signal.SIGTERM)
-        if not callable(server) or not wait_s:
+        if not callable(server):
             return
 
         def hear(number: int, frame: FrameType | None) -> None:
-            if self.draining:
+            again, self.draining = self.draining, True
+            if again or not wait_s:
                 server(number, frame)
                 return
-            self.draining = True
             loop.call_soon_threadsafe(loop.call_later, wait_s, server, number, frame)
 
         with contextlib.suppress(ValueError):  # Not the main thread: there is no signal to hear.

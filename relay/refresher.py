@@ -63,7 +63,6 @@ class Refresher:
     async def start(self) -> None:
         """Look at everything once, as far as the database lets us. Raises WrongSecret where it was
         made with other secrets than ours."""
-        await self.fit.look_at_schema()
         await self.fit.look_at_secrets()
         await self.fit.read_epoch()
         await self._refresh()
@@ -74,7 +73,6 @@ class Refresher:
             with contextlib.suppress(TimeoutError):
                 await asyncio.wait_for(self._changed.wait(), self._config.epoch_poll_s)
             self._changed.clear()
-            await self.fit.look_at_schema()
             try:
                 await self.fit.look_at_secrets()
             except WrongSecret as error:

@@ -132,7 +132,7 @@ class RequestOptions(msgspec.Struct, frozen=True):
     """What a client wants beside its body: to pay no more than `max_cost_nano`, to find the request
     by its `labels`, to read its charge in the usage of its answer, to have its data only where
     `data_policy` lets it be; and which application it is, from which address, "" where that is not
-    kept."""
+    kept, in which realtime session (the id of the request that opened it)."""
 
     max_cost_nano: int | None = None
     labels: Labels = NO_LABELS
@@ -140,6 +140,7 @@ class RequestOptions(msgspec.Struct, frozen=True):
     data_policy: DataPolicy = NO_POLICY
     client_app: str = ""
     address: str = ""
+    session_id: UUID | None = None
 
 
 NO_OPTIONS: Final = RequestOptions()
@@ -187,7 +188,7 @@ class RequestContext:
         self.request_id = request_id
         self.source: Source = source
         # The clock of the event loop, and when the request was let in by it.
-        self.time = asyncio.get_running_loop().time
+        self.time = deadline.time
         self.began = self.time() if began is None else began
 
     def elapsed_ms(self) -> int:
@@ -243,6 +244,7 @@ class RequestContext:
                 window_id,
                 after_attempts,
                 *attribution_of(principal, options.labels, options.client_app),
+                session_id=options.session_id,
             )
         )
         return outcome

@@ -72,6 +72,9 @@ _OUTSIDE: Final[Trait] = "usage_reasoning_outside"
 _TAGS: Final[Trait] = "think_tags"
 
 
+_NOTHING: Final[Mapping[str, Base64]] = MappingProxyType({})
+
+
 FetchFiles = Callable[[Sequence[str], EgressPolicy], Awaitable[dict[str, Base64]]]
 
 
@@ -123,7 +126,7 @@ class RequestTranslator:
         # Made when the first channel needs it.
         self._decoded_request: ChatRequest | None = None
         # Files that the request names by their addresses, by address.
-        self._fetched: dict[str, Base64] = {}
+        self._fetched: Mapping[str, Base64] = _NOTHING
 
     def prepare(self, candidate: Candidate) -> Awaitable[PreparedRequest]:
         """How the request goes to a candidate.
@@ -150,7 +153,10 @@ class RequestTranslator:
                 operation = None
         if operation is None:
             return await self._translated(destination, CODECS[dialect], stream=stream)
-        return await self._forwarded(destination, operation, thinking, stream=stream)
+        client, quirks = self._context.invocation.codec, NO_QUIRKS
+        if client.needs_fit(self._facts, destination.capabilities.flags):
+            quirks = await self._quirks(client, destination)
+        return self._forwarded(destination, operation, thinking, quirks, stream=stream)
 
     async def _overridden(
         self, channel: Channel, overrides: RequestOverrides, candidate: Candidate
@@ -207,11 +213,12 @@ class RequestTranslator:
 
     # ---- the three forms
 
-    async def _forwarded(
+    def _forwarded(
         self,
         destination: _Destination,
         operation: Operation,
         thinking: JsonObject | None,
+        quirks: Quirks,
         *,
         stream: bool,
     ) -> PreparedRequest:
@@ -223,9 +230,6 @@ class RequestTranslator:
         )
         model = channel.provider.aliases.get(destination.model, destination.model)
         facts = self._facts if continuation is None else continuation.facts_for(channel.id)
-        quirks = NO_QUIRKS
-        if client.needs_fit(self._facts, capabilities.flags):
-            quirks = await self._quirks(client, destination)
         traits, openai = capabilities.traits, client.name == "openai"
         return PreparedRequest(
             client,
@@ -326,7 +330,8 @@ class RequestTranslator:
         urls = codec.fetched_urls(request)
         missing = [url for url in urls if url not in self._fetched]
         if missing:
-            self._fetched |= await self._fetch_files(missing, self._context.snapshot.egress_users)
+            more = await self._fetch_files(missing, self._context.snapshot.egress_users)
+            self._fetched = {**self._fetched, **more}
         return replace_urls(request, self._fetched) if urls else request
 
     # ---- what it needs

@@ -1,28 +1,24 @@
 """Where a request would go, told without sending it: read, routed and fitted as `run.py` does it,
 and put in the order in which `fail_over.py` asks."""
 
-from collections.abc import Awaitable, Callable, Iterable, Sequence
+from collections.abc import Iterable, Sequence
 from typing import NamedTuple
 
 from dialects.errors import RequestFault
 from gateway.rules.fail_over import ATTEMPTS_MAX, AttemptsLeft, attempt_order
 from gateway.rules.model_rules import Cause
 from gateway.rules.routing import Candidate, Skipped, first_place_percent
-from relay.auth import Principal
 from relay.continuation import continue_request
 from relay.downstream import ErrorAnswer
 from relay.error_answers import ChannelsOut, answer_to
 from relay.file_fetching import leave_files
-from relay.hold_placing import budgets_of
-from relay.hold_preview import bound_within
+from relay.hold_preview import ReadAvailable, bound_of
 from relay.request_context import Bound, RequestContext
 from relay.request_reader import RequestReader
 from relay.request_translator import RequestTranslator
 from relay.routed_models import RoutedModel, RoutedModels
 from relay.routing import RoutedRequest
 from usage.rules.choices import SkipReason, Why
-
-_ReadAvailable = Callable[[Principal, Iterable[int]], Awaitable[int]]
 
 
 class PreviewedAttempt(NamedTuple):
@@ -62,7 +58,7 @@ class RoutePreview(NamedTuple):
 
 
 async def preview_route(
-    context: RequestContext, raw: bytes, available_nano: _ReadAvailable
+    context: RequestContext, raw: bytes, available_nano: ReadAvailable
 ) -> RoutePreview:
     """Where the request of this body would go, sent now; `available_nano` reads what there is to
     hold. Raises DatabaseAway, DatabaseRefused."""
@@ -77,7 +73,7 @@ async def preview_route(
 
 
 async def _preview(
-    context: RequestContext, reader: RequestReader, raw: bytes, available_nano: _ReadAvailable
+    context: RequestContext, reader: RequestReader, raw: bytes, available_nano: ReadAvailable
 ) -> RoutePreview:
     facts = reader.read_facts(raw)
     stated = context.invocation.codec.continuation_of(facts)
@@ -101,8 +97,7 @@ async def _preview(
     if order.first is None:
         refusal = None if order.fault is None else answer_to(order.fault)
         return RoutePreview(model.name, skipped=skipped, refusal=refusal)
-    budgets = budgets_of(context, context.principal, order.first.model)
-    bound = bound_within(order.first, await available_nano(context.principal, budgets))
+    bound = await bound_of(context, order.first, available_nano)
     ordered = {attempt.channel for attempt in order.attempts}
     skipped = [item for item in skipped if item.channel not in ordered]
     names = [other.name for other in fallbacks.models]

@@ -77,13 +77,13 @@ class RoutedModels:
         self._context = context
         self._facts = facts
         self._continuation = continuation
-        self._left = list(fallbacks.models)
+        self._left = fallbacks.models
         self._why = fallbacks.why
         # The name that the request asks for, which rows have where another model answers.
         self._requested = ""
         self.causes = fallbacks.causes
         self._fetch_files = fetch_files
-        self.skipped: list[Skipped] = []
+        self.skipped: Sequence[Skipped] = ()
 
     def __bool__(self) -> bool:
         return bool(self._left)
@@ -103,7 +103,7 @@ class RoutedModels:
         try:
             return self._routed_model(facts, model, None)
         except ChannelsOut as out:
-            self.skipped += out.skipped
+            self.skipped = (*self.skipped, *out.skipped)
             routed_model = self.next() if self.on_error else None
             if routed_model is None:
                 raise
@@ -113,11 +113,11 @@ class RoutedModels:
         """The next model that can be asked; `failed`: behind attempts, so that those of its
         channels are out that take no further ones."""
         while self._left:
-            model = self._left.pop(0)
+            model, *self._left = self._left
             try:
                 routed_model = self._routed_model(_naming(self._facts, model), model, self._why)
             except ChannelsOut as out:
-                self.skipped += out.skipped
+                self.skipped = (*self.skipped, *out.skipped)
                 continue
             except RequestFault:
                 continue

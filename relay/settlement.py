@@ -34,8 +34,8 @@ class Resolved(NamedTuple):
     loss_nano: int = 0
     # Its channel, where that has limits.
     limited_channel_id: UUID | None = None
-    # What included units pay of the charge, and how many of each that it holds; None where it holds
-    # none, or nobody has counted them.
+    # What included units pay of the charge, and how many of each that it holds; None in what an
+    # older release has kept.
     included_nano: int | None = None
     units: tuple[int, ...] = ()
 
@@ -100,7 +100,7 @@ def statements(batch: Sequence[Settled]) -> list[Statement]:
                 item.ending.charge_nano,
                 item.tokens,
                 item.ending.cost_beside(item.loss_nano),
-                item.included_nano,
+                item.included_nano or 0,
                 item.units,
             )
             for item, posting_id in zip(resolved, new_ids(len(resolved)), strict=True)

@@ -12,7 +12,8 @@ def load_statement() -> Statement:
 
 
 def epoch_statement() -> Statement:
-    """One row: the epoch, and what the database's clock says (Unix seconds)."""
+    """One row: the epoch, what the database's clock says (Unix seconds), and a number that is
+    another one once migrations were added or taken back."""
     return _EPOCH, {}
 
 
@@ -49,7 +50,9 @@ _MISSING = """
         WHERE done.app = wanted.app AND done.name = wanted.name)"""
 _EPOCH = """
     SELECT coalesce((SELECT n FROM accounts_epoch WHERE id = 1), 0),
-           extract(epoch FROM clock_timestamp())"""
+           extract(epoch FROM clock_timestamp()),
+           (SELECT coalesce(sum(hashtextextended(app || ' ' || name, 0)), 0)
+            FROM django_migrations)"""
 
 _LOAD = """
     SELECT json_build_object(

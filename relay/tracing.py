@@ -32,7 +32,7 @@ from opentelemetry.util.types import AttributeValue
 
 from billing.rules.meters import METERS
 from gateway.providers.provider import Provider
-from lib.asgi import Message, Receive, Scope, Send
+from lib.asgi import RESPOND, Message, Receive, Scope, Send
 from lib.egress import EgressPolicy
 from lib.ids import id_text, new_id, parse_id
 from relay.admission import AdmissionRequest, Verdict
@@ -145,6 +145,8 @@ class TracedRelay(Relay):
                     _set_response(span, message)
                 await send(message)
 
+            # What is sent as messages passes here.
+            scope.pop(RESPOND, None)
             await super().__call__(scope, receive, send_traced)
 
 

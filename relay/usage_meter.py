@@ -76,19 +76,16 @@ class TierPrices:
             self.cost = self._costs.for_tier(tier_name(tier))
 
 
-class Sample:
+class Sample(msgspec.Struct):
     """A text that comes in pieces: whole while it is short, then blocks that are spread over all of
-    it. The many streams that tell their usage throw it away, so that pieces are only put aside."""
+    it. The many streams that tell their usage throw it away, so that pieces are only put aside.
+    `pieces` is how many it came in."""
 
-    __slots__ = ("_blocks", "_last", "_seen", "_stride", "pieces")
-
-    def __init__(self) -> None:
-        # How many it came in.
-        self.pieces = 0
-        self._last: list[str] = []
-        self._blocks: list[str] = []
-        self._seen = 0
-        self._stride = 1
+    pieces: int = 0
+    _last: list[str] = []
+    _blocks: Sequence[str] = ()
+    _seen: int = 0
+    _stride: int = 1
 
     def add(self, pieces: Sequence[str]) -> None:
         """The next pieces."""
@@ -106,7 +103,7 @@ class Sample:
         self._last = []
         for at in range(0, len(joined), _BLOCK_CHARACTERS):
             if self._seen % self._stride == 0:
-                self._blocks.append(joined[at : at + _BLOCK_CHARACTERS])
+                self._blocks = (*self._blocks, joined[at : at + _BLOCK_CHARACTERS])
             self._seen += 1
             if len(self._blocks) > _BLOCKS_MAX:
                 self._blocks = self._blocks[::2]

@@ -625,11 +625,14 @@ def authority(tmp_path_factory: pytest.TempPathFactory) -> Authority:
 
 @contextmanager
 def running_hub(
-    environment: Mapping[str, str] | None = None, *, loop: str = EVENT_LOOP
+    environment: Mapping[str, str] | None = None,
+    *,
+    application: str = SOON,
+    loop: str = EVENT_LOOP,
 ) -> Iterator[Hub]:
     """A hub that runs as long as the context lasts."""
     with own_database("hub") as dsn:
-        hub = Hub(dsn, dict(environment or {}), application=SOON, loop=loop)
+        hub = Hub(dsn, dict(environment or {}), application=application, loop=loop)
         try:
             hub.settings()
             hub.start()

@@ -5,7 +5,7 @@ placed, a record is written where the hold is resolved (I5, I10).
 """
 
 from collections.abc import Iterable, Sequence
-from typing import Any, Final, NamedTuple
+from typing import Any, Final, NamedTuple, cast
 from uuid import UUID
 
 from lib.ids import id_array, id_bounds
@@ -57,6 +57,8 @@ class AttemptOpened(NamedTuple):
     customer: str = ""
     client_app: str = ""
     end_user: str = ""
+    # The request that opened its realtime session.
+    session_id: UUID | None = None
 
 
 class Ending(NamedTuple):
@@ -130,6 +132,8 @@ class Refusal(NamedTuple):
     customer: str = ""
     client_app: str = ""
     end_user: str = ""
+    # The request that opened its realtime session.
+    session_id: UUID | None = None
 
 
 class AddressNoted(NamedTuple):
@@ -165,24 +169,25 @@ def open_attempts(opened: Sequence[AttemptOpened]) -> Statement:
         "multipliers": _array(columns[17]),
         "cost_versions": _array(columns[18]),
         "estimates": _array(columns[19]),
-        "skipped": _quoted(columns[20]),
+        "skipped": _quoted(columns[20]) if any(columns[20]) else "{}",
         "whys": _quoted(columns[21]),
         "channel_keys": _quoted(columns[22]),
-        "channel_key_ids": _array([None if id_ is None else id_.hex for id_ in columns[23]]),
+        "channel_key_ids": _ids(columns[23]),
         "asked_models": _quoted(columns[24]),
-        **_attributions(columns[25:30]),
+        **_attributions(columns[25:31]),
     }
 
 
 def write_records(written: Sequence[RecordWritten]) -> Statement:
     """Write the records of attempts that ended; one that is there already stays as it is (I10)."""
+    organisations, ids, endings = zip(*written, strict=True)
     return _WRITE_RECORDS, {
-        **id_bounds([record.attempt_id for record in written]),
-        "organisations": id_array([record.organisation_id for record in written]),
-        "ids": id_array([record.attempt_id for record in written]),
-        "price_versions": _array([record.ending.price_version_id for record in written]),
-        "cost_versions": _array([record.ending.cost_version_id for record in written]),
-        **_endings([record.ending for record in written]),
+        **id_bounds(ids),
+        "organisations": id_array(organisations),
+        "ids": id_array(ids),
+        "price_versions": _array([ending.price_version_id for ending in endings]),
+        "cost_versions": _array([ending.cost_version_id for ending in endings]),
+        **_endings(endings),
     }
 
 
@@ -240,16 +245,17 @@ def _refusals(refused: Sequence[Refusal]) -> dict[str, Parameter]:
         "streams": _array(columns[8]),
         "sources": _array(columns[9]),
         **_endings(columns[10]),
-        **_attributions(columns[13:18]),
+        **_attributions(columns[13:19]),
     }
 
 
 def _attributions(columns: Sequence[Sequence[Any]]) -> dict[str, Parameter]:
     # Most have none of most: what lacks at the end of an array comes out of `unnest` as null.
-    names = ("projects", "tags", "customers", "client_apps", "end_users")
+    *texts, sessions = columns
+    named = zip(_ATTRIBUTED_TO, texts, strict=True)
     return {
-        name: _quoted(column) if any(column) else "{}"
-        for name, column in zip(names, columns, strict=True)
+        "sessions": _ids(sessions) if any(sessions) else "{}",
+        **{name: _quoted(column) if any(column) else "{}" for name, column in named},
     }
 
 
@@ -263,54 +269,70 @@ def key_charges(organisation_id: UUID, key_id: UUID, days: tuple[str, str] | Non
 
 
 def _endings(endings: Sequence[Ending]) -> dict[str, Parameter]:
-    dropped = [ending.dropped for ending in endings]
+    (
+        finals, statuses, kinds, messages, finish_reasons, meters, charges, bases, ttfts, totals,
+        raw_usages, flags, costs, _, _, upstream_requests, dropped, _, saved,
+    ) = zip(*endings, strict=True)  # fmt: skip
     return {
-        "finals": _array([ending.final for ending in endings]),
-        "statuses": _array([ending.status for ending in endings]),
-        "kinds": _array([ending.kind for ending in endings]),
-        "messages": _quoted([ending.message for ending in endings]),
-        "finish_reasons": _quoted([ending.finish_reason for ending in endings]),
-        "meters": _quoted([ending.meters for ending in endings]),
-        "charges": _array([ending.charge_nano for ending in endings]),
-        "bases": _array([ending.basis for ending in endings]),
-        "ttfts": _array([ending.ttft_ms for ending in endings]),
-        "totals": _array([ending.total_ms for ending in endings]),
-        "raw_usages": _quoted([ending.raw_usage for ending in endings]),
+        "finals": _array(finals),
+        "statuses": _array(statuses),
+        "kinds": _array(kinds),
+        "messages": _quoted(messages),
+        "finish_reasons": _quoted(finish_reasons),
+        "meters": _quoted(meters),
+        "charges": _array(charges),
+        "bases": _array(bases),
+        "ttfts": _array(ttfts),
+        "totals": _array(totals),
+        "raw_usages": _quoted(raw_usages),
         # An array of arrays would have to be rectangular: flags are words, joined by a comma.
-        "flags": _quoted([",".join(ending.flags) for ending in endings]),
-        "costs": _array([ending.cost_nano for ending in endings]),
-        "upstream_requests": _quoted([ending.upstream_request_id for ending in endings]),
+        "flags": _quoted([*map(",".join, flags)]),
+        "costs": _array(costs),
+        "upstream_requests": _quoted(upstream_requests),
         "dropped": _quoted(dropped) if any(dropped) else "{}",
-        "saved": _array([ending.saved_nano for ending in endings]),
+        "saved": _array(saved),
     }
 
 
-def _array(values: Iterable[object]) -> str:
+def _ids(ids: Iterable[UUID | None]) -> str:
+    """An array literal of ids; None is null."""
+    return _array([None if id_ is None else id_.hex for id_ in ids])
+
+
+def _array(values: Sequence[object]) -> str:
     """An array literal of values whose text needs no quoting; None is null."""
-    return "{" + ",".join(["null" if value is None else str(value) for value in values]) + "}"
+    if None in values:
+        values = ["null" if value is None else value for value in values]
+    return "{" + ",".join(map(str, values)) + "}"
 
 
-def _quoted(texts: Iterable[str | None]) -> str:
+def _quoted(texts: Sequence[str | None]) -> str:
     """An array literal of any texts; NUL, which the database has no place for, is left out."""
-    quoted = ["null" if text is None else _quote(text) if text else '""' for text in texts]
-    return "{" + ",".join(quoted) + "}"
+    if None in texts:
+        quoted = ["null" if text is None else _quote([text]) for text in texts]
+        return "{" + ",".join(quoted) + "}"
+    return "{" + _quote(cast(Sequence[str], texts)) + "}"
 
 
-def _quote(text: str) -> str:
-    if "\\" in text:
-        text = text.replace("\\", "\\\\")
-    if '"' in text:
-        text = text.replace('"', '\\"')
-    if "\0" in text:
-        text = text.replace("\0", "")
-    return f'"{text}"'
+def _quote(texts: Sequence[str]) -> str:
+    """The items of an array literal, quoted all at once: most need nothing more than the quotes.
+    NUL parts them meanwhile."""
+    joined = "\0".join(texts)
+    if joined.count("\0") >= len(texts):
+        joined = "\0".join([text.replace("\0", "") for text in texts])
+    if "\\" in joined:
+        joined = joined.replace("\\", "\\\\")
+    if '"' in joined:
+        joined = joined.replace('"', '\\"')
+    return '"' + joined.replace("\0", '","') + '"' if texts else ""
 
 
-_ATTRIBUTION = "project, tags, customer, client_app, end_user"
+_ATTRIBUTED_TO: Final = ("projects", "tags", "customers", "client_apps", "end_users")
+_ATTRIBUTION = "project, tags, customer, client_app, end_user, session_id"
 _ATTRIBUTED = """coalesce(t.project, ''), t.tags, coalesce(t.customer, ''),
-           coalesce(t.client_app, ''), coalesce(t.end_user, '')"""
+           coalesce(t.client_app, ''), coalesce(t.end_user, ''), t.session_id"""
 _ATTRIBUTION_ARRAYS = """%(projects)s::text[], %(tags)s::jsonb[], %(customers)s::text[],
-        %(client_apps)s::text[], %(end_users)s::text[]"""
+        %(client_apps)s::text[], %(end_users)s::text[], %(sessions)s::uuid[]"""
 
 _OPEN_ATTEMPTS = f"""
     INSERT INTO usage_attempt (
@@ -363,7 +385,7 @@ _WRITE_RECORDS = f"""
            a.source, a.admitted_at, now(), a.hold_nano,
            coalesce(t.price_version_id, a.price_version_id), a.multiplier_ppm,
            coalesce(t.cost_version_id, a.cost_version_id),
-           a.project, a.tags, a.customer, a.client_app, a.end_user,
+           a.project, a.tags, a.customer, a.client_app, a.end_user, a.session_id,
            t.final, t.status, t.kind, t.message, t.finish_reason, t.meters,
            least(t.charge_nano, a.hold_nano), t.basis, t.ttft_ms,
            coalesce(t.total_ms, extract(epoch FROM now() - a.admitted_at) * 1000)::int,

@@ -107,15 +107,20 @@ def read(raw: bytes) -> ChatFacts:
     messages = _read_messages(body)
     stream = bool(small.boolean("stream"))
     include_usage = stream and read_include_usage(body)
-    check_integers(small, _RANGES)
-    max_cost_nano = read_max_cost(body)
+    bounded = not _RANGES.keys().isdisjoint(small.value)
+    if bounded:
+        check_integers(small, _RANGES)
+    members = body.members
+    max_cost_nano = read_max_cost(body) if "max_cost" in members else None
     if not messages:
         raise RequestFault("invalid_value", "messages", "messages must have at least 1 item")
-    current, legacy, choices = [
-        small.integer(name, low, high) for name, (low, high) in _RANGES.items()
-    ]
+    current = legacy = choices = None
+    if bounded:
+        current, legacy, choices = [
+            small.integer(name, low, high) for name, (low, high) in _RANGES.items()
+        ]
     check_bounds(body, _BOUNDS)
-    audio_output = _names_audio(body)
+    audio_output = "modalities" in members and _names_audio(body)
     media, picture_bytes = _count_media(messages)
     return ChatFacts(
         body=body,
@@ -124,7 +129,7 @@ def read(raw: bytes) -> ChatFacts:
         include_usage=include_usage,
         output_cap=legacy if current is None else current,
         choices=1 if choices is None else choices,
-        user=read_user(body),
+        user=read_user(body) if "user" in members else "",
         text_bytes=len(raw) - picture_bytes,
         media=media,
         audio_output=audio_output,

@@ -13,9 +13,13 @@ Where it is not said which input was cached, cached tokens count against text fi
 then image. A zero that was sent is a zero, not a missing value (F28).
 """
 
-from typing import Any
+from typing import Any, Final
 
 from dialects.usage import Counts, Quantities, UsageMembers, read_members
+
+# Members that hardly any provider sends.
+_OF_CACHE: Final = ("prompt_cache_hit_tokens", "prompt_cache_miss_tokens")
+_OF_SEARCHES: Final = ("num_sources_used", "plugins")
 
 
 def quantities(raw: bytes | None) -> Quantities:
@@ -95,8 +99,10 @@ def _meters(usage: UsageMembers) -> Quantities:
 
 
 def _cached(usage: UsageMembers, inputs: dict[str, Any], prompt: int) -> int:
-    hit = usage.count("prompt_cache_hit_tokens")
-    miss = usage.count("prompt_cache_miss_tokens")
+    hit = miss = None
+    if not usage.members.keys().isdisjoint(_OF_CACHE):
+        hit = usage.count("prompt_cache_hit_tokens")
+        miss = usage.count("prompt_cache_miss_tokens")
     if hit is not None and miss is not None and hit + miss != prompt:
         usage.flags.add("usage_mismatch")
     cached = usage.count("cached_tokens", inputs)
@@ -125,6 +131,8 @@ def _output(
 
 
 def _searches(usage: UsageMembers) -> int | None:
+    if usage.members.keys().isdisjoint(_OF_SEARCHES):
+        return None
     sources = usage.count("num_sources_used")
     search = usage.inner("plugins").get("search")
     return sources or usage.count("count", search if isinstance(search, dict) else {})

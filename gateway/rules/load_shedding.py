@@ -14,6 +14,7 @@ and to take fewer would only make its rest longer.
 All times are seconds of one clock that only goes forward, and are given by the caller.
 """
 
+from math import exp
 from typing import Final
 
 MEASURED_EACH_S: Final = 0.05
@@ -33,13 +34,19 @@ _FALL: Final = 0.98
 _RISE: Final = 1.008
 _ELAPSED_S_MAX: Final = 1.0
 _FAR_ABOVE: Final = 2
+COME_AGAIN_S: Final = (4.0, 40.0)
+"""The least and the longest mean time to come again: clients take no word that is over a minute."""
+_RATE_OVER_S: Final = 1.0
 
 
 class LoadShedding:
     """The limit of one process, None while there is none. `wait_s_max` is how long what is due may
     wait, 0 = as long as it does; `wait_s` is how long it waits now."""
 
-    __slots__ = ("_long_since", "_measured_at", "_wait_s_max", "limit", "wait_s")
+    __slots__ = (
+        "_away", "_long_since", "_measured_at", "_refused", "_taken", "_taken_each_s",
+        "_wait_s_max", "limit", "wait_s",
+    )  # fmt: skip
 
     def __init__(self, wait_s_max: float = WAIT_S_MAX) -> None:
         self.limit: float | None = None
@@ -47,12 +54,18 @@ class LoadShedding:
         self._wait_s_max = wait_s_max
         self._long_since: float | None = None
         self._measured_at = 0.0
+        # Since the last measurement; and those that were told before to come again, and have not.
+        self._taken = 0
+        self._refused = 0
+        self._taken_each_s = 0.0
+        self._away = 0.0
 
     def measured(self, wait_s: float, under_way: int, busy: float, now: float) -> None:
         """Something waited for so long, while so many requests were under way; since the last time
         the event loop worked for that share of the time."""
         if not self._wait_s_max:
             return
+        self._count_away(now - self._measured_at)
         times = min(now - self._measured_at, _ELAPSED_S_MAX) / MEASURED_EACH_S
         self._measured_at = now
         self.wait_s = wait_s
@@ -72,4 +85,24 @@ class LoadShedding:
 
     def takes(self, under_way: int) -> bool:
         """Whether a request that has just come is taken beside so many."""
-        return self.limit is None or under_way < self.limit
+        if self.limit is None or under_way < self.limit:
+            self._taken += 1
+            return True
+        self._refused += 1
+        return False
+
+    def come_again_s(self) -> float:
+        """After which time, in the mean, those who are refused now shall come again."""
+        shortest, longest = COME_AGAIN_S
+        if not self._taken_each_s:
+            return shortest
+        return min(max((self._away + self._refused) / self._taken_each_s, shortest), longest)
+
+    def _count_away(self, elapsed_s: float) -> None:
+        """Who was told to come again does so in the course of that time."""
+        if elapsed_s <= 0:
+            return
+        self._away = self._away * exp(-elapsed_s / self.come_again_s()) + self._refused
+        weight = 1 - exp(-elapsed_s / _RATE_OVER_S)
+        self._taken_each_s += weight * (self._taken / elapsed_s - self._taken_each_s)
+        self._taken = self._refused = 0

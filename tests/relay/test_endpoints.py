@@ -1,6 +1,7 @@
 """Which paths are the relay's."""
 
 import re
+import time
 from pathlib import Path
 
 import pytest
@@ -109,3 +110,19 @@ def test_a_bearer_lists_models_in_the_form_of_the_version_that_it_names(
     assert "has_more" in listed
     refused = hub.request("GET", "/v1/models/nowhere", tenant, headers=version)
     assert refused.json()["type"] == "error"
+
+
+@pytest.mark.parametrize(
+    "path",
+    [
+        "/v1beta/files/http://" + "/models/" * 3_800,
+        "/v1beta/files/http://" + "/files/a" * 3_800,
+        "/v1/models/" + "/operations" * 2_700 + "/",
+        "/v1/engines/" + "/embeddings" * 2_700 + "x",
+    ],
+)
+def test_a_long_path_takes_no_time_of_the_others(path: str) -> None:
+    """Nobody is known yet where paths are read; this one took half a second."""
+    begun = time.thread_time()
+    claimed(path)
+    assert time.thread_time() - begun < 0.1

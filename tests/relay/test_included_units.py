@@ -1,20 +1,32 @@
 """Units that a subscription plan includes: taken at the admission, used or given back at the end,
 worth what the price book says; never more than are included (P2)."""
 
+import asyncio
 import datetime as dt
 from concurrent.futures import ThreadPoolExecutor
 from typing import Any
 
+import pytest
+
 from billing.sql.accounts import WALLET_KINDS, lock_accounts, open_accounts
 from billing.sql.budget_windows import count_guards
 from lib.ids import new_id
+from relay.admission import AdmissionRequest, Verdict
+from relay.asgi import Relay
+from relay.ledger_writer import LedgerWriter
+from relay.request_context import Outcome
 from tests.fakes.upstream import FakeUpstream
+from tests.fakes.videos import FakeVideos
 from tests.hub import Hub, Tenant
 from tests.relay.asking import ask
 from tests.relay.clients import Clients
+from tests.relay.poller import poll
 from tests.relay.sweeper import sweep
+from tests.relay.test_in_process import body, heard, knows, principal, relay
 from tests.relay.test_marks import let_die, mark_of
+from tests.relay.test_videos import PER_MS, accepted, video_model
 
+__all__ = ["relay"]
 METERED = "openai_metered"
 
 
@@ -136,3 +148,68 @@ def test_units_of_a_killed_process_are_given_back(
         "in_text": (mark["in_text"], 0), "out_text": (mark["out_text"], 0),
     }  # fmt: skip
     own_hub.assert_books_balance()
+
+
+@pytest.mark.parametrize("included_ms", [5_000, 60_000])
+def test_units_pay_for_a_video_at_its_end(hub: Hub, included_ms: int) -> None:
+    """Also those of which fewer are left than it takes; the rest of them stays included."""
+    with FakeVideos() as provider:
+        tenant, model = hub.tenant("10.00"), video_model(hub, provider)
+        include(hub, tenant, ("video_ms", included_ms))
+        accepted(hub, tenant, model, "a cat")
+        poll(hub, tenant)
+    used = min(included_ms, 8_000)
+    assert units(hub, tenant) == {"video_ms": (used, 0)}
+    assert paid(hub, tenant) == {
+        "revenue": 8_000 * PER_MS, "included:units": -used * PER_MS,
+        "customer:available": 10**10 - (8_000 - used) * PER_MS, "customer:held": 0,
+    }  # fmt: skip
+    hub.assert_books_balance()
+
+
+async def test_who_always_comes_second_is_paid_for_by_the_balance(
+    relay: Relay, hub: Hub, fake: FakeUpstream, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Whenever it asks for what was left, others have just taken of it."""
+    tenant, model = hub.tenant("10.00"), hub.model(fake, provider=METERED)
+    include(hub, tenant, ("out_text", 40))
+    await knows(relay, hub, model)
+    who = await principal(relay, hub, tenant)
+    admit = LedgerWriter.admit
+
+    async def admit_second(ledger: LedgerWriter, request: AdmissionRequest) -> Verdict:
+        hub.connection.execute(
+            "UPDATE billing_includedunits SET used = used + 3 WHERE organisation_id = %s",
+            [tenant.organisation_id],
+        )
+        return await admit(ledger, request)
+
+    monkeypatch.setattr(LedgerWriter, "admit", admit_second)
+    asked = body(model, "#tokens=30 #prompt=10", max_tokens=50)
+    chat = relay.in_process.chat(who, asked, source="playground")
+    (outcome,) = [item async for item in heard(chat) if isinstance(item, Outcome)]
+    assert (outcome.status, outcome.charge_nano) == (200, 100)
+    await asyncio.to_thread(hub.settled, tenant)
+    assert units(hub, tenant) == {"out_text": (9, 0)}
+
+
+async def test_what_units_pay_is_there_to_be_held(
+    relay: Relay, hub: Hub, fake: FakeUpstream
+) -> None:
+    """A page that asks before it sends is told what sending is: with so many units left it is paid
+    without a balance, with fewer it is not."""
+    tenant, model = hub.tenant("0"), hub.model(fake, provider=METERED)
+    include(hub, tenant, ("in_text", 100_000), ("out_text", 60))
+    await knows(relay, hub, model)
+    who = await principal(relay, hub, tenant)
+    fits, beyond = body(model, "hi", max_tokens=50), body(model, "hi", max_tokens=70)
+    bound = await relay.in_process.bound(who, fits)
+    assert bound.fits
+    assert bound.available_nano == bound.hold_nano > 0
+    refused = await relay.in_process.bound(who, beyond)
+    assert (refused.fits, refused.available_nano) == (False, 0)
+    for asked, status in ((fits, 200), (beyond, 402)):
+        chat = relay.in_process.chat(who, asked, source="playground")
+        (outcome,) = [item async for item in heard(chat) if isinstance(item, Outcome)]
+        assert outcome.status == status
+    await asyncio.to_thread(hub.settled, tenant)

@@ -15,6 +15,7 @@ from websockets.exceptions import ConnectionClosed, InvalidStatus
 from websockets.sync.client import ClientConnection, connect
 from websockets.sync.server import ServerConnection, serve
 
+from lib.ids import parse_id
 from tests.fakes.realtime import FakeRealtime
 from tests.hub import ROOT, Hub, Tenant
 
@@ -130,7 +131,14 @@ def test_a_session_is_a_series_of_requests(hub: Hub, provider: FakeRealtime, mod
         assert talk.hear("session.created")["session"]["model"] == model
         first = talk.ask("hello there #tokens=7")
         second = talk.ask("again #tokens=3 #cached=4")
+        assert talk.socket.response is not None
+        opened = parse_id(talk.socket.response.headers["x-request-id"])
     one, two = records(hub, tenant, 2)
+    assert (one["request_id"], one["session_id"], two["session_id"]) == (opened, opened, opened)
+    attempts = hub.rows(
+        "SELECT session_id FROM usage_attempt WHERE organisation_id = %s", tenant.organisation_id
+    )
+    assert {row["session_id"] for row in attempts} == {opened}
     assert [first["usage"], second["usage"]] == provider.sessions[-1].responses
     assert one["meters"] == {"in_text": 13, "out_text": 7}
     assert two["meters"] == {"in_text": 16, "in_cache_read": 4, "out_text": 3}

@@ -44,6 +44,7 @@ def test_labels_user_and_application(hub: Hub, fake: FakeUpstream) -> None:
     assert said(record) == ("search", ["beta", "eu"], "c-42", "openai-python", "u-7")
     assert said(attempt(hub, record)) == said(record)
     assert (record["dropped"], address(hub, record)) == (None, [])
+    assert record["session_id"] is None
 
 
 def test_what_the_key_says_holds_where_the_request_says_nothing(

@@ -7,6 +7,7 @@ from random import Random
 import pytest
 
 from gateway.rules.load_shedding import (
+    COME_AGAIN_S,
     LIMITED_PATIENCE_S,
     MEASURED_EACH_S,
     PATIENCE_S,
@@ -98,6 +99,49 @@ def test_a_short_wait_lets_ever_more_in_and_then_all() -> None:
     # Until then a long wait counts at once; behind it there is patience again.
     measure(shedding, LONG, PATIENCE_S - LONG, at=now)
     assert shedding.limit is None
+
+
+@pytest.mark.parametrize("clients", [10, 1000, 3000])
+def test_who_is_refused_comes_again_when_it_can_be_their_turn(clients: int) -> None:
+    """However many wait: for each that is taken hardly more than one is refused in vain."""
+    shedding, random, now = LoadShedding(), Random(1), 0.0
+    taken = refused = 0
+    due = [0.0] * clients
+    measure(shedding, LONG, PATIENCE_S + 1)
+    for tick in range(round(240 / MEASURED_EACH_S)):
+        now = PATIENCE_S + 1 + tick * MEASURED_EACH_S
+        if tick == round(120 / MEASURED_EACH_S):
+            taken = refused = 0
+        places = 5
+        while due and due[0] <= now:
+            heappop(due)
+            if shedding.takes(0 if places else MANY**2):
+                places, taken = places - 1, taken + 1
+                heappush(due, now + MEASURED_EACH_S)
+            else:
+                refused += 1
+                heappush(due, now + shedding.come_again_s() * random.uniform(0.5, 1.5))
+        shedding.measured(SHORT, MANY**2, 1.0, now)
+    shortest, longest = COME_AGAIN_S
+    assert shortest <= shedding.come_again_s() <= longest
+    assert taken >= 0.9 * min(5 * 120 / MEASURED_EACH_S, clients * 120 / MEASURED_EACH_S)
+    assert refused <= 1.5 * taken
+
+
+def test_a_wait_to_come_again_has_bounds() -> None:
+    shedding = LoadShedding()
+    now = measure(shedding, LONG, PATIENCE_S + 1)
+    assert shedding.come_again_s() == COME_AGAIN_S[0]
+    for tick in range(200):
+        assert shedding.takes(0)
+        for _ in range(1000):
+            shedding.takes(MANY**2)
+        shedding.measured(LONG, MANY, 1.0, now + tick * MEASURED_EACH_S)
+    assert shedding.come_again_s() == COME_AGAIN_S[1]
+    for tick in range(200, 10_000):
+        shedding.takes(0)
+        shedding.measured(SHORT, MANY, 1.0, now + tick * MEASURED_EACH_S)
+    assert shedding.come_again_s() == COME_AGAIN_S[0]
 
 
 @pytest.mark.parametrize(
