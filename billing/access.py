@@ -154,9 +154,9 @@ def _with_notes(rows: QuerySet[Invoice]) -> QuerySet[Invoice]:
 
 
 def exchange_rates(actor: Actor) -> QuerySet[ExchangeRate]:
-    """The operators' table of exchange rates, the latest day first."""
+    """The operators' table of exchange rates."""
     require(actor, "credits.read")
-    return ExchangeRate.objects.order_by("-day", "currency", "-id")
+    return ExchangeRate.objects.all()
 
 
 def tax_rates(actor: Actor) -> QuerySet[TaxRate]:

@@ -1,5 +1,7 @@
 """The operators' table of exchange rates."""
 
+from typing import Any
+
 from django.contrib import messages
 from django.http import HttpRequest, HttpResponseBase
 from django.utils.formats import date_format
@@ -13,11 +15,13 @@ from accounts.table_preferences import read_table
 from billing.access import exchange_rates
 from billing.exchange_rates import RateStated, add_rates, rate_text
 from billing.invoice_forms import ExchangeRateForm
+from billing.models import ExchangeRate
+from lib import clock
 from lib.htmx import see_other
 from lib.ids import id_text
 from lib.refusal import Refused
 from lib.tables.pages import answer_table
-from lib.tables.sources import ListSource
+from lib.tables.sources import QuerySource
 from lib.tables.table import Column, Filter, Table
 
 RATES = Table(
@@ -25,13 +29,12 @@ RATES = Table(
     _("Exchange rates"),
     (
         Column("currency", _("Currency"), sort=True, card="title"),
-        Column("day", _("Day"), value="day_text", sort="day", card="second"),
+        Column("day", _("Day"), sort=True, card="second"),
         Column("rate", _("One USD is worth"), "code", card="money"),
         Column("source", _("Source"), sort=True, priority=2),
-        Column("added", _("Added"), "time", sort=True, priority=3, card="last"),
+        Column("added", _("Added"), "time", sort="created_at", priority=3, card="last"),
     ),
     default_sort="-day",
-    key="id",
     filters=(Filter("currency", _("Currency")),),
 )
 
@@ -39,7 +42,7 @@ RATES = Table(
 @operator_page("credits.write")
 @require_http_methods(["GET", "HEAD", "POST"])
 def exchange_rate_list(request: HttpRequest, actor: Actor) -> HttpResponseBase:
-    form = ExchangeRateForm(request.POST or None)
+    form = ExchangeRateForm(request.POST or None, initial={"day": clock.now().date()})
     if form.is_valid():
         try:
             add_rates(actor, [RateStated(**form.cleaned_data)])
@@ -48,24 +51,28 @@ def exchange_rate_list(request: HttpRequest, actor: Actor) -> HttpResponseBase:
         else:
             messages.success(request, gettext("Rate added."))
             return see_other("exchange_rates")
-    found = [
+    rows = exchange_rates(actor)
+    codes = rows.order_by("currency").values_list("currency", flat=True).distinct()
+    choices = [("", gettext("All currencies")), *((code, code) for code in codes)]
+    state = read_table(RATES, request, actor, choices={"currency": choices})
+    if state.value("currency"):
+        rows = rows.filter(currency=state.value("currency"))
+    templates = ("billing/exchange_rates.html", "billing/_exchange_rates.html")
+    response = answer_table(request, state, QuerySource(rows), templates, {"form": form}, _rows)
+    if form.errors:
+        response.status_code = 422
+    return response
+
+
+def _rows(page: list[ExchangeRate]) -> list[dict[str, Any]]:
+    return [
         {
             "id": id_text(rate.id),
             "currency": rate.currency,
-            "day": rate.day,
-            "day_text": date_format(rate.day, "DATE_FORMAT"),
+            "day": date_format(rate.day, "DATE_FORMAT"),
             "rate": rate_text(rate),
             "source": rate.source,
             "added": rate.created_at,
         }
-        for rate in exchange_rates(actor)
+        for rate in page
     ]
-    codes = sorted({str(row["currency"]) for row in found})
-    choices = [("", gettext("All currencies")), *((code, code) for code in codes)]
-    state = read_table(RATES, request, actor, choices={"currency": choices})
-    rows = [row for row in found if state.value("currency") in ("", row["currency"])]
-    templates = ("billing/exchange_rates.html", "billing/_exchange_rates.html")
-    response = answer_table(request, state, ListSource(rows), templates, {"form": form})
-    if form.errors:
-        response.status_code = 422
-    return response

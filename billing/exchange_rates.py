@@ -65,7 +65,7 @@ def _read(stated: RateStated) -> ExchangeRate:
     if not exchange.is_currency(currency):
         raise Refused("currency", gettext("Enter the three letters of a currency, such as EUR."))
     if stated.day > clock.now().date() + dt.timedelta(days=1):
-        raise Refused("day", gettext("Rates cannot be of a day to come."))
+        raise Refused("day", gettext("The day cannot be in the future."))
     try:
         rate = exchange.read_rate(stated.rate)
     except exchange.ExchangeRateInvalid as error:

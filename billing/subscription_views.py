@@ -91,8 +91,8 @@ class PlanForm(forms.Form):
     units = forms.CharField(
         label=_("Included units per month"),
         help_text=_(
-            "One meter a line: its name, the units, and the models where it is not all of them. "
-            "For example: in_text 5000000 gpt-5*, o3"
+            "One meter per line: its name, the number of units, and the models unless it is for "
+            "all. For example: in_text 5000000 gpt-5*, o3"
         ),
         max_length=10_000,
         required=False,
@@ -132,7 +132,7 @@ class ChooseForm(forms.Form):
         label=_("Plan"),
         error_messages={"invalid_choice": _("This plan is not offered.")},
     )
-    seen = forms.CharField(required=False, max_length=600, widget=forms.HiddenInput)
+    seen = forms.CharField(required=False, max_length=1000, widget=forms.HiddenInput)
 
 
 # An organisation's own (W40) ---------------------------------------------------------------------

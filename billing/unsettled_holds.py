@@ -7,13 +7,14 @@ rest (I24), and `rules/hold_life.py` has what can become of any.
 import datetime as dt
 import json
 from collections.abc import Iterable, Mapping, Sequence
+from types import MappingProxyType
 from typing import Any, NamedTuple
 from uuid import UUID
 
 from billing.ledger import execute
 from billing.models import Process
 from billing.rules.hold_life import HoldState
-from billing.rules.included_units import Paid
+from billing.rules.included_units import NOTHING_PAID, Paid
 from billing.rules.meters import find_meter
 from billing.sql import sweep_holds
 from billing.sql.accounts import LOSS_KINDS, lock_accounts, open_accounts
@@ -100,7 +101,7 @@ def expire(due: Sequence[Expired]) -> set[UUID]:
                     _tokens(hold.mark or {}),
                     cost_nano,
                     paid.nano,
-                    tuple(paid.units.get(meter, 0) for meter in hold.units),
+                    paid.of_each(hold.units),
                 )
                 for hold, charge_nano, cost_nano, _, paid in due
             ]
@@ -119,14 +120,22 @@ def expire(due: Sequence[Expired]) -> set[UUID]:
 
 
 class Ended(NamedTuple):
-    """How an attempt ended that outlived its process: settled at its charge, or voided; and what we
-    owe its provider."""
+    """How an attempt ended that outlived its process: settled at its charge, or voided; what we owe
+    its provider; and what of the charge is paid by the included units `units` that it holds."""
 
     attempt_id: UUID
     organisation_id: UUID
     state: HoldState
     charge_nano: int = 0
     cost_nano: int = 0
+    paid: Paid = NOTHING_PAID
+    units: Mapping[str, int] = MappingProxyType({})
+
+
+def units_held(attempt_id: UUID) -> Mapping[str, int]:
+    """The included units of each meter that the hold of an attempt holds."""
+    ((units,),) = execute(sweep_holds.held_units(attempt_id)) or [(None,)]
+    return _meters(units) or {}
 
 
 def lock_wallets(organisation_ids: Iterable[UUID]) -> None:
@@ -137,10 +146,11 @@ def lock_wallets(organisation_ids: Iterable[UUID]) -> None:
 def end(ended: Ended) -> bool:
     """Resolve the hold of such an attempt, in the transaction that writes its record; False where
     somebody has resolved it, and nothing is moved (I6). Run `lock_wallets` before it."""
-    attempt_id, organisation_id, state, charge_nano, cost_nano = ended
     hold = HoldResolved(
-        attempt_id, new_id(), organisation_id, state, charge_nano, cost_nano=cost_nano
-    )
+        ended.attempt_id, new_id(), ended.organisation_id, ended.state, ended.charge_nano,
+        cost_nano=ended.cost_nano, included_nano=ended.paid.nano,
+        units=ended.paid.of_each(ended.units),
+    )  # fmt: skip
     return bool(execute(resolve_holds([hold])))
 
 

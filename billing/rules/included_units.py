@@ -66,6 +66,13 @@ class Paid(NamedTuple):
     nano: int
     units: Mapping[str, int]
 
+    def of_each(self, held: Iterable[str]) -> tuple[int, ...]:
+        """The units of each meter that is held, in the order of the hold."""
+        return tuple(self.units.get(meter, 0) for meter in held)
+
+
+NOTHING_PAID: Final = Paid(0, {})
+
 
 def applicable(allowances: Iterable[Allowance], model: str) -> dict[str, Allowance]:
     """By meter, the allowance that a request for a model takes from: the first that is for it."""
@@ -113,7 +120,7 @@ def paid_by_units(
     price."""
     cost = price(quantities, version)
     if not isinstance(cost, CostLines):
-        return Paid(0, {})
+        return NOTHING_PAID
     left, rest = dict(held), 0
     for line in cost.lines:
         name = _counts_to(line.meter, left)

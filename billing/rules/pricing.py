@@ -212,6 +212,8 @@ def saved_by_cache(quantities: Mapping[str, int], version: PriceVersion) -> int:
 
     Each token stays where it is in the prompt, and so in its tier. 0 for what has no price.
     """
+    if PLAIN_OF.keys().isdisjoint(quantities):
+        return 0
     cached = {meter: used for meter in PLAIN_OF if (used := quantities.get(meter, 0)) > 0}
     if not cached:
         return 0

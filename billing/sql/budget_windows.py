@@ -1,7 +1,7 @@
 """The windows of budgets: opened, corrected, refused in; and the count of budget changes that an
 admission must know of (I23)."""
 
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Collection, Iterable, Mapping, Sequence
 from typing import NamedTuple
 from uuid import UUID
 
@@ -56,10 +56,23 @@ def count_guards(organisation_ids: Iterable[UUID]) -> Statement:
     return _COUNT_GUARDS, {"organisations": id_array(set(organisation_ids))}
 
 
-def read_available(organisation_id: UUID, budget_ids: Iterable[int]) -> Statement:
+def read_available(
+    organisation_id: UUID,
+    budget_ids: Iterable[int],
+    units: Collection[tuple[int, int]],
+    included_nano: int,
+) -> Statement:
     """What a request under these budgets could hold now: (available_nano,), the least of wallet and
-    budgets; no row before the organisation's first money."""
-    return _READ_AVAILABLE, {"organisation": organisation_id, "budgets": array(budget_ids)}
+    budgets; no row before the organisation's first money. Where so many included `units` are left,
+    (id of the row, how many), they pay `included_nano` beside the wallet."""
+    rows, counts = zip(*units, strict=True) if units else ((), ())
+    return _READ_AVAILABLE, {
+        "organisation": organisation_id,
+        "budgets": array(budget_ids),
+        "quotas": array(rows),
+        "units": array(counts),
+        "included": included_nano,
+    }
 
 
 _OPEN_WINDOWS = """
@@ -108,7 +121,13 @@ _COUNT_GUARDS = """
 
 _READ_AVAILABLE = """
     SELECT least((
-        SELECT greatest(sum(wallet.balance_nano + wallet.overdraft_nano), 0)::bigint
+        SELECT greatest(sum(wallet.balance_nano + wallet.overdraft_nano), 0)::bigint + CASE
+            WHEN EXISTS (
+                SELECT FROM unnest(%(quotas)s::bigint[], %(units)s::bigint[]) AS taken (id, count)
+                LEFT JOIN billing_includedunits quota
+                    ON quota.id = taken.id AND quota.ends_at > now()
+                WHERE quota.id IS NULL OR quota.included - quota.used - quota.held < taken.count
+            ) THEN 0 ELSE %(included)s::bigint END
         FROM billing_account wallet
         WHERE wallet.organisation_id = account.organisation_id
           AND wallet.kind IN ('customer:available', 'customer:debt')

@@ -24,9 +24,8 @@ class HoldResolved(NamedTuple):
     tokens: int = 0
     # What we owe its provider beside a `Loss` (I15).
     cost_nano: int = 0
-    # What included units pay of the charge, and how many of each row, in the order of the hold; of
-    # a hold that has units and says nothing, all of them are used where anything is charged.
-    included_nano: int | None = None
+    # What included units pay of the charge, and how many of each row, in the order of the hold.
+    included_nano: int = 0
     units: tuple[int, ...] = ()
 
 
@@ -66,7 +65,7 @@ def resolve_holds(resolved: Sequence[HoldResolved]) -> Statement:
         "charges": array(charges),
         "tokens": array(tokens),
         "costs": array(costs),
-        "included": array(["NULL" if nano is None else nano for nano in included]),
+        "included": array(included),
         "units": array(['"' + array(used) + '"' for used in units]),
     }
 
@@ -128,12 +127,8 @@ _RESOLVE_HOLDS = f"""
                       AS charged_nano,
                   greatest(ending.charge_nano - hold.amount_nano - coalesce(hold.included_nano, 0),
                       0) AS excess_nano,
-                  CASE WHEN hold.quota_ids IS NULL THEN 0
-                       ELSE coalesce(ending.included_nano, hold.included_nano, 0) END
-                      AS offered_nano,
-                  hold.quota_ids, hold.quota_units,
-                  CASE WHEN ending.included_nano IS NOT NULL THEN ending.units::bigint[]
-                       WHEN ending.charge_nano > 0 THEN hold.quota_units END AS used_units,
+                  ending.included_nano AS offered_nano, hold.quota_ids, hold.quota_units,
+                  ending.units::bigint[] AS used_units,
                   ending.cost_nano, hold.posted, hold.window_ids, hold.rated_ids, hold.opened_at,
                   ending.tokens - hold.tokens AS more_tokens
     ),

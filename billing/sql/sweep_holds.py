@@ -52,6 +52,11 @@ def due_holds(limit: int, silence_s: int) -> Statement:
     return _DUE_HOLDS, {"limit": limit, "silence": silence_s}
 
 
+def held_units(attempt_id: UUID) -> Statement:
+    """(units,) of a hold, as `due_holds` has them; null where it holds none."""
+    return _HELD_UNITS, {"attempt": attempt_id}
+
+
 def entrust_hold(attempt_id: UUID, seconds: int) -> Statement:
     """Let the open hold of an attempt outlive its process, for so long: what is written with it
     in this transaction is to resolve it. It takes no place of a limit of requests at once any
@@ -91,19 +96,23 @@ _FORGET_PROCESSES = """
     WHERE suspected_at < now() - interval '1 hour' AND NOT EXISTS (
         SELECT FROM billing_hold hold WHERE hold.state = 'open' AND hold.process_id = process.id)"""
 
-_DUE_HOLDS = """
-    SELECT hold.id, hold.organisation_id, hold.amount_nano + coalesce(hold.included_nano, 0),
-           hold.mark, hold.rated_ids, (
+_UNITS = """(
                SELECT json_object_agg(quota.meter, taken.count ORDER BY taken.place)
                FROM unnest(hold.quota_ids, hold.quota_units)
                    WITH ORDINALITY AS taken (quota_id, count, place)
-               JOIN billing_includedunits quota ON quota.id = taken.quota_id)
+               JOIN billing_includedunits quota ON quota.id = taken.quota_id)"""
+
+_HELD_UNITS = f"SELECT {_UNITS} FROM billing_hold hold WHERE hold.id = %(attempt)s::uuid"  # noqa: S608
+
+_DUE_HOLDS = f"""
+    SELECT hold.id, hold.organisation_id, hold.amount_nano + coalesce(hold.included_nano, 0),
+           hold.mark, hold.rated_ids, {_UNITS}
     FROM billing_hold hold
     LEFT JOIN billing_process process ON process.id = hold.process_id
     WHERE hold.state = 'open' AND (
         hold.expires_at < now()
         OR process.suspected_at < now() - %(silence)s * interval '1 second')
-    ORDER BY hold.expires_at LIMIT %(limit)s"""
+    ORDER BY hold.expires_at LIMIT %(limit)s"""  # noqa: S608 - only constants are put in
 
 # Any fixed number serves; it must only differ from other advisory locks of the product.
 _TRY_SWEEP_LOCK = "SELECT pg_try_advisory_xact_lock(8113072025)"

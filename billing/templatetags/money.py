@@ -2,6 +2,7 @@
 
 import datetime as dt
 from decimal import Decimal
+from typing import Any
 
 from babel.numbers import format_currency
 from django import template
@@ -9,7 +10,7 @@ from django.utils.formats import date_format
 from django.utils.translation import get_language, gettext, to_locale
 
 from billing.exchange_rates import display_rate, rate_text
-from billing.rules.exchange import converted
+from billing.rules.exchange import ExchangeRate, converted
 from billing.rules.money import (
     display_card,
     display_places,
@@ -89,7 +90,13 @@ def also_in(context: template.Context, nano: int | None, day: dt.date | None = N
     organisation = context["actor"].organisation
     if nano is None or organisation is None:
         return ""
-    rate = display_rate(organisation, day or clock.now().date())
+    on = day or clock.now().date()
+    # A list of amounts asks for their rate once.
+    rates: Any = context.render_context
+    key = ("exchange rate", organisation.id, on)
+    if key not in rates:
+        rates[key] = display_rate(organisation, on)
+    rate: ExchangeRate | None = rates[key]
     if rate is None:
         return ""
     locale = to_locale(get_language() or "en")

@@ -5,11 +5,18 @@ import datetime as dt
 from typing import Any
 
 import pytest
+from django.db import connection
 from django.test import Client
+from django.test.utils import CaptureQueriesContext
+from django.utils.formats import date_format
 
 from accounts.models import AuditEvent, Organisation
 from accounts.organisations import set_display_currency
+from billing.budgets import Past, create_budget
 from billing.exchange_rates import RateStated, add_rates, display_rate
+from billing.models import SubscriptionPlan
+from billing.rules.subscription import Terms
+from billing.subscription_plans import write_plan
 from billing.wallets import balance
 from lib import clock
 from lib.refusal import Refused
@@ -83,6 +90,19 @@ def test_an_operator_adds_rates_on_the_page(people: cast.Cast) -> None:
     assert "such as 0.92" in wrong.content.decode()
 
 
+def test_the_page_reads_no_more_rates_than_it_shows(people: cast.Cast, dora: Any) -> None:
+    """Every day adds some, and none is ever deleted."""
+    days = [DAY - dt.timedelta(days=n) for n in range(60)]
+    add_rates(dora, [RateStated("EUR", day, "0.92") for day in days])
+    client = cast.signed_in(people.dora)
+    with CaptureQueriesContext(connection) as captured:
+        first = client.get("/admin/exchange-rates?currency=EUR&rows=25").content.decode()
+    reads = [one["sql"] for one in captured if 'SELECT "billing_exchangerate"."id"' in one["sql"]]
+    assert [" LIMIT " in sql for sql in reads] == [True, True]
+    assert date_format(days[0], "DATE_FORMAT") in first
+    assert date_format(days[-1], "DATE_FORMAT") not in first
+
+
 def test_rates_are_added_and_listed_by_the_api(people: cast.Cast) -> None:
     api = api_of(people, "dora")
     rows = [{"currency": "EUR", "day": "2026-10-20", "rate": "0.920", "source": "ECB"},
@@ -127,6 +147,19 @@ def test_totals_show_both_and_the_rate(people: cast.Cast, dora: Any) -> None:
     shown = shown_to(client, people, "/billing")
     assert f"≈ €{cents // 100:,}.{cents % 100:02d} at 0.5," in shown
     assert "≈ €" in shown_to(client, people, f"/billing/statements/{clock.now():%Y-%m}")
+    write_plan(dora, "Pro", Terms(30 * 10**9, 40 * 10**9))
+    write_plan(dora, "Max", Terms(60 * 10**9, 90 * 10**9))
+    SubscriptionPlan.objects.update(state="offered")
+    with CaptureQueriesContext(connection) as captured:
+        plans = shown_to(client, people, "/billing/plan")
+    assert "≈ €15.00 at 0.5," in plans
+    assert "≈ €30.00 at 0.5," in plans
+    assert sum('FROM "billing_exchangerate"' in one["sql"] for one in captured) == 1
+    budget = create_budget(
+        cast.actor(people.alice, people.acme), people.acme, lambda *_: Past(0, []),
+        scope="organisation", subject="", amount_nano=10**9, period="month", alert_percents=[],
+    )  # fmt: skip
+    assert "≈ €0.00 at 0.5," in shown_to(client, people, f"/budgets/{budget.id}")
     with_rate = api.get("/api/v1/balance").json()
     assert with_rate["currency"] == "USD"
 

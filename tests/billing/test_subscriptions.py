@@ -27,6 +27,7 @@ from billing.models import (
     SubscriptionCharge,
     SubscriptionPlan,
 )
+from billing.rules.included_units import TERMS_MAX, UNITS_MAX
 from billing.rules.money import format_usd
 from billing.rules.promo import Payers
 from billing.rules.subscription import GRACE, Terms
@@ -536,6 +537,21 @@ def test_units_are_written_chosen_and_shown(people: cast.Cast) -> None:
     assert [(one["meter"], one["used"], one["held"]) for one in units] == [
         ("in_text", 0, 0), ("images", 7, 2),
     ]  # fmt: skip
+
+
+def test_a_plan_with_every_line_replaces_another_on_its_page(people: cast.Cast) -> None:
+    client, page = cast.signed_in(people.alice), f"/o/{people.acme.slug}/billing/plan"
+    dora = cast.actor(people.dora)
+    for name in ("One", "Other"):
+        units = tuple(
+            unit_term("in_text", [f"{name}-{n}"], UNITS_MAX - n) for n in range(TERMS_MAX)
+        )
+        written = write_plan(dora, name, Terms(0, 0, units))
+        SubscriptionPlan.objects.filter(id=written.id).update(state="offered")
+        written.refresh_from_db()
+        seen = preview_plan(people.acme, written).seen
+        assert client.post(page, {"plan": str(written.id), "seen": seen}).status_code == 303
+    assert Subscription.objects.get().plan.name == "Other"
 
 
 def test_a_receipt_says_what_the_plan_paid(people: cast.Cast) -> None:
