@@ -130,7 +130,7 @@ def _send_next() -> bool:
         while (following := next_due(every, schedule.hour, zone, due.at)).at <= now:
             due = following
         if schedule.view.organisation.archived_at is None:
-            for receiver in schedule.receivers.select_related("user"):
+            for receiver in schedule.receivers.select_related("user").order_by("id"):
                 _write_letter(schedule, receiver, due)
         schedule.due_at = following.at
         schedule.save(update_fields=["due_at"])
