@@ -99,7 +99,7 @@ BOUND: Final[Mapping[str, Bond]] = {
     "accounts.AuditEvent": Own(),
     "outbox.Fact": Own(only_checked=True),
     "notify.WebhookEndpoint": Own(),
-    "notify.Delivery": Among("endpoint_id", "notify.WebhookEndpoint"),
+    "notify.Delivery": Through("fact_id", "outbox.Fact"),
     "billing.Account": Own(),
     "billing.Posting": Own(),
     "billing.LedgerLine": Among("account_id", "billing.Account"),

@@ -48,6 +48,9 @@ class SystemOut(Schema):
     backup_every_hours: int | None = Field(description="Null where no backup is expected.")
     backup_late: bool
     backup_error: str = Field(description="The type of the last one's error; empty if it worked.")
+    detached_months: list[str] = Field(
+        description="Months, such as 2026-09, whose requests are in a file."
+    )
     ledger_checked_at: dt.datetime | None
     ledger_problems: int = Field(description="Invariants of the ledger that do not hold.")
     ledger_check_unfinished: bool = Field(

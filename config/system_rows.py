@@ -10,7 +10,7 @@ from django.utils.translation import gettext, gettext_lazy, ngettext
 from config.system_state import Backup, Checked, SystemState
 from lib.formatting import data_size, grouped
 from usage.clickhouse_sink import WAITING_MAX, Backlog
-from usage.months import late_records, late_usage, month_states
+from usage.months import late_counts, month_states
 
 _QUEUES: Any = {
     "holds": gettext_lazy("Open holds"),
@@ -71,11 +71,13 @@ class MonthRow(NamedTuple):
 
 def month_rows() -> Iterator[MonthRow]:
     """The months of requests that are not in the database alone, newest first."""
+    late_of = late_counts()
     for state in reversed(month_states()):
         month, detached = date_format(state.month, "YEAR_MONTH_FORMAT"), state.detached
         if detached is not None:
-            waiting = late_usage(state.month) + late_records(state.month)
-            late = ngettext("%(n)s late ending waits", "%(n)s late endings wait", waiting)
+            # One that has left since is not among them.
+            waiting = late_of.get(state.month, 0)
+            late = ngettext("%(n)s late record waits", "%(n)s late records wait", waiting)
             yield MonthRow(
                 month, gettext("In a file"), "warn" if waiting else "ok", detached.file.name,
                 bytes(detached.file.digest).hex(), detached.detached_at,

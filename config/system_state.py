@@ -20,7 +20,9 @@ from config.version import VERSION
 from lib import clock
 from usage import clickhouse_sink, partitions
 from usage.clickhouse_sink import Backlog
+from usage.detached import detached_within, names_of
 from usage.models import BooksCheck
+from usage.visibility import Period
 
 FREE_PERCENT_MIN: Final = 10
 """Less free space than that is told: docs/promises.md, "State when something is gone"."""
@@ -173,6 +175,7 @@ def as_json(state: SystemState) -> dict[str, Any]:
         "backup_every_hours": state.backup.every_hours or None,
         "backup_late": state.backup.late,
         "backup_error": state.backup.error,
+        "detached_months": names_of(detached_within(Period())),
         "ledger_checked_at": state.books.at if state.books else None,
         "ledger_problems": state.books.problems if state.books else 0,
         "ledger_check_unfinished": bool(state.books and state.books.unfinished),

@@ -20,6 +20,7 @@ from accounts.actors import Actor
 from accounts.models import Membership, User
 from accounts.sealing import open_sealed, seal
 from lib import clock
+from lib.ids import first_id_at, id_text
 from notify.endpoints import has_ended
 from notify.kinds import KINDS
 from notify.models import Delivery, DeliveryState, WebhookEndpoint
@@ -28,6 +29,8 @@ from outbox.models import Fact
 
 LEASE_S: Final = 30
 KEPT_DAYS: Final = 30
+# Ids are made by the processes' clocks, times by the database's.
+_SLACK: Final = dt.timedelta(minutes=5)
 
 
 def spread_facts(limit: int, kinds: Collection[str] = KINDS) -> int:
@@ -59,6 +62,19 @@ def call_hook(fact_id: UUID, call: HookCall) -> None:
     delivery = Delivery(fact_id=fact_id)
     delivery.hook = seal(json.dumps(call._asdict()), _place(delivery))
     delivery.save()
+
+
+def hook_of(organisation_id: UUID, request_id: UUID, ended_at: dt.datetime) -> Delivery | None:
+    """How the address was called that the task of a request was ordered with: its end was told when
+    the request ended. None where there was no address, or it was called longer ago than is kept."""
+    return Delivery.objects.filter(
+        fact__id__range=(first_id_at(ended_at - _SLACK), first_id_at(ended_at + _SLACK)),
+        fact__organisation_id=organisation_id,
+        fact__kind__in=("task.completed", "task.failed"),
+        fact__body__request=id_text(request_id),
+        endpoint=None,
+        user=None,
+    ).first()
 
 
 def open_hook(delivery: Delivery) -> HookCall:

@@ -32,7 +32,7 @@ from notify.forms import WebhookForm
 from notify.kinds import FOR_ORGANISATIONS, KINDS
 from notify.models import Delivery, DeliveryState, WebhookEndpoint
 
-_STATES = {
+STATES = {
     DeliveryState.DELIVERED: Badge(_("Delivered"), "ok"),
     DeliveryState.PENDING: Badge(_("In progress"), "info", "clock"),
     DeliveryState.DEAD: Badge(_("Failed"), "bad"),
@@ -67,7 +67,7 @@ DELIVERIES = Table(
     ),
     default_sort="-time",
     filters=(
-        status_filter(_STATES),
+        status_filter(STATES),
         Filter(
             "kind",
             _("Event"),
@@ -162,7 +162,7 @@ def _delivery(delivery: Delivery) -> dict[str, Any]:
         "id": id_text(delivery.id),
         "event": id_text(delivery.fact_id),
         "title": KINDS[delivery.fact.kind].title,
-        "badge": _STATES[DeliveryState(delivery.state)],
+        "badge": STATES[DeliveryState(delivery.state)],
         "response": last.get("status") or last.get("error"),
         "duration": last.get("ms"),
         "attempts": len(tries),

@@ -199,6 +199,7 @@ class RequestOut(Schema):
     app: str | None = Field(
         description="The application, by `x-title`, `http-referer` or `user-agent`."
     )
+    session: str | None = Field(description="ID of the realtime session that it was part of.")
     dropped_params: list[str] = Field(description="Parameters that the provider was not sent.")
     upstream_request_id: str | None = Field(
         description="For operators: the provider's ID of the request."
@@ -329,6 +330,7 @@ class RequestQuery(pagination.PageQuery, Wanted):
         description="`error`: ended with status 400 or above. `review`: the provider's count "
         "was implausible or unpriced, and it is not settled yet.",
     )
+    session: Id | None = Field(None, description="ID of a realtime session.")
 
 
 @router.get("/usage", response=UsageOut, by_alias=True, summary="Aggregate usage")
@@ -407,7 +409,11 @@ def list_requests(request: HttpRequest, query: Query[RequestQuery]) -> dict[str,
     page = request_log.request_page(
         actor,
         period,
-        replace(_scope(query), status=query.status),
+        replace(
+            _scope(query),
+            status=query.status,
+            session_id=filters.read_id(query.session) if query.session else None,
+        ),
         limit=query.limit,
         older_than=pagination.after_id(query.cursor),
     )
@@ -549,6 +555,7 @@ def _shown(actor: Actor, row: RequestRow) -> dict[str, Any]:
         "customer": row.customer or None,
         "end_user": row.end_user or None,
         "app": row.app or None,
+        "session": row.session_id and id_text(row.session_id),
         "dropped_params": list(row.dropped),
         "upstream_request_id": (row.upstream_request_id or None) if actor.operator else None,
     }

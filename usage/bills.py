@@ -26,7 +26,8 @@ from lib.refusal import check_text
 from lib.sheets import SheetUnreadable, sheet_rows
 from outbox.facts import put
 from usage.bill_lines import BillLine, BillRefused, Columns, bill_lines
-from usage.models import BillDifference, BillMapping, DetachedMonth, ProviderBill
+from usage.detached import detached_on
+from usage.models import BillDifference, BillMapping, ProviderBill
 
 DIFFERENCES_MAX: Final = 10_000
 DAYS_MAX: Final = 100
@@ -148,14 +149,9 @@ def reopen_difference(actor: Actor, difference: BillDifference) -> None:
 
 def _refuse_detached(first_on: dt.date, last_on: dt.date) -> None:
     """Without the requests of a month every line of its bill would differ."""
-    begin, end = (
-        dt.datetime.combine(day, dt.time(), dt.UTC)
-        for day in (first_on, last_on + dt.timedelta(days=1))
-    )
-    detached = DetachedMonth.objects.filter(from_at__lt=end, to_at__gt=begin).first()
-    if detached is not None:
+    if months := detached_on(first_on, last_on):
         text = gettext("The requests of %(month)s are kept in a file. Attach it first.")
-        raise BillRefused("first_on", text % {"month": detached})
+        raise BillRefused("first_on", text % {"month": months[0]})
 
 
 def _rows(file: IO[bytes]) -> Iterator[Sequence[object]]:

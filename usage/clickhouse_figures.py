@@ -79,8 +79,8 @@ def from_clickhouse(
     """What ClickHouse answers; None where it has not all of it or fails: Postgres has it."""
     global _paused_until
     there = server()
-    # Which records are under review only Postgres knows.
-    if there is None or scope.status == "review" or not at.is_there(spans):
+    # Which records are under review, or of a session, only Postgres knows.
+    if there is None or scope.status == "review" or scope.session_id or not at.is_there(spans):
         return None
     if time.monotonic() < _paused_until:
         return None

@@ -46,7 +46,7 @@ class Backlog(NamedTuple):
 
 
 def send() -> int:
-    """Send what is new, for at most about twenty seconds; how many records that were. None where
+    """Send what is new, for at most about twenty seconds; how many records that were: none where
     the installation has no ClickHouse, or another process is at it. Raises ClickHouseError."""
     there = server()
     return 0 if there is None else _send(there, time.monotonic() + _RUN_S)
@@ -216,9 +216,7 @@ def _batch(cursor: ClickHouseCursor) -> tuple[str, dict[str, Any]]:
     where, parameters = _NEW, {"before": cursor.snapshot, "target": cursor.target}
     where += " AND pg_visible_in_snapshot(r.xid, %(target)s::pg_snapshot)"
     if cursor.after_id is not None:
-        where += (
-            " AND r.xid >= %(xid)s::text::xid8 AND (r.xid > %(xid)s::text::xid8 OR r.id > %(id)s)"
-        )
+        where += _BEHIND
         parameters |= {"xid": str(cursor.after_xid), "id": cursor.after_id}
     return _SELECT.format(where=where, order="r.xid, r.id"), parameters
 
@@ -260,7 +258,6 @@ _TARGET: Final = f"""
     FROM billing_hold WHERE state = 'open'"""  # noqa: S608 - only constants are put in
 _NEW: Final = """r.xid >= pg_snapshot_xmin(%(before)s::pg_snapshot)
         AND NOT pg_visible_in_snapshot(r.xid, %(before)s::pg_snapshot)"""
-
 _BEHIND: Final = """
         AND r.xid >= %(xid)s::text::xid8 AND (r.xid > %(xid)s::text::xid8 OR r.id > %(id)s)"""
 _COUNT: Final = """

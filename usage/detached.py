@@ -1,6 +1,7 @@
 """Detached months, for who reads single requests: these are in a file, while sums have them still
 (`months.py` detaches, docs/adr/0019)."""
 
+import datetime as dt
 from collections.abc import Collection, Sequence
 from typing import Final
 from uuid import UUID
@@ -40,6 +41,15 @@ def detached_within(period: Period | Span) -> list[DetachedMonth]:
     return list(found)
 
 
+def detached_on(first_on: dt.date, last_on: dt.date) -> list[DetachedMonth]:
+    """Those with requests of some days of UTC, the last one included."""
+    begin, end = (
+        dt.datetime.combine(first_on, dt.time.min),
+        dt.datetime.combine(last_on, dt.time.max),
+    )
+    return detached_within(Span(begin.replace(tzinfo=dt.UTC), end.replace(tzinfo=dt.UTC)))
+
+
 def detached_from(
     usage_filter: UsageFilter, groups: Collection[str], at: Standing
 ) -> list[DetachedMonth]:
@@ -60,8 +70,8 @@ def told(months: Sequence[DetachedMonth]) -> str:
         return ""
     if len(months) == 1:
         text = gettext(
-            "The requests of %(month)s are in a file since %(date)s. An operator can bring them"
-            " back with %(command)s."
+            "The requests of %(month)s have been in a file since %(date)s. An operator can bring"
+            " them back with %(command)s."
         )
         date = date_format(months[0].detached_at, "DATE_FORMAT")
         return text % {"month": _word(months[0]), "date": date, "command": ATTACH}

@@ -82,8 +82,9 @@ class Dropped(NamedTuple):
 @dataclass(frozen=True)
 class Scope:
     """Which rows of a report are wanted; empty means all. `teams` are their slugs, `request_id` is
-    one request's, `min_cost_nano` the least that a request was charged, `causes` why it failed.
-    `without` are groupings in which a row belongs to no group: a key of nobody, no project."""
+    one request's, `session_id` one realtime session's, `min_cost_nano` the least that a request was
+    charged, `causes` why it failed. `without` are groupings in which a row belongs to no group: a
+    key of nobody, no project."""
 
     models: tuple[str, ...] = ()
     keys: tuple[UUID, ...] = ()
@@ -97,6 +98,7 @@ class Scope:
     without: tuple[GroupBy, ...] = ()
     status: Status | None = None
     request_id: UUID | None = None
+    session_id: UUID | None = None
     min_cost_nano: int | None = None
     causes: tuple[str, ...] = ()
 
@@ -221,6 +223,7 @@ class UsageFilter:
             "min_cost": format_usd(self.scope.min_cost_nano) if self.scope.min_cost_nano else None,
             "cause": self.scope.causes,
             "q": id_text(self.scope.request_id) if self.scope.request_id else None,
+            "session": id_text(self.scope.session_id) if self.scope.session_id else None,
             "group_by": self.group_by if self.group_by != "model" else None,
             "then_by": self.then_by,
             "metric": self.metric if self.metric != "cost" else None,
@@ -284,6 +287,7 @@ def from_query(
         without=reader.many("without", _among(_EMPTY if channels else _EMPTY[:-1])),
         status=reader.single("status", _among(get_args(Status))) if log else None,
         request_id=reader.single("q", read_id) if log else None,
+        session_id=reader.single("session", read_id) if log else None,
         min_cost_nano=reader.single("min_cost", _amount) if log else None,
         causes=reader.many("cause", _among(get_args(ErrorKind))) if log else (),
     )

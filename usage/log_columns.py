@@ -62,7 +62,7 @@ def _tags(values: Cells) -> Cells:
 
 
 def _ids(values: Cells) -> Cells:
-    return [id_text(id) for id in values]
+    return [id and id_text(id) for id in values]
 
 
 def _tokens(*wanted: str) -> LogColumn:
@@ -115,6 +115,7 @@ REQUESTS = Table(
         Column("tags", _("Tags"), chosen=False),
         Column("end_user", _("End user"), chosen=False),
         Column("app", _("Application"), chosen=False),
+        Column("session", _("Session ID"), "code", chosen=False),
         Column("id", _("Request ID"), "code", chosen=False),
     ),
     default_sort="-time",
@@ -156,6 +157,7 @@ LOG_COLUMNS: Final[Mapping[str, LogColumn]] = {
     "tags": LogColumn("r.tags", made=_tags),
     "end_user": LogColumn("r.end_user", made=_texts),
     "app": LogColumn("r.client_app", made=_texts),
+    "session": LogColumn("r.session_id", made=_ids),
     "id": LogColumn("r.request_id", made=_ids),
 }
 """By the names of the columns of the page."""

@@ -9,6 +9,7 @@ from pydantic import ConfigDict, Field
 from accounts import actors, api_auth
 from billing.rules.money import format_usd
 from lib import clock
+from usage.detached import detached_on, names_of
 from usage.margin import MarginBy, MarginRow, first_day, margin, total
 
 router = Router(tags=["Margin"], auth=api_auth.installation_auth)
@@ -39,6 +40,10 @@ class MarginRowOut(Schema):
 class MarginOut(Schema):
     items: list[MarginRowOut]
     total: MarginRowOut
+    detached_months: list[str] = Field(
+        description="Months, such as 2026-09, whose requests are not in it: an operator detached "
+        "them into a file."
+    )
 
 
 @router.get("/margin", response=MarginOut, summary="Show margins")
@@ -47,7 +52,11 @@ def show_margin(request: HttpRequest, query: Query[MarginQuery]) -> MarginOut:
     last_on = query.to or clock.now().date()
     first_on = query.from_ or first_day(last_on)
     rows = margin(actors.actor_of(request), query.by, first_on, last_on)
-    return MarginOut(items=[_shown(row) for row in rows], total=_shown(total(rows)))
+    return MarginOut(
+        items=[_shown(row) for row in rows],
+        total=_shown(total(rows)),
+        detached_months=names_of(detached_on(first_on, last_on)),
+    )
 
 
 def _shown(row: MarginRow) -> MarginRowOut:

@@ -3,7 +3,6 @@
 import datetime as dt
 from typing import Any, get_args
 
-from django.contrib import messages
 from django.http import HttpRequest, HttpResponseBase
 from django.utils.dateparse import parse_date
 from django.utils.translation import gettext_lazy as _
@@ -17,6 +16,7 @@ from lib.refusal import Refused
 from lib.tables.pages import answer_table
 from lib.tables.sources import ListSource
 from lib.tables.table import Column, Filter, Table
+from usage.detached import detached_on, told
 from usage.margin import MarginBy, MarginRow, first_day, margin, total
 
 MARGIN = Table(
@@ -57,12 +57,18 @@ def margin_page(request: HttpRequest, actor: Actor) -> HttpResponseBase:
     until = _day(state.value("until")) or today
     since = _day(state.value("since")) or first_day(until)
     by: MarginBy = state.value("by") if state.value("by") in get_args(MarginBy) else "model"  # type: ignore[assignment]
+    refused = ""
     try:
         rows = margin(actor, by, since, until)
-    except Refused as refused:
-        messages.error(request, refused.message)
-        rows = []
-    context = {"sum": total(rows), "since": since, "until": until}
+    except Refused as error:
+        rows, refused = [], error.message
+    context = {
+        "sum": total(rows),
+        "since": since,
+        "until": until,
+        "refused": refused,
+        "detached": told(detached_on(since, until)),
+    }
     templates = ("usage/margin.html", "usage/_margin.html")
     return answer_table(request, state, ListSource([_row(row) for row in rows]), templates, context)
 

@@ -71,6 +71,7 @@ class Attempt(models.Model):
     client_app = models.CharField(
         max_length=64, db_default="", help_text="usage/rules/client_apps.py"
     )
+    session_id = models.UUIDField(null=True, help_text="The realtime session that it was part of.")
     end_user = models.CharField(
         max_length=256, db_default="", help_text="The user that the request names."
     )
@@ -137,6 +138,7 @@ class UsageRecord(models.Model):
     client_app = models.CharField(
         max_length=64, db_default="", help_text="usage/rules/client_apps.py"
     )
+    session_id = models.UUIDField(null=True, help_text="The realtime session that it was part of.")
     end_user = models.CharField(
         max_length=256, db_default="", help_text="The user that the request names."
     )

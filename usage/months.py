@@ -33,7 +33,6 @@ from usage.books_check import NEW, WHOLE
 from usage.models import (
     BooksCheck,
     DetachedMonth,
-    LateRecord,
     LateTruth,
     MonthFile,
     RollupWatermark,
@@ -159,10 +158,11 @@ def late_usage(month: dt.date) -> int:
     return late.filter(meters__isnull=False).count()
 
 
-def late_records(month: dt.date) -> int:
-    """How many records have come for it while it takes nothing."""
-    first, end = ids_of(month)
-    return LateRecord.objects.filter(id__gte=first, id__lt=end).count()
+def late_counts() -> dict[dt.date, int]:
+    """How many endings and records have come for each detached month, and wait until it is back."""
+    with connection.cursor() as cursor:
+        cursor.execute(_LATE_COUNTS)
+        return dict(cursor.fetchall())
 
 
 def detach(actor: Actor, month: dt.date, path: Path, key: bytes) -> DetachedMonth:
@@ -506,6 +506,15 @@ _WRITE_LATE: Final = """
         WHERE known.organisation_id = came.organisation_id AND known.request_id = came.request_id
           AND known.final AND known.id >= %(first)s AND known.id < %(end)s)
     ON CONFLICT DO NOTHING"""
+_LATE_COUNTS: Final = """
+    SELECT month, (
+        SELECT count(*) FROM usage_latetruth late
+        WHERE late.attempt_id >= away.first_id AND late.attempt_id < away.end_id
+          AND late.posted_at IS NULL AND late.meters IS NOT NULL
+    ) + (
+        SELECT count(*) FROM usage_laterecord late
+        WHERE late.id >= away.first_id AND late.id < away.end_id
+    ) FROM usage_detachedmonth away"""
 _COLUMNS: Final = """
     SELECT attname FROM pg_attribute
     WHERE attrelid = %s::regclass AND attnum > 0 AND NOT attisdropped AND attgenerated = ''

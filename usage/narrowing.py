@@ -45,8 +45,8 @@ def narrowed(actor: Actor, scope: Scope, period: Period | Span) -> Where:
 
 def _on_sums(actor: Actor, scope: Scope) -> Where | None:
     """The condition on sums `r` in which such a request may be; None where most are."""
-    if scope.request_id:
-        return None  # found by its own index
+    if scope.request_id or scope.session_id:
+        return None  # found by an index of their own
     text, found = where_of(actor, "requests.read", scope.summed_part, Period(), of="sums")
     parameters: dict[str, Any] = dict(found)
     wanted = _SUMMED_AS.get("error" if scope.causes else scope.status or "", _ANY)

@@ -222,6 +222,7 @@ def request_detail(actor: Actor, id: str) -> RequestDetail:
         tags=read_json(last.tags) or (),
         customer=last.customer,
         app=last.client_app,
+        session_id=last.session_id,
         end_user=last.end_user,
         upstream_request_id=last.upstream_request_id or "",
         dropped=last.dropped or (),
@@ -438,6 +439,7 @@ class _AttemptRow(NamedTuple):
     tags: Any
     customer: str
     client_app: str
+    session_id: UUID | None
     end_user: str
     upstream_request_id: str | None
     dropped: list[str] | None
@@ -537,6 +539,7 @@ _DETAIL: Final = """
                coalesce(u.project, a.project) AS project, coalesce(u.tags, a.tags) AS tags,
                coalesce(u.customer, a.customer) AS customer,
                coalesce(u.client_app, a.client_app) AS client_app,
+               coalesce(u.session_id, a.session_id) AS session_id,
                coalesce(u.end_user, a.end_user) AS end_user, u.upstream_request_id, u.dropped,
                u.saved_nano
         FROM attempt a FULL JOIN record u USING (id)
@@ -560,7 +563,7 @@ _DETAIL: Final = """
            ),
            priced.model, version.valid_from, version.valid_to, version.source, version.rates,
            w.multiplier_ppm, w.cost_nano, w.skipped, w.why, w.channel_key, w.asked_model,
-           w.project, w.tags, w.customer, w.client_app, w.end_user,
+           w.project, w.tags, w.customer, w.client_app, w.session_id, w.end_user,
            w.upstream_request_id, w.dropped, w.saved_nano
     FROM whole w
     JOIN accounts_organisation o ON o.id = w.organisation_id

@@ -9,7 +9,7 @@ from uuid import UUID
 from django.db import connection
 
 from billing.models import PriceVersion as StoredVersion
-from billing.rules.included_units import Paid, paid_by_units
+from billing.rules.included_units import NOTHING_PAID, Paid, paid_by_units
 from billing.rules.pricing import CostLines, PriceVersion, price, total_of
 from usage import sql
 from usage.rules.savings import saved_of
@@ -62,7 +62,7 @@ def crash_cut(cuts: Sequence[Cut]) -> list[CrashCut]:
 
 def _paid(cut: Cut, versions: "Versions", charge_nano: int) -> Paid:
     if not charge_nano or not cut.mark or not cut.units or versions.charge is None:
-        return Paid(0, {})
+        return NOTHING_PAID
     meters = with_request(cut.mark, versions.charge)
     return paid_by_units(meters, versions.charge, cut.units)
 

@@ -2,7 +2,8 @@
 
 import datetime as dt
 import json
-from typing import Any
+from typing import Any, Final
+from urllib.parse import urlencode
 
 from django.contrib import messages
 from django.http import Http404, HttpRequest, HttpResponse, HttpResponseBase, JsonResponse
@@ -22,11 +23,16 @@ from lib.formatting import MINUS, SPEED_FROM_MS
 from lib.htmx import render_part, see_other
 from lib.ids import id_text, parse_id
 from lib.tables.table import Badge
+from notify.deliveries import hook_of
+from notify.models import DeliveryState
+from notify.views import STATES
 from usage import filters, receipts, reports, reviews, words
 from usage.models import SettleAs
 from usage.request_log import RequestRow
 from usage.review_forms import ReviewForm, review_shown
 from usage.reviews import ReviewRefused
+
+_HOUR: Final = dt.timedelta(hours=1)
 
 
 @organisation_page("requests.read")
@@ -138,6 +144,8 @@ def _detail(
         **_payers(shown),
         "raw_usage": _pretty(shown.raw_usage),
         "speed": _speed(row),
+        **_session(row, zone),
+        "callback": _callback(actor, shown),
         "tokens": reports.tokens_of(row.meters),
         **(_receipt(shown.receipt) if shown.receipt else {}),
         **(_recomputed(receipts.recompute(detail)) if recompute else {}),
@@ -146,6 +154,40 @@ def _detail(
     with timezone.override(zone):
         status = 422 if form is not None else 200
         return render_part(request, "usage/request.html", part, context, status=status)
+
+
+def _session(row: RequestRow, zone: dt.tzinfo) -> dict[str, str]:
+    """Its realtime session, and the query of the log of all its responses. A session is no longer
+    than an hour, but may reach over midnight."""
+    if row.session_id is None:
+        return {}
+    session = id_text(row.session_id)
+    first, last = (row.admitted_at.astimezone(zone) + step for step in (-2 * _HOUR, 2 * _HOUR))
+    query = {
+        "range": "custom",
+        "from": first.date().isoformat(),
+        "to": last.date().isoformat(),
+        "tz": str(zone),
+        "session": session,
+    }
+    return {"session": session, "session_query": urlencode(query)}
+
+
+def _callback(actor: Actor, detail: receipts.RequestDetail) -> dict[str, Any] | None:
+    """How the address was called that a media task was ordered with; None where there is none."""
+    if actor.organisation is None or detail.ended_at is None:
+        return None
+    found = hook_of(actor.organisation.id, detail.row.request_id, detail.ended_at)
+    if found is None:
+        return None
+    return {
+        "badge": STATES[DeliveryState(found.state)],
+        "tries": [
+            {**one, "at": dt.datetime.fromisoformat(one["at"])}
+            for one in found.tries
+            if "ms" in one
+        ],
+    }
 
 
 def _attempt(detail: receipts.RequestDetail, attempt: receipts.AttemptShown) -> dict[str, Any]:

@@ -85,7 +85,10 @@ def usage_bar(
         hidden += [pair for pair in grouped if pair[0] not in own]
     chips = [_chip(usage_filter, kept, *part) for part in _parts(fields, usage_filter)]
     cleared: dict[str, Any] = dict.fromkeys(
-        (*("model", "key", "user", "channel", "status", "cause", "q", "min_cost"), *LABELLED)
+        (
+            *("model", "key", "user", "channel", "status", "cause", "q", "session", "min_cost"),
+            *LABELLED,
+        )
     )
     return FilterBar(fields, hidden, chips, f"?{usage_filter.query(**cleared, **dict(kept))}")
 
@@ -174,6 +177,11 @@ def _log_fields(usage_filter: UsageFilter) -> list[Field]:
             "search",
             id_text(scope.request_id) if scope.request_id else "",
         ),
+        *(
+            [Field("session", gettext("Session ID"), "search", id_text(scope.session_id))]
+            if scope.session_id
+            else []
+        ),
     ]
 
 
@@ -189,7 +197,7 @@ def _parts(fields: list[Field], usage_filter: UsageFilter) -> list[tuple[Field, 
         "team": list(scope.teams),
         **{name: list(values) for name, values in _labelled(scope).items()},
     }
-    single = {"status", "min_cost", "q"}
+    single = {"status", "min_cost", "q", "session"}
     return [
         (field, value, [other for other in values if other != value])
         for field in fields

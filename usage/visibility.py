@@ -139,6 +139,9 @@ def where_of(
     if requests and scope.request_id:
         texts.append("r.request_id = %(request)s")
         parameters["request"] = scope.request_id
+    if requests and scope.session_id:
+        texts.append("r.session_id = %(session)s")
+        parameters["session"] = scope.session_id
     return Where(" AND ".join(texts), parameters)
 
 

@@ -3,6 +3,7 @@ for a key that has ended."""
 
 import datetime as dt
 import json
+import re
 from typing import Any
 
 import pytest
@@ -11,6 +12,7 @@ from django.db import transaction
 from accounts.models import Key
 from lib import clock
 from lib.ids import id_text
+from lib.tenancy import within
 from notify import deliveries, sending
 from notify.deliveries import HookCall, call_hook
 from notify.models import Delivery
@@ -20,6 +22,8 @@ from outbox.facts import put
 from tests import cast
 from tests.notify.receiver import Receiver, signed
 from tests.notify.test_telling import let_time_pass
+from tests.usage.rows import credit, happen
+from usage.models import UsageRecord
 
 TEXT = "sk-weir-the-key-of-the-request"
 BODY = json.dumps({"id": "1", "prompt": "a cat"})
@@ -66,6 +70,41 @@ def test_it_is_tried_three_times_with_the_same_bytes(people: cast.Cast, server: 
     assert (delivery.state, len(delivery.tries), delivery.hook) == ("dead", 3, None)
     assert len({(headers["webhook-id"], body) for headers, body in server.got}) == 1
     assert [one["error"] for one in delivery.tries] == ["Answered with status 500."] * 3
+
+
+def test_its_tries_stand_on_the_page_of_the_request(people: cast.Cast, server: Receiver) -> None:
+    """What is seen of them is what a webhook's owner sees, and nobody else's is."""
+    key, _ = cast.make_key(people.core, "hooks", user=people.bob)
+    credit(key)
+    one, other = (
+        happen(key, clock.now(), ended_at=clock.now(), operation="suno_music") for _ in range(2)
+    )
+    call = HookCall(f"{server.url}/done?secret=1", key_secret(TEXT), str(key.id), BODY)
+    with transaction.atomic():
+        call_hook(put("task.completed", people.acme.id, request=id_text(one.request_id)), call)
+    bob = cast.signed_in(people.bob)
+
+    def page(record: UsageRecord) -> str:
+        shown = bob.get(f"/o/acme/requests/{id_text(record.request_id)}")
+        assert shown.status_code == 200
+        return shown.content.decode()
+
+    assert "Nothing sent yet" in page(one)
+    server.statuses = [500, 204]
+    for _ in range(2):
+        assert tell() == 1
+        let_time_pass()
+    shown = page(one).partition('id="callback-title"')[2].partition("</section>")[0]
+    assert "Delivered" in shown
+    answers = re.findall(r'<td class="w">([^<]+)</td>', shown)
+    assert answers == ["500", "204"]
+    assert "secret=1" not in page(one)
+    assert "callback-title" not in page(other)
+    # Rows of another organisation are not even there for this one's pages.
+    with within(people.stranger.id):
+        assert not Delivery.objects.exists()
+    with within(people.acme.id):
+        assert Delivery.objects.filter(endpoint=None, user=None).count() == 1
 
 
 @pytest.mark.parametrize("end", ["revoked_at", "expires_at"])

@@ -47,6 +47,7 @@ REQUEST_FIELDS = {
     "customer",
     "end_user",
     "app",
+    "session",
     "dropped_params",
     "upstream_request_id",
 }
@@ -109,6 +110,7 @@ def test_a_request(people: cast.Cast, key: Key) -> None:
         "customer": None,
         "end_user": None,
         "app": None,
+        "session": None,
         "dropped_params": [],
         "upstream_request_id": None,
     }

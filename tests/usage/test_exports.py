@@ -12,7 +12,7 @@ from accounts import members
 from accounts.actors import SYSTEM
 from accounts.models import AuditEvent, Key, KeyKind, Role
 from lib import clock
-from lib.ids import id_text
+from lib.ids import id_text, new_id
 from lib.refusal import Refused
 from lib.tables.exports import values_of
 from lib.tables.pages import batches_of
@@ -72,7 +72,7 @@ def test_a_file_reads_what_the_page_reads(people: cast.Cast, key: Key) -> None:
         "end_user": "u-1",
     }  # fmt: skip
     meters = {"in_text": 5, "in_cache_read": 3, "out_text": 2, "out_reasoning": 1, "images": 4}
-    happen(key, charge_nano=4_589_800, meters=meters, **labels)
+    happen(key, charge_nano=4_589_800, meters=meters, session_id=new_id(), **labels)
     happen(key, status=499, basis="estimated", ttft_ms=None, channel_name="")
     refuse(key)
     actor = cast.actor(people.dora, people.acme)

@@ -12,9 +12,9 @@ from django.db import IntegrityError
 from django.test import Client
 
 from accounts.keys import playground_key
-from accounts.models import Key
+from accounts.models import Key, KeyKind
 from lib import clock
-from lib.ids import id_text
+from lib.ids import id_text, new_id
 from tests import cast
 from tests.lists import rows_of
 from tests.usage.rows import NOON, admit, end, happen, refuse
@@ -126,6 +126,38 @@ def test_the_smallest_cost_and_the_status(people: cast.Cast, key: Key) -> None:
     assert set(shown(text_of(alice, "?min_cost=0.001&status=ok"))) == both
     for wrong in ("-1", "x", "1e3", "9" * 40):
         assert f"min_cost={wrong}" in text_of(alice, f"?min_cost={wrong}")
+
+
+def test_the_responses_of_a_realtime_session(people: cast.Cast, key: Key) -> None:
+    """The page of one leads to all; so do the file and the API, and none of them to another's."""
+    session, other = new_id(), new_id()
+    later, last = NOON + dt.timedelta(seconds=1), NOON + dt.timedelta(seconds=2)
+    records = [happen(key, session_id=session), happen(key, later, session_id=session)]
+    running = admit(key, last, session_id=session)
+    plain = happen(key)
+    happen(key, session_id=other)
+    alice = cast.signed_in(people.alice)
+    page = html.unescape(alice.get(f"{LOG}/{id_text(records[0].request_id)}").content.decode())
+    assert id_text(session) in page
+    link = re.search(rf'href="{LOG}(\?[^"]*session={id_text(session)})"', page)
+    assert link is not None
+    ids = [id_text(id) for id in (running.request_id, *(one.request_id for one in records[::-1]))]
+    log = text_of(alice, link[1])
+    assert shown(log) == ids
+    assert "Remove filter: Session ID" in log
+    rows = file_of(alice, f"{link[1]}&cols=id,session&export=csv")
+    assert rows == [["id", "session"], *([id, id_text(session)] for id in ids[1:])]
+    unmarked = alice.get(f"{LOG}/{id_text(plain.request_id)}").content.decode()
+    assert "session=" not in unmarked
+    _, text = cast.make_key(people.core, "owner", user=people.alice, kind=KeyKind.MANAGEMENT)
+    api = cast.with_key(text)
+    items = api.get(f"/api/v1/requests?session={id_text(session)}").json()["items"]
+    assert [(item["id"], item["session"]) for item in items] == [
+        (id, id_text(session)) for id in ids[1:]
+    ]
+    assert api.get("/api/v1/requests?session=x").status_code == 422
+    others = cast.signed_in(people.charlie).get(f"/o/stranger/requests{link[1]}")
+    assert shown(others.content.decode()) == []
 
 
 @pytest.mark.extended

@@ -31,8 +31,17 @@ def test_every_way_of_grouping_sums_to_the_same(people: cast.Cast, key: Key) -> 
     assert "Acme" in page
     assert "openai-east" in operator.get(f"/admin/margin?{days}&by=channel").content.decode()
     assert rows_of(operator, "/admin/margin?since=2020-01-01&until=2020-01-02") == []
-    for wrong in ("since=2026-11-04&until=2026-11-03", "since=2020-01-01", "since=x&until=x"):
-        assert operator.get(f"/admin/margin?{wrong}").status_code == 200
+    for wrong, why in (
+        ("since=2026-11-04&until=2026-11-03", "The last day is before the first."),
+        ("since=2020-01-01", "At most 100 days can be read."),
+        ("since=x&until=x", ""),
+    ):
+        answer = operator.get(f"/admin/margin?{wrong}", headers={"HX-Request": "true"})
+        assert (answer.status_code, why in answer.content.decode()) == (200, True)
+    # What stands above the rows is of the days that were asked for.
+    assert "6.00" in rows_of(operator, f"/admin/margin?{days}")[0]
+    anew = operator.get(f"/admin/margin?{days}", headers={"HX-Request": "true"}).content.decode()
+    assert "Revenue</div>" in anew
     actor = cast.actor(people.dora)
     sums = [
         total(margin(actor, by, DAY.date(), DAY.date())) for by in ("model", "channel", "customer")
