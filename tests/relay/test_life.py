@@ -338,10 +338,17 @@ print(time.process_time() - began)
 
 @pytest.mark.extended
 def test_a_process_that_is_ready_has_read_its_vocabulary(own_hub: Hub) -> None:
-    """P11: the first stream that is cut keeps no other one waiting until it can be counted."""
-    own_hub.start()
-    assert own_hub.process is not None
-    assert "splintr" in Path(f"/proc/{own_hub.process.pid}/maps").read_text()
+    """P11: the first stream that is cut keeps no other one waiting until it can be counted. Those
+    that are forked have it from tests/imported.py."""
+    command = [sys.executable, "-m", "uvicorn", "config.asgi:application", "--port"]
+    environment = {**os.environ, "DATABASE_URL": own_hub.dsn, "SPOOL_DIR": str(own_hub.spool)}
+    process = subprocess.Popen([*command, str(own_hub.port)], cwd=ROOT, env=environment)
+    try:
+        own_hub.wait(lambda: own_hub.get("/readyz").status == 200, "does not become ready")
+        assert "splintr" in Path(f"/proc/{process.pid}/maps").read_text()
+    finally:
+        process.kill()
+        process.wait()
 
 
 @pytest.mark.extended
