@@ -117,11 +117,14 @@ def test_who_is_refused_comes_again_when_it_can_be_their_turn(clients: int) -> N
             heappop(due)
             if shedding.takes(0 if places else MANY**2):
                 places, taken = places - 1, taken + 1
-                heappush(due, now + MEASURED_EACH_S)
+                # At the next tick, whatever the sum of the ticks is rounded to.
+                heappush(due, now + MEASURED_EACH_S / 2)
             else:
                 refused += 1
                 heappush(due, now + shedding.come_again_s() * random.uniform(0.5, 1.5))
-        shedding.measured(SHORT, MANY**2, 1.0, now)
+        # It stays long: else there would soon be no limit, and everybody would be taken.
+        shedding.measured(LONG, MANY**2, 1.0, now)
+    assert shedding.limit
     shortest, longest = COME_AGAIN_S
     assert shortest <= shedding.come_again_s() <= longest
     assert taken >= 0.9 * min(5 * 120 / MEASURED_EACH_S, clients * 120 / MEASURED_EACH_S)
