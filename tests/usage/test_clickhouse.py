@@ -247,7 +247,9 @@ def test_the_figures_are_the_same(there: ClickHouse, people: cast.Cast, key: Key
 
 
 @pytest.mark.extended
-@pytest.mark.parametrize("seed", range(5))
+@pytest.mark.parametrize(
+    "seed", [0, *(pytest.param(n, marks=pytest.mark.slow) for n in range(1, 5))]
+)
 def test_the_figures_are_the_same_for_more(
     there: ClickHouse, people: cast.Cast, key: Key, seed: int
 ) -> None:
