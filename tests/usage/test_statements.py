@@ -6,6 +6,7 @@ import datetime as dt
 import io
 from collections.abc import Callable
 from decimal import Decimal
+from types import SimpleNamespace
 from typing import Any
 from zoneinfo import ZoneInfo
 
@@ -39,6 +40,13 @@ def dora(people: cast.Cast) -> Actor:
 def last() -> dt.date:
     """The first day of the last month: asked anew in each test, for a run may begin before it."""
     return mid_month().date().replace(day=1)
+
+
+@pytest.fixture
+def month_is_summed(monkeypatch: pytest.MonkeyPatch) -> None:
+    """The last month is over for good: in its wake it would not be compared yet."""
+    complete = SimpleNamespace(complete_to=clock.now() + dt.timedelta(days=1))
+    monkeypatch.setattr(statements, "standing", lambda: complete)
 
 
 def old(organisation: Organisation) -> None:
@@ -82,6 +90,7 @@ def test_a_month_of_any_zone_holds_what_was_posted_in_it(
     assert following.opening_nano == stated.closing_nano
 
 
+@pytest.mark.usefixtures("month_is_summed")
 def test_everything_ties_or_says_by_how_much(
     people: cast.Cast, key: Key, dora: Actor, sum_up: Callable[[], None]
 ) -> None:
@@ -129,7 +138,9 @@ def test_the_month_that_runs_is_not_compared(
 
 
 @pytest.fixture
-def books(people: cast.Cast, key: Key, dora: Actor, sum_up: Callable[[], None]) -> Key:
+def books(
+    people: cast.Cast, key: Key, dora: Actor, sum_up: Callable[[], None], month_is_summed: None
+) -> Key:
     """A closed month with usage, and a reason that begins as a formula does."""
     old(people.acme)
     charged(key, mid_month(), 11 * USD + 1, model="=1+1")
