@@ -32,7 +32,7 @@ def request_id(get_response: Answer | AsyncAnswer) -> Answer | AsyncAnswer:
         async def answer_async(request: HttpRequest) -> HttpResponseBase:
             with _named(request):
                 response = await get_async(request)
-                if isinstance(response, StreamingHttpResponse) and hasattr(request, "actor"):
+                if hasattr(request, "actor") and _is_stream(response):
                     # What wrote the session has taken a connection, which nobody needs any more:
                     # it would be held for as long as the answer is read.
                     await sync_to_async(close_old_connections)()
@@ -47,6 +47,11 @@ def request_id(get_response: Answer | AsyncAnswer) -> Answer | AsyncAnswer:
             return _marked(request, get(request))
 
     return answer
+
+
+def _is_stream(response: HttpResponseBase) -> bool:
+    """Whether it is made on the event loop while it is sent, where no connection waits for it."""
+    return isinstance(response, StreamingHttpResponse) and response.is_async
 
 
 @contextmanager
