@@ -224,7 +224,7 @@ def session_actor(request: HttpRequest, user: User) -> Actor | None:
 def last_membership(request: HttpRequest, user: User) -> Membership | None:
     """The membership whose pages this session saw last, else the person's first."""
     mine = list(
-        memberships().filter(user=user, organisation__archived_at=None).order_by("created_at")
+        memberships().filter(user=user, organisation__archived_at=None).order_by("created_at", "id")
     )
     last = request.session.get(LAST_ORGANISATION)
     return next(

@@ -1,7 +1,7 @@
 """Whether whoever reads a stream of a page may still read it (P11).
 
-A page is guarded when it is asked for. While its stream runs the session may be ended, the person
-be switched off or removed, the role lowered, the organisation archived, a second factor or single
+A page is guarded when it is asked for. While its stream runs the session may end, the person be
+switched off or removed, the role lowered, the organisation archived, a second factor or single
 sign-on be required: all of it is read again.
 """
 
@@ -22,6 +22,7 @@ from accounts.actors import Actor, actor_of_member, memberships, organisation_of
 from accounts.entry_requirements import EntryRefused
 from accounts.models import Organisation, User
 from accounts.rules.roles import Action
+from accounts.sessions import is_alive
 from accounts.view_as import as_viewing
 from lib.async_database import in_database
 from lib.tenancy import within
@@ -111,6 +112,8 @@ def present_actor(session_key: str, actor: Actor) -> Actor | None:
     try:
         # How people sign in belongs to no organisation.
         with within(None):
+            if not is_alive(session_key):
+                return None
             entry_requirements.check(request, user, organisation, membership)
     except EntryRefused:
         return None

@@ -227,7 +227,7 @@ def row_of_email(email: str) -> SingleSignOn | None:
     """Where somebody of that address signs in: by its domain, if it is confirmed."""
     domain = domain_of(email)
     rows = SingleSignOn.objects.filter(domains__contains=[domain], domains_confirmed=True)
-    return rows.order_by("created_at").first()
+    return rows.order_by("created_at", "id").first()
 
 
 def connections_of(user: User) -> list[tuple[SingleSignOn, str, bool]]:

@@ -314,7 +314,7 @@ def find_subject(actor: Actor, scope: str, given: str) -> str:
     subject_id: object = None
     if scope == BudgetScope.TEAM:
         teams = Team.objects.filter(organisation=actor.organisation)
-        teams = teams.filter(Q(slug=given) | Q(name=given)).order_by("created_at")
+        teams = teams.filter(Q(slug=given) | Q(name=given)).order_by("created_at", "id")
         subject_id = teams.values_list("id", flat=True).first()
     elif scope == BudgetScope.KEY:
         key_id = parse_id(given)

@@ -68,7 +68,8 @@ def list_exchange_rates(
 @router.post("/exchange-rates", response={201: ExchangeRatesOut}, summary="Add exchange rates")
 def add_exchange_rates(request: HttpRequest, body: ExchangeRatesIn) -> Status[ExchangeRatesOut]:
     """For organisations that show amounts in a currency of their own. Charges and documents stay in
-    USD. Rates are never changed: to correct one, add another of the same day."""
+    USD. Rates are never changed: to correct one, add another of the same day, in a request of its
+    own."""
     actor = actors.actor_of(request)
     access.require(actor, "credits.write")
     stated = [RateStated(one.currency, one.day, one.rate, one.source) for one in body.items]

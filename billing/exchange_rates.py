@@ -2,6 +2,7 @@
 own beside USD."""
 
 import datetime as dt
+from collections import Counter
 from collections.abc import Iterable
 from typing import Final, NamedTuple
 
@@ -29,9 +30,15 @@ class RateStated(NamedTuple):
 
 
 def add_rates(actor: Actor, stated: Iterable[RateStated]) -> list[ExchangeRate]:
-    """Add rates, all or none; of a day that has one already, the new one counts. Raises Refused."""
+    """Add rates, all or none; of a day that has one already, the new one counts. Raises Refused,
+    also for two of one currency and day: nobody said which is meant."""
+    rates = [_read(one) for one in stated]
+    for (currency, day), count in Counter((rate.currency, rate.day) for rate in rates).items():
+        if count > 1:
+            text = gettext("There are several rates of %(currency)s for %(day)s. Add one of them.")
+            raise Refused("day", text % {"currency": currency, "day": day.isoformat()})
     with transaction.atomic():
-        added = ExchangeRate.objects.bulk_create([_read(one) for one in stated])
+        added = ExchangeRate.objects.bulk_create(rates)
         for rate in added:
             audit.record(
                 actor, None, "exchange_rate.added", rate, currency=rate.currency,

@@ -8,6 +8,7 @@ Where the worker has threads, they run its jobs without a message: each would co
 and there is nothing to keep of a job that starts at its next time anyway.
 """
 
+import logging
 from functools import partial
 from threading import Thread
 from typing import Any
@@ -21,6 +22,8 @@ from click import Option
 from django.db import connection
 
 from config.beat_scheduler import WorkScheduler
+
+log = logging.getLogger(__name__)
 
 
 def offer_beat(app: Celery) -> None:
@@ -48,12 +51,27 @@ class BeatStep(bootsteps.StartStopStep):  # type: ignore[misc]
 class OwnScheduler(WorkScheduler):
     """Has the threads of a worker run the jobs. One that still waits for a thread is not put there
     twice: it does the work of both. One that runs may be started beside itself, as by messages:
-    what hangs keeps a thread, and not the job."""
+    what hangs keeps a thread, and not the job.
+
+    While the database is away, where a message could not be sent, all stay due: each would do
+    nothing but fail, and say so every few seconds."""
 
     def __init__(self, pool: Any, **options: Any) -> None:
         super().__init__(**options)
         self._pool = pool
         self._put: set[str] = set()
+        self._away = False
+
+    def can_start(self, now: float) -> bool:
+        if not self.is_anything_due(now):
+            return True
+        away = self.waiting(now) is None
+        if away and not self._away:
+            log.error("the database is away: background jobs wait until it is back")
+        elif self._away and not away:
+            log.warning("the database is back: background jobs go on")
+        self._away = away
+        return not away
 
     def start(self, entry: ScheduleEntry) -> None:
         if entry.task not in self._put:

@@ -22,7 +22,7 @@ class WorkScheduler(Scheduler):  # type: ignore[misc]
         super().__init__(*args, **kwargs)
         self._due_at: dict[str, float] = {}
         self._started_at: dict[str, float] = {}
-        self._waiting: frozenset[str] = frozenset()
+        self._waiting: frozenset[str] | None = frozenset()
         self._asked_at = -math.inf
 
     def tick(self, *_: Any, **__: Any) -> float:
@@ -32,6 +32,8 @@ class WorkScheduler(Scheduler):  # type: ignore[misc]
         itself at each tick: that took five times as long as to start them.
         """
         now = time.monotonic()
+        if not self.can_start(now):
+            return float(self.max_interval)
         for name, entry in self.schedule.items():
             every_s = entry.schedule.seconds
             due_at = self._due_at.get(name)
@@ -43,6 +45,10 @@ class WorkScheduler(Scheduler):  # type: ignore[misc]
         next_at = min(self._due_at.values(), default=math.inf)
         return min(next_at - time.monotonic(), float(self.max_interval))
 
+    def can_start(self, now: float) -> bool:
+        """Whether what is due is started now, and not later."""
+        return True
+
     def start(self, entry: ScheduleEntry) -> None:
         """Send it to the workers."""
         self.apply_entry(entry, producer=self.producer)
@@ -52,16 +58,24 @@ class WorkScheduler(Scheduler):  # type: ignore[misc]
             return True
         if now - self._started_at.get(task, -math.inf) >= LOOK_PAST_S:
             return True
+        waiting = self.waiting(now)
+        # While the database is away they are started, and tell what is wrong by their failure.
+        return waiting is None or task in waiting
+
+    def waiting(self, now: float) -> frozenset[str] | None:
+        """The tasks for which something waits; None while the database cannot be asked."""
         if now - self._asked_at >= _ANSWER_S:
             self._waiting, self._asked_at = _ask(), now
-        return task in self._waiting
+        return self._waiting
+
+    def is_anything_due(self, now: float) -> bool:
+        return min(self._due_at.values(), default=math.inf) <= now
 
 
-def _ask() -> frozenset[str]:
+def _ask() -> frozenset[str] | None:
     try:
         return waiting_jobs()
     except Error:
-        # They are started, and tell what is wrong by their failure.
-        return JOBS_THAT_WAIT
+        return None
     finally:
         connection.close()

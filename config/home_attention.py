@@ -132,7 +132,7 @@ def _keys(actor: Actor) -> Iterator[Matter]:
     soon = (
         access.living_keys(actor)
         .filter(expires_at__lte=now + _KEY_EXPIRES_WITHIN)
-        .order_by("expires_at")
+        .order_by("expires_at", "id")
     )
     for key in soon[:_EACH]:
         if key.expires_at is None:

@@ -8,8 +8,9 @@ from contextlib import contextmanager
 from functools import partial
 from typing import Any, cast
 
-from asgiref.sync import iscoroutinefunction
+from asgiref.sync import iscoroutinefunction, sync_to_async
 from django.core.handlers.asgi import ASGIRequest
+from django.db import close_old_connections
 from django.http import HttpRequest, HttpResponseBase, StreamingHttpResponse
 from django.utils.decorators import sync_and_async_middleware
 
@@ -30,7 +31,12 @@ def request_id(get_response: Answer | AsyncAnswer) -> Answer | AsyncAnswer:
 
         async def answer_async(request: HttpRequest) -> HttpResponseBase:
             with _named(request):
-                return _marked(request, await get_async(request))
+                response = await get_async(request)
+                if hasattr(request, "actor") and _is_stream(response):
+                    # What wrote the session has taken a connection, which nobody needs any more:
+                    # it would be held for as long as the answer is read.
+                    await sync_to_async(close_old_connections)()
+                return _marked(request, response)
 
         return answer_async
 
@@ -41,6 +47,11 @@ def request_id(get_response: Answer | AsyncAnswer) -> Answer | AsyncAnswer:
             return _marked(request, get(request))
 
     return answer
+
+
+def _is_stream(response: HttpResponseBase) -> bool:
+    """Whether it is made on the event loop while it is sent, where no connection waits for it."""
+    return isinstance(response, StreamingHttpResponse) and response.is_async
 
 
 @contextmanager

@@ -48,7 +48,7 @@ def propose_facts(
     ModelProposal.objects.filter(source=source, state=FactState.OPEN).delete()
     decided = ModelProposal.objects.filter(source=source).exclude(state=FactState.OPEN)
     dismissed, accepted = set(), dict[tuple[str, str], Any]()
-    for row in decided.order_by("decided_at"):
+    for row in decided.order_by("decided_at", "id"):
         if row.state == FactState.DISMISSED:
             dismissed.add((row.model, row.field, row.after))
         else:

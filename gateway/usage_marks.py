@@ -90,7 +90,7 @@ def _prices(actor: Actor, span: Span, scope: Scope) -> Iterator[Mark]:
 
 def _announcements(span: Span) -> Iterator[Mark]:
     rows = Announcement.objects.filter(starts_at__gte=span.start_at, starts_at__lt=span.end_at)
-    for told in rows.order_by("-starts_at")[:MARKS_MAX]:
+    for told in rows.order_by("-starts_at", "-id")[:MARKS_MAX]:
         yield Mark(told.starts_at, "announcement", told.title, told.ends_at)
 
 

@@ -399,6 +399,12 @@ class _TimedResponse(http.client.HTTPResponse):
         super().__init__(sock, *args, **named)
         self.fp = io.BufferedReader(_TimedReader(self.fp.detach(), sock, until, read_s))
 
+    def _read_status(self) -> tuple[str, int, str]:
+        # Of the interim responses `http.client` passes over one alone. Another would be taken for
+        # the answer, and the answer for that to the next request.
+        version, status, reason = super()._read_status()  # type: ignore[misc]
+        return version, min(status, http.client.CONTINUE) if status < 200 else status, reason
+
 
 class _TimedReader(io.RawIOBase):
     """What is read of a socket until then, with `read_s` at most between two reads."""
@@ -433,8 +439,11 @@ def _as_host_failed() -> Iterator[None]:
         raise EgressFailed("tls", str(error)) from error
     except httpcore.ConnectError as error:
         raise EgressFailed("refused", str(error)) from error
-    except (OSError, ValueError, httpcore.NetworkError, http.client.HTTPException) as error:
+    except (OSError, httpcore.NetworkError) as error:
         raise EgressFailed("broken", str(error) or type(error).__name__) from error
+    except (ValueError, http.client.HTTPException) as error:
+        # Their words are what was sent, such as a field with its key, or what came.
+        raise EgressFailed("broken", type(error).__name__) from error
 
 
 @contextmanager

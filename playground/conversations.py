@@ -45,7 +45,11 @@ def _standing_conversations(actor: Actor) -> QuerySet[Conversation]:
 
 def models_last_used(actor: Actor) -> list[str]:
     """The models of the actor's last conversations, the last one first."""
-    last = _standing_conversations(actor).order_by("-updated_at").values_list("model", flat=True)
+    last = (
+        _standing_conversations(actor)
+        .order_by("-updated_at", "-id")
+        .values_list("model", flat=True)
+    )
     return list(dict.fromkeys(last[:_CHATS_SHOWN]))
 
 

@@ -2,6 +2,7 @@
 
 import datetime as dt
 from typing import Any
+from uuid import UUID
 
 from django.db import connection
 
@@ -17,6 +18,8 @@ from usage import books_check, books_walk, month_close
 from usage.models import BooksCheck, UsageRecord
 
 KINDS = ("hold", "settle", "correct", "consume", "refund", "loss")
+# Postings that have their time from here, which may be of the last hour, too.
+_placed: set[UUID] = set()
 
 
 def mid_month(months_ago: int = 1) -> dt.datetime:
@@ -32,8 +35,10 @@ def post_at(at: dt.datetime, *kinds: str) -> None:
     since = clock.now() - dt.timedelta(hours=1)
     with connection.cursor() as cursor:
         cursor.execute("ALTER TABLE billing_posting DISABLE TRIGGER USER")
-        for posting in Posting.objects.filter(kind__in=kinds or KINDS, created_at__gt=since):
+        made = Posting.objects.filter(kind__in=kinds or KINDS, created_at__gt=since)
+        for posting in made.exclude(id__in=_placed):
             new = id_at(at)
+            _placed.add(new)
             cursor.execute(
                 "UPDATE billing_posting SET id = %s, created_at = %s WHERE id = %s",
                 [new, at, posting.id],

@@ -12,11 +12,12 @@ two looks, and nobody who writes a record knows of it.
 """
 
 import asyncio
+import logging
 import math
 from collections import Counter
 from collections.abc import AsyncIterator, Callable
 from dataclasses import dataclass
-from typing import Final, NamedTuple, cast
+from typing import Final, NamedTuple
 
 from django.db import Error
 from django.http import HttpRequest, HttpResponseBase
@@ -43,6 +44,8 @@ from usage.log_views import cells_of, read_filter
 from usage.partitions import ID_SLACK
 from usage.rules.log_place import Place, read_place
 from usage.visibility import Period, seen_by
+
+logger = logging.getLogger(__name__)
 
 LOOK_S: Final = 1.0
 """How often a stream looks for what is new."""
@@ -85,7 +88,7 @@ class LiveLog:
 
     def look(self, place: Place | None) -> "Look":
         """What is new since a place; without one, where the log stands."""
-        now = cast(Place, read_place(request_log.place_now()))
+        now = request_log.place_now()
         if place is None or not place.goes_on_to(now):
             return Look(now, behind=place is not None)
         if place.text == now.text:
@@ -132,8 +135,9 @@ async def live_events(
     try:
         async for message in _messages(log, place, stopping):
             yield message
-    except Error:
-        return  # The page comes back, with its place.
+    except Error as error:
+        # The page comes back, with its place.
+        logger.warning("a live log cannot be read: %s", error)
     finally:
         _streams[user_id] -= 1
         if not _streams[user_id]:
@@ -156,7 +160,7 @@ async def _messages(
         if look.html or look.behind or time() >= said_at + PING_S:
             said_at = time()
             event = "behind" if look.behind else "rows" if look.html else "place"
-            yield server_sent(look.html, id=look.place.text, event=event)
+            yield server_sent(look.html, id=look.place.name, event=event)
         if look.skipped:
             yield server_sent(look.skipped, event="skipped")
         place = look.place

@@ -57,7 +57,7 @@ def request_list(request: HttpRequest, actor: Actor) -> HttpResponseBase:
 
     # Taken before the rows are read: what comes in between is then told, not missed.
     live = first and usage_filter.end_at > usage_filter.now
-    place = request_log.place_now() if live else ""
+    place = request_log.place_now().name if live else ""
     log = reverse("requests", args=[slug_of(actor)])
 
     def make(rows: list[RequestRow]) -> list[dict[str, Any]]:

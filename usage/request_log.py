@@ -14,7 +14,7 @@ from usage.filters import EVERYTHING, Scope
 from usage.narrowing import narrowed
 from usage.reports import Totals, ordered_meters, read_json, usage_totals
 from usage.rules.buckets import Span
-from usage.rules.log_place import Place
+from usage.rules.log_place import Place, place_of
 from usage.rules.outcomes import CLIENT_STOPPED, has_failed
 from usage.visibility import Period, run, where_of
 
@@ -205,9 +205,9 @@ class RequestSource:
         return not self._scope.picks_records
 
 
-def place_now() -> str:
-    """Where the log stands now, for `requests_since`: a snapshot of the database as text."""
-    return str(run("SELECT pg_current_snapshot()::text", {})[0][0])
+def place_now() -> Place:
+    """Where the log stands now, for `requests_since`."""
+    return place_of(run("SELECT pg_current_snapshot()::text", {})[0][0])
 
 
 def requests_since(

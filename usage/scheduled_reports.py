@@ -118,7 +118,7 @@ def _send_next() -> bool:
             ReportSchedule.objects.select_for_update(skip_locked=True, of=("self",))
             .select_related("view__organisation")
             .filter(due_at__lte=now)
-            .order_by("due_at")
+            .order_by("due_at", "id")
             .first()
         )
         if schedule is None:

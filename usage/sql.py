@@ -206,6 +206,7 @@ def note_addresses(noted: Sequence[AddressNoted]) -> Statement:
         "organisations": id_array([item.organisation_id for item in noted]),
         "ids": id_array([item.record_id for item in noted]),
         "addresses": _quoted([item.address for item in noted]),
+        "made_ms": _array([item.record_id.int >> 80 for item in noted]),
     }
 
 
@@ -449,10 +450,12 @@ _TELL_DOUBTED = """
     ON CONFLICT (id) DO NOTHING"""
 
 _NOTE_ADDRESSES = """
-    INSERT INTO usage_clientaddress (organisation_id, record_id, address)
-    SELECT t.* FROM unnest(
-        %(organisations)s::uuid[], %(ids)s::uuid[], %(addresses)s::text[]
-    ) AS t (organisation_id, record_id, address)
+    INSERT INTO usage_clientaddress (organisation_id, record_id, address, noted_at)
+    -- Of the age of its request: what a spool has kept for days is as many days older.
+    SELECT t.organisation_id, t.record_id, t.address, least(now(), to_timestamp(t.made_ms / 1000.0))
+    FROM unnest(
+        %(organisations)s::uuid[], %(ids)s::uuid[], %(addresses)s::text[], %(made_ms)s::bigint[]
+    ) AS t (organisation_id, record_id, address, made_ms)
     ON CONFLICT DO NOTHING"""
 
 _LEARN_LATE = """

@@ -90,7 +90,9 @@ def test_what_was_reached_in_the_last_seconds_of_a_period_is_told(key: Key) -> N
     assert budget_alerts.tell_budgets() == 2
     BudgetAlert.objects.all().delete()
     old = clock.now() - dt.timedelta(hours=1)
-    BudgetWindow.objects.filter(spent_nano__gt=0).update(ends_at=old)
+    BudgetWindow.objects.filter(spent_nano__gt=0).update(
+        starts_at=old - dt.timedelta(days=31), ends_at=old
+    )
     assert budget_alerts.tell_budgets() == 0
 
 

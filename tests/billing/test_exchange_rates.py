@@ -14,7 +14,7 @@ from accounts.models import AuditEvent, Organisation
 from accounts.organisations import set_display_currency
 from billing.budgets import Past, create_budget
 from billing.exchange_rates import RateStated, add_rates, display_rate
-from billing.models import SubscriptionPlan
+from billing.models import ExchangeRate, SubscriptionPlan
 from billing.rules.subscription import Terms
 from billing.subscription_plans import write_plan
 from billing.wallets import balance
@@ -67,15 +67,19 @@ def test_who_sees_only_usd_costs_no_statement(
         ("EURO", DAY, "1", "currency"),
         ("EUR", dt.date(9999, 12, 31), "1", "day"),
         ("EUR", DAY, "0,92", "rate"),
+        ("jpy", DAY, "2", "day"),
     ],
 )
 def test_what_is_no_rate_is_refused_with_all_beside_it(
     dora: Any, currency: str, day: dt.date, rate: str, field: str
 ) -> None:
+    """Two of one currency and day, too: what an organisation is shown goes by what somebody said,
+    never by which stands last in a list."""
     with pytest.raises(Refused) as refused:
         add_rates(dora, [RateStated("JPY", DAY, "1"), RateStated(currency, day, rate)])
     assert refused.value.field == field
     assert not AuditEvent.objects.filter(action="exchange_rate.added").exists()
+    assert not ExchangeRate.objects.exists()
 
 
 def test_an_operator_adds_rates_on_the_page(people: cast.Cast) -> None:

@@ -49,7 +49,7 @@ def test_a_low_balance_is_told_once_per_crossing(people: cast.Cast, alice: Actor
     move(people, -1)
     assert low_balance.tell_low_balances() == 1
     assert told() == 2
-    body = Fact.objects.filter(kind="balance.low").latest("created_at").body
+    body = Fact.objects.filter(kind="balance.low").latest("id").body
     assert (body["available"], body["threshold"]) == ("49.00", "50.00")
     low_balance.set_low_balance(alice, people.acme, None)
     assert low_balance.tell_low_balances() == 0
@@ -196,7 +196,7 @@ def test_no_more_than_five_a_day(people: cast.Cast, bank: FakeProcessor, alice: 
     switched_on(people, bank, alice)
     for _ in range(AUTOMATIC_A_DAY):
         automatic_topups.fill_balances()
-        top_up = TopUp.objects.filter(automatic=True).latest("created_at")
+        top_up = TopUp.objects.filter(automatic=True).latest("id")
         deliver(bank, bank.event("payment_intent.succeeded", bank.payments[top_up.checkout_id]))
         move(people, -50)
     assert automatic_topups.fill_balances() == 0

@@ -5,15 +5,18 @@ from threading import Event, Thread
 from typing import Any
 
 import pytest
-from celery import Celery
+from celery import Celery, Task
 from celery.beat import Scheduler
 from celery.concurrency.thread import TaskPool
 from celery.platforms import EX_FAILURE
 from celery.worker import state
+from django.db import OperationalError
 
+from config import beat_scheduler
 from config.beat_in_worker import BeatStep, OwnScheduler
 from config.beat_scheduler import WorkScheduler
 from config.celery import app as ours
+from config.job_times import SCHEDULE
 from config.models import JobRun
 
 WAIT_S = 10
@@ -114,6 +117,38 @@ def test_a_job_is_run_by_the_worker_and_recorded(
     assert JOB in caplog.text
     again = run(int)
     assert (again.error, again.good_at) == ("", again.ended_at)
+
+
+def test_jobs_wait_while_the_database_is_away(
+    pool: Any, monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture
+) -> None:
+    """ "State when something is gone": none fails for it again and again, and none is left out
+    whose time comes meanwhile, be it once an hour."""
+    now, is_away, started = 1000.0, False, list[str]()
+
+    def waiting() -> frozenset[str]:
+        if is_away:
+            raise OperationalError("away")
+        return frozenset()
+
+    def put(_: object, tasks: tuple[Task], callback: object) -> None:
+        started.append(tasks[0].name)
+
+    monkeypatch.setattr(beat_scheduler, "waiting_jobs", waiting)
+    monkeypatch.setattr("config.beat_scheduler.time.monotonic", lambda: now)
+    monkeypatch.setattr(pool, "apply_async", put)
+    scheduler = OwnScheduler(pool, app=ours)
+    scheduler.tick()
+    is_away = True
+    for later in (3601.0, 3602.0, 3605.0, 3700.0):
+        now = later
+        assert scheduler.tick() == scheduler.max_interval
+    assert started == []
+    is_away, now = False, 3702.0
+    scheduler.tick()
+    assert sorted(started) == sorted(job.task for job in SCHEDULE)
+    scheduler.tick()
+    assert [record.levelname for record in caplog.records] == ["ERROR", "WARNING"]
 
 
 @pytest.mark.django_db(transaction=True)

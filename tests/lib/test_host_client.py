@@ -89,6 +89,28 @@ def test_one_connection_for_many_requests() -> None:
     ]  # fmt: skip
 
 
+@pytest.mark.parametrize("status", [b"100 Continue", b"102 Processing", b"103 Early Hints"])
+def test_what_comes_before_an_answer_is_not_the_answer(status: bytes) -> None:
+    """Nor is the answer that to the next request, which may be another customer's (P12)."""
+    interim = b"HTTP/1.1 %b\r\nlink: <a>\r\n\r\n" % status
+    other = OK.replace(b"{}", b"[]")
+    with host([interim * 2 + OK, other]) as (there, client):
+        assert ask(there, client)[::2] == (200, b"{}")
+        assert ask(there, client)[::2] == (200, b"[]")
+
+
+def test_what_went_wrong_is_told_without_what_was_sent() -> None:
+    """P14: a key that no field can hold is not put into a log for it."""
+    with host() as (there, client):
+        for key in ("sk-secret\n", "sk-secret-\N{SNOWMAN}"):
+            with pytest.raises(EgressFailed) as failed:
+                client.ask(
+                    "GET", f"http://127.0.0.1:{there.port}/", {"authorization": key}, b"",
+                    bytes_max=1, until=time.monotonic() + 5,
+                )  # fmt: skip
+            assert "sk-" not in str(failed.value)
+
+
 def test_what_a_kept_connection_does_not_answer_is_asked_once_more() -> None:
     with host([OK], [OK], []) as (there, client):
         for _ in range(2):

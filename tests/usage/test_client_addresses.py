@@ -1,16 +1,21 @@
 """Addresses of clients are kept no longer than their organisation says."""
 
+import datetime as dt
+
 import pytest
 from django.db import connection
 
 from accounts import organisations
 from accounts.actors import SYSTEM
 from accounts.models import Key
+from billing import ledger
+from lib import clock
 from lib.ids import id_text, new_id
 from tests import cast
-from tests.usage.rows import happen
+from tests.usage.rows import happen, id_at
 from usage.client_addresses import drop_old
 from usage.models import ClientAddress
+from usage.sql import AddressNoted, note_addresses
 
 pytestmark = pytest.mark.django_db
 
@@ -35,6 +40,16 @@ def test_they_go_with_their_time(people: cast.Cast) -> None:
     assert ClientAddress.objects.get().record_id == young.record_id
     organisations.set_client_address_days(people.acme, 0, actor=SYSTEM)
     assert drop_old() == 1
+
+
+def test_one_that_was_written_late_goes_with_its_request(people: cast.Cast) -> None:
+    """A process that the database was away for writes it days later."""
+    organisations.set_client_address_days(people.acme, 7, actor=SYSTEM)
+    days = [clock.now() - dt.timedelta(days=days) for days in (8, 6)]
+    late = [AddressNoted(people.acme.id, id_at(at), "192.0.2.9") for at in days]
+    ledger.execute(note_addresses(late))
+    assert drop_old() == 1
+    assert ClientAddress.objects.get().record_id == late[1].record_id
 
 
 def test_a_request_shows_its_address_for_as_long(people: cast.Cast, key: Key) -> None:

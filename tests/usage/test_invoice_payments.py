@@ -109,7 +109,8 @@ def test_money_that_comes_in_pays_what_is_due(people: cast.Cast, due: Invoice, d
     settle_invoices()
     settle_invoices()
     assert payment_state(due) == "paid"
-    sources = InvoicePayment.objects.filter(invoice=due).values_list("source", "amount_nano")
+    payments = InvoicePayment.objects.filter(invoice=due).order_by("id")
+    sources = payments.values_list("source", "amount_nano")
     assert list(sources) == [
         ("balance", 100 * USD), ("balance", 7 * USD), ("balance", 12 * USD),
     ]  # fmt: skip

@@ -8,15 +8,18 @@ from typing import Any, NamedTuple
 
 import psycopg
 import pytest
+from allauth.usersessions.models import UserSession
+from asgiref.sync import sync_to_async
 from django.conf import settings
 from django.contrib.sessions.models import Session
-from django.db import connection
+from django.db import OperationalError, connection
 from django.test import AsyncClient, Client
 from psycopg.conninfo import make_conninfo
 
 from accounts import members
-from accounts.actors import SYSTEM
+from accounts.actors import LAST_ORGANISATION, SYSTEM
 from accounts.models import Key, Role, SingleSignOn, User
+from accounts.rules.session_life import IDLE
 from lib import clock
 from lib.async_database import in_database
 from lib.ids import id_text, new_id
@@ -24,6 +27,7 @@ from tests import cast
 from tests.usage.rows import happen
 from usage import live_views, request_log
 from usage.models import UsageRecord
+from usage.rules import log_place
 
 pytestmark = pytest.mark.django_db(transaction=True)
 
@@ -161,6 +165,9 @@ ENDS: dict[str, Callable[[cast.Cast, User], object]] = {
     ),
     "removed": lambda people, user: members.remove_member(people.acme, user.email, actor=SYSTEM),
     "session ended": lambda *_: Session.objects.all().delete(),
+    "session idle for too long": lambda *_: UserSession.objects.update(
+        last_seen_at=clock.now() - IDLE
+    ),
     "archived": lambda people, _: type(people.acme).objects.update(archived_at=clock.now()),
     "second factor required": lambda people, _: type(people.acme).objects.update(
         second_factor_roles=[Role.VIEWER]
@@ -197,7 +204,7 @@ async def test_a_stream_is_bounded(
     """In rows of one look, in streams of a person, and in how far it goes back."""
     monkeypatch.setattr(live_views, "ROWS_MAX", 2)
     alice = await in_database(cast.signed_in, people.alice)
-    place = await in_database(request_log.place_now)
+    place = (await in_database(request_log.place_now)).name
     ids = [await in_database(made, key) for _ in range(3)]
     readers = [await listen(alice, place=place)]
     assert (await readers[0].message()).requests == ids[:0:-1]
@@ -212,6 +219,62 @@ async def test_a_stream_is_bounded(
         assert (await readers[-1].message()).event == "behind"
     refused = await listen(alice, place=place)
     assert (await refused.message()).event == "ended"
+
+
+@pytest.mark.asyncio
+async def test_more_transactions_than_a_page_can_name_lose_nothing(
+    people: cast.Cast, key: Key, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """A stream goes on as ever; a page that comes back is told of some once more, which it has."""
+    monkeypatch.setattr(log_place, "OPEN_MAX", 0)
+    alice = await in_database(cast.signed_in, people.alice)
+    first = await in_database(happen, key, clock.now())
+    reader = await listen(alice)
+    with writing_a_copy(first) as (late, commit):
+        quick = await in_database(made, key)
+        assert await reader.until(1) == [quick]
+        again = await listen(alice, place=reader.place)
+        while quick not in again.requests:
+            await again.message()
+        commit()
+        while late not in again.requests:
+            await again.message()
+        assert await reader.until(2) == [quick, late]
+
+
+@pytest.mark.asyncio
+async def test_a_stream_that_the_database_ends_says_so_in_the_log(
+    people: cast.Cast, monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture
+) -> None:
+    """Its page comes back by itself; operators are to know why it had to."""
+    reader = await listen(await in_database(cast.signed_in, people.alice))
+
+    async def away(*_: object) -> None:
+        raise OperationalError("the server closed the connection unexpectedly")
+
+    monkeypatch.setattr(live_views, "in_database", away)
+    with pytest.raises(StopAsyncIteration):
+        await reader.message()
+    assert "a live log cannot be read" in caplog.text
+    assert "closed the connection" in caplog.text
+    assert not live_views._streams
+
+
+@pytest.mark.asyncio
+async def test_a_stream_holds_no_connection(people: cast.Cast) -> None:
+    """Not the one by which its request wrote the session, either: a few pages that look on would
+    else leave none to all others ("Load, overload, loss of a part")."""
+    alice = await in_database(cast.signed_in, people.alice)
+    await in_database(visit_another, alice)
+    await listen(alice)
+    assert await sync_to_async(lambda: connection.connection)() is None
+
+
+def visit_another(browser: Client) -> None:
+    """The session remembers another organisation, so that the next request writes it."""
+    session = browser.session
+    session[LAST_ORGANISATION] = "another"
+    session.save()
 
 
 @pytest.mark.asyncio

@@ -534,23 +534,34 @@ def come_late() -> None:
     from django.db import DatabaseError, connection, transaction
 
     from accounts.models import Key
+    from billing import ledger
     from billing.models import PriceVersion
+    from relay import settlement
     from tests.invoicing import mid_month
     from tests.usage.rows import admit, id_at
+    from usage import client_addresses
+    from usage.models import ClientAddress
+    from usage.sql import Ending, Refusal
 
     key = Key.objects.get(user__isnull=False)
     with pytest.raises(DatabaseError, match="kept in a file"), transaction.atomic():
         admit(key, mid_month(3))
+    # As the relay writes it, late: nothing is asked back. From where a request came is kept where
+    # an hourly job forgets it, and never in what waits for months.
+    refusal = Refusal(
+        key.organisation_id, id_at(mid_month(3)), key.team_id, key.id, None, "gpt-5", "openai",
+        "chat", False, "api", Ending(True, 429, kind="rate_limited", address="192.0.2.9"),
+    )  # fmt: skip
+    execute: Any = ledger.execute
+    for statement in settlement.statements([refusal]):
+        execute(statement)
     with connection.cursor() as cursor:
-        # As the relay writes it: nothing is asked back.
-        cursor.execute(
-            "INSERT INTO usage_usagerecord "
-            "SELECT (jsonb_populate_record(r, jsonb_build_object('id', %s::text))).* "
-            "FROM usage_usagerecord r LIMIT 1", [id_at(mid_month(3))],
-        )  # fmt: skip
-        assert cursor.rowcount == 0
-        cursor.execute("DELETE FROM usage_laterecord")
-        assert cursor.rowcount == 1
+        cursor.execute("DELETE FROM usage_laterecord RETURNING row::text")
+        ((row,),) = cursor.fetchall()
+    assert str(refusal.request_id) in row
+    assert "192.0.2.9" not in row
+    assert ClientAddress.objects.get().record_id == refusal.request_id
+    assert client_addresses.drop_old() == 1
     with pytest.raises(DatabaseError, match="was charged"), transaction.atomic():
         PriceVersion.objects.filter(price__model="gpt-5").update(rates={})
 

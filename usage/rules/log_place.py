@@ -11,7 +11,8 @@ from typing import Final, NamedTuple
 BEHIND_MAX: Final = 10_000
 """So many transactions may have begun since a place that one goes on from: minutes of a busy
 installation, an hour or more of any other."""
-_OPEN_MAX: Final = 1000
+OPEN_MAX: Final = 400
+"""So many transactions a browser names: more would not fit into a line that proxies take, 8 KiB."""
 _TEXT: Final = re.compile(r"(\d{1,18}):(\d{1,18}):((?:\d{1,18}(?:,\d{1,18})*)?)", re.ASCII)
 
 
@@ -22,19 +23,35 @@ class Place(NamedTuple):
     end: int
     open: tuple[int, ...]
 
+    @property
+    def name(self) -> str:
+        """What a browser names it by. Where too many ran for that it is the place before all of
+        them, from which some is told once more, and nothing is missed."""
+        if len(self.open) <= OPEN_MAX:
+            return self.text
+        first = min(self.open)
+        return f"{first}:{first}:"
+
     def goes_on_to(self, now: "Place") -> bool:
         """Whether what happened since can be read: not where that is too much, nor where the
         database is another one than then."""
         return now.end - BEHIND_MAX <= self.end <= now.end
 
 
+def place_of(snapshot: str) -> Place:
+    """The place of who has seen what a snapshot of the database shows."""
+    _, end, running = snapshot.split(":")
+    return Place(snapshot, int(end), tuple(int(xid) for xid in running.split(",") if xid))
+
+
 def read_place(text: str) -> Place | None:
-    """The place that a text says; None where it says none."""
-    found = _TEXT.fullmatch(text) if len(text) <= 20 * (_OPEN_MAX + 2) else None
+    """The place that a browser names; None where it names none."""
+    found = _TEXT.fullmatch(text) if len(text) <= 20 * (OPEN_MAX + 2) else None
     if found is None:
         return None
-    end = int(found[2])
-    running = tuple(int(xid) for xid in found[3].split(",") if xid)
-    if len(running) > _OPEN_MAX or any(not int(found[1]) <= xid < end for xid in running):
+    place = place_of(text)
+    if len(place.open) > OPEN_MAX or any(
+        not int(found[1]) <= xid < place.end for xid in place.open
+    ):
         return None
-    return Place(text, end, running)
+    return place
