@@ -51,7 +51,8 @@ from gateway.rules.task_life import (
     next_poll_s,
 )
 from lib import clock
-from lib.egress import EgressError, EgressPolicy, HostClient
+from lib.egress import EgressError, EgressPolicy
+from lib.host_client import HostClient
 from lib.ids import id_text
 from lib.outbound import BadPem
 from lib.vault import VaultError

@@ -12,23 +12,20 @@ nothing from the environment.
         Unresolved      the name has no address
         EgressFailed    no connection, no TLS, no answer in time, or an answer that broke
 
-This is the one module for HTTP to elsewhere (the relay has its own, equally guarded); what others
-need of its client library stands here.
+This is the one module for HTTP to elsewhere (lib/host_client.py asks by its network, the relay has
+its own, equally guarded); what others need of its client library stands here.
 """
 
 import asyncio
-import http.client
-import io
 import ipaddress
 import re
 import socket
 import ssl
-import time
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from contextlib import contextmanager, suppress
 from dataclasses import dataclass
-from functools import cache, partial
-from typing import Any, Final, Literal, NamedTuple, Self, TypeAlias
+from functools import cache
+from typing import Any, Final, Literal, TypeAlias
 
 import httpcore
 import httpx
@@ -58,11 +55,9 @@ _NEVER: Final = tuple(
 # A host whose last label is a number is an address to some resolvers: 127.1, 0x7f.1, 2130706433.
 _ENDS_IN_NUMBER: Final = re.compile(r"(?:.*\.)?(?:[0-9]+|0x[0-9a-f]*)\.?", re.IGNORECASE)
 _HOST: Final = re.compile(r"[0-9a-z_-]+(?:\.[0-9a-z_-]+)*\.?", re.IGNORECASE)
-_AGENT: Final = "Weir"
+AGENT: Final = "Weir"
 _REDIRECTS_MAX: Final = 3
-_HTTPS_PORT: Final = 443
-_PIECE: Final = 64 * 1024
-_ORIGIN: Final = re.compile("^[a-z]+://[^/?#]+", re.IGNORECASE)
+HTTPS_PORT: Final = 443
 # What the library raises; UnicodeError where a redirect leads to no name.
 _BROKEN: Final = (httpx.HTTPError, httpx.InvalidURL, UnicodeError)
 
@@ -205,15 +200,15 @@ def guarded_client(
     `schemes` may hold http as well, where an operator wrote the address. Through a proxy the
     addresses of the host are judged here all the same, and so are the proxy's.
     """
-    network = _Network(policy, resolver, outbound.proxy)
-    trust = tls_context(outbound) if outbound.own_tls else _trust()
+    network = GuardedNetwork(policy, resolver, outbound.proxy)
+    trust = tls_context(outbound) if outbound.own_tls else system_trust()
     transport = _GuardedTransport(network, schemes, trust)
     return httpx.Client(
         transport=transport,
         timeout=httpx.Timeout(read_s, connect=connect_s),
         trust_env=False,
         follow_redirects=False,
-        headers={"user-agent": _AGENT, "accept-encoding": "identity"},
+        headers={"user-agent": AGENT, "accept-encoding": "identity"},
     )
 
 
@@ -230,220 +225,8 @@ def guarded_async_client(
         timeout=httpx.Timeout(10.0, connect=3.0),
         trust_env=False,
         follow_redirects=False,
-        headers={"user-agent": _AGENT, "accept-encoding": "identity"},
+        headers={"user-agent": AGENT, "accept-encoding": "identity"},
     )
-
-
-class BriefAnswer(NamedTuple):
-    """An answer of a few bytes; `body` None where it has more than was wanted."""
-
-    status: int
-    headers: http.client.HTTPMessage
-    body: bytes | None
-
-
-class HostClient:
-    """As `guarded_client`, for many brief requests of several threads to the host of a URL, at a
-    fifth of the CPU time. Raises EgressDenied for a URL that is not acceptable, and BadPem."""
-
-    def __init__(
-        self,
-        policy: EgressPolicy,
-        url: str,
-        *,
-        connect_s: float = 3.0,
-        read_s: float = 10.0,
-        schemes: Sequence[str] = ("https",),
-        resolver: Resolver = resolve,
-        outbound: Outbound = DIRECT,
-    ) -> None:
-        _, self._port = host_and_port(url)
-        parsed = httpx.URL(url)
-        _check_url(parsed, schemes)
-        self._host = parsed.raw_host.decode("ascii").strip("[]")
-        self._origin = "".join(_ORIGIN.findall(url))
-        self._network = _Network(policy, resolver, outbound.proxy)
-        self._trust: ssl.SSLContext | None = None
-        if parsed.scheme == "https":
-            self._trust = tls_context(outbound) if outbound.own_tls else _trust()
-        self._times = connect_s, read_s
-        # No two threads ask by the same one.
-        self._free: list[_HostConnection] = []
-
-    def __enter__(self) -> Self:
-        return self
-
-    def __exit__(self, *raised: object) -> None:
-        for connection in self._free:
-            connection.close()
-
-    def ask(
-        self,
-        method: str,
-        url: str,
-        headers: Mapping[str, str],
-        body: bytes,
-        *,
-        bytes_max: int,
-        until: float,
-    ) -> BriefAnswer:
-        """The answer to a request to this host, which has to be whole by then (`time.monotonic`).
-        What a kept connection does not answer is sent again: for requests that change nothing.
-        Raises EgressError."""
-        target = url.removeprefix(self._origin)
-        if target == url or target[:1] not in ("", "/", "?"):
-            raise EgressDenied("The URL is of another host.")
-        if not target.startswith("/"):
-            target = f"/{target}"
-        sent = {"user-agent": _AGENT, "accept": "*/*", **headers}
-        try:
-            connection = self._free.pop()
-        except IndexError:
-            connection = _HostConnection(
-                self._network, self._trust, self._host, self._port, self._times
-            )
-        try:
-            with _as_host_failed():
-                return connection.ask(method, target, sent, body, bytes_max, until)
-        finally:
-            self._free.append(connection)
-
-
-class _HostConnection(http.client.HTTPConnection):
-    """A connection by the guarded network. It connects when something is asked, and anew where it
-    was closed."""
-
-    def __init__(
-        self,
-        network: "_Network",
-        trust: ssl.SSLContext | None,
-        host: str,
-        port: int,
-        times: tuple[float, float],
-    ) -> None:
-        super().__init__(host, port)
-        self._network, self._trust = network, trust
-        self._connect_s, self._read_s = times
-        if trust is not None:
-            self.default_port = _HTTPS_PORT
-
-    def connect(self) -> None:
-        stream = self._network.connect_tcp(self.host, self.port, self._connect_s)
-        plain: socket.socket = stream.get_extra_info("socket")
-        plain.settimeout(self._read_s)
-        if self._trust is None:
-            self.sock = plain
-            return
-        try:
-            self.sock = self._trust.wrap_socket(plain, server_hostname=self.host)
-        finally:
-            # The socket is the secure one's where that stands.
-            plain.close()
-
-    def ask(
-        self,
-        method: str,
-        target: str,
-        headers: Mapping[str, str],
-        body: bytes,
-        bytes_max: int,
-        until: float,
-    ) -> BriefAnswer:
-        kept = self.sock is not None
-        try:
-            return self._ask(method, target, headers, body, bytes_max, until)
-        except (ConnectionError, ssl.SSLEOFError):
-            if not kept:
-                raise
-            # Its other end had closed it meanwhile.
-            return self._ask(method, target, headers, body, bytes_max, until)
-
-    def _ask(
-        self,
-        method: str,
-        target: str,
-        headers: Mapping[str, str],
-        body: bytes,
-        bytes_max: int,
-        until: float,
-    ) -> BriefAnswer:
-        whole = False
-        if self.sock is not None:
-            self.sock.settimeout(self._read_s)
-        self.response_class = partial(  # type: ignore[assignment]
-            _TimedResponse, until=until, read_s=self._read_s
-        )
-        try:
-            self.request(method, target, body or None, headers)
-            with self.getresponse() as answer:
-                content = b""
-                while piece := answer.read1(_PIECE):
-                    content += piece
-                    if len(content) > bytes_max:
-                        return BriefAnswer(answer.status, answer.headers, None)
-                if answer.length:
-                    raise http.client.IncompleteRead(content, answer.length)
-            whole = True
-            return BriefAnswer(answer.status, answer.headers, content)
-        finally:
-            if not whole:
-                self.close()
-
-
-class _TimedResponse(http.client.HTTPResponse):
-    """One that has to be whole by then, however little of it comes at a time."""
-
-    def __init__(
-        self, sock: socket.socket, *args: Any, until: float, read_s: float, **named: Any
-    ) -> None:
-        super().__init__(sock, *args, **named)
-        self.fp = io.BufferedReader(_TimedReader(self.fp.detach(), sock, until, read_s))
-
-    def _read_status(self) -> tuple[str, int, str]:
-        # Of the interim responses `http.client` passes over one alone. Another would be taken for
-        # the answer, and the answer for that to the next request.
-        version, status, reason = super()._read_status()  # type: ignore[misc]
-        return version, min(status, http.client.CONTINUE) if status < 200 else status, reason
-
-
-class _TimedReader(io.RawIOBase):
-    """What is read of a socket until then, with `read_s` at most between two reads."""
-
-    def __init__(
-        self, inner: io.RawIOBase, sock: socket.socket, until: float, read_s: float
-    ) -> None:
-        self._inner, self._sock, self._until, self._read_s = inner, sock, until, read_s
-
-    def readable(self) -> bool:
-        return True
-
-    def readinto(self, buffer: Any) -> int | None:
-        left_s = self._until - time.monotonic()
-        if left_s <= 0:
-            raise TimeoutError
-        self._sock.settimeout(min(left_s, self._read_s))
-        return self._inner.readinto(buffer)
-
-    def close(self) -> None:
-        self._inner.close()
-        super().close()
-
-
-@contextmanager
-def _as_host_failed() -> Iterator[None]:
-    try:
-        yield
-    except (TimeoutError, httpcore.TimeoutException) as error:
-        raise EgressFailed("timeout", type(error).__name__) from error
-    except ssl.SSLError as error:
-        raise EgressFailed("tls", str(error)) from error
-    except httpcore.ConnectError as error:
-        raise EgressFailed("refused", str(error)) from error
-    except (OSError, httpcore.NetworkError) as error:
-        raise EgressFailed("broken", str(error) or type(error).__name__) from error
-    except (ValueError, http.client.HTTPException) as error:
-        # Their words are what was sent, such as a field with its key, or what came.
-        raise EgressFailed("broken", type(error).__name__) from error
 
 
 @contextmanager
@@ -564,7 +347,7 @@ def check_named_by_user(policy: EgressPolicy, url: str) -> None:
     """Refuse what a user may not name: plain http and other ports than 443, but to hosts in the
     networks that the policy lists. Raises EgressError."""
     host, port = host_and_port(url)
-    if url.lower().startswith("https://") and port == _HTTPS_PORT:
+    if url.lower().startswith("https://") and port == HTTPS_PORT:
         return
     addresses = permitted_addresses(policy, host, port)
     if not all(policy.lists(address) for address in addresses):
@@ -601,7 +384,7 @@ def _root_of(error: BaseException) -> BaseException:
     return error
 
 
-def _check_url(url: httpx.URL, schemes: Sequence[str]) -> None:
+def check_url(url: httpx.URL, schemes: Sequence[str]) -> None:
     if url.scheme not in schemes:
         raise EgressDenied(f"The URL begins with {url.scheme}: expected {' or '.join(schemes)}.")
     if url.userinfo:
@@ -610,35 +393,37 @@ def _check_url(url: httpx.URL, schemes: Sequence[str]) -> None:
 
 
 @cache
-def _trust() -> ssl.SSLContext:
+def system_trust() -> ssl.SSLContext:
     """Whom we trust, read once: it takes longer than many a request."""
     return httpx.create_ssl_context(trust_env=False)
 
 
 class _GuardedTransport(httpx.HTTPTransport):
-    def __init__(self, network: "_Network", schemes: Sequence[str], trust: ssl.SSLContext) -> None:
+    def __init__(
+        self, network: "GuardedNetwork", schemes: Sequence[str], trust: ssl.SSLContext
+    ) -> None:
         super().__init__(verify=trust, trust_env=False)
         # httpx has no argument for the network below its pool, httpcore has.
         self._pool._network_backend = network
         self._schemes = schemes
 
     def handle_request(self, request: httpx.Request) -> httpx.Response:
-        _check_url(request.url, self._schemes)
+        check_url(request.url, self._schemes)
         return super().handle_request(request)
 
 
 class _GuardedAsyncTransport(httpx.AsyncHTTPTransport):
     def __init__(self, network: "_AsyncNetwork", schemes: Sequence[str]) -> None:
-        super().__init__(verify=_trust(), trust_env=False)
+        super().__init__(verify=system_trust(), trust_env=False)
         self._pool._network_backend = network
         self._schemes = schemes
 
     async def handle_async_request(self, request: httpx.Request) -> httpx.Response:
-        _check_url(request.url, self._schemes)
+        check_url(request.url, self._schemes)
         return await super().handle_async_request(request)
 
 
-class _Network(httpcore.NetworkBackend):
+class GuardedNetwork(httpcore.NetworkBackend):
     """Connects to addresses that were judged; the name is resolved here and nowhere again."""
 
     def __init__(self, policy: EgressPolicy, resolver: Resolver, proxy: Proxy | None) -> None:

@@ -15,7 +15,6 @@ from lib.egress import (
     EgressDenied,
     EgressError,
     EgressPolicy,
-    HostClient,
     Unreachable,
     Unresolved,
     check_named_by_user,
@@ -23,6 +22,7 @@ from lib.egress import (
     guarded_async_client,
     guarded_client,
 )
+from lib.host_client import HostClient
 from tests.lib.inside import known_names, leading_on
 
 LOOPBACK = EgressPolicy(["127.0.0.1/32"])

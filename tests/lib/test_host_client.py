@@ -11,13 +11,12 @@ from pathlib import Path
 import pytest
 
 from lib.egress import (
-    BriefAnswer,
     EgressDenied,
     EgressError,
     EgressFailed,
     EgressPolicy,
-    HostClient,
 )
+from lib.host_client import BriefAnswer, HostClient
 from lib.outbound import DIRECT, Outbound
 from tests.fakes.listeners import Authority
 

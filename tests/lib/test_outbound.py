@@ -9,7 +9,8 @@ from pathlib import Path
 
 import pytest
 
-from lib.egress import EgressError, EgressPolicy, HostClient, exchanged, guarded_client
+from lib.egress import EgressError, EgressPolicy, exchanged, guarded_client
+from lib.host_client import HostClient
 from lib.outbound import (
     BadPem,
     BadProxy,
