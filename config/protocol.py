@@ -20,6 +20,7 @@ the longest time makes room for the next.
 import asyncio
 import re
 import resource
+from collections.abc import Callable
 from functools import cache
 from operator import itemgetter
 from typing import Any, Final
@@ -36,7 +37,7 @@ from uvicorn.server import ServerState
 
 from config.websocket import RealtimeProtocol, is_session
 from dialects.errors import message_of
-from lib.asgi import RESPOND, Fields, Scope
+from lib.asgi import HEED, RESPOND, Fields, Scope
 from lib.ids import id_text, new_id
 from relay.downstream import ErrorAnswer
 from relay.error_answers import ErrorResponse, response_at
@@ -159,6 +160,7 @@ class Protocol(HttpToolsProtocol):
         "_changed_over",
         "_dropped",
         "_head_timer",
+        "_leave",
         "_open_bytes",
         "_refusal",
         "_running",
@@ -177,6 +179,8 @@ class Protocol(HttpToolsProtocol):
         self._head_timer: asyncio.TimerHandle | None = None
         self._unsent = _UnsentWatch(self)
         self._running: Any = None
+        # Called when the client of the running request leaves.
+        self._leave: Callable[[], None] | None = None
         # Bytes of the running request that nobody reads; None behind its end.
         self._dropped: int | None = None
         self._changed_over = False
@@ -197,10 +201,14 @@ class Protocol(HttpToolsProtocol):
         if self._running is not None and not self._running.response_complete:
             self._running.disconnected = True
             self._running.message_event.set()
+            if self._leave is not None:
+                self._leave()
         # What leads back here would keep all of it until the next collection of garbage.
         del self._unsent
+        self._leave = None
         if self._running is not None:
             self._running.scope.pop(RESPOND, None)
+            self._running.scope.pop(HEED, None)
             self._running.transport = self.transport
         super().connection_lost(exc)
 
@@ -255,6 +263,9 @@ class Protocol(HttpToolsProtocol):
         if not (self.parser.should_upgrade() and self._should_upgrade()):
             # The application has its own list: what comes behind the body is a trailer, for nobody.
             self.headers = []
+        if self._leave is not None and len(self.pipeline) < _AHEAD_MAX:
+            # uvicorn reads no further behind what was sent ahead, and would not hear it leave.
+            self.flow.resume_reading()
 
     def on_body(self, body: bytes) -> None:
         self._open_bytes = 0
@@ -288,6 +299,7 @@ class Protocol(HttpToolsProtocol):
         super().handle_websocket_upgrade()
 
     def on_response_complete(self) -> None:
+        self._leave = None
         super().on_response_complete()
         if self.timeout_keep_alive_task is not None:
             self._awaiting[self] = None
@@ -322,6 +334,16 @@ class Protocol(HttpToolsProtocol):
         self.transport.write(STATUS_LINE[status] + section + b"\r\n\r\n" + body)
         cycle.message_event.set()
         cycle.on_response()
+        return True
+
+    def heed(self, scope: Scope, leave: Callable[[], None]) -> bool:
+        """Call `leave` when the client of the running request leaves: to await it as a message
+        takes a task (`lib.asgi.Heed`)."""
+        cycle = self._running
+        if cycle.scope is not scope or cycle.disconnected or cycle.response_complete:
+            return False
+        self._leave = leave
+        self.flow.resume_reading()
         return True
 
     def send_400_response(self, msg: str) -> None:
@@ -386,6 +408,7 @@ class Protocol(HttpToolsProtocol):
     def _start_asgi_task(self, cycle: Any, app: Any) -> None:
         cycle.transport = _HeadJoined(self.loop, cycle)
         cycle.scope[RESPOND] = self.respond
+        cycle.scope[HEED] = self.heed
         self._running = cycle
         unchunked = cycle.scope["http_version"] == "1.0"
         super()._start_asgi_task(cycle, _unchunked(cycle, app) if unchunked else app)

@@ -63,6 +63,11 @@ class Body(msgspec.Struct, frozen=True):
 
         A removed member takes one neighbouring comma with it; all other bytes stay.
         """
+        if len(edits) == 1:
+            ((name, value),) = edits.items()
+            if value is not None and (place := self.members.get(name)) is not None:
+                # The most of all edits: the upstream's name of the model.
+                return b"".join((self.raw[: place.start], value, self.raw[place.end :]))
         raw, pieces, at, kept = self.raw, [], 0, False
         spans = list(self.members.items())
         end = self.open_at + 1
@@ -197,26 +202,18 @@ def _walk(raw: bytes, top: dict[str, msgspec.Raw]) -> Body:
     open_at = raw.index(b"{")
     at, follows, members = open_at + 1, b"}", {}
     for name, value in top.items():
-        span = _match(raw, at, name, bytes(value))
-        after = _AFTER_VALUE.match(raw, span.end) if span else None
-        if span is None or after is None:
+        member, after, text = _MEMBER_NAME.match(raw, at), None, bytes(value)
+        if member is not None and msgspec.json.decode(member[1]) == name:
+            start = member.end()
+            if raw.startswith(text, start):
+                after = _AFTER_VALUE.match(raw, start + len(text))
+        if member is None or after is None:
             _refuse(raw, at, _TWICE)
-        members[name] = span
+        members[name] = Span(member.start(1), start, start + len(text))
         at, follows = after.end(), after[1]
     if members and follows != b"}":
         _refuse(raw, at, _TWICE)
     return Body(raw, members, open_at)
-
-
-def _match(raw: bytes, at: int, name: str, value: bytes) -> Span | None:
-    """The member that stands at `at`, if it is this one."""
-    member = _MEMBER_NAME.match(raw, at)
-    if member is None or msgspec.json.decode(member[1]) != name:
-        return None
-    start = member.end()
-    if not raw.startswith(value, start):
-        return None
-    return Span(member.start(1), start, start + len(value))
 
 
 def _check_text(raw: bytes) -> None:

@@ -34,6 +34,8 @@ QUARANTINE_FLAGS = frozenset(
     }
 )
 
+# Hardly any model is told sound or pictures.
+_OF_MEDIA = ("audio_tokens", "image_tokens")
 _ESCAPED_NUL = re.compile(rb"(?<!\\)((?:\\\\)*)\\u0000")
 
 
@@ -51,6 +53,11 @@ class Quantities(msgspec.Struct, frozen=True):
     def missing(self) -> bool:
         """There is no count at all: the row is estimated (F25)."""
         return "usage_missing" in self.flags
+
+    @property
+    def stands(self) -> bool:
+        """There is a count, and it does not lie."""
+        return not self.flags or not (self.missing or self.quarantined)
 
     @property
     def quarantined(self) -> bool:
@@ -169,7 +176,7 @@ class UsageMembers(msgspec.Struct):
 
     def _media(self, side: dict[str, Any]) -> tuple[int, int]:
         """Sound and pictures of one side."""
-        if not side:
+        if side.keys().isdisjoint(_OF_MEDIA):
             return 0, 0
         return self.count("audio_tokens", side) or 0, self.count("image_tokens", side) or 0
 

@@ -31,15 +31,16 @@ class Chosen(msgspec.Struct, frozen=True):
 
 class PlacedHold(msgspec.Struct, frozen=True):
     """The hold of an attempt. `principal` is as the admission knew it, `headroom` what is left of
-    its key's limits; `settles_at_once`: what is held may be missed by others. `cost` is the price
-    that the provider is owed by, None where there is none. `units` are the included ones that it
-    took, of each meter in the order of the hold."""
+    its key's limits; `settles_at_once`: what is held may be missed by others. `price` is the one
+    that it is charged by and `cost` what the provider is owed by, None where there is none. `units`
+    are the included ones that it took, of each meter in the order of the hold."""
 
     attempt_id: UUID
     size: Size
     principal: Principal
     headroom: Mapping[str, Headroom]
     settles_at_once: bool
+    price: Price | None
     cost: Price | None
     units: Mapping[str, int]
 
@@ -54,7 +55,6 @@ class AdmittedAttempt(msgspec.Struct, frozen=True):
     upstream_model: str
     prepared: PreparedRequest
     continuation: Continuation | None
-    price: Price | None
     output_bytes_max: int | None
     hold: PlacedHold
     timeouts: Timeouts

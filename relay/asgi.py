@@ -16,7 +16,7 @@ from dialects import jimeng
 from dialects.codec import Target
 from dialects.errors import RequestFault
 from dialects.forms import FormFile, object_of
-from lib.asgi import Receive, Scope, Send
+from lib.asgi import HEED, Receive, Scope, Send
 from lib.ids import id_text, new_id
 from lib.log_context import REQUEST_ID
 from relay import (
@@ -224,7 +224,7 @@ class Relay:
                 return
             if endpoint.handler == "remix":
                 invocation = await _with_source(life.parts.states, principal, invocation)
-            if isinstance(invocation.unary, SourcedOperation):
+            if invocation.unary is not None and isinstance(invocation.unary, SourcedOperation):
                 unary = await about_its_source(
                     invocation.unary, life.parts.states, principal, raw, credentials.key or ""
                 )
@@ -241,13 +241,13 @@ class Relay:
                 began=began,
             )
             if endpoint.handler == "count_tokens":
-                await self._carry(life, context, receive, raw, counts=True)
+                await self._carry(life, context, scope, receive, raw, counts=True)
             elif fields.idempotency_key is None:
-                await self._carry(life, context, receive, raw, counts=False)
+                await self._carry(life, context, scope, receive, raw, counts=False)
             else:
                 files = b"" if form is None else await form.digest()
                 key = fields.idempotency_key
-                await self._carry_once(life, context, sink, key, raw, receive, files)
+                await self._carry_once(life, context, sink, key, raw, scope, receive, files)
         finally:
             if form is not None:
                 form.close()
@@ -327,6 +327,7 @@ class Relay:
         self,
         life: Lifespan,
         context: RequestContext,
+        scope: Scope,
         receive: Receive,
         raw: bytes,
         *,
@@ -334,7 +335,7 @@ class Relay:
     ) -> None:
         """Run the request, or only count its tokens."""
         run = _run_of(context)
-        watch = _Watch(receive, run)
+        watch = _watch(scope, receive, run)
         life.running.enter(run, context.principal)
         try:
             if counts and isinstance(run, Run):
@@ -343,7 +344,8 @@ class Relay:
                 await run.answer(raw)
         finally:
             life.running.leave(run)
-            watch.stop()
+            if watch is not None:
+                watch.stop()
 
     async def _carry_once(
         self,
@@ -352,13 +354,14 @@ class Relay:
         sink: HttpSink,
         key: str,
         raw: bytes,
+        scope: Scope,
         receive: Receive,
         files: bytes,
     ) -> None:
         """Run the request, or replay the answer that it had under this key (P5)."""
         idempotent = IdempotentRequest(life.idempotent_requests, context, sink, key, raw, files)
         run = _run_of(context)
-        watch = _Watch(receive, idempotent)
+        watch = _watch(scope, receive, idempotent)
         life.running.enter(run, context.principal)
         try:
             if await idempotent.claim():
@@ -366,7 +369,8 @@ class Relay:
                 await run.answer(raw)
         finally:
             life.running.leave(run)
-            watch.stop()
+            if watch is not None:
+                watch.stop()
             await idempotent.close()
 
 
@@ -438,6 +442,14 @@ def _calls(method: str, path: str) -> bool:
 
 def _run_of(context: RequestContext) -> Run | Prompts:
     return Prompts(context) if context.invocation.operation == "completions" else Run(context)
+
+
+def _watch(
+    scope: Scope, receive: Receive, run: Run | Prompts | IdempotentRequest
+) -> "_Watch | None":
+    """Let a request hear that its client has gone; None where its server tells it so."""
+    heed = scope.get(HEED)
+    return None if heed is not None and heed(scope, run.leave) else _Watch(receive, run)
 
 
 class _Watch:

@@ -14,7 +14,6 @@ from relay.channel_health import HealthProbe
 from relay.database import DatabaseAway, DatabaseRefused
 from relay.downstream import ErrorAnswer
 from relay.error_answers import CLIENT_CLOSED, OVERLOADED, STOPPING, answer_to_failures
-from relay.hold_placing import priced_for
 from relay.limit_answers import ChannelFull, UsedUp
 from relay.next_attempts import Failed, NextAttempt, NextAttempts
 from relay.request_context import Outcome, RequestContext
@@ -214,7 +213,6 @@ class FailOver:
             candidate.upstream_model,
             following.prepared,
             self._next.answering.translator.continuation,
-            priced_for(routed, channel),
             None if routed.estimate is None else routed.estimate.output_bytes_max,
             hold,
             channel.timeouts_of(routed.model.name),

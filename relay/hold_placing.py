@@ -2,6 +2,7 @@
 does not reach, with the principal read again where its budgets have changed."""
 
 from collections.abc import Mapping
+from types import MappingProxyType
 from typing import Final, NamedTuple, NoReturn
 
 import msgspec
@@ -43,12 +44,18 @@ class Taken(NamedTuple):
     nano: int
 
     @property
+    def by_meter(self) -> Mapping[str, int]:
+        """How many it takes of each meter."""
+        return {allowance.meter: count for allowance, count in self.units}
+
+    @property
     def rows(self) -> tuple[tuple[int, int], ...]:
         """How many it takes of each row, by its id."""
         return tuple((allowance.id, count) for allowance, count in self.units)
 
 
 NOTHING_TAKEN: Final = Taken((), 0)
+NO_UNITS: Final[Mapping[str, int]] = MappingProxyType({})
 
 
 class HoldPlacer:
@@ -74,7 +81,7 @@ class HoldPlacer:
         channel does, DatabaseAway, DatabaseRefused."""
         context, size = self._context, self._first_size
         channel = context.snapshot.channels[chosen.candidate.channel_id]
-        price, cost = priced_for(self._routed, channel), self._cost(channel)
+        price, cost = _priced_for(self._routed, channel), self._cost(channel)
         unary, total_s = (
             context.invocation.unary,
             channel.timeouts_of(self._routed.model.name).total,
@@ -91,7 +98,7 @@ class HoldPlacer:
             verdict = await context.parts.ledger.admit(request)
             replaces = None
             if verdict.word == "admitted":
-                return self._placed(opened, size, verdict, cost, channel, taken)
+                return self._placed(opened, size, verdict, price, cost, channel, taken)
             if verdict.word == "stale":
                 self._principal = await context.parts.renew(self._principal)
                 continue
@@ -125,6 +132,7 @@ class HoldPlacer:
         opened: AttemptOpened,
         size: Size,
         verdict: Verdict,
+        price: Price | None,
         cost: Price | None,
         channel: Channel,
         taken: Taken,
@@ -137,8 +145,9 @@ class HoldPlacer:
             principal,
             NOTHING_LIMITED if details is None else read_headroom(details),
             limited or bool(taken.units) or verdict.available_nano < _SCARCE * size.hold_nano,
+            price,
             cost,
-            {allowance.meter: count for allowance, count in taken.units},
+            taken.by_meter if taken.units else NO_UNITS,
         )
 
     def _cost(self, channel: Channel) -> Price | None:
@@ -195,7 +204,7 @@ class HoldPlacer:
         """What the request must fit beside the wallet; None when nothing is limited."""
         principal, facts, estimate = self._principal, self._routed.facts, self._routed.estimate
         budgets = budgets_of(self._context, principal, self._routed.model)
-        units = taken.rows
+        units = taken.rows if taken.units else ()
         if not principal.limited and limits is None:
             if not budgets and not units:
                 return None
@@ -237,7 +246,7 @@ def _less(known: Mapping[str, int], told: Mapping[str, int]) -> dict[str, int]:
     return {**known, **{row: 0 if row in known else count for row, count in told.items()}}
 
 
-def priced_for(routed: RoutedRequest, channel: Channel) -> Price | None:
+def _priced_for(routed: RoutedRequest, channel: Channel) -> Price | None:
     """The price of a request as a channel sends it: without the service tier that it drops. The
     hold covers both."""
     if routed.price is None or not _drops_tier(channel):

@@ -187,7 +187,7 @@ class ResponseHolds:
             context,
             msgspec.structs.replace(
                 admitted, number=number, facts=facts, upstream_model=candidate.upstream_model,
-                price=routed.price, hold=hold,
+                hold=hold,
             ),
             bound,
         )  # fmt: skip

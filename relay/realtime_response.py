@@ -33,7 +33,7 @@ class ResponseMeter(UsageMeter):
         super().__init__(admitted)
         self.passed = self.response = SpokenResponse()
         self._noted: dict[str, int] = {}
-        price = admitted.price
+        price = admitted.hold.price
         # What has no rate cannot be charged by a mark.
         self._rated = frozenset() if price is None else frozenset(price.version.rates)
 

@@ -330,7 +330,7 @@ class _Reading:
         facts, prepared = self._sending.facts, self._prepared
         if self._counting is not None:
             usage = prepared.codec.quantities(self._counting)
-            if not usage.missing and not usage.quarantined:
+            if usage.stands:
                 return dict(usage.meters)
         return count_own(
             UsageEvidence(

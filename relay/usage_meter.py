@@ -130,7 +130,7 @@ class UsageMeter:
     def __init__(self, admitted: AdmittedAttempt) -> None:
         self._admitted = admitted
         self.id = admitted.hold.attempt_id
-        self.prices = TierPrices(admitted.price, admitted.hold.cost)
+        self.prices = TierPrices(admitted.hold.price, admitted.hold.cost)
         # Reads the stream; None before it comes, and where there is none.
         self.decoder: Decoder | None = None
         # An answer that goes on while it comes, and is no chat's.
@@ -206,7 +206,7 @@ class UsageMeter:
         if self.decoder is None or self.decoder.usage is None:
             return meters_text(said)
         reported = self._admitted.prepared.codec.quantities(self.decoder)
-        if reported.missing or reported.quarantined:
+        if not reported.stands:
             return meters_text(said)
         del said["in_text"]
         return meters_text(
@@ -237,7 +237,7 @@ class UsageMeter:
             self._admitted.facts.text_bytes, quantities, counting.usage, counting.text_bytes,
             counting.reasoning_bytes, uncounted,
         )  # fmt: skip
-        if quantities.missing or quantities.quarantined or uncounted:
+        if uncounted or not quantities.stands:
             evidence = self._with_words(evidence)
         return self._count(evidence, measured)
 
@@ -363,7 +363,7 @@ def _meters(evidence: UsageEvidence, measured: str) -> tuple[Mapping[str, int], 
     """Whose count stands, and its basis."""
     reported = evidence.reported
     meters: Mapping[str, int] = reported.meters
-    if reported.missing or reported.quarantined:
+    if not reported.stands:
         return count_own(evidence), "estimated"
     if evidence.uncounted_bytes:
         # Told at the beginning, and the end never came: what was said since is counted here.

@@ -18,6 +18,7 @@ from typing import Any, Final
 from dialects.usage import Counts, Quantities, UsageMembers, read_members
 
 # Members that hardly any provider sends.
+_OF_WRITING: Final = ("cache_write_tokens", "cache_creation_input_tokens")
 _OF_CACHE: Final = ("prompt_cache_hit_tokens", "prompt_cache_miss_tokens")
 _OF_SEARCHES: Final = ("num_sources_used", "plugins")
 
@@ -84,9 +85,11 @@ def _meters(usage: UsageMembers) -> Quantities:
         return usage.result({})
     inputs = usage.inner("prompt_tokens_details")
     outputs = usage.inner("completion_tokens_details")
-    written = usage.count("cache_write_tokens", inputs)
-    if written is None:
-        written = usage.count("cache_creation_input_tokens", inputs)
+    written = None
+    if not inputs.keys().isdisjoint(_OF_WRITING):
+        written = usage.count("cache_write_tokens", inputs)
+        if written is None:
+            written = usage.count("cache_creation_input_tokens", inputs)
     reasoning = usage.count("reasoning_tokens", outputs) or 0
     cached = _cached(usage, inputs, prompt)
     output = _output(usage, prompt, completion, reasoning, total)

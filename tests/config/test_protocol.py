@@ -10,7 +10,7 @@ from uvicorn.server import ServerState
 
 from config import protocol as module
 from config.protocol import Protocol
-from lib.asgi import RESPOND
+from lib.asgi import HEED, RESPOND
 
 App = Callable[[Any, Any, Any], Awaitable[None]]
 
@@ -140,6 +140,7 @@ async def responded(request: bytes, *fields: tuple[bytes, bytes], paused: bool =
     scope = protocol.scope
     protocol.connection_lost(None)
     assert RESPOND not in scope
+    assert HEED not in scope
     return b"".join(at_once)
 
 
@@ -191,6 +192,64 @@ async def test_nothing_of_a_request_waits_for_a_collection_of_garbage(answered: 
         assert cycle() is None
     finally:
         gc.enable()
+
+
+@pytest.mark.parametrize("ahead", [False, True])
+async def test_a_client_that_leaves_is_heard_at_once(ahead: bool) -> None:
+    left: list[str] = []
+    over = asyncio.Event()
+
+    async def app(scope: Any, receive: object, send: object) -> None:
+        assert not scope[HEED](dict(scope), lambda: left.append("another"))
+        assert scope[HEED](scope, lambda: left.append("this"))
+        await over.wait()
+
+    protocol, transport = connect(app)
+    protocol.data_received(b"GET / HTTP/1.1\r\nhost: h\r\n\r\n")
+    await asyncio.sleep(0)
+    if ahead:
+        protocol.data_received(b"GET / HTTP/1.1\r\nhost: h\r\n\r\n")
+        # Who is not read is not heard either.
+        assert transport.paused == [True, False]
+    protocol.connection_lost(None)
+    assert left == ["this"]
+    over.set()
+    await finish(protocol)
+
+
+async def test_who_leaves_behind_the_answer_does_not_leave_it() -> None:
+    left: list[bool] = []
+
+    async def app(scope: Any, receive: object, send: object) -> None:
+        assert scope[HEED](scope, lambda: left.append(True))
+        await start(send, (b"content-length", b"0"))
+        await body(send, b"")
+        assert not scope[HEED](scope, lambda: left.append(True))
+
+    protocol, _ = connect(app)
+    protocol.data_received(b"GET / HTTP/1.1\r\nhost: h\r\n\r\n")
+    await finish(protocol)
+    protocol.connection_lost(None)
+    assert not left
+
+
+async def test_who_has_left_before_is_heard_of_as_a_message() -> None:
+    heard: list[object] = []
+
+    async def app(scope: Any, receive: Any, send: object) -> None:
+        heed = scope[HEED]
+        await gone.wait()
+        heard.append(heed(scope, lambda: heard.append("left")))
+        heard.append((await receive())["type"])
+
+    gone = asyncio.Event()
+    protocol, _ = connect(app)
+    protocol.data_received(b"GET / HTTP/1.1\r\nhost: h\r\n\r\n")
+    await asyncio.sleep(0)
+    protocol.connection_lost(None)
+    gone.set()
+    await finish(protocol)
+    assert heard == [False, "http.disconnect"]
 
 
 async def test_a_head_alone_does_not_wait_for_what_comes_later() -> None:

@@ -142,10 +142,8 @@ def test_what_is_said_behind_the_last_usage_is_counted_however_it_comes(cut: int
     decoder = SimpleNamespace(text_bytes=0, reasoning_bytes=0, complete=False, usage=b"{}")
     facts = SimpleNamespace(text_bytes=40, model="m", body=SimpleNamespace(raw=b"{}"))
     prepared = SimpleNamespace(codec=SimpleNamespace(quantities=lambda _: told), exchange=None)
-    hold = SimpleNamespace(attempt_id=new_id(), size=Size(HOLD, None), cost=None)
-    admitted = SimpleNamespace(
-        facts=facts, prepared=prepared, upstream_model="m", price=PRICE, hold=hold
-    )
+    hold = SimpleNamespace(attempt_id=new_id(), size=Size(HOLD, None), price=PRICE, cost=None)
+    admitted = SimpleNamespace(facts=facts, prepared=prepared, upstream_model="m", hold=hold)
     meter = UsageMeter(cast(Any, admitted))
     meter.decoder = cast(Any, decoder)
     for piece in (events[:cut], events[cut:]):
