@@ -69,7 +69,7 @@ def test_no_form_of_an_inside_address_is_reached(
 ) -> None:
     """By the port alone none of them would be: here the port that counts is the permitted one."""
     with canary() as counted:
-        monkeypatch.setattr(egress, "_HTTPS_PORT", counted.port)
+        monkeypatch.setattr(egress, "HTTPS_PORT", counted.port)
         forms = inside_forms(counted.port)[_SINKS.index(sink) :: every]
         assert len(forms) > 120 // every
         texts = fetch_all(people, sink, forms)
@@ -113,7 +113,7 @@ def test_no_hook_of_a_task_reaches_an_inside_address(
 ) -> None:
     key, _ = cast.make_key(people.core, "hooks")
     with canary() as counted:
-        monkeypatch.setattr(egress, "_HTTPS_PORT", counted.port)
+        monkeypatch.setattr(egress, "HTTPS_PORT", counted.port)
         errors = set()
         for form in inside_forms(counted.port)[4::every]:
             call = HookCall(form, key_secret("sk-weir-x"), str(key.id), "{}")
@@ -132,7 +132,7 @@ def test_no_webhook_reaches_an_inside_address(
     people: Cast, every: int, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     with canary() as counted:
-        monkeypatch.setattr(egress, "_HTTPS_PORT", counted.port)
+        monkeypatch.setattr(egress, "HTTPS_PORT", counted.port)
         forms = inside_forms(counted.port)[3::every]
         actor = cast.actor(people.alice, people.acme)
         endpoint, _ = endpoints.create_endpoint(actor, people.acme, "https://public.example/hook")
