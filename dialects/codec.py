@@ -280,7 +280,9 @@ class Codec(ABC, Generic[F]):
         if wait_ms is None:
             return {}
         fields = {"retry-after": str(retry_after_s(wait_ms))}
-        return fields | {"retry-after-ms": str(wait_ms)} if status == 429 else fields
+        # Who is told whole seconds comes back in the same instant as all others who were.
+        exact = status in (429, 503)
+        return fields | {"retry-after-ms": str(wait_ms)} if exact else fields
 
     @abstractmethod
     def read_error(

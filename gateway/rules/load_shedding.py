@@ -18,7 +18,7 @@ from math import exp
 from typing import Final
 
 MEASURED_EACH_S: Final = 0.05
-WAIT_S_MAX: Final = 0.025
+WAIT_S_MAX: Final = 0.035
 PATIENCE_S: Final = 2.0
 """For so long a wait stays long before anybody is refused, and the next before it is ever fewer."""
 LIMITED_PATIENCE_S: Final = 0.15

@@ -196,8 +196,10 @@ class _Client(asyncio.Protocol):
         crowd.rest()
 
     def _wait_s(self, status: int) -> float:
-        wait = self._headers.get(b"retry-after", b"")
-        if status not in (429, 503) or b'"code"' not in self._body or not wait.isdigit():
+        wait, exact_ms = (self._headers.get(b"retry-after" + unit, b"") for unit in (b"", b"-ms"))
+        typed = status in (429, 503) and b'"code"' in self._body
+        if not typed or not wait.isdigit() or not exact_ms.isdigit():
             self._crowd.taken.untyped.append(b"%d %s" % (status, self._body))
             return 1.0
-        return float(wait)
+        # As OpenAI's clients do: the exact one.
+        return int(exact_ms) / 1000
