@@ -104,9 +104,20 @@ class HostClient:
             )
         try:
             with _as_host_failed():
-                return connection.ask(method, target, sent, body, bytes_max, until)
+                return connection.ask(_BriefRequest(method, target, sent, body, bytes_max, until))
         finally:
             self._free.append(connection)
+
+
+class _BriefRequest(NamedTuple):
+    """What is asked of a host, by `HostClient.ask`."""
+
+    method: str
+    target: str
+    headers: Mapping[str, str]
+    body: bytes
+    bytes_max: int
+    until: float
 
 
 class _HostConnection(http.client.HTTPConnection):
@@ -140,46 +151,30 @@ class _HostConnection(http.client.HTTPConnection):
             # The socket is the secure one's where that stands.
             plain.close()
 
-    def ask(
-        self,
-        method: str,
-        target: str,
-        headers: Mapping[str, str],
-        body: bytes,
-        bytes_max: int,
-        until: float,
-    ) -> BriefAnswer:
+    def ask(self, asked: _BriefRequest) -> BriefAnswer:
         kept = self.sock is not None
         try:
-            return self._ask(method, target, headers, body, bytes_max, until)
+            return self._ask(asked)
         except (ConnectionError, ssl.SSLEOFError):
             if not kept:
                 raise
             # Its other end had closed it meanwhile.
-            return self._ask(method, target, headers, body, bytes_max, until)
+            return self._ask(asked)
 
-    def _ask(
-        self,
-        method: str,
-        target: str,
-        headers: Mapping[str, str],
-        body: bytes,
-        bytes_max: int,
-        until: float,
-    ) -> BriefAnswer:
+    def _ask(self, asked: _BriefRequest) -> BriefAnswer:
         whole = False
         if self.sock is not None:
             self.sock.settimeout(self._read_s)
         self.response_class = partial(  # type: ignore[assignment]
-            _TimedResponse, until=until, read_s=self._read_s
+            _TimedResponse, until=asked.until, read_s=self._read_s
         )
         try:
-            self.request(method, target, body or None, headers)
+            self.request(asked.method, asked.target, asked.body or None, asked.headers)
             with self.getresponse() as answer:
                 content = b""
                 while piece := answer.read1(_PIECE):
                     content += piece
-                    if len(content) > bytes_max:
+                    if len(content) > asked.bytes_max:
                         return BriefAnswer(answer.status, answer.headers, None)
                 if answer.length:
                     raise http.client.IncompleteRead(content, answer.length)

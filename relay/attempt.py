@@ -186,7 +186,8 @@ class Attempt:
     def _allow_times(self) -> None:
         context, admitted = self._context, self._admitted
         first_content_s = admitted.first_content_s
-        context.deadline.begin(admitted.timeouts.total, "first_content", first_content_s)
+        context.deadline.limit("total", admitted.timeouts.total)
+        context.deadline.allow("first_content", first_content_s)
         if admitted.facts.stream:
             context.downstream.start_keep_alive(self._ping, context.parts.config.keep_alive_s)
 

@@ -60,15 +60,6 @@ class Deadline:
         self._step, self._step_s, self.since = reason, seconds, now
         self._arm(now)
 
-    def begin(self, total_s: float, reason: Reason, seconds: float) -> None:
-        """Nothing of this request may last longer than `total_s` from now, and its next step
-        `seconds`."""
-        now = self.time()
-        if now + total_s < self._end:
-            self._end, self._end_reason = now + total_s, "total"
-        self._step, self._step_s, self.since = reason, seconds, now
-        self._arm(now)
-
     def interrupt(self, reason: Reason) -> None:
         """Cancel the task now; the first reason stands until it is caught."""
         if self._reason is None and not self._task.done():

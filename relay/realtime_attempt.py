@@ -94,7 +94,8 @@ class RealtimeAttempt:
 
     async def _open(self) -> UpstreamSocket:
         context, admitted = self._context, self._admitted
-        context.deadline.begin(SESSION_S, "first_content", admitted.first_content_s)
+        context.deadline.limit("total", SESSION_S)
+        context.deadline.allow("first_content", admitted.first_content_s)
         socket = await context.parts.upstreams.change_over(
             admitted.channel,
             context.snapshot.egress,

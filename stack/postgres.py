@@ -231,6 +231,7 @@ def end_orphan(data: Path) -> None:
 def _await_memory(data: Path) -> None:
     deadline = time.monotonic() + _START_S
     while memory_in_use(data) and time.monotonic() < deadline:
+        # The kernel tells nobody when it is let go.
         time.sleep(0.05)
 
 

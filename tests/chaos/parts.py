@@ -4,6 +4,7 @@ import os
 import signal
 import subprocess
 import sys
+from abc import ABC, abstractmethod
 from collections.abc import Iterator
 from contextlib import contextmanager, suppress
 from pathlib import Path
@@ -18,17 +19,17 @@ from tests.hub import ROOT, Hub
 WAIT_S = 60.0
 
 
-class Part:
+class Part(ABC):
     """One process that can be killed. `start` returns when it runs, not when it is ready."""
 
     name: str
 
-    def start(self) -> None:
-        raise NotImplementedError
+    @abstractmethod
+    def start(self) -> None: ...
 
+    @abstractmethod
     def kill(self) -> None:
         """`kill -9`."""
-        raise NotImplementedError
 
 
 class Database(Part):
