@@ -33,6 +33,7 @@ from usage.reports import Totals
 from usage.request_log import RequestRow
 from usage.rules.choices import SkipReason, Why
 from usage.rules.groupings import GROUPINGS, read_groupings
+from usage.rules.histograms import SHARE_NAMES
 from usage.visibility import Period
 from usage.words import speed_text
 
@@ -523,7 +524,7 @@ def _times(times: Times | None) -> dict[str, Any] | None:
 
 
 def _quantiles(found: Quantiles | None) -> dict[str, int] | None:
-    return found and dict(zip(("p50", "p95", "p99"), found, strict=True))
+    return found and dict(zip(SHARE_NAMES, found, strict=True))
 
 
 def _shown(actor: Actor, row: RequestRow) -> dict[str, Any]:

@@ -52,8 +52,8 @@ def writable_note(actor: Actor, id: str) -> ChartNote:
 def add_note(actor: Actor, at: dt.datetime, text: str, team: str = "") -> ChartNote:
     """Note something of a moment, for a team by its slug, or for everybody. Raises Refused, and
     Http404 for a team that is none of the actor's."""
-    require(actor, "teams.write")
     organisation = organisation_of(actor)
+    require(actor, "teams.write")
     of = access_team(actor, team) if team else None
     _check(actor, at, of)
     said = check_text("text", text, TEXT_MAX)

@@ -28,6 +28,7 @@ from usage.reports import TOKEN_METERS
 from usage.rules import outcomes
 from usage.rules.buckets import Span
 from usage.rules.groupings import GroupBy
+from usage.rules.histograms import SHARES
 from usage.used_rows import STATUS, joined
 from usage.visibility import NIL, Pick, labels, picked, seen_by
 
@@ -41,7 +42,7 @@ T = TypeVar("T")
 
 class CellFound(NamedTuple):
     """The sums of a cell, by the ids of its groups: of a bucket its number from 1, of no key or
-    channel the nil id. `ttft` and `total` are milliseconds that the half, 95 and 99 of 100 answers
+    channel the nil id. `ttft` and `total` are milliseconds that each of `SHARES` of 100 answers
     took at most, `rate_tenths` tenths of output tokens per second; None where none has a time.
     `saved_nano` is what cached input saved, None where it is not known of all."""
 
@@ -313,8 +314,8 @@ _TIMED: Final = f"""
 
 
 def _three(times: str) -> str:
-    """The half, 95 and 99 of 100, each the time of one answer; none of none."""
-    places = [f"{times}[intDiv(length({times}) * {share} + 99, 100)]" for share in (50, 95, 99)]
+    """The percentiles of times, each the time of one answer; none of none."""
+    places = [f"{times}[intDiv(length({times}) * {share} + 99, 100)]" for share in SHARES]
     return f"if(empty({times}), [], [{', '.join(places)}])"
 
 

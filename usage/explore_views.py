@@ -33,6 +33,7 @@ from usage.focus import focus_csv
 from usage.levels import Standing, standing
 from usage.reports import Totals
 from usage.rules.groupings import GroupBy
+from usage.rules.histograms import SHARE_NAMES
 from usage.saved_view_views import menu_of
 from usage.usage_bar import STATUS_WORDS, usage_bar
 from usage.used_rows import TooManyRecords
@@ -251,10 +252,9 @@ def _times(times: Times | None) -> dict[str, Any]:
     total = times and times.total
     ttft = times and times.ttft
     tenths = times and times.rate_tenths
-    names = ("p50", "p95", "p99")
     return {
-        **dict(zip(names, total or (None,) * 3, strict=True)),
-        **dict(zip([f"ttft_{name}" for name in names], ttft or (None,) * 3, strict=True)),
+        **dict(zip(SHARE_NAMES, total or (None,) * 3, strict=True)),
+        **dict(zip([f"ttft_{name}" for name in SHARE_NAMES], ttft or (None,) * 3, strict=True)),
         "speed_tenths": tenths,
         "speed": None if tenths is None else speed_text(tenths),
     }

@@ -11,7 +11,7 @@ from usage.levels import Standing, standing
 from usage.reports import COMMON_SUMS, Totals, other_meters, sum_of, summed_meters
 from usage.rules.buckets import Span
 from usage.rules.groupings import OVERLAPPING
-from usage.rules.histograms import as_kept, digits_sql, quantiles_of
+from usage.rules.histograms import SHARES, as_kept, digits_sql, quantiles_of
 from usage.rules.sums import MERGED_SAVED, MERGED_TIMES, TIMES
 from usage.used_rows import joined, used_rows
 from usage.visibility import NIL, Where, run
@@ -36,8 +36,8 @@ Quantiles = tuple[int, int, int]
 
 class Times(NamedTuple):
     """How long answered requests took, in milliseconds; None where none has that time. Of each
-    the half, 95 and 99 of 100 took no longer, within 2 % (`rules/histograms.py`). `rate_tenths` are
-    tenths of output tokens per second between the first and the last of them."""
+    the percentiles that `rules/histograms.py` names, within 2 %. `rate_tenths` are tenths of output
+    tokens per second between the first and the last of them."""
 
     ttft: Quantiles | None
     total: Quantiles | None
@@ -181,7 +181,7 @@ def times_of(
 
 
 def _three(histogram: str) -> Quantiles | None:
-    found = quantiles_of(histogram, _SHARES)
+    found = quantiles_of(histogram, SHARES)
     return (found[0], found[1], found[2]) if found else None
 
 
@@ -240,6 +240,5 @@ _NAMES: Final[Mapping[str, str]] = {
     "user": "SELECT id::text, email, email FROM accounts_user WHERE id = ANY (%(ids)s::bigint[])",
     "team": "SELECT id::text, slug, name FROM accounts_team WHERE id = ANY (%(ids)s::uuid[])",
 }
-_SHARES: Final = (50, 95, 99)
 _NO_TIMES: Final = ", ".join(f"NULL::numeric AS {name}" for name in TIMES)
 _DIGITS: Final = ", ".join(digits_sql(f"g.{name}") for name in TIMES[:2])

@@ -6,6 +6,7 @@ from types import MappingProxyType
 from typing import Final, NamedTuple
 from uuid import UUID
 
+import msgspec
 from django.db import connection
 
 from billing.models import PriceVersion as StoredVersion
@@ -88,12 +89,15 @@ def _ending(cut: Cut, versions: "Versions") -> sql.Ending:
     meters, version = dict(cut.mark), versions.charge
     cost_nano = cost_of(meters, versions.cost)
     if version is None:
-        return CRASH_CUT._replace(meters=json.dumps(meters), basis="free", cost_nano=cost_nano)
+        return msgspec.structs.replace(
+            CRASH_CUT, meters=json.dumps(meters), basis="free", cost_nano=cost_nano
+        )
     meters = with_request(meters, version)
     cost = price(meters, version)
     if not isinstance(cost, CostLines):
-        return CRASH_CUT._replace(meters=json.dumps(meters), cost_nano=cost_nano)
-    return CRASH_CUT._replace(
+        return msgspec.structs.replace(CRASH_CUT, meters=json.dumps(meters), cost_nano=cost_nano)
+    return msgspec.structs.replace(
+        CRASH_CUT,
         cost_nano=cost_nano,
         meters=json.dumps(meters),
         charge_nano=min(cost.total_nano, cut.hold_nano),

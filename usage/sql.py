@@ -8,6 +8,8 @@ from collections.abc import Iterable, Sequence
 from typing import Any, Final, NamedTuple, cast
 from uuid import UUID
 
+import msgspec
+
 from lib.ids import id_array, id_bounds
 
 Parameter = str | int | UUID
@@ -21,7 +23,7 @@ DROPPED_LENGTH: Final = 500
 """Longer ones are cut."""
 
 
-class AttemptOpened(NamedTuple):
+class AttemptOpened(msgspec.Struct, frozen=True):
     """One request that is about to be sent to one channel; the fields are those of the model."""
 
     organisation_id: UUID
@@ -61,7 +63,7 @@ class AttemptOpened(NamedTuple):
     session_id: UUID | None = None
 
 
-class Ending(NamedTuple):
+class Ending(msgspec.Struct, frozen=True, array_like=True):
     """How an attempt, or a refused request, ended.
 
     `basis` says where the quantities come from: measured | drained | estimated | absorbed | free |
@@ -101,7 +103,7 @@ class Ending(NamedTuple):
         return self.charge_nano if self.cost_nano is None else self.cost_nano - loss_nano
 
 
-class RecordWritten(NamedTuple):
+class RecordWritten(msgspec.Struct, frozen=True):
     """The end of one attempt; everything else stands in the attempt's row."""
 
     organisation_id: UUID
@@ -109,7 +111,7 @@ class RecordWritten(NamedTuple):
     ending: Ending
 
 
-class Refusal(NamedTuple):
+class Refusal(msgspec.Struct, frozen=True, array_like=True):
     """A request that never became an attempt; its record has the request's id. `window_id` is the
     budget window that refused it, if one did. `after_attempts`: there were some; written only where
     none of them is known as the end of the request."""
@@ -146,7 +148,7 @@ class AddressNoted(NamedTuple):
 
 def open_attempts(opened: Sequence[AttemptOpened]) -> Statement:
     """Write the attempts whose holds were placed; run it after `billing/sql/place_holds.py`."""
-    columns = list(zip(*opened, strict=True))
+    columns = list(zip(*map(msgspec.structs.astuple, opened), strict=True))
     return _OPEN_ATTEMPTS, {
         **id_bounds(columns[1]),
         "organisations": id_array(columns[0]),
@@ -180,7 +182,7 @@ def open_attempts(opened: Sequence[AttemptOpened]) -> Statement:
 
 def write_records(written: Sequence[RecordWritten]) -> Statement:
     """Write the records of attempts that ended; one that is there already stays as it is (I10)."""
-    organisations, ids, endings = zip(*written, strict=True)
+    organisations, ids, endings = zip(*map(msgspec.structs.astuple, written), strict=True)
     return _WRITE_RECORDS, {
         **id_bounds(ids),
         "organisations": id_array(organisations),
@@ -233,7 +235,7 @@ def write_last_refusals(refused: Sequence[Refusal]) -> Statement:
 
 
 def _refusals(refused: Sequence[Refusal]) -> dict[str, Parameter]:
-    columns = list(zip(*refused, strict=True))
+    columns = list(zip(*map(msgspec.structs.astuple, refused), strict=True))
     return {
         "organisations": id_array(columns[0]),
         "requests": id_array(columns[1]),
@@ -273,7 +275,7 @@ def _endings(endings: Sequence[Ending]) -> dict[str, Parameter]:
     (
         finals, statuses, kinds, messages, finish_reasons, meters, charges, bases, ttfts, totals,
         raw_usages, flags, costs, _, _, upstream_requests, dropped, _, saved,
-    ) = zip(*endings, strict=True)  # fmt: skip
+    ) = zip(*map(msgspec.structs.astuple, endings), strict=True)  # fmt: skip
     return {
         "finals": _array(finals),
         "statuses": _array(statuses),

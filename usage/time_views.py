@@ -19,6 +19,7 @@ from usage import filters
 from usage.explorer import Times
 from usage.filters import UsageFilter
 from usage.levels import standing
+from usage.rules.histograms import SHARE_NAMES
 from usage.times import UNTIMED, Timed, times_over
 from usage.usage_bar import dates_of
 from usage.used_rows import TooManyRecords
@@ -43,14 +44,13 @@ class _Chart(NamedTuple):
 
 _SECONDS: Final = pgettext_lazy("unit", "s")
 _UNKNOWN: Final = (None, None, None)
-_SHARES: Final = ("p50", "p95", "p99")
 _CHARTS: Final[Mapping[str, _Chart]] = {
     "duration": _Chart(
-        _("Duration"), _("Duration"), "duration", _SHARES,
+        _("Duration"), _("Duration"), "duration", SHARE_NAMES,
         lambda times: times.total or _UNKNOWN, 1000, _SECONDS,
     ),
     "ttft": _Chart(
-        _("Time to first token"), _("TTFT"), "duration", _SHARES,
+        _("Time to first token"), _("TTFT"), "duration", SHARE_NAMES,
         lambda times: times.ttft or _UNKNOWN, 1000, _SECONDS,
     ),
     "speed": _Chart(
@@ -122,7 +122,7 @@ Figure = Callable[[Times], int | None]
 
 
 def _share(of: Literal["total", "ttft"], place: int) -> Figure:
-    """The half, 95 or 99 of 100, by its place."""
+    """One of the percentiles of `SHARE_NAMES`, by its place."""
 
     def figure(times: Times) -> int | None:
         found = times.total if of == "total" else times.ttft

@@ -17,6 +17,9 @@ from math import isqrt
 from typing import Final
 
 ERROR_PER_CENT: Final = 2
+SHARES: Final = (50, 95, 99)
+"""The percentiles that are told of times, ascending: so many of 100 took no longer."""
+SHARE_NAMES: Final = tuple(f"p{share}" for share in SHARES)
 
 _DIGITS: Final = 12
 _WIDTH_PER_CENT: Final = 4

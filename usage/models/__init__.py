@@ -1,0 +1,87 @@
+"""What happened, and what is made of it: a file for each noun."""
+
+from usage.models.bills import (
+    BillDifference,
+    BillMapping,
+    BillMatch,
+    DifferenceKind,
+    ProviderBill,
+)
+from usage.models.chart_notes import (
+    ChartNote,
+)
+from usage.models.checks import (
+    BooksCheck,
+)
+from usage.models.clickhouse import (
+    ClickHouseCursor,
+)
+from usage.models.exports import (
+    Export,
+    ExportPiece,
+    ExportState,
+)
+from usage.models.late_truth import (
+    LateRecord,
+    LateTruth,
+    TruthSource,
+)
+from usage.models.months import (
+    DetachedMonth,
+    MonthFile,
+)
+from usage.models.records import (
+    Attempt,
+    ClientAddress,
+    UsageRecord,
+)
+from usage.models.reviews import (
+    Review,
+    SettleAs,
+)
+from usage.models.rollups import (
+    DayRollup,
+    HistogramField,
+    HourRollup,
+    Rollup,
+    RollupWatermark,
+)
+from usage.models.saved_views import (
+    ReportReceiver,
+    ReportSchedule,
+    SavedView,
+    ViewPage,
+)
+
+__all__ = [
+    "Attempt",
+    "BillDifference",
+    "BillMapping",
+    "BillMatch",
+    "BooksCheck",
+    "ChartNote",
+    "ClickHouseCursor",
+    "ClientAddress",
+    "DayRollup",
+    "DetachedMonth",
+    "DifferenceKind",
+    "Export",
+    "ExportPiece",
+    "ExportState",
+    "HistogramField",
+    "HourRollup",
+    "LateRecord",
+    "LateTruth",
+    "MonthFile",
+    "ProviderBill",
+    "ReportReceiver",
+    "ReportSchedule",
+    "Review",
+    "Rollup",
+    "RollupWatermark",
+    "SavedView",
+    "SettleAs",
+    "TruthSource",
+    "UsageRecord",
+    "ViewPage",
+]

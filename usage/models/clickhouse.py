@@ -1,0 +1,35 @@
+"""How far ClickHouse has the records."""
+
+from django.db import models
+
+from lib.ids import new_id
+
+
+class ClickHouseCursor(models.Model):
+    """How far records have been sent to ClickHouse: it has what `snapshot` sees, and all that was
+    admitted between `whole_from`, null for ever, and `complete_to`, null until it is filled.
+
+    A round sends what `target` sees and `snapshot` does not, in batches, and is as far as
+    `after_*`; without a snapshot it sends everything. `batches` of this `fill` are there:
+    ClickHouse keeps both too, and is filled anew where it tells another number.
+    """
+
+    id = models.SmallIntegerField(primary_key=True, default=1)
+    schema = models.SmallIntegerField(default=0)
+    fill = models.UUIDField(default=new_id)
+    batches = models.BigIntegerField(default=0)
+    snapshot = models.TextField(default="")
+    target = models.TextField(default="")
+    target_to = models.DateTimeField(null=True)
+    after_xid = models.BigIntegerField(null=True)
+    after_organisation = models.UUIDField(null=True)
+    after_id = models.UUIDField(null=True)
+    whole_from = models.DateTimeField(null=True)
+    complete_to = models.DateTimeField(null=True)
+    error = models.CharField(max_length=200, default="", help_text="Of the last run; none if good.")
+
+    class Meta:
+        constraints = [models.CheckConstraint(condition=models.Q(id=1), name="one_clickhouse")]
+
+    def __str__(self) -> str:
+        return f"complete to {self.complete_to}"

@@ -1,0 +1,58 @@
+"""What was learnt late: of attempts whose holds were resolved, and for detached months."""
+
+from django.db import models
+from django.db.models.functions import Now
+
+
+class TruthSource(models.TextChoices):
+    LATE = "late"
+    LOOK_UP = "look_up"
+
+
+class LateTruth(models.Model):
+    """What was learnt of an attempt after its hold was resolved (I7).
+
+    `late` is its own process that was not dead after all, with the charge it came to; `look_up` is
+    the provider, asked by the attempt's id. `meters` are null until they are known; a look-up is
+    asked again at `ask_at`. It is posted once, at `posted_at`.
+    """
+
+    id = models.BigAutoField(primary_key=True)
+    organisation_id = models.UUIDField()
+    attempt_id = models.UUIDField()
+    source = models.CharField(max_length=8, choices=TruthSource.choices)
+    meters = models.JSONField(null=True)
+    charge_nano = models.BigIntegerField(null=True)
+    raw_usage = models.JSONField(null=True)
+    tries = models.SmallIntegerField(default=0)
+    ask_at = models.DateTimeField(null=True)
+    learnt_at = models.DateTimeField(db_default=Now())
+    posted_at = models.DateTimeField(null=True)
+
+    class Meta:
+        constraints = [
+            models.UniqueConstraint(fields=["attempt_id", "source"], name="truth_told_once")
+        ]
+        indexes = [
+            models.Index(
+                fields=["id"],
+                condition=models.Q(posted_at__isnull=True, meters__isnull=False),
+                name="truth_to_post",
+            )
+        ]
+
+    def __str__(self) -> str:
+        return f"{self.source} of {self.attempt_id}"
+
+
+class LateRecord(models.Model):
+    """A record that came for a detached month, as its `row`: it is taken in when the month is
+    back."""
+
+    id = models.UUIDField(primary_key=True)
+    organisation_id = models.UUIDField()
+    row = models.JSONField()
+    came_at = models.DateTimeField(db_default=Now())
+
+    def __str__(self) -> str:
+        return f"late {self.id}"

@@ -1,0 +1,47 @@
+"""Months that are kept in files, and these files."""
+
+from django.contrib.postgres.fields import ArrayField
+from django.db import models
+from django.db.models.functions import Now
+
+
+class DetachedMonth(models.Model):
+    """A month whose holds, attempts and records are kept in a file (usage/months.py).
+
+    They have ids from `first_id` to before `end_id`, and were admitted on the days of UTC from
+    `from_at` to before `to_at`, whose rollups stay as they are; they name `price_version_ids`.
+    """
+
+    month = models.DateField(primary_key=True)
+    first_id = models.UUIDField()
+    end_id = models.UUIDField()
+    from_at = models.DateTimeField()
+    to_at = models.DateTimeField()
+    price_version_ids = ArrayField(models.BigIntegerField())
+    detached_at = models.DateTimeField(db_default=Now())
+
+    def __str__(self) -> str:
+        return f"{self.month:%Y-%m}"
+
+
+class MonthFile(models.Model):
+    """The file of a detached month, and what the books count in place of its rows.
+
+    `sums` are [[kind, id of the account or window, nano], …] with the kinds of `invariants.SUMS`,
+    `rolled` is what its days' rollups come to, [[organisation, requests, nano], …]. `digest` is
+    over the file, `signature` ours over all of it and over the row of the month.
+    """
+
+    month = models.OneToOneField(
+        DetachedMonth, models.CASCADE, primary_key=True, related_name="file"
+    )
+    name = models.CharField(max_length=255)
+    bytes = models.BigIntegerField()
+    digest = models.BinaryField()
+    rows = models.JSONField(help_text="By the table.")
+    sums = models.JSONField()
+    rolled = models.JSONField()
+    signature = models.BinaryField()
+
+    def __str__(self) -> str:
+        return self.name

@@ -1,0 +1,184 @@
+"""What happened: attempts and usage records, both written once and never changed, and the addresses
+that requests came from.
+
+Attempts and records are partitioned by month on their time-ordered id, and carry the organisation
+in their primary key, so that they can be distributed by it. Hot tables carry no foreign key
+constraints: each would lock the organisation's row once per request.
+"""
+
+from django.contrib.postgres.fields import ArrayField
+from django.db import models
+from django.db.models.functions import Now
+
+
+class Attempt(models.Model):
+    """One request sent to one channel, committed before its first byte leaves us."""
+
+    pk = models.CompositePrimaryKey("organisation_id", "id")
+    organisation = models.ForeignKey(
+        "accounts.Organisation",
+        models.DO_NOTHING,
+        related_name="+",
+        db_index=False,
+        db_constraint=False,
+    )
+    id = models.UUIDField()
+    request_id = models.UUIDField()
+    n = models.SmallIntegerField()
+    team_id = models.UUIDField()
+    key_id = models.UUIDField()
+    user_id = models.BigIntegerField(null=True)
+    model = models.CharField(max_length=200)
+    channel_id = models.UUIDField()
+    channel_name = models.CharField(max_length=120)
+    upstream_model = models.CharField(max_length=200)
+    dialect = models.CharField(max_length=12)
+    operation = models.CharField(max_length=24)
+    stream = models.BooleanField()
+    source = models.CharField(max_length=12)
+    price_version_id = models.BigIntegerField(null=True)
+    multiplier_ppm = models.BigIntegerField(default=1_000_000, db_default=1_000_000)
+    cost_version_id = models.BigIntegerField(null=True)
+    hold_nano = models.BigIntegerField()
+    input_estimate = models.IntegerField(
+        db_default=0, help_text="Tokens by its size: what it may have cost where nobody can count."
+    )
+    skipped = models.JSONField(
+        null=True,
+        help_text="The channels before it that could not be used, as [{channel, reason}, …].",
+    )
+    why = models.CharField(
+        max_length=16, db_default="", help_text="Why this channel: usage/rules/choices.py."
+    )
+    channel_key = models.CharField(
+        max_length=4, db_default="", help_text="How the provider key ends that was used."
+    )
+    channel_key_id = models.UUIDField(
+        null=True, help_text="The provider key; null where there was none, or none was noted."
+    )
+    asked_model = models.CharField(
+        max_length=200,
+        db_default="",
+        help_text="The name that was asked for, where it is another one than the model's.",
+    )
+    project = models.CharField(max_length=100, db_default="")
+    tags = models.JSONField(null=True)
+    customer = models.CharField(max_length=100, db_default="")
+    client_app = models.CharField(
+        max_length=64, db_default="", help_text="usage/rules/client_apps.py"
+    )
+    session_id = models.UUIDField(null=True, help_text="The realtime session that it was part of.")
+    end_user = models.CharField(
+        max_length=256, db_default="", help_text="The user that the request names."
+    )
+    admitted_at = models.DateTimeField(db_default=Now())
+
+    def __str__(self) -> str:
+        return f"{self.model} by {self.channel_name}"
+
+
+class UsageRecord(models.Model):
+    """What one ended attempt used and was charged, at which price version and plan multiplier.
+
+    `cost_nano` is what it cost us by the prices of the kind cost, null where none is known; it is
+    for operators only.
+
+    `id` is the attempt's; for a request that was refused before any attempt it is the request's.
+    The record of a request's last attempt is `final`: it tells how the request ended. The attempts
+    before it failed before content (P7) and are never charged, so that its charge is the request's.
+    """
+
+    pk = models.CompositePrimaryKey("organisation_id", "id")
+    organisation = models.ForeignKey(
+        "accounts.Organisation",
+        models.DO_NOTHING,
+        related_name="+",
+        db_index=False,
+        db_constraint=False,
+    )
+    id = models.UUIDField()
+    request_id = models.UUIDField()
+    final = models.BooleanField()
+    team_id = models.UUIDField()
+    key_id = models.UUIDField()
+    user_id = models.BigIntegerField(null=True)
+    model = models.CharField(max_length=200)
+    channel_id = models.UUIDField(null=True)
+    channel_name = models.CharField(max_length=120, default="")
+    upstream_model = models.CharField(max_length=200, default="")
+    dialect = models.CharField(max_length=12)
+    operation = models.CharField(max_length=24)
+    stream = models.BooleanField()
+    source = models.CharField(max_length=12)
+    admitted_at = models.DateTimeField()
+    ended_at = models.DateTimeField(db_default=Now())
+    status = models.SmallIntegerField()
+    kind = models.CharField(max_length=40, null=True)  # noqa: DJ001 - no kind is no error
+    message = models.TextField(default="")
+    finish_reason = models.CharField(max_length=40, default="")
+    meters = models.JSONField(default=dict)
+    charge_nano = models.BigIntegerField(default=0)
+    hold_nano = models.BigIntegerField(default=0)
+    basis = models.CharField(max_length=12)
+    price_version_id = models.BigIntegerField(null=True)
+    multiplier_ppm = models.BigIntegerField(default=1_000_000, db_default=1_000_000)
+    cost_nano = models.BigIntegerField(null=True)
+    cost_version_id = models.BigIntegerField(null=True)
+    ttft_ms = models.IntegerField(null=True)
+    total_ms = models.IntegerField()
+    raw_usage = models.JSONField(null=True)
+    flags = ArrayField(models.CharField(max_length=40), default=list)
+    project = models.CharField(max_length=100, db_default="")
+    tags = models.JSONField(null=True)
+    customer = models.CharField(max_length=100, db_default="")
+    client_app = models.CharField(
+        max_length=64, db_default="", help_text="usage/rules/client_apps.py"
+    )
+    session_id = models.UUIDField(null=True, help_text="The realtime session that it was part of.")
+    end_user = models.CharField(
+        max_length=256, db_default="", help_text="The user that the request names."
+    )
+    upstream_request_id = models.CharField(
+        max_length=200, db_default="", help_text="What the provider calls the request."
+    )
+    dropped = ArrayField(
+        models.TextField(), null=True, help_text="The parameters that were left out."
+    )
+    saved_nano = models.BigIntegerField(
+        null=True, help_text="What cached input saved; null in records of before it was counted."
+    )
+
+    class Meta:
+        constraints = [
+            models.CheckConstraint(
+                condition=models.Q(final=True) | models.Q(charge_nano=0),
+                name="only_the_end_is_charged",
+            )
+        ]
+
+    def __str__(self) -> str:
+        return f"{self.model} {self.status}"
+
+
+class ClientAddress(models.Model):
+    """From which address a request came, by the id of its final record: only for organisations that
+    ask for it, and for as long as they say (`usage/client_addresses.py`). Beside the record, which
+    is never changed."""
+
+    pk = models.CompositePrimaryKey("organisation_id", "record_id")
+    organisation = models.ForeignKey(
+        "accounts.Organisation",
+        models.DO_NOTHING,
+        related_name="+",
+        db_index=False,
+        db_constraint=False,
+    )
+    record_id = models.UUIDField()
+    address = models.CharField(max_length=64)
+    noted_at = models.DateTimeField(db_default=Now())
+
+    class Meta:
+        indexes = [models.Index(fields=["organisation", "noted_at"], name="address_by_age")]
+
+    def __str__(self) -> str:
+        return self.address

@@ -1,0 +1,38 @@
+"""Decisions on attempts whose count was doubted."""
+
+from django.db import models
+from django.db.models.functions import Now
+from django.utils.translation import gettext_lazy as _
+
+
+class SettleAs(models.TextChoices):
+    AMOUNT = "amount", _("A specific amount")
+    BOUND = "bound", _("The held amount")
+    FREE = "free", _("Free of charge")
+
+
+class Review(models.Model):
+    """What an operator decided on an attempt whose count was doubted: once, by the primary key.
+
+    The customer had paid `before_nano` for it, and pays `charge_nano` since.
+    """
+
+    attempt_id = models.UUIDField(primary_key=True)
+    organisation_id = models.UUIDField()
+    request_id = models.UUIDField()
+    settle_as = models.CharField(max_length=6, choices=SettleAs.choices)
+    before_nano = models.BigIntegerField()
+    charge_nano = models.BigIntegerField()
+    reason = models.CharField(max_length=500)
+    decided_by = models.ForeignKey("accounts.User", models.PROTECT, related_name="+")
+    decided_at = models.DateTimeField(db_default=Now())
+
+    class Meta:
+        constraints = [
+            models.CheckConstraint(
+                condition=models.Q(charge_nano__gte=0), name="review_charge_not_negative"
+            )
+        ]
+
+    def __str__(self) -> str:
+        return f"{self.attempt_id} as {self.settle_as}"

@@ -1,0 +1,124 @@
+"""Sums of records by the quarter of an hour, the hour and the day, and how far they have read.
+
+They carry no foreign key constraints, as the records (records.py).
+"""
+
+from typing import Any
+
+from django.db import models
+
+
+class HistogramField(models.Field):  # type: ignore[type-arg]
+    """A number of `usage/rules/histograms.py`, of any length."""
+
+    def db_type(self, connection: Any) -> str:
+        return "numeric"
+
+
+class Rollup(models.Model):
+    """Sums of the records admitted in one quarter of an hour; replaced, never incremented (I16).
+
+    The histograms are of the times of answered requests, 0 where there is none; null in rows from
+    before they were kept, until these are rebuilt. Between their first and their last output token
+    the answers took `timed_ms`, for `timed_tokens`. `saved_nano` is null where a record has none.
+    """
+
+    pk = models.CompositePrimaryKey(
+        "organisation_id", "bucket_at", "team_id", "key_id", "user_id", "model", "channel_id"
+    )
+    organisation = models.ForeignKey(
+        "accounts.Organisation",
+        models.DO_NOTHING,
+        related_name="+",
+        db_index=False,
+        db_constraint=False,
+    )
+    bucket_at = models.DateTimeField()
+    team_id = models.UUIDField()
+    key_id = models.UUIDField()
+    user_id = models.BigIntegerField(help_text="0 = nobody's key")
+    model = models.CharField(max_length=200)
+    channel_id = models.UUIDField(help_text="the nil id = refused before any channel")
+    channel_name = models.CharField(max_length=120, default="")
+    requests = models.BigIntegerField()
+    errors = models.BigIntegerField()
+    meters = models.JSONField()
+    charge_nano = models.BigIntegerField()
+    total_histogram = HistogramField(null=True)
+    ttft_histogram = HistogramField(null=True)
+    timed_tokens = models.BigIntegerField(null=True)
+    timed_ms = models.BigIntegerField(null=True)
+    saved_nano = models.BigIntegerField(null=True)
+
+    def __str__(self) -> str:
+        return f"{self.model} at {self.bucket_at}"
+
+
+class _CoarseRollup(models.Model):
+    """As a `Rollup`, over a longer time: the most common meters are columns, null where none was
+    counted, and `meters` has the others."""
+
+    pk = models.CompositePrimaryKey(
+        "organisation_id", "bucket_at", "team_id", "key_id", "user_id", "model", "channel_id"
+    )
+    organisation = models.ForeignKey(
+        "accounts.Organisation",
+        models.DO_NOTHING,
+        related_name="+",
+        db_index=False,
+        db_constraint=False,
+    )
+    bucket_at = models.DateTimeField()
+    team_id = models.UUIDField()
+    key_id = models.UUIDField()
+    user_id = models.BigIntegerField(help_text="0 = nobody's key")
+    model = models.CharField(max_length=200)
+    channel_id = models.UUIDField(help_text="the nil id = refused before any channel")
+    channel_name = models.CharField(max_length=120, default="")
+    requests = models.BigIntegerField()
+    errors = models.BigIntegerField()
+    charge_nano = models.BigIntegerField()
+    in_text = models.BigIntegerField(null=True)
+    in_cache_read = models.BigIntegerField(null=True)
+    out_text = models.BigIntegerField(null=True)
+    out_reasoning = models.BigIntegerField(null=True)
+    meters = models.JSONField()
+    total_histogram = HistogramField(null=True)
+    ttft_histogram = HistogramField(null=True)
+    timed_tokens = models.BigIntegerField(null=True)
+    timed_ms = models.BigIntegerField(null=True)
+    saved_nano = models.BigIntegerField(null=True)
+
+    class Meta:
+        abstract = True
+
+    def __str__(self) -> str:
+        return f"{self.model} from {self.bucket_at}"
+
+
+class HourRollup(_CoarseRollup):
+    """Sums of the rollups of one hour of UTC."""
+
+
+class DayRollup(_CoarseRollup):
+    """Sums of the rollups of one day of UTC."""
+
+
+class RollupWatermark(models.Model):
+    """How far the rollups have read (transactions before `xid`), up to when they are complete.
+
+    Before `levels_to`, the end of an hour, there are hours, and days that are over; null: there are
+    none yet.
+    """
+
+    id = models.SmallIntegerField(primary_key=True, default=1)
+    xid = models.BigIntegerField(default=0)
+    complete_to = models.DateTimeField(null=True)
+    levels_to = models.DateTimeField(null=True)
+    rest_until = models.DateTimeField(null=True)
+
+    class Meta:
+        constraints = [models.CheckConstraint(condition=models.Q(id=1), name="one_watermark")]
+
+    def __str__(self) -> str:
+        return f"complete to {self.complete_to}"
