@@ -44,8 +44,8 @@ from notify import deliveries, sending
 from notify.models import Delivery, WebhookEndpoint
 from playground.models import Conversation, Message, MessageRole
 from tests import cast
-from tests.config.writes_world import World
-from tests.config.writes_world import world as world
+from tests.config.writes.world import World
+from tests.config.writes.world import world as world
 from tests.hostile import EVERYTHING, LONG, NUL, STORABLE
 from tests.house.test_access import operations
 from tests.house.test_style import ROOMS

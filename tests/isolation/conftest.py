@@ -4,7 +4,8 @@ from typing import Any
 
 import pytest
 
-from tests.isolation.world import World, build
+from tests.isolation.building import build
+from tests.isolation.world import World
 
 
 @pytest.fixture

@@ -1,20 +1,13 @@
 """What there is to be written to: one of everything, and somebody for each kind of actor."""
 
 import datetime as dt
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from typing import Final
 
 from django.test import override_settings
 
-from accounts import (
-    custom_roles,
-    invitations,
-    keys,
-    projects,
-    service_accounts,
-    teams,
-    view_as,
-)
+from accounts import custom_roles, invitations, keys, projects, service_accounts, teams, view_as
 from accounts.actors import SYSTEM, Actor
 from accounts.invitations import Offer
 from accounts.models import (
@@ -28,16 +21,7 @@ from accounts.models import (
     Team,
 )
 from accounts.session_store import SessionStore
-from billing import (
-    codes,
-    credits,
-    plans,
-    prices,
-    proposals,
-    raises,
-    topups,
-    wallets,
-)
+from billing import codes, credits, plans, prices, proposals, raises, topups, wallets
 from billing.models import (
     Budget,
     BudgetRaise,
@@ -49,9 +33,7 @@ from billing.models import (
     TopUp,
 )
 from billing.rules.conditions import PriceKey
-from gateway import (
-    channels,
-)
+from gateway import channels
 from gateway.channel_fields import ChannelFields
 from gateway.models import Channel
 from lib import clock
@@ -108,6 +90,10 @@ class World:
     account: ServiceAccount
     viewing: SessionStore
     invitation: Invitation
+
+
+Writes = Mapping[str, Callable[[World], object]]
+"""Calls by the name of the function that each makes; a second one of it has a word behind."""
 
 
 @scene

@@ -1,0 +1,115 @@
+"""Writes of the gateway."""
+
+import datetime as dt
+from typing import Any, Final
+from uuid import UUID
+
+from accounts.actors import SYSTEM
+from gateway import (
+    aliases,
+    announcements,
+    catalogue_updates,
+    channel_tests,
+    channels,
+    installation,
+    model_entries,
+    model_proposals,
+    model_rules,
+    previews,
+)
+from gateway.models import Announcement, ModelProposal, PricePreview
+from tests.config.writes.world import CHANNEL, World, Writes
+
+LIST: Final = b'{"m-1": {"mode": "chat", "input_cost_per_token": 1e-06, "supports_vision": true}}'
+TOLD: Final[dict[str, Any]] = {
+    "title": "Maintenance",
+    "text": "",
+    "tone": "info",
+    "starts_at": dt.datetime(2026, 1, 1, tzinfo=dt.UTC),
+    "ends_at": None,
+}
+
+
+def proposed(w: World) -> list[UUID]:
+    """What a list proposes of the model that there is."""
+    catalogue_updates.update_catalogue(w.dora, LIST, "list x")
+    return list(ModelProposal.objects.values_list("id", flat=True))
+
+
+def announce(w: World) -> Announcement:
+    return announcements.publish_announcement(w.dora, **TOLD)
+
+
+BEFORE: Final[Writes] = {
+    "gateway.channels.restore_channel": lambda w: channels.archive_channel(SYSTEM, w.channel),
+    "gateway.previews.cancel_preview": lambda w: previews.start_preview(w.dora, [w.draft.id], 7),
+}
+WRITES: Final[Writes] = {
+    "gateway.announcements.publish_announcement": lambda w: announce(w),
+    "gateway.announcements.change_announcement": lambda w: announcements.change_announcement(
+        w.dora, announce(w), **{**TOLD, "title": "Later"}
+    ),
+    "gateway.announcements.end_announcement": lambda w: announcements.end_announcement(
+        w.dora, announce(w)
+    ),
+    "gateway.aliases.save_alias": lambda w: aliases.save_alias(w.dora, "fast", "m-1"),
+    "gateway.aliases.write_alias": lambda w: aliases.write_alias(w.dora, "fast", "m-1"),
+    "gateway.aliases.remove_alias": lambda w: aliases.remove_alias(
+        w.dora, aliases.save_alias(w.dora, "fast", "m-1")
+    ),
+    "gateway.aliases.write_aliases": lambda w: aliases.write_aliases(w.dora, "m-1", ["fast"]),
+    "gateway.catalogue_updates.update_catalogue": lambda w: catalogue_updates.update_catalogue(
+        w.dora, LIST, "list x"
+    ),
+    "gateway.catalogue_updates.add_ignore_rule": lambda w: catalogue_updates.add_ignore_rule(
+        w.dora, "m-*", ""
+    ),
+    "gateway.catalogue_updates.remove_ignore_rule": lambda w: catalogue_updates.remove_ignore_rule(
+        w.dora, catalogue_updates.add_ignore_rule(w.dora, "m-*", "")
+    ),
+    "gateway.model_entries.save_entry": lambda w: model_entries.save_entry(
+        w.dora, "m-1", aliases=["fast"], context_max=7
+    ),
+    "gateway.model_entries.write_entry": lambda w: model_entries.write_entry(
+        w.dora, "m-1", roles=["owner"]
+    ),
+    "gateway.model_entries.remove_entry": lambda w: model_entries.remove_entry(
+        w.dora, model_entries.save_entry(w.dora, "m-1", output_max=7)
+    ),
+    "gateway.model_proposals.accept_facts": lambda w: model_proposals.accept_facts(
+        w.dora, proposed(w)
+    ),
+    "gateway.model_proposals.dismiss_facts": lambda w: model_proposals.dismiss_facts(
+        w.dora, proposed(w)
+    ),
+    "gateway.model_rules.save_rule": lambda w: model_rules.save_rule(w.dora, "m-*", pick="ttft"),
+    "gateway.model_rules.remove_rule": lambda w: model_rules.remove_rule(
+        w.dora, model_rules.save_rule(w.dora, "m-*")
+    ),
+    "gateway.channels.add_key": lambda w: channels.add_key(w.dora, w.channel, "second-secret"),
+    "gateway.channels.archive_channel": lambda w: channels.archive_channel(w.dora, w.channel),
+    "gateway.channels.copy_channel": lambda w: channels.copy_channel(w.dora, w.channel, "second"),
+    "gateway.channels.remove_key": lambda w: channels.remove_key(
+        w.dora, w.channel, w.channel.keys.get()
+    ),
+    "gateway.channels.restore_channel": lambda w: channels.restore_channel(w.dora, w.channel),
+    "gateway.channels.switch_key": lambda w: channels.switch_key(
+        w.dora, w.channel, w.channel.keys.get(), enabled=False
+    ),
+    "gateway.channels.change_channel": lambda w: channels.change_channel(
+        w.dora, w.channel, {"weight": 7}
+    ),
+    "gateway.channels.create_channel": lambda w: channels.create_channel(w.dora, "second", CHANNEL),
+    "gateway.channels.remove_channel": lambda w: channels.remove_channel(w.dora, w.channel),
+    "gateway.channels.switch_capability": lambda w: channels.switch_capability(
+        w.dora, w.channel, "m-1", "tools", False
+    ),
+    "gateway.channel_tests.start_run": lambda w: channel_tests.start_run(w.dora, "plain"),
+    "gateway.installation.save_settings": lambda w: installation.save_settings(
+        w.dora, egress_allow=["10.0.0.0/8"]
+    ),
+    "gateway.previews.start_preview": lambda w: previews.start_preview(w.dora, [w.draft.id], 7),
+    "gateway.previews.cancel_preview": lambda w: previews.cancel_preview(
+        w.dora, PricePreview.objects.get()
+    ),
+}

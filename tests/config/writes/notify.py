@@ -1,0 +1,16 @@
+"""Writes of notify."""
+
+from typing import Final
+
+from notify import deliveries, endpoints
+from tests.config.writes.world import Writes
+
+WRITES: Final[Writes] = {
+    "notify.deliveries.send_again": lambda w: deliveries.send_again(w.alice, w.delivery),
+    "notify.endpoints.create_endpoint": lambda w: endpoints.create_endpoint(
+        w.alice, w.people.acme, "https://b.example/h"
+    ),
+    "notify.endpoints.remove_endpoint": lambda w: endpoints.remove_endpoint(w.alice, w.endpoint),
+    "notify.endpoints.rotate_secret": lambda w: endpoints.rotate_secret(w.alice, w.endpoint),
+    "notify.endpoints.send_test": lambda w: endpoints.send_test(w.alice, w.endpoint),
+}

@@ -1,0 +1,127 @@
+"""Makes the world of the isolation matrix: its cast, and one object of each kind in each place."""
+
+from typing import Any
+
+from allauth.usersessions.models import UserSession
+from django.test import Client
+
+from accounts import custom_roles, members, organisations, service_accounts, teams
+from accounts.actors import SYSTEM
+from accounts.models import CustomRole, KeyKind, Role, ServiceAccount, Team, User
+from accounts.session_store import session_digest
+from accounts.view_as import begin_viewing
+from billing import wallets
+from gateway.installation import save_settings
+from tests import cast
+from tests.isolation.kinds import KINDS
+from tests.isolation.who import ROLES, Who, everybody
+from tests.isolation.world import NANO, Place, World
+
+
+def build() -> World:
+    """Everything but what is somebody's own, which is made when it is first asked for."""
+    # As models are: everybody sees it, where the operator says so.
+    save_settings(SYSTEM, public_status=True)
+    dora = cast.person("dora", operator=True)
+    owner, charlie = cast.person("olga"), cast.person("zforeignz")
+    acme = organisations.create_organisation("Acme", owner=owner, actor=SYSTEM)
+    stranger = organisations.create_organisation("Zforeignz", owner=charlie, actor=SYSTEM)
+    core = acme.teams.get()
+    side = teams.create_team(acme, "Zsidez", actor=SYSTEM)
+    world = World(acme, core, side, stranger, dora)
+    for organisation in (acme, stranger):
+        wallets.add_opening_credit(organisation, 1000 * NANO)
+    cora, sid = cast.person("zcolleaguez"), cast.person("zsidez")
+    for user, team in ((cora, core), (sid, side)):
+        members.set_member(acme, user.email, Role.DEVELOPER, teams=[team], actor=SYSTEM)
+    _place(world, "colleague", core, cora)
+    _place(world, "side", side, sid)
+    # Its slug is none of Acme's: a slug names a team within an organisation only.
+    _place(world, "foreign", teams.create_team(stranger, "Zforeignz", actor=SYSTEM), charlie)
+    world.places["there"] = world.places["colleague"]
+    for role in ROLES:
+        _add_role(world, role)
+    for who in everybody():
+        world.clients[who] = _client(world, who)
+    _end(world)
+    for kind in KINDS:
+        for where in kind.wheres:
+            if where not in ("own", "missing"):
+                world.id_of(kind, where, Who("owner"))
+    return world
+
+
+def _place(world: World, name: str, team: Team, user: User) -> None:
+    word = f"z{name.replace(' ', '')}z"
+    key, _ = cast.make_key(team, f"key {word}", user=user)
+    world.places[name] = Place(word, team.organisation, team, user, key)
+
+
+def _add_role(world: World, role: str) -> None:
+    """Somebody of that role, one who will be removed and one who will be deactivated."""
+    spec, slug, custom = ROLES[role], role.replace(" ", ""), None
+    if spec.permissions:
+        custom = custom_roles.create_role(world.acme, role.title(), spec.permissions, actor=SYSTEM)
+    for standing in ("active", "removed", "deactivated"):
+        operator = role == "operator" or spec.viewing
+        user = cast.person(f"{standing}-z{slug}z", operator=operator)
+        world.people[role, standing] = user
+        if not spec.outside and not spec.viewing:
+            members.set_member(
+                world.acme, user.email, Role(spec.built_in or Role.CUSTOM), custom_role=custom,
+                teams=[world.core] if spec.limited else None, actor=SYSTEM,
+            )  # fmt: skip
+    _place(world, role, world.core, world.people[role, "active"])
+
+
+def _client(world: World, who: Who) -> Client:
+    """What that one asks with: a browser, or a program with a key."""
+    standing = "active" if who.standing == "suspended" else who.standing
+    user = world.people[who.role, standing]
+    if who.carrier == "session":
+        client = cast.signed_in(user, raise_request_exception=False)
+        if who.spec.viewing:
+            _view(world, client)
+        # As a first page leaves it behind: what each cell changes is taken back.
+        UserSession.objects.create(
+            user=user, ip="127.0.0.1", session_key=session_digest(str(client.session.session_key))
+        )
+        return client
+    kind = KeyKind.RELAY if who.carrier == "model key" else KeyKind.MANAGEMENT
+    account = _account(world, who) if who.carrier == "service account key" else None
+    holder: dict[str, Any] = {"service_account": account} if account else {"user": user}
+    _, text = cast.make_key(world.core, f"by {who}", kind=kind, **holder)
+    client = cast.with_key(text)
+    client.raise_request_exception = False
+    return client
+
+
+def _view(world: World, client: Client) -> None:
+    session = client.session
+    begin_viewing(session, world.acme.slug, Role.ADMIN)
+    session.save()
+
+
+def _account(world: World, who: Who) -> ServiceAccount:
+    spec = who.spec
+    custom = CustomRole.objects.filter(organisation=world.acme, name=who.role.title()).first()
+    return service_accounts.create_service_account(
+        world.core, str(who), Role(spec.built_in or Role.CUSTOM), custom_role=custom, actor=SYSTEM
+    )
+
+
+def _end(world: World) -> None:
+    """Take away what is to be taken away, now that the sessions and keys are there."""
+    for (role, standing), user in world.people.items():
+        spec = ROLES[role]
+        if standing == "removed" and not (spec.outside or spec.viewing):
+            members.remove_member(world.acme, user.email, actor=SYSTEM)
+        if standing == "deactivated":
+            members.set_active(user, False, actor=SYSTEM)
+    for who in everybody():
+        if (who.carrier, who.standing) == ("service account key", "deactivated"):
+            account = ServiceAccount.objects.get(organisation=world.acme, name=str(who))
+            service_accounts.change_service_account(
+                account, role=Role(account.role), custom_role=account.custom_role, disabled=True,
+                actor=SYSTEM,
+            )  # fmt: skip

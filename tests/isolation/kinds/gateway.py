@@ -1,0 +1,68 @@
+"""Whatever of the gateway an address names: channels, models."""
+
+from typing import Final
+
+from accounts.actors import SYSTEM
+from gateway import channels, previews
+from gateway.aliases import save_alias
+from gateway.announcements import publish_announcement
+from gateway.channel_fields import ChannelFields
+from gateway.model_entries import save_entry
+from gateway.model_rules import save_rule
+from lib import clock
+from lib.ids import id_text, new_id
+from tests import cast
+from tests.isolation.kinds.billing import proposal_row
+from tests.isolation.world import Place, World, no_number, no_pair, of_installation
+
+CHANNEL: Final[ChannelFields] = {
+    "provider": "openai_compatible",
+    "base_url": "http://127.0.0.1:9/v1",
+    "keys": ["upstream-secret"],
+    "models": {"m-1": ""},
+}
+
+
+def _channel(world: World, at: Place) -> str:
+    return id_text(channels.create_channel(SYSTEM, f"channel {new_id()}", CHANNEL).id)
+
+
+def _channel_key(world: World, at: Place) -> str:
+    made = channels.create_channel(SYSTEM, f"channel {new_id()}", CHANNEL)
+    return f"{id_text(made.id)}/{id_text(made.keys.get().id)}"
+
+
+def _announcement(world: World, at: Place) -> str:
+    told = publish_announcement(
+        SYSTEM, title="Told to all", text="", tone="info", starts_at=clock.now(), ends_at=None
+    )
+    return told.shown_id
+
+
+def _model_rule(world: World, at: Place) -> str:
+    return str(save_rule(SYSTEM, f"m-{new_id()}").id)
+
+
+def _alias(world: World, at: Place) -> str:
+    return str(save_alias(SYSTEM, f"alias-{new_id()}", "m-1").id)
+
+
+def _public_model(world: World, at: Place) -> str:
+    return save_entry(SYSTEM, f"m-{new_id()}", context_max=7).name
+
+
+def _preview(world: World, at: Place) -> str:
+    return id_text(previews.start_preview(cast.actor(world.dora), [proposal_row().id], 7).id)
+
+
+CHANNEL_ROW: Final = of_installation("channel", "channels.read", _channel)
+CHANNEL_KEY: Final = of_installation(
+    "key of a channel", "channels.read", _channel_key, missing=no_pair
+)
+ANNOUNCEMENT: Final = of_installation("announcement", "channels.read", _announcement)
+MODEL_RULE: Final = of_installation("model rule", "channels.read", _model_rule, missing=no_number)
+ALIAS: Final = of_installation("alias", "channels.read", _alias, missing=no_number)
+PUBLIC_MODEL: Final = of_installation(
+    "public model", "channels.read", _public_model, missing=lambda: "no-such-model"
+)
+PREVIEW: Final = of_installation("preview", "prices.write", _preview)

@@ -1,0 +1,66 @@
+"""Whatever of usage an address names: requests, and what is kept about them."""
+
+import datetime as dt
+from typing import Final
+
+from lib import clock
+from lib.ids import id_text
+from tests.isolation.world import NANO, Kind, Place, World, of_installation, personal
+from tests.usage.rows import happen
+from usage.models import ChartNote, Export, ProviderBill, SavedView, UsageRecord
+
+
+def _request(world: World, at: Place) -> str:
+    record = happen(at.key, clock.now() - dt.timedelta(hours=1), model=f"model-{at.word}")
+    return id_text(record.request_id)
+
+
+def _bill(world: World, at: Place) -> str:
+    today = clock.now().date()
+    made = ProviderBill.objects.create(
+        provider="openai", file_name="b.csv", match="day", first_on=today, last_on=today,
+        channel_ids=[], tolerance_nano=0, lines=1, billed_nano=NANO, ours_nano=0,
+    )  # fmt: skip
+    made.differences.create(n=1, kind="not_recorded", billed_nano=NANO, ours_nano=0)
+    return id_text(made.id)
+
+
+def _export(world: World, at: Place) -> str:
+    made = Export.objects.create(
+        organisation=at.organisation, user=at.user, form="csv", query=f"model={at.word}",
+        language="en",
+    )  # fmt: skip
+    return id_text(made.id)
+
+
+def _saved_view(world: World, at: Place) -> str:
+    made = SavedView.objects.create(
+        organisation=at.organisation, user=at.user, page="usage", name=f"View {at.word}"
+    )
+    return id_text(made.id)
+
+
+def _note(world: World, at: Place) -> str:
+    made = ChartNote.objects.create(
+        organisation=at.organisation, team=at.team, at=clock.now(), text=f"Note {at.word}"
+    )
+    return id_text(made.id)
+
+
+def _review(world: World, at: Place) -> str:
+    record: UsageRecord = happen(
+        at.key, clock.now() - dt.timedelta(hours=2), basis="held", charge_nano=0,
+        flags=["quarantine"],
+    )  # fmt: skip
+    return id_text(record.request_id)
+
+
+# Of an organisation or a team.
+NOTE: Final = Kind("note", "teams.write", _note)
+# Of a person, in an organisation.
+REQUEST: Final = personal("request", "requests.read", _request)
+EXPORT: Final = personal("export", "requests.read", _export, private=True)
+SAVED_VIEW: Final = personal("saved view", "usage.read", _saved_view, private=True)
+# Of the installation.
+BILL: Final = of_installation("bill", "credits.read", _bill)
+REVIEW: Final = of_installation("review", "credits.read", _review)

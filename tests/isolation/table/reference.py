@@ -1,0 +1,13 @@
+"""The lines of the reference, which is for everybody."""
+
+from typing import Final
+
+from tests.isolation.table.route import Route, at
+
+PAGES: Final[dict[str, Route]] = {
+    "docs": at("public"),
+    "docs_page": at("public", rest={"slug": "none"}),
+    "docs_errors": at("public"),
+    "docs_headers": at("public"),
+    "docs_faq": at("public"),
+}
