@@ -15,6 +15,7 @@ from django.utils.translation import gettext, gettext_lazy
 
 from accounts import access, sign_up, throttle
 from accounts.actors import Actor
+from accounts.keys import GRACE_HOURS, GRACE_HOURS_MAX
 from accounts.member_access import visible_members
 from accounts.models import (
     CustomRole,
@@ -307,10 +308,10 @@ class RotationForm(forms.Form):
     grace_hours = forms.TypedChoiceField(
         label=gettext_lazy("Old secret keeps working for"),
         choices=[
-            ("24", gettext_lazy("24 hours")),
+            (str(GRACE_HOURS), gettext_lazy("24 hours")),
             ("1", gettext_lazy("1 hour")),
             ("72", gettext_lazy("3 days")),
-            ("168", gettext_lazy("7 days")),
+            (str(GRACE_HOURS_MAX), gettext_lazy("7 days")),
             ("0", gettext_lazy("Stops now (it was leaked)")),
         ],
         coerce=int,

@@ -131,7 +131,7 @@ class KeyRotation(Schema):
     model_config = ConfigDict(extra="forbid")
 
     grace_hours: Whole = Field(
-        24,
+        keys.GRACE_HOURS,
         ge=0,
         le=keys.GRACE_HOURS_MAX,
         description="How long the old secret keeps working; 0 if it was leaked.",

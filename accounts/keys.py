@@ -41,8 +41,10 @@ from lib.refusal import Refused
 PLAYGROUND_NAME: Final = "Playground"
 """What the playground's own key is stored as; no other key of its organisation is called so."""
 
-GRACE_HOURS_MAX = 168
-"""How long a secret may work at most after the key was rotated (docs/promises.md, "API keys")."""
+GRACE_HOURS: Final = 24
+"""How long the old secret works after its key was rotated, unless whoever rotates it chooses."""
+GRACE_HOURS_MAX: Final = 168
+"""How long it may work at most (docs/promises.md, "API keys")."""
 
 LIMITS = (
     *("rpm", "tpm", "parallel", "endpoints", "networks", "tags", "required_labels", "log_content"),

@@ -29,9 +29,12 @@ _BACKSLASHES_MAX: Final = 64
 
 _decoder = msgspec.json.Decoder(dict[str, msgspec.Raw])
 _BYTE_AT = re.compile(r"\(byte (\d+)\)")
-_MEMBER_NAME = re.compile(rb'[ \t\r\n]*+("(?:[^"\\]++|\\.)*+")[ \t\r\n]*+:[ \t\r\n]*+', re.DOTALL)
+# From the `{` or the comma before a member to its value.
+_MEMBER = re.compile(
+    rb'[ \t\r\n]*+[{,][ \t\r\n]*+("(?:[^"\\]++|\\.)*+")[ \t\r\n]*+:[ \t\r\n]*+', re.DOTALL
+)
+_END = re.compile(rb"[ \t\r\n]*+}")
 _COLON = re.compile(rb"[ \t\r\n]*+:")
-_AFTER_VALUE = re.compile(rb"[ \t\r\n]*+([,}])")
 _TWICE = "a name appears twice in the object"
 
 
@@ -200,18 +203,17 @@ def _walk(raw: bytes, top: dict[str, msgspec.Raw]) -> Body:
     if len(top) > MEMBERS_MAX:
         _refuse(raw, 0, f"more than {MEMBERS_MAX} top-level members")
     open_at = raw.index(b"{")
-    at, follows, members = open_at + 1, b"}", {}
+    at, members = open_at, {}
     for name, value in top.items():
-        member, after, text = _MEMBER_NAME.match(raw, at), None, bytes(value)
-        if member is not None and msgspec.json.decode(member[1]) == name:
-            start = member.end()
-            if raw.startswith(text, start):
-                after = _AFTER_VALUE.match(raw, start + len(text))
-        if member is None or after is None:
+        member, text = _MEMBER.match(raw, at), bytes(value)
+        if member is None or msgspec.json.decode(member[1]) != name:
             _refuse(raw, at, _TWICE)
-        members[name] = Span(member.start(1), start, start + len(text))
-        at, follows = after.end(), after[1]
-    if members and follows != b"}":
+        start = member.end()
+        if not raw.startswith(text, start):
+            _refuse(raw, at, _TWICE)
+        at = start + len(text)
+        members[name] = Span(member.start(1), start, at)
+    if members and _END.match(raw, at) is None:
         _refuse(raw, at, _TWICE)
     return Body(raw, members, open_at)
 

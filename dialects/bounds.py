@@ -42,15 +42,17 @@ def check_bounds(body: Body, bounds: Bounds) -> None:
 def check_members(members: Members, bounds: Bounds) -> None:
     """The same of members that have been read."""
     values = members.value
-    present = [(name, bound) for name, bound in bounds.items() if values.get(name) is not None]
     try:
-        for name, bound in present:
-            _check(members, name, bound)
+        for name in values.keys() & bounds.keys():
+            if values[name] is not None:
+                _check(members, name, bounds[name])
     except RequestFault:
         # The order of the contract: a wrong type anywhere comes before a value out of its bounds.
+        present = [(name, bound) for name, bound in bounds.items() if values.get(name) is not None]
         for name, bound in present:
             _check(members, name, bound._replace(low=-inf, high=inf, items=bound.items and 10**9))
-        raise
+        for name, bound in present:
+            _check(members, name, bound)
 
 
 def _check(members: Members, name: str, bound: Bound) -> None:

@@ -10,7 +10,9 @@ every attempt, and the events of the answer are encoded for the client.
 
 from abc import ABC, abstractmethod
 from collections.abc import Callable, Mapping
-from typing import Any, ClassVar, Final, Generic, NamedTuple, Protocol, TypeVar
+from typing import Any, ClassVar, Final, Generic, Protocol, TypeVar
+
+import msgspec
 
 from dialects import api_errors
 from dialects.body import NO_QUIRKS, Body, Quirks
@@ -63,7 +65,7 @@ class Facts(Protocol):
     def max_cost_nano(self) -> int | None: ...
 
 
-class Target(NamedTuple):
+class Target(msgspec.Struct, frozen=True):
     """What the path of a request says beside its body: only gemini's names model and stream there.
     Of a path that names another thing, `model` is that name.
 

@@ -11,6 +11,7 @@ from typing import Any
 from urllib.parse import urlsplit
 from uuid import UUID
 
+import msgspec
 from django.template.loader import render_to_string
 from django.urls import reverse
 from django.utils import timezone
@@ -556,7 +557,7 @@ def refusal_text(outcome: Any) -> str:
         "context_length_exceeded": gettext("The conversation is too long for this model."),
     }
     budget_text = ""
-    if ask_href(facts := outcome._asdict()):
+    if ask_href(facts := msgspec.structs.asdict(outcome)):
         budget_text = _budget_words(lacking_text, facts) or _BUDGET_LINK.sub("", outcome.message)
     reason = budget_text or texts.get(outcome.kind or "", "") or outcome.message
     return f"{reason} {gettext('You were not charged.')}"

@@ -18,6 +18,8 @@ from collections.abc import Coroutine, Sequence
 from typing import Any
 from uuid import UUID
 
+import msgspec
+
 from accounts.actors import Actor
 from lib import clock
 from lib.async_database import in_database
@@ -296,7 +298,7 @@ async def settled(organisation_id: UUID, request_id: UUID) -> dict[str, Any]:
 
 def facts_of(outcome: Outcome) -> dict[str, Any]:
     """An outcome as it is stored."""
-    facts = outcome._asdict() | {"meters": dict(outcome.meters)}
+    facts = msgspec.structs.asdict(outcome) | {"meters": dict(outcome.meters)}
     del facts["request_id"]
     return facts
 

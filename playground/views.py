@@ -2,6 +2,7 @@
 
 from typing import Any
 
+import msgspec
 from django.http import (
     HttpRequest,
     HttpResponse,
@@ -236,7 +237,7 @@ def _refused_by_relay(request: HttpRequest, actor: Actor, outcome: Outcome) -> H
         text,
         outcome.status,
         id_text(outcome.request_id),
-        page.ask_href(outcome._asdict()),
+        page.ask_href(msgspec.structs.asdict(outcome)),
     )
 
 

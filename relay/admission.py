@@ -36,7 +36,7 @@ class Guarded(NamedTuple):
     included_nano: int = 0
 
 
-class AdmissionRequest(NamedTuple):
+class AdmissionRequest(msgspec.Struct, frozen=True):
     """An attempt that wants its hold. `replaces` is the failed attempt before it, whose hold is
     released in the same transaction, so that failing over needs no second balance. `guards` is the
     count of budget changes that `guarded` was made by; None = nothing is limited."""
@@ -49,7 +49,7 @@ class AdmissionRequest(NamedTuple):
     tries: int = 0
 
 
-class Verdict(NamedTuple):
+class Verdict(msgspec.Struct, frozen=True):
     """See `billing/sql/place_holds.py`: the words that end with a second question never leave here.
     `available_nano` is what the wallet, or the budget that has less, has after this transaction."""
 
@@ -79,11 +79,11 @@ def ask_again(
     """The question as it is put once more, None where the verdict stands. What it replaces was
     resolved by the first one. For these organisations the next batch releases something."""
     if verdict.word == "again":
-        return request._replace(replaces=None)
+        return msgspec.structs.replace(request, replaces=None)
     if verdict.word in ("insufficient", "limited") and request.attempt.organisation_id in releasing:
-        return request._replace(replaces=None)
+        return msgspec.structs.replace(request, replaces=None)
     if verdict.word in ("no_wallet", "no_window") and request.tries < _TRIES_MAX:
-        return request._replace(replaces=None, tries=request.tries + 1)
+        return msgspec.structs.replace(request, replaces=None, tries=request.tries + 1)
     return None
 
 
@@ -118,7 +118,8 @@ def _hold(request: AdmissionRequest) -> HoldRequest:
     )
     if guarded is None:
         return hold
-    return hold._replace(
+    return msgspec.structs.replace(
+        hold,
         amount_nano=attempt.hold_nano - guarded.included_nano,
         guarded=True,
         budget_ids=guarded.budget_ids,

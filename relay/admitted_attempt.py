@@ -80,5 +80,5 @@ class AdmittedAttempt(msgspec.Struct, frozen=True):
             notices=context.downstream.notices,
         )
         if hold.principal.operator:
-            return head._replace(channel=self.channel.name, attempts=self.number)
+            return msgspec.structs.replace(head, channel=self.channel.name, attempts=self.number)
         return head

@@ -198,7 +198,7 @@ class Relay:
             )
             await sink.respond(200, [_JSON], body)
             return
-        began = asyncio.get_running_loop().time()
+        began = life.parts.loop.time()
         if endpoint.handler in _WITHOUT_BODY:
             await self._answer_without_body(
                 life, snapshot, principal, endpoint, sink, scope, receive, user_agent

@@ -139,7 +139,7 @@ class AttemptEnd:
             hold.principal.organisation_id,
             hold.attempt_id,
             state_for(ending.basis),
-            ending._replace(final=False),
+            msgspec.structs.replace(ending, final=False),
             0,
             0,
             None if channel.limits is None else channel.uuid,
@@ -251,10 +251,10 @@ def dropped_text(names: Sequence[str]) -> str | None:
 
 def final_end(resolved: Resolved, error: ErrorAnswer) -> Resolved:
     """The end of the last attempt as the end of its request."""
-    ending: Ending = resolved.ending._replace(
-        final=True, status=error.status, kind=error.kind, message=error.message
+    ending: Ending = msgspec.structs.replace(
+        resolved.ending, final=True, status=error.status, kind=error.kind, message=error.message
     )
-    return resolved._replace(ending=ending)
+    return msgspec.structs.replace(resolved, ending=ending)
 
 
 class AttemptParts(msgspec.Struct, frozen=True):

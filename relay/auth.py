@@ -145,7 +145,7 @@ class Principal:
         return not patterns or any(matches(pattern, model) for pattern in patterns)
 
 
-class Credentials(NamedTuple):
+class Credentials(msgspec.Struct, frozen=True):
     """What a request carries: the text of its key, or why there is none to look up."""
 
     key: str | None

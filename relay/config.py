@@ -55,7 +55,8 @@ class RelayConfig:
     keep_alive_s: float = KEEP_ALIVE_S
     leave_drain_s: int = DRAIN_SECONDS
     hold_margin_s: int = 120
-    # Stands for the output cap, per choice, of a request that names none.
+    # Stands for the output cap, per choice, of a request that names none, where the largest output
+    # of its model is not known, or the model is free.
     output_tokens_assumed: int = 16_384
     # How long open streams get at shutdown, after the time in which new requests are still taken
     # but readiness is off.

@@ -4,6 +4,8 @@ from collections.abc import Awaitable, Callable, Mapping, Sequence
 from types import MappingProxyType
 from typing import Final, NamedTuple, Protocol
 
+import msgspec
+
 from dialects.errors import ErrorKind
 from relay.keep_alive import KeepAlive
 from relay.limit_answers import Headroom
@@ -11,7 +13,7 @@ from relay.limit_answers import Headroom
 NOTHING_LIMITED: Final[Mapping[str, Headroom]] = MappingProxyType({})
 
 
-class Head(NamedTuple):
+class Head(msgspec.Struct, frozen=True, array_like=True):
     """What stands before an answer: `cost_nano` is known before the body only for a whole one,
     `dropped` are the parameters that the upstream did not hear of, `headroom` what is left of the
     key's limits. `channel` is told to operators only, with the number of attempts. `notices` are

@@ -17,7 +17,7 @@ _UNSPECIFIC: Final = frozenset({"", "application/octet-stream", "binary/octet-st
 async def fetch(urls: Sequence[str], policy: EgressPolicy) -> dict[str, Base64]:
     """What stands at these addresses. Raises RequestFault where that cannot be had.
 
-    Each file and all of them together have at most 50 MB, and there are 30 s for all.
+    Each file and all together have at most `FILE_BYTES_MAX`, and there are `FETCH_S` for all.
     """
     contents: dict[str, Base64] = {}
     left = FILE_BYTES_MAX

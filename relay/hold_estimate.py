@@ -1,7 +1,9 @@
 """How much a request must hold, and which output cap goes with it."""
 
 from collections.abc import Mapping, Sequence
-from typing import NamedTuple, cast
+from typing import cast
+
+import msgspec
 
 from billing.rules.included_units import Bound, Way
 from billing.rules.money import format_usd
@@ -21,7 +23,7 @@ from relay.snapshot import Channel
 from relay.unary import Cappable, UnaryFacts
 
 
-class Size(NamedTuple):
+class Size(msgspec.Struct, frozen=True):
     """A hold, and the output cap per choice that the upstream must be told, None for no change."""
 
     hold_nano: int

@@ -152,7 +152,7 @@ class IdempotentAnswer:
 
     async def head(self, head: Head, *, stream: bool) -> Statement:
         # What was left of the key's limits then is not what is left when it is told again.
-        content = msgspec.json.encode(KeptHead(head._replace(headroom={}), stream))
+        content = msgspec.json.encode(KeptHead(msgspec.structs.replace(head, headroom={}), stream))
         sealed = await self._states.seal(content, self._head_place(self._request_id))
         return _HEAD, self.row | {"head": sealed}
 
@@ -417,7 +417,9 @@ class IdempotentRequest:
         """`files` is the digest of those that stand beside the body."""
         invocation, principal = context.invocation, context.principal
         body = read_body(raw)
-        digest = body_digest(invocation.operation, invocation.target, raw + files)
+        digest = body_digest(
+            invocation.operation, msgspec.structs.astuple(invocation.target), raw + files
+        )
         self._requests = requests
         self._client = client
         self._answer = IdempotentAnswer(requests.states, principal, key, context.request_id, digest)

@@ -19,6 +19,8 @@ from pathlib import Path
 from typing import Final
 from uuid import UUID
 
+import msgspec
+
 from lib.ids import id_text
 from relay.settlement import Marked, Resolved, Settled
 from relay.spool import SpoolUnusable, line, read
@@ -64,8 +66,8 @@ class Journal:
             return
         raw = line(item)
         if len(raw) > _SLOT_BYTES:
-            short = item.ending._replace(message="", raw_usage=None, dropped=None)
-            raw = line(item._replace(ending=short))
+            short = msgspec.structs.replace(item.ending, message="", raw_usage=None, dropped=None)
+            raw = line(msgspec.structs.replace(item, ending=short))
         self._write(item.attempt_id, raw)
 
     def mark(self, attempt_id: UUID, meters: str) -> None:

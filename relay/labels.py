@@ -8,7 +8,7 @@ from typing import Annotated, Final, NamedTuple
 
 import msgspec
 
-from accounts.rules.labels import LABEL_LENGTH, is_label
+from accounts.rules.labels import LABEL_LENGTH, TAGS_MAX, is_label
 from dialects.errors import RequestFault
 
 LABELS_HEADER: Final = "x-weir-labels"
@@ -24,7 +24,7 @@ class Labels(NamedTuple):
 
 class _Labels(msgspec.Struct, forbid_unknown_fields=True):
     project: str | None = None
-    tags: Annotated[tuple[str, ...], msgspec.Meta(max_length=20)] = ()
+    tags: Annotated[tuple[str, ...], msgspec.Meta(max_length=TAGS_MAX)] = ()
     customer: str | None = None
 
 

@@ -13,6 +13,8 @@ from collections.abc import Sequence
 from typing import Final
 from uuid import UUID
 
+import msgspec
+
 from dialects.errors import KINDS, ErrorKind, message_of
 from relay import admission, settlement
 from relay.admission import AdmissionRequest, Verdict
@@ -241,8 +243,10 @@ def _by_organisation(batch: Batch) -> Sequence[Batch]:
 
 def _without_texts(item: Settled) -> Settled:
     flags = (*item.ending.flags, "unstorable")
-    ending = item.ending._replace(message="", raw_usage=None, dropped=None, flags=flags)
-    return item._replace(ending=ending)
+    ending = msgspec.structs.replace(
+        item.ending, message="", raw_usage=None, dropped=None, flags=flags
+    )
+    return msgspec.structs.replace(item, ending=ending)
 
 
 def _void(request: AdmissionRequest, kind: ErrorKind) -> Resolved:
@@ -287,10 +291,14 @@ def _ends_behind(request: AdmissionRequest) -> list[Settled]:
     if request.replaces is None:
         return [last]
     closed = _ending("client_closed")
-    ending = request.replaces.ending._replace(
-        final=True, status=closed.status, kind=closed.kind, message=closed.message
+    ending = msgspec.structs.replace(
+        request.replaces.ending,
+        final=True,
+        status=closed.status,
+        kind=closed.kind,
+        message=closed.message,
     )
-    return [request.replaces._replace(ending=ending), last]
+    return [msgspec.structs.replace(request.replaces, ending=ending), last]
 
 
 def _ending(kind: ErrorKind) -> Ending:

@@ -63,6 +63,7 @@ class LedgerWriter:
         recovery: LedgerRecovery | None = None,
     ) -> None:
         """`recovery` in place of one of `spool` and `journal`."""
+        self._loop = asyncio.get_running_loop()
         self._connection = connection
         self._recovery = LedgerRecovery(spool, journal) if recovery is None else recovery
         self._queue = LedgerQueue(self._write_now)
@@ -103,7 +104,7 @@ class LedgerWriter:
             raise DatabaseAway("no connection to the database")
         if not self._recovery.usable:
             raise DatabaseAway("the spool can take no more")
-        future: asyncio.Future[Verdict] = asyncio.get_running_loop().create_future()
+        future: asyncio.Future[Verdict] = self._loop.create_future()
         self._queue.admissions.append((request, future))
         self._wake()
         try:

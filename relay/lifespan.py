@@ -70,6 +70,7 @@ class Lifespan:
         self.running = Running(self._ask)
         self._shadows = ShadowTraffic()
         self.parts = Parts(
+            asyncio.get_running_loop(),
             config,
             ledger_writer(self._connections.ledger, *_kept_files(config, self._connections.ledger)),
             upstreams,

@@ -11,6 +11,8 @@ import asyncio
 from collections.abc import Mapping
 from typing import Final
 
+import msgspec
+
 from dialects.codec import EVENT_STREAM, JSON
 from dialects.events import UpstreamError
 from dialects.fold import AnswerFault
@@ -145,7 +147,7 @@ class MediaRelay:
 
     def _head(self, cost_nano: int | None) -> Head:
         head = self._parts.admitted.head(self._parts.context, cost_nano)
-        return head._replace(content_type=self._type)
+        return msgspec.structs.replace(head, content_type=self._type)
 
     def _settle(self, error: ErrorAnswer, fault: str = "") -> Outcome:
         return self._parts.end.settle(error, self._parts.end.bill_so_far(), fault)

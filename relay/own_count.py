@@ -6,7 +6,9 @@ is `gateway/rules/tokenizers.py`, how a family counts `tokenizer.py`.
 """
 
 from collections.abc import Callable, Mapping
-from typing import Final, NamedTuple
+from typing import Final
+
+import msgspec
 
 from dialects.usage import Quantities
 from gateway.rules.hold_bound import estimate_tokens
@@ -16,7 +18,7 @@ from relay.tokenizer import count_request, count_text
 NO_USAGE: Final = Quantities({}, ("usage_missing",))
 
 
-class UsageEvidence(NamedTuple):
+class UsageEvidence(msgspec.Struct, frozen=True):
     """What was sent and received: the last usage (F26), raw and as its dialect reads it, and sizes
     in UTF-8 bytes. `uncounted_bytes` of the answer came after that usage was told.
     `here` is our own count of what is counted by other things than its text. `said` and `thought`

@@ -12,9 +12,11 @@ from dialects.errors import RequestFault, message_of
 from dialects.max_cost import read_amount
 from lib.asgi import Receive
 from relay.config import RelayConfig
-from relay.data_policy import read_data_policy
+from relay.data_policy import DATA_POLICY_HEADER, read_data_policy
 from relay.idempotency import read_key
-from relay.labels import NO_LABELS, Labels, read_labels
+from relay.labels import LABELS_HEADER, NO_LABELS, Labels, read_labels
+
+_MAX_COST_HEADER: Final = "x-weir-max-cost"
 
 
 class ClientGone(Exception):
@@ -80,7 +82,7 @@ def _read_key(fields: BodyFields, value: bytes) -> None:
 
 
 def _read_max_cost(fields: BodyFields, value: bytes) -> None:
-    fields.max_cost_nano = read_amount(value.decode("latin-1"), "x-weir-max-cost")
+    fields.max_cost_nano = read_amount(value.decode("latin-1"), _MAX_COST_HEADER)
 
 
 def _read_include_cost(fields: BodyFields, value: bytes) -> None:
@@ -109,10 +111,10 @@ _READERS: Final[Mapping[bytes, Callable[[BodyFields, bytes], None]]] = {
     b"content-encoding": _check_encoding,
     b"content-length": _read_length,
     b"idempotency-key": _read_key,
-    b"x-weir-max-cost": _read_max_cost,
+    _MAX_COST_HEADER.encode(): _read_max_cost,
     b"x-weir-include-cost": _read_include_cost,
-    b"x-weir-labels": _read_labels,
-    b"x-weir-data-policy": _read_data_policy,
+    LABELS_HEADER.encode(): _read_labels,
+    DATA_POLICY_HEADER.encode(): _read_data_policy,
     b"x-title": _read_app_title,
     b"http-referer": _read_app_address,
 }

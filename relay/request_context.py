@@ -51,7 +51,7 @@ PageOperation = Literal[
 """What our own pages ask for."""
 
 
-class Outcome(NamedTuple):
+class Outcome(msgspec.Struct, frozen=True):
     """How a request ended. One that was refused has no meters and no charge. `basis` is that of
     its usage record; amounts are nano-USD; `budget_id` is the budget that refused it."""
 
@@ -103,8 +103,10 @@ class Shadows(Protocol):
 @dataclass(frozen=True, slots=True)
 class Parts:
     """What every request works with. `renew` reads a principal again whose budgets have changed;
-    it raises RequestFault where the key has ended, and DatabaseAway."""
+    it raises RequestFault where the key has ended, and DatabaseAway. `loop` is the event loop of
+    them all: up to Python 3.11 it takes a system call to ask which one runs."""
 
+    loop: asyncio.AbstractEventLoop
     config: RelayConfig
     ledger: LedgerWriter
     upstreams: Upstreams
@@ -262,7 +264,7 @@ def context_of_task(
     began: float | None = None,
 ) -> RequestContext:
     """The context of a request that the running task answers."""
-    task = asyncio.current_task()
+    task = asyncio.current_task(parts.loop)
     return RequestContext(
         parts,
         snapshot,

@@ -38,7 +38,7 @@ class Fallbacks(NamedTuple):
 NO_FALLBACKS: Final = Fallbacks()
 
 
-class RoutedModel(NamedTuple):
+class RoutedModel(msgspec.Struct, frozen=True):
     """One model that may answer, with its channels, for what it holds. `why` it is asked: None
     where it is the one that the request asks for."""
 
@@ -150,8 +150,8 @@ class RoutedModels:
             return routed_model
         left = [item for item in routed.candidates if item.channel_id not in spent]
         skipped = [*routed.skipped, *(Skipped(id, "retry_budget") for id in sorted(spent))]
-        return routed_model._replace(
-            routed=msgspec.structs.replace(routed, candidates=left, skipped=skipped)
+        return msgspec.structs.replace(
+            routed_model, routed=msgspec.structs.replace(routed, candidates=left, skipped=skipped)
         )
 
 

@@ -9,6 +9,8 @@ from collections.abc import Iterable, Mapping, Sequence
 from typing import NamedTuple
 from uuid import UUID
 
+import msgspec
+
 from billing.rules.hold_life import HoldState
 from billing.sql.accounts import LOSS_KINDS, lock_accounts, open_accounts
 from billing.sql.budget_windows import note_refused
@@ -20,7 +22,7 @@ from relay.database import Row, Statement
 from usage import sql as usage
 
 
-class Resolved(NamedTuple):
+class Resolved(msgspec.Struct, frozen=True, array_like=True):
     """How one attempt ended."""
 
     organisation_id: UUID
@@ -40,7 +42,7 @@ class Resolved(NamedTuple):
     units: tuple[int, ...] = ()
 
 
-class LateEnding(NamedTuple):
+class LateEnding(msgspec.Struct, frozen=True, array_like=True):
     """The ending of an attempt whose hold somebody else had resolved when it was to be settled."""
 
     organisation_id: UUID
@@ -106,10 +108,7 @@ def statements(batch: Sequence[Settled]) -> list[Statement]:
             for item, posting_id in zip(resolved, new_ids(len(resolved)), strict=True)
             if item.state != "kept"
         ]
-        records = [
-            usage.RecordWritten(item.organisation_id, item.attempt_id, item.ending)
-            for item in resolved
-        ]
+        records = [_record(item) for item in resolved]
         statements = [resolve_holds(holds)] if holds else []
         if len(holds) < len(resolved):
             kept = [item.attempt_id for item in resolved if item.state == "kept"]
@@ -138,12 +137,16 @@ def statements(batch: Sequence[Settled]) -> list[Statement]:
             windows = [item.window_id for item in refused if item.window_id is not None]
             if windows:
                 statements.append(note_refused(windows))
-        late = [usage.RecordWritten(*item) for item in batch if type(item) is LateEnding]
+        late = [_record(item) for item in batch if type(item) is LateEnding]
         if late:
             statements.append(usage.learn_late(late))
     if addressed := [item for item in batch if item.ending.address and item.ending.final]:
         statements.append(usage.note_addresses([_address(item) for item in addressed]))
     return statements
+
+
+def _record(item: Resolved | LateEnding) -> usage.RecordWritten:
+    return usage.RecordWritten(item.organisation_id, item.attempt_id, item.ending)
 
 
 def _address(item: Settled) -> usage.AddressNoted:

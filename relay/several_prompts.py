@@ -184,7 +184,8 @@ class _Joined:
         raw = answer_encode.encode(self.answers, self._plan)
         if context.options.include_cost:
             raw = with_cost(raw, self.charge_nano)
-        head = self._heads[0]._replace(
+        head = msgspec.structs.replace(
+            self._heads[0],
             hold_nano=sum(head.hold_nano for head in self._heads),
             cost_nano=self.charge_nano,
             attempts=sum(head.attempts for head in self._heads),

@@ -286,7 +286,8 @@ class UsageMeter:
 
     def _with_words(self, evidence: UsageEvidence) -> UsageEvidence:
         """With all that our own count needs."""
-        return evidence._replace(
+        return msgspec.structs.replace(
+            evidence,
             family=self._family(),
             said=self._text.text(),
             thought=self._reasoning.text(),

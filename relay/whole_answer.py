@@ -205,7 +205,7 @@ class WholeRelay:
         )
         head = self._admitted.head(context, bill.charge_nano)
         if content_type != JSON:
-            head = head._replace(content_type=content_type)
+            head = msgspec.structs.replace(head, content_type=content_type)
         if prepared.traits.requested_model and prepared.request is None:
             raw = name_answer(raw, codec.model_in_answer, prepared.traits.requested_model)
         if self._state is not None:

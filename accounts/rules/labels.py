@@ -6,6 +6,8 @@ from collections.abc import Iterable
 from typing import Final
 
 LABEL_LENGTH: Final = 100
+TAGS_MAX: Final = 20
+"""How many tags a request may bring."""
 LABELS: Final = ("project", "customer", "tags")
 """What a request can be labelled with."""
 

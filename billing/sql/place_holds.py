@@ -6,8 +6,9 @@ applies, it looks at keys and wallets alone.
 
 import datetime as dt
 from collections.abc import Iterable, Sequence
-from typing import NamedTuple
 from uuid import UUID
+
+import msgspec
 
 from accounts.sql import holder_stands
 from billing.rules.channel_limits import ChannelLimits
@@ -16,7 +17,7 @@ from billing.sql.sql_statement import Parameter, Statement, array
 from lib.ids import id_array, id_before
 
 
-class HoldRequest(NamedTuple):
+class HoldRequest(msgspec.Struct, frozen=True):
     """One hold to place: `amount_nano` of an organisation's available money, for one attempt, which
     may be charged `included_nano` more: what the units that it takes may pay."""
 
@@ -69,7 +70,8 @@ def place_holds(holds: Sequence[HoldRequest]) -> Statement:
     read after the lock, so that what one organisation is admitted is in the order of its instants.
     Run `lock_accounts` before it in the same transaction, and `lock_channels` for the limited ones.
     """
-    attempts, organisations, keys, amounts, ttls, guards, *_ = zip(*holds, strict=True)
+    columns = zip(*map(msgspec.structs.astuple, holds), strict=True)
+    attempts, organisations, keys, amounts, ttls, guards, *_ = columns
     parameters: dict[str, Parameter] = {
         "attempts": id_array(attempts),
         "organisations": id_array(organisations),

@@ -5,13 +5,15 @@ from collections.abc import Iterable, Sequence
 from typing import NamedTuple
 from uuid import UUID
 
+import msgspec
+
 from billing.rules.hold_life import RESOLVED_BY
 from billing.sql.postings import MOVE_BALANCES
 from billing.sql.sql_statement import Statement, array
 from lib.ids import id_array, id_bounds
 
 
-class HoldResolved(NamedTuple):
+class HoldResolved(msgspec.Struct, frozen=True):
     """How one hold ends (`rules/hold_life.py`): settled (with the charge), voided or expired."""
 
     attempt_id: UUID
@@ -52,7 +54,7 @@ def resolve_holds(resolved: Sequence[HoldResolved]) -> Statement:
     Run `lock_accounts` before it in the same transaction.
     """
     attempts, postings, organisations, states, charges, tokens, costs, included, units = zip(
-        *resolved, strict=True
+        *map(msgspec.structs.astuple, resolved), strict=True
     )
     kinds = [RESOLVED_BY[state] for state in states]
     return _RESOLVE_HOLDS, {

@@ -14,6 +14,8 @@ from collections.abc import Iterator
 from typing import Final, Literal, NamedTuple, get_args
 from uuid import UUID
 
+import msgspec
+
 from gateway.rules.breaker import Breaker, BreakerRule
 from gateway.rules.channel_status import KeyReason, KeyStatus, ModelCondition, ModelStatus
 from gateway.rules.cooldown import Rest
@@ -49,7 +51,7 @@ class Block(NamedTuple):
     wait_s: float
 
 
-class Sought(NamedTuple):
+class Sought(msgspec.Struct, frozen=True):
     """What is asked of a channel: a model, by the upstream's name, for an organisation."""
 
     model: str

@@ -9,9 +9,11 @@ given by the caller.
 
 from typing import Final
 
+from dialects.upstream_errors import WAIT_MS_MAX
+
 FIRST_S: Final = 1.0
 LONGEST_S: Final = 60.0
-RETRY_AFTER_S_MAX: Final = 120.0
+RETRY_AFTER_S_MAX: Final = WAIT_MS_MAX / 1000
 
 
 class Rest:

@@ -4,6 +4,7 @@ import datetime as dt
 from dataclasses import replace
 from typing import Any
 
+import msgspec
 import pytest
 from django.db import transaction
 from django.http import Http404
@@ -40,7 +41,7 @@ def make(key: Key, amount_nano: int = 500, past: Past = NOTHING, **over: object)
 
 def test_budget_begins_with_what_was_spent_and_what_runs(key: Key) -> None:
     """Its meter is that of the ledger from the first moment; what runs settles into it."""
-    running = asked(key, 200)._replace(guarded=False)
+    running = msgspec.structs.replace(asked(key, 200), guarded=False)
     place(running)
     budget = make(key, past=Past(250, [running.attempt_id]))
     (standing,) = budgets.standing_of([budget])

@@ -6,6 +6,7 @@ from itertools import product
 from typing import Any
 from uuid import UUID
 
+import msgspec
 import pytest
 from django.db import connection, transaction
 
@@ -51,7 +52,7 @@ def request(key: Key, channel: ChannelLimits, amount_nano: int = 0, **over: Any)
     hold = HoldRequest(
         new_id(), key.organisation_id, key.id, amount_nano, 60, guarded=True, channel=channel
     )
-    return hold._replace(**over)
+    return msgspec.structs.replace(hold, **over)
 
 
 def place(*batch: HoldRequest) -> list[tuple[Any, ...]]:

@@ -5,6 +5,7 @@ import time
 import uuid
 from typing import Any
 
+import msgspec
 import pytest
 from django.db import transaction
 
@@ -54,7 +55,7 @@ def asked(key: Key, amount_nano: int = 0, *under: BudgetWindow, **over: Any) -> 
         new_id(), key.organisation_id, key.id, amount_nano, 60, guarded=True,
         budget_ids=tuple(one.budget_id for one in under),
     )  # fmt: skip
-    return hold._replace(**over)
+    return msgspec.structs.replace(hold, **over)
 
 
 def place(*batch: HoldRequest) -> list[tuple[Any, ...]]:
@@ -136,9 +137,9 @@ def test_what_fits_once_the_refused_have_gone_is_asked_again(key: Key) -> None:
 def test_budget_that_was_changed_meanwhile_is_read_again(key: Key) -> None:
     Account.objects.filter(kind="customer:available").update(guards=7)
     assert words(asked(key, 10)) == ["stale"]
-    assert words(asked(key, 10)._replace(guarded=False)) == ["stale"]
+    assert words(msgspec.structs.replace(asked(key, 10), guarded=False)) == ["stale"]
     assert words(asked(key, 10, guards=7)) == ["admitted"]
-    assert words(asked(key, 10, guards=7)._replace(guarded=False)) == ["admitted"]
+    assert words(msgspec.structs.replace(asked(key, 10, guards=7), guarded=False)) == ["admitted"]
 
 
 def test_disabled_budget_stands_over_nothing(key: Key) -> None:
@@ -385,7 +386,11 @@ def test_unlimited_request_beside_limited_ones_is_judged_by_the_wallet_alone(key
     key.rpm = 1
     key.save()
     free = another(key.team, "free")
-    batch = [asked(key, 10), asked(key, 10), asked(free, 10)._replace(guarded=False)]
+    batch = [
+        asked(key, 10),
+        asked(key, 10),
+        msgspec.structs.replace(asked(free, 10), guarded=False),
+    ]
     assert words(*batch) == ["admitted", "limited", "admitted"]
     hold = Hold.objects.get(id=batch[2].attempt_id)
     assert (hold.window_ids, hold.rated_ids, hold.tokens) == (None, None, None)

@@ -4,6 +4,7 @@ import datetime as dt
 import uuid
 from typing import Any
 
+import msgspec
 import pytest
 from django.db import IntegrityError, ProgrammingError, connection, transaction
 
@@ -97,7 +98,7 @@ def test_key_of_another_organisation_is_gone(organisation: Organisation, key: Ke
     other = Organisation.objects.create(name="Other", slug="other")
     add_opening_credit(other, 1_000)
     execute(open_accounts([other.id], WALLET_KINDS))
-    foreign = asked(key, 100)._replace(organisation_id=other.id)
+    foreign = msgspec.structs.replace(asked(key, 100), organisation_id=other.id)
     assert [word for word, *_ in place(foreign)] == ["key_gone"]
 
 
@@ -107,7 +108,9 @@ def test_a_refusal_in_debt_tells_what_is_owed(organisation: Organisation, key: K
         post(dispute("manual", "du_1", 1_600, lock_wallet(organisation.id)))
     told = {"gate": "wallet", "owed": 600}
     assert place(asked(key, 1)) == [("insufficient", 0, told)]
-    assert place(asked(key, 1)._replace(guarded=True)) == [("insufficient", 0, told)]
+    assert place(msgspec.structs.replace(asked(key, 1), guarded=True)) == [
+        ("insufficient", 0, told)
+    ]
     words = UsedUp(told, 10**9, 0, "").message
     assert "needed 1.00 USD, available 0.00 USD, debt 0.0000006 USD" in words
 
@@ -195,7 +198,7 @@ def test_every_posting_balances(organisation: Organisation, key: Key) -> None:
 def test_holds_past_their_time_are_released_once(organisation: Organisation, key: Key) -> None:
     """I24."""
     due, later = asked(key, 400), asked(key, 300)
-    place(due._replace(ttl_seconds=-1), later)
+    place(msgspec.structs.replace(due, ttl_seconds=-1), later)
     (found,) = due_holds(10)
     assert (found.attempt_id, found.amount_nano, found.mark) == (due.attempt_id, 400, None)
     assert expire([Expired(found, 150, 150, 0, NO_UNITS)]) == {due.attempt_id}

@@ -2,6 +2,7 @@
 
 import datetime as dt
 
+import msgspec
 import pytest
 from django.db import IntegrityError, transaction
 
@@ -94,7 +95,7 @@ def test_charge_above_the_hold_is_not_spent(key: Key) -> None:
 @pytest.mark.parametrize("state", ["voided", "expired"])
 def test_what_cost_nothing_is_free_again(key: Key, state: str) -> None:
     one = window(key, "key")
-    resolve(settled(held(key, 300, one), 0)._replace(state=state))
+    resolve(msgspec.structs.replace(settled(held(key, 300, one), 0), state=state))
     assert stands(one) == (0, 0, 500)
 
 

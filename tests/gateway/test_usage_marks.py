@@ -17,7 +17,7 @@ from gateway.usage_marks import marks_of
 from lib import clock
 from lib.refusal import Refused
 from tests import cast, hostile
-from tests.isolation.world import CHANNEL
+from tests.isolation.kinds.gateway import CHANNEL
 from usage.chart_notes import add_note, visible_notes, writable_notes
 from usage.filters import EVERYTHING, Scope
 from usage.rules.buckets import Span

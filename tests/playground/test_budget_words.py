@@ -28,7 +28,7 @@ def budget_id(people: Cast) -> int:
 
 def refused(budget_id: int) -> str:
     facts = {"kind": "insufficient_balance", "message": MESSAGE, "budget_id": budget_id}
-    fields = dict.fromkeys(Outcome._fields) | facts
+    fields = dict.fromkeys(Outcome.__struct_fields__) | facts
     return refusal_text(Outcome(**fields))  # type: ignore[arg-type]
 
 

@@ -6,6 +6,7 @@ import random
 from collections.abc import Sequence
 from typing import Any
 
+import msgspec
 import pytest
 
 from lib.ids import id_text
@@ -53,7 +54,7 @@ class Leaving:
             self.questions += 1
             if self._when == "repeated" and self.questions == 1:
                 # Its limits have changed meanwhile, so that it is to be asked once more.
-                batch = [one._replace(guards=one.guards + 1) for one in batch]
+                batch = [msgspec.structs.replace(one, guards=one.guards + 1) for one in batch]
             elif self._when != "written" or self.questions > 1:
                 raise DatabaseAway("as the test wants it")
         verdicts: Sequence[Verdict] = await self._commit(writer, batch, endings)
@@ -152,7 +153,7 @@ async def test_a_client_that_leaves_meanwhile(hub: Hub, written: bool, repeated:
         ledger.settle(failed)
         await ledger.join()
     else:
-        again = again._replace(replaces=failed)
+        again = msgspec.structs.replace(again, replaces=failed)
     connection.written, connection.asked = written, asyncio.Event()
     asking = asyncio.create_task(ledger.admit(again))
     await connection.asked.wait()

@@ -4,6 +4,8 @@ import subprocess
 import sys
 from pathlib import Path
 
+import msgspec
+
 from lib.ids import new_id
 from relay.journal import Journal
 from relay.settlement import Marked, Resolved
@@ -96,7 +98,8 @@ def test_a_torn_slot_takes_nothing_from_the_others(tmp_path: Path) -> None:
 def test_more_than_there_is_room_for_waits_without(tmp_path: Path) -> None:
     """Long texts are left out; what finds no slot is left to the marks."""
     dead, noted = opened(tmp_path), resolved(4100)
-    long = noted[0]._replace(ending=noted[0].ending._replace(raw_usage='"' + "x" * 5000 + '"'))
+    ending = msgspec.structs.replace(noted[0].ending, raw_usage='"' + "x" * 5000 + '"')
+    long = msgspec.structs.replace(noted[0], ending=ending)
     for item in [long, *noted[1:]]:
         dead.note(item)
     dead.close()

@@ -5,6 +5,7 @@ import uuid
 from collections.abc import AsyncIterator, Sequence
 from pathlib import Path
 
+import msgspec
 import psycopg
 import pytest
 import pytest_asyncio
@@ -36,7 +37,7 @@ def asked(tenant: Tenant, hold_nano: int = 100, **over: object) -> AdmissionRequ
         uuid.UUID(int=5), "channel", "up", "openai", "chat_completions", True, "api", None,
         hold_nano,
     )  # fmt: skip
-    return AdmissionRequest(attempt._replace(**over), 60, None)  # type: ignore[arg-type]
+    return AdmissionRequest(msgspec.structs.replace(attempt, **over), 60, None)
 
 
 def ended(one: AdmissionRequest, charge_nano: int = 10, **over: object) -> Resolved:
@@ -46,7 +47,7 @@ def ended(one: AdmissionRequest, charge_nano: int = 10, **over: object) -> Resol
         attempt.organisation_id,
         attempt.id,
         "settled",
-        ending._replace(**over),  # type: ignore[arg-type]
+        msgspec.structs.replace(ending, **over),
     )
 
 
@@ -95,7 +96,9 @@ async def test_what_one_batch_releases_the_same_batch_can_hold(
     assert (await ledger.admit(first)).word == "admitted"
     assert (await ledger.admit(asked(tenant))).word == "insufficient"
     failed = ended(first, charge_nano=0, final=False, status=502, basis="none")
-    again = asked(tenant, request_id=first.attempt.request_id, n=2)._replace(replaces=failed)
+    again = msgspec.structs.replace(
+        asked(tenant, request_id=first.attempt.request_id, n=2), replaces=failed
+    )
     assert await ledger.admit(again) == Verdict("admitted", 0)
     ledger.settle(ended(again))
     await ledger.join()

@@ -3,6 +3,7 @@
 from itertools import count
 from typing import Any
 
+import msgspec
 import pytest
 from django.db import OperationalError, transaction
 
@@ -39,7 +40,7 @@ async def test_every_statement_of_a_settlement(hub: Hub) -> None:
         before = state(hub, tenant)
         seen: list[Any] = []
         connection.fail_at(n, lambda tenant=tenant, seen=seen: seen.append(state(hub, tenant)))  # type: ignore[misc]
-        ledger.settle(ended(attempt)._replace(loss_nano=7))
+        ledger.settle(msgspec.structs.replace(ended(attempt), loss_nano=7))
         await ledger.join()
         assert seen == [before] * connection.struck
         balance = hub.balance(tenant)

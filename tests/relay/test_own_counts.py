@@ -8,6 +8,7 @@ from pathlib import Path
 from types import MappingProxyType
 from typing import Any, Final
 
+import msgspec
 import pytest
 
 from billing.rules.pricing import PriceVersion
@@ -92,7 +93,9 @@ def billed(item: dict[str, Any], model: str) -> dict[str, int]:
     thought.add([item.get("reasoning", "")])
     sizes = [len(sample.text().encode()) for sample in (said, thought)]
     evidence = UsageEvidence(len(raw), text_bytes=sizes[0], reasoning_bytes=sizes[1], body=raw)
-    evidence = evidence._replace(family=family_of(model), said=said.text(), thought=thought.text())
+    evidence = msgspec.structs.replace(
+        evidence, family=family_of(model), said=said.text(), thought=thought.text()
+    )
     return dict(count(evidence, PRICE, 10**15, "measured").meters)
 
 

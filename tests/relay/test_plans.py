@@ -8,6 +8,7 @@ import uuid
 from collections.abc import Iterator
 from typing import Any
 
+import msgspec
 import psycopg
 import pytest
 
@@ -30,7 +31,7 @@ _ASKED = HoldRequest(_ID, _ID, _ID, 5, 60)
 STATEMENTS: dict[str, Statement] = {
     "lock_accounts": lock_accounts([_ID]),
     "place_holds": place_holds([_ASKED]),
-    "place_guarded_holds": place_holds([_ASKED._replace(guarded=True)]),
+    "place_guarded_holds": place_holds([msgspec.structs.replace(_ASKED, guarded=True)]),
     "open_attempts": usage.open_attempts([_OPENED]),
     "mark_holds": mark_holds([Mark(_ID, "{}")]),
     "resolve_holds": resolve_holds(

@@ -177,11 +177,14 @@ def check_upstream(fake: FakeUpstream, other_fake: FakeUpstream, spans: list[Rec
 def test_nothing_of_it_is_there_while_it_is_off(exporter: str) -> None:
     """The relay is then made of the very classes that it is made of without this file."""
     program = (
-        "import sys; from config.asgi import relay; life = relay._new_life(); "
+        "import asyncio, sys\nfrom config.asgi import relay\n"
+        "async def parts():\n"
+        "    return relay._new_life().parts\n"
+        "made = asyncio.run(parts())\n"
         "names = [m for m in sys.modules if m.startswith('opentelemetry.sdk')"
-        " or m.startswith('opentelemetry.exporter') or m == 'relay.tracing']; "
-        "print(names, type(relay).__name__, type(life.parts.ledger).__name__,"
-        " type(life.parts.ledger._recovery).__name__, type(life.parts.upstreams).__name__)"
+        " or m.startswith('opentelemetry.exporter') or m == 'relay.tracing']\n"
+        "print(names, type(relay).__name__, type(made.ledger).__name__,"
+        " type(made.ledger._recovery).__name__, type(made.upstreams).__name__)"
     )
     environment = {**os.environ, "OTEL_TRACES_EXPORTER": exporter, "DATABASE_URL": "postgresql:///"}
     done = subprocess.run(

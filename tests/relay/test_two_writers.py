@@ -7,6 +7,7 @@ is nowhere to be seen yet. Only the lock on the organisation's accounts makes th
 import asyncio
 from collections.abc import AsyncIterator, Callable, Sequence
 
+import msgspec
 import psycopg
 import pytest
 import pytest_asyncio
@@ -101,12 +102,14 @@ async def test_what_fits_once_is_admitted_once(
     )  # fmt: skip
 
     def question(hold_nano: int = HOLD_NANO) -> AdmissionRequest:
-        return asked(tenant, hold_nano)._replace(guards=account["guards"], guarded=guarded)
+        return msgspec.structs.replace(
+            asked(tenant, hold_nano), guards=account["guards"], guarded=guarded
+        )
 
     first, second = (LedgerWriter(connection) for connection in connections)
     # The accounts, and a budget's window, are there from the first request on.
     windows = guarded if guarded is not None and guarded.budget_ids else None
-    opening = question(0)._replace(guarded=windows)
+    opening = msgspec.structs.replace(question(0), guarded=windows)
     assert (await first.admit(opening)).word == "admitted"
     first.settle(ended(opening, 0), at_once=True)
     await first.join()

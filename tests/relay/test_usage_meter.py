@@ -3,6 +3,7 @@
 from types import SimpleNamespace
 from typing import Any, cast
 
+import msgspec
 import pytest
 
 from billing.rules.pricing import PriceVersion
@@ -106,7 +107,9 @@ def test_an_answer_without_usage_is_counted_by_its_words() -> None:
     asked = count_text("\u4f60\u597d", family) + family.message + family.start
     assert bill.meters == {"in_text": asked, "out_text": tokens}
     assert (bill.basis, bill.flags) == ("estimated", ("usage_missing",))
-    longer = count(evidence._replace(text_bytes=10 * len(said)), PRICE, HOLD, "measured")
+    longer = count(
+        msgspec.structs.replace(evidence, text_bytes=10 * len(said)), PRICE, HOLD, "measured"
+    )
     assert longer.meters["out_text"] == 10 * tokens
 
 

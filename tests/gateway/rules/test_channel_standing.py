@@ -2,6 +2,7 @@
 
 from uuid import UUID
 
+import msgspec
 import pytest
 
 from gateway.rules.breaker import BreakerRule
@@ -20,7 +21,7 @@ def blamed(standing: Standing, fault: Fault, times: int = 1, sought: Sought = MO
 def test_a_doubt_is_three_in_a_row_of_one_organisation(fault: Fault) -> None:
     standing = Standing(BreakerRule(), 1)
     blamed(standing, fault, DOUBTED_MAX - 1)
-    blamed(standing, fault, DOUBTED_MAX - 1, MODEL._replace(organisation=OTHER))
+    blamed(standing, fault, DOUBTED_MAX - 1, msgspec.structs.replace(MODEL, organisation=OTHER))
     assert standing.allows(MODEL, 2.0)
     # A good answer between them, to whomever, ends what was counted.
     standing.keys[0].good("m", 1.5)
@@ -28,8 +29,8 @@ def test_a_doubt_is_three_in_a_row_of_one_organisation(fault: Fault) -> None:
     assert standing.allows(MODEL, 2.0)
     blamed(standing, fault)
     assert not standing.allows(MODEL, 2.0)
-    assert standing.allows(MODEL._replace(organisation=OTHER), 2.0)
-    assert standing.allows(MODEL._replace(model="n"), 2.0)
+    assert standing.allows(msgspec.structs.replace(MODEL, organisation=OTHER), 2.0)
+    assert standing.allows(msgspec.structs.replace(MODEL, model="n"), 2.0)
     assert standing.allows(MODEL, 1.0 + OFF_S)
 
 
@@ -50,8 +51,8 @@ def test_a_model_at_its_limit_leaves_the_key_to_others() -> None:
     standing = Standing(BreakerRule(), 1)
     blamed(standing, Fault("F8", 1.0, 429, 7_000))
     assert (standing.allows(MODEL, 7.9), standing.allows(MODEL, 8.0)) == (False, True)
-    assert standing.allows(MODEL._replace(model="n"), 2.0)
-    assert not standing.allows(MODEL._replace(organisation=OTHER), 2.0)
+    assert standing.allows(msgspec.structs.replace(MODEL, model="n"), 2.0)
+    assert not standing.allows(msgspec.structs.replace(MODEL, organisation=OTHER), 2.0)
     assert standing.waits(MODEL, 2.0) == 6.0
     assert standing.cools(MODEL, 2.0)
     assert standing.why(MODEL, 2.0) is None
