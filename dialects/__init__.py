@@ -7,8 +7,9 @@ usage       counts
 fold        an answer from its events, and back; whole_answer: one as it was read
 turns       system text, turns, tool calls, addresses, seals, made ids
 reasoning   efforts and budgets
-dropped_params
-            names of what a dialect has no counterpart for
+client_names
+            what clients call a field, to name to them what was dropped; what is dropped, the
+            request_encode of each dialect says
 members     typed reading of a client's JSON, with the contract's refusals; shared_members: what
             several dialects have alike
 searches    how many web searches a request may cost

@@ -36,7 +36,7 @@ puts them behind the one face of `codec.Codec`:
     wire      the members of an answer that are looked at
 
 An encoder of requests drops what its dialect has no counterpart for and names it in
-`Encoded.dropped` (`dropped_params.dropped_names`), or refuses it with RequestFault
+`Encoded.dropped` (`client_names.dropped_names`), or refuses it with RequestFault
 `unsupported_capability` where a silent loss would mislead: media that the dialect cannot take, a
 web search it cannot make, server tools of another dialect, audio output. An Encoder of a stream
 ignores UpstreamError, Broken and End: the relay calls `fail` or `end`.

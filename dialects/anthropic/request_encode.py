@@ -28,7 +28,7 @@ from dialects.chat import (
     Upstream,
     WebSearch,
 )
-from dialects.dropped_params import client_name, dropped_names, lost_of_search, own_tool_fault
+from dialects.client_names import client_name, dropped_names, lost_of_search, own_tool_fault
 from dialects.errors import RequestFault
 from dialects.reasoning import DYNAMIC, budget_of, effort_of, nearest, thinks
 

@@ -21,7 +21,7 @@ from dialects.chat import (
     Url,
     WebSearch,
 )
-from dialects.dropped_params import (
+from dialects.client_names import (
     client_name,
     dropped_names,
     given,

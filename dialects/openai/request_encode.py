@@ -22,7 +22,7 @@ from dialects.chat import (
     Upstream,
     WebSearch,
 )
-from dialects.dropped_params import (
+from dialects.client_names import (
     client_name,
     dropped_names,
     given,

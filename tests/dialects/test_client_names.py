@@ -10,7 +10,7 @@ from dialects.chat import (
     Text,
     ToolResult,
 )
-from dialects.dropped_params import client_name, dropped_names, own_tool_fault
+from dialects.client_names import client_name, dropped_names, own_tool_fault
 from tests.dialects.neutral import request
 
 

@@ -1,4 +1,7 @@
-"""What a client called a parameter, so that a dropped one is named in its own words."""
+"""What a client called a parameter, so that a dropped one is named in its own words.
+
+Which fields a dialect drops, and which it refuses, its `request_encode` says.
+"""
 
 from collections.abc import Mapping
 from types import MappingProxyType
