@@ -5,13 +5,14 @@ from typing import Final
 
 import pytest
 
-from accounts.rules import link_life, passwords
+from accounts import keys
+from accounts.rules import labels, link_life, passwords
 from accounts.rules.content_retention import CLIENT_ADDRESS_DAYS_MAX, RETENTION_HOURS
 from billing import codes, credits
 from billing.rules import pace, payment
 from config.request_limits import BODY_BYTES_MAX
 from dialects.members import FALLBACKS_MAX
-from gateway import uptime
+from gateway import channel_figures, uptime
 from gateway.rules.channel_bounds import URL_MAX
 from gateway.rules.channel_testing import ATTEMPTS_MIN, WINDOW_MIN
 from lib.tables.exports import SHEET_ROWS
@@ -42,6 +43,8 @@ def _hours(span: dt.timedelta) -> str:
 
 _SHARE: Final = f"of at least {ATTEMPTS_MIN} requests in {WINDOW_MIN} minutes"
 _WORDS: Final = {5: "five"}
+_LATELY: Final = {dt.timedelta(hours=1): "last hour"}[channel_figures.RECENT]
+_LABEL: Final = f"1 to {labels.LABEL_LENGTH} visible characters"
 _SAYS: Final = [
     ("reference/media_pages.py", f"up to {FORM_BYTES_MAX // _MIB} MiB"),
     ("docs/production.md", f"larger than {uploads.FILE_BYTES_IN_MEMORY // 1024} KiB"),
@@ -67,6 +70,12 @@ _SAYS: Final = [
     ("usage/export_api.py", f"At most {exports.WAITING_MAX} exports"),
     ("reference/page.py", f"At most {FALLBACKS_MAX}."),
     ("docs/routing.md", f"at most {FALLBACKS_MAX} of them"),
+    ("accounts/forms.py", f'GRACE_HOURS), gettext_lazy("{keys.GRACE_HOURS} hours")'),
+    ("accounts/forms.py", f'GRACE_HOURS_MAX), gettext_lazy("{keys.GRACE_HOURS_MAX // 24} days")'),
+    ("docs/promises.md", f"works for at most {keys.GRACE_HOURS_MAX // 24} days"),
+    ("accounts/forms.py", f"A tag has {_LABEL}"),
+    ("reference/headers.py", f"each label has {_LABEL}"),
+    ("reference/headers.py", f"tags ({labels.TAGS_MAX} at most)"),
     ("accounts/forms.py", _PASSWORD),
     ("templates/account/password_change.html", _PASSWORD),
     ("templates/account/password_set.html", _PASSWORD),
@@ -91,6 +100,9 @@ _SAYS: Final = [
     ("gateway/channel_forms.py", _SHARE),
     ("gateway/channel_schemas.py", f"requests of {WINDOW_MIN} minutes"),
     ("docs/channels.md", _SHARE),
+    ("templates/gateway/_channel_health.html", f"{_LATELY.capitalize()}, all processes"),
+    ("gateway/channel_figures.py", f"ended within the {_LATELY}"),
+    ("gateway/health_api.py", f"Of the {_LATELY}"),
     ("templates/gateway/_uptime.html", f"last {uptime.HOURS} hours"),
     ("templates/home/_channels.html", f"last {uptime.HOURS} hours"),
     ("templates/usage/_budget_preview.html", f"last {budgeting.PREVIEW.days} days"),
