@@ -82,6 +82,8 @@ def test_a_draining_channel_is_read_to_its_end_and_billed_by_its_usage(
     attempt = attempt_of(hub, tenant)
     if stream:
         leaver.read_until(b'"content":" ')
+    else:
+        fake.wait_for_row(attempt, lambda row: row["accepted_at"] is not None)
     leaver.leave("close")
     row = fake.wait_for_row(attempt)
     assert row["outcome"] == "finished"

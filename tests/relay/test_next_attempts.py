@@ -7,6 +7,7 @@ from typing import Any
 
 import pytest
 
+from lib.ids import id_text
 from tests.fakes.upstream import FakeUpstream
 from tests.hub import RATES, Hub
 from tests.relay.asking import ask
@@ -20,7 +21,7 @@ def keyring() -> Iterator[FakeUpstream]:
         yield fake
 
 
-@pytest.mark.parametrize(("silent_s", "next_one"), [(0.9, True), (1.7, False)])
+@pytest.mark.parametrize(("silent_s", "next_one"), [(0.7, True), (1.7, False)])
 def test_no_attempt_begins_in_the_last_quarter_of_the_deadline(
     hub: Hub, fake: FakeUpstream, other_fake: FakeUpstream, silent_s: float, next_one: bool
 ) -> None:
@@ -56,18 +57,11 @@ def test_the_next_attempt_of_a_channel_uses_its_other_key(hub: Hub, keyring: Fak
         assert hub.post(other, ask(model, "#tokens=1")).status == 200
         assert waiting.result().status == 200
     hub.settled(tenant)
-    rows = hub.rows(
-        "SELECT id FROM usage_attempt WHERE organisation_id = %s ORDER BY n",
-        tenant.organisation_id,
+    attempts = hub.rows(
+        "SELECT id FROM usage_attempt WHERE organisation_id = %s", tenant.organisation_id
     )
-    assert len(rows) == 2
-    keys = [row["key"] for row in keyring.books() if row["model"] == "fake-77"]
-    assert sorted(keys) in (
-        ["sk-first", "sk-first", "sk-second"],
-        ["sk-first", "sk-second", "sk-second"],
-    )
-    # The first and the last are those of the request that failed once.
-    assert keys[0] != keys[-1]
+    keys = [keyring.wait_for_row(id_text(attempt["id"]))["key"] for attempt in attempts]
+    assert sorted(keys) == ["sk-first", "sk-second"]
 
 
 @pytest.mark.extended
