@@ -395,13 +395,16 @@ def _bring_back(cursor: CursorWrapper, actor: Actor, detached: DetachedMonth) ->
 
 
 def _take_in_late(cursor: CursorWrapper, month: dt.date) -> None:
-    """Write the records that came while the month took nothing, but those that it has."""
+    """Write the records that came while the month took nothing, but those that it has. One that an
+    older version wrote lacks the columns that came since: these have their defaults."""
+    bounds = _bounds(month)
     # Who sums what is new tells it by the transaction that writes it.
     columns = [name for name in _columns(cursor, _RECORDS) if name != "xid"]
-    cursor.execute(_WRITE_LATE.format(columns=", ".join(columns)), _bounds(month))
-    cursor.execute(
-        "DELETE FROM usage_laterecord WHERE id >= %(first)s AND id < %(end)s", _bounds(month)
-    )
+    cursor.execute(_LATE_COLUMNS, bounds)
+    for (written,) in cursor.fetchall():
+        shared = ", ".join(name for name in columns if name in written)
+        cursor.execute(_WRITE_LATE.format(columns=shared), bounds | {"written": written})
+    cursor.execute("DELETE FROM usage_laterecord WHERE id >= %(first)s AND id < %(end)s", bounds)
 
 
 def _drop_loaded(month: dt.date) -> None:
@@ -495,12 +498,16 @@ _MONTHS: Final = r"""
 _MAKE_CLOSED: Final = f"""
     CREATE OR REPLACE TRIGGER {_CLOSED} BEFORE INSERT OR UPDATE ON {{name}}
     FOR EACH ROW EXECUTE FUNCTION weir_month_is_detached('{{table}}')"""
+_LATE_COLUMNS: Final = """
+    SELECT DISTINCT ARRAY(SELECT jsonb_object_keys(row)) FROM usage_laterecord
+    WHERE id >= %(first)s AND id < %(end)s"""
 _WRITE_LATE: Final = """
     INSERT INTO usage_usagerecord ({columns})
     SELECT {columns} FROM (
         SELECT record.* FROM usage_laterecord late
         CROSS JOIN LATERAL jsonb_populate_record(NULL::usage_usagerecord, late.row) record
         WHERE late.id >= %(first)s AND late.id < %(end)s
+          AND ARRAY(SELECT jsonb_object_keys(late.row)) = %(written)s
     ) came WHERE NOT EXISTS (
         SELECT FROM usage_usagerecord known
         WHERE known.organisation_id = came.organisation_id AND known.request_id = came.request_id
