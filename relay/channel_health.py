@@ -10,14 +10,12 @@ import random
 import time
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import replace
-from math import inf
-from types import MappingProxyType
-from typing import Final, NamedTuple
+from typing import Final
 from uuid import UUID
 
-from dialects.errors import KINDS, ErrorKind, message_of, retry_after_s
+from dialects.errors import ErrorKind
 from gateway.rules.breaker import PANIC_PERCENT, Breaker, RetryBudget
-from gateway.rules.channel_standing import BarReason, Block, BlockReason, Fault, Sought, Standing
+from gateway.rules.channel_standing import BarReason, Block, Fault, Sought, Standing
 from gateway.rules.channel_status import ChannelStatus
 from gateway.rules.cooldown import Rest
 from gateway.rules.faults import FAULTS
@@ -34,49 +32,7 @@ log = logging.getLogger(__name__)
 _BUDGETS_MAX: Final = 4096
 # Reasons that are about one key.
 _OF_KEYS: Final = frozenset({"key_refused", "no_credit"})
-_JITTER: Final = 0.1
-# When to ask again for what never fits.
-_NEVER_MS: Final = 60_000
-# A cap may be raised long before it ends by itself.
-_LONGEST_S: Final = 3600.0
-# What a client hears of causes that only operators can end, all of which were told to them. Whether
-# a provider refused a key or wants money is between it and the operators.
-_REFUSED: Final = "the provider rejects the channel's key; the operator has been notified"
-_CAPPED: Final = "the operator's cap on its cost is reached; the operator has been notified"
-_CAUSES: Final[Mapping[BlockReason, str]] = MappingProxyType(
-    {
-        "key_refused": _REFUSED,
-        "no_credit": _REFUSED,
-        "misconfigured": "the hub cannot connect to the provider; the operator has been notified",
-        "spend_day": _CAPPED,
-        "spend_month": _CAPPED,
-        "model_unknown": "the provider does not know the model; the operator has been notified",
-    }
-)
-
-
-# Limits that end by themselves within a minute.
-_OWN_LIMITS: Final = frozenset({"requests", "tokens", "parallel"})
-_LIMITS_OF: Final[Mapping[frozenset[bool], str]] = MappingProxyType(
-    {
-        frozenset({False}): "its provider's limit",
-        frozenset({True}): "the limit that the operator has set for it",
-        frozenset({False, True}): "its provider's limit or the operator's",
-    }
-)
-
-
 _GOOD: Final = ChannelStatus("good")
-
-
-class Out(NamedTuple):
-    """Why none of a model's channels can be asked, as the client hears it. `retry_after_ms` None:
-    waiting does not help."""
-
-    kind: ErrorKind
-    status: int
-    message: str
-    retry_after_ms: int | None
 
 
 class ChannelState(Standing):
@@ -278,11 +234,11 @@ class Health:
         state, sought = self._known(candidate, organisation_id)
         return 0 if state is None else state.next_key(sought, self.now())
 
-    def why_out(self, candidates: Sequence[Candidate], organisation_id: UUID, model: str) -> Out:
-        """What to say when none of them is ready."""
+    def blocks(self, candidates: Sequence[Candidate], organisation_id: UUID) -> list[Block]:
+        """What keeps out those of them that are not ready."""
         now = self.now()
         known = [self._block(candidate, organisation_id, now) for candidate in candidates]
-        return none_left([block for block in known if block is not None], model)
+        return [block for block in known if block is not None]
 
     def why_not(self, candidate: Candidate, organisation_id: UUID) -> Block | None:
         """Why this channel cannot be used now for an organisation's requests; None where it can.
@@ -426,31 +382,3 @@ class Health:
     ) -> tuple[ChannelState | None, Sought]:
         sought = Sought(candidate.upstream_model, organisation_id)
         return self._states.get(candidate.channel_id), sought
-
-
-def none_left(blocks: Sequence[Block], model: str) -> Out:
-    """What to say when each of a model's channels is kept out by one of these."""
-    busy = [block for block in blocks if block.reason == "cooling" or block.reason in _OWN_LIMITS]
-    wait_s = min((block.wait_s for block in busy), default=0.0)
-    if wait_s == inf:
-        what = "the request is larger than the limit of tokens per minute of every channel of the "
-        what += "model. Request fewer tokens, or have the limit raised"
-        return Out("upstream_rate_limited", 429, f"Rate Limit Reached: {what}", _NEVER_MS)
-    if busy:
-        wait_ms = jittered(int(wait_s * 1000))
-        whose = {block.reason in _OWN_LIMITS for block in busy}
-        what = f"every channel of the model is at {_LIMITS_OF[frozenset(whose)]}"
-        message = message_of("upstream_rate_limited", what, seconds=retry_after_s(wait_ms))
-        return Out("upstream_rate_limited", 429, message, wait_ms)
-    wait_s = min((block.wait_s for block in blocks), default=0.0)
-    wait_ms = int(min(wait_s, _LONGEST_S) * 1000)
-    message = message_of("no_channel", model=model)
-    causes = {_CAUSES.get(block.reason) for block in blocks}
-    if len(causes) == 1 and (cause := causes.pop()):
-        message = f"{message}: {cause}"
-    return Out("no_channel", KINDS["no_channel"].status, message, jittered(max(wait_ms, 1000)))
-
-
-def jittered(wait_ms: int) -> int:
-    """A wait, made a little longer, so that not all come back at once."""
-    return int(wait_ms * random.uniform(1, 1 + _JITTER))

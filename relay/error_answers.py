@@ -5,7 +5,7 @@
     RequestFault: the request cannot be            its kind and parameter
       LimitReached                                   with the wait, and what is left of the limit
       UsedUp: balance or budget                      402 (`limit_answers.py`)
-    ChannelsOut: no channel can be asked           429 or 503, with the wait
+    ChannelsOut: no channel can be asked           429 or 503, with the wait (`channels_out.py`)
     UpstreamFailed, of each attempt                the last one, or what the contract prefers to it
     a time limit of the upstream                   F11 or F13, as a failure of the attempt
     an error inside a success                      F23, in the upstream's words
@@ -31,9 +31,8 @@ from dialects.events import UpstreamError
 from dialects.upstream_errors import provider_limit_message
 from gateway.rules.cooldown import RETRY_AFTER_S_MAX
 from gateway.rules.faults import final_kind
-from gateway.rules.routing import Skipped
 from gateway.rules.timeouts import Timeouts
-from relay.channel_health import Out, jittered
+from relay.channels_out import ChannelsOut, jittered
 from relay.database import DatabaseAway, DatabaseRefused
 from relay.deadline import Reason
 from relay.downstream import ErrorAnswer
@@ -43,15 +42,6 @@ from relay.request_context import Invocation
 from relay.upstream import UpstreamFailed, upstream_failure
 
 _WAIT_MS: Final = 1000
-
-
-class ChannelsOut(Exception):
-    """No channel of the model can be asked now; `skipped` says why of each."""
-
-    def __init__(self, out: Out, skipped: Sequence[Skipped] = ()) -> None:
-        super().__init__(out.message)
-        self.out = out
-        self.skipped = skipped
 
 
 def answer_of_kind(kind: ErrorKind, *, retry_after_ms: int | None = None) -> ErrorAnswer:
@@ -74,8 +64,8 @@ def too_busy(come_again_ms: int) -> ErrorAnswer:
 def answer_to(error: RequestFault | ChannelsOut | DatabaseAway | DatabaseRefused) -> ErrorAnswer:
     """The answer to a request that was never sent on, or whose next attempt could not be."""
     if isinstance(error, ChannelsOut):
-        kind, status, message, wait_ms = error.out
-        return ErrorAnswer(kind, status, message, retry_after_ms=wait_ms)
+        status, wait_ms = KINDS[error.kind].status, error.retry_after_ms
+        return ErrorAnswer(error.kind, status, error.message, retry_after_ms=wait_ms)
     if not isinstance(error, RequestFault):
         return OVERLOADED
     answer = ErrorAnswer(error.kind, KINDS[error.kind].status, error.message, error.param)

@@ -20,8 +20,7 @@ from gateway.rules.fail_over import (
 )
 from gateway.rules.faults import FAULTS
 from gateway.rules.routing import Candidate, Skipped
-from relay.channel_health import none_left
-from relay.error_answers import ChannelsOut
+from relay.channels_out import ChannelsOut, none_ready
 from relay.limit_answers import ChannelFull
 from relay.prepared_request import PreparedRequest
 from relay.request_context import RequestContext
@@ -127,7 +126,7 @@ class NextAttempts:
         if not self._candidates and not self._take_other_model():
             if self.failed:
                 return None
-            raise ChannelsOut(none_left(await self._held_back(), self._model_name))
+            raise none_ready(self._model_name, await self._held_back())
         try:
             return await self.first()
         except (RequestFault, ChannelsOut):
@@ -175,7 +174,7 @@ class NextAttempts:
                 if self._candidates:
                     continue
                 if blocks := await self._held_back():
-                    raise ChannelsOut(none_left(blocks, self._model_name)) from None
+                    raise none_ready(self._model_name, blocks) from None
                 raise
 
     def _take_out(self, candidate: Candidate) -> None:

@@ -20,9 +20,10 @@ from dialects.errors import RequestFault, message_of, retry_after_s
 from lib.ids import new_id
 from relay.admitted_attempt import AdmittedAttempt, Chosen
 from relay.attempt_end import AttemptEnd
+from relay.channels_out import ChannelsOut
 from relay.database import DatabaseAway, DatabaseRefused
 from relay.downstream import ErrorAnswer
-from relay.error_answers import OVERLOADED, ChannelsOut, answer_to
+from relay.error_answers import OVERLOADED, answer_to
 from relay.hold_placing import HoldPlacer
 from relay.limit_answers import ChannelFull, LimitReached
 from relay.realtime_conversation import Conversation

@@ -22,6 +22,7 @@ from dialects.realtime import ClientEvent, ServerEvent
 from dialects.sound import told_ms, told_tokens
 from relay.admitted_attempt import AdmittedAttempt
 from relay.channel_health import HealthProbe
+from relay.channels_out import ChannelsOut
 from relay.config import SESSION_IDLE_S, SESSION_S, USAGE_AFTER_TEXT_S
 from relay.deadline import Reason
 from relay.downstream import ErrorAnswer
@@ -29,7 +30,6 @@ from relay.error_answers import (
     CLIENT_CLOSED,
     KEY_ENDED,
     STOPPING,
-    ChannelsOut,
     answer_behind_content,
     answer_of_kind,
     answer_to,

@@ -14,7 +14,7 @@ from gateway.providers.suffixes import RequestedModel, has_ending, read_requeste
 from gateway.rules.model_rules import CAUSES
 from relay.labels import LABELS_HEADER
 from relay.request_context import MODEL_LENGTH_MAX, Invocation, RequestContext
-from relay.retired_models import retired
+from relay.retired_models import answering_model
 from relay.routed_models import NO_FALLBACKS, Fallbacks
 from relay.unary import UnaryFacts
 
@@ -113,20 +113,12 @@ class RequestReader:
         # Whether it may be asked is judged by the name that is asked; what it is, and what it
         # costs, by the one that it stands for.
         if snapshot.entries:
-            served = self._answering(requested, param)
+            served = answering_model(snapshot, requested, param)
         else:
             served = snapshot.aliases.get(requested, requested) if snapshot.aliases else requested
         if served == requested:
             return model
         return msgspec.structs.replace(model, name=served, alias=requested)
-
-    def _answering(self, name: str, param: str) -> str:
-        """The model that answers for a name. Raises RequestFault for one that has ended."""
-        snapshot = self._context.snapshot
-        served = snapshot.answering(name)
-        if served is not None and snapshot.routes_of(served):
-            return served
-        raise retired(snapshot, name, param)
 
     def _check_labels(self) -> None:
         # A page has no place for a tag or a customer; whoever asks there stands in the records.

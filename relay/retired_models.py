@@ -1,7 +1,15 @@
-"""Models whose end has come."""
+"""Models whose end has come: what answers in their place, and what a client hears otherwise."""
 
 from dialects.errors import RequestFault
 from relay.snapshot import Snapshot
+
+
+def answering_model(snapshot: Snapshot, name: str, param: str) -> str:
+    """The model that answers for a name. Raises RequestFault for one that has ended."""
+    served = snapshot.answering(name)
+    if served is not None and snapshot.routes_of(served):
+        return served
+    raise retired(snapshot, name, param)
 
 
 def retired(snapshot: Snapshot, name: str, param: str = "model") -> RequestFault:

@@ -8,9 +8,10 @@ from dialects.errors import RequestFault
 from gateway.rules.fail_over import ATTEMPTS_MAX, AttemptsLeft, attempt_order
 from gateway.rules.model_rules import Cause
 from gateway.rules.routing import Candidate, Skipped, first_place_percent
+from relay.channels_out import ChannelsOut
 from relay.continuation import continue_request
 from relay.downstream import ErrorAnswer
-from relay.error_answers import ChannelsOut, answer_to
+from relay.error_answers import answer_to
 from relay.file_fetching import leave_files
 from relay.hold_preview import ReadAvailable, bound_of
 from relay.request_context import Bound, RequestContext

@@ -15,8 +15,8 @@ from dialects.errors import RequestFault
 from gateway.providers.suffixes import RequestedModel
 from gateway.rules.model_rules import Cause
 from gateway.rules.routing import Skipped
+from relay.channels_out import ChannelsOut
 from relay.continuation import Continuation
-from relay.error_answers import ChannelsOut
 from relay.file_fetching import fetch
 from relay.hold_placing import HoldPlacer
 from relay.request_context import RequestContext

@@ -15,7 +15,7 @@ from gateway.providers.overrides import overridden
 from gateway.providers.suffixes import RequestedModel
 from gateway.rules.breaker import RetryBudget
 from gateway.rules.routing import Candidate, Skipped, plan
-from relay.error_answers import ChannelsOut
+from relay.channels_out import none_ready
 from relay.hold_estimate import HoldEstimate, UnaryHoldEstimate
 from relay.operator_alerts import Alert
 from relay.ordering import ordering_of
@@ -71,8 +71,8 @@ def route(context: RequestContext, facts: Facts, model: RequestedModel) -> Route
     ready = health.ready(candidates, organisation_id)
     retry_budget = health.budget(model.name)
     if not ready:
-        out = health.why_out(candidates, organisation_id, facts.model)
-        raise ChannelsOut(out, [*skipped, *health.skipped(candidates, organisation_id)])
+        skipped = [*skipped, *health.skipped(candidates, organisation_id)]
+        raise none_ready(facts.model, health.blocks(candidates, organisation_id), skipped)
     resting: Sequence[Candidate] = ()
     if len(ready) < len(candidates):
         resting = [candidate for candidate in candidates if candidate not in ready]

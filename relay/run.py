@@ -18,10 +18,11 @@ from dialects.errors import RequestFault
 from gateway.providers.suffixes import RequestedModel
 from gateway.rules.routing import plan
 from relay.attempt import Attempt
+from relay.channels_out import ChannelsOut
 from relay.continuation import Continuation, continue_request
 from relay.count_endpoint import COUNTERS, count_tokens
 from relay.database import DatabaseAway, DatabaseRefused
-from relay.error_answers import ChannelsOut, answer_to
+from relay.error_answers import answer_to
 from relay.fail_over import FailOver, NewAttempt
 from relay.limit_answers import UsedUp
 from relay.request_context import Outcome, RequestContext

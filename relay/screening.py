@@ -7,20 +7,15 @@ from typing import Any, Final, Protocol, cast
 
 from accounts.rules.data_policy import NO_POLICY, DataPolicy, joined
 from dialects.body import Body
-from dialects.errors import KINDS, message_of
 from gateway.rules.channel_conditions import Feature, ScreenedRequest
 from gateway.rules.hold_bound import estimate_tokens
 from gateway.rules.routing import Candidate, Skipped
-from relay.channel_health import Out
-from relay.error_answers import ChannelsOut
+from relay.channels_out import none_suits
 from relay.request_context import RequestContext
 from relay.snapshot import Channel
 from usage.rules.choices import SkipReason
 
-# When to ask again where only others are served.
-_NEVER_MS: Final = 60_000
 _NO_TOOLS: Final = frozenset({None, b"[]", b"null"})
-_BY_POLICY: Final = frozenset({"retention", "region"})
 
 
 class ScreenedFacts(Protocol):
@@ -54,7 +49,7 @@ def screen(
         else:
             skipped.append(Skipped(candidate.channel_id, reason))
     if skipped and not left:
-        raise ChannelsOut(_none_left(facts.model, policy, skipped), skipped)
+        raise none_suits(facts.model, policy, skipped)
     return left, skipped
 
 
@@ -114,13 +109,3 @@ def _features(facts: ScreenedFacts) -> Collection[Feature]:
     if getattr(facts, "stream", False):
         found.add("stream")
     return cast(Collection[Feature], found)
-
-
-def _none_left(model: str, policy: DataPolicy, skipped: Sequence[Skipped]) -> Out:
-    if any(item.reason in _BY_POLICY for item in skipped):
-        message = message_of("data_policy", str(policy), model=model)
-        return Out("data_policy", KINDS["data_policy"].status, message, None)
-    message = message_of("no_channel", model=model)
-    if any(item.reason != "prepaid" for item in skipped):
-        message += ": none of its channels is for such a request"
-    return Out("no_channel", KINDS["no_channel"].status, message, _NEVER_MS)

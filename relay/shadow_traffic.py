@@ -38,8 +38,9 @@ from gateway.rules.shadow import ShadowRule, likeness, storable_name
 from gateway.rules.tokenizers import family_of
 from gateway.shadow_sql import read_shadow_spend, write_shadow_answers
 from lib.ids import id_text, new_id
+from relay.channels_out import ChannelsOut
 from relay.database import DatabaseAway, DatabaseRefused, Row, Statement
-from relay.error_answers import ChannelsOut, failure_inside
+from relay.error_answers import failure_inside
 from relay.own_count import UsageEvidence, count_own
 from relay.prepared_request import PreparedRequest
 from relay.request_context import Outcome, RequestContext

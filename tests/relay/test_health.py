@@ -15,6 +15,7 @@ from gateway.rules.faults import FAULTS
 from gateway.rules.routing import Candidate
 from gateway.rules.timeouts import Timeouts
 from relay.channel_health import Health
+from relay.channels_out import none_ready
 from relay.snapshot import EMPTY, Channel
 from relay.upstream import UpstreamFailed
 from tests.fakes import listeners
@@ -79,7 +80,7 @@ def why(*faults: tuple[Channel, str, int]) -> str:
         for _ in range(times):
             probe = health.begin(candidate, channel, WHO)
             probe.failed(UpstreamFailed(fault, "upstream_error", "x"))
-    return health.why_out(candidates, WHO, "m").message.partition("for model m")[2]
+    return none_ready("m", health.blocks(candidates, WHO)).message.partition("for model m")[2]
 
 
 def test_a_cause_is_told_where_it_is_the_only_one() -> None:

@@ -11,8 +11,9 @@ from dialects.codecs import CODECS
 from dialects.upstream_errors import UpstreamFault, describe
 from gateway.rules.routing import Candidate
 from relay.channel_health import Health
+from relay.channels_out import none_ready
 from relay.downstream import ErrorAnswer
-from relay.error_answers import ChannelsOut, answer_to, answer_to_failures, error_response
+from relay.error_answers import answer_to, answer_to_failures, error_response
 from relay.limit_answers import Headroom, LimitReached, UsedUp, limit_headers
 from relay.request_context import Invocation
 from relay.upstream import UpstreamFailed
@@ -61,7 +62,7 @@ def all_cooling(wait_ms: int) -> ErrorAnswer:
     """Every channel of the model is at its provider's limit."""
     resting, candidate = Health(), Candidate("c", "m", 2)
     resting.begin(candidate, CHANNEL, WHO).failed(provider_limit(wait_ms))
-    return answer_to(ChannelsOut(resting.why_out([candidate], WHO, "m")))
+    return answer_to(none_ready("m", resting.blocks([candidate], WHO)))
 
 
 def own_limit(wait_ms: int) -> ErrorAnswer:
