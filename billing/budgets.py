@@ -21,13 +21,13 @@ from accounts import access, audit
 from accounts.actors import Actor
 from accounts.models import Key, KeyKind, Membership, Organisation, Team, User
 from accounts.rules.labels import is_label
-from billing.ledger import execute
+from billing.ledger import execute, open_and_lock
 from billing.models import Budget, BudgetAction, BudgetScope, BudgetWindow, Hold
 from billing.rules import budget as rules
 from billing.rules.hold_life import UNRESOLVED
 from billing.rules.instants import Span
 from billing.rules.money import NANO_PER_USD, format_usd
-from billing.sql.accounts import WALLET_KINDS, lock_accounts, open_accounts
+from billing.sql.accounts import WALLET_KINDS
 from billing.sql.budget_windows import count_guards, stand_in_window
 from lib.ids import parse_id, parse_number
 from lib.refusal import Refused
@@ -434,8 +434,7 @@ def _alone() -> Iterator[None]:
 
 
 def _lock(organisation_id: UUID) -> None:
-    execute(open_accounts([organisation_id], WALLET_KINDS))
-    execute(lock_accounts([organisation_id]))
+    open_and_lock([organisation_id], WALLET_KINDS)
     execute(count_guards([organisation_id]))
 
 

@@ -1,7 +1,7 @@
 """The only writer of postings outside the relay; the statements are the relay's own."""
 
 import json
-from collections.abc import Mapping
+from collections.abc import Collection, Iterable, Mapping
 from typing import Any
 from uuid import UUID
 
@@ -40,8 +40,7 @@ def post(posting: Posting, *, actor: str = "", cause: Mapping[str, object] | Non
     posting_id = new_id()
     with transaction.atomic():
         kinds = {LOCKED_KIND, *(entry.account_kind for entry in posting.entries)}
-        execute(open_accounts(organisations, kinds))
-        execute(lock_accounts(organisations))
+        open_and_lock(organisations, kinds)
         written = insert_posting(
             posting_id,
             posting.idempotency_id,
@@ -60,13 +59,19 @@ def post(posting: Posting, *, actor: str = "", cause: Mapping[str, object] | Non
     return True
 
 
+def open_and_lock(organisation_ids: Collection[UUID], kinds: Iterable[str]) -> None:
+    """Lock the accounts of organisations until the transaction ends; those of these kinds that are
+    missing are opened before."""
+    for statement in (open_accounts(organisation_ids, kinds), lock_accounts(organisation_ids)):
+        execute(statement)
+
+
 def lock_wallet(organisation_id: UUID) -> Wallet:
     """Lock the organisation's accounts until the transaction ends; what stands on them.
 
     What is decided on it in the same transaction holds: nobody else moves them meanwhile.
     """
-    execute(open_accounts([organisation_id], WALLET_KINDS))
-    execute(lock_accounts([organisation_id]))
+    open_and_lock([organisation_id], WALLET_KINDS)
     stands: dict[str, int] = {}
     line_nano = 0
     for kind, nano, overdraft_nano in execute(read_balances(organisation_id)):

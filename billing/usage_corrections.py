@@ -10,9 +10,9 @@ from uuid import UUID
 
 from django.db import transaction
 
-from billing.ledger import execute, post
+from billing.ledger import execute, open_and_lock, post
 from billing.rules.posting import adjust_attempt
-from billing.sql.accounts import WALLET_KINDS, lock_accounts, open_accounts, read_balances
+from billing.sql.accounts import WALLET_KINDS, read_balances
 from billing.sql.budget_windows import correct_windows
 from billing.sql.resolve_holds import HoldResolved, read_movements, reopen_hold, resolve_holds
 from lib.ids import new_id
@@ -30,8 +30,7 @@ class Borne(NamedTuple):
 
 def lock_wallet(organisation_id: UUID) -> None:
     """Begin a transaction that corrects attempts of this organisation."""
-    execute(open_accounts([organisation_id], _KINDS))
-    execute(lock_accounts([organisation_id]))
+    open_and_lock([organisation_id], _KINDS)
 
 
 def borne(attempt_id: UUID) -> Borne:
