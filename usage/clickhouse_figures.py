@@ -24,7 +24,7 @@ from usage.clickhouse_sink import batches_there
 from usage.filters import Metric, Scope
 from usage.levels import COMMON, Standing
 from usage.models import ClickHouseCursor
-from usage.reports import TOKEN_METERS
+from usage.reports import TOKEN_METERS, Totals, summed_meters
 from usage.rules import outcomes
 from usage.rules.buckets import Span
 from usage.rules.groupings import GroupBy
@@ -43,19 +43,14 @@ T = TypeVar("T")
 class CellFound(NamedTuple):
     """The sums of a cell, by the ids of its groups: of a bucket its number from 1, of no key or
     channel the nil id. `ttft` and `total` are milliseconds that each of `SHARES` of 100 answers
-    took at most, `rate_tenths` tenths of output tokens per second; None where none has a time.
-    `saved_nano` is what cached input saved, None where it is not known of all."""
+    took at most, `rate_tenths` tenths of output tokens per second; None where none has a time."""
 
     ids: list[str]
     channel_name: str
-    requests: int
-    errors: int
-    charge_nano: int
-    meters: Mapping[str, int]
+    totals: Totals
     ttft: list[int] | None
     total: list[int] | None
     rate_tenths: int | None
-    saved_nano: int | None
 
 
 class Largest(NamedTuple):
@@ -114,7 +109,13 @@ class Reader:
         return replace(self, texts=(*self.texts, text), parameters=parameters)
 
     def cells(
-        self, spans: Sequence[Span], by: Sequence[str], limit: int, *, timed: bool = False
+        self,
+        spans: Sequence[Span],
+        by: Sequence[str],
+        limit: int,
+        *,
+        metered: bool = True,
+        timed: bool = False,
     ) -> list[CellFound]:
         """The dearest cells of some groupings, and "day": a bucket of the spans."""
         axes = [self._axis(name) for name in by]
@@ -134,7 +135,7 @@ class Reader:
                 {by_groups} HAVING count() > 0
             )
             ORDER BY nano DESC, requests DESC, ids LIMIT {{limit:UInt32}}"""  # noqa: S608 - own names only
-        return [_cell(row) for row in self._rows(text, spans, limit=limit)]
+        return [_cell(row, metered=metered) for row in self._rows(text, spans, limit=limit)]
 
     def largest(
         self, spans: Sequence[Span], by: GroupBy, metric: Metric, limit: int
@@ -238,25 +239,17 @@ def _others(scope: Scope) -> Iterator[tuple[str, str, Value]]:
         yield "r.request_id = {request:UUID}", "request", scope.request_id
 
 
-def _cell(row: list[Any]) -> CellFound:
+def _cell(row: list[Any], *, metered: bool) -> CellFound:
     ids, channel_name, requests, errors, nano, saved, common, names, sums, *times = row
     ttft, total, written, ms = times
-    meters = {name: units for name, units in zip(COMMON, common, strict=True) if units is not None}
-    # What sums to nothing is left out of `sums`.
-    meters |= {name: sums.get(name, 0) for name in names}
+    meters: dict[str, int] = {}
+    if metered:
+        meters = {name: n for name, n in zip(COMMON, common, strict=True) if n is not None}
+        # What sums to nothing is left out of `sums`.
+        meters |= {name: sums.get(name, 0) for name in names}
     rate = (2 * 10_000 * written + ms) // (2 * ms) if ms else None
-    return CellFound(
-        ids,
-        channel_name,
-        requests,
-        errors,
-        nano,
-        meters,
-        ttft or None,
-        total or None,
-        rate,
-        saved,
-    )
+    totals = Totals(requests, errors, nano, summed_meters(meters), saved)
+    return CellFound(ids, channel_name, totals, ttft or None, total or None, rate)
 
 
 _EPOCH: Final = dt.datetime(1970, 1, 1, tzinfo=dt.UTC)

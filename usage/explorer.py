@@ -119,13 +119,7 @@ def _rows_there(
         _Row(
             cell.ids,
             cell.channel_name,
-            Totals(
-                cell.requests,
-                cell.errors,
-                cell.charge_nano,
-                summed_meters(cell.meters),
-                cell.saved_nano,
-            ),
+            cell.totals,
             Times(_kept(cell.ttft), _kept(cell.total), cell.rate_tenths) if timed else None,
         )
         for cell in reader.cells(spans, by, limit, timed=timed)

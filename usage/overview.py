@@ -7,7 +7,7 @@ from uuid import UUID
 from django.db import transaction
 
 from accounts.actors import Actor
-from usage.clickhouse_figures import CellFound, Reader, from_clickhouse
+from usage.clickhouse_figures import Reader, from_clickhouse
 from usage.explorer import DAY, explore, groups_of
 from usage.filters import UsageFilter
 from usage.levels import Standing
@@ -100,21 +100,19 @@ def overview(actor: Actor, usage_filter: UsageFilter, at: Standing, *, keys: int
 def _overview_there(reader: Reader, usage_filter: UsageFilter, keys: int) -> Overview:
     """The same from ClickHouse."""
     previous, spans = usage_filter.previous, usage_filter.spans
-    buckets = {int(cell.ids[0]): _totals(cell) for cell in reader.cells(spans, [DAY], len(spans))}
-    dearest = reader.cells(spans, ["key"], keys)
+    buckets = {int(cell.ids[0]): cell.totals for cell in reader.cells(spans, [DAY], len(spans))}
+    dearest = reader.cells(spans, ["key"], keys, metered=False)
     ids = [cell.ids[0] for cell in dearest]
-    before = {
-        cell.ids[0]: _totals(cell, metered=False)
-        for cell in (reader.of_keys(ids).cells([previous], ["key"], keys) if ids else ())
-    }
+    earlier = reader.of_keys(ids).cells([previous], ["key"], keys, metered=False) if ids else ()
+    before = {cell.ids[0]: cell.totals for cell in earlier}
     names = groups_of("key", dict.fromkeys(ids, ""))
     now = [
-        Group(id, names[id].label if id in names else "", _totals(cell, metered=False))
+        Group(id, names[id].label if id in names else "", cell.totals)
         for id, cell in zip(ids, dearest, strict=True)
     ]
     return Overview(
         [buckets.get(n, Totals()) for n in range(1, len(spans) + 1)],
-        next((_totals(cell) for cell in reader.cells([previous], [], 1)), Totals()),
+        next((cell.totals for cell in reader.cells([previous], [], 1)), Totals()),
         series_of(usage_filter, _parts_there(reader, usage_filter)),
         [(group, before.get(group.id, Totals())) for group in now],
     )
@@ -133,11 +131,6 @@ def _parts_there(reader: Reader, usage_filter: UsageFilter) -> list[tuple[Any, .
             value_ = id
         parts.append((n, places[id] if id is not None else SERIES_MAX + 1, value_, label, value))
     return parts
-
-
-def _totals(cell: CellFound, *, metered: bool = True) -> Totals:
-    meters = summed_meters(cell.meters) if metered else {}
-    return Totals(cell.requests, cell.errors, cell.charge_nano, meters, cell.saved_nano)
 
 
 _HASHED: Final = """
