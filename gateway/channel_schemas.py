@@ -240,7 +240,9 @@ class ChannelChange(Schema):
     enabled: Switch = True
     priority: Priority = Field(0, description="Lower is tried first.")
     weight: Weight = Field(1, description="Share of requests among channels of equal priority.")
-    retries: Retries = Field(2, description="Further attempts after this channel fails.")
+    retries: Retries = Field(
+        bounds.RETRIES, description="Further attempts after this channel fails."
+    )
     on_leave: OnLeave = Field("cancel", description="What happens when a client disconnects.")
     uncapped: Switch = Field(False, description="The provider ignores output limits.")
     names_client: Switch = Field(

@@ -13,7 +13,7 @@ from accounts.actors import organisation_of
 from billing import budget_alerts, budgets, raises
 from billing.budgets import Standing
 from billing.models import Budget, BudgetAlert, BudgetRaise
-from billing.rules.budget import ALERTS_MAX, INCREASE_REASON_MAX, Period, Scope
+from billing.rules.budget import ALERT_PERCENTS, ALERTS_MAX, INCREASE_REASON_MAX, Period, Scope
 from billing.rules.money import MoneyInvalid, format_usd, parse_usd
 from lib import pagination
 from lib.api_instants import Instant
@@ -70,7 +70,7 @@ class BudgetIn(Schema):
     enabled: bool = True
     action: Action = Field("block", description=ACTION_HELP)
     alert_percents: Percents = Field(
-        [50, 80, 100], description=("Percentages at which people are notified.")
+        list(ALERT_PERCENTS), description="Percentages at which people are notified."
     )
     alert_forecast: bool = Field(False, description="Notify when forecast to exceed the limit.")
 

@@ -14,7 +14,7 @@ from accounts.rules.labels import join_labels
 from billing.budgets import TERMS
 from billing.forms import MoneyField
 from billing.models import Budget, BudgetAction, BudgetScope
-from billing.rules.budget import INCREASE_REASON_MAX, PERIODS, default_anchor
+from billing.rules.budget import ALERT_PERCENTS, INCREASE_REASON_MAX, PERIODS, default_anchor
 from billing.rules.money import format_usd
 from lib import clock
 from lib.date_input import DateInput
@@ -218,7 +218,7 @@ class _Terms(forms.Form):
     )
     alert_percents = PercentsField(
         label=gettext_lazy("Alert at (%)"),
-        initial="50, 80, 100",
+        initial=", ".join(map(str, ALERT_PERCENTS)),
         help_text=gettext_lazy(
             "Sent to owners, admins, billing members and the person it "
             "applies to. Leave empty for no alerts."

@@ -6,6 +6,7 @@ from django.contrib.postgres.fields import ArrayField
 from django.db import models
 from django.db.models.functions import Now
 
+from billing.rules.budget import ALERT_PERCENTS
 from lib.ids import new_id
 
 
@@ -35,8 +36,8 @@ class BudgetAction(models.TextChoices):
 
 
 def alert_percents() -> list[int]:
-    """At which shares of a budget people hear of it when nobody says otherwise."""
-    return [50, 80, 100]
+    """A list of its own for each budget."""
+    return list(ALERT_PERCENTS)
 
 
 class LivingBudgets(models.Manager["Budget"]):
@@ -77,7 +78,7 @@ class Budget(models.Model):
         db_default=BudgetAction.BLOCK,
     )
     alert_percents = ArrayField(
-        models.PositiveSmallIntegerField(), default=alert_percents, db_default=[50, 80, 100]
+        models.PositiveSmallIntegerField(), default=alert_percents, db_default=list(ALERT_PERCENTS)
     )
     alert_forecast = models.BooleanField(
         default=False, db_default=False, help_text="Notify when forecast to exceed the limit."

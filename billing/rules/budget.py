@@ -33,6 +33,8 @@ FOREVER: Final = Span(
 UNBOUNDED_NANO: Final = 2**62
 BUDGET_MAX_NANO: Final = 10**18
 """Of a budget, and of an increase on top of it: with what is spent, their sum fits 64 bits."""
+ALERT_PERCENTS: Final = (50, 80, 100)
+"""At which shares of a budget people hear of it, unless whoever makes it chooses others."""
 ALERTS_MAX: Final = 10
 """Percentages at which one budget alerts."""
 SUBJECT_LENGTH: Final = 200

@@ -23,6 +23,7 @@ from pydantic_core import PydanticCustomError
 from accounts.rules.content_retention import RETENTION_HOURS, RETENTION_HOURS_MAX
 from accounts.rules.data_policy import REGION_MAX, REGION_PATTERN
 from accounts.rules.limits import LIMIT_MAX
+from billing.rules.budget import ALERT_PERCENTS, ALERTS_MAX
 from billing.rules.charge_rule import DRAIN_SECONDS_MAX, checked, stored_rule
 from billing.rules.charge_rule import Kind as ChargeKind
 from billing.rules.conditions import ConditionInvalid, read_hours, tier_name
@@ -40,6 +41,7 @@ from gateway.rules.channel_bounds import (
     MODEL_PATTERN,
     NAME_MAX,
     PRIORITY_MAX,
+    RETRIES,
     RETRIES_MAX,
     SECONDS_MAX,
     WEIGHT_MAX,
@@ -295,7 +297,7 @@ class Channel(Part):
     archived: bool = False
     priority: Priority = 0
     weight: Weight = 1
-    retries: Annotated[int, Field(ge=0, le=RETRIES_MAX)] = 2
+    retries: Annotated[int, Field(ge=0, le=RETRIES_MAX)] = RETRIES
     on_leave: Literal["cancel", "drain"] = "cancel"
     uncapped: bool = False
     names_client: bool = True
@@ -394,11 +396,9 @@ class Budget(Part):
     anchor: int | None = None
     enabled: bool = True
     action: Literal["block", "warn", "slow"] = "block"
-    alert_percents: Annotated[list[Annotated[int, Field(ge=1, le=100)]], Field(max_length=10)] = [
-        50,
-        80,
-        100,
-    ]
+    alert_percents: Annotated[
+        list[Annotated[int, Field(ge=1, le=100)]], Field(max_length=ALERTS_MAX)
+    ] = list(ALERT_PERCENTS)
     alert_forecast: bool = False
 
 

@@ -3,6 +3,7 @@
 from django.db import models
 from django.db.models.functions import Now
 
+from gateway.rules.channel_bounds import RETRIES
 from lib.ids import new_id
 from lib.sealed_field import SealedField
 
@@ -22,7 +23,7 @@ class Channel(models.Model):
     enabled = models.BooleanField(default=True)
     priority = models.IntegerField(default=0, help_text="Lower is asked first.")
     weight = models.PositiveIntegerField(default=1)
-    retries = models.PositiveSmallIntegerField(default=2)
+    retries = models.PositiveSmallIntegerField(default=RETRIES)
     on_leave = models.CharField(max_length=8, choices=OnLeave.choices, default=OnLeave.CANCEL)
     uncapped = models.BooleanField(
         default=False, db_default=False, help_text="Its provider is known to ignore output caps."

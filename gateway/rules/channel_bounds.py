@@ -15,6 +15,8 @@ KEYS_MAX: Final = 100
 ROUTES_MAX: Final = 2000
 PRIORITY_MAX: Final = 1_000_000
 WEIGHT_MAX: Final = 1_000_000
+RETRIES: Final = 2
+"""Further attempts after a channel fails, unless its operator chooses another number."""
 RETRIES_MAX: Final = 10
 SECONDS_MAX: Final = 86_400
 FAILURES_MAX: Final = 1_000_000

@@ -13,6 +13,7 @@ from itertools import accumulate, groupby
 from typing import NamedTuple
 
 from billing.rules.patterns import matches
+from gateway.rules.channel_bounds import RETRIES
 from gateway.rules.picks import Ordering, ordered
 from usage.rules.choices import SkipReason, Why
 
@@ -33,7 +34,7 @@ class Route:
     upstream_model: str = ""
     priority: int = 0
     weight: int = 1
-    retries: int = 2
+    retries: int = RETRIES
     overrides: frozenset[tuple[str, int]] = frozenset()
 
 
