@@ -15,7 +15,7 @@ from lib.ids import id_text
 
 RATES_MAX = 1000
 
-router = Router(tags=["Operators"], auth=api_auth.installation_auth)
+router = Router(tags=["Operator billing"], auth=api_auth.installation_auth)
 
 
 class ExchangeRateIn(Schema):

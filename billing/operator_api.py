@@ -31,7 +31,7 @@ from lib.ids import id_text
 from lib.openapi import also_answers
 from lib.whole_numbers import Whole
 
-router = Router(tags=["Operators"], auth=api_auth.installation_auth)
+router = Router(tags=["Operator billing"], auth=api_auth.installation_auth)
 
 
 class CreditIn(Schema):

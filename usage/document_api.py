@@ -24,7 +24,7 @@ from lib.ids import id_text
 from lib.openapi import also_answers
 from usage import month_close
 
-router = Router(tags=["Operators"], auth=api_auth.installation_auth)
+router = Router(tags=["Operator billing"], auth=api_auth.installation_auth)
 
 
 class DocumentQuery(pagination.PageQuery):

@@ -17,8 +17,14 @@ from tests.browser.visitor import Visitor, findings
         "/docs/chat-completions",
         "/api/v1/docs/price-book",
         *(
-            pytest.param(path, marks=pytest.mark.slow)
-            for path in ("/docs", "/docs/errors", "/api/v1/docs", "/api/v1/docs/operators")
+            pytest.param(path, marks=pytest.mark.extended)
+            for path in (
+                "/docs",
+                "/docs/errors",
+                "/api/v1/docs",
+                "/api/v1/docs/operators",
+                "/api/v1/docs/operator-billing",
+            )
         ),
     ],
 )

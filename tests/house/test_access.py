@@ -132,6 +132,7 @@ def test_only_operators_operations_look_at_all_organisations() -> None:
     assert routers == {
         ("Channels",),
         ("Margin",),
+        ("Operator billing",),
         ("Operators",),
         ("Organisations",),
         ("Price book",),
