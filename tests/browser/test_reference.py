@@ -9,8 +9,8 @@ from tests.browser.installation import MODEL, Installation
 from tests.browser.visitor import Visitor, findings
 
 
-# Those that say most, of the reference to the model API and to the management API; in the slow lane
-# the others too.
+# Those that say most, of the reference to the model API and to the management API; before each
+# landing the others too.
 @pytest.mark.parametrize(
     "path",
     [
