@@ -62,8 +62,8 @@ def post(posting: Posting, *, actor: str = "", cause: Mapping[str, object] | Non
 def open_and_lock(organisation_ids: Collection[UUID], kinds: Iterable[str]) -> None:
     """Lock the accounts of organisations until the transaction ends; those of these kinds that are
     missing are opened before."""
-    for statement in (open_accounts(organisation_ids, kinds), lock_accounts(organisation_ids)):
-        execute(statement)
+    execute(open_accounts(organisation_ids, kinds))
+    execute(lock_accounts(organisation_ids))
 
 
 def lock_wallet(organisation_id: UUID) -> Wallet:

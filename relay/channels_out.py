@@ -61,7 +61,7 @@ class ChannelsOut(Exception):
 
 
 def none_ready(model: str, blocks: Sequence[Block], skipped: Sequence[Skipped] = ()) -> ChannelsOut:
-    """Each channel of the model is kept out for now by one of these."""
+    """What to raise where each channel of the model is kept out for now by one of these."""
     busy = [block for block in blocks if block.reason == "cooling" or block.reason in _OWN_LIMITS]
     wait_s = min((block.wait_s for block in busy), default=0.0)
     if wait_s == inf:
@@ -85,7 +85,7 @@ def none_ready(model: str, blocks: Sequence[Block], skipped: Sequence[Skipped] =
 
 
 def none_suits(model: str, policy: DataPolicy, skipped: Sequence[Skipped]) -> ChannelsOut:
-    """No channel of the model is for a request like this one (`screening.py`)."""
+    """What to raise where no channel of the model is for a request like this (`screening.py`)."""
     if any(item.reason in _BY_POLICY for item in skipped):
         message = message_of("data_policy", str(policy), model=model)
         return ChannelsOut("data_policy", message, None, skipped)

@@ -117,7 +117,8 @@ class Reader:
         metered: bool = True,
         timed: bool = False,
     ) -> list[CellFound]:
-        """The dearest cells of some groupings, and "day": a bucket of the spans."""
+        """The dearest cells of some groupings, and "day": a bucket of the spans; without `metered`
+        their totals have no meters."""
         axes = [self._axis(name) for name in by]
         groups = "".join(f"{axis} AS g{n}, " for n, axis in enumerate(axes))
         by_groups = f"GROUP BY {', '.join(f'g{n}' for n in range(len(axes)))}" if axes else ""

@@ -252,9 +252,10 @@ def _times(times: Times | None) -> dict[str, Any]:
     total = times and times.total
     ttft = times and times.ttft
     tenths = times and times.rate_tenths
+    none = (None,) * len(SHARE_NAMES)
     return {
-        **dict(zip(SHARE_NAMES, total or (None,) * 3, strict=True)),
-        **dict(zip([f"ttft_{name}" for name in SHARE_NAMES], ttft or (None,) * 3, strict=True)),
+        **dict(zip(SHARE_NAMES, total or none, strict=True)),
+        **dict(zip([f"ttft_{name}" for name in SHARE_NAMES], ttft or none, strict=True)),
         "speed_tenths": tenths,
         "speed": None if tenths is None else speed_text(tenths),
     }

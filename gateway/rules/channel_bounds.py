@@ -1,4 +1,5 @@
-"""How far a channel's numbers and names may go: the same for files, pages, the API and the writes.
+"""How far a channel's numbers and names may go: the same for files, pages, the API and the writes;
+and what a channel has where nobody says.
 
 Seconds and counts; a priority may be as far below zero as above it.
 """
