@@ -43,6 +43,7 @@ urlpatterns = [
     path("o/<slug:o>/billing/top-ups/<str:id>/receipt", receipt_views.receipt, name="receipt"),
     path("o/<slug:o>/billing/top-ups/<str:id>", views.top_up_state, name="top_up"),
     path("o/<slug:o>/billing/top-ups/<str:id>/cancel", views.top_up_cancel, name="top_up_cancel"),
+    path("o/<slug:o>/billing/_f/balance", views.balance_part, name="balance_part"),
     path("o/<slug:o>/billing/redeem", views.redeem, name="redeem"),
     path("o/<slug:o>/billing/alerts", views.wallet, name="wallet"),
     path(

@@ -7,7 +7,7 @@ from typing import Any, Final
 from django.conf import settings
 from django.contrib import messages
 from django.http import Http404, HttpRequest, HttpResponse, HttpResponseBase
-from django.shortcuts import render
+from django.shortcuts import redirect, render
 from django.urls import reverse
 from django.utils.formats import date_format
 from django.utils.translation import gettext, pgettext_lazy
@@ -321,6 +321,15 @@ def _top_up_url(organisation: Organisation, top_up: TopUp) -> str:
     return reverse("top_up", args=[organisation.slug, top_up.outer_id])
 
 
+@organisation_page("balance.read")
+@require_safe
+def balance_part(request: HttpRequest, actor: Actor) -> HttpResponse:
+    """The balance in the header, which htmx loads again once it has changed."""
+    if not is_htmx(request):
+        return redirect("billing", slug_of(actor))
+    return render(request, "_balance.html")
+
+
 # Redeem -----------------------------------------------------------------------------------------
 
 
@@ -349,9 +358,12 @@ def redeem(request: HttpRequest, actor: Actor) -> HttpResponseBase:
     if given is not None and access.scope_of(actor, "balance.read") is not None:
         balance = wallets.balance(given.redemption.organisation)
         context["available_nano"] = max(balance.free_nano, 0)
-    return render_part(
+    response = render_part(
         request, "billing/redeem.html", "billing/_redeem.html", context, status=status
     )
+    if given is not None:
+        response["HX-Trigger"] = "balance"
+    return response
 
 
 # Alerts and automatic top-up --------------------------------------------------------------------

@@ -1,7 +1,7 @@
 """What somebody should look at soon, as far as the reader may do something about it."""
 
 import datetime as dt
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from typing import Final, NamedTuple
 
 from django.http import HttpRequest
@@ -17,7 +17,7 @@ from billing.models import RaiseState
 from billing.rules.money import display_total
 from billing.words import money_symbol
 from gateway.access import visible_channels, visible_proposals
-from gateway.channel_reports import ChannelTroubles
+from gateway.channel_reports import ChannelTroubles, unserved_models
 from lib import clock
 from lib.ids import id_text
 from lib.relative_time import relative_text
@@ -80,17 +80,34 @@ def _channels(actor: Actor) -> Iterator[Matter]:
     with within(None):
         channels = list(visible_channels(actor))
         troubles = ChannelTroubles()
+    found = {channel.id: troubles.of(channel) for channel in channels}
+    available = [
+        channel for channel in channels if channel.enabled and found[channel.id].status is None
+    ]
     for channel in channels:
-        status = troubles.of(channel).status
+        status = found[channel.id].status
         failed = channel.enabled and channel.last_test and not channel.last_test["ok"]
         href = reverse("channel", args=[id_text(channel.id)])
         if status is not None:
-            tone = "bad" if status.condition in ("open", "keys_out") else "warn"
+            unserved = unserved_models(channel, found[channel.id], available)
+            tone = "bad" if unserved or status.condition in ("open", "keys_out") else "warn"
             text = gettext("Channel %(name)s is unavailable") % {"name": channel.name}
-            yield Matter(tone, "cable", text, gettext("Requests go to other channels."), href)
+            yield Matter(tone, "cable", text, _unserved_text(unserved), href)
         elif failed:
             text = gettext("Channel %(name)s failed its test") % {"name": channel.name}
             yield Matter("warn", "cable", text, gettext("Open it to see the cause."), href)
+
+
+def _unserved_text(models: Sequence[str]) -> str:
+    """Which models no available channel serves, the first few by name."""
+    if not models:
+        return gettext("Other channels serve its models.")
+    names = ", ".join(models[:_EACH])
+    if len(models) > _EACH:
+        names += ", …"
+    return ngettext("No other channel serves %(names)s.",
+                    "No other channel serves these models: %(names)s.",
+                    len(models)) % {"names": names}  # fmt: skip
 
 
 def _budgets(actor: Actor) -> Iterator[Matter]:

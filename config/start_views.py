@@ -5,6 +5,7 @@ from typing import Any
 from django.conf import settings
 from django.http import HttpRequest, HttpResponse, HttpResponseBase
 from django.shortcuts import redirect, render
+from django.urls import reverse
 from django.utils.translation import gettext
 from django.views.decorators.http import require_POST, require_safe
 
@@ -14,22 +15,29 @@ from accounts.guards import organisation_page
 from accounts.models import Key, KeyKind
 from accounts.rules.roles import HAS_KEYS
 from config.set_up_steps import set_up_context
-from gateway.examples import MODEL, codes_with_key, example_models, first_call
+from gateway.examples import (
+    MODEL,
+    answers_with_text,
+    codes_with_key,
+    example_models,
+    first_call,
+)
 from gateway.shown_models import models_for
 from lib.htmx import render_part, see_other
 from lib.ids import id_text
 from lib.refusal import Refused
-from usage.first_call import has_called, last_used_model, latest_call
+from usage.first_call import has_called, last_used_model, latest_call, sees_traffic
 
-_SKIPPED = "start_skipped"
+_SKIP_COOKIE = "start_skipped"
+_YEAR_S = 365 * 24 * 3600
 _KEYS_SHOWN = 3
 
 
 def wants_start(request: HttpRequest, actor: Actor) -> bool:
-    """Whether home is still the start page: for who may call models and has not, unless skipped."""
-    if actor.authority.scope_of(HAS_KEYS) is None:
+    """Whether Home is still the start page: until there is traffic to show, or it was skipped."""
+    if actor.authority.scope_of(HAS_KEYS) is None or _SKIP_COOKIE in request.COOKIES:
         return False
-    return slug_of(actor) not in request.session.get(_SKIPPED, ()) and not has_called(actor)
+    return not sees_traffic(actor)
 
 
 @organisation_page("models.read")
@@ -67,10 +75,19 @@ def start_key(request: HttpRequest, actor: Actor) -> HttpResponse:
 @organisation_page("models.read")
 @require_POST
 def start_skip(request: HttpRequest, actor: Actor) -> HttpResponseBase:
-    """Show the dashboard from now on, for as long as the session lasts."""
+    """Show the dashboard of this organisation in this browser from now on."""
     slug = slug_of(actor)
-    request.session[_SKIPPED] = sorted({*request.session.get(_SKIPPED, ()), slug})
-    return see_other("home", slug)
+    response = see_other("home", slug)
+    response.set_cookie(
+        _SKIP_COOKIE,
+        "1",
+        max_age=_YEAR_S,
+        path=reverse("home", args=[slug]),
+        secure=request.is_secure(),
+        httponly=True,
+        samesite="Lax",
+    )
+    return response
 
 
 @organisation_page("models.read")
@@ -103,10 +120,11 @@ def _own_keys(actor: Actor) -> list[Key]:
 
 
 def _model(actor: Actor) -> str:
-    """The model that the person used last, else the cheapest that answers with text."""
+    """The chat model that the person used last, else the cheapest one."""
     models = models_for(actor)
     last = last_used_model(actor)
-    return last if last in {model.name for model in models} else example_models(models)[MODEL]
+    chats = {model.name for model in models if answers_with_text(model)}
+    return last if last in chats else example_models(models)[MODEL]
 
 
 def _first_context(actor: Actor) -> dict[str, Any]:

@@ -7,6 +7,7 @@ from typing import Any, Final, NamedTuple
 from django.db.models import F, Value
 from django.db.models.functions import Extract, Now
 
+from billing.rules.patterns import matches
 from gateway.models import Channel, ChannelReport
 from gateway.rules.channel_status import ChannelStatus, KeyStatus, ModelStatus
 
@@ -66,6 +67,24 @@ class ChannelTroubles:
             for name, its in report.models.items():
                 models[name] = max(its, models.get(name, its), key=model_badness)
         return Found(None if status.condition == "good" else status, keys, models)
+
+
+def unserved_models(channel: Channel, found: Found, available: Sequence[Channel]) -> list[str]:
+    """The models that nobody serves while `channel` is out: none of the `available` channels
+    has a route for them. A channel with conditions stands in only for one with the same ones."""
+    condition = found.status.condition if found.status else "good"
+    affected = [
+        route.model
+        for route in channel.routes.all()
+        if condition != "models_out" or (route.upstream_model or route.model) in found.models
+    ]
+    served = [
+        route.model
+        for other in available
+        if other.id != channel.id and other.conditions in ({}, channel.conditions)
+        for route in other.routes.all()
+    ]
+    return [name for name in affected if not any(matches(model, name) for model in served)]
 
 
 def _live_reports() -> Iterator[tuple[float, Mapping[str, Any]]]:

@@ -102,8 +102,7 @@ def example_models(models: Sequence[ShownModel]) -> dict[str, str]:
     chats = [
         (model.output_rate is None, model.output_rate or 0, model.name)
         for model in models
-        if model.chats
-        and (model.output_rate is not None or (model.entry is None and "text" in model.can.outputs))
+        if answers_with_text(model)
     ]
     embeddings = [
         (model.input_rate or 0, model.name)
@@ -125,6 +124,12 @@ def example_models(models: Sequence[ShownModel]) -> dict[str, str]:
         JIMENG_MODEL: _called("jimeng", models) or JIMENG_MODEL,
         VEO_MODEL: _called("veo", models) or VEO_MODEL,
     }
+
+
+def answers_with_text(model: ShownModel) -> bool:
+    """Whether a chat with the model is answered in text; without a price, as the catalogue says."""
+    priced = model.output_rate is not None
+    return model.chats and (priced or (model.entry is None and "text" in model.can.outputs))
 
 
 def _called(word: str, models: Sequence[ShownModel]) -> str | None:

@@ -12,7 +12,7 @@ from accounts.actors import Actor
 from billing.rules.patterns import matches
 from gateway.channel_reports import ChannelTroubles
 from gateway.models import Channel
-from gateway.rules.model_status import ServedBy, State, state_of
+from gateway.rules.model_status import ServedBy, State, TestResult, state_of
 from gateway.shown_models import models_for
 from gateway.uptime import Uptime, UptimeHour
 from lib import clock
@@ -66,7 +66,9 @@ def _status(
 ) -> ModelStatus:
     bars = [UptimeHour(first + n * _HOUR, *hours.get(n, (0, 0))) for n in range(_DAYS * _PER_DAY)]
     week = [_joined(bars[n : n + _HOURS_A_BAR]) for n in range(0, len(bars), _HOURS_A_BAR)]
-    return ModelStatus(model, state_of(*recent, channels), Uptime(bars[-_PER_DAY:]), Uptime(week))
+    answered = any(hour.attempts > hour.failed for hour in bars)
+    state = state_of(*recent, channels, answered=answered)
+    return ModelStatus(model, state, Uptime(bars[-_PER_DAY:]), Uptime(week))
 
 
 def _joined(hours: Sequence[UptimeHour]) -> UptimeHour:
@@ -80,11 +82,16 @@ def _serving() -> Mapping[str, Sequence[ServedBy]]:
     serving: defaultdict[str, list[ServedBy]] = defaultdict(list)
     for channel in Channel.objects.filter(enabled=True).prefetch_related("routes"):
         found = troubles.of(channel).status
-        test = channel.last_test or {}
-        one = ServedBy(found.condition if found else "good", test.get("ok") is False)
+        one = ServedBy(found.condition if found else "good", _test_result(channel))
         for route in channel.routes.all():
             serving[route.model].append(one)
     return serving
+
+
+def _test_result(channel: Channel) -> TestResult:
+    if channel.last_test is None:
+        return "untested"
+    return "passed" if channel.last_test["ok"] else "failed"
 
 
 def _hours(first: dt.datetime) -> Mapping[str, Mapping[int, tuple[int, int]]]:

@@ -37,11 +37,14 @@ _STATES = {
     "operational": Badge(_("Operational"), "ok"),
     "degraded": Badge(_("Degraded"), "warn"),
     "down": Badge(_("Down"), "bad"),
+    "unknown": Badge(_("Not used yet")),
 }
+# The first state that any model is in decides.
 _SUMMARY = {
-    "operational": ("ok", _("All models are operational")),
-    "degraded": ("warn", _("Some models are degraded")),
     "down": ("bad", _("Some models are down")),
+    "degraded": ("warn", _("Some models are degraded")),
+    "operational": ("ok", _("All models in use are operational")),
+    "unknown": ("info", _("No model has been used yet")),
 }
 _LISTED_MAX = 50
 
@@ -52,15 +55,8 @@ def status(request: HttpRequest, actor: Actor | None) -> HttpResponseBase:
     if actor is None and not installation_settings().public_status:
         return sign_in_first(request)
     statuses = shown_statuses(actor)
-    worst = next(
-        (
-            state
-            for state in ("down", "degraded")
-            if any(status.state == state for status in statuses)
-        ),
-        "operational",
-    )
-    tone, summary = _SUMMARY[worst]
+    states = {status.state for status in statuses}
+    tone, summary = next((_SUMMARY[state] for state in _SUMMARY if state in states), ("", ""))
     context = {
         "rows": [{"status": status, "badge": _STATES[status.state]} for status in statuses],
         "tone": tone,

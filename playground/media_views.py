@@ -209,7 +209,10 @@ def media_run(request: HttpRequest, actor: Actor, id: str) -> HttpResponse:
         return see_other(page_name(run.kind), slug_of(actor))
     (shown,) = shown_runs([run], button_prices(actor, run.kind))
     context = {"one": shown, "slug": slug_of(actor), "told": not shown.running}
-    return render(request, "playground/_media_run.html", context)
+    response = render(request, "playground/_media_run.html", context)
+    if not shown.running:
+        response["HX-Trigger"] = "balance"
+    return response
 
 
 @organisation_page("playground.use")

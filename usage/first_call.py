@@ -1,4 +1,4 @@
-"""Whether a person has called a model by the API, with a key of their own."""
+"""Whether there is anything for Home to show, and a person's first call by the API."""
 
 import datetime as dt
 from typing import Final
@@ -6,17 +6,33 @@ from uuid import UUID
 
 from django.db.models import Min
 
+from accounts import access
 from accounts.actors import Actor, organisation_of
 from accounts.models import Key, KeyKind
 from lib import clock
 from usage.levels import since, summed
 from usage.request_log import RequestRow, request_page
 from usage.rules.buckets import bucket_of
-from usage.visibility import Period, Where, run, sees_requests
+from usage.visibility import Period, Where, run, sees_requests, visible
 
 # The sums are behind by less than that, and records are quick to look through for so long.
 _LATEST: Final = dt.timedelta(hours=1)
 _ROWS: Final = 50
+
+
+def sees_traffic(actor: Actor) -> bool:
+    """Whether any answered request that the actor may see exists: by anybody's key, or from our
+    own pages. Sums lag by seconds, so the latest records count too."""
+    if access.scope_of(actor, "usage.read") is None:
+        return has_called(actor)
+    where = visible(actor, "usage.read")
+    rows = summed(where, [since(bucket_of(organisation_of(actor).created_at))])
+    if run(_SUMMED.format(rows=rows.text), rows.parameters):
+        return True
+    if not sees_requests(actor):
+        return False
+    page = request_page(actor, Period(start_at=clock.now() - _LATEST), limit=_ROWS)
+    return any(not row.failed for row in page.rows)
 
 
 def has_called(actor: Actor) -> bool:

@@ -3,7 +3,8 @@
 from collections.abc import Sequence
 from typing import Final, Literal, NamedTuple
 
-State = Literal["operational", "degraded", "down"]
+State = Literal["operational", "degraded", "down", "unknown"]
+TestResult = Literal["passed", "failed", "untested"]
 
 # Of fewer requests than this a share says nothing.
 _SAMPLE_MIN: Final = 5
@@ -12,26 +13,34 @@ _OUT: Final = frozenset({"open", "keys_out"})
 
 
 class ServedBy(NamedTuple):
-    """One channel that serves a model: its condition, and whether its last test failed."""
+    """One channel that serves a model: its condition, and how its last test ended."""
 
     condition: str
-    test_failed: bool
+    test: TestResult
 
 
-def state_of(requests: int, failed: int, channels: Sequence[ServedBy]) -> State:
-    """The state by the last minutes' requests and those that the hub or a provider failed; where
-    there were too few, by the last tests of the channels."""
+def state_of(
+    requests: int, failed: int, channels: Sequence[ServedBy], *, answered: bool = False
+) -> State:
+    """Judge a model by its requests of the last minutes.
+
+    Where there were too few, judge it by the last tests of its channels. A model with no test is
+    "unknown" unless a request was `answered` within the week.
+    """
     out = sum(channel.condition in _OUT for channel in channels)
     if out == len(channels):
         return "down"
+    troubled = any(channel.condition != "good" for channel in channels)
     if requests >= _SAMPLE_MIN:
         if failed * 100 >= requests * _DOWN_PERCENT:
             return "down"
         failing = failed * 100 >= requests * _DEGRADED_PERCENT
     else:
-        tests_failed = sum(channel.test_failed for channel in channels)
-        if tests_failed == len(channels):
+        results = {channel.test for channel in channels}
+        proven = answered or "passed" in results
+        if results == {"failed"} or (requests and failed == requests and not proven):
             return "down"
-        failing = bool(tests_failed)
-    troubled = any(channel.condition != "good" for channel in channels)
+        if not proven:
+            return "unknown"
+        failing = "failed" in results
     return "degraded" if failing or troubled else "operational"

@@ -1,8 +1,12 @@
 """Home, from the first key to the dashboard, by keyboard."""
 
+from decimal import Decimal
+
 import pytest
 from playwright.sync_api import Page, expect
 
+from accounts.actors import SYSTEM
+from billing import codes
 from tests.browser.installation import MODEL, Installation
 from tests.browser.test_main_job import works
 from tests.browser.visitor import Visitor
@@ -38,3 +42,31 @@ def test_the_first_request_ticks_its_steps_without_a_reload(
     place.get_by_role("link", name="Open Home").click()
     loaded(page)
     expect(page.locator("#home-summary")).to_contain_text("Spend")
+
+
+def a_code() -> str:
+    """In a process of the installation: make a code worth $5."""
+    batch = codes.create_batch(SYSTEM, "Balance", 5 * 10**9, 1)
+    (code,) = codes.download_codes(SYSTEM, batch)
+    return code
+
+
+def dollars(text: str) -> Decimal:
+    return Decimal(text.strip().rpartition("$")[2].replace(",", ""))
+
+
+def test_the_balance_in_the_header_follows_what_the_page_changes(
+    site: Installation, owner: Visitor
+) -> None:
+    page, chip = owner.page, owner.page.locator("#balance")
+    page.goto(f"{site.organisation}/billing/redeem")
+    before = dollars(chip.inner_text())
+    page.get_by_label("Code").fill(site.beside.call(a_code))
+    page.get_by_role("button", name="Redeem").click()
+    expect(page.get_by_text("$5.00 was added.")).to_be_visible()
+    expect(chip).to_contain_text(f"{before + 5:,}")
+    page.goto(f"{site.organisation}/playground?m={MODEL}")
+    page.get_by_label("Message", exact=True).fill("Tell me about rivers.")
+    with page.expect_response("**/billing/_f/balance") as answered:
+        page.get_by_role("button", name="Send").click()
+    assert answered.value.ok

@@ -11,11 +11,15 @@ import pytest
 from django.db import connection
 from django.test import Client
 
+from accounts.actors import SYSTEM
 from accounts.models import Key, Role
 from billing.models import BudgetScope
 from billing.wallets import add_opening_credit
+from gateway.channels import create_channel
+from gateway.installation import save_settings
+from gateway.models import ChannelReport
 from lib import clock
-from lib.ids import id_text
+from lib.ids import id_text, new_id
 from tests.cast import Cast, make_key, member, signed_in
 from tests.pairwise import slow_unless
 from tests.usage.rows import credit, happen, refuse
@@ -77,7 +81,7 @@ def test_the_steps_are_the_readers_own(people: Cast, alices: Key, bobs: Key) -> 
     happen(alices, clock.now(), source="playground", key_id=nobodys.id)
     refuse(alices, clock.now())
     sum_up()
-    start = alice.get("/o/acme/").content.decode()
+    start = alice.get("/o/acme/start").content.decode()
     assert "Make your first request" in start
     assert "Waiting for your first request" in start
     # The refused one is told of, and ticks nothing.
@@ -88,17 +92,40 @@ def test_the_steps_are_the_readers_own(people: Cast, alices: Key, bobs: Key) -> 
     assert f'href="/o/acme/requests/{id_text(record.request_id)}"' in text
     assert "data-done" in text
     assert "hx-trigger" not in text
-    assert "Make your first request" not in alice.get("/o/acme/").content.decode()
+
+
+def is_start_page(client: Client) -> bool:
+    return "Make your first request" in client.get("/o/acme/").content.decode()
+
+
+@pytest.mark.parametrize("source", ["api", "playground"])
+def test_home_shows_traffic_whoever_caused_it(people: Cast, bobs: Key, source: str) -> None:
+    """An owner who calls nothing met the start page after every sign-in, weeks of spend behind."""
+    alice = signed_in(people.alice)
+    credit(bobs)
+    refuse(bobs, clock.now())
+    assert is_start_page(alice), "a refused request is nothing to show"
+    happen(bobs, clock.now(), source=source)
+    assert not is_start_page(alice)
+
+
+def test_home_of_a_developer_is_about_their_own_requests(
+    people: Cast, alices: Key, bobs: Key
+) -> None:
+    happen(alices, clock.now())
+    assert is_start_page(signed_in(people.bob))
+    happen(bobs, clock.now())
+    assert not is_start_page(signed_in(people.bob))
 
 
 def test_an_old_request_is_known_from_the_sums(people: Cast, alices: Key) -> None:
+    people.acme.created_at = clock.now() - dt.timedelta(days=1)
+    people.acme.save()
     happen(alices, clock.now() - dt.timedelta(hours=3))
     alice = signed_in(people.alice)
-    assert "Make your first request" in alice.get("/o/acme/").content.decode()
-    alices.created_at = clock.now() - dt.timedelta(days=1)
-    alices.save()
+    assert is_start_page(alice)
     sum_up()
-    assert "Make your first request" not in alice.get("/o/acme/").content.decode()
+    assert not is_start_page(alice)
 
 
 @pytest.mark.extended
@@ -121,17 +148,36 @@ def test_a_key_made_there_stands_in_the_code(people: Cast) -> None:
     assert 'aria-invalid="true"' in refused.content.decode()
 
 
-def test_the_code_asks_the_model_that_was_used_last(people: Cast, alices: Key) -> None:
+def test_the_code_asks_the_chat_model_that_was_used_last(people: Cast, alices: Key) -> None:
+    """After a picture, the example was a chat with the model that had made it."""
+    save_settings(SYSTEM, unpriced_models="free")
+    models = {"river-9": "", "gpt-image-1": "", "brook-1": ""}
+    fields = {"provider": "openai_compatible", "base_url": "https://provider.example/v1"}
+    create_channel(SYSTEM, "one", {**fields, "keys": ["sk-none-0123456789"], "models": models})
+    people.alice.created_at = clock.now() - dt.timedelta(days=1)
+    people.alice.save()
     alice = signed_in(people.alice)
-    assert "river-9" not in alice.get("/o/acme/start").content.decode()
+    for model, minutes in (("river-9", 60), ("gpt-image-1", 20)):
+        happen(alices, clock.now() - dt.timedelta(minutes=minutes), model=model)
+        sum_up()
+        start = alice.get("/o/acme/start").content.decode()
+        code = html.unescape(re.sub(r"<[^>]*>", "", start.partition('class="code-tabs"')[2]))
+        assert ('"model": "river-9"' in code) == (model == "river-9")
+        assert '"model": "gpt-image-1"' not in code
     assert signed_in(people.charlie).get("/o/acme/start").status_code == 404
 
 
 def test_the_start_page_can_be_skipped(people: Cast) -> None:
     alice = signed_in(people.alice)
-    assert alice.post("/o/acme/start/skip")["Location"] == "/o/acme/"
+    skipped = alice.post("/o/acme/start/skip")
+    assert skipped["Location"] == "/o/acme/"
     assert 'id="home-summary"' in alice.get("/o/acme/").content.decode()
     assert "Make your first request" in alice.get("/o/acme/start").content.decode()
+    again = signed_in(people.alice)
+    assert is_start_page(again), "another browser asks again"
+    again.cookies = skipped.cookies | again.cookies
+    assert not is_start_page(again), "a new sign-in of the same browser does not"
+    assert skipped.cookies["start_skipped"]["path"] == "/o/acme/"
 
 
 def test_who_cannot_call_has_no_start_page(people: Cast) -> None:
@@ -296,6 +342,34 @@ def _budget(people: Cast, key: Key, amount_nano: int) -> Any:
         SYSTEM, people.acme, scope=BudgetScope.KEY, subject=str(key.id),
         amount_nano=amount_nano, period="month",
     )  # fmt: skip
+
+
+@pytest.mark.parametrize(
+    ("others", "text"),
+    [
+        ({}, "No other channel serves these models: river-1, river-2."),
+        ({"river-1": ""}, "No other channel serves river-2."),
+        ({"river-*": ""}, "Other channels serve its models."),
+    ],
+)
+def test_an_unavailable_channel_says_which_models_nobody_serves(
+    people: Cast, others: dict[str, str], text: str
+) -> None:
+    """It said that requests go to other channels where there was none."""
+    fields = {"provider": "openai_compatible", "base_url": "https://provider.example/v1"}
+    fields["keys"] = ["sk-none-0123456789"]
+    dead = create_channel(SYSTEM, "dead", fields | {"models": {"river-1": "", "river-2": ""}})
+    if others:
+        create_channel(SYSTEM, "other", fields | {"models": others})
+        only_teams = {"models": {"*": ""}, "conditions": {"teams": ["stranger"]}}
+        create_channel(SYSTEM, "of one team", fields | only_teams)
+    report = {"status": ["open", 9, "upstream_unreachable"], "keys": []}
+    ChannelReport.objects.create(
+        process_id=new_id(), reported_at=clock.now(), epoch=1, channels={str(dead.id): report}
+    )
+    page = panel(signed_in(people.dora), "attention")
+    assert "Channel dead is unavailable" in page
+    assert text in page
 
 
 def test_an_empty_balance_needs_attention(people: Cast) -> None:

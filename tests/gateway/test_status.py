@@ -77,12 +77,19 @@ def test_a_stranger_sees_it_where_it_is_public(channel: Channel) -> None:
     save_settings(SYSTEM, public_status=True)
     html = page(Client())
     assert "m-1" in html
-    assert "All models are operational" in html
+    assert "No model has been used yet" in html
+    assert "Operational" not in html, "nothing shows yet that it answers"
+    happened(channel, dt.timedelta(hours=30), 1, 0)
+    cache.clear()
+    html = page(Client())
+    assert "All models in use are operational" in html
     assert SECRET_NAME not in html, "who serves a model is the operator's business"
     assert "m-unpriced" not in html, "what nobody may call has no status"
 
 
 def test_everybody_who_is_signed_in_sees_it(people: Cast, channel: Channel) -> None:
+    channel.last_test = {"ok": True}
+    channel.save()
     for person in (people.alice, people.bob, people.charlie, people.dora):
         assert "Operational" in page(cast.signed_in(person))
 

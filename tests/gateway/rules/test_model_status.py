@@ -4,8 +4,13 @@ import pytest
 
 from gateway.rules.model_status import ServedBy, state_of
 
-GOOD, OPEN, OUT = ServedBy("good", False), ServedBy("open", False), ServedBy("keys_out", False)
-LIMITED, FAILED = ServedBy("models_out", False), ServedBy("good", True)
+GOOD, OPEN, OUT = (
+    ServedBy("good", "passed"),
+    ServedBy("open", "passed"),
+    ServedBy("keys_out", "passed"),
+)
+LIMITED, FAILED = ServedBy("models_out", "passed"), ServedBy("good", "failed")
+UNTESTED = ServedBy("good", "untested")
 
 
 @pytest.mark.parametrize(
@@ -28,3 +33,25 @@ LIMITED, FAILED = ServedBy("models_out", False), ServedBy("good", True)
 )
 def test_state(requests: int, failed: int, channels: list[ServedBy], state: str) -> None:
     assert state_of(requests, failed, channels) == state
+
+
+@pytest.mark.parametrize(
+    ("requests", "failed", "answered", "state"),
+    [
+        (0, 0, False, "unknown"),
+        # A dead channel of a new installation, before its breaker opens.
+        (1, 1, False, "down"),
+        (4, 4, True, "operational"),
+        (4, 3, True, "operational"),
+        (0, 0, True, "operational"),
+        (5, 0, True, "operational"),
+    ],
+)
+def test_an_untested_channel_is_judged_by_its_requests_alone(
+    requests: int, failed: int, answered: bool, state: str
+) -> None:
+    assert state_of(requests, failed, [UNTESTED], answered=answered) == state
+
+
+def test_a_failed_test_beside_an_untested_channel_proves_nothing() -> None:
+    assert state_of(0, 0, [UNTESTED, FAILED]) == "unknown"

@@ -19,6 +19,7 @@ PAGES: Final[dict[str, Route]] = {
     "processor_event": at("public", rest={"processor": "stripe"}),
     # What happened, and what it costs
     "billing": at("balance.read"),
+    "balance_part": at("balance.read"),
     "invoices": at("balance.read"),
     "invoice": at("balance.read", INVOICE),
     "invoice_pdf": at("balance.read", INVOICE),
