@@ -1,0 +1,1 @@
+"""Mutation testing of the code that decides about money and authority; see `make mutants`."""

@@ -1,0 +1,22 @@
+"""What became of a mutation."""
+
+from typing import Final, NamedTuple
+
+from tests.mutants.mutations import Mutation
+
+CAUGHT: Final = "caught"
+SURVIVED: Final = "survived"
+TIMEOUT: Final = "timeout"
+UNREACHED: Final = "no test reaches it"
+
+
+class Outcome(NamedTuple):
+    """`test` is the one that failed, where it is known. A test that does not end has caught it."""
+
+    mutation: Mutation
+    result: str
+    test: str
+
+    @property
+    def caught(self) -> bool:
+        return self.result in (CAUGHT, TIMEOUT)
