@@ -9,7 +9,7 @@ from typing import Annotated, Any, Literal
 from uuid import UUID
 
 from django.http import HttpRequest
-from ninja import Query, Router, Schema, Status
+from ninja import Query, Router, Status
 from pydantic import ConfigDict, Field
 
 from accounts import access, actors, api_auth
@@ -34,6 +34,7 @@ from gateway.rules import channel_bounds as bounds
 from gateway.rules import model_facts
 from lib import pagination
 from lib.ids import id_text
+from lib.openapi import Schema
 from lib.refusal import Refused
 
 router = Router(tags=["Price book"], auth=api_auth.installation_auth)

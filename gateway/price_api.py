@@ -10,7 +10,7 @@ from collections.abc import Mapping
 from typing import Annotated, Any, Literal
 
 from django.http import HttpRequest
-from ninja import Body, Query, Router, Schema, Status
+from ninja import Body, Query, Router, Status
 from pydantic import ConfigDict, Field
 
 from accounts import access, actors, api_auth
@@ -33,7 +33,7 @@ from gateway.previews import cancel_preview, start_preview
 from lib import pagination
 from lib.api_instants import Instant
 from lib.ids import id_text
-from lib.openapi import also_answers
+from lib.openapi import Schema, also_answers
 from lib.whole_numbers import Whole
 
 router = Router(tags=["Price book"], auth=api_auth.installation_auth)
@@ -157,7 +157,7 @@ class ProposalQuery(pagination.PageQuery):
     state: Literal["open", "second", "accepted", "ignored"] | None = None
 
 
-class PreviewOut(Schema):
+class PricePreviewOut(Schema):
     id: str
     state: str
     done: int
@@ -172,7 +172,7 @@ class PreviewOut(Schema):
 
 
 class PreviewPage(Schema):
-    items: list[PreviewOut]
+    items: list[PricePreviewOut]
     next: str | None
 
 
@@ -275,8 +275,8 @@ def list_previews(request: HttpRequest, query: Query[pagination.PageQuery]) -> P
     return PreviewPage(items=[_preview(preview) for preview in page.items], next=page.next)
 
 
-@router.post("/price-previews", response={202: PreviewOut}, summary="Preview prices")
-def create_preview(request: HttpRequest, body: PreviewIn) -> Status[PreviewOut]:
+@router.post("/price-previews", response={202: PricePreviewOut}, summary="Preview prices")
+def create_preview(request: HttpRequest, body: PreviewIn) -> Status[PricePreviewOut]:
     """Recalculates the usage of the last days as if these proposals were in effect."""
     actor = actors.actor_of(request)
     access.require(actor, "prices.write")
@@ -284,14 +284,14 @@ def create_preview(request: HttpRequest, body: PreviewIn) -> Status[PreviewOut]:
     return Status(202, _preview(start_preview(actor, ids, body.days)))
 
 
-@router.get("/price-previews/{id}", response=PreviewOut, summary="Show a price preview")
-def show_preview(request: HttpRequest, id: str) -> PreviewOut:
+@router.get("/price-previews/{id}", response=PricePreviewOut, summary="Show a price preview")
+def show_preview(request: HttpRequest, id: str) -> PricePreviewOut:
     """Its progress and its result."""
     return _preview(access_preview(actors.actor_of(request), id))
 
 
-@router.post("/price-previews/{id}/cancel", response=PreviewOut, summary="Cancel a preview")
-def stop_preview(request: HttpRequest, id: str) -> PreviewOut:
+@router.post("/price-previews/{id}/cancel", response=PricePreviewOut, summary="Cancel a preview")
+def stop_preview(request: HttpRequest, id: str) -> PricePreviewOut:
     """Stops a preview that is still running."""
     actor = actors.actor_of(request)
     cancel_preview(actor, access_preview(actor, id))
@@ -360,9 +360,9 @@ def _proposal(proposal: PriceProposal) -> ProposalOut:
     )
 
 
-def _preview(preview: PricePreview) -> PreviewOut:
+def _preview(preview: PricePreview) -> PricePreviewOut:
     total = (preview.result or {}).get("total")
-    return PreviewOut(
+    return PricePreviewOut(
         id=id_text(preview.id),
         state=str(preview.state),
         done=preview.done,

@@ -1,7 +1,9 @@
-"""What an operation of the management API answers besides its success, for its schema."""
+"""What the description of the management API is made of: schemas of its bodies, and errors."""
 
 from http import HTTPStatus
 from typing import Any, Final
+
+import ninja
 
 ERROR: Final = "Error"
 ERROR_SCHEMA: Final[dict[str, Any]] = {
@@ -41,3 +43,24 @@ def errors_of(operation: dict[str, Any]) -> list[int]:
     sends = "requestBody" in operation
     reads = sends or bool(operation.get("parameters"))
     return [400, 401, 403, 404, *([413] if sends else []), *([422] if reads else [])]
+
+
+class SchemaNameTaken(TypeError):
+    """Two classes of bodies have one name: the description would show one of them for both."""
+
+
+class Schema(ninja.Schema):
+    """A body of the management API. Its class name is its name in the description, so no two
+    subclasses share one: the second raises SchemaNameTaken when it is imported."""
+
+    @classmethod
+    def __pydantic_init_subclass__(cls, **kwargs: Any) -> None:
+        super().__pydantic_init_subclass__(**kwargs)
+        first = _SCHEMAS.setdefault(cls.__name__, cls.__module__)
+        if first != cls.__module__:
+            raise SchemaNameTaken(
+                f"{first} and {cls.__module__} both define a schema {cls.__name__}. Rename one."
+            )
+
+
+_SCHEMAS: Final[dict[str, str]] = {}
