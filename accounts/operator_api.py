@@ -166,7 +166,7 @@ def create_organisation(request: HttpRequest, body: OrganisationIn) -> Status[Or
 
 
 @router.get("/organisations/{slug}", response=OrganisationStateOut, summary="Show an organisation")
-def read_organisation(request: HttpRequest, slug: str) -> OrganisationStateOut:
+def show_organisation(request: HttpRequest, slug: str) -> OrganisationStateOut:
     """One organisation of the installation."""
     return _organisation(access.access_organisation(actors.actor_of(request), slug))
 

@@ -53,7 +53,7 @@ def create_for(name: str, owner_email: str, *, actor: Actor) -> Organisation:
         owner = User.objects.filter(email__iexact=owner_email, is_active=True).first()
     if owner is None:
         text = gettext(
-            "Nobody has an account with this address. Leave it empty to own the organisation "
+            "No account uses this address. Leave it empty to own the organisation "
             "yourself, then invite the owner."
         )
         raise Refused("owner", text)

@@ -19,6 +19,7 @@ from django.utils.translation import gettext
 from ninja import NinjaAPI
 from ninja.errors import HttpError, ValidationError
 from ninja.openapi.schema import OpenAPISchema
+from ninja.operation import Operation
 from ninja.parser import Parser
 
 from accounts.api_auth import KeyConflict, api_auth
@@ -60,7 +61,7 @@ from gateway.setting_api import router as setting_router
 from gateway.shadow_api import router as shadow_router
 from gateway.usage_mark_api import router as usage_mark_router
 from lib.api_examples import example_of
-from lib.openapi import ERROR, ERROR_SCHEMA, declared_error, errors_of
+from lib.openapi import ERROR, ERROR_SCHEMA, declared_error, errors_of, say_additional_properties
 from lib.pagination import BadCursor
 from lib.refusal import Refused
 from lib.strict_json import strict_json
@@ -125,6 +126,10 @@ def _check(value: Any, path: tuple[str, ...]) -> None:
 class ManagementAPI(NinjaAPI):
     """An API whose answers nothing between it and the caller may keep."""
 
+    def get_openapi_operation_id(self, operation: Operation) -> str:
+        """The name of the function: it is what a generated client calls the operation."""
+        return str(operation.view_func.__name__)
+
     def create_temporal_response(self, request: HttpRequest) -> HttpResponse:
         length = request.META.get("CONTENT_LENGTH")
         if length in ("", "0") or (length is None and not request.body):
@@ -147,6 +152,7 @@ class ManagementAPI(NinjaAPI):
     def _schema_at(self, path_prefix: str) -> OpenAPISchema:
         schema = super().get_openapi_schema(path_prefix=path_prefix)
         schemas = schema["components"]["schemas"]
+        say_additional_properties(schemas)
         schemas[ERROR] = ERROR_SCHEMA
         for methods in schema["paths"].values():
             for operation in methods.values():
@@ -281,15 +287,25 @@ class PathTaken(RuntimeError):
     """The relay answers the path of an operation."""
 
 
-def _refuse_paths_of_the_relay() -> None:
+class OperationNameTaken(RuntimeError):
+    """Two operations have functions of one name, which is their name in the description."""
+
+
+def _check_operations() -> None:
+    names = set[str]()
     for _prefix, router in api._routers:
-        for path in router.path_operations:
+        for path, view in router.path_operations.items():
+            for operation in view.operations:
+                name = api.get_openapi_operation_id(operation)
+                if name in names:
+                    raise OperationNameTaken(f"Two operations are called {name}. Rename one.")
+                names.add(name)
             filled = "/api/v1/" + re.sub(r"\{[^}]*\}", "x", path).lstrip("/")
             if claimed(filled):
                 raise PathTaken(f"{filled} belongs to the relay (relay/endpoints.py).")
 
 
-_refuse_paths_of_the_relay()
+_check_operations()
 
 
 # Errors -----------------------------------------------------------------------------------------

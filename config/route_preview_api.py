@@ -76,7 +76,7 @@ class RoutePreviewOut(Schema):
 
 
 @router.post("/routes/preview", response=RoutePreviewOut, summary="Preview a route")
-def preview(request: HttpRequest, data: RoutePreviewIn) -> dict[str, Any]:
+def show_route(request: HttpRequest, data: RoutePreviewIn) -> dict[str, Any]:
     """The channels a request would be sent to, in order, and those that are skipped. Nothing is
     sent or held."""
     actor = actors.actor_of(request)

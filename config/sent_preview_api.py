@@ -50,7 +50,7 @@ class SentPreviewOut(Schema):
 
 
 @router.post("/channels/{id}/preview", response=SentPreviewOut, summary="Preview overrides")
-def preview(request: HttpRequest, id: str, data: SentPreviewIn) -> dict[str, Any]:
+def preview_sent_request(request: HttpRequest, id: str, data: SentPreviewIn) -> dict[str, Any]:
     """The headers and body the provider would receive for a request. Nothing is sent."""
     actor = actors.actor_of(request)
     access.require(actor, "channels.write")

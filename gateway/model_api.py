@@ -174,7 +174,7 @@ def reset_model(request: HttpRequest, name: str) -> Status[None]:
 
 
 @router.post("/model-probes", response=ModelOut, summary="Probe a model")
-def probe(request: HttpRequest, body: ProbeIn) -> ModelOut:
+def probe_public_model(request: HttpRequest, body: ProbeIn) -> ModelOut:
     """Sends small requests to the provider to find out what the model can do. No customer is
     charged. Differences become proposals."""
     actor = actors.actor_of(request)

@@ -7,10 +7,10 @@ beginning, and accepted. A cut of a rate by more than half waits for a second op
 
 import datetime as dt
 from collections.abc import Mapping
-from typing import Annotated, Any, Literal
+from typing import Any, Literal
 
 from django.http import HttpRequest
-from ninja import Body, Query, Router, Status
+from ninja import Query, Router, Status
 from pydantic import ConfigDict, Field
 
 from accounts import access, actors, api_auth
@@ -247,14 +247,12 @@ def show_proposal(request: HttpRequest, id: str) -> ProposalOut:
     summary="Accept a price",
     openapi_extra=also_answers(409),
 )
-def accept_proposal(
-    request: HttpRequest, id: str, body: Annotated[AcceptIn | None, Body()] = None
-) -> ProposalOut:
+def accept_proposal(request: HttpRequest, id: str, body: AcceptIn) -> ProposalOut:
     """Creates a version that applies until the next scheduled one. If a rate falls by more than
     half, a second operator must accept it too. A version scheduled for the same time is only
     replaced if it is named."""
     actor = actors.actor_of(request)
-    named = _version_id(body.replaces) if body else None
+    named = _version_id(body.replaces)
     accept(actor, [access_proposal(actor, id).id], replaces=named)
     return _proposal(access_proposal(actor, id))
 

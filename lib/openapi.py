@@ -31,6 +31,22 @@ def also_answers(*statuses: int) -> dict[str, Any]:
     return {"responses": {status: declared_error(status) for status in statuses}}
 
 
+def say_additional_properties(node: Any) -> None:
+    """Replace the one pattern of an object's names by `additionalProperties`, which every generator
+    of clients knows; the pattern moves to `propertyNames`."""
+    if isinstance(node, list):
+        for inner in node:
+            say_additional_properties(inner)
+    if not isinstance(node, dict):
+        return
+    patterns = node.get("patternProperties")
+    if isinstance(patterns, dict) and len(patterns) == 1:
+        ((pattern, node["additionalProperties"]),) = node.pop("patternProperties").items()
+        node["propertyNames"] = {**node.get("propertyNames", {}), "pattern": pattern}
+    for inner in node.values():
+        say_additional_properties(inner)
+
+
 def declared_error(status: int) -> dict[str, Any]:
     """An error of that status in an operation's responses."""
     schema = {"$ref": f"#/components/schemas/{ERROR}"}

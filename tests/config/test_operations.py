@@ -13,23 +13,26 @@ import pytest
 
 from accounts import keys, members, organisations
 from accounts.actors import SYSTEM
-from accounts.models import KeyKind
+from accounts.models import KeyKind, Organisation
 from config.api import PathTaken, api
 from lib.openapi import Schema, SchemaNameTaken
 from tests.beside import Beside
+from tests.cast import make_key
 from tests.databases import own_database
 from tests.fakes.upstream import FakeUpstream
 from tests.house.test_access import operations
 from tests.hub import Hub, fake
+from tests.invoicing import charged, drafted, mid_month
+from tests.usage.rows import credit
 
 __all__ = ["fake"]
-
-OPERATOR: Final = "ops@example.org"
 
 
 class Running(NamedTuple):
     hub: Hub
+    beside: Beside
     key: str
+    second_key: str
 
     def ask(
         self, method: str, path: str, body: Any = None, organisation: str | None = None
@@ -47,14 +50,30 @@ class Running(NamedTuple):
         return answer.status_code, answer.json() if is_json else None
 
 
-def operators_key() -> str:
-    """In a process of the hub: an operator with an organisation, and a management key of theirs."""
-    operator = members.add_person(OPERATOR, operator=True, actor=SYSTEM)
-    home = organisations.create_organisation("Operations", owner=operator, actor=SYSTEM)
-    _, text = keys.mint_key(
-        SYSTEM, home.teams.get(), "evening", kind=KeyKind.MANAGEMENT, user=operator
-    )
-    return text
+def operators_keys() -> list[str]:
+    """In a process of the hub: two operators with an organisation, and a management key of each."""
+    texts = []
+    for name in ("ops", "ada"):
+        operator = members.add_person(f"{name}@example.org", operator=True, actor=SYSTEM)
+        home = organisations.create_organisation(name.title(), owner=operator, actor=SYSTEM)
+        _, text = keys.mint_key(
+            SYSTEM, home.teams.get(), "evening", kind=KeyKind.MANAGEMENT, user=operator
+        )
+        texts.append(text)
+    return texts
+
+
+def draft_of_last_month() -> str:
+    """In a process of the hub: an organisation that spent something, and the draft of its invoice;
+    the organisation's slug."""
+    owner = members.add_person("owner@example.org", actor=SYSTEM)
+    organisation = organisations.create_organisation("Invoiced", owner=owner, actor=SYSTEM)
+    Organisation.objects.filter(id=organisation.id).update(created_at=mid_month(2))
+    key, _ = make_key(organisation.teams.get(), "spender")
+    credit(key)
+    charged(key, mid_month(), 2 * 10**9)
+    drafted(organisation, SYSTEM)
+    return organisation.slug
 
 
 @pytest.fixture(scope="module")
@@ -68,7 +87,7 @@ def running() -> Iterator[Running]:
         hub.start()
         beside = Beside({**os.environ, "DATABASE_URL": dsn})
         until.callback(beside.close)
-        yield Running(hub, beside.call(operators_key))
+        yield Running(hub, beside, *beside.call(operators_keys))
 
 
 def described() -> Iterator[tuple[str, str, dict[str, Any]]]:
@@ -86,7 +105,7 @@ def test_every_operation_answers_its_own_example_through_the_hub(running: Runnin
         filled = path
         for parameter in operation.get("parameters", []):
             value = "0" if parameter["schema"].get("type") == "integer" else "nothing"
-            filled = filled.replace("{%s}" % parameter["name"], value)
+            filled = filled.replace(f"{{{parameter['name']}}}", value)
         status, said = running.ask(method, filled, body.get("example"))
         error = (said or {}).get("error") or {} if isinstance(said, dict) else {}
         unread = error.get("code") in ("unknown_url", "unknown_parameter",
@@ -108,7 +127,7 @@ def test_a_path_of_the_relay_is_refused() -> None:
     with pytest.MonkeyPatch.context() as patch:
         patch.setattr(api, "_routers", taken)
         with pytest.raises(PathTaken, match="/api/v1/models/x"):
-            module._refuse_paths_of_the_relay()
+            module._check_operations()
 
 
 def test_two_schemas_cannot_have_one_name() -> None:
@@ -186,7 +205,7 @@ def test_an_unknown_owner_is_refused(running: Running) -> None:
 
 # A client that somebody generates from the description ------------------------------------------
 
-EVENING = (Path(__file__).parent / "operators_evening.py").read_text()
+EVENING: Final = (Path(__file__).parent / "operators_evening.py").read_text()
 
 
 def test_a_generated_client_does_an_operators_evening(
@@ -205,7 +224,8 @@ def test_a_generated_client_does_an_operators_evening(
     script = tmp_path / "evening.py"
     script.write_text(EVENING)
     evening = subprocess.run(
-        [sys.executable, script, running.hub.url, running.key, fake.url, fake.key],
+        [sys.executable, script, running.hub.url, running.key, running.second_key, fake.url,
+         fake.key, running.beside.call(draft_of_last_month)],
         cwd=tmp_path, capture_output=True, text=True,
     )  # fmt: skip
     assert evening.returncode == 0, evening.stdout + evening.stderr
