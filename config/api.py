@@ -134,7 +134,7 @@ class ManagementAPI(NinjaAPI):
         length = request.META.get("CONTENT_LENGTH")
         if length in ("", "0") or (length is None and not request.body):
             # Members that have defaults get them, and a missing one is named in the refusal.
-            request._body = b"{}"  # type: ignore[attr-defined]
+            request._body = b"{}"
         response = super().create_temporal_response(request)
         response["Cache-Control"] = "private, no-store"
         return response
