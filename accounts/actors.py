@@ -213,6 +213,18 @@ def member_actor(request: HttpRequest, organisation: Organisation) -> Actor:
     return actor_of_member(user, organisation, membership)
 
 
+def in_organisation(actor: Actor, slug: str) -> Actor:
+    """The operator in another organisation, with the role that they have there as its member, or
+    with an operator's rights alone. Http404 for anybody else and for an organisation that is not
+    there: the two look the same."""
+    organisation = Organisation.objects.filter(slug=slug, archived_at=None).first()
+    if not actor.operator or actor.user is None or actor.viewing or organisation is None:
+        raise Http404
+    membership = memberships().filter(user=actor.user, organisation=organisation).first()
+    there = actor_of_member(actor.user, organisation, membership, actor.key)
+    return replace(there, ends_at=actor.ends_at)
+
+
 def session_actor(request: HttpRequest, user: User) -> Actor | None:
     """The person, in the organisation whose page was seen last."""
     membership = last_membership(request, user)

@@ -10,7 +10,13 @@ from ninja.utils import check_csrf
 
 from accounts import entry_requirements
 from accounts.access import AccessDenied
-from accounts.actors import Actor, key_actor, last_membership, session_actor
+from accounts.actors import (
+    Actor,
+    in_organisation,
+    key_actor,
+    last_membership,
+    session_actor,
+)
 from accounts.guards import act_as
 from accounts.key_lookup import used_digest
 from accounts.last_uses import LAST_USES
@@ -19,6 +25,9 @@ from accounts.origin import origin_of
 from accounts.rules.limits import is_address_in
 from accounts.view_as import refuse_while_viewing
 from lib import tenancy
+
+ORGANISATION_HEADER = "X-Weir-Organisation"
+"""Names the organisation in which an operator acts, by its slug."""
 
 
 class KeyConflict(HttpError):
@@ -63,6 +72,9 @@ class ApiAuth(AuthBase):
             raise AuthenticationError(
                 message="Incorrect API key provided. Keys are made on the page API keys."
             )
+        slug = request.headers.get(ORGANISATION_HEADER)
+        if slug is not None:
+            actor = in_organisation(actor, slug)
         act_as(request, actor)
         if not self._confined:
             tenancy.enter(None)

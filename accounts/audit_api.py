@@ -4,13 +4,14 @@ import datetime as dt
 from typing import Any
 
 from django.http import HttpRequest
-from ninja import Query, Router, Schema
+from ninja import Query, Router
 from pydantic import Field
 
 from accounts import actors, audit_log
 from accounts.audit_log import AuditFilter
 from lib import pagination
 from lib.api_instants import Instant
+from lib.openapi import Schema
 
 router = Router(tags=["Audit"])
 

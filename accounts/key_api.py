@@ -4,7 +4,7 @@ import datetime as dt
 from typing import Annotated, Any, Final, Literal
 
 from django.http import Http404, HttpRequest
-from ninja import Query, Router, Schema, Status
+from ninja import Query, Router, Status
 from pydantic import ConfigDict, Field
 
 from accounts import access, actors, key_lookup, keys, limits
@@ -14,6 +14,7 @@ from accounts.rules.limits import LIMIT_MAX
 from lib import clock, pagination
 from lib.api_instants import Instant
 from lib.ids import id_text
+from lib.openapi import Schema
 from lib.whole_numbers import Whole
 
 router = Router(tags=["Keys"])

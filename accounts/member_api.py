@@ -6,7 +6,7 @@ from typing import Annotated, Any, Literal
 
 from django.conf import settings
 from django.http import HttpRequest
-from ninja import Query, Router, Schema, Status
+from ninja import Query, Router, Status
 from pydantic import ConfigDict, Field
 
 from accounts import access, actors, custom_roles, invitations, member_access, members
@@ -20,6 +20,7 @@ from accounts.rules.link_life import INVITATION_DAYS, INVITATION_DAYS_MAX
 from accounts.rules.roles import PERMISSIONS
 from lib import clock, pagination
 from lib.ids import id_text
+from lib.openapi import Schema
 from lib.refusal import Refused
 from lib.whole_numbers import Whole
 

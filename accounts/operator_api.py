@@ -4,7 +4,7 @@ import datetime as dt
 from typing import Any, Literal
 
 from django.http import HttpRequest
-from ninja import Query, Router, Schema, Status
+from ninja import Query, Router, Status
 from pydantic import ConfigDict, Field
 
 from accounts import (
@@ -22,6 +22,7 @@ from accounts.models import Organisation, User
 from accounts.names import NAME_MAX
 from accounts.reauthentication import check_signed_in_recently
 from lib import pagination
+from lib.openapi import Schema
 
 router = Router(tags=["Organisations"], auth=api_auth.installation_auth)
 
@@ -32,6 +33,12 @@ class OrganisationIn(Schema):
     model_config = ConfigDict(extra="forbid")
 
     name: str = Field(min_length=1, max_length=NAME_MAX)
+    owner: str = Field(
+        "",
+        max_length=254,
+        description="Email of the owner, who has an account. Empty: you own it, and can invite "
+        "others with `X-Weir-Organisation`.",
+    )
 
 
 class SuspensionIn(Schema):
@@ -150,15 +157,16 @@ def list_organisations(
     "/organisations", response={201: OrganisationStateOut}, summary="Create an organisation"
 )
 def create_organisation(request: HttpRequest, body: OrganisationIn) -> Status[OrganisationStateOut]:
-    """Creates an organisation with one team and no members."""
+    """Creates an organisation with one team and its owner. Send `X-Weir-Organisation` with its
+    slug to act there as its owner: to add teams, invitations, keys and budgets."""
     actor = actors.actor_of(request)
     access.require(actor, "organisations.write")
-    row = organisations.create_organisation(body.name, owner=None, actor=actor)
+    row = organisations.create_for(body.name, body.owner, actor=actor)
     return Status(201, _organisation(row))
 
 
 @router.get("/organisations/{slug}", response=OrganisationStateOut, summary="Show an organisation")
-def read_organisation(request: HttpRequest, slug: str) -> OrganisationStateOut:
+def show_organisation(request: HttpRequest, slug: str) -> OrganisationStateOut:
     """One organisation of the installation."""
     return _organisation(access.access_organisation(actors.actor_of(request), slug))
 

@@ -5,7 +5,7 @@ from typing import Annotated, Any, Literal
 
 from django.db import transaction
 from django.http import HttpRequest
-from ninja import Query, Router, Schema, Status
+from ninja import Query, Router, Status
 from pydantic import ConfigDict, Field
 
 from accounts import access, actors, organisations, projects, teams
@@ -15,6 +15,7 @@ from accounts.names import NAME_MAX
 from accounts.rules.content_retention import CLIENT_ADDRESS_DAYS_MAX
 from accounts.rules.data_policy import REGION_MAX, REGION_PATTERN, REGIONS_MAX
 from lib import pagination
+from lib.openapi import Schema
 from lib.whole_numbers import Whole
 
 router = Router(tags=["Organisation"])

@@ -3,7 +3,7 @@
 import datetime as dt
 
 from django.http import HttpRequest
-from ninja import Query, Router, Schema, Status
+from ninja import Query, Router, Status
 from pydantic import ConfigDict, Field
 
 from accounts import access, actors, service_accounts
@@ -12,6 +12,7 @@ from accounts.models import CustomRole, Role, ServiceAccount
 from accounts.names import NAME_MAX
 from lib import pagination
 from lib.ids import id_text
+from lib.openapi import Schema
 from lib.refusal import Refused
 
 router = Router(tags=["Keys"])

@@ -4,7 +4,7 @@ import datetime as dt
 from typing import Annotated
 
 from django.http import HttpRequest
-from ninja import Router, Schema, Status
+from ninja import Router, Status
 from pydantic import ConfigDict, Field
 
 from accounts import access, actors, api_auth, single_sign_on
@@ -13,6 +13,7 @@ from accounts.models import SingleSignOn
 from accounts.oidc import ProviderFailed, callback_url_of
 from accounts.reauthentication import check_signed_in_recently
 from accounts.single_sign_on import DOMAINS_MAX, RULES_MAX
+from lib.openapi import Schema
 
 router = Router(tags=["Single sign-on"])
 operator_router = Router(tags=["Operators"], auth=api_auth.installation_auth)
@@ -87,7 +88,7 @@ class SingleSignOnOut(Schema):
     created_at: dt.datetime
 
 
-class TestOut(Schema):
+class SingleSignOnTestOut(Schema):
     ok: bool
     problem: str = Field(description="What to correct; empty if the provider responds as it must.")
 
@@ -131,16 +132,16 @@ def remove_single_sign_on(request: HttpRequest) -> Status[None]:
     return Status(204, None)
 
 
-@router.post("/single-sign-on/test", response=TestOut, summary="Test single sign-on")
-def test_single_sign_on(request: HttpRequest) -> TestOut:
+@router.post("/single-sign-on/test", response=SingleSignOnTestOut, summary="Test single sign-on")
+def test_single_sign_on(request: HttpRequest) -> SingleSignOnTestOut:
     """Reads the identity provider's configuration. To see the claims of a person, sign in through
     the test on the settings page."""
     row = single_sign_on.access_single_sign_on(actors.actor_of(request))
     try:
         single_sign_on.check_provider(row)
     except ProviderFailed as failed:
-        return TestOut(ok=False, problem=str(failed))
-    return TestOut(ok=True, problem="")
+        return SingleSignOnTestOut(ok=False, problem=str(failed))
+    return SingleSignOnTestOut(ok=True, problem="")
 
 
 @operator_router.get(

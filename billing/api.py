@@ -6,7 +6,7 @@ from typing import Any
 
 from django.db import transaction
 from django.http import HttpRequest, HttpResponse
-from ninja import Query, Router, Schema
+from ninja import Query, Router
 from pydantic import ConfigDict, Field
 
 from accounts import access, actors, api_auth
@@ -22,7 +22,7 @@ from billing.receipt_views import receipt_answer
 from billing.rules.money import format_usd
 from lib import clock, pagination, tenancy
 from lib.ids import id_text
-from lib.openapi import also_answers
+from lib.openapi import Schema, also_answers
 
 router = Router(tags=["Balance"])
 

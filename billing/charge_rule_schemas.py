@@ -2,10 +2,10 @@
 
 from typing import Any, Final, Literal
 
-from ninja import Schema
 from pydantic import ConfigDict, Field
 
 from billing.rules.charge_rule import DRAIN_SECONDS, DRAIN_SECONDS_MAX
+from lib.openapi import Schema
 from lib.whole_numbers import Whole
 
 _KIND: Final = (

@@ -3,7 +3,7 @@
 import datetime as dt
 
 from django.http import HttpRequest
-from ninja import Query, Router, Schema, Status
+from ninja import Query, Router, Status
 from pydantic import ConfigDict, Field
 
 from accounts import access, actors, api_auth
@@ -12,6 +12,7 @@ from billing.exchange_rates import SOURCE_MAX, RateStated, add_rates, rate_text
 from billing.models import ExchangeRate
 from lib import pagination
 from lib.ids import id_text
+from lib.openapi import Schema
 
 RATES_MAX = 1000
 

@@ -4,7 +4,7 @@ import datetime as dt
 from typing import Literal
 
 from django.http import HttpRequest, HttpResponse
-from ninja import Query, Router, Schema
+from ninja import Query, Router
 from pydantic import ConfigDict, Field
 
 from accounts import actors
@@ -19,6 +19,7 @@ from billing.rules.invoice import Line, LineKind, percent_text
 from billing.rules.money import format_usd
 from lib import pagination
 from lib.ids import id_text
+from lib.openapi import Schema
 
 router = Router(tags=["Invoices"])
 

@@ -5,7 +5,7 @@ import datetime as dt
 from typing import Any, Literal
 
 from django.http import HttpRequest, HttpResponse
-from ninja import Query, Router, Schema
+from ninja import Query, Router
 from pydantic import ConfigDict, Field
 
 from accounts import access, actors, api_auth
@@ -28,7 +28,7 @@ from lib import clock, pagination
 from lib.api_instants import Instant
 from lib.csv_file import csv_file
 from lib.ids import id_text
-from lib.openapi import also_answers
+from lib.openapi import Schema, also_answers
 from lib.whole_numbers import Whole
 
 router = Router(tags=["Operator billing"], auth=api_auth.installation_auth)

@@ -8,7 +8,7 @@ from zoneinfo import ZoneInfo
 
 from django.http import HttpRequest, HttpResponse
 from django.utils.translation import gettext
-from ninja import Query, Router, Schema
+from ninja import Query, Router
 from pydantic import ConfigDict, Field
 
 from accounts import access, actors, api_auth
@@ -32,7 +32,7 @@ from billing.rules.subscription import Terms
 from billing.subscription_plans import DESCRIPTION_MAX, SubscriptionRefused, unit_term
 from lib import clock, pagination
 from lib.ids import id_text
-from lib.openapi import also_answers
+from lib.openapi import Schema, also_answers
 from lib.whole_numbers import Whole
 
 router = Router(tags=["Subscription"])
@@ -70,7 +70,7 @@ class UnitsIn(Schema):
     units: Whole = Field(ge=1, le=UNITS_MAX)
 
 
-class PlanOut(Schema):
+class SubscriptionPlanOut(Schema):
     """A subscription plan. Amounts are exact decimals in USD, of a whole month."""
 
     id: str
@@ -87,7 +87,7 @@ class PlanOut(Schema):
 class SubscriptionOut(Schema):
     """Amounts are exact decimals in USD."""
 
-    plan: PlanOut
+    plan: SubscriptionPlanOut
     state: Literal["active", "unpaid", "ended"]
     timezone: str
     month: str = Field(description="The latest month that was paid.")
@@ -100,7 +100,7 @@ class SubscriptionOut(Schema):
 
 class CurrentOut(Schema):
     subscription: SubscriptionOut | None
-    plans: list[PlanOut] = Field(description="The plans that are offered.")
+    plans: list[SubscriptionPlanOut] = Field(description="The plans that are offered.")
 
 
 class ChoiceIn(Schema):
@@ -111,10 +111,10 @@ class ChoiceIn(Schema):
     plan: str = Field(max_length=40, description="ID of an offered plan.")
 
 
-class PreviewOut(Schema):
+class SubscriptionPreviewOut(Schema):
     """What choosing a plan does today. Amounts are exact decimals in USD."""
 
-    plan: PlanOut
+    plan: SubscriptionPlanOut
     from_day: dt.date
     days: int = Field(description="Days of this month that are charged.")
     of_days: int
@@ -126,7 +126,7 @@ class PreviewOut(Schema):
     renews_on: dt.date
 
 
-class PlanIn(Schema):
+class SubscriptionPlanIn(Schema):
     """A new plan."""
 
     model_config = ConfigDict(extra="forbid")
@@ -139,7 +139,7 @@ class PlanIn(Schema):
     overage: Literal["balance", "refuse"] = "balance"
 
 
-class WrittenPlanOut(PlanOut):
+class WrittenPlanOut(SubscriptionPlanOut):
     state: Literal["draft", "offered", "archived"]
     subscribers: int
     created_at: dt.datetime
@@ -158,18 +158,20 @@ def show_subscription(request: HttpRequest) -> CurrentOut:
     current = subscriptions.subscription_of(organisation)
     return CurrentOut(
         subscription=SubscriptionOut(**_subscription(current)) if current else None,
-        plans=[PlanOut(**_plan(plan)) for plan in offered_plans(actor)],
+        plans=[SubscriptionPlanOut(**_plan(plan)) for plan in offered_plans(actor)],
     )
 
 
-@router.post("/subscription/preview", response=PreviewOut, summary="Preview a change of plan")
-def preview_subscription(request: HttpRequest, body: ChoiceIn) -> PreviewOut:
+@router.post(
+    "/subscription/preview", response=SubscriptionPreviewOut, summary="Preview a change of plan"
+)
+def preview_subscription(request: HttpRequest, body: ChoiceIn) -> SubscriptionPreviewOut:
     """Nothing is changed. Days are those of the organisation's invoices, today among them."""
     actor = actors.actor_of(request)
     organisation = access_wallet(actor, "wallet.write")
     preview = subscriptions.preview_plan(organisation, _offered(actor, body.plan))
-    return PreviewOut(
-        plan=PlanOut(**_plan(preview.plan)),
+    return SubscriptionPreviewOut(
+        plan=SubscriptionPlanOut(**_plan(preview.plan)),
         from_day=preview.day,
         days=preview.days,
         of_days=preview.of_days,
@@ -247,7 +249,7 @@ def list_subscription_plans(
     summary="Create a subscription plan",
     openapi_extra=also_answers(409),
 )
-def create_subscription_plan(request: HttpRequest, body: PlanIn) -> HttpResponse:
+def create_subscription_plan(request: HttpRequest, body: SubscriptionPlanIn) -> HttpResponse:
     """A draft, which no organisation sees until it is offered. Supports `Idempotency-Key`."""
     actor = actors.actor_of(request)
     access.require(actor, "credits.write")

@@ -1,9 +1,13 @@
 """The management API under /api/v1/: every room's router, one form of error.
 
+The relay owns some paths below /api/v1/, so an operation at one of them could never be reached:
+that is refused when this module is imported.
+
 Errors have the shape of OpenAI's API, because that is what the clients of a hub read already.
 """
 
 import json
+import re
 from collections.abc import Callable
 from functools import cache, wraps
 from typing import Any, cast
@@ -15,6 +19,7 @@ from django.utils.translation import gettext
 from ninja import NinjaAPI
 from ninja.errors import HttpError, ValidationError
 from ninja.openapi.schema import OpenAPISchema
+from ninja.operation import Operation
 from ninja.parser import Parser
 
 from accounts.api_auth import KeyConflict, api_auth
@@ -55,7 +60,8 @@ from gateway.price_api import router as price_router
 from gateway.setting_api import router as setting_router
 from gateway.shadow_api import router as shadow_router
 from gateway.usage_mark_api import router as usage_mark_router
-from lib.openapi import ERROR, ERROR_SCHEMA, declared_error, errors_of
+from lib.api_examples import example_of
+from lib.openapi import ERROR, ERROR_SCHEMA, declared_error, errors_of, say_additional_properties
 from lib.pagination import BadCursor
 from lib.refusal import Refused
 from lib.strict_json import strict_json
@@ -63,6 +69,7 @@ from notify.api import operator_router as operator_alert_router
 from notify.api import router as notify_router
 from playground.departure_api import router as departure_router
 from playground.prompt_api import router as playground_router
+from relay.endpoints import claimed
 from usage.api import router as usage_router
 from usage.budget_api import router as budget_router
 from usage.detached import RequestDetached
@@ -119,7 +126,15 @@ def _check(value: Any, path: tuple[str, ...]) -> None:
 class ManagementAPI(NinjaAPI):
     """An API whose answers nothing between it and the caller may keep."""
 
+    def get_openapi_operation_id(self, operation: Operation) -> str:
+        """The name of the function: it is what a generated client calls the operation."""
+        return str(operation.view_func.__name__)
+
     def create_temporal_response(self, request: HttpRequest) -> HttpResponse:
+        length = request.META.get("CONTENT_LENGTH")
+        if length in ("", "0") or (length is None and not request.body):
+            # Members that have defaults get them, and a missing one is named in the refusal.
+            request._body = b"{}"
         response = super().create_temporal_response(request)
         response["Cache-Control"] = "private, no-store"
         return response
@@ -136,9 +151,13 @@ class ManagementAPI(NinjaAPI):
     @cache  # noqa: B019 - the API lives as long as its process
     def _schema_at(self, path_prefix: str) -> OpenAPISchema:
         schema = super().get_openapi_schema(path_prefix=path_prefix)
-        schema["components"]["schemas"][ERROR] = ERROR_SCHEMA
+        schemas = schema["components"]["schemas"]
+        say_additional_properties(schemas)
+        schemas[ERROR] = ERROR_SCHEMA
         for methods in schema["paths"].values():
             for operation in methods.values():
+                if "requestBody" in operation:
+                    _describe_body(schemas, operation["requestBody"])
                 for status in errors_of(operation):
                     operation["responses"].setdefault(status, declared_error(status))
         return schema
@@ -150,6 +169,15 @@ class ManagementAPI(NinjaAPI):
             if isinstance(pattern, URLPattern):
                 pattern.callback = _with_error_body(pattern.callback)
         return patterns, app, namespace
+
+
+def _describe_body(schemas: dict[str, Any], body: dict[str, Any]) -> None:
+    """Add an example, and say whether a body has to be sent."""
+    for content in body["content"].values():
+        content["example"] = example_of(schemas, content["schema"])
+        name = content["schema"].get("$ref", "").rpartition("/")[2]
+        if name:
+            body["required"] = bool(schemas[name].get("required"))
 
 
 def _with_error_body(view: Callable[..., HttpResponse]) -> Callable[..., HttpResponse]:
@@ -173,7 +201,8 @@ api = ManagementAPI(
     title="Weir management API",
     version="1",
     description="Manage keys, limits, budgets, billing and prices. Amounts are decimal strings, "
-    "times are RFC 3339 in UTC.",
+    "times are RFC 3339 in UTC. Operators choose the organisation that they act in by its slug in "
+    "the header `X-Weir-Organisation`; without it, it is that of the key.",
     auth=api_auth,
     parser=StrictParser(),
     docs_url=None,
@@ -202,6 +231,8 @@ def _refuse_unknown_query(view: Callable[..., Any]) -> Callable[..., Any]:
         for name, values in request.GET.lists():
             if any("\x00" in value for value in values):
                 raise ZeroByte(name)
+        if any("\x00" in value for value in kwargs.values() if isinstance(value, str)):
+            raise Http404  # no address of ours has one
         return view(request, *args, **kwargs)
 
     return checked
@@ -250,6 +281,31 @@ api.add_router("", job_router)
 api.add_router("", route_preview_router)
 api.add_router("", sent_preview_router)
 api.add_router("", system_router)
+
+
+class PathTaken(RuntimeError):
+    """The relay answers the path of an operation."""
+
+
+class OperationNameTaken(RuntimeError):
+    """Two operations have functions of one name, which is their name in the description."""
+
+
+def _check_operations() -> None:
+    names = set[str]()
+    for _prefix, router in api._routers:
+        for path, view in router.path_operations.items():
+            for operation in view.operations:
+                name = api.get_openapi_operation_id(operation)
+                if name in names:
+                    raise OperationNameTaken(f"Two operations are called {name}. Rename one.")
+                names.add(name)
+            filled = "/api/v1/" + re.sub(r"\{[^}]*\}", "x", path).lstrip("/")
+            if claimed(filled):
+                raise PathTaken(f"{filled} belongs to the relay (relay/endpoints.py).")
+
+
+_check_operations()
 
 
 # Errors -----------------------------------------------------------------------------------------

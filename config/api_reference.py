@@ -100,7 +100,7 @@ def _operation(source: _Source, path: str, method: str, operation: dict[str, Any
         body=body,
         status=str(status),
         answer=_fields(source, answer),
-        curl=_curl(path, method, body),
+        curl=_curl(path, method, content.get("application/json", {}).get("example")),
     )
 
 
@@ -150,13 +150,12 @@ def _resolved(schema: dict[str, Any], node: dict[str, Any]) -> dict[str, Any]:
     return node
 
 
-def _curl(path: str, method: str, body: list[Field]) -> str:
+def _curl(path: str, method: str, example: Any) -> str:
     lines = [
         ("curl" if method == "get" else f"curl -X {method.upper()}")
         + ' -H "Authorization: Bearer $WEIR_KEY"',
     ]
-    if body:
-        example = {field.name: "…" for field in body if field.required}
+    if example is not None:
         lines.append(
             f"  -H 'Content-Type: application/json' -d '{json.dumps(example, ensure_ascii=False)}'"
         )

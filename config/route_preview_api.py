@@ -4,13 +4,14 @@ from typing import Annotated, Any, Literal
 
 import msgspec
 from django.http import HttpRequest
-from ninja import Router, Schema
+from ninja import Router
 from pydantic import ConfigDict, Field
 
 from accounts import access, actors, api_auth
 from billing.rules.money import format_usd
 from config.route_preview import preview_route
 from gateway.rules.model_rules import Cause
+from lib.openapi import Schema
 from relay.request_context import Bound
 from relay.route_preview import RoutePreview
 from usage.rules.choices import SkipReason, Why
@@ -75,7 +76,7 @@ class RoutePreviewOut(Schema):
 
 
 @router.post("/routes/preview", response=RoutePreviewOut, summary="Preview a route")
-def preview(request: HttpRequest, data: RoutePreviewIn) -> dict[str, Any]:
+def show_route(request: HttpRequest, data: RoutePreviewIn) -> dict[str, Any]:
     """The channels a request would be sent to, in order, and those that are skipped. Nothing is
     sent or held."""
     actor = actors.actor_of(request)

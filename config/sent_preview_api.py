@@ -4,7 +4,7 @@ from typing import Annotated, Any
 
 import msgspec
 from django.http import HttpRequest
-from ninja import Router, Schema
+from ninja import Router
 from pydantic import ConfigDict, Field
 
 from accounts import access, actors, api_auth
@@ -13,6 +13,7 @@ from gateway.access import access_channel
 from gateway.channel_fields import provider_of
 from gateway.channel_overrides import check_overrides
 from gateway.channel_schemas import OverridesIn
+from lib.openapi import Schema
 from relay.sent_preview import SentPreview
 
 router = Router(tags=["Channels"], auth=api_auth.installation_auth)
@@ -49,7 +50,7 @@ class SentPreviewOut(Schema):
 
 
 @router.post("/channels/{id}/preview", response=SentPreviewOut, summary="Preview overrides")
-def preview(request: HttpRequest, id: str, data: SentPreviewIn) -> dict[str, Any]:
+def preview_sent_request(request: HttpRequest, id: str, data: SentPreviewIn) -> dict[str, Any]:
     """The headers and body the provider would receive for a request. Nothing is sent."""
     actor = actors.actor_of(request)
     access.require(actor, "channels.write")

@@ -5,11 +5,12 @@ import datetime as dt
 from typing import Any
 
 from django.http import HttpRequest
-from ninja import Router, Schema
+from ninja import Router
 from pydantic import Field
 
 from accounts import access, actors, api_auth
 from config.system_state import as_json, system_state
+from lib.openapi import Schema
 
 router = Router(tags=["Operators"], auth=api_auth.installation_auth)
 

@@ -9,7 +9,7 @@ from typing import Annotated, Any, Literal
 from uuid import UUID
 
 from django.http import HttpRequest
-from ninja import Query, Router, Schema, Status
+from ninja import Query, Router, Status
 from pydantic import ConfigDict, Field
 
 from accounts import access, actors, api_auth
@@ -34,6 +34,7 @@ from gateway.rules import channel_bounds as bounds
 from gateway.rules import model_facts
 from lib import pagination
 from lib.ids import id_text
+from lib.openapi import Schema
 from lib.refusal import Refused
 
 router = Router(tags=["Price book"], auth=api_auth.installation_auth)
@@ -139,7 +140,7 @@ def list_updates(request: HttpRequest, query: Query[pagination.PageQuery]) -> Up
 
 
 @router.post("/catalogue-updates", response={201: UpdateOut}, summary="Compare with a list")
-def compare(request: HttpRequest, body: UpdateIn) -> Status[UpdateOut]:
+def compare_catalogue(request: HttpRequest, body: UpdateIn) -> Status[UpdateOut]:
     """Compares a list of models and prices with what applies. Differences become proposals; nothing
     applies by itself."""
     actor = actors.actor_of(request)
@@ -163,7 +164,7 @@ def list_facts(request: HttpRequest, query: Query[pagination.PageQuery]) -> Fact
 
 
 @router.post("/model-proposals/accept", response=DecisionOut, summary="Accept proposals")
-def accept(request: HttpRequest, body: DecisionIn) -> DecisionOut:
+def accept_model_proposals(request: HttpRequest, body: DecisionIn) -> DecisionOut:
     """All or none."""
     actor = actors.actor_of(request)
     access.require(actor, "prices.write")
@@ -172,7 +173,7 @@ def accept(request: HttpRequest, body: DecisionIn) -> DecisionOut:
 
 
 @router.post("/model-proposals/dismiss", response=DecisionOut, summary="Dismiss proposals")
-def dismiss(request: HttpRequest, body: DecisionIn) -> DecisionOut:
+def dismiss_model_proposals(request: HttpRequest, body: DecisionIn) -> DecisionOut:
     """The same list does not propose them again."""
     actor = actors.actor_of(request)
     access.require(actor, "prices.write")

@@ -26,13 +26,14 @@ from gateway.channel_refusals import ChannelRefused
 from gateway.channel_schemas import (
     ChannelChange,
     ChannelIn,
+    ChannelKeyIn,
     ChannelKeyOut,
     ChannelOut,
     ChannelPage,
     ChannelPatch,
     ChannelQuery,
+    ChannelTestOut,
     CopyIn,
-    KeyIn,
     KeySwitch,
     ModelListOut,
     RouteOut,
@@ -40,7 +41,6 @@ from gateway.channel_schemas import (
     TakenOutOut,
     TargetIn,
     TestIn,
-    TestOut,
     TestResultOut,
     TestRunIn,
     TestRunOut,
@@ -125,7 +125,7 @@ def restore_channel(request: HttpRequest, id: str) -> ChannelOut:
 
 
 @router.post("/channels/{id}/keys", response={201: ChannelKeyOut}, summary="Add a key")
-def add_key(request: HttpRequest, id: str, body: KeyIn) -> Status[ChannelKeyOut]:
+def add_key(request: HttpRequest, id: str, body: ChannelKeyIn) -> Status[ChannelKeyOut]:
     """The keys of a channel take turns."""
     actor = actors.actor_of(request)
     access.require(actor, "channels.write")
@@ -153,8 +153,8 @@ def remove_key(request: HttpRequest, id: str, key: str) -> Status[None]:
     return Status(204, None)
 
 
-@router.post("/channels/{id}/test", response=TestOut, summary="Test a channel")
-def test_channel(request: HttpRequest, id: str, body: TestIn) -> TestOut:
+@router.post("/channels/{id}/test", response=ChannelTestOut, summary="Test a channel")
+def test_channel(request: HttpRequest, id: str, body: TestIn) -> ChannelTestOut:
     """Sends one short request to the provider. No customer is charged."""
     actor = actors.actor_of(request)
     access.require(actor, "channels.test")
@@ -272,10 +272,10 @@ def _key(key: ChannelKey) -> ChannelKeyOut:
     )
 
 
-def _test(stored: dict[str, Any]) -> TestOut:
+def _test(stored: dict[str, Any]) -> ChannelTestOut:
     cause, fix = words_of(stored["fault"])
     more = {"variant": stored.get("variant", "streamed"), "cost": _usd(stored.get("cost_nano"))}
-    return TestOut(**{**stored, **more}, cause=_text(cause), fix=_text(fix))
+    return ChannelTestOut(**{**stored, **more}, cause=_text(cause), fix=_text(fix))
 
 
 def _run(run: ChannelTestRun) -> TestRunOut:

@@ -3,7 +3,6 @@
 import datetime as dt
 from typing import Annotated, Any, Final, Literal
 
-from ninja import Schema
 from pydantic import AfterValidator, ConfigDict, Field
 
 from accounts.rules.data_policy import REGION_MAX
@@ -27,6 +26,7 @@ from gateway.rules.request_overrides import (
 )
 from gateway.rules.timeouts import Timeouts
 from lib import pagination
+from lib.openapi import Schema
 from lib.whole_numbers import Whole
 
 
@@ -86,7 +86,7 @@ class RouteIn(Schema):
     )
     priority: Priority | None = Field(None, description="Null: the channel's.")
     weight: Weight | None = Field(None, description="Null: the channel's.")
-    timeouts: ModelTimeoutsIn = ModelTimeoutsIn()
+    timeouts: ModelTimeoutsIn = Field(default_factory=ModelTimeoutsIn)
 
 
 class TimeoutsIn(Schema):
@@ -255,15 +255,15 @@ class ChannelChange(Schema):
         None, description="What it may cost in a day (UTC): a decimal string in USD."
     )
     spend_cap_month: SpendCap | None = Field(None, description="The same in a calendar month.")
-    conditions: ConditionsIn = ConditionsIn()
+    conditions: ConditionsIn = Field(default_factory=ConditionsIn)
     zero_retention: Switch = Field(False, description="The provider keeps no data of requests.")
     region: str = Field(
         "", max_length=REGION_MAX, description="Where it is: `eu`, `us-east-1`. Empty: unknown."
     )
-    overrides: OverridesIn = OverridesIn()
-    timeouts: TimeoutsIn = TimeoutsIn()
-    breaker: BreakerIn = BreakerIn()
-    testing: TestingIn = TestingIn()
+    overrides: OverridesIn = Field(default_factory=OverridesIn)
+    timeouts: TimeoutsIn = Field(default_factory=TimeoutsIn)
+    breaker: BreakerIn = Field(default_factory=BreakerIn)
+    testing: TestingIn = Field(default_factory=TestingIn)
     check_models_every_h: CheckHours | None = Field(
         None, description="Hours between two checks for new models; null for none."
     )
@@ -292,7 +292,7 @@ class CopyIn(Schema):
     name: Name
 
 
-class KeyIn(Schema):
+class ChannelKeyIn(Schema):
     """A provider's key."""
 
     model_config = ConfigDict(extra="forbid")
@@ -361,7 +361,7 @@ class CallOut(Schema):
     total_ms: int
 
 
-class TestOut(CallOut):
+class ChannelTestOut(CallOut):
     at: dt.datetime
     model: str
     upstream_model: str
@@ -440,7 +440,7 @@ class ChannelOut(Schema):
     taken_out: TakenOutOut | None = Field(description="Why its rule turned it off, if it did.")
     keys: list[ChannelKeyOut]
     models: dict[str, RouteOut]
-    last_test: TestOut | None
+    last_test: ChannelTestOut | None
     created_at: dt.datetime
     version: str
 

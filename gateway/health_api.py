@@ -4,7 +4,7 @@ import datetime as dt
 from typing import Any, Literal
 
 from django.http import HttpRequest
-from ninja import Query, Router, Schema
+from ninja import Query, Router
 from pydantic import Field
 
 from accounts import actors, api_auth
@@ -16,6 +16,7 @@ from gateway.models import Channel
 from gateway.rules.channel_status import KeyStatus, ModelStatus
 from lib import pagination
 from lib.ids import id_text
+from lib.openapi import Schema
 
 router = Router(tags=["Channels"], auth=api_auth.installation_auth)
 

@@ -5,7 +5,7 @@ import datetime as dt
 from typing import Annotated, Any, cast
 
 from django.http import Http404, HttpRequest
-from ninja import Query, Router, Schema, Status
+from ninja import Query, Router, Status
 from pydantic import ConfigDict, Field
 
 from accounts import access, actors, api_auth
@@ -21,6 +21,7 @@ from gateway.rules import channel_bounds as bounds
 from gateway.rules.model_entries import PLANS_MAX, TOKENS_MAX, Role
 from lib import pagination
 from lib.api_instants import Instant
+from lib.openapi import Schema
 from lib.whole_numbers import Whole
 
 router = Router(tags=["Channels"], auth=api_auth.installation_auth)
@@ -127,7 +128,7 @@ class ModelPage(Schema):
     next: str | None
 
 
-@router.get("/models", response=ModelPage, summary="List public models")
+@router.get("/public-models", response=ModelPage, summary="List public models")
 def list_models(request: HttpRequest, query: Query[pagination.PageQuery]) -> ModelPage:
     """Every name that clients can request, by name; then the patterns."""
     models = visible_models(actors.actor_of(request))
@@ -140,13 +141,13 @@ def list_models(request: HttpRequest, query: Query[pagination.PageQuery]) -> Mod
     return ModelPage(items=[_model(item) for item in items], next=items[-1].name if more else None)
 
 
-@router.get("/models/{path:name}", response=ModelOut, summary="Show a public model")
+@router.get("/public-models/{path:name}", response=ModelOut, summary="Show a public model")
 def show_model(request: HttpRequest, name: str) -> ModelOut:
     """One model."""
     return _model(access_model(actors.actor_of(request), name))
 
 
-@router.patch("/models/{path:name}", response=ModelOut, summary="Change a public model")
+@router.patch("/public-models/{path:name}", response=ModelOut, summary="Change a public model")
 def change_model(request: HttpRequest, name: str, body: ModelChange) -> ModelOut:
     """Applies to new requests within a second."""
     actor = actors.actor_of(request)
@@ -160,7 +161,7 @@ def change_model(request: HttpRequest, name: str, body: ModelChange) -> ModelOut
     return _model(access_model(actor, name))
 
 
-@router.delete("/models/{path:name}", response={204: None}, summary="Reset a public model")
+@router.delete("/public-models/{path:name}", response={204: None}, summary="Reset a public model")
 def reset_model(request: HttpRequest, name: str) -> Status[None]:
     """Removes everything set for it: the catalogue applies again, for everyone."""
     actor = actors.actor_of(request)
@@ -173,7 +174,7 @@ def reset_model(request: HttpRequest, name: str) -> Status[None]:
 
 
 @router.post("/model-probes", response=ModelOut, summary="Probe a model")
-def probe(request: HttpRequest, body: ProbeIn) -> ModelOut:
+def probe_public_model(request: HttpRequest, body: ProbeIn) -> ModelOut:
     """Sends small requests to the provider to find out what the model can do. No customer is
     charged. Differences become proposals."""
     actor = actors.actor_of(request)

@@ -5,7 +5,7 @@ import datetime as dt
 from typing import Annotated
 
 from django.http import HttpRequest
-from ninja import Router, Schema
+from ninja import Router
 from pydantic import ConfigDict, Field
 
 from accounts import access, actors, api_auth
@@ -16,6 +16,7 @@ from gateway.model_lists import NAMES_MAX
 from gateway.models import Channel, ModelListing
 from gateway.rules import channel_bounds as bounds
 from gateway.rules.model_changes import ChangeKind
+from lib.openapi import Schema
 
 router = Router(tags=["Channels"], auth=api_auth.installation_auth)
 

@@ -5,7 +5,7 @@ from typing import Annotated, Final, cast
 
 from django.http import HttpRequest
 from django.utils.translation import gettext
-from ninja import Query, Router, Schema, Status
+from ninja import Query, Router, Status
 from pydantic import ConfigDict, Field
 
 from accounts import access, actors, api_auth
@@ -19,6 +19,7 @@ from gateway.rules.model_rules import FALLBACKS_MAX, Cause
 from gateway.rules.picks import Pick
 from gateway.rules.shadow import NAME_MAX
 from lib import pagination
+from lib.openapi import Schema
 from lib.refusal import Refused
 from lib.whole_numbers import Whole
 

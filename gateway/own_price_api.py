@@ -4,7 +4,7 @@ import datetime as dt
 from typing import Any, Literal
 
 from django.http import HttpRequest
-from ninja import Query, Router, Schema
+from ninja import Query, Router
 from pydantic import ConfigDict, Field
 
 from accounts import access, actors
@@ -15,6 +15,7 @@ from billing.rules.patterns import matches
 from gateway.price_book import BookEntry, PriceBook, price_book
 from lib import clock
 from lib.api_instants import Instant
+from lib.openapi import Schema
 
 router = Router(tags=["Prices"])
 

@@ -7,7 +7,7 @@ from typing import Annotated, Final
 from django.db.models import QuerySet
 from django.http import HttpRequest
 from django.utils.translation import gettext
-from ninja import Query, Router, Schema, Status
+from ninja import Query, Router, Status
 from pydantic import ConfigDict, Field
 
 from accounts import actors, api_auth
@@ -28,6 +28,7 @@ from billing.plans import (
 from billing.rules.money import MoneyInvalid, format_multiplier, parse_multiplier
 from gateway.access import access_plan, visible_plans
 from lib import pagination
+from lib.openapi import Schema
 from lib.refusal import Refused
 
 router = Router(tags=["Price book"], auth=api_auth.installation_auth)

@@ -7,10 +7,10 @@ beginning, and accepted. A cut of a rate by more than half waits for a second op
 
 import datetime as dt
 from collections.abc import Mapping
-from typing import Annotated, Any, Literal
+from typing import Any, Literal
 
 from django.http import HttpRequest
-from ninja import Body, Query, Router, Schema, Status
+from ninja import Query, Router, Status
 from pydantic import ConfigDict, Field
 
 from accounts import access, actors, api_auth
@@ -33,7 +33,7 @@ from gateway.previews import cancel_preview, start_preview
 from lib import pagination
 from lib.api_instants import Instant
 from lib.ids import id_text
-from lib.openapi import also_answers
+from lib.openapi import Schema, also_answers
 from lib.whole_numbers import Whole
 
 router = Router(tags=["Price book"], auth=api_auth.installation_auth)
@@ -157,7 +157,7 @@ class ProposalQuery(pagination.PageQuery):
     state: Literal["open", "second", "accepted", "ignored"] | None = None
 
 
-class PreviewOut(Schema):
+class PricePreviewOut(Schema):
     id: str
     state: str
     done: int
@@ -172,7 +172,7 @@ class PreviewOut(Schema):
 
 
 class PreviewPage(Schema):
-    items: list[PreviewOut]
+    items: list[PricePreviewOut]
     next: str | None
 
 
@@ -247,14 +247,12 @@ def show_proposal(request: HttpRequest, id: str) -> ProposalOut:
     summary="Accept a price",
     openapi_extra=also_answers(409),
 )
-def accept_proposal(
-    request: HttpRequest, id: str, body: Annotated[AcceptIn | None, Body()] = None
-) -> ProposalOut:
+def accept_proposal(request: HttpRequest, id: str, body: AcceptIn) -> ProposalOut:
     """Creates a version that applies until the next scheduled one. If a rate falls by more than
     half, a second operator must accept it too. A version scheduled for the same time is only
     replaced if it is named."""
     actor = actors.actor_of(request)
-    named = _version_id(body.replaces) if body else None
+    named = _version_id(body.replaces)
     accept(actor, [access_proposal(actor, id).id], replaces=named)
     return _proposal(access_proposal(actor, id))
 
@@ -275,8 +273,8 @@ def list_previews(request: HttpRequest, query: Query[pagination.PageQuery]) -> P
     return PreviewPage(items=[_preview(preview) for preview in page.items], next=page.next)
 
 
-@router.post("/price-previews", response={202: PreviewOut}, summary="Preview prices")
-def create_preview(request: HttpRequest, body: PreviewIn) -> Status[PreviewOut]:
+@router.post("/price-previews", response={202: PricePreviewOut}, summary="Preview prices")
+def create_preview(request: HttpRequest, body: PreviewIn) -> Status[PricePreviewOut]:
     """Recalculates the usage of the last days as if these proposals were in effect."""
     actor = actors.actor_of(request)
     access.require(actor, "prices.write")
@@ -284,14 +282,14 @@ def create_preview(request: HttpRequest, body: PreviewIn) -> Status[PreviewOut]:
     return Status(202, _preview(start_preview(actor, ids, body.days)))
 
 
-@router.get("/price-previews/{id}", response=PreviewOut, summary="Show a price preview")
-def show_preview(request: HttpRequest, id: str) -> PreviewOut:
+@router.get("/price-previews/{id}", response=PricePreviewOut, summary="Show a price preview")
+def show_preview(request: HttpRequest, id: str) -> PricePreviewOut:
     """Its progress and its result."""
     return _preview(access_preview(actors.actor_of(request), id))
 
 
-@router.post("/price-previews/{id}/cancel", response=PreviewOut, summary="Cancel a preview")
-def stop_preview(request: HttpRequest, id: str) -> PreviewOut:
+@router.post("/price-previews/{id}/cancel", response=PricePreviewOut, summary="Cancel a preview")
+def stop_preview(request: HttpRequest, id: str) -> PricePreviewOut:
     """Stops a preview that is still running."""
     actor = actors.actor_of(request)
     cancel_preview(actor, access_preview(actor, id))
@@ -360,9 +358,9 @@ def _proposal(proposal: PriceProposal) -> ProposalOut:
     )
 
 
-def _preview(preview: PricePreview) -> PreviewOut:
+def _preview(preview: PricePreview) -> PricePreviewOut:
     total = (preview.result or {}).get("total")
-    return PreviewOut(
+    return PricePreviewOut(
         id=id_text(preview.id),
         state=str(preview.state),
         done=preview.done,

@@ -5,7 +5,7 @@ import datetime as dt
 from typing import Any, Literal
 
 from django.http import HttpRequest
-from ninja import Router, Schema
+from ninja import Router
 from pydantic import ConfigDict, Field
 
 from accounts import access, actors, api_auth
@@ -17,6 +17,7 @@ from gateway.setting_changes import (
     setting_changes,
     undo_setting_change,
 )
+from lib.openapi import Schema
 
 router = Router(tags=["Operators"], auth=api_auth.installation_auth)
 

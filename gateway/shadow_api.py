@@ -4,7 +4,7 @@ import datetime as dt
 from typing import Any
 
 from django.http import HttpRequest
-from ninja import Query, Router, Schema
+from ninja import Query, Router
 from pydantic import ConfigDict, Field
 
 from accounts import access, actors, api_auth
@@ -14,6 +14,7 @@ from gateway.models import ShadowAnswer
 from gateway.shadow_answers import KEPT, ShadowFigures, shadow_figures, spent_by_day
 from lib import clock, pagination
 from lib.ids import id_text
+from lib.openapi import Schema
 from lib.whole_numbers import TypedWhole
 
 router = Router(tags=["Channels"], auth=api_auth.installation_auth)

@@ -4,12 +4,13 @@ import datetime as dt
 from typing import Any
 
 from django.http import HttpRequest
-from ninja import Query, Router, Schema, Status
+from ninja import Query, Router, Status
 from pydantic import AwareDatetime, ConfigDict, Field
 
 from accounts import actors
 from gateway.usage_marks import Mark, MarkKind, marks_of
 from lib.ids import id_text
+from lib.openapi import Schema
 from usage import chart_notes
 from usage.api import FocusQuery, usage_filter_of
 
@@ -29,7 +30,7 @@ class AnnotationList(Schema):
     items: list[AnnotationOut]
 
 
-class NoteIn(Schema):
+class AnnotationIn(Schema):
     model_config = ConfigDict(extra="forbid")
 
     at: AwareDatetime
@@ -47,7 +48,7 @@ def list_annotations(request: HttpRequest, query: Query[FocusQuery]) -> dict[str
 
 
 @router.post("/usage/annotations", response={201: AnnotationOut}, summary="Add a note")
-def add_annotation(request: HttpRequest, body: NoteIn) -> Status[dict[str, Any]]:
+def add_annotation(request: HttpRequest, body: AnnotationIn) -> Status[dict[str, Any]]:
     """A note on the charts of usage, for one of the teams that you administer, or for everyone."""
     note = chart_notes.add_note(actors.actor_of(request), body.at, body.text, body.team or "")
     mark = Mark(note.at, "note", note.text, id=id_text(note.id), team=body.team or "")

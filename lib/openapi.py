@@ -1,7 +1,9 @@
-"""What an operation of the management API answers besides its success, for its schema."""
+"""What the description of the management API is made of: schemas of its bodies, and errors."""
 
 from http import HTTPStatus
 from typing import Any, Final
+
+import ninja
 
 ERROR: Final = "Error"
 ERROR_SCHEMA: Final[dict[str, Any]] = {
@@ -29,6 +31,22 @@ def also_answers(*statuses: int) -> dict[str, Any]:
     return {"responses": {status: declared_error(status) for status in statuses}}
 
 
+def say_additional_properties(node: Any) -> None:
+    """Replace the one pattern of an object's names by `additionalProperties`, which every generator
+    of clients knows; the pattern moves to `propertyNames`."""
+    if isinstance(node, list):
+        for inner in node:
+            say_additional_properties(inner)
+    if not isinstance(node, dict):
+        return
+    patterns = node.get("patternProperties")
+    if isinstance(patterns, dict) and len(patterns) == 1:
+        ((pattern, node["additionalProperties"]),) = node.pop("patternProperties").items()
+        node["propertyNames"] = {**node.get("propertyNames", {}), "pattern": pattern}
+    for inner in node.values():
+        say_additional_properties(inner)
+
+
 def declared_error(status: int) -> dict[str, Any]:
     """An error of that status in an operation's responses."""
     schema = {"$ref": f"#/components/schemas/{ERROR}"}
@@ -41,3 +59,24 @@ def errors_of(operation: dict[str, Any]) -> list[int]:
     sends = "requestBody" in operation
     reads = sends or bool(operation.get("parameters"))
     return [400, 401, 403, 404, *([413] if sends else []), *([422] if reads else [])]
+
+
+class SchemaNameTaken(TypeError):
+    """Two classes of bodies have one name: the description would show one of them for both."""
+
+
+class Schema(ninja.Schema):
+    """A body of the management API. Its class name is its name in the description, so no two
+    subclasses share one: the second raises SchemaNameTaken when it is imported."""
+
+    @classmethod
+    def __pydantic_init_subclass__(cls, **kwargs: Any) -> None:
+        super().__pydantic_init_subclass__(**kwargs)
+        first = _SCHEMAS.setdefault(cls.__name__, cls.__module__)
+        if first != cls.__module__:
+            raise SchemaNameTaken(
+                f"{first} and {cls.__module__} both define a schema {cls.__name__}. Rename one."
+            )
+
+
+_SCHEMAS: Final[dict[str, str]] = {}

@@ -10,10 +10,10 @@ from dataclasses import dataclass
 from typing import Generic, TypeVar
 
 from django.db.models import Model, QuerySet
-from ninja import Schema
 from pydantic import ConfigDict, Field
 
 from lib.ids import id_text, parse_id, parse_number
+from lib.openapi import Schema
 from lib.whole_numbers import TypedWhole
 
 LIMIT_MAX = 200

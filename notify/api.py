@@ -4,13 +4,14 @@ import datetime as dt
 from typing import Annotated, Any, Literal
 
 from django.http import HttpRequest
-from ninja import Query, Router, Schema, Status
+from ninja import Query, Router, Status
 from pydantic import ConfigDict, Field
 
 from accounts import access, actors, api_auth
 from accounts.actors import organisation_of
 from lib import pagination
 from lib.ids import id_text
+from lib.openapi import Schema
 from notify import deliveries, endpoints
 from notify.access import (
     access_delivery,

@@ -3,12 +3,13 @@
 from typing import Literal
 
 from django.http import HttpRequest
-from ninja import Router, Schema, Status
+from ninja import Router, Status
 from pydantic import ConfigDict, Field
 
 from accounts import access, actors, departures
 from accounts.departures import KeyFate, Receiver
 from accounts.models import Membership
+from lib.openapi import Schema
 from lib.refusal import Refused
 from playground.departures import Departure, chat_receivers, depart
 

@@ -4,12 +4,13 @@ import datetime as dt
 from typing import Any, Literal
 
 from django.http import HttpRequest
-from ninja import Router, Schema
+from ninja import Router
 from ninja.errors import HttpError
 from pydantic import ConfigDict, Field
 
 from accounts import actors
 from accounts.access import require
+from lib.openapi import Schema
 from lib.whole_numbers import TypedWhole, Whole
 from playground import payer_rules, prompts
 from playground.models import PromptVersion

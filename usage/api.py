@@ -9,7 +9,7 @@ from zoneinfo import ZoneInfo
 
 from django.http import HttpRequest
 from django.http.response import HttpResponseBase
-from ninja import Query, Router, Schema
+from ninja import Query, Router
 from ninja.errors import HttpError
 from pydantic import AfterValidator, ConfigDict, Field
 
@@ -20,7 +20,7 @@ from billing.rules.money import format_usd
 from lib import clock, pagination
 from lib.csv_file import CSV_TYPE, stream
 from lib.ids import id_text
-from lib.openapi import also_answers
+from lib.openapi import Schema, also_answers
 from lib.tables.pages import as_here
 from usage import filters, receipts, request_log
 from usage.detached import detached_from, detached_within, names_of

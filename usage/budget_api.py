@@ -5,7 +5,7 @@ from collections.abc import Callable
 from typing import Annotated, Literal, cast
 
 from django.http import HttpRequest
-from ninja import Query, Router, Schema, Status
+from ninja import Query, Router, Status
 from pydantic import AfterValidator, ConfigDict, Field
 
 from accounts import access, actors
@@ -17,6 +17,7 @@ from billing.rules.budget import ALERT_PERCENTS, ALERTS_MAX, INCREASE_REASON_MAX
 from billing.rules.money import MoneyInvalid, format_usd, parse_usd
 from lib import pagination
 from lib.api_instants import Instant
+from lib.openapi import Schema
 from lib.whole_numbers import Whole
 from usage import budgeting
 

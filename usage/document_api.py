@@ -6,7 +6,7 @@ from collections.abc import Callable
 from typing import Any, Literal
 
 from django.http import HttpRequest, HttpResponse
-from ninja import Query, Router, Schema
+from ninja import Query, Router
 from pydantic import ConfigDict, Field
 
 from accounts import access, actors, api_auth
@@ -21,7 +21,7 @@ from billing.operator_api import amount_of
 from billing.rules.money import format_usd
 from lib import clock, pagination
 from lib.ids import id_text
-from lib.openapi import also_answers
+from lib.openapi import Schema, also_answers
 from usage import month_close
 
 router = Router(tags=["Operator billing"], auth=api_auth.installation_auth)
@@ -72,7 +72,7 @@ class CloseIn(Schema):
     checksum: str = Field(max_length=64)
 
 
-class NoteIn(Schema):
+class DocumentNoteIn(Schema):
     """A credit or debit note on a closed invoice."""
 
     model_config = ConfigDict(extra="forbid")
@@ -159,7 +159,7 @@ def close_document(request: HttpRequest, id: str, body: CloseIn) -> HttpResponse
     summary="Propose a note",
     openapi_extra=also_answers(409),
 )
-def propose_note(request: HttpRequest, id: str, body: NoteIn) -> HttpResponse:
+def propose_note(request: HttpRequest, id: str, body: DocumentNoteIn) -> HttpResponse:
     """A credit or debit note on a closed invoice; another operator closes it. Supports
     `Idempotency-Key`."""
     actor, kind = actors.actor_of(request), InvoiceKind(body.kind)

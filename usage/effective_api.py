@@ -1,13 +1,14 @@
 """The management API of what holds for a team, a member or a key."""
 
 from django.http import Http404, HttpRequest
-from ninja import Query, Router, Schema
+from ninja import Query, Router
 from pydantic import ConfigDict, Field
 
 from accounts import access, actors
 from accounts.member_access import visible_members
 from accounts.models import Membership
 from billing.rules.money import format_usd
+from lib.openapi import Schema
 from usage.effective import Setting, effective_settings
 
 router = Router(tags=["Organisation"])

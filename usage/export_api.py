@@ -5,14 +5,14 @@ from typing import Final, Literal
 
 from django.http import HttpRequest, HttpResponseBase
 from django.utils.translation import get_language
-from ninja import Query, Router, Schema, Status
+from ninja import Query, Router, Status
 from ninja.errors import HttpError
 from pydantic import ConfigDict, Field
 
 from accounts import actors
 from lib import pagination
 from lib.ids import id_text
-from lib.openapi import also_answers
+from lib.openapi import Schema, also_answers
 from usage import exports
 from usage.api import FocusQuery, usage_filter_of
 from usage.export_views import file_answer

@@ -3,12 +3,13 @@
 import datetime as dt
 
 from django.http import HttpRequest
-from ninja import Query, Router, Schema
+from ninja import Query, Router
 from pydantic import ConfigDict, Field
 
 from accounts import actors, api_auth
 from billing.rules.money import format_usd
 from lib import clock
+from lib.openapi import Schema
 from usage.detached import detached_on, names_of
 from usage.margin import MarginBy, MarginRow, first_day, margin, total
 

@@ -4,7 +4,7 @@ import datetime as dt
 from typing import Any, Literal
 
 from django.http import Http404, HttpRequest, HttpResponse
-from ninja import Query, Router, Schema
+from ninja import Query, Router
 from pydantic import ConfigDict, Field
 
 from accounts import access, actors, api_auth
@@ -12,7 +12,7 @@ from billing.idempotency import Answer, answered
 from billing.rules.money import MoneyInvalid, format_usd, parse_usd
 from lib import clock, pagination
 from lib.ids import id_text, parse_id
-from lib.openapi import also_answers
+from lib.openapi import Schema, also_answers
 from usage import reviews
 from usage.models import Review, SettleAs
 from usage.reviews import ReviewRefused, UnderReview

@@ -4,13 +4,14 @@ import datetime as dt
 from typing import Literal
 
 from django.http import HttpRequest
-from ninja import Router, Schema
+from ninja import Router
 from pydantic import Field
 
 from accounts import actors
 from billing.access import access_wallet
 from billing.rules.money import format_usd
 from lib.ids import id_text
+from lib.openapi import Schema
 from usage import statements
 from usage.statement_views import month_asked
 from usage.statements import Check

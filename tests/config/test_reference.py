@@ -30,7 +30,10 @@ SCHEMA: dict[str, Any] = {
                 "summary": "Make a thing",
                 "requestBody": {
                     "content": {
-                        "application/json": {"schema": {"$ref": "#/components/schemas/Thing"}}
+                        "application/json": {
+                            "schema": {"$ref": "#/components/schemas/Thing"},
+                            "example": {"name": "research"},
+                        }
                     }
                 },
                 "responses": {201: {}},
@@ -84,7 +87,7 @@ def test_the_example_sends_what_is_required() -> None:
     assert [field.name for field in made.body] == ["name", "state", "at"]
     assert made.curl == (
         'curl -X POST -H "Authorization: Bearer $WEIR_KEY" \\\n'
-        "  -H 'Content-Type: application/json' -d '{\"name\": \"…\"}' \\\n"
+        "  -H 'Content-Type: application/json' -d '{\"name\": \"research\"}' \\\n"
         '  "$WEIR_URL/api/v1/things"'
     )
     assert made.answer == []

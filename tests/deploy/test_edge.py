@@ -2,6 +2,7 @@
 
 import contextlib
 import http.client
+import re
 import socket
 import subprocess
 import threading
@@ -10,6 +11,7 @@ from pathlib import Path
 
 import pytest
 
+from config.api import api
 from relay.config import MIB
 from relay.endpoints import ENDPOINTS
 from tests.deploy.client import WAIT_SECONDS, Answer, ask, send_raw
@@ -131,6 +133,17 @@ def test_the_request_id_is_the_one_of_the_application(edge: Running) -> None:
     assert '"id":"ours"' in line
     # A key in the query is in no log.
     assert "sk-secret" not in edge.told()
+
+
+def test_every_operation_of_the_management_api_reaches_the_application(
+    edge: Running, recorder: Recorder
+) -> None:
+    for path, methods in api.get_openapi_schema()["paths"].items():
+        for method in methods:
+            filled = re.sub(r"\{[^}]*\}", "nothing", path)
+            line = f"{method.upper()} {filled} HTTP/1.1\r\nHost: hub\r\nContent-Length: 0\r\n\r\n"
+            assert send_raw(edge.port, line.encode()).status == 200
+            assert recorder.heads[-1][1][0] == f"{method.upper()} {filled} HTTP/1.1"
 
 
 def test_connections_to_the_application_are_kept(edge: Running, recorder: Recorder) -> None:

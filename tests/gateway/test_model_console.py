@@ -72,7 +72,7 @@ def test_the_list_says_what_each_model_is(dora: Client) -> None:
     past = clock.now() - dt.timedelta(days=1)
     save_entry(SYSTEM, "org/two", context_max=4096, deprecated_at=past, roles=["owner"])
     save_entry(SYSTEM, "gone", sunset_at=past)
-    models = {row["name"]: row for row in send(dora, "get", "/models").json()["items"]}
+    models = {row["name"]: row for row in send(dora, "get", "/public-models").json()["items"]}
     assert {name: (row["price"], row["status"]) for name, row in models.items()} == {
         "fast": ("priced", "alias"),
         "gone": ("missing", "retired"),
@@ -85,13 +85,13 @@ def test_the_list_says_what_each_model_is(dora: Client) -> None:
     # A limit alone says nothing of what a model can do that the catalogue does not know.
     facts = models["org/two"]["facts"]
     assert (facts["context_max"], facts["tools"], facts["vision"]) == (4096, None, None)
-    page = send(dora, "get", "/models?limit=2").json()
+    page = send(dora, "get", "/public-models?limit=2").json()
     assert [row["name"] for row in page["items"]] == ["fast", "gone"]
-    following = send(dora, "get", f"/models?limit=3&cursor={page['next']}").json()
+    following = send(dora, "get", f"/public-models?limit=3&cursor={page['next']}").json()
     assert ([row["name"] for row in following["items"]], following["next"]) == (
         ["one", "org/two", "wild-*"], None,
     )  # fmt: skip
-    assert send(dora, "get", "/models?cursor=none").status_code == 422
+    assert send(dora, "get", "/public-models?cursor=none").status_code == 422
 
     def names(query: str) -> list[str]:
         lines = b"".join(dora.get(f"/admin/models?{query}&export=csv&cols=name")).decode()
@@ -158,7 +158,7 @@ def test_a_model_is_changed_on_its_page(dora: Client) -> None:
 @pytest.mark.extended
 def test_a_model_is_changed_and_reset_by_the_api(dora: Client) -> None:
     channel_to()
-    path = "/models/org/two"
+    path = "/public-models/org/two"
     asked = {"can": {"tools": True}, "context_max": 7, "sunset_at": "2999-01-01T00:00:00Z"}
     changed = send(dora, "patch", path, asked).json()
     assert (changed["can"], changed["context_max"]) == ({"tools": True}, 7)
@@ -230,7 +230,7 @@ def test_a_model_is_absent_from_the_pages_of_who_does_not_see_it(people: Cast) -
     alice, bob = signed_in(people.alice), signed_in(people.bob)
 
     def seen(client: Client) -> set[str]:
-        paths = ["/models", "/pricing", "/models/org/two"]
+        paths = ["/public-models", "/pricing", "/public-models/org/two"]
         paths += ["/o/acme/playground"] if client is alice else []
         pages = {path: client.get(path) for path in paths}
         return {
@@ -242,19 +242,19 @@ def test_a_model_is_absent_from_the_pages_of_who_does_not_see_it(people: Cast) -
     assert len(seen(alice)) == 4
     save_entry(SYSTEM, "org/two", plans=["gold"])
     # The page of prices for everybody has no plan.
-    assert alice.get("/models/org/two").status_code == 404
+    assert alice.get("/public-models/org/two").status_code == 404
     assert seen(alice) == set()
     put_on_plan(SYSTEM, people.acme, "gold")
-    assert alice.get("/models/org/two").status_code == 200
+    assert alice.get("/public-models/org/two").status_code == 200
     save_entry(SYSTEM, "org/two", plans=[], roles=["owner"])
-    assert alice.get("/models/org/two").status_code == 200
-    assert bob.get("/models/org/two").status_code == 404
+    assert alice.get("/public-models/org/two").status_code == 200
+    assert bob.get("/public-models/org/two").status_code == 404
     assert seen(Client()) == set()
     past = clock.now() - dt.timedelta(days=1)
     save_entry(SYSTEM, "org/two", roles=[], deprecated_at=past, replacement="one")
-    page = squeezed(bob.get("/models/org/two").content.decode())
+    page = squeezed(bob.get("/public-models/org/two").content.decode())
     assert "Deprecated" in page
-    assert 'Use<a href="/models/one">one</a>instead.' in page
+    assert 'Use<a href="/public-models/one">one</a>instead.' in page
     save_entry(SYSTEM, "org/two", sunset_at=past)
     assert seen(alice) == set()
 

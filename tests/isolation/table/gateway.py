@@ -169,10 +169,10 @@ OPERATIONS: Final[dict[str, Route]] = {
     "POST /provider-models": at(
         "channels.write", body=sends(provider="openai_compatible", base_url="http://127.0.0.1:9")
     ),
-    "GET /models": at("channels.read"),
-    "GET /models/{name}": at("channels.read", PUBLIC_MODEL),
-    "PATCH /models/{name}": at("channels.write", PUBLIC_MODEL, body=sends(context_max=9)),
-    "DELETE /models/{name}": at("channels.write", PUBLIC_MODEL),
+    "GET /public-models": at("channels.read"),
+    "GET /public-models/{name}": at("channels.read", PUBLIC_MODEL),
+    "PATCH /public-models/{name}": at("channels.write", PUBLIC_MODEL, body=sends(context_max=9)),
+    "DELETE /public-models/{name}": at("channels.write", PUBLIC_MODEL),
     "POST /model-probes": at(
         "channels.test", nothing=True, body=sends(model="none", channel="none")
     ),

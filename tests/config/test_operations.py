@@ -1,0 +1,236 @@
+"""Every operation of the management API, as its description has it, through a running hub."""
+
+import json
+import os
+import subprocess
+import sys
+from collections.abc import Iterator
+from contextlib import ExitStack
+from pathlib import Path
+from typing import Any, Final, NamedTuple
+
+import pytest
+
+from accounts import keys, members, organisations
+from accounts.actors import SYSTEM
+from accounts.models import KeyKind, Organisation
+from config.api import PathTaken, api
+from lib.openapi import Schema, SchemaNameTaken
+from tests.beside import Beside
+from tests.cast import make_key
+from tests.databases import own_database
+from tests.fakes.upstream import FakeUpstream
+from tests.house.test_access import operations
+from tests.hub import Hub, fake
+from tests.invoicing import charged, drafted, mid_month
+from tests.usage.rows import credit
+
+__all__ = ["fake"]
+
+
+class Running(NamedTuple):
+    hub: Hub
+    beside: Beside
+    key: str
+    second_key: str
+
+    def ask(
+        self, method: str, path: str, body: Any = None, organisation: str | None = None
+    ) -> tuple[int, Any]:
+        """The status and the JSON of an answer, None where there is none."""
+        import httpx
+
+        headers = {"authorization": f"Bearer {self.key}"}
+        if organisation is not None:
+            headers["x-weir-organisation"] = organisation
+        answer = httpx.request(
+            method, f"{self.hub.url}{path}", headers=headers, json=body, timeout=30
+        )
+        is_json = "json" in answer.headers.get("content-type", "")
+        return answer.status_code, answer.json() if is_json else None
+
+
+def operators_keys() -> list[str]:
+    """In a process of the hub: two operators with an organisation, and a management key of each."""
+    texts = []
+    for name in ("ops", "ada"):
+        operator = members.add_person(f"{name}@example.org", operator=True, actor=SYSTEM)
+        home = organisations.create_organisation(name.title(), owner=operator, actor=SYSTEM)
+        _, text = keys.mint_key(
+            SYSTEM, home.teams.get(), "evening", kind=KeyKind.MANAGEMENT, user=operator
+        )
+        texts.append(text)
+    return texts
+
+
+def draft_of_last_month() -> str:
+    """In a process of the hub: an organisation that spent something, and the draft of its invoice;
+    the organisation's slug."""
+    owner = members.add_person("owner@example.org", actor=SYSTEM)
+    organisation = organisations.create_organisation("Invoiced", owner=owner, actor=SYSTEM)
+    Organisation.objects.filter(id=organisation.id).update(created_at=mid_month(2))
+    key, _ = make_key(organisation.teams.get(), "spender")
+    credit(key)
+    charged(key, mid_month(), 2 * 10**9)
+    drafted(organisation, SYSTEM)
+    return organisation.slug
+
+
+@pytest.fixture(scope="module")
+def running() -> Iterator[Running]:
+    with ExitStack() as until:
+        dsn = until.enter_context(own_database("hub_operations"))
+        hub = Hub(dsn)
+        until.callback(hub.close)
+        until.callback(hub.kill)
+        hub.settings()
+        hub.start()
+        beside = Beside({**os.environ, "DATABASE_URL": dsn})
+        until.callback(beside.close)
+        yield Running(hub, beside, *beside.call(operators_keys))
+
+
+def described() -> Iterator[tuple[str, str, dict[str, Any]]]:
+    """(method, path, operation) of the description."""
+    for path, methods in api.get_openapi_schema()["paths"].items():
+        for method, operation in methods.items():
+            yield method.upper(), path, operation
+
+
+def test_every_operation_answers_its_own_example_through_the_hub(running: Running) -> None:
+    """/api/v1/models belonged to the relay, so four operations could not be reached."""
+    faults = []
+    for method, path, operation in described():
+        body = operation.get("requestBody", {}).get("content", {}).get("application/json", {})
+        filled = path
+        for parameter in operation.get("parameters", []):
+            value = "0" if parameter["schema"].get("type") == "integer" else "nothing"
+            filled = filled.replace(f"{{{parameter['name']}}}", value)
+        status, said = running.ask(method, filled, body.get("example"))
+        error = (said or {}).get("error") or {} if isinstance(said, dict) else {}
+        unread = error.get("code") in ("unknown_url", "unknown_parameter",
+                                       "missing_required_parameter", "invalid_type")  # fmt: skip
+        declared = {str(one) for one in operation["responses"]}
+        if str(status) not in declared or unread or status in (400, 401, 405):
+            faults.append(f"{method} {path}: {status} {said}")
+    assert not faults, "\n".join(faults)
+
+
+def test_a_path_of_the_relay_is_refused() -> None:
+    from ninja import Router
+
+    from config import api as module
+
+    router = Router()
+    router.get("/models/{name}")(lambda request, name: None)
+    taken = [*api._routers, ("", router)]
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr(api, "_routers", taken)
+        with pytest.raises(PathTaken, match="/api/v1/models/x"):
+            module._check_operations()
+
+
+def test_two_schemas_cannot_have_one_name() -> None:
+    """Six names were used by two classes each, and nine operations showed the wrong body."""
+    with pytest.raises(SchemaNameTaken, match="KeyIn"):
+        type("KeyIn", (Schema,), {"__module__": "elsewhere"})
+
+
+def test_every_definition_has_one_meaning(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Also of what is no Schema: an enum, a tuple."""
+    from ninja.openapi.schema import OpenAPISchema, get_schema
+
+    clashes = set()
+
+    def add(self: OpenAPISchema, definitions: dict[str, Any]) -> None:
+        for name, definition in definitions.items():
+            if self.schemas.setdefault(name, definition) != definition:
+                clashes.add(name)
+
+    monkeypatch.setattr(OpenAPISchema, "add_schema_definitions", add)
+    get_schema(api, "/api/v1/")
+    assert clashes == set()
+
+
+def test_a_body_without_required_members_need_not_be_sent() -> None:
+    schemas = api.get_openapi_schema()["components"]["schemas"]
+    for method, path, operation in described():
+        body = operation.get("requestBody")
+        if body is None or "application/json" not in body["content"]:
+            continue
+        name = body["content"]["application/json"]["schema"].get("$ref", "").rpartition("/")[2]
+        if name:
+            assert body["required"] == bool(schemas[name].get("required")), f"{method} {path}"
+
+
+def test_an_invitation_is_resent_without_a_body(running: Running) -> None:
+    invited = {"role": "developer", "emails": ["new@example.org"]}
+    status, made = running.ask("POST", "/api/v1/invitations", invited)
+    assert status == 201, made
+    path = f"/api/v1/invitations/{made['items'][0]['id']}/resend"
+    status, again = running.ask("POST", path)
+    assert status == 200, again
+    assert again["link"] != made["items"][0]["link"]
+
+
+def test_operators_alone_act_in_another_organisation(running: Running) -> None:
+    """P12, P23: with the role that they have there; for others it is as if it were not there."""
+    _, made = running.ask("POST", "/api/v1/organisations", {"name": "Elsewhere"})
+    slug = made["slug"]
+    status, here = running.ask("GET", "/api/v1/organisation", organisation=slug)
+    assert (status, here["name"]) == (200, "Elsewhere")
+    _, team = running.ask("POST", "/api/v1/teams", {"name": "Research"}, slug)
+    key = {"name": "ci", "team": team["slug"]}
+    status, minted = running.ask("POST", "/api/v1/keys", key, slug)
+    assert status == 201, minted
+    model_key = running._replace(key=minted["secret"])
+    assert model_key.ask("GET", "/api/v1/balance", organisation=slug)[0] == 404
+    assert running.ask("GET", "/api/v1/organisation", organisation="nothing")[0] == 404
+    # Where the operator is no member, only what operators may.
+    strangers = running.hub.tenant()
+    (row,) = running.hub.rows(
+        "SELECT slug FROM accounts_organisation WHERE id = %s", strangers.organisation_id
+    )
+    assert running.ask("GET", "/api/v1/keys", organisation=row["slug"])[0] == 200
+    refused, _ = running.ask("POST", "/api/v1/keys", {"name": "ci"}, row["slug"])
+    assert refused == 403
+
+
+def test_an_unknown_owner_is_refused(running: Running) -> None:
+    body = {"name": "Nobody's", "owner": "nobody@example.org"}
+    status, said = running.ask("POST", "/api/v1/organisations", body)
+    assert status == 422
+    assert said["error"]["param"] == "owner"
+
+
+# A client that somebody generates from the description ------------------------------------------
+
+EVENING: Final = (Path(__file__).parent / "operators_evening.py").read_text()
+
+
+def test_a_generated_client_does_an_operators_evening(
+    running: Running, fake: FakeUpstream, tmp_path: Path
+) -> None:
+    description = tmp_path / "openapi.json"
+    description.write_text(json.dumps(api.get_openapi_schema(), default=str))
+    bin = Path(sys.executable).parent
+    environment = {**os.environ, "PATH": f"{bin}:{os.environ['PATH']}"}
+    generated = subprocess.run(
+        [bin / "openapi-python-client", "generate", "--path", description, "--meta", "none",
+         "--output-path", tmp_path / "weir_client", "--fail-on-warning"],
+        env=environment, capture_output=True, text=True,
+    )  # fmt: skip
+    assert generated.returncode == 0, generated.stdout + generated.stderr
+    script = tmp_path / "evening.py"
+    script.write_text(EVENING)
+    evening = subprocess.run(
+        [sys.executable, script, running.hub.url, running.key, running.second_key, fake.url,
+         fake.key, running.beside.call(draft_of_last_month)],
+        cwd=tmp_path, capture_output=True, text=True,
+    )  # fmt: skip
+    assert evening.returncode == 0, evening.stdout + evening.stderr
+    assert evening.stdout.splitlines()[-1] == "done"
+
+
+def test_the_operations_are_those_of_the_urls() -> None:
+    assert len(list(described())) == len(list(operations()))
