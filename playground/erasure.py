@@ -246,12 +246,13 @@ def _traces_of(person: User) -> dict[str, list[str] | list[UUID]]:
         *EmailAddress.objects.filter(user=person).values_list("email", flat=True),
     }
     pairs = list(_named_things(person))
-    texts = {text.strip() for _, text in pairs if text.strip()}
+    objects = sorted({name for name, _ in pairs} | {f"user:{person.pk}"})
+    texts = {text.strip() for _, text in pairs} | _former_names(objects)
     return {
         "addresses": sorted(addresses),
         "names": [person.name.strip()] if person.name.strip() else [],
-        "texts": sorted(texts),
-        "objects_named": sorted({name for name, _ in pairs} | {f"user:{person.pk}"}),
+        "texts": sorted(texts - {""}),
+        "objects_named": objects,
         "organisations": _organisations_of(person),
     }
 
@@ -277,6 +278,13 @@ def _named_things(person: User) -> list[tuple[str, str]]:
             name = id_text(row.pk) if isinstance(row.pk, UUID) else str(row.pk)
             found.append((f"{kind}:{name}", str(getattr(row, field)) if field else ""))
     return found
+
+
+def _former_names(objects: list[str]) -> set[str]:
+    """What these things were called before, by the audit log."""
+    with connection.cursor() as cursor:
+        cursor.execute(_FORMER_NAMES, {"objects": objects})
+        return {str(text).strip() for (text,) in cursor.fetchall() if text}
 
 
 def _organisations_of(person: User) -> list[UUID]:
@@ -317,6 +325,15 @@ def receiver_named(actor: Actor, person: User, key: Key, name: str) -> Receiver:
     raise Refused("keys_to", text % {"name": key.name})
 
 
+_FORMER_NAMES: Final = """
+    SELECT DISTINCT said.value FROM accounts_auditevent event
+    CROSS JOIN LATERAL (
+        SELECT part->>name AS value
+        FROM unnest(ARRAY[detail, detail->'before', detail->'after']) part,
+             unnest(ARRAY['name', 'slug', 'title', 'text']) name
+        WHERE jsonb_typeof(part) = 'object'
+    ) said
+    WHERE object_type || ':' || object_id = ANY(%(objects)s::text[]) AND said.value <> ''"""
 _ORGANISATIONS: Final = """
     SELECT organisation_id FROM accounts_membership WHERE user_id = %(user)s
     UNION SELECT organisation_id FROM accounts_key WHERE user_id = %(user)s

@@ -6,7 +6,7 @@ tried again at the next run.
 """
 
 import time
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Iterator, Mapping
 from typing import Any, Final
 
 from allauth.account.models import EmailAddress
@@ -14,7 +14,7 @@ from allauth.mfa.models import Authenticator
 from allauth.socialaccount.models import SocialAccount
 from allauth.usersessions.models import UserSession
 from django.db import connection, transaction
-from django.db.models import QuerySet
+from django.db.models import Q, QuerySet
 
 from accounts import audit, sessions
 from accounts.actors import SYSTEM
@@ -29,11 +29,13 @@ from accounts.models import (
     TablePreference,
     User,
 )
+from accounts.rules.pseudonym import searched_in_json, without_person
 from billing.models import BudgetRaise
 from billing.sealed_rewrites import rewrite_sealed
 from gateway.models import AnnouncementDismissal
 from lib import clock
 from notify.models import Delivery
+from outbox.models import Fact
 from playground.erasure import FIRST_STEP, traces_of
 from playground.erasure_sweep import sweep
 from playground.media import delete_media
@@ -55,6 +57,7 @@ from usage.clickhouse_erasure import forget_person
 from usage.models import ChartNote, Export, ReportReceiver, SavedView
 
 _RUN_S: Final = 40
+_ID_LENGTH: Final = 26
 # Whoever holds it is the only process that erases.
 _LOCK: Final = "SELECT pg_try_advisory_lock(8113072031)"
 _UNLOCK: Final = "SELECT pg_advisory_unlock(8113072031)"
@@ -205,7 +208,24 @@ def _forget_in_clickhouse(erasure: Erasure) -> Counts:
 
 
 def _delete_letters(erasure: Erasure) -> Counts:
-    return {"letters": _deleted(Delivery.objects.filter(user=erasure.user))}
+    """Letters to the person, what told the person alone, and what told others of them."""
+    user, traces = erasure.user, traces_of(erasure)
+    Fact.objects.filter(organisation_id=None, people=[user.pk]).delete()
+    here = Fact.objects.filter(
+        Q(organisation_id=None) | Q(organisation_id__in=erasure.organisations)
+    )
+    words = searched_in_json((*traces.addresses, *traces.names, *traces.texts))
+    # Not a membership's or a view's, whose number others have too.
+    things = {name.split(":", 1)[1] for name in erasure.objects_named if len(name) > _ID_LENGTH}
+    for fact in here.filter(id__in=[id for (id,) in _rows(_FACTS, erasure, words=words)]):
+        about = (
+            user.pk in fact.people
+            or not things.isdisjoint(_strings(fact.body))
+            or without_person(fact.body, traces, about=False) != fact.body
+        )
+        fact.body = without_person(fact.body, traces, about=about)
+        fact.save(update_fields=["body"])
+    return {"letters": _deleted(Delivery.objects.filter(user=user))}
 
 
 def _delete_sign_ins(erasure: Erasure) -> Counts:
@@ -272,6 +292,15 @@ _STEPS: Final[Mapping[str, tuple[Step, bool]]] = {
 STEPS: Final = tuple(_STEPS)
 
 
+def _strings(value: Any) -> Iterator[str]:
+    """The texts in a value of JSON."""
+    if isinstance(value, str):
+        yield value
+    elif isinstance(value, dict | list):
+        for inner in value.values() if isinstance(value, dict) else value:
+            yield from _strings(inner)
+
+
 def _open(erasure: Erasure) -> None:
     """Let the transaction take the person's texts out of what is written once."""
     _rows("SELECT set_config('weir.erasure', %(erasure)s, true)", erasure)
@@ -283,9 +312,9 @@ def _deleted(rows: QuerySet[Any]) -> int:
     return count
 
 
-def _rows(text: str, erasure: Erasure) -> list[Any]:
+def _rows(text: str, erasure: Erasure, **values: object) -> list[Any]:
     with connection.cursor() as cursor:
-        cursor.execute(text, {"user": erasure.user_id, "erasure": str(erasure.pk)})
+        cursor.execute(text, {"user": erasure.user_id, "erasure": str(erasure.pk), **values})
         return cursor.fetchall()
 
 
@@ -298,6 +327,10 @@ def _changed(text: str, erasure: Erasure) -> int:
 _OPEN_HOLDS: Final = """
     SELECT FROM billing_hold h JOIN usage_attempt a ON a.id = h.id
     WHERE h.state = 'open' AND a.user_id = %(user)s LIMIT 1"""
+_FACTS: Final = """
+    SELECT id FROM outbox_fact
+    WHERE EXISTS (SELECT FROM unnest(%(words)s::text[]) word
+                  WHERE strpos(lower(body::text), word) > 0)"""
 _CONTENT: Final = (
     "DELETE FROM gateway_keptstate WHERE user_id = %(user)s",
     """
