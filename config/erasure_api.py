@@ -157,6 +157,7 @@ def download_person_data(request: HttpRequest, id: str) -> HttpResponseBase:
 
 def _member(request: HttpRequest, id: str) -> tuple[Actor, User]:
     actor = actors.actor_of(request)
+    access.require(actor, "organisation.write")
     return actor, member_access.writable_member(actor, id).user
 
 

@@ -147,7 +147,7 @@ def account_erased(request: HttpRequest) -> HttpResponseBase:
 # Others -----------------------------------------------------------------------------------------
 
 
-@organisation_page("members.write")
+@organisation_page("organisation.write")
 @require_http_methods(["GET", "HEAD", "POST"])
 @recent_sign_in_required
 def member_erase(request: HttpRequest, actor: Actor, id: str) -> HttpResponseBase:
@@ -160,7 +160,7 @@ def member_erase(request: HttpRequest, actor: Actor, id: str) -> HttpResponseBas
     return go_to(request, "member_erasure", slug_of(actor), id_text(asked.id))
 
 
-@organisation_page("members.write")
+@organisation_page("organisation.write")
 @require_safe
 def member_erasure(request: HttpRequest, actor: Actor, id: str) -> HttpResponseBase:
     """How far the erasing of a former member is, for the owner who asked for it."""

@@ -134,8 +134,8 @@ def open_keys(person: User) -> list[Key]:
 def receivers(actor: Actor, person: User, key: Key) -> list[Receiver]:
     """To whom a key of the person can be handed over, as far as the actor may decide that."""
     if actor.operator and actor.organisation is None and actor.user != person:
-        actor = SYSTEM
-    elif actor.organisation != key.organisation:
+        return departures.receivers(_owner_of(key), key)
+    if actor.organisation != key.organisation:
         member = memberships().filter(user=actor.user, organisation=key.organisation).first()
         if actor.user is None or member is None:
             return []
@@ -190,6 +190,11 @@ def traces_of(erasure: Erasure) -> Traces:
     )
 
 
+def _owner_of(key: Key) -> Actor:
+    """The installation, with what an owner of the key's organisation may decide."""
+    return replace(SYSTEM, organisation=key.organisation, role=Role.OWNER)
+
+
 def _settle_keys(actor: Actor, person: User, fates: Mapping[UUID, KeyFate]) -> None:
     for key in open_keys(person):
         fate = fates.get(key.id, REVOKE)
@@ -197,7 +202,7 @@ def _settle_keys(actor: Actor, person: User, fates: Mapping[UUID, KeyFate]) -> N
             if fate.to not in receivers(actor, person, key):
                 text = gettext("Key %(name)s cannot be handed over so. Revoke it instead.")
                 raise Refused("keys", text % {"name": key.name})
-            departures.transfer_key(SYSTEM, key, fate.to)
+            departures.transfer_key(_owner_of(key), key, fate.to)
         else:
             keys.revoke_key(SYSTEM, key)
 
@@ -213,7 +218,7 @@ def _leave(person: User) -> None:
             members.remove_member(organisation, person.email, actor=SYSTEM)
             continue
         before = members.role_and_teams(member)
-        alone = not Membership.objects.filter(organisation=organisation).exclude(pk=member.pk)
+        alone = _left_alone(person).filter(pk=organisation.pk).exists()
         member.delete()
         audit.record(
             SYSTEM, organisation, "member.removed", person, email=person.email, before=before
@@ -272,6 +277,8 @@ def _named_things(person: User) -> list[tuple[str, str]]:
         ("chartnote", ChartNote.objects.filter(user=person), "text"),
         ("budgetraise", BudgetRaise.objects.filter(asked_by=person), "reason"),
         ("budgetraise", BudgetRaise.objects.filter(asked_by=person), "answer"),
+        ("organisation", _left_alone(person), "name"),
+        ("organisation", _left_alone(person), "slug"),
         ("invitation", Invitation.objects.filter(invited_by=person), "message"),
     ):  # fmt: skip
         for row in rows:
@@ -297,6 +304,13 @@ def _organisations_of(person: User) -> list[UUID]:
 def _memberships(person: User) -> QuerySet[Membership]:
     rows = Membership.objects.filter(user=person).select_related("organisation", "custom_role")
     return rows.order_by("organisation__name", "id")
+
+
+def _left_alone(person: User) -> QuerySet[Organisation]:
+    """Archived organisations that are the person's alone."""
+    others = Membership.objects.exclude(user=person).values("organisation")
+    rows = Organisation.objects.filter(memberships__user=person, archived_at__isnull=False)
+    return rows.exclude(id__in=others)
 
 
 def _budgets(person: User) -> QuerySet[Budget]:

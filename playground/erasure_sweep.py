@@ -48,7 +48,7 @@ class _Column(NamedTuple):
 def sweep(traces: Traces, organisations: Sequence[UUID]) -> int:
     """Put the pseudonym in place of every address; how many rows were changed. In a transaction
     that may change what is written once."""
-    values = {
+    values: dict[str, Any] = {
         "pattern": address_pattern(traces.addresses),
         "pseudonym": traces.pseudonym,
         "organisations": list(organisations),
