@@ -270,7 +270,7 @@ def _word(name: str) -> str:
         "notes": gettext("Notes on charts"),
         "exports": gettext("Exports"),
         "addresses": gettext("Client IP addresses"),
-        "end_users": gettext("Requests with an end user"),
+        "end_users": gettext("Texts of requests"),
         "letters": gettext("Emails"),
         "sign_ins": gettext("Known networks"),
         "keys": gettext("API keys"),

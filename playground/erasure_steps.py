@@ -193,8 +193,8 @@ def _delete_usage(erasure: Erasure) -> Counts:
     )
     addresses = _changed(_CLIENT_ADDRESSES, erasure)
     _open(erasure)
-    ends = _changed(_END_USERS.format("usage_attempt"), erasure)
-    ends += _changed(_END_USERS.format("usage_usagerecord"), erasure)
+    ends = _changed(_END_USERS_OF_ATTEMPTS, erasure)
+    ends += _changed(_TEXTS_OF_RECORDS, erasure)
     _changed(_LATE_END_USERS, erasure)
     return {
         "views": views, "notes": notes, "exports": _deleted(exports), "addresses": addresses,
@@ -312,10 +312,11 @@ def _deleted(rows: QuerySet[Any]) -> int:
     return count
 
 
-def _rows(text: str, erasure: Erasure, **values: object) -> list[Any]:
+def _rows(text: str, erasure: Erasure, **values: Any) -> list[Any]:
     with connection.cursor() as cursor:
         cursor.execute(text, {"user": erasure.user_id, "erasure": str(erasure.pk), **values})
-        return cursor.fetchall()
+        rows: list[Any] = cursor.fetchall()
+    return rows
 
 
 def _changed(text: str, erasure: Erasure) -> int:
@@ -351,8 +352,12 @@ _CLIENT_ADDRESSES: Final = """
     WHERE r.id = c.record_id AND r.organisation_id = c.organisation_id
       AND r.user_id = %(user)s"""
 # Whoever a client calls its user is, in requests of one's own, oneself.
-_END_USERS: Final = """
-    UPDATE {} SET end_user = '' WHERE user_id = %(user)s AND end_user <> ''"""
+_END_USERS_OF_ATTEMPTS: Final = """
+    UPDATE usage_attempt SET end_user = '' WHERE user_id = %(user)s AND end_user <> ''"""
+# A message may quote what was asked.
+_TEXTS_OF_RECORDS: Final = """
+    UPDATE usage_usagerecord SET end_user = '', message = ''
+    WHERE user_id = %(user)s AND (end_user <> '' OR message <> '')"""
 _LATE_END_USERS: Final = """
-    UPDATE usage_laterecord SET row = row || '{"end_user": ""}'::jsonb
-    WHERE row->>'user_id' = %(user)s::text AND coalesce(row->>'end_user', '') <> ''"""
+    UPDATE usage_laterecord SET row = row || '{"end_user": "", "message": ""}'::jsonb
+    WHERE row->>'user_id' = %(user)s::text"""

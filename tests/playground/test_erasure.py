@@ -106,7 +106,7 @@ def live(people: Cast, user: User) -> None:
         posting.Entry("revenue", acme.id, -5),
     )
     post(
-        posting.Posting(f"x:{new_id()}", "adjustment", lines),
+        posting.Posting(f"x:{new_id()}", "adjust", lines),
         cause={"by": ADDRESS, "why": f"asked by {ADDRESS.upper()}."}, actor=ADDRESS,
     )  # fmt: skip
     with transaction.atomic():
@@ -196,7 +196,7 @@ def test_every_step_goes_on_after_a_kill(
             raise KeyboardInterrupt
 
         with monkeypatch.context() as patched:
-            patched.setitem(erasure_steps._STEPS, name, (killed, apart))  # type: ignore[arg-type]
+            patched.setitem(erasure_steps._STEPS, name, (killed, apart))
             with pytest.raises(KeyboardInterrupt):
                 erase_people()
         assert Erasure.objects.get().step == name
@@ -343,7 +343,7 @@ def test_a_model_key_and_a_viewing_operator_erase_nobody(people: Cast, zaphod: U
     key, _ = make_key(people.core, "k", user=zaphod)
     for over in ({"key": key, "role": None}, {"viewing": True}):
         with pytest.raises(AccessDenied):
-            ask_erasure(replace(actor(zaphod, people.acme), **over), zaphod, reason="r")  # type: ignore[arg-type]
+            ask_erasure(replace(actor(zaphod, people.acme), **over), zaphod, reason="r")
 
 
 def test_what_is_open_ends_first(people: Cast, zaphod: User) -> None:

@@ -104,8 +104,18 @@ def test_what_is_not_to_be_kept_is_nowhere(hub: Hub, fake: FakeUpstream) -> None
     words = f"planted{secrets.token_hex(8)}"
     ask(hub, tenant, model, words)
     hub.wait(lambda: settled(hub, tenant), "requests are not settled")
+    ((message,),) = [
+        list(row.values())
+        for row in hub.rows(
+            "SELECT DISTINCT message FROM usage_usagerecord "
+            "WHERE organisation_id = %s AND status = 400",
+            tenant.organisation_id,
+        )
+    ]
+    assert message.startswith("API request failed")
     states = hub.rows(
-        "SELECT state FROM gateway_idempotentanswer WHERE organisation_id = %s AND head IS NOT NULL",
+        "SELECT state FROM gateway_idempotentanswer "
+        "WHERE organisation_id = %s AND head IS NOT NULL",
         tenant.organisation_id,
     )
     pieces = hub.rows(
@@ -122,11 +132,11 @@ def test_what_was_kept_is_gone_behind_its_time(
 ) -> None:
     """P31"""
     tenant, model = hub.tenant(), hub.model(fake, **OPENAI)
-    words = f"planted{secrets.token_hex(8)}"
+    words = f"planted sentence {secrets.token_hex(8)}"
     ask(hub, tenant, model, words)
     hub.wait(lambda: settled(hub, tenant), "requests are not settled")
     assert kept(hub, tenant) > 3
-    assert found(hub, words) == []  # sealed
+    assert found(hub, words) == []  # what is kept is sealed
     for table in _KEPT:
         hub.connection.execute(
             f"UPDATE {table} SET expires_at = now() WHERE organisation_id = %s",
@@ -146,7 +156,9 @@ def test_what_was_kept_is_gone_with_its_person(
     hub.bump()
     words = f"planted{secrets.token_hex(8)}"
     ask(hub, tenant, model, words, user=words)
-    hub.post(colleague, {"model": model, "input": "other #tokens=2"}, path="/v1/responses")
+    others = {"model": model, "input": "other #tokens=2"}
+    mine = hub.post(colleague, others, path="/v1/responses")
+    assert mine.status == 200, mine.body
     hub.wait(lambda: settled(hub, tenant), "requests are not settled")
     assert {"usage_attempt", "usage_usagerecord"} <= set(found(hub, words))
     assert kept(hub, tenant) > 3
@@ -157,7 +169,8 @@ def test_what_was_kept_is_gone_with_its_person(
     assert found(hub, address) == []
     assert figures(hub, tenant) == before
     # What a colleague keeps stays.
-    assert kept(hub, tenant) > 0
+    shown = hub.get(f"/v1/responses/{mine.json()['id']}", colleague)
+    assert shown.status == 200, shown.body
     left = hub.rows("SELECT email FROM accounts_user WHERE id = %s", person)
     assert left == [{"email": pseudonym}]
     assert hub.post(tenant, {"model": model, "input": "again"}, path="/v1/responses").status == 401
