@@ -226,6 +226,7 @@ def _ask(
         "preview": shown,
         "copies": copies_left(),
         "oneself": actor.user == person,
+        "kind": "danger",
         "back": back,
     }
     return render_dialog(request, "erase.html", context, refused=form.is_bound)

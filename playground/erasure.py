@@ -69,7 +69,7 @@ def check_may_erase(actor: Actor, person: User) -> None:
     """Raise AccessDenied unless the actor may erase the person: an operator everybody, everybody
     themselves, an owner who belongs to the owner's organisation alone."""
     if actor.viewing or actor.model_key:
-        raise AccessDenied(gettext("You cannot erase anybody here."))
+        raise AccessDenied(gettext("You cannot erase this person."))
     oneself = actor.user == person and actor.key is None
     if oneself or (actor.operator and actor.organisation is None) or actor.installation:
         return
@@ -84,7 +84,7 @@ def check_may_erase(actor: Actor, person: User) -> None:
             )
         )
     if not Membership.objects.filter(user=person, organisation=actor.organisation).exists():
-        raise AccessDenied(gettext("You cannot erase anybody here."))
+        raise AccessDenied(gettext("You cannot erase this person."))
 
 
 def obstacle_to(person: User) -> str:
@@ -93,7 +93,7 @@ def obstacle_to(person: User) -> str:
         return gettext("This person is being erased already.")
     if person.operator and not _others(User.objects.filter(operator=True), person).exists():
         return gettext(
-            "%(email)s is the last operator of this installation. Make somebody else an operator "
+            "%(email)s is the last operator of this installation. Make another person an operator "
             "first."
         ) % {"email": person.email}
     for member in _memberships(person).filter(role=Role.OWNER, organisation__archived_at=None):
@@ -102,7 +102,7 @@ def obstacle_to(person: User) -> str:
         )
         if not _others(owners, person).exists():
             return gettext(
-                "%(email)s is the last owner of %(organisation)s. Make somebody else an owner, or "
+                "%(email)s is the last owner of %(organisation)s. Make another person an owner, or "
                 "archive the organisation first."
             ) % {"email": person.email, "organisation": member.organisation.name}
     return ""
