@@ -106,7 +106,7 @@ def preview_member_erasure(request: HttpRequest, id: str) -> ErasureOut:
 
 @own_router.post("/members/{id}/erase", response={202: ErasureOut}, summary="Erase a member")
 def erase_member(request: HttpRequest, id: str, body: ErasureIn) -> Status[ErasureOut]:
-    """Erases name, email address, sign-ins, chats, prompts and files of a member for good. The
+    """Erases name, email address, sign-ins, chats, prompts and files of a member. The
     ledger, requests and the audit log keep a pseudonym. Only for owners, and for people who belong
     to no other organisation."""
     actor, person = _member(request, id)
@@ -137,7 +137,7 @@ def read_person_erasure(request: HttpRequest, id: str) -> ErasureOut:
 
 @router.post("/people/{id}/erase", response={202: ErasureOut}, summary="Erase a person")
 def erase_person(request: HttpRequest, id: str, body: ErasureIn) -> Status[ErasureOut]:
-    """Erases name, email address, sign-ins, chats, prompts and files of a person for good. The
+    """Erases name, email address, sign-ins, chats, prompts and files of a person. The
     ledger, requests and the audit log keep a pseudonym. The last owner of an organisation and the
     last operator cannot be erased."""
     actor, person = _person(request, id)
