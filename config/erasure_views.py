@@ -212,6 +212,9 @@ def _ask(
         messages.error(request, str(denied))
         return go_to(request, back)
     shown = preview(person)
+    if shown.obstacle:
+        messages.error(request, shown.obstacle)
+        return go_to(request, back)
     form = ErasureForm(actor, person, shown, request.POST or None)
     if request.method == "POST" and form.is_valid():
         try:
