@@ -168,6 +168,12 @@ def test_what_was_kept_is_gone_with_its_person(
     assert found(hub, words) == []
     assert found(hub, address) == []
     assert figures(hub, tenant) == before
+    for table, column, value in (
+        ("gateway_keptstate", "user_id", person),
+        ("gateway_idempotentanswer", "organisation_id", tenant.organisation_id),
+        ("gateway_answerpiece", "organisation_id", tenant.organisation_id),
+    ):
+        assert hub.rows(f"SELECT 1 FROM {table} WHERE {column} = %s", value) == [], table
     # What a colleague keeps stays.
     shown = hub.get(f"/v1/responses/{mine.json()['id']}", colleague)
     assert shown.status == 200, shown.body
