@@ -15,7 +15,16 @@ from django.utils.translation import gettext
 from accounts import audit, sessions
 from accounts.actors import Actor, authority_of_member, teams_of
 from accounts.epoch import bump_epoch
-from accounts.models import CustomRole, Invitation, Membership, Organisation, Role, Team, User
+from accounts.models import (
+    CustomRole,
+    Erasure,
+    Invitation,
+    Membership,
+    Organisation,
+    Role,
+    Team,
+    User,
+)
 from accounts.rules.authority import Authority, first_beyond, stands_above
 from lib.refusal import Refused
 
@@ -135,6 +144,9 @@ def set_active(user: User, active: bool, *, actor: Actor) -> None:
         locked = rows.pop(user.id)
         if locked.is_active == active:
             return
+        if active and Erasure.objects.filter(user=locked).exists():
+            text = gettext("An erased person cannot come back. Invite the address again instead.")
+            raise Refused("active", text)
         if not active:
             for organisation in organisations:
                 _check_owner_stays(organisation, locked)

@@ -33,6 +33,9 @@ class User(AbstractBaseUser):
     language = models.CharField(max_length=10, blank=True, default="")
     theme = models.CharField(max_length=8, blank=True, default="")
     created_at = models.DateTimeField(db_default=Now())
+    erased_at = models.DateTimeField(
+        null=True, blank=True, help_text="When all that names the person was erased."
+    )
 
     objects: ClassVar[UserManager] = UserManager()
 
@@ -575,6 +578,34 @@ class AuditEvent(models.Model):
 
     def __str__(self) -> str:
         return f"{self.action} {self.object_type} {self.object_id}"
+
+
+class Erasure(models.Model):
+    """The erasing of a person (playground/erasure.py): `step` is the next thing to do.
+
+    `pseudonym` stands for the person in what stays. What has to be searched for is kept until
+    `done_at` and then emptied: `addresses`, `names`, other `texts` of the person, the
+    `objects_named` by audit events about them ("key:<id>"), and the `organisations` that they
+    belonged to.
+    """
+
+    id = models.UUIDField(primary_key=True, default=new_id, editable=False)
+    user = models.OneToOneField(User, models.PROTECT, related_name="erasure")
+    pseudonym = models.CharField(max_length=40, unique=True)
+    asked_by = models.ForeignKey(User, models.PROTECT, null=True, related_name="+")
+    asked_at = models.DateTimeField(db_default=Now())
+    done_at = models.DateTimeField(null=True)
+    step = models.CharField(max_length=20)
+    waits_for = models.CharField(max_length=20, blank=True, default="")
+    counts = models.JSONField(default=dict)
+    addresses = ArrayField(models.TextField(), default=list)
+    names = ArrayField(models.TextField(), default=list)
+    texts = ArrayField(models.TextField(), default=list)
+    objects_named = ArrayField(models.TextField(), default=list)
+    organisations = ArrayField(models.UUIDField(), default=list)
+
+    def __str__(self) -> str:
+        return self.pseudonym
 
 
 class AuditCheck(models.Model):

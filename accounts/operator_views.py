@@ -2,6 +2,7 @@
 `usage`, which knows what they spend."""
 
 from collections.abc import Sequence
+from functools import partial
 from typing import Any
 
 from django import forms
@@ -18,7 +19,7 @@ from accounts.actors import Actor
 from accounts.entry_requirements import people_with_factor
 from accounts.forms import SuspensionForm
 from accounts.guards import operator_page
-from accounts.models import Membership, User
+from accounts.models import Erasure, Membership, User
 from accounts.reauthentication import recent_sign_in_required
 from accounts.table_preferences import read_table
 from lib.htmx import go_to, render_dialog, see_other
@@ -29,6 +30,7 @@ from lib.tables.table import Badge, Column, Filter, Table
 
 _ACTIVE = Badge(_("Active"), "ok")
 _INACTIVE = Badge(_("Deactivated"), "bad", "ban")
+_ERASED = Badge(_("Erased"), icon="trash-2")
 _OPERATOR = Badge(pgettext_lazy("person", "Operator"), "info", "shield")
 _FACTOR = Badge(_("On"), "ok", "shield")
 _NO_FACTOR = Badge(_("Off"))
@@ -86,21 +88,28 @@ def people_list(request: HttpRequest, actor: Actor) -> HttpResponseBase:
     belongs = Membership.objects.select_related("organisation").order_by("organisation__name")
     rows = rows.prefetch_related(Prefetch("memberships", belongs))
     templates = ("accounts/people.html", "accounts/_people.html")
-    return answer_table(request, state, QuerySource(rows), templates, {}, _people)
+    return answer_table(request, state, QuerySource(rows), templates, {}, partial(_people, actor))
 
 
-def _people(page: Sequence[User]) -> list[dict[str, Any]]:
+def _people(actor: Actor, page: Sequence[User]) -> list[dict[str, Any]]:
     secured = people_with_factor(user.pk for user in page)
-    return [_person(user, user.pk in secured) for user in page]
+    ids = [user.pk for user in page]
+    erased = set(Erasure.objects.filter(user__in=ids).values_list("user", flat=True))
+    return [
+        _person(actor, user, secured=user.pk in secured, erased=user.pk in erased) for user in page
+    ]
 
 
-def _person(user: User, secured: bool) -> dict[str, Any]:
+def _person(actor: Actor, user: User, *, secured: bool, erased: bool) -> dict[str, Any]:
     badge = _OPERATOR if user.operator else _ACTIVE
+    inactive = _ERASED if erased else _INACTIVE
     return {
         "id": user.pk,
         "email": user.email,
         "name": user.name,
-        "badge": badge if user.is_active else _INACTIVE,
+        "badge": badge if user.is_active else inactive,
+        "erased": erased,
+        "oneself": user == actor.user,
         "active": user.is_active,
         "operator": user.operator,
         "second_factor": factor_badge(secured),

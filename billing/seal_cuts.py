@@ -15,7 +15,7 @@ from accounts import audit
 from accounts.actors import SYSTEM
 from accounts.models import AuditCheck
 from billing.models import Seal, SealCut, SealKind
-from billing.seals import Broken, broken_chain, sign_cut
+from billing.seals import LOCK, Broken, broken_chain, sign_cut
 from lib import clock
 
 _TRAIL: Final = SealKind.TRAIL
@@ -41,7 +41,7 @@ def cut_trail_before(key: bytes, edge: dt.datetime) -> int:
     """Cut off the events of the seals that end by an instant; how many. Raises TrailBroken."""
     with transaction.atomic(), connection.cursor() as cursor:
         # No seal is made meanwhile.
-        cursor.execute("SELECT pg_advisory_xact_lock(8113072026)")
+        cursor.execute(LOCK)
         last = Seal.objects.filter(kind=_TRAIL, to_at__lte=edge).order_by("-id").first()
         if last is None:
             return 0

@@ -14,6 +14,9 @@ cover no row in which one stands for anything but itself.
 
 The oldest rows may be cut off, at the end of a seal and together with the seals over them
 (billing/seal_cuts.py): the chain then begins where a signed cut says.
+
+Where a person was erased (billing/sealed_rewrites.py), a seal keeps its code, on which the next one
+stands, and has the digest of what its rows are since, with our signature over both.
 """
 
 import datetime as dt
@@ -29,6 +32,8 @@ from billing.models import Seal, SealCut, SealKind
 from billing.spans import BEGINNING, Cursor, spans
 from lib.postgres_tools import BACKUP_NAME
 
+LOCK: Final = "SELECT pg_advisory_xact_lock(8113072026)"
+"""Whoever holds it, until its transaction ends, is the only one to make, cut or rewrite seals."""
 # What one seal covers at most; and what is read at a time, as one text of some megabytes.
 _SEALED_ROWS: Final = 100_000
 _READ_ROWS: Final = 10_000
@@ -50,6 +55,11 @@ _FORMS: Final[Mapping[int, tuple[bytes, ...]]] = {
     2: (_SECOND_FORM, _FIRST_FORM),
 }
 _CUT_FORM: Final = b"cut|"
+_REWRITTEN_FORM: Final = b"rewritten|"
+
+
+Sealed = tuple[bytes, str, dt.datetime, dt.datetime, int, bytes]
+"""What a code is over: the code before it, the kind, the span, the number of rows, the digest."""
 
 
 class Broken(NamedTuple):
@@ -86,7 +96,7 @@ def _seal_kind(kind: str, key: bytes, until: dt.datetime | None) -> int:
         end = settled_at if until is None else min(settled_at, until)
         for _, to_at in spans(cursor, kind, _end(_last(kind)), end, _SEALED_ROWS):
             with transaction.atomic():
-                cursor.execute("SELECT pg_advisory_xact_lock(8113072026)")
+                cursor.execute(LOCK)
                 made += _seal(cursor, kind, key, to_at)
             if time.monotonic() - began > _RUN_S:
                 break
@@ -118,12 +128,11 @@ def broken_chain(
     """The same of one kind; of seals that end by an instant where one is given."""
     (code, until), broken = _beginning(cursor, key, kind)
     cursor.execute(_SEALS, {"kind": kind, "before": before})
-    for id, from_at, to_at, rows, digest, stored, number in cursor.fetchall():
+    for id, from_at, to_at, rows, digest, stored, number, rewritten in cursor.fetchall():
         if from_at != until:
             broken.append(Broken(kind, id, f"begins at {from_at}, expected {until}"))
         sealed = (code, kind, from_at, to_at, rows, bytes(digest))
-        forms = _FORMS.get(number, ())
-        form = next((form for form in forms if _holds(stored, _code(key, form, *sealed))), None)
+        form = _form_of(key, sealed, bytes(stored), number, rewritten)
         counted, again = _digest(cursor, kind, from_at, to_at, _FORM if form is None else form)
         if (counted, again) != (rows, bytes(digest)):
             span = f"{from_at.isoformat()} to {to_at.isoformat()}"
@@ -136,6 +145,49 @@ def broken_chain(
     if before is None and until != BEGINNING and now - until > _FRESH:
         broken.append(Broken(kind, 0, f"nothing is sealed since {until.isoformat()}"))
     return broken
+
+
+def sign_rewritten(key: bytes, sealed: Sealed, code: bytes) -> bytes:
+    """The signature of a seal whose rows were rewritten; `code` is the seal's own."""
+    return _code(key, _REWRITTEN_FORM + code + b"|", *sealed)
+
+
+def read_sealed(cursor: Cursor, key: bytes, seal: Seal) -> Sealed | None:
+    """What a seal covers, if its rows are as they were sealed; None where they are not."""
+    sealed = _sealed(seal)
+    rewritten = None if seal.rewritten is None else bytes(seal.rewritten)
+    form = _form_of(key, sealed, bytes(seal.code), seal.form, rewritten)
+    if form is None or _digest(cursor, seal.kind, seal.from_at, seal.to_at, form) != sealed[4:]:
+        return None
+    return sealed
+
+
+def seal_rewritten(cursor: Cursor, key: bytes, seal: Seal, sealed: Sealed) -> None:
+    """Let a seal that held vouch for its rows as they are now: an erasure has rewritten them. In
+    the caller's transaction, which holds the lock of the seals."""
+    rows, digest = _digest(cursor, seal.kind, seal.from_at, seal.to_at, _FORM)
+    if rows != seal.rows:
+        raise RuntimeError(f"seal {seal.pk} covers {seal.rows} rows, not {rows}")
+    signature = sign_rewritten(key, (*sealed[:4], rows, digest), bytes(seal.code))
+    cursor.execute(_REWRITE, {"id": seal.pk, "digest": digest, "rewritten": signature})
+
+
+def _form_of(
+    key: bytes, sealed: Sealed, stored: bytes, number: int, rewritten: bytes | None
+) -> bytes | None:
+    """In which form the rows of a seal are read; None where neither its code nor its signature is
+    ours."""
+    if rewritten is not None and _holds(rewritten, sign_rewritten(key, sealed, stored)):
+        return _FORM
+    forms = _FORMS.get(number, ())
+    return next((form for form in forms if _holds(stored, _code(key, form, *sealed))), None)
+
+
+def _sealed(seal: Seal) -> Sealed:
+    before = Seal.objects.filter(kind=seal.kind, id__lt=seal.pk).order_by("-id").first()
+    stands_on = before or SealCut.objects.filter(kind=seal.kind).first()
+    code = bytes(stands_on.code) if stands_on else b""
+    return (code, seal.kind, seal.from_at, seal.to_at, seal.rows, bytes(seal.digest))
 
 
 def sign_cut(key: bytes, kind: str, until: dt.datetime, code: bytes) -> bytes:
@@ -259,9 +311,12 @@ _HORIZON: Final = f"""
       AND (application_name IS DISTINCT FROM '{BACKUP_NAME}' OR backend_xid IS NOT NULL)"""  # noqa: S608
 
 _SEALS: Final = """
-    SELECT id, from_at, to_at, rows, digest, code, form FROM billing_seal
+    SELECT id, from_at, to_at, rows, digest, code, form, rewritten FROM billing_seal
     WHERE kind = %(kind)s AND (%(before)s::timestamptz IS NULL OR to_at <= %(before)s)
     ORDER BY id"""
+
+_REWRITE: Final = """
+    UPDATE billing_seal SET digest = %(digest)s, rewritten = %(rewritten)s WHERE id = %(id)s"""
 
 _CUT: Final = "SELECT until, code, signature FROM billing_sealcut WHERE kind = %(kind)s"
 

@@ -42,6 +42,8 @@ from billing.prices import PriceRefused, PriceStale
 from billing.processors.processor import ProcessorError
 from billing.subscription_api import operator_router as subscription_plan_router
 from billing.subscription_api import router as subscription_router
+from config.erasure_api import own_router as member_erasure_router
+from config.erasure_api import router as erasure_router
 from config.job_api import router as job_router
 from config.route_preview_api import router as route_preview_router
 from config.sent_preview_api import router as sent_preview_router
@@ -249,6 +251,8 @@ api.add_router("", effective_router)
 api.add_router("", audit_router)
 api.add_router("", member_router)
 api.add_router("", departure_router)
+api.add_router("", member_erasure_router)
+api.add_router("", erasure_router)
 api.add_router("", usage_router)
 api.add_router("", export_router)
 api.add_router("", billing_router)

@@ -70,6 +70,7 @@ SCHEDULE: Final = (
     Job("playground.tasks.drop_deleted_chats", 3600, 7200, _("Purge deleted chats")),
     Job("playground.tasks.drop_unsent_files", 3600, 7200, _("Delete files that were never sent")),
     Job("playground.tasks.drop_temporary_chats", 15, 90, _("Delete temporary chats")),
+    Job("playground.tasks.erase_people", 5, 300, _("Erase people")),
     Job("playground.tasks.drop_expired_events", 60, 120, _("Delete old answer events")),
 )
 JOBS: Final = {job.task: job for job in (WATCH, *SCHEDULE)}

@@ -222,6 +222,7 @@ CLOSED: Final[Mapping[str, str]] = {
     "accounts.SetUpLink": "Makes the first operator.",
     "accounts.SignInNetwork": "From where people sign in.",
     "accounts.SignUpSetting": "Who may make an account.",
+    "accounts.Erasure": "Who is being erased, in all organisations.",
     "accounts.SignUpDomain": "Where people of a domain belong; domains of other organisations.",
     "accounts.SecretCheck": "The installation's secrets.",
     "account.EmailAddress": "Signing in.",

@@ -234,6 +234,7 @@ TASK_RESULT_DAYS = env.number("TASK_RESULT_DAYS", 7)
 # How often a backup is expected, in hours: operators are told of one that does not come. 0 expects
 # none.
 BACKUP_EVERY_HOURS = env.number("BACKUP_EVERY_HOURS", 0)
+BACKUP_KEEP_DAYS = env.number("BACKUP_KEEP_DAYS", 0)
 # Where transfers are paid to, its lines with | between; told to whoever orders one.
 BANK_ACCOUNT = env.text("BANK_ACCOUNT", "")
 # Card payments. The mode, live or test, is that of the key.
@@ -366,6 +367,8 @@ if AUDIT_RETENTION_DAYS < 0:
     raise env.ConfigurationError("AUDIT_RETENTION_DAYS is below 0. Give a number of days, or 0.")
 if BACKUP_EVERY_HOURS < 0:
     raise env.ConfigurationError("BACKUP_EVERY_HOURS is below 0. Give a number of hours, or 0.")
+if BACKUP_KEEP_DAYS < 0:
+    raise env.ConfigurationError("BACKUP_KEEP_DAYS is below 0. Give a number of days, or 0.")
 _clickhouse = urlsplit(CLICKHOUSE_URL)
 if CLICKHOUSE_URL and (
     _clickhouse.scheme not in ("http", "https")

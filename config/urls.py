@@ -2,6 +2,7 @@ from django.urls import URLPattern, URLResolver, include, path
 
 from config import (
     api_reference_views,
+    erasure_views,
     home_views,
     metrics_views,
     override_views,
@@ -41,6 +42,14 @@ urlpatterns: list[URLPattern | URLResolver] = [
     path("admin/setup", set_up_views.set_up_steps, name="set_up_steps"),
     path("admin/setup/organisation", set_up_views.set_up_organisation, name="set_up_organisation"),
     path("admin/setup/skip", set_up_views.set_up_skip, name="set_up_skip"),
+    path("account/data", erasure_views.own_data, name="own_data"),
+    path("account/data/download", erasure_views.own_data_download, name="own_data_download"),
+    path("account/data/delete", erasure_views.own_erasure, name="own_erasure"),
+    path("account/deleted", erasure_views.account_erased, name="account_erased"),
+    path("o/<slug:o>/team/members/<str:id>/erase", erasure_views.member_erase, name="member_erase"),
+    path("o/<slug:o>/team/erasures/<str:id>", erasure_views.member_erasure, name="member_erasure"),
+    path("admin/people/<str:id>/erase", erasure_views.person_erase, name="person_erase"),
+    path("admin/people/<str:id>/erasure", erasure_views.person_erasure, name="person_erasure"),
     path("appearance", views.appearance, name="appearance"),
     path("design/", views.design, name="design"),
     path("api/v1/docs", api_reference_views.api_reference, name="api_reference"),

@@ -73,6 +73,8 @@ _WORK: Final[Mapping[str, str]] = {
         SELECT FROM billing_walletsetting WHERE low_nano IS NOT NULL OR auto_enabled
         UNION ALL
         SELECT FROM billing_topup WHERE automatic AND state = 'ordered'""",
+    "playground.tasks.erase_people": """
+        SELECT FROM accounts_erasure WHERE done_at IS NULL""",
     "playground.tasks.drop_temporary_chats": """
         SELECT FROM playground_conversation WHERE ends_at <= now()""",
 }

@@ -131,6 +131,7 @@ def _environment() -> list[tuple[str, str]]:
         "AUDIT_RETENTION_DAYS": str(settings.AUDIT_RETENTION_DAYS),
         "TASK_RESULT_DAYS": str(settings.TASK_RESULT_DAYS),
         "BACKUP_EVERY_HOURS": str(settings.BACKUP_EVERY_HOURS),
+        "BACKUP_KEEP_DAYS": str(settings.BACKUP_KEEP_DAYS),
         "CREDIT_LIMIT_USD": settings.CREDIT_LIMIT_USD,
         "WEBHOOK_EGRESS_ALLOW": ", ".join(settings.WEBHOOK_EGRESS_ALLOW),
         "SSO_EGRESS_ALLOW": ", ".join(settings.SSO_EGRESS_ALLOW),

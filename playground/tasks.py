@@ -1,10 +1,18 @@
 """Periodic work: runs whose process is gone, events, deleted and temporary chats, unsent files
-that nobody needs any more."""
+that nobody needs any more, people who are erased."""
 
 from celery import shared_task
 
 from lib import clock
-from playground import attachments, conversations, events, media, runs, temporary_chats
+from playground import (
+    attachments,
+    conversations,
+    erasure_steps,
+    events,
+    media,
+    runs,
+    temporary_chats,
+)
 
 
 @shared_task  # type: ignore[untyped-decorator]
@@ -31,3 +39,8 @@ def drop_temporary_chats() -> None:
 @shared_task  # type: ignore[untyped-decorator]
 def drop_unsent_files() -> None:
     attachments.drop_unsent(clock.now())
+
+
+@shared_task  # type: ignore[untyped-decorator]
+def erase_people() -> int:
+    return erasure_steps.erase_people()

@@ -14,9 +14,11 @@ from lib.ids import id_text
 from relay.abandoned import DrainLimit, absorbed, drain_limit, rule_of
 from relay.admitted_attempt import AdmittedAttempt
 from relay.answer_state import AnswerState
+from relay.auth import Principal
 from relay.channel_health import HealthProbe
 from relay.downstream import ErrorAnswer
 from relay.error_answers import CLIENT_CLOSED
+from relay.kept_message import kept_message
 from relay.large_events import Gathering
 from relay.request_context import Outcome, RequestContext
 from relay.settlement import Resolved
@@ -167,7 +169,7 @@ class AttemptEnd:
             final=final,
             status=failure.status,
             kind=failure.kind,
-            message=failure.message,
+            message=kept_message(hold.principal, failure.kind, failure.message),
             basis="absorbed" if absorbed else "none",
             total_ms=self._context.elapsed_ms(),
             flags=(failure.fault,),
@@ -224,7 +226,7 @@ class AttemptEnd:
             final=True,
             status=outcome.status,
             kind=outcome.kind,
-            message=outcome.message,
+            message=kept_message(self._admitted.hold.principal, outcome.kind, outcome.message),
             finish_reason=outcome.finish_reason,
             meters=meters_text(bill.meters),
             charge_nano=bill.charge_nano,
@@ -249,10 +251,14 @@ def dropped_text(names: Sequence[str]) -> str | None:
     return ",".join(names)[:DROPPED_LENGTH] if names else None
 
 
-def final_end(resolved: Resolved, error: ErrorAnswer) -> Resolved:
+def final_end(resolved: Resolved, error: ErrorAnswer, principal: Principal) -> Resolved:
     """The end of the last attempt as the end of its request."""
     ending: Ending = msgspec.structs.replace(
-        resolved.ending, final=True, status=error.status, kind=error.kind, message=error.message
+        resolved.ending,
+        final=True,
+        status=error.status,
+        kind=error.kind,
+        message=kept_message(principal, error.kind, error.message),
     )
     return msgspec.structs.replace(resolved, ending=ending)
 

@@ -283,7 +283,9 @@ class FailOver:
     def _settle(self, ended: Resolved, error: ErrorAnswer) -> None:
         """Write the end of the last attempt as the end of its request."""
         ledger = self._context.parts.ledger
-        ledger.settle(final_end(ended, error), at_once=self._settles_at_once)
+        ledger.settle(
+            final_end(ended, error, self._context.principal), at_once=self._settles_at_once
+        )
 
     def _record(self, error: ErrorAnswer, *, after_attempts: bool = False) -> Outcome:
         routed = self._next.answering.routed

@@ -17,6 +17,7 @@ from relay.channel_health import Health
 from relay.config import RelayConfig
 from relay.deadline import Deadline
 from relay.downstream import Downstream, ErrorAnswer, Sink
+from relay.kept_message import kept_message
 from relay.labels import NO_LABELS, Labels
 from relay.large_events import LargeEvents
 from relay.ledger_writer import LedgerWriter
@@ -226,7 +227,7 @@ class RequestContext:
             final=True,
             status=error.status,
             kind=error.kind,
-            message=error.message,
+            message=kept_message(principal, error.kind, error.message),
             total_ms=outcome.total_ms,
             address=options.address,
         )

@@ -126,6 +126,7 @@ class StateStore:
             parameters: Mapping[str, object] = {
                 "organisation": principal.organisation_id,
                 "id": id_,
+                "user": principal.user_id or "",
                 "sealed": await self.seal(state.content, _place(principal.organisation_id, id_)),
                 "hours": hours,
             }
@@ -211,11 +212,11 @@ def _place(organisation: UUID, id_: UUID) -> str:
 
 
 _PUT = """
-    INSERT INTO gateway_keptstate (organisation_id, id, sealed, expires_at)
-    VALUES (%(organisation)s::uuid, %(id)s::uuid, %(sealed)s::bytea,
+    INSERT INTO gateway_keptstate (organisation_id, id, user_id, sealed, expires_at)
+    VALUES (%(organisation)s::uuid, %(id)s::uuid, nullif(%(user)s, '')::bigint, %(sealed)s::bytea,
             now() + make_interval(hours => %(hours)s::int))
     ON CONFLICT (organisation_id, id) DO UPDATE
-    SET sealed = excluded.sealed, expires_at = excluded.expires_at"""
+    SET user_id = excluded.user_id, sealed = excluded.sealed, expires_at = excluded.expires_at"""
 _FIND = """
     SELECT id, sealed FROM gateway_keptstate
     WHERE organisation_id = %(organisation)s::uuid AND id = ANY(%(ids)s::uuid[])

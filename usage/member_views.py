@@ -199,6 +199,7 @@ def member_page(request: HttpRequest, actor: Actor, id: str) -> HttpResponseBase
         "may_budget": access.scope_of(actor, "budgets.write") is not None,
         "may_see_limits": access.scope_of(actor, "budgets.read") == "all",
         "usage_query": query,
+        "may_erase": actor.role == Role.OWNER,
     }
     return render(request, "usage/member.html", context)
 

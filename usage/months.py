@@ -66,6 +66,10 @@ _LOCK_WAIT_MS: Final = 300
 _REST_S: Final = 1
 _TRIES: Final = 60
 _HOLDS, _ATTEMPTS, _RECORDS = "billing_hold", "usage_attempt", "usage_usagerecord"
+_TEXTS: Final = {_ATTEMPTS: "end_user = ''", _RECORDS: "end_user = '', message = ''"}
+_ERASED: Final = """
+    UPDATE {} SET {} WHERE user_id IN (
+        SELECT id FROM accounts_user WHERE erased_at IS NOT NULL)"""
 _CLOSED: Final = "month_is_detached"
 _SIGNED: Final = b"month|"
 _LATE_WAITS: Final = "Late usage of its requests is not posted yet."
@@ -371,6 +375,9 @@ def _load(path: Path, manifest: Manifest) -> None:
                 for piece in read_part(path, part):
                     copy.write(piece)
         for table in manifest.columns:
+            if table in _TEXTS:
+                # The file is older than the erasure.
+                cursor.execute(_ERASED.format(_loaded(table, manifest.month), _TEXTS[table]))
             cursor.execute(f"ANALYZE {_loaded(table, manifest.month)}")
 
 

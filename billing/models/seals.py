@@ -22,6 +22,11 @@ class Seal(models.Model):
     form = models.SmallIntegerField(
         help_text="Older forms say 2. It has no default, so that no older process seals in its own."
     )
+    rewritten = models.BinaryField(
+        null=True,
+        help_text="Our signature where a person was erased from its rows: rows and digest are then "
+        "those of what was left, the code is that of before.",
+    )
     made_at = models.DateTimeField(db_default=Now())
 
     class Meta:

@@ -9,7 +9,8 @@ class KeptState(models.Model):
     """What a later request may go on from: a stored response, or the seals of a tool call.
 
     `id` is derived from its kind, team and name (relay/state_store.py), which stand nowhere;
-    `sealed` opens for this row only. Nothing is kept for more than 24 hours.
+    `sealed` opens for this row only. `user_id` is whose request it was. Nothing is kept for more
+    than 24 hours.
     """
 
     pk = models.CompositePrimaryKey("organisation_id", "id")
@@ -21,6 +22,7 @@ class KeptState(models.Model):
         db_constraint=False,
     )
     id = models.UUIDField()
+    user_id = models.BigIntegerField(null=True)
     sealed = SealedField()
     expires_at = models.DateTimeField(db_index=True)
 

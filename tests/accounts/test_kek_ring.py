@@ -83,7 +83,7 @@ class ProtocolState:
         sealed = states._seal(CONTENT, self._state_place)
         head = asyncio.run(answer.head(Head("text/plain", 1, None, None), stream=False))
         pieces = asyncio.run(answer.pieces(CONTENT, 0))
-        kept = (state_store._PUT, {**self._state, "sealed": sealed})
+        kept = (state_store._PUT, {**self._state, "user": "", "sealed": sealed})
         for statement in (kept, (relay_idempotency._CLAIM, answer.row), head, *pieces):
             with connection.cursor() as cursor:
                 cursor.execute(*cast(Any, statement))

@@ -25,6 +25,7 @@ PUBLIC = {
     "mfa_login_webauthn",
     "account_logout",
     "account_signup",
+    "account_erased",
     "account_inactive",
     "account_reset_password",
     "account_reset_password_done",

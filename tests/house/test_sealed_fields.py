@@ -25,6 +25,7 @@ PLAIN: Final = {
     "billing_idempotentanswer.key_digest",
     "billing_seal.code",
     "billing_seal.digest",
+    "billing_seal.rewritten",
     "billing_sealcut.code",
     "billing_sealcut.signature",
     "gateway_channelkey.digest",

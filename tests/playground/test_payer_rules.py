@@ -5,14 +5,14 @@ from typing import Any
 import pytest
 from django.urls import reverse
 
-from accounts import custom_roles, service_accounts
+from accounts import custom_roles, members, service_accounts
 from accounts.actors import SYSTEM
-from accounts.models import AuditEvent, Key
+from accounts.models import AuditEvent, Key, Role
 from dialects.events import TextDelta
 from lib.ids import id_text
 from lib.refusal import Refused
 from playground.models import Conversation, PayerRule, PaymentPreference
-from playground.payer_rules import change_rules, roles_of, rules_of
+from playground.payer_rules import change_rules, roles_of, rule_of, rules_of
 from playground.paying import default_payer, payers_context
 from tests.cast import Cast, actor, make_key, signed_in
 from tests.playground.test_views import ScriptedRelay, outcome, page, people, send
@@ -58,7 +58,6 @@ def test_each_rule_offers_its_keys_alone(people: Cast) -> None:
         assert offered(people, people.alice) == names, rule
 
 
-@pytest.mark.extended
 def test_a_key_that_is_not_allowed_pays_for_nothing(people: Cast) -> None:
     """Neither named in a form, nor kept from before, nor by saying nothing."""
     bobs, _ = make_key(people.core, "bob's", user=people.bob)
@@ -79,7 +78,6 @@ def test_a_key_that_is_not_allowed_pays_for_nothing(people: Cast) -> None:
     assert send(people.bob, answers(), text="own", key=id_text(bobs.id)).status_code != 422
 
 
-@pytest.mark.extended
 def test_without_a_key_of_ones_own_nothing_is_sent_where_only_these_may_pay(people: Cast) -> None:
     post(people.alice, "payer_rules", developer="own")
     refused = send(people.bob, answers(), text="Hi", key="")
@@ -91,7 +89,6 @@ def test_without_a_key_of_ones_own_nothing_is_sent_where_only_these_may_pay(peop
     assert "with your own API keys only" in session.json()["error"]["message"]
 
 
-@pytest.mark.extended
 def test_rules_are_set_by_who_may_and_are_audited(people: Cast) -> None:
     assert post(people.bob, "payer_rules", developer="any").status_code == 403
     assert post(people.charlie, "payer_rules", developer="any").status_code == 404
@@ -112,6 +109,27 @@ def test_a_custom_role_that_uses_the_playground_has_its_own_rule(people: Cast) -
     assert rules_of(people.acme)["developer"] == PayerRule.ANY
     with pytest.raises(Refused, match="not a role that can use the playground"):
         change_rules(alice, {"viewer": "own"})
+
+
+def test_the_rule_of_a_custom_role_holds_for_its_people(people: Cast) -> None:
+    """P23: not that of a built-in role, nor that of another custom one."""
+    role = custom_roles.create_role(
+        people.acme, "tester", ["playground.use", "keys.read", "keys.write_own"], actor=SYSTEM
+    )
+    other = custom_roles.create_role(
+        people.acme, "other", ["playground.use", "keys.read"], actor=SYSTEM
+    )
+    members.set_member(people.acme, people.bob.email, Role.CUSTOM, custom_role=role, actor=SYSTEM)
+    make_key(people.core, "bob's", user=people.bob)
+    make_key(people.core, "shared")
+    alice = actor(people.alice, people.acme)
+    change_rules(alice, {id_text(role.id): "playground", id_text(other.id): "own"})
+    assert rule_of(actor(people.bob, people.acme)) == PayerRule.PLAYGROUND
+    assert offered(people, people.bob) == ["Playground"]
+    change_rules(alice, {id_text(role.id): "own", id_text(other.id): "any"})
+    assert offered(people, people.bob) == ["bob's"]
+    refused = send(people.bob, answers(), text="Hi", key="")
+    assert refused.status_code == 422
 
 
 @pytest.mark.extended

@@ -52,7 +52,6 @@ def test_a_link_for_members_opens_for_members_of_its_organisation_alone(
     assert not opens(for_all[:-1], people.alice)
 
 
-@pytest.mark.extended
 @pytest.mark.parametrize("cost", [False, True])
 @pytest.mark.parametrize("system", [False, True])
 def test_what_is_hidden_is_not_in_the_snapshot(
@@ -63,7 +62,6 @@ def test_what_is_hidden_is_not_in_the_snapshot(
     assert ("1800" in snapshot, "swordfish" in snapshot) == (cost, system)
 
 
-@pytest.mark.extended
 def test_a_link_ends_at_its_end_with_its_chat_and_by_its_maker(
     people: Cast, chat: Conversation, monkeypatch: pytest.MonkeyPatch
 ) -> None:

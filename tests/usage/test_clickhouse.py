@@ -27,7 +27,13 @@ from tests import cast, hostile
 from tests.fakes.clickhouse import PASSWORD, USER, clickhouse_server
 from tests.usage.rows import CHANNEL, NOON, admit, credit, end, happen, refuse
 from tests.usage.test_rollups import another, write_elsewhere
-from usage import clickhouse_figures, clickhouse_sink, explorer, used_rows
+from usage import (
+    clickhouse_erasure,
+    clickhouse_figures,
+    clickhouse_sink,
+    explorer,
+    used_rows,
+)
 from usage.clickhouse import MARKS, RECORDS
 from usage.clickhouse_sink import backlog, differences, rebuild, send
 from usage.explorer import DAY, explore
@@ -523,3 +529,27 @@ def test_the_pages_and_the_api_answer_from_it(
     assert "search" in alice.get(explore_url).content.decode()
     assert "choose a shorter period" not in alice.get(explore_url).content.decode()
     assert "$5.00" in alice.get("/o/acme/usage?group_by=project").content.decode()
+
+
+def test_an_erased_person_is_no_word_of_a_record(
+    there: ClickHouse, key: Key, people: cast.Cast
+) -> None:
+    """P36: what clients called them, and labels that are their address; figures stay."""
+    foreign, _ = cast.make_key(people.stranger.teams.get(), "foreign", user=people.charlie)
+    credit(foreign)
+    words = {"customer": "Bob@example.org", "project": "launch", "end_user": "bobs-laptop"}
+    happen(key, NOON, charge_nano=5, **words)
+    happen(foreign, NOON, charge_nano=5, **words)
+    assert send() == 2
+    organisations = [people.acme.id]
+    clickhouse_erasure.forget_person(
+        people.bob.pk, ["bob@example.org", "it's\\me@x"], "erased-1@erased.invalid", organisations
+    )
+    rows = there.rows(
+        "SELECT toString(organisation_id), customer, project, end_user, charge_nano "
+        f"FROM {RECORDS} FINAL ORDER BY customer"
+    )
+    assert rows == [
+        [str(people.stranger.id), "Bob@example.org", "launch", "bobs-laptop", 5],
+        [str(people.acme.id), "erased-1@erased.invalid", "launch", "", 5],
+    ]

@@ -2,6 +2,7 @@
 
 from typing import Final
 
+from tests.isolation.kinds.accounts import MEMBER, PERSON
 from tests.isolation.kinds.gateway import CHANNEL_ROW
 from tests.isolation.table.route import Route, at, sends
 
@@ -11,8 +12,15 @@ PAGES: Final[dict[str, Route]] = {
     "appearance": at("public"),
     "metrics": at("public"),
     "api_reference": at("public"),
+    "account_erased": at("public"),
     "api_section": at("public", rest={"section": "none"}),
+    # Oneself
+    "own_data": at("signed in"),
+    "own_data_download": at("signed in"),
+    "own_erasure": at("signed in"),
     # The organisation
+    "member_erase": at("organisation.write", MEMBER, write="members.write", others=True),
+    "member_erasure": at("organisation.write", rest={"id": "0"}, nothing=True),
     "home": at("models.read"),
     "home_panel": at("models.read", rest={"name": "spend"}),
     "start": at("models.read"),
@@ -24,6 +32,8 @@ PAGES: Final[dict[str, Route]] = {
     "channel_overrides": at("channels.write", CHANNEL_ROW),
     "operator_palette": at("models.read"),
     "health": at("channels.read"),
+    "person_erase": at("organisations.write", PERSON),
+    "person_erasure": at("organisations.read", PERSON, nothing=True),
     "route_preview": at("channels.read"),
     "route_preview_keys": at("channels.read"),
     "set_up_steps": at("channels.write"),
@@ -33,6 +43,20 @@ PAGES: Final[dict[str, Route]] = {
 }
 
 OPERATIONS: Final[dict[str, Route]] = {
+    # Erasing people
+    "GET /members/{id}/erasure": at(
+        "organisation.write", MEMBER, write="members.write", others=True
+    ),
+    "POST /members/{id}/erase": at(
+        "organisation.write", MEMBER, write="members.write", others=True,
+        body=sends(email="nobody@example.org", reason="left"),
+    ),
+    "GET /members/{id}/data": at("organisation.write", MEMBER, write="members.write", others=True),
+    "GET /people/{id}/erasure": at("organisations.write", PERSON),
+    "POST /people/{id}/erase": at(
+        "organisations.write", PERSON, body=sends(email="nobody@example.org", reason="left")
+    ),
+    "GET /people/{id}/data": at("organisations.write", PERSON),
     "POST /channels/{id}/preview": at(
         "channels.write", CHANNEL_ROW, body=sends(body={"model": "m-1", "messages": []})
     ),

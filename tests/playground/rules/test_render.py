@@ -9,12 +9,20 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from dialects.events import Event, Finish, ReasoningDelta, RefusalDelta, TextDelta
+from dialects.events import (
+    Event,
+    Finish,
+    ReasoningDelta,
+    RefusalDelta,
+    TextDelta,
+    ToolArgumentsDelta,
+    ToolCallStart,
+)
 from lib.server_sent import server_sent
 from playground.rules.growing import Code, Pieces, Prose, render_so_far
 from playground.rules.html_changes import partial
 from playground.rules.markdown import MarkdownLabels, render_whole
-from playground.rules.render import AnswerLabels, AnswerPainter, Frame, storable
+from playground.rules.render import AnswerLabels, AnswerPainter, Frame, growing_call_html, storable
 
 LABELS = AnswerLabels()
 PARTIAL = re.compile(
@@ -345,3 +353,17 @@ def test_one_change_of_the_page() -> None:
 )
 def test_text_that_can_be_kept(text: str, kept: str) -> None:
     assert storable(text) == kept
+
+
+def test_a_growing_call_is_text_in_each_of_its_frames() -> None:
+    """P15: its name, its first piece, the pieces behind it, and the page that comes in between."""
+    evil = "<img src=x onerror=alert(1)>"
+    start = ToolCallStart(0, 0, "c", f"name{evil}")
+    first, later = ToolArgumentsDelta(0, 0, f"first{evil}"), ToolArgumentsDelta(0, 0, evil)
+    painter = AnswerPainter("M", LABELS)
+    frames = [painter.paint([start, first]).html, painter.paint([later]).html]
+    frames.append(growing_call_html("M", 0, f"name{evil}", f"first{evil}{evil}"))
+    for html in frames:
+        assert "<img" not in html
+        assert "&lt;img" in html
+    assert frames[0].count("&lt;img") == 2
