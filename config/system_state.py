@@ -12,12 +12,12 @@ from django.db import connection
 
 from accounts.models import AuditCheck
 from billing.models import BooksWalk
-from config.code_migrations import pending_migrations
 from config.job_runs import job_states, last_backup
 from config.job_times import BACKUP_TASK
 from config.queues import Queue, read_queues
 from config.version import VERSION
 from lib import clock
+from lib.code_migrations import pending_migrations
 from usage import clickhouse_sink, partitions
 from usage.clickhouse_sink import Backlog
 from usage.detached import detached_within, names_of

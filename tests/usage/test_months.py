@@ -145,8 +145,8 @@ def problems() -> list[str]:
     from accounts.kek_ring import seal_key
     from billing.models import SealKind
     from billing.seals import broken_chain
-    from usage.books_check import wrong_charges
     from usage.books_walk import broken_in_all
+    from usage.charge_check import wrong_charges
     from usage.invariants import broken_invariants
     from usage.months import altered
 
