@@ -12,7 +12,7 @@ from billing.models import BooksWalk
 from billing.spans import BEGINNING
 from lib import clock
 from lib.code_migrations import schema_difference
-from outbox.facts import put
+from outbox.facts import put, told_since
 from usage import books_seals, books_walk, findings
 from usage.books_walk import NEW, PRESENT, WHOLE, Findings, Place
 from usage.invariants import Span, of_the_present
@@ -141,6 +141,6 @@ def _report(began: float) -> dict[str, list[str]]:
 
 def _tell_unchecked(unfinished: list[str]) -> None:
     """Report once an hour what could not be checked: one letter for all of it."""
-    if not findings.reported_since("books.unchecked", clock.now() - _HOUR):
+    if not told_since("books.unchecked", clock.now() - _HOUR):
         shown = [text[:_SHOWN_CHARACTERS] for text in unfinished[:10]]
         put("books.unchecked", None, parts=shown, count=len(unfinished))

@@ -3,7 +3,6 @@ acknowledged it, and is reported to the operators."""
 
 import datetime as dt
 import logging
-import re
 from collections.abc import Collection, Iterable, Mapping
 from typing import Any, Final
 
@@ -14,9 +13,9 @@ from django.utils.translation import gettext
 from accounts import access, audit
 from accounts.actors import Actor
 from lib import clock
+from lib.ids import parse_number
 from lib.refusal import Refused, check_text
-from outbox.facts import put
-from outbox.models import Fact
+from outbox.facts import put, told_since
 from usage.models import Finding
 
 log = logging.getLogger(__name__)
@@ -31,7 +30,6 @@ _REMIND: Final = dt.timedelta(hours=1)
 _SHOWN_MAX: Final = 10
 _OBJECT_MAX, _FIGURE_MAX = 300, 200
 _FIGURES: Final = ("expected", "found")
-_ID: Final = re.compile("[0-9]{1,18}")
 _NOT_KEY: Final = (*_FIGURES, "problem")
 
 
@@ -137,7 +135,7 @@ def tell() -> None:
         open_ = Finding.objects.select_for_update().filter(acknowledged_at=None)
         new = Q(told_at=None)
         due = list(open_.filter(new | Q(holds=True, told_at__lt=now - _REMIND)).order_by("id"))
-        if not due or reported_since("books.wrong", now - _GROUP):
+        if not due or told_since("books.wrong", now - _GROUP):
             return
         shown = [
             {"invariant": one.invariant, "object": one.object,
@@ -146,11 +144,6 @@ def tell() -> None:
         ]  # fmt: skip
         put("books.wrong", None, findings=shown, count=len(due))
         open_.filter(id__in=[one.id for one in due]).update(told_at=now)
-
-
-def reported_since(kind: str, at: dt.datetime) -> bool:
-    """Whether a fact of the kind was put since then."""
-    return Fact.objects.filter(kind=kind, created_at__gt=at).exists()
 
 
 # Operators -----------------------------------------------------------------------------------
@@ -171,7 +164,7 @@ def open_count() -> int:
 
 def access_finding(actor: Actor, id: str) -> Finding:
     """Raises Http404."""
-    return access.one_of(all_findings(actor), int(id) if _ID.fullmatch(id) else None)
+    return access.one_of(all_findings(actor), parse_number(id))
 
 
 def acknowledge(actor: Actor, finding: Finding, reason: str) -> Finding:

@@ -195,7 +195,7 @@ def test_a_check_that_takes_too_long_is_told_as_that_and_rests(
     assert "statement timeout" in problem
     assert [fact.kind for fact in Fact.objects.all()] == ["books.unchecked"]
     state = system_state()
-    assert state.books == (BooksCheck.objects.get().ran_at, 0, True)
+    assert state.books == (BooksCheck.objects.get().ran_at, 0, True, False)
     assert ("Partly verified", "warn") in [(row.value, row.tone) for row in system_rows(state)]
     assert books_check.check_books() is None
     BooksCheck.objects.update(rest_until=clock.now())
