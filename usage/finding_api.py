@@ -18,7 +18,9 @@ router = Router(tags=["Operators"], auth=api_auth.installation_auth)
 class FindingQuery(pagination.PageQuery):
     """The filter of the list."""
 
-    open: bool | None = Field(None, description="Only those that are, or are not, acknowledged.")
+    open: bool | None = Field(
+        None, description="Only those that nobody has acknowledged; `false`: only the others."
+    )
 
 
 class AcknowledgementIn(Schema):
