@@ -76,8 +76,7 @@ def read_finding(request: HttpRequest, id: str) -> dict[str, Any]:
     "/findings/{id}/acknowledge", response=FindingOut, summary="Acknowledge a ledger finding"
 )
 def acknowledge_finding(request: HttpRequest, id: str, body: AcknowledgementIn) -> dict[str, Any]:
-    """Takes a finding off the list of open ones. A finding that is acknowledged already is
-    refused."""
+    """Takes a finding off the list of open ones, once."""
     actor = actors.actor_of(request)
     access.require(actor, "channels.write")
     finding = findings.access_finding(actor, id)
