@@ -137,7 +137,7 @@ def _queues() -> Iterator[Metric]:
 def _findings() -> Iterator[Metric]:
     yield GaugeMetricFamily(
         "weir_ledger_findings_open",
-        "Ledger findings that nobody has acknowledged.",
+        "Ledger findings that are not acknowledged.",
         value=findings.open_count(),
     )
     walked = GaugeMetricFamily(

@@ -58,7 +58,7 @@ class SystemOut(Schema):
     ledger_checks_waiting: bool = Field(
         description="Whether the checks wait, because the worker's version is not the database's."
     )
-    open_findings: int = Field(description="Ledger findings that nobody has acknowledged.")
+    open_findings: int = Field(description="Ledger findings that are not acknowledged.")
     ledger_problems: int = Field(description="Invariants of the ledger that do not hold.")
     ledger_check_unfinished: bool = Field(
         description="Whether the last check could not look at all of it in time."

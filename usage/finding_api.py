@@ -19,7 +19,7 @@ class FindingQuery(pagination.PageQuery):
     """The filter of the list."""
 
     open: bool | None = Field(
-        None, description="Only those that nobody has acknowledged; `false`: only the others."
+        None, description="Only findings that are not acknowledged; `false`: only the others."
     )
 
 

@@ -40,7 +40,7 @@ FINDINGS = Table(
         Column("first", _("First seen"), "ago", value="finding.first_seen_at", sort="id",
                card="last"),
         Column("last", _("Last seen"), "ago", value="finding.last_seen_at", sort="last_seen_at",
-               priority=3),
+               chosen=False),
         Column("acknowledged", _("Acknowledged"), "ago", value="finding.acknowledged_at",
                chosen=False),
         Column("by", _("Acknowledged by"), value="finding.acknowledged_as", chosen=False),
