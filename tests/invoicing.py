@@ -62,10 +62,10 @@ def charged(
 def complete_books() -> None:
     """Seal the ledger, and run the invariants over all of it: a test posts also in the past."""
     seals.seal_all(seal_key())
-    books_walk.begin(books_check.NEW, clock.now())
+    books_walk.begin(books_walk.NEW, clock.now())
     BooksCheck.objects.update_or_create(id=1, defaults={"rest_until": clock.now()})
     # What was posted behind a seal breaks it.
-    with patch.object(books_check.books_seals, "look_at_day"):
+    with patch("usage.books_seals.look_at_day"):
         assert books_check.check_books() == {}
 
 

@@ -64,7 +64,7 @@ def wrong_charges_after(
     if organisation is None:
         return [], None
     after = place.record if organisation == place.organisation else _FIRST
-    page = {"organisation": organisation, "after": after, "limit": _ROWS}
+    page: dict[str, Any] = {"organisation": organisation, "after": after, "limit": _ROWS}
     with connection.cursor() as cursor:
         cursor.execute(_RECORDS, page)
         rows = cursor.fetchall()

@@ -40,7 +40,7 @@ def mail_server() -> Iterator[MailServer]:
             while (line := self.rfile.readline()) not in (b".\r\n", b""):
                 lines.append(line[1:] if line.startswith(b"..") else line)
             policy = email.policy.default
-            return email.message_from_bytes(b"".join(lines), policy=policy)  # type: ignore[return-value]
+            return email.message_from_bytes(b"".join(lines), policy=policy)
 
         def _say(self, text: bytes) -> None:
             self.wfile.write(text + b"\r\n")

@@ -298,6 +298,7 @@ def _taken_out(at: Installation) -> None:
 def _billed(at: Installation) -> None:
     day = clock.now() - dt.timedelta(days=1)
     record = happen(at.key, day, charge_nano=0, cost_nano=2_100_000)
+    assert record.channel_id is not None
     text = f"Request ID,Cost\n{record.id},9.99\n"
     mapping = BillMapping(provider="openai", **BY_REQUEST)
     bills.reconcile(

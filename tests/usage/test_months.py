@@ -112,7 +112,7 @@ def make_month() -> None:
     close_invoices(people.acme, people)
     seals.seal_all(seal_key())
     rebuild_all()
-    books_walk.begin(books_check.NEW, clock.now())
+    books_walk.begin(books_walk.NEW, clock.now())
     BooksCheck.objects.update_or_create(id=1, defaults={"rest_until": clock.now()})
     assert books_check.check_books() == {}
 
