@@ -20,6 +20,7 @@ _OBJECTS: Final[Mapping[str, Promise]] = {
     "delivery": _("Delivery"),
     "detachedmonth": _("Month of requests"),
     "export": _("Export"),
+    "finding": _("Ledger finding"),
     "installationsetting": _("Installation settings"),
     "invitation": _("Invitation"),
     "invoice": _("Invoice"),

@@ -16,7 +16,7 @@ from zoneinfo import ZoneInfo
 from django.db import connection, transaction
 from django.utils.translation import gettext
 
-from accounts import audit
+from accounts import access, audit
 from accounts.actors import SYSTEM, Actor
 from accounts.models import Organisation, User
 from billing.billing_details import buyer_of, seller
@@ -351,6 +351,7 @@ def _told(invoice: Invoice) -> dict[str, str]:
 
 
 def _person(actor: Actor) -> User:
+    access.require(actor, "credits.write")
     if actor.user is None:
         raise InvoiceRefused("invoice", gettext("Only a person can do this."))
     return actor.user

@@ -24,7 +24,7 @@ import hashlib
 import hmac
 import time
 from collections.abc import Mapping
-from typing import Final, NamedTuple
+from typing import Any, Final, NamedTuple
 
 from django.db import connection, transaction
 
@@ -37,6 +37,8 @@ LOCK: Final = "SELECT pg_advisory_xact_lock(8113072026)"
 # What one seal covers at most; and what is read at a time, as one text of some megabytes.
 _SEALED_ROWS: Final = 100_000
 _READ_ROWS: Final = 10_000
+# A part of the chain has no more seals than this, of however few rows.
+_PART_SEALS: Final = 200
 # The job has another run in a minute.
 _RUN_S: Final = 40
 # A quiet installation is sealed as well, so that an end that was cut off is missed.
@@ -126,25 +128,67 @@ def broken_chain(
     cursor: Cursor, key: bytes, kind: str, before: dt.datetime | None = None
 ) -> list[Broken]:
     """The same of one kind; of seals that end by an instant where one is given."""
-    (code, until), broken = _beginning(cursor, key, kind)
-    cursor.execute(_SEALS, {"kind": kind, "before": before})
-    for id, from_at, to_at, rows, digest, stored, number, rewritten in cursor.fetchall():
-        if from_at != until:
-            broken.append(Broken(kind, id, f"begins at {from_at}, expected {until}"))
-        sealed = (code, kind, from_at, to_at, rows, bytes(digest))
-        form = _form_of(key, sealed, bytes(stored), number, rewritten)
-        counted, again = _digest(cursor, kind, from_at, to_at, _FORM if form is None else form)
-        if (counted, again) != (rows, bytes(digest)):
-            span = f"{from_at.isoformat()} to {to_at.isoformat()}"
-            broken.append(Broken(kind, id, f"{counted} rows of {span} are not the {rows} sealed"))
-        if form is None:
-            broken.append(Broken(kind, id, "its code is not ours"))
-        code, until = bytes(stored), to_at
+    stands_on, broken = _beginning(cursor, key, kind)
+    cursor.execute(_SEALS, {"kind": kind, "before": before, "after": 0, "limit": None})
+    for seal in cursor.fetchall():
+        broken += _broken_seal(cursor, key, kind, stands_on, seal)
+        stands_on = bytes(seal[5]), seal[2]
+    return broken + ([] if before else _missing_end(cursor, kind, stands_on[1]))
+
+
+def broken_part(
+    cursor: Cursor, key: bytes, kind: str, after_id: int, rows_max: int
+) -> tuple[list[Broken], int | None]:
+    """The seals after that of an id that do not hold, until so many rows were read; and the id of
+    the last seal that was looked at, None at the end of the chain."""
+    broken: list[Broken] = []
+    cursor.execute(_SEAL, {"kind": kind, "id": after_id})
+    known = [(bytes(code), to_at) for code, to_at in cursor.fetchall()]
+    if known:
+        (stands_on,) = known
+    else:
+        stands_on, broken = _beginning(cursor, key, kind)
+        after_id = 0
+    seals = {"kind": kind, "before": None, "after": after_id, "limit": _PART_SEALS}
+    cursor.execute(_SEALS, seals)
+    rows = 0
+    for seal in cursor.fetchall():
+        broken += _broken_seal(cursor, key, kind, stands_on, seal)
+        after_id, stands_on = seal[0], (bytes(seal[5]), seal[2])
+        rows += seal[3]
+        if rows >= rows_max:
+            return broken, after_id
+    cursor.execute(_SEALS, {**seals, "after": after_id, "limit": 1})
+    if cursor.fetchall():
+        return broken, after_id
+    return broken + _missing_end(cursor, kind, stands_on[1]), None
+
+
+def _broken_seal(
+    cursor: Cursor, key: bytes, kind: str, stands_on: tuple[bytes, dt.datetime], seal: Any
+) -> list[Broken]:
+    """What is wrong with one seal, which stands on the code and the end of the one before it."""
+    id, from_at, to_at, rows, digest, stored, number, rewritten = seal
+    (code, until), broken = stands_on, []
+    if from_at != until:
+        broken.append(Broken(kind, id, f"begins at {from_at}, expected {until}"))
+    sealed = (code, kind, from_at, to_at, rows, bytes(digest))
+    form = _form_of(key, sealed, bytes(stored), number, rewritten)
+    counted, again = _digest(cursor, kind, from_at, to_at, _FORM if form is None else form)
+    if (counted, again) != (rows, bytes(digest)):
+        span = f"{from_at.isoformat()} to {to_at.isoformat()}"
+        broken.append(Broken(kind, id, f"{counted} rows of {span} are not the {rows} sealed"))
+    if form is None:
+        broken.append(Broken(kind, id, "its code is not ours"))
+    return broken
+
+
+def _missing_end(cursor: Cursor, kind: str, until: dt.datetime) -> list[Broken]:
     cursor.execute("SELECT now()")
     ((now,),) = cursor.fetchall()
-    if before is None and until != BEGINNING and now - until > _FRESH:
-        broken.append(Broken(kind, 0, f"nothing is sealed since {until.isoformat()}"))
-    return broken
+    if until != BEGINNING and now - until > _FRESH:
+        return [Broken(kind, 0, f"nothing is sealed since {until.isoformat()}")]
+    return []
 
 
 def sign_rewritten(key: bytes, sealed: Sealed, code: bytes) -> bytes:
@@ -313,7 +357,10 @@ _HORIZON: Final = f"""
 _SEALS: Final = """
     SELECT id, from_at, to_at, rows, digest, code, form, rewritten FROM billing_seal
     WHERE kind = %(kind)s AND (%(before)s::timestamptz IS NULL OR to_at <= %(before)s)
-    ORDER BY id"""
+      AND id > %(after)s
+    ORDER BY id LIMIT %(limit)s"""
+
+_SEAL: Final = "SELECT code, to_at FROM billing_seal WHERE kind = %(kind)s AND id = %(id)s"
 
 _REWRITE: Final = """
     UPDATE billing_seal SET digest = %(digest)s, rewritten = %(rewritten)s WHERE id = %(id)s"""

@@ -79,6 +79,7 @@ from usage.document_api import router as document_router
 from usage.effective_api import router as effective_router
 from usage.export_api import router as export_router
 from usage.filters import RangeRefused
+from usage.finding_api import router as finding_router
 from usage.margin_api import router as margin_router
 from usage.review_api import router as review_router
 from usage.rules.groupings import UnknownGrouping
@@ -264,6 +265,7 @@ api.add_router("", playground_router)
 api.add_router("", operator_router)
 api.add_router("", exchange_rate_router)
 api.add_router("", review_router)
+api.add_router("", finding_router)
 api.add_router("", margin_router)
 api.add_router("", document_router)
 api.add_router("", budget_router)

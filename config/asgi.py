@@ -13,7 +13,6 @@ from django.core.asgi import get_asgi_application
 
 from accounts import sealing
 from config.allocator import keep_freed_memory
-from config.code_migrations import code_migrations
 from config.health import Health
 from config.protocol import open_files
 from config.request_limits import RequestLimits
@@ -22,6 +21,7 @@ from config.version import VERSION
 from gateway.rules.load_shedding import WAIT_S_MAX
 from lib import env
 from lib.asgi import STOPPING, Receive, Scope, Send
+from lib.code_migrations import code_migrations
 from lib.vault import WrongSecret
 from relay.asgi import Relay
 from relay.config import ACCEPT_WHILE_DRAINING_S, DRAIN_S, KEEP_ALIVE_S, RelayConfig

@@ -6,7 +6,7 @@ letter is sent by the web processes, which look every few seconds (`config/sweep
 
 import datetime as dt
 import logging
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from typing import Final, NamedTuple
 
@@ -18,12 +18,16 @@ from config.models import JobRun
 from config.waiting_work import waits
 from lib import clock
 from notify.job_alarms import send_alarms
-from outbox.facts import put
+from outbox.facts import put, told_since
 
 log = logging.getLogger(__name__)
 
 # Several looks have not come: who stops the whole installation and starts it again is told nothing.
 _PAUSE: Final = dt.timedelta(seconds=30)
+# What stops all jobs makes each late at a time of its own: so long the first one waits for the
+# others, and so long after a letter the next one is sent.
+GATHER: Final = dt.timedelta(seconds=60)
+BETWEEN: Final = dt.timedelta(minutes=10)
 
 
 class JobState(NamedTuple):
@@ -41,6 +45,11 @@ class JobState(NamedTuple):
     @property
     def is_to_tell(self) -> bool:
         return self.late and not self.reported
+
+    @property
+    def late_since(self) -> dt.datetime:
+        """When it came to be late, or will."""
+        return self.since + dt.timedelta(seconds=self.job.late_s)
 
     @property
     def resumed(self) -> bool:
@@ -112,7 +121,20 @@ def _is_to_change(runs: Mapping[str, JobRun], now: dt.datetime) -> bool:
     if not (_looked_since(runs, now - _PAUSE) and all(job.task in runs for job in expected)):
         return True
     states = [_state(job, runs[job.task], now) for job in expected]
-    return any(state.is_to_tell or state.resumed for state in states)
+    return bool(_stopped(states, now) or _resumed(states, now))
+
+
+def _stopped(states: Sequence[JobState], now: dt.datetime) -> list[JobState]:
+    """The jobs that came to be late and are to be told now, in one letter."""
+    late = [state for state in states if state.is_to_tell]
+    gathered = any(now - state.late_since >= GATHER for state in late)
+    return late if gathered and not told_since("jobs.stopped", now - BETWEEN) else []
+
+
+def _resumed(states: Sequence[JobState], now: dt.datetime) -> list[JobState]:
+    """The jobs that run again and are to be told now, in one letter."""
+    resumed = [state for state in states if state.resumed]
+    return resumed if resumed and not told_since("jobs.resumed", now - BETWEEN) else []
 
 
 def _change() -> None:
@@ -122,8 +144,8 @@ def _change() -> None:
         # Another process may have done it since we looked.
         _expect_all()
         states = job_states()
-        _tell("jobs.stopped", [state for state in states if state.is_to_tell])
-        _tell("jobs.resumed", [state for state in states if state.resumed])
+        _tell("jobs.stopped", _stopped(states, clock.now()))
+        _tell("jobs.resumed", _resumed(states, clock.now()))
 
 
 def _expected_jobs() -> list[Job]:

@@ -36,7 +36,8 @@ SCHEDULE: Final = (
     Job("usage.tasks.make_partitions", 3600, 7200, _("Create partitions for coming months")),
     # It may take as long as its queries are let run.
     Job("usage.tasks.check_books", 60, 240, _("Check the ledger")),
-    Job("usage.tasks.check_whole_books", 60, 240, _("Check the whole ledger")),
+    # Each run is one turn, after which it rests (usage/books_whole.py).
+    Job("usage.tasks.check_whole_books", 2, 240, _("Check the whole ledger")),
     Job("usage.tasks.draft_invoices", 3600, 7200, _("Draft invoices")),
     Job("usage.tasks.drop_old_addresses", 3600, 7200, _("Delete old client IP addresses")),
     # It ends with its export: some minutes for millions of rows.

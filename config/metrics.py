@@ -29,6 +29,7 @@ from gateway.traffic import (
     read_totals,
     requests_shed,
 )
+from usage import books_whole, findings
 
 
 class _Counter(NamedTuple):
@@ -75,6 +76,7 @@ class _Collector:
         yield from _channels()
         yield from _queues()
         yield from _jobs()
+        yield from _findings()
 
     def describe(self) -> Iterable[Metric]:
         return []
@@ -130,6 +132,22 @@ def _queues() -> Iterator[Metric]:
         if queue.name == "holds":
             held.add_metric((), queue.nano / NANO_PER_USD)
     yield from (length, age, held)
+
+
+def _findings() -> Iterator[Metric]:
+    yield GaugeMetricFamily(
+        "weir_ledger_findings_open",
+        "Ledger findings that are not acknowledged.",
+        value=findings.open_count(),
+    )
+    walked = GaugeMetricFamily(
+        "weir_ledger_walked_timestamp_seconds",
+        "When everything that is stored had been checked once more.",
+    )
+    complete_at = books_whole.complete_at()
+    if complete_at is not None:
+        walked.add_metric((), complete_at.timestamp())
+    yield walked
 
 
 def _jobs() -> Iterator[Metric]:

@@ -103,7 +103,8 @@ _OPERATE: Final[_Sections] = ((_("Operator"), (
     _Common("operator_alerts", "send", _("Operator alerts"), "channels.read"),
     _Common("announcements", "send", _("Announcements"), "channels.read"),
     _Common("installation_settings", "wrench", _("Settings"), "channels.write"),
-    _Common("health", "zap", _("System health"), "channels.read"),
+    _Common("health", "zap", _("System health"), "channels.read",
+         beside=("findings",)),
 )),)  # fmt: skip
 
 _FURTHER: Final = (

@@ -248,6 +248,7 @@ CLOSED: Final[Mapping[str, str]] = {
     "billing.Seal": "Proves the books of all.",
     "billing.SealCut": "Proves the books of all.",
     "usage.BooksCheck": "The books of all.",
+    "usage.Finding": "The books of all.",
     "usage.MonthFile": "Sums over all organisations.",
     "gateway.ChannelKey": "The keys to providers.",
     "gateway.ModelListing": "Of the installation's channels.",

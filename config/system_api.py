@@ -53,6 +53,13 @@ class SystemOut(Schema):
         description="Months, such as 2026-09, whose requests are in a file."
     )
     ledger_checked_at: dt.datetime | None
+    ledger_walked_at: dt.datetime | None = Field(
+        description="When everything that is stored had been checked once more."
+    )
+    ledger_checks_waiting: bool = Field(
+        description="Whether the checks wait, because the worker's version is not the database's."
+    )
+    open_findings: int = Field(description="Ledger findings that are not acknowledged.")
     ledger_problems: int = Field(description="Invariants of the ledger that do not hold.")
     ledger_check_unfinished: bool = Field(
         description="Whether the last check could not look at all of it in time."

@@ -4,14 +4,17 @@ import datetime as dt
 from collections.abc import Iterator
 from typing import Any, NamedTuple
 
+from django.urls import reverse
 from django.utils.formats import date_format
 from django.utils.translation import gettext, gettext_lazy, ngettext
 
 from config.system_state import Backup, Checked, SystemState
+from lib import clock
 from lib.formatting import data_size, grouped
 from usage.clickhouse_sink import WAITING_MAX, Backlog
 from usage.months import late_counts, month_states
 
+_WHOLE_LATE = dt.timedelta(hours=1)
 _QUEUES: Any = {
     "holds": gettext_lazy("Open holds"),
     "holds_to_decide": gettext_lazy("Holds to decide on"),
@@ -24,13 +27,15 @@ _QUEUES: Any = {
 
 
 class SystemRow(NamedTuple):
-    """One line: `tone` and `status` are those of its badge, `at` is when."""
+    """One line: `tone` and `status` are those of its badge, `at` is when, `url` is the page with
+    more."""
 
     title: str
     value: str
     status: str
     tone: str = "ok"
     at: dt.datetime | None = None
+    url: str = ""
 
 
 def system_rows(state: SystemState) -> list[SystemRow]:
@@ -38,6 +43,8 @@ def system_rows(state: SystemState) -> list[SystemRow]:
     return [
         _migrations(state.pending_migrations),
         _ledger(gettext("Ledger"), state.books),
+        _findings(state),
+        _whole(state),
         _ledger(gettext("Audit log"), state.trail),
         _backup(state.backup),
         _disk(state),
@@ -104,6 +111,9 @@ def _migrations(pending: list[str]) -> SystemRow:
 def _ledger(title: str, checked: Checked | None) -> SystemRow:
     if checked is None:
         return SystemRow(title, gettext("Not verified yet"), gettext("Not run yet"), "")
+    if checked.aside:
+        text = gettext("The worker's version is not the database's")
+        return SystemRow(title, text, gettext("Waiting for the update"), "warn", checked.at)
     if checked.problems:
         count = ngettext("%(n)s problem", "%(n)s problems", checked.problems)
         text = count % {"n": grouped(checked.problems)}
@@ -113,6 +123,25 @@ def _ledger(title: str, checked: Checked | None) -> SystemRow:
             title, gettext("Partly verified"), gettext("Not finished"), "warn", checked.at
         )
     return SystemRow(title, gettext("Verified"), gettext("OK"), "ok", checked.at)
+
+
+def _findings(state: SystemState) -> SystemRow:
+    title, count = gettext("Ledger findings"), state.open_findings
+    if not count:
+        return SystemRow(title, gettext("None to acknowledge"), gettext("OK"))
+    text = ngettext("%(n)s to acknowledge", "%(n)s to acknowledge", count)
+    shown = text % {"n": grouped(count)}
+    return SystemRow(title, shown, gettext("See findings"), "bad", url=reverse("findings"))
+
+
+def _whole(state: SystemState) -> SystemRow:
+    title = gettext("Whole ledger")
+    if state.whole_at is None:
+        return SystemRow(title, gettext("Not all checked yet"), gettext("Running"), "")
+    value = gettext("Everything checked")
+    if clock.now() - state.whole_at > _WHOLE_LATE:
+        return SystemRow(title, value, gettext("Longer than an hour"), "warn", state.whole_at)
+    return SystemRow(title, value, gettext("OK"), "ok", state.whole_at)
 
 
 def _backup(backup: Backup) -> SystemRow:

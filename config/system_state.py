@@ -12,13 +12,13 @@ from django.db import connection
 
 from accounts.models import AuditCheck
 from billing.models import BooksWalk
-from config.code_migrations import pending_migrations
 from config.job_runs import job_states, last_backup
 from config.job_times import BACKUP_TASK
 from config.queues import Queue, read_queues
 from config.version import VERSION
 from lib import clock
-from usage import clickhouse_sink, partitions
+from lib.code_migrations import pending_migrations
+from usage import books_whole, clickhouse_sink, findings, partitions
 from usage.clickhouse_sink import Backlog
 from usage.detached import detached_within, names_of
 from usage.models import BooksCheck
@@ -54,12 +54,14 @@ class Partitions(NamedTuple):
 
 
 class Checked(NamedTuple):
-    """When something was proved last, and how many problems that found; `unfinished` where a part
-    of it could not be looked at."""
+    """When something was checked last, and how many problems that found; `unfinished` where a part
+    of it could not be checked, `aside` where the checks wait for a worker of the database's
+    version."""
 
     at: dt.datetime
     problems: int
     unfinished: bool = False
+    aside: bool = False
 
 
 class Backup(NamedTuple):
@@ -86,6 +88,8 @@ class SystemState(NamedTuple):
     backup: Backup
     books: Checked | None
     trail: Checked | None
+    whole_at: dt.datetime | None
+    open_findings: int
     clickhouse: Backlog | None
 
     @property
@@ -109,6 +113,8 @@ def system_state() -> SystemState:
         backup=_backup(),
         books=_books(),
         trail=_trail(),
+        whole_at=books_whole.complete_at(),
+        open_findings=findings.open_count(),
         clickhouse=clickhouse_sink.backlog(),
     )
 
@@ -146,7 +152,11 @@ def _backup() -> Backup:
 def _books() -> Checked | None:
     check = BooksCheck.objects.first()
     unfinished = BooksWalk.objects.exclude(unfinished=[]).exists()
-    return None if check is None else Checked(check.ran_at, len(check.broken), unfinished)
+    return (
+        None
+        if check is None
+        else Checked(check.ran_at, len(check.broken), unfinished, check.aside_since is not None)
+    )
 
 
 def _trail() -> Checked | None:
@@ -177,6 +187,9 @@ def as_json(state: SystemState) -> dict[str, Any]:
         "backup_error": state.backup.error,
         "detached_months": names_of(detached_within(Period())),
         "ledger_checked_at": state.books.at if state.books else None,
+        "ledger_walked_at": state.whole_at,
+        "ledger_checks_waiting": bool(state.books and state.books.aside),
+        "open_findings": state.open_findings,
         "ledger_problems": state.books.problems if state.books else 0,
         "ledger_check_unfinished": bool(state.books and state.books.unfinished),
         "audit_log_checked_at": state.trail.at if state.trail else None,

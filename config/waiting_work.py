@@ -44,6 +44,10 @@ _WORK: Final[Mapping[str, str]] = {
         SELECT FROM outbox_fact WHERE taken_at IS NULL
         UNION ALL
         SELECT FROM notify_delivery WHERE state = 'pending' AND due_at <= statement_timestamp()""",
+    "usage.tasks.check_whole_books": """
+        SELECT FROM billing_bookswalk WHERE name = 'turn' AND rest_until <= now()
+        UNION ALL
+        SELECT WHERE NOT EXISTS (SELECT FROM billing_bookswalk WHERE name = 'turn')""",
     "usage.tasks.send_reports": """
         SELECT FROM usage_reportschedule WHERE due_at <= now()""",
     "usage.tasks.make_export": """

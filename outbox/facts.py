@@ -3,6 +3,7 @@
 What rolls back was never told; what is committed is told at least once, whatever dies meanwhile.
 """
 
+import datetime as dt
 from collections.abc import Iterable
 from uuid import UUID
 
@@ -27,3 +28,8 @@ def put(
         kind=kind, organisation_id=organisation_id, body=body, people=sorted(set(people))
     )
     return fact.id
+
+
+def told_since(kind: str, at: dt.datetime) -> bool:
+    """Whether a fact of the kind was put after an instant."""
+    return Fact.objects.filter(kind=kind, created_at__gt=at).exists()

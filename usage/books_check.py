@@ -1,86 +1,111 @@
-"""The invariants over the whole books: each minute by a task over what is new, each day over all of
-it, and whenever somebody asks."""
+"""The minute's check of the books: what is new, the current day, and what stands now."""
 
 import datetime as dt
-import json
 import logging
 import time
-from collections.abc import Iterator, Mapping
-from typing import Any, Final
-from uuid import UUID
+from typing import Final
 
-from django.db import connection
+from django.db import DatabaseError, transaction
 
-from accounts.models import Organisation
+from accounts.kek_ring import seal_key
 from billing.models import BooksWalk
-from billing.models import PriceVersion as StoredVersion
-from billing.rules.pricing import PriceVersion, saved_by_cache, total_of
 from billing.spans import BEGINNING
 from lib import clock
-from outbox.facts import put
-from outbox.models import Fact
-from usage import books_walk
-from usage.books_walk import Findings, as_stored
-from usage.invariants import Span
+from lib.code_migrations import schema_difference
+from outbox.facts import put, told_since
+from usage import books_seals, books_walk, findings
+from usage.books_walk import NEW, PRESENT, WHOLE, Findings, Place
+from usage.invariants import Span, of_the_present
 from usage.models import BooksCheck
-from usage.rules.outcomes import UNCHARGED
 
 log = logging.getLogger(__name__)
 
-NEW, WHOLE = "new", "whole"
 # So long a check may take in all, one of its statements, and what was written before it is behind
 # with: that is read a part at a time.
-_CHECK_S: Final = 60.0
-_QUERY_S: Final = 20.0
+CHECK_S: Final = 60.0
+QUERY_S: Final = 20.0
 _WALK_S: Final = 20.0
+# What was looked at before of the current day is looked at again for so long.
+_DAY_S: Final = 2.0
+_DAY_SEALED_ROWS: Final = 20_000
 # Who checks has so long for it before another process tries.
 _LEASE: Final = dt.timedelta(minutes=4)
 _REST_FACTOR: Final = 4
-# The whole is read again each day, so much of it in one run.
-_SLICE_S: Final = 5.0
-_DAY: Final = dt.timedelta(days=1)
-_ROWS: Final = 5_000
+_HOUR: Final = dt.timedelta(hours=1)
 _SHOWN_CHARACTERS: Final = 300
 
 
-def check_books() -> dict[str, list[Any]] | None:
-    """Look at what is new, keep what is wrong and raise the alarm; None while it rests.
+def check_books() -> dict[str, list[str]] | None:
+    """Check what is new, store what is wrong and raise the alarm; {invariant: [object, …]} of all
+    that is wrong now, or None while it rests or stands aside.
 
-    What was found before stays wrong until all was looked at again. What could not be looked at in
-    time is told as that, and not as wrong.
+    What could not be checked in time is reported as that, and not as wrong.
     """
-    if not _claim():
+    if stands_aside() or not _claim():
         return None
     began = time.monotonic()
-    findings = Findings(began + _CHECK_S, _QUERY_S)
-    place = books_walk.walk(NEW, findings, _WALK_S)
+    found = Findings(began + CHECK_S, QUERY_S)
+    place = books_walk.walk(NEW, found, _WALK_S)
+    if place.reached and place.to_at is not None:
+        _look_at_today(found, place.to_at)
+    elif not found.unfinished:
+        found.unfinished.append(f"postings since {place.to_at or BEGINNING}")
+    findings.note(WHOLE, found.broken)
     if place.reached:
-        # Behind it is only what was written in the last moments.
-        open_end = Span(place.to_at, quarters=False)
-        findings.look_at_span(open_end)
-        findings.look_at_present(open_end, place.sums)
-    elif not findings.unfinished:
-        findings.unfinished.append(f"postings since {place.to_at or BEGINNING}")
-    _note_unfinished(NEW, findings)
-    return _report(findings, began)
+        _look_at_present(found, place)
+    BooksWalk.objects.update_or_create(name=NEW, defaults={"unfinished": found.unfinished})
+    return _report(began)
 
 
-def check_whole() -> None:
-    """Go on with the walk through everything, which begins anew each day."""
+def _look_at_today(found: Findings, to_at: dt.datetime) -> None:
+    # Behind it is only what was written in the last moments.
+    found.look_at_span(Span(to_at))
+    midnight = to_at.replace(hour=0, minute=0, second=0, microsecond=0)
+    books_walk.walk_day(found, midnight, to_at, _DAY_S)
+    books_seals.look_at_day(seal_key(), midnight, _DAY_SEALED_ROWS)
+
+
+def _look_at_present(found: Findings, place: Place) -> None:
+    """What is checked over everything at once: what is not found any more does not hold."""
+    present = Findings(time.monotonic() + CHECK_S, QUERY_S)
+    present.look_at_present(Span(place.to_at), place.sums)
+    findings.note(PRESENT, present.broken)
+    unfinished = [text.split(":")[0] for text in present.unfinished]
+    looked_at = [name for name in of_the_present() if name not in unfinished]
+    findings.end_looked_at(PRESENT, looked_at, present.broken, books_walk.ROWS_MAX)
+    found.unfinished += present.unfinished
+
+
+def stands_aside() -> bool:
+    """Whether the database's migrations are not those of this code: a check of another version
+    would take what is new for wrong. *System health* says so; after an hour, a letter does."""
+    difference = schema_difference()
+    if not difference:
+        BooksCheck.objects.filter(id=1).exclude(aside_since=None).update(aside_since=None)
+        return False
+    try:
+        _note_aside(difference)
+    except DatabaseError:
+        # The table itself may be of the other version.
+        log.warning("the ledger check stands aside: %s", difference)
+    return True
+
+
+def _note_aside(difference: str) -> None:
     now = clock.now()
-    stored = BooksWalk.objects.filter(name=WHOLE).first()
-    if stored is None or stored.began_at is None or stored.has_ended:
-        if stored and stored.began_at and now - stored.began_at < _DAY:
+    with transaction.atomic():
+        stored, _ = BooksCheck.objects.select_for_update().get_or_create(id=1)
+        if stored.aside_since is None:
+            stored.aside_since = now
+        if stored.rest_until > now:
+            # It was said less than a minute ago.
+            stored.save(update_fields=["aside_since"])
             return
-        books_walk.begin(WHOLE, now)
-    newest = BooksWalk.objects.filter(name=NEW).first()
-    if newest is None or newest.to_at is None:
-        return
-    findings = Findings(time.monotonic() + _CHECK_S, _QUERY_S)
-    place = books_walk.walk(WHOLE, findings, _SLICE_S, newest.to_at)
-    _note_unfinished(WHOLE, findings)
-    if place.reached:
-        books_walk.end(WHOLE, NEW, clock.now())
+        stored.rest_until = now + dt.timedelta(seconds=CHECK_S)
+        stored.save(update_fields=["aside_since", "rest_until"])
+        if stored.aside_since < now - _HOUR:
+            _tell_unchecked([f"{difference} since {clock.rfc3339(stored.aside_since)}"])
+    log.warning("the ledger check stands aside: %s", difference)
 
 
 def _claim() -> bool:
@@ -91,87 +116,31 @@ def _claim() -> bool:
     return bool(due.update(rest_until=now + _LEASE))
 
 
-def _note_unfinished(name: str, findings: Findings) -> None:
-    BooksWalk.objects.update_or_create(name=name, defaults={"unfinished": findings.unfinished})
-
-
-def _report(findings: Findings, began: float) -> dict[str, list[Any]]:
-    """Keep and tell what this check has found, and what the walks have found before it."""
-    broken: dict[str, list[Any]] = {}
-    unfinished: list[str] = []
-    for stored in BooksWalk.objects.order_by("name"):
-        broken |= stored.broken | stored.found
-        unfinished += stored.unfinished
-    broken |= findings.broken
+def _report(began: float) -> dict[str, list[str]]:
+    """Store how the check has ended, and report what it and the walks have found."""
+    broken = findings.wrong_now()
     took_ms, now = int((time.monotonic() - began) * 1000), clock.now()
     BooksCheck.objects.filter(id=1).update(
         ran_at=now,
         took_ms=took_ms,
-        broken=as_stored(broken),
+        broken=broken,
         rest_until=now + dt.timedelta(milliseconds=took_ms * _REST_FACTOR),
     )
-    for name, rows in broken.items():
-        log.critical("the books are wrong: %s: %s", name, rows)
-        _tell("books.wrong", name, rows)
+    findings.tell()
+    unfinished = [
+        text
+        for texts in BooksWalk.objects.order_by("name").values_list("unfinished", flat=True)
+        for text in texts
+    ]
     if unfinished:
-        log.error("the check of the books did not finish: %s", unfinished)
-        _tell("books.unchecked", unfinished[0].split(":")[0], unfinished)
+        log.error("the ledger check did not finish: %s", unfinished)
+        with transaction.atomic():
+            _tell_unchecked(unfinished)
     return broken
 
 
-def _tell(kind: str, name: str, rows: list[Any]) -> None:
-    """Tell the operators of an invariant, once an hour (I25)."""
-    hour_ago = clock.now() - dt.timedelta(hours=1)
-    if not Fact.objects.filter(kind=kind, body__name=name, created_at__gt=hour_ago).exists():
-        put(kind, None, name=name, rows=len(rows), first=str(rows[0])[:_SHOWN_CHARACTERS])
-
-
-def wrong_charges() -> Iterator[tuple[Any, str]]:
-    """Records whose charge does not come out of their own meters and price version (I10)."""
-    versions: dict[int, PriceVersion] = {}
-    for rows in _pages_of_records():
-        missing = {row[3] for row in rows if row[3] is not None} - versions.keys()
-        for id, version in StoredVersion.objects.in_bulk(missing).items():
-            versions[id] = PriceVersion.from_stored(version.rates)
-        for row in rows:
-            problem = _problem(row, versions)
-            if problem:
-                yield row[0], problem
-
-
-def _pages_of_records() -> Iterator[list[Any]]:
-    """Organisation by organisation, each by id, as the primary key has them: in any other order
-    every page would be looked for in all that come after it."""
-    for organisation in Organisation.objects.values_list("id", flat=True):
-        after = UUID(int=0)
-        rows: list[Any] | None = None
-        while rows is None or len(rows) == _ROWS:
-            page: dict[str, Any] = {"organisation": organisation, "after": after, "limit": _ROWS}
-            with connection.cursor() as cursor:
-                cursor.execute(_RECORDS, page)
-                rows = cursor.fetchall()
-            yield rows
-            after = rows[-1][0] if rows else after
-
-
-def _problem(row: Any, versions: dict[int, PriceVersion]) -> str:
-    _, stored, charge_nano, version_id, multiplier_ppm, hold_nano, basis, saved_nano = row
-    # Django's connection gives JSON as text.
-    meters: Mapping[str, int] = json.loads(stored) if isinstance(stored, str) else stored
-    if basis in UNCHARGED or version_id is None:
-        return f"charged {charge_nano}, expected 0" if charge_nano else ""
-    version = versions[version_id].multiplied(multiplier_ppm)
-    total = total_of(meters, version)
-    if not isinstance(total, int):
-        return f"its meters have no price: {total.reason}"
-    wanted = min(total, hold_nano)
-    if charge_nano != wanted:
-        return f"charged {charge_nano}, expected {wanted}"
-    saved = saved_by_cache(meters, version)
-    return "" if saved_nano in (None, saved) else f"saved {saved_nano}, expected {saved}"
-
-
-_RECORDS: Final = """
-    SELECT id, meters, charge_nano, price_version_id, multiplier_ppm, hold_nano, basis, saved_nano
-    FROM usage_usagerecord WHERE organisation_id = %(organisation)s AND id > %(after)s
-    ORDER BY id LIMIT %(limit)s"""
+def _tell_unchecked(unfinished: list[str]) -> None:
+    """Report once an hour what could not be checked: one letter for all of it."""
+    if not told_since("books.unchecked", clock.now() - _HOUR):
+        shown = [text[:_SHOWN_CHARACTERS] for text in unfinished[:10]]
+        put("books.unchecked", None, parts=shown, count=len(unfinished))

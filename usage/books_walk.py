@@ -2,26 +2,38 @@
 that no transaction waits for a look at all, and none takes longer the older the books are.
 
     new      goes on each minute with what was written since
-    whole    goes through everything once a day, a little each minute
+    day      goes again through the current day (UTC), each minute
+    whole    goes through everything without end, a little at a time
 
 Where a walk is, and what it has summed up to there, is stored with each step: whoever comes next
-goes on from there.
+goes on from there. What it finds is stored with the same step (`usage/findings.py`).
 """
 
 import datetime as dt
 import sys
 import time
 from collections import Counter
-from collections.abc import Iterable, Mapping
+from collections.abc import Iterable, Iterator, Mapping
 from typing import Any, Final, NamedTuple
 
-from django.db import DataError, OperationalError, connection, transaction
+from django.db import DatabaseError, DataError, connection, transaction
+from django.db.backends.utils import CursorWrapper
 
 from billing.models import BooksWalk, CheckedSum
 from billing.seals import horizon
 from billing.spans import BEGINNING, spans
+from lib import clock
+from usage import findings as found_rows
 from usage.invariants import Span, Sums, of_spans, of_the_present, rows_that_break, sums_of
 
+NEW: Final = "new"
+DAY: Final = "day"
+WHOLE: Final = "whole"
+PRESENT: Final = "present"
+"""No walk: what is checked over everything each minute."""
+
+ROWS_MAX: Final = 20
+"""So many rows of one invariant are named by one statement."""
 _SPAN_ROWS: Final = 10_000
 # The rows of a span are few and each is looked up by its key, whatever the planner knows of the end
 # of a table: any other plan reads a table for each span.
@@ -40,7 +52,7 @@ _LOOK_UP: Final = "".join(
 class Findings:
     """What is wrong, {invariant: [row, …]}, and what could not be looked at in time."""
 
-    def __init__(self, until: float, statement_s: float, rows_max: int = 5) -> None:
+    def __init__(self, until: float, statement_s: float, rows_max: int = ROWS_MAX) -> None:
         """`until` is an instant of the monotonic clock after which nothing is begun; no statement
         runs for more than so many seconds."""
         self.broken: dict[str, list[Any]] = {}
@@ -48,7 +60,8 @@ class Findings:
         self._until, self._statement_s, self._rows_max = until, statement_s, rows_max
 
     def look(self, names: Iterable[str], parameters: Mapping[str, Any], prepare: str = "") -> None:
-        """Look for what breaks these invariants, each by itself."""
+        """Look for what breaks these invariants, each by itself: none keeps the others from being
+        checked."""
         limit = f"SET LOCAL statement_timeout = {int(self._statement_s * 1000)};"
         for name in names:
             if time.monotonic() > self._until:
@@ -58,10 +71,10 @@ class Findings:
                 with transaction.atomic(), connection.cursor() as cursor:
                     cursor.execute(prepare + limit)
                     rows = rows_that_break(cursor, name, parameters, self._rows_max)
-            except OperationalError as error:
-                self.unfinished.append(f"{name}: {str(error).strip()}")
             except DataError as error:
                 self.cannot_read(name, error)
+            except DatabaseError as error:
+                self.unfinished.append(f"{name}: {str(error).strip()}")
             else:
                 if rows:
                     self.broken.setdefault(name, []).extend(rows)
@@ -89,13 +102,13 @@ class Place(NamedTuple):
 
 def walk(name: str, findings: Findings, seconds: float, to_at: dt.datetime | None = None) -> Place:
     """Go on to what is not settled yet, or up to an instant; or, after so many seconds, to the end
-    of the span. What is found is kept with the walk."""
+    of the span. What is found is stored with each step."""
     began = time.monotonic()
     from_at = _place(name).to_at
     with connection.cursor() as cursor:
         settled_at, _ = horizon(cursor)
         end = settled_at if to_at is None else min(to_at, settled_at)
-        for _, edge in spans(cursor, "ledger", from_at or BEGINNING, end, _SPAN_ROWS):
+        for _, edge in _spans(cursor, from_at or BEGINNING, end):
             span = Span(from_at, edge)
             findings.look_at_span(span)
             if findings.unfinished or not _step(name, span, findings):
@@ -114,10 +127,10 @@ def broken_in_all(rows_max: int = sys.maxsize) -> Findings:
     from_at: dt.datetime | None = None
     with connection.cursor() as cursor:
         settled_at, _ = horizon(cursor)
-        for _, edge in spans(cursor, "ledger", BEGINNING, settled_at, _SPAN_ROWS):
+        for _, edge in _spans(cursor, BEGINNING, settled_at):
             span = Span(from_at, edge)
             findings.look_at_span(span)
-            sums.update(_sums(span, findings) or {})
+            sums.update(_sums(span, findings))
             from_at = edge
     open_end = Span(from_at)
     findings.look_at_span(open_end)
@@ -125,9 +138,27 @@ def broken_in_all(rows_max: int = sys.maxsize) -> Findings:
     return findings
 
 
-def as_stored(broken: Mapping[str, Iterable[Any]]) -> dict[str, list[str]]:
-    """The rows as texts."""
-    return {name: [str(row) for row in rows] for name, rows in broken.items()}
+def walk_day(found: Findings, midnight: dt.datetime, to_at: dt.datetime, seconds: float) -> None:
+    """Go on with the spans since midnight, for so many seconds; begin anew behind the last one."""
+    began = time.monotonic()
+    stored, _ = BooksWalk.objects.get_or_create(name=DAY)
+    from_at = max(stored.to_at or midnight, midnight)
+    with connection.cursor() as cursor:
+        for _, edge in _spans(cursor, from_at, to_at):
+            found.look_at_span(Span(from_at, edge))
+            from_at = edge
+            if found.unfinished or time.monotonic() - began > seconds:
+                break
+    ended = from_at >= to_at
+    stored.to_at = None if ended else from_at
+    stored.ended_at = clock.now() if ended else stored.ended_at
+    stored.save(update_fields=["to_at", "ended_at"])
+
+
+def _spans(
+    cursor: CursorWrapper, from_at: dt.datetime, to_at: dt.datetime
+) -> Iterator[tuple[dt.datetime, dt.datetime]]:
+    return spans(cursor, "ledger", from_at, to_at, _SPAN_ROWS)
 
 
 def _place(name: str) -> Place:
@@ -140,30 +171,42 @@ def _place(name: str) -> Place:
 
 
 def _step(name: str, span: Span, findings: Findings) -> bool:
-    """Store that a walk has passed a span; False where another process has, or where it cannot."""
+    """Store that a walk has passed a span, and what it found; False where another process has."""
     with transaction.atomic():
         BooksWalk.objects.get_or_create(name=name)
         here = BooksWalk.objects.select_for_update().filter(name=name, to_at=span.from_at)
         stored = here.first()
         # Under the lock: what is summed does not go into a file meanwhile.
-        sums = _sums(span, findings) if stored is not None else None
-        if stored is None or sums is None:
+        if stored is None:
             return False
+        sums = _sums(span, findings)
         stored.to_at = span.to_at
-        stored.found |= as_stored(findings.broken)
-        stored.save(update_fields=["to_at", "found"])
+        stored.save(update_fields=["to_at"])
+        found_rows.note(WHOLE, findings.broken)
         _add(name, sums)
     return True
 
 
-def _sums(span: Span, findings: Findings) -> Sums | None:
+def _sums(span: Span, found: Findings) -> Sums:
+    """What a span adds to the sums; without rows that cannot be read, which are a finding."""
+    with transaction.atomic(), connection.cursor() as cursor:
+        cursor.execute(_LOOK_UP)
+        return _readable_sums(cursor, span, found)
+
+
+def _readable_sums(cursor: CursorWrapper, span: Span, found: Findings) -> Counter[tuple[str, int]]:
     try:
-        with transaction.atomic(), connection.cursor() as cursor:
-            cursor.execute(_LOOK_UP)
+        with transaction.atomic():
             return sums_of(cursor, span)
     except DataError as error:
-        findings.cannot_read(_SUMMED, error)
-        return None
+        found.cannot_read(SUMMED, error)
+    from_at, to_at = span.from_at or BEGINNING, span.to_at
+    if to_at is None or to_at - from_at <= dt.timedelta(microseconds=1):
+        return Counter()
+    middle = from_at + (to_at - from_at) / 2
+    sums = _readable_sums(cursor, Span(span.from_at, middle), found)
+    sums.update(_readable_sums(cursor, Span(middle, to_at), found))
+    return sums
 
 
 def _add(name: str, sums: Sums) -> None:
@@ -185,14 +228,14 @@ def begin(name: str, at: dt.datetime) -> None:
     """Begin a walk from the first posting on."""
     with transaction.atomic():
         BooksWalk.objects.update_or_create(
-            name=name, defaults={"to_at": None, "began_at": at, "found": {}, "unfinished": []}
+            name=name, defaults={"to_at": None, "began_at": at, "unfinished": []}
         )
         CheckedSum.objects.filter(walk=name).delete()
 
 
 def end(name: str, other: str, at: dt.datetime) -> bool:
-    """End a walk where another one stands too: what that has found so far was looked at again, and
-    what it has summed is compared. False where it stands elsewhere."""
+    """End a walk where another one stands too: what was found before it began and not by it does
+    not hold, and what both have summed is compared. False where the other stands elsewhere."""
     with transaction.atomic(), connection.cursor() as cursor:
         walks = BooksWalk.objects.select_for_update().order_by("name")
         stored = {walk.name: walk for walk in walks.filter(name__in=[name, other])}
@@ -200,17 +243,26 @@ def end(name: str, other: str, at: dt.datetime) -> bool:
         if mine.to_at != theirs.to_at:
             return False
         cursor.execute(_DIFFERENT, {"name": name, "other": other})
-        rows = cursor.fetchall()
-        mine.broken = mine.found | (as_stored({_SUMMED: rows}) if rows else {})
-        mine.found, mine.unfinished, mine.ended_at, mine.to_at = {}, [], at, None
-        theirs.found = {}
+        different = [SumRow(*row) for row in cursor.fetchall()]
+        if different:
+            found_rows.note(WHOLE, {SUMMED: different})
+        found_rows.end_unseen(WHOLE, mine.began_at or at)
+        mine.unfinished, mine.ended_at, mine.to_at = [], at, None
         mine.save()
-        theirs.save(update_fields=["found"])
         CheckedSum.objects.filter(walk=name).delete()
     return True
 
 
-_SUMMED: Final = "I3 what was summed before is the sum of what stands there"
+class SumRow(NamedTuple):
+    """A sum of an account or window that two walks do not agree about."""
+
+    kind: str
+    subject_id: int
+    expected: int | None
+    found: int | None
+
+
+SUMMED: Final = "I3 what was summed before is the sum of what stands there"
 
 _PLACE: Final = """
     SELECT stored.to_at, summed.kind, summed.subject_id, summed.nano

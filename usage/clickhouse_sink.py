@@ -74,20 +74,34 @@ def backlog() -> Backlog | None:
 
 def differences() -> list[str]:
     """The days whose records here and there differ, in words; of what is complete there."""
-    there, cursor = server(), ClickHouseCursor.objects.first()
-    if there is None:
-        return []
-    if cursor is None or cursor.complete_to is None:
+    cursor = ClickHouseCursor.objects.first()
+    if server() is not None and (cursor is None or cursor.complete_to is None):
         return ["it is not filled yet"]
-    span: dict[str, Any] = {"from": cursor.whole_from or _BEGINNING, "to": cursor.complete_to}
-    ours = {row[0]: [int(figure) for figure in row[1:]] for row in run(_OUR_DAYS, span)}
     try:
-        theirs = {row[0]: row[1:] for row in there.rows(_THEIR_DAYS, span)}
+        return [f"{one.copy}: {one.expected} here, {one.found} there" for one in different_days()]
     except ClickHouseError as error:
         return [str(error)]
+
+
+class DifferentDay(NamedTuple):
+    """A day whose records here (`expected`) and there (`found`) differ."""
+
+    copy: str
+    expected: str
+    found: str
+
+
+def different_days() -> list[DifferentDay]:
+    """The days of what is complete there; none without a ClickHouse. Raises ClickHouseError."""
+    there, cursor = server(), ClickHouseCursor.objects.first()
+    if there is None or cursor is None or cursor.complete_to is None:
+        return []
+    span: dict[str, Any] = {"from": cursor.whole_from or _BEGINNING, "to": cursor.complete_to}
+    ours = {row[0]: [int(figure) for figure in row[1:]] for row in run(_OUR_DAYS, span)}
+    theirs = {row[0]: row[1:] for row in there.rows(_THEIR_DAYS, span)}
     # Months that were detached here may be kept there.
     return [
-        f"{day}: {ours[day]} here, {theirs.get(day)} there"
+        DifferentDay(str(day), str(ours[day]), str(theirs.get(day)))
         for day in sorted(ours)
         if ours[day] != theirs.get(day)
     ]

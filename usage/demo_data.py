@@ -31,7 +31,7 @@ from billing.statement import close_days
 from lib import clock
 from lib.ids import new_id
 from usage import books_walk
-from usage.books_check import NEW
+from usage.books_walk import NEW
 from usage.models import UsageRecord
 from usage.partitions import ensure_partitions
 from usage.rollups import rebuild

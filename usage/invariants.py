@@ -2,8 +2,8 @@
 """The invariants of the books, each as a query for the rows that break it.
 
 They run over everything at the end of every money test; span by span, so that none takes longer the
-older the books are, each minute over what is new and each day over all (`books_check.py`), and by
-`manage.py verify`.
+older the books are: each minute over what is new (`books_check.py`), without end over all of it
+(`books_whole.py`), and by `manage.py verify`.
 
 A span is the postings of a while, with the holds, attempts and records that they name, and the rows
 with the ids of that while: of a hold without a posting nothing else tells. What is summed from the
@@ -11,7 +11,7 @@ first day on, such as a balance, is what was summed up to the span, and the span
 """
 
 import datetime as dt
-from collections import Counter
+from collections import Counter, namedtuple
 from collections.abc import Mapping, Sequence
 from typing import Any, Final, NamedTuple, Protocol
 from uuid import UUID
@@ -204,7 +204,7 @@ def _levels(level: str, table: str, finer: str) -> str:
             SELECT organisation_id, {start} AS at, {_ROLLED} FROM {finer} r, mark
             WHERE {near} AND {ended} GROUP BY 1, 2
         )
-        SELECT organisation_id, at, fine.nano, coarse.nano
+        SELECT organisation_id, at, fine.nano AS expected, coarse.nano AS found
         FROM fine FULL JOIN coarse USING (organisation_id, at)
         WHERE {_differ("fine", "coarse")}"""
 
@@ -214,7 +214,7 @@ _ROLLED: Final = f"""sum(charge_nano) AS nano, sum(requests) AS requests, sum(er
 # docs/promises.md, "Invariants". The first column of each is the id of the row.
 INVARIANTS: Final = {
     "I1 every posting sums to 0": f"""
-        SELECT p.id, lines.nano FROM billing_posting p CROSS JOIN LATERAL (
+        SELECT p.id, 0 AS expected, lines.nano AS found FROM billing_posting p CROSS JOIN LATERAL (
             SELECT sum(amount_nano) AS nano, count(*) AS n FROM billing_ledgerentry
             WHERE posting_id = p.id) lines
         WHERE {_SPAN} AND (lines.nano <> 0 OR lines.n = 1)""",
@@ -238,7 +238,9 @@ INVARIANTS: Final = {
             AND t.tgname = trigger.name AND t.tgenabled IN ('O', 'A'))""",
     # And of what is held, which is posted when it ends.
     "I3 a cached balance is the sum of its lines": f"""
-        SELECT a.id, a.balance_nano FROM billing_account a
+        SELECT a.id, coalesce(lines.nano, 0) + coalesce(h.nano, 0) AS expected,
+            a.balance_nano AS found
+        FROM billing_account a
         LEFT JOIN {_total("account")} lines ON lines.subject_id = a.id
         LEFT JOIN (
             SELECT organisation_id, moved.kind, moved.sign * sum(amount_nano) AS nano
@@ -247,11 +249,11 @@ INVARIANTS: Final = {
             WHERE NOT posted GROUP BY 1, 2, moved.sign) h USING (organisation_id, kind)
         WHERE a.balance_nano <> coalesce(lines.nano, 0) + coalesce(h.nano, 0)""",
     "I4 no customer's balance is below its credit line": """
-        SELECT id FROM billing_account
+        SELECT id, -overdraft_nano AS expected, balance_nano AS found FROM billing_account
         WHERE kind IN ('customer:available', 'customer:held')
         AND balance_nano < -overdraft_nano""",
     "I5 every hold has its attempt, every attempt its hold": f"""
-        SELECT h.id, a.id FROM (
+        SELECT coalesce(h.id, a.id), h.amount_nano AS expected, a.hold_nano AS found FROM (
             SELECT id, amount_nano + coalesce(included_nano, 0) AS amount_nano
             FROM billing_hold WHERE id {_IDS}) h
         FULL JOIN {_ATTEMPTS_BY_ID} USING (id)
@@ -260,29 +262,33 @@ INVARIANTS: Final = {
         SELECT h.id FROM {_HOLDS} WHERE h.posted <> EXISTS (
             SELECT FROM billing_posting p WHERE p.idempotency_id = 'hold:' || h.id)""",
     "I6 a hold is resolved by exactly one posting": f"""
-        SELECT h.id, h.state FROM {_HOLDS} WHERE (h.state NOT IN ('open', 'kept'))::int <> (
+        SELECT h.id, h.state AS found FROM {_HOLDS}
+        WHERE (h.state NOT IN ('open', 'kept'))::int <> (
             SELECT count(*) FROM billing_posting p WHERE p.attempt_id = h.id
             OR p.idempotency_id IN ('settle:' || h.id, 'void:' || h.id, 'expire:' || h.id))""",
     "what is held is the sum of the holds that are not resolved": f"""
-        SELECT a.organisation_id FROM billing_account a
+        SELECT a.organisation_id, coalesce(h.nano, 0) AS expected, a.balance_nano AS found
+        FROM billing_account a
         LEFT JOIN (SELECT organisation_id, sum(amount_nano) AS nano
                    FROM {_UNRESOLVED} GROUP BY organisation_id) h USING (organisation_id)
         WHERE a.kind = 'customer:held' AND a.balance_nano <> coalesce(h.nano, 0)""",
     "I10 every ended attempt has one record, and no open one has": f"""
-        SELECT h.id, h.state FROM {_HOLDS} WHERE (h.state <> 'open')::int <> (
+        SELECT h.id, h.state AS found FROM {_HOLDS} WHERE (h.state <> 'open')::int <> (
             SELECT count(*) FROM usage_usagerecord r
             WHERE r.organisation_id = h.organisation_id AND r.id = h.id)""",
     "I10 revenue is the sum of the records": f"""
-        SELECT a.organisation_id, a.balance_nano FROM billing_account a
+        SELECT a.organisation_id, coalesce(sold.nano, 0) AS expected, a.balance_nano AS found
+        FROM billing_account a
         LEFT JOIN {_total("sold")} sold ON sold.subject_id = a.id
         WHERE a.kind = 'revenue' AND a.balance_nano <> coalesce(sold.nano, 0)""",
     "I10 revenue of a record is its charge": f"""
-        SELECT r.id, r.charge_nano FROM billing_posting p JOIN {_RECORD_OF_POSTING}
+        SELECT r.id, r.charge_nano AS expected, e.amount_nano AS found
+        FROM billing_posting p JOIN {_RECORD_OF_POSTING}
         JOIN billing_account a ON a.organisation_id = r.organisation_id AND a.kind = 'revenue'
         LEFT JOIN billing_ledgerentry e ON e.posting_id = p.id AND e.account_id = a.id
         WHERE {_SPAN} AND {_CHARGES} AND coalesce(e.amount_nano, 0) <> r.charge_nano""",
     "I10 what a record is charged is posted": f"""
-        SELECT r.id, r.charge_nano FROM {_RECORDS_BY_ID}
+        SELECT r.id, r.charge_nano AS expected FROM {_RECORDS_BY_ID}
         WHERE r.charge_nano <> 0 AND NOT EXISTS (
             SELECT FROM billing_posting p WHERE p.attempt_id = r.id AND {_CHARGES}
             OR p.idempotency_id IN ('settle:' || r.id, 'expire:' || r.id))""",
@@ -295,16 +301,17 @@ INVARIANTS: Final = {
             SELECT FROM usage_detachedmonth m
             WHERE {_CORRECTED} >= m.first_id AND {_CORRECTED} < m.end_id)""",
     "I14 a hold is kept until it is decided on what has no charge": f"""
-        SELECT h.id, h.state FROM {_RECORDS} JOIN billing_hold h ON h.id = r.id
+        SELECT h.id, h.state AS found FROM {_RECORDS} JOIN billing_hold h ON h.id = r.id
         WHERE r.basis = 'held' AND h.state <> 'kept'
         AND NOT EXISTS (SELECT FROM usage_review v WHERE v.attempt_id = h.id)
         UNION ALL
-        SELECT h.id, h.state FROM billing_hold h
+        SELECT h.id, h.state AS found FROM billing_hold h
         JOIN usage_usagerecord r ON r.organisation_id = h.organisation_id AND r.id = h.id
         WHERE h.state = 'kept' AND (r.basis <> 'held'
             OR EXISTS (SELECT FROM usage_review v WHERE v.attempt_id = h.id))""",
     "I15 what an attempt cost is owed to its provider": f"""
-        SELECT r.id, e.amount_nano FROM billing_posting p JOIN {_RECORD_OF_POSTING}
+        SELECT r.id, r.cost_nano AS expected, -e.amount_nano AS found
+        FROM billing_posting p JOIN {_RECORD_OF_POSTING}
         JOIN billing_account a ON a.organisation_id = r.organisation_id
             AND a.kind = 'provider:cost'
         LEFT JOIN billing_ledgerentry e ON e.posting_id = p.id AND e.account_id = a.id
@@ -320,7 +327,7 @@ INVARIANTS: Final = {
             SELECT id FROM billing_ledgerline WHERE account_id = a.id LIMIT 1) <= (
             SELECT max(id) FROM billing_ledgerline WHERE posting_id = p.id))""",
     "I15 what we owe is what was sold and what we bear": """
-        SELECT organisation_id FROM billing_account
+        SELECT organisation_id, 0 AS expected, sum(balance_nano) AS found FROM billing_account
         WHERE kind IN ('platform:loss', 'provider:cost', 'provider:payable')
         GROUP BY organisation_id HAVING sum(balance_nano) <> 0""",
     "I16 a rollup is the sum of its records": f"""
@@ -340,7 +347,7 @@ INVARIANTS: Final = {
             WHERE bucket_at >= %(quarter)s::timestamptz AND bucket_at < %(quarter_end)s::timestamptz
             GROUP BY 1, 2
         )
-        SELECT organisation_id, at, summed.nano, rolled.nano
+        SELECT organisation_id, at, summed.nano AS expected, rolled.nano AS found
         FROM summed FULL JOIN rolled USING (organisation_id, at)
         WHERE moves IS NOT TRUE
         AND {_differ("summed", "rolled")}
@@ -364,13 +371,14 @@ INVARIANTS: Final = {
                 AND r.bucket_at < due.to_at
             GROUP BY 1, 2
         )
-        SELECT organisation_id, month, signed.nano, summed.nano
+        SELECT organisation_id, month, signed.nano AS expected, summed.nano AS found
         FROM signed FULL JOIN summed USING (month, organisation_id)
         WHERE (signed.requests, signed.nano) IS DISTINCT FROM (summed.requests, summed.nano)""",
     "I16 an hour is the sum of its quarters": _levels("hour", "usage_hourrollup", "usage_rollup"),
     "I16 a day is the sum of its hours": _levels("day", "usage_dayrollup", "usage_hourrollup"),
     "I13 nothing is charged above its hold": f"""
-        SELECT DISTINCT r.id FROM {_RECORDS} WHERE r.charge_nano > r.hold_nano""",
+        SELECT DISTINCT r.id, r.hold_nano AS expected, r.charge_nano AS found
+        FROM {_RECORDS} WHERE r.charge_nano > r.hold_nano""",
     "I19 the total of a closed invoice is the sum of its lines, and of what it posted": """
         SELECT i.id, i.number FROM billing_invoice i WHERE i.state = 'closed' AND (
             i.total_nano <> (SELECT coalesce(sum(l.amount_nano), 0) FROM billing_invoiceline l
@@ -382,7 +390,7 @@ INVARIANTS: Final = {
                     AND a.kind IN ('tax:payable', 'rounding')
                 WHERE p.idempotency_id = 'invoice:' || i.id), 0))""",
     "I20 what is left of promo stands on its account": """
-        SELECT a.organisation_id, a.balance_nano FROM billing_account a
+        SELECT a.organisation_id, a.balance_nano AS found FROM billing_account a
         WHERE a.kind = 'promo:available' AND a.balance_nano <> coalesce((
             SELECT sum(g.amount_nano - g.consumed_nano - g.expired_nano) FROM billing_promogrant g
             WHERE g.organisation_id = a.organisation_id), 0)""",
@@ -413,13 +421,13 @@ INVARIANTS: Final = {
         OR c.granted_nano <> coalesce(g.granted_nano, 0)
         OR coalesce(g.issued_nano, 0) <> -coalesce(issued.balance_nano, 0)""",
     "I23 what is held of included units is the sum of the holds that are not resolved": f"""
-        SELECT u.id, u.held FROM billing_includedunits u
+        SELECT u.id, coalesce(h.held, 0) AS expected, u.held AS found FROM billing_includedunits u
         LEFT JOIN (SELECT taken.id, sum(taken.count) AS held
                    FROM {_UNRESOLVED}, unnest(h.quota_ids, h.quota_units) AS taken (id, count)
                    GROUP BY taken.id) h ON h.id = u.id
         WHERE u.held <> coalesce(h.held, 0)""",
     "I21 a top-up is paid by exactly one posting of its amount": """
-        SELECT t.id, t.state FROM billing_topup t WHERE (t.state = 'paid')::int <> (
+        SELECT t.id, t.state AS found FROM billing_topup t WHERE (t.state = 'paid')::int <> (
             SELECT count(*) FROM billing_posting p
             JOIN billing_ledgerentry e ON e.posting_id = p.id AND e.amount_nano = -t.amount_nano
             JOIN billing_account a ON a.id = e.account_id
@@ -427,31 +435,35 @@ INVARIANTS: Final = {
             WHERE t.payment_id <> ''
             AND p.idempotency_id = 'pay:' || t.processor || ':' || t.payment_id)""",
     "I24 no payment that fits no top-up waits for more than a day": """
-        SELECT a.id, a.balance_nano FROM billing_account a
+        SELECT a.id, 0 AS expected, a.balance_nano AS found FROM billing_account a
         WHERE starts_with(a.kind, 'processor:clearing:') AND a.balance_nano <> 0
         AND NOT EXISTS (SELECT FROM billing_posting p
             JOIN billing_ledgerentry e ON e.posting_id = p.id AND e.account_id = a.id
             WHERE p.organisation_id = a.organisation_id
             AND p.created_at > now() - interval '24 hours')""",
     "I24 no hold is open a minute after its time": """
-        SELECT id, expires_at FROM billing_hold
+        SELECT id, expires_at AS found FROM billing_hold
         WHERE state = 'open' AND expires_at < now() - interval '1 minute'""",
     "I22 a code is used as often as it was redeemed, and not too often": """
-        SELECT c.id, c.uses FROM billing_code c JOIN billing_codebatch b ON b.id = c.batch_id
+        SELECT c.id, c.uses AS found
+        FROM billing_code c JOIN billing_codebatch b ON b.id = c.batch_id
         WHERE c.uses > b.max_uses
         OR c.uses <> (SELECT count(*) FROM billing_redemption r WHERE r.code_id = c.id)""",
     "I23 what a budget window holds is the sum of its holds that are not resolved": f"""
-        SELECT w.id, w.held_nano FROM billing_budgetwindow w
+        SELECT w.id, coalesce(h.nano, 0) AS expected, w.held_nano AS found
+        FROM billing_budgetwindow w
         LEFT JOIN (SELECT window_id, sum(amount_nano + coalesce(included_nano, 0)) AS nano
                    FROM {_UNRESOLVED}, unnest(window_ids) AS window_id
                    GROUP BY window_id) h ON h.window_id = w.id
         WHERE w.held_nano <> coalesce(h.nano, 0)""",
     "I23 what a budget window has spent is in the records and corrections": f"""
-        SELECT w.id, w.spent_nano FROM billing_budgetwindow w
+        SELECT w.id, w.brought_nano + coalesce(spent.nano, 0) AS expected, w.spent_nano AS found
+        FROM billing_budgetwindow w
         LEFT JOIN {_total("window")} spent ON spent.subject_id = w.id
         WHERE w.spent_nano <> w.brought_nano + coalesce(spent.nano, 0)""",
     "P2 nothing stands above a budget's cap": """
-        SELECT id FROM billing_budgetwindow WHERE held_nano + spent_nano > cap_nano""",
+        SELECT id, cap_nano AS expected, held_nano + spent_nano AS found
+        FROM billing_budgetwindow WHERE held_nano + spent_nano > cap_nano""",
     "a request has one final record at most": f"""
         SELECT DISTINCT r.request_id FROM {_RECORDS} WHERE r.final AND EXISTS (
             SELECT FROM usage_usagerecord other
@@ -467,6 +479,9 @@ class Cursor(Protocol):
     def execute(self, query: Any, params: Any = None) -> Any: ...
 
     def fetchmany(self, size: int) -> list[Any]: ...
+
+    @property
+    def description(self) -> Any: ...
 
     def fetchall(self) -> list[Any]: ...
 
@@ -488,9 +503,12 @@ def of_the_present() -> list[str]:
 def rows_that_break(
     cursor: Cursor, name: str, parameters: Mapping[str, Any], rows_max: int
 ) -> list[Any]:
-    """The first rows that break an invariant."""
+    """The first rows that break an invariant, with the names of their columns: `expected` and
+    `found` are the two figures that differ, the others identify the object."""
     cursor.execute(INVARIANTS[name], parameters)
-    return cursor.fetchmany(rows_max)
+    columns = [column[0] for column in cursor.description or ()]
+    row_of = namedtuple("row_of", columns, rename=True)  # type: ignore[misc]
+    return [row_of(*row) for row in cursor.fetchmany(rows_max)]
 
 
 def sums_of(cursor: Cursor, span: Span) -> Counter[tuple[str, int]]:

@@ -29,7 +29,7 @@ from billing.models import BooksWalk, Seal, SealKind
 from lib import clock
 from lib.postgres_tools import BACKUP_NAME
 from usage import books_walk, clickhouse_sink
-from usage.books_check import NEW, WHOLE
+from usage.books_walk import NEW, WHOLE
 from usage.models import (
     BooksCheck,
     DetachedMonth,

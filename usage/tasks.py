@@ -4,6 +4,7 @@ from celery import shared_task
 
 from usage import (
     books_check,
+    books_whole,
     clickhouse_sink,
     client_addresses,
     exports,
@@ -36,7 +37,7 @@ def check_books() -> None:
 
 @shared_task  # type: ignore[untyped-decorator]
 def check_whole_books() -> None:
-    books_check.check_whole()
+    books_whole.check_whole()
 
 
 @shared_task  # type: ignore[untyped-decorator]

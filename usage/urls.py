@@ -5,6 +5,7 @@ from usage import (
     change_views,
     explore_views,
     export_views,
+    finding_views,
     hold_views,
     key_bulk_views,
     key_page,
@@ -142,6 +143,13 @@ urlpatterns = [
         name="document_payment",
     ),
     path("admin/invoices/<str:id>/note", month_close_views.document_note, name="document_note"),
+    path("admin/findings", finding_views.finding_list, name="findings"),
+    path("admin/findings/<str:id>", finding_views.finding_page, name="finding"),
+    path(
+        "admin/findings/<str:id>/acknowledge",
+        finding_views.finding_acknowledge,
+        name="finding_acknowledge",
+    ),
     path("admin/reviews", review_views.review_list, name="reviews"),
     path("o/<slug:o>/requests/<str:rid>/review", request_views.review_settle, name="review_settle"),
 ]

@@ -1,22 +1,25 @@
 """How far the books were checked."""
 
 from django.db import models
+from django.db.models.functions import Now
 
 
 class BooksWalk(models.Model):
-    """A walk through the books, span by span (usage/books_walk.py): `new` goes on with what was
-    written since, `whole` begins anew each day.
+    """How far one check of stored rows has come. `usage/books_walk.py` and `usage/books_whole.py`
+    name the walks.
 
-    Everything before `to_at` was looked at. `found` is what is wrong in it, {invariant: [row, …]};
-    of a whole walk that ended, `broken` is. `unfinished` is what the last check did not get to.
+    A walk over spans of time has checked everything before `to_at`; other walks store in `after`
+    the last row that they have read. `began_at` and `ended_at` are of the last time that it went
+    through everything. It does not go on before `rest_until`. `unfinished` lists what could not be
+    checked in time.
     """
 
     name = models.CharField(primary_key=True, max_length=8)
     to_at = models.DateTimeField(null=True)
+    after = models.CharField(max_length=80, blank=True, default="", db_default="")
     began_at = models.DateTimeField(null=True)
     ended_at = models.DateTimeField(null=True)
-    found = models.JSONField(default=dict)
-    broken = models.JSONField(default=dict)
+    rest_until = models.DateTimeField(db_default=Now())
     unfinished = models.JSONField(default=list)
 
     def __str__(self) -> str:

@@ -47,7 +47,7 @@ from tests.browser.installation import MODEL, OWNER, Installation
 from tests.house.test_access import addresses
 from tests.invoicing import empty_invoice
 from usage import budgeting, exports, saved_views, scheduled_reports
-from usage.models import ProviderBill
+from usage.models import Finding, ProviderBill
 
 # Addresses that are no page of their own, and why.
 NO_PAGE = {
@@ -192,6 +192,10 @@ def furnish() -> dict[str, str]:
     ModelListing.objects.create(
         channel=channel, checked_at=clock.now(), listed_at=clock.now(), **listing
     )
+    finding = Finding.objects.create(
+        invariant="I3 a cached balance is the sum of its lines", object="7", expected="5",
+        found="6", walk="present", holds=False,
+    )  # fmt: skip
     announcement = publish_announcement(
         actor,
         title="Looked at",
@@ -284,6 +288,8 @@ def furnish() -> dict[str, str]:
         "model rule": f"/admin/models/rules/{rule.id}",
         "test of all channels": f"/admin/channels/tests/{id_text(tested.id)}",
         "model changes": f"/admin/channels/{id_text(channel.id)}/models/changes",
+        "ledger finding": f"/admin/findings/{finding.id}",
+        "acknowledge a finding": f"/admin/findings/{finding.id}/acknowledge",
         "announcement": f"/admin/announcements/{announcement.shown_id}",
         "prompt": f"{ours}/prompts/{prompt.prompt.slug}",
         "share a chat": f"{ours}/playground/c/{id_text(chat.id)}/share",

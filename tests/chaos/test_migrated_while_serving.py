@@ -48,7 +48,7 @@ _VERIFY = """
 from accounts.kek_ring import seal_key
 from django.db import connection
 from billing.seals import broken_seals
-from usage.books_check import wrong_charges
+from usage.charge_check import wrong_charges
 from usage.books_walk import broken_in_all
 with connection.cursor() as cursor:
     print(broken_in_all().broken, broken_seals(cursor, seal_key()), list(wrong_charges()))"""

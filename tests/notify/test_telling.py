@@ -339,17 +339,30 @@ def test_operators_read_what_a_channel_needs(people: cast.Cast, cause: str, says
 
 def test_operators_read_which_invariant_does_not_hold(people: cast.Cast) -> None:
     """I25."""
-    happen(people, "books.wrong", name="I1 every posting sums to 0", rows=2, first="(7,)")
+    happen(
+        people,
+        "books.wrong",
+        count=1,
+        findings=[
+            {
+                "invariant": "I1 every posting sums to 0",
+                "object": "7",
+                "expected": "0",
+                "found": "1",
+            }
+        ],
+    )
     assert tell() == 1
     (letter,) = mail.outbox
     assert letter.to == ["dora@example.org"]
     assert "I1 every posting sums to 0" in letter.body
-    assert "manage.py verify" in letter.body
+    assert "7 (expected 0, found 1)" in letter.body
+    assert "/admin/findings" in letter.body
 
 
 def test_operators_read_what_could_not_be_checked(people: cast.Cast) -> None:
     """I25: and not that it is wrong."""
-    happen(people, "books.unchecked", name="postings since noon", rows=1, first="['postings']")
+    happen(people, "books.unchecked", count=1, parts=["postings since noon"])
     assert tell() == 1
     (letter,) = mail.outbox
     assert (letter.to, "did not finish" in letter.subject) == (["dora@example.org"], True)

@@ -8,7 +8,8 @@ from django.core.management import CommandError, call_command
 from django.db import connection
 
 from lib import clock
-from usage.books_check import check_books, wrong_charges
+from usage.books_check import check_books
+from usage.charge_check import wrong_charges
 from usage.invariants import broken_invariants
 from usage.models import BooksCheck, Rollup, UsageRecord
 

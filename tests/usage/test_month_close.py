@@ -8,6 +8,7 @@ import pytest
 from django.db import connection, transaction
 from django.db.utils import DatabaseError, IntegrityError
 
+from accounts.access import AccessDenied
 from accounts.actors import Actor
 from accounts.models import AuditEvent, Key, Project
 from billing import credits, invoices, usage_corrections, wallets
@@ -303,3 +304,57 @@ def test_months_of_zones(
     assert (first.until_at, second.from_at) == (edge, edge)
     assert (first.net_nano, second.net_nano) == (USD, 6 * USD)
     assert (first.zone, second.zone) == ("Asia/Kolkata", "UTC")
+
+
+@pytest.mark.parametrize("kind", ["usage", "correction", "credit", "included", "subscription"])
+def test_the_ledger_is_compared_with_the_lines_of_each_kind(
+    people: cast.Cast, key: Key, dora: Actor, kind: str
+) -> None:
+    """I19: one nano that the ledger did not move stands in the way, whatever it is called."""
+    charged(key, mid_month(), USD)
+    draft = drafted(people.acme, dora)
+    draft.lines.create(n=99, kind=kind, amount_nano=1)
+    (wrong,) = [check for check in month_close.checklist(draft) if not check.ok]
+    assert wrong.name == "ties"
+    with pytest.raises(InvoiceRefused, match="records and the ledger differ"):
+        month_close.propose(dora, draft)
+
+
+def test_a_ledger_that_moved_since_the_draft_stands_in_the_way(
+    people: cast.Cast, key: Key, dora: Actor, erik: Actor
+) -> None:
+    """I19: also when the lines and what was noted of the ledger still agree."""
+    charged(key, mid_month(), USD)
+    proposed = month_close.propose(dora, drafted(people.acme, dora))
+    charged(key, mid_month(), USD)
+    with pytest.raises(InvoiceRefused, match="no longer matches the document"):
+        invoices.close_document(erik, proposed, proposed.checksum)
+
+
+def test_a_note_is_taxed_as_its_invoice_was(
+    people: cast.Cast, key: Key, dora: Actor, erik: Actor
+) -> None:
+    charged(key, mid_month(), 10 * USD)
+    add_tax_rate(dora, "VAT", "", "20", dt.date(2020, 1, 1))
+    invoice = closed(drafted(people.acme, dora), dora, erik)
+    add_tax_rate(dora, "VAT", "", "30", dt.date(2020, 1, 2))
+    note = invoices.propose_note(dora, invoice, InvoiceKind.CREDIT_NOTE, 4 * USD, "Outage")
+    assert closed(note, dora, erik).total_nano == -4_800_000_000
+
+
+def test_who_may_only_read_changes_no_document(
+    people: cast.Cast, key: Key, dora: Actor, erik: Actor, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    charged(key, mid_month(), 10 * USD)
+    draft = drafted(people.acme, dora)
+    reader = cast.actor(people.alice, people.acme)
+    with pytest.raises(AccessDenied):
+        invoices.propose_invoice(reader, draft)
+    proposed = month_close.propose(dora, draft)
+    for change in (
+        lambda: invoices.close_document(reader, proposed, proposed.checksum),
+        lambda: invoices.withdraw_invoice(reader, proposed),
+        lambda: invoices.propose_note(reader, proposed, InvoiceKind.CREDIT_NOTE, USD, "r"),
+    ):
+        with pytest.raises(AccessDenied):
+            change()

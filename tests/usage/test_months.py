@@ -112,7 +112,7 @@ def make_month() -> None:
     close_invoices(people.acme, people)
     seals.seal_all(seal_key())
     rebuild_all()
-    books_walk.begin(books_check.NEW, clock.now())
+    books_walk.begin(books_walk.NEW, clock.now())
     BooksCheck.objects.update_or_create(id=1, defaults={"rest_until": clock.now()})
     assert books_check.check_books() == {}
 
@@ -145,8 +145,8 @@ def problems() -> list[str]:
     from accounts.kek_ring import seal_key
     from billing.models import SealKind
     from billing.seals import broken_chain
-    from usage.books_check import wrong_charges
     from usage.books_walk import broken_in_all
+    from usage.charge_check import wrong_charges
     from usage.invariants import broken_invariants
     from usage.months import altered
 

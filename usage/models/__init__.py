@@ -12,6 +12,7 @@ from usage.models.chart_notes import (
 )
 from usage.models.checks import (
     BooksCheck,
+    Finding,
 )
 from usage.models.clickhouse import (
     ClickHouseCursor,
@@ -68,6 +69,7 @@ __all__ = [
     "Export",
     "ExportPiece",
     "ExportState",
+    "Finding",
     "HistogramField",
     "HourRollup",
     "LateRecord",

@@ -1,11 +1,11 @@
-"""What the last check of the books found."""
+"""What the checks of the books have found."""
 
 from django.db import models
 from django.db.models.functions import Now
 
 
 class BooksCheck(models.Model):
-    """The last run of the invariants over the whole books: {invariant: [row, …]} of what is wrong.
+    """The last minute's check. `broken` is what is wrong at the time: {invariant: [object, …]}.
 
     It rests in proportion to how long it took.
     """
@@ -15,9 +15,50 @@ class BooksCheck(models.Model):
     took_ms = models.IntegerField(default=0)
     broken = models.JSONField(default=dict)
     rest_until = models.DateTimeField(db_default=Now())
+    # Since when no check has run because the database's migrations are not those of the worker.
+    aside_since = models.DateTimeField(null=True)
 
     class Meta:
         constraints = [models.CheckConstraint(condition=models.Q(id=1), name="one_books_check")]
 
     def __str__(self) -> str:
         return f"{len(self.broken)} broken at {self.ran_at}"
+
+
+class Finding(models.Model):
+    """A row that breaks an invariant. It stays listed until an operator acknowledges it, also when
+    the row is put right.
+
+    `object` identifies the row by the ids of its key. `expected` and `found` are empty where the
+    invariant does not compare two figures. `walk` names the check that decides whether it still
+    `holds`.
+    """
+
+    invariant = models.CharField(max_length=200)
+    object = models.CharField(max_length=300)
+    expected = models.CharField(max_length=200, blank=True)
+    found = models.CharField(max_length=200, blank=True)
+    walk = models.CharField(max_length=8)
+    first_seen_at = models.DateTimeField(db_default=Now())
+    last_seen_at = models.DateTimeField(db_default=Now())
+    holds = models.BooleanField(default=True)
+    told_at = models.DateTimeField(null=True)
+    acknowledged_at = models.DateTimeField(null=True)
+    acknowledged_by = models.ForeignKey(
+        "accounts.User", models.SET_NULL, null=True, related_name="+"
+    )
+    # Whoever it was, also after the person or the key has gone.
+    acknowledged_as = models.CharField(max_length=254, blank=True)
+    reason = models.CharField(max_length=500, blank=True)
+
+    class Meta:
+        constraints = [
+            models.UniqueConstraint(
+                fields=["invariant", "object"],
+                condition=models.Q(acknowledged_at=None),
+                name="one_open_finding",
+            )
+        ]
+
+    def __str__(self) -> str:
+        return f"{self.invariant}: {self.object}"

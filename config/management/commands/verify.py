@@ -11,9 +11,10 @@ from accounts.kek_ring import seal_key
 from billing.seals import broken_seals, unsealed
 from config.job_runs import job_states
 from config.secret_check import compare_secrets
-from usage.books_check import wrong_charges
 from usage.books_walk import broken_in_all
+from usage.charge_check import wrong_charges
 from usage.clickhouse_sink import differences
+from usage.findings import words_of
 from usage.invariants import INVARIANTS
 from usage.months import altered
 
@@ -41,7 +42,7 @@ class Command(BaseCommand):
         with connection.cursor() as cursor:
             findings = broken_in_all()
             for name, rows in findings.broken.items():
-                wrong[name] = [" ".join(map(str, row)) for row in rows]
+                wrong[name] = [words_of(row) for row in rows]
             if findings.unfinished:
                 raise CommandError(f"Not everything could be checked: {findings.unfinished[0]}")
             wrong["I10 cost recomputes"] = [f"{id} {problem}" for id, problem in wrong_charges()]

@@ -4,9 +4,16 @@ from typing import Final
 
 from lib import clock
 from tests.config.writes.world import Writes
-from usage import chart_notes
+from usage import chart_notes, findings
+from usage.models import Finding
+
+
+def found(_: object) -> Finding:
+    return Finding.objects.create(invariant="I1", object="1", walk="whole")
+
 
 WRITES: Final[Writes] = {
+    "usage.findings.acknowledge": lambda w: findings.acknowledge(w.dora, found(w), "Put right"),
     "usage.chart_notes.add_note": lambda w: chart_notes.add_note(
         w.alice, clock.now(), "Raised the limits"
     ),

@@ -7,7 +7,7 @@ from lib import clock
 from lib.ids import id_text
 from tests.isolation.world import NANO, Kind, Place, World, of_installation, personal
 from tests.usage.rows import happen
-from usage.models import ChartNote, Export, ProviderBill, SavedView, UsageRecord
+from usage.models import ChartNote, Export, Finding, ProviderBill, SavedView, UsageRecord
 
 
 def _request(world: World, at: Place) -> str:
@@ -47,6 +47,11 @@ def _note(world: World, at: Place) -> str:
     return id_text(made.id)
 
 
+def _finding(world: World, at: Place) -> str:
+    made = Finding.objects.create(invariant="I1", object=at.word, walk="whole")
+    return str(made.id)
+
+
 def _review(world: World, at: Place) -> str:
     record: UsageRecord = happen(
         at.key, clock.now() - dt.timedelta(hours=2), basis="held", charge_nano=0,
@@ -63,4 +68,5 @@ EXPORT: Final = personal("export", "requests.read", _export, private=True)
 SAVED_VIEW: Final = personal("saved view", "usage.read", _saved_view, private=True)
 # Of the installation.
 BILL: Final = of_installation("bill", "credits.read", _bill)
+FINDING: Final = of_installation("finding", "channels.read", _finding)
 REVIEW: Final = of_installation("review", "credits.read", _review)

@@ -5,7 +5,7 @@ from typing import Final
 from lib import clock
 from tests.isolation.kinds.accounts import KEY, LIMIT, MEMBER, TEAM
 from tests.isolation.kinds.billing import BUDGET, DOCUMENT, LINKED_BUDGET, RAISE, REMOVED_BUDGET
-from tests.isolation.kinds.usage import EXPORT, NOTE, REQUEST, REVIEW, SAVED_VIEW
+from tests.isolation.kinds.usage import EXPORT, FINDING, NOTE, REQUEST, REVIEW, SAVED_VIEW
 from tests.isolation.table.route import WRITES_KEYS, Route, at, listed, sends
 
 _THIS_MONTH: Final = {"period": f"{clock.now():%Y-%m}"}
@@ -87,6 +87,9 @@ PAGES: Final[dict[str, Route]] = {
     "seller": at("credits.write"),
     "tax_rate_add": at("credits.write"),
     "reviews": at("credits.read"),
+    "findings": at("channels.read"),
+    "finding": at("channels.read", FINDING),
+    "finding_acknowledge": at("channels.write", FINDING),
 }
 
 OPERATIONS: Final[dict[str, Route]] = {
@@ -136,6 +139,11 @@ OPERATIONS: Final[dict[str, Route]] = {
         "credits.write", DOCUMENT, body=sends(amount="1", reference="r", paid_on="2026-01-01")
     ),
     "GET /reviews": at("credits.read"),
+    "GET /findings": at("channels.read"),
+    "GET /findings/{id}": at("channels.read", FINDING),
+    "POST /findings/{id}/acknowledge": at(
+        "channels.write", FINDING, body=sends(reason="r")
+    ),
     "GET /margin": at("credits.read"),
     "POST /requests/{id}/review": at(
         "credits.write", REVIEW, body=sends(settle_as="free", reason="r")

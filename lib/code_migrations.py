@@ -1,4 +1,4 @@
-"""The migrations of this code."""
+"""The migrations of this code, and of the database that it works on."""
 
 import pkgutil
 from functools import cache
@@ -25,3 +25,21 @@ def pending_migrations() -> list[str]:
     """Those that the database has not applied, as ``room.name``."""
     applied = MigrationRecorder(connection).applied_migrations()
     return [f"{app}.{name}" for app, name in code_migrations() if (app, name) not in applied]
+
+
+def schema_difference() -> str:
+    """How the database's migrations differ from this code's, in words; empty where they do not."""
+    applied = MigrationRecorder(connection).applied_migrations()
+    ours = set(code_migrations())
+    missing = len(ours - set(applied))
+    # A squashed migration's predecessors stay recorded, but their files have gone.
+    loaded = {app for app, _ in ours}
+    newest = {app: max(name for of, name in ours if of == app) for app in loaded}
+    unknown = sum(
+        1
+        for app, name in applied
+        if app in loaded and (app, name) not in ours and name > newest[app]
+    )
+    if missing:
+        return f"the database lacks {missing} migrations of this version"
+    return f"the database has {unknown} migrations of a newer version" if unknown else ""

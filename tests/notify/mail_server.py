@@ -1,0 +1,57 @@
+"""A mail server on this machine that keeps each letter: RFC 5321, as much of it as a client of one
+letter at a time needs."""
+
+import email
+import email.policy
+import socketserver
+import threading
+from collections.abc import Iterator
+from contextlib import contextmanager
+from dataclasses import dataclass, field
+from email.message import EmailMessage
+
+
+@dataclass
+class MailServer:
+    """`letters` are what was taken, in its order."""
+
+    port: int = 0
+    letters: list[EmailMessage] = field(default_factory=list)
+
+
+@contextmanager
+def mail_server() -> Iterator[MailServer]:
+    kept = MailServer()
+
+    class Session(socketserver.StreamRequestHandler):
+        def handle(self) -> None:
+            self._say(b"220 here")
+            while line := self.rfile.readline():
+                verb = line.split(b" ")[0].strip().upper()
+                if verb == b"DATA":
+                    self._say(b"354 go on")
+                    kept.letters.append(self._letter())
+                self._say(b"221 bye" if verb == b"QUIT" else b"250 ok")
+                if verb == b"QUIT":
+                    return
+
+        def _letter(self) -> EmailMessage:
+            lines = []
+            while (line := self.rfile.readline()) not in (b".\r\n", b""):
+                lines.append(line[1:] if line.startswith(b"..") else line)
+            policy = email.policy.default
+            return email.message_from_bytes(b"".join(lines), policy=policy)
+
+        def _say(self, text: bytes) -> None:
+            self.wfile.write(text + b"\r\n")
+
+    with socketserver.ThreadingTCPServer(("127.0.0.1", 0), Session) as server:
+        server.daemon_threads = True
+        kept.port = server.server_address[1]
+        thread = threading.Thread(target=server.serve_forever, args=(0.01,))
+        thread.start()
+        try:
+            yield kept
+        finally:
+            server.shutdown()
+            thread.join()
