@@ -16,6 +16,7 @@ _STRINGS: Final[Mapping[str, str]] = {
     "rate": "0.92",
     "code": "ABCD-EFGH-JKLM-NPQR",
     "document": "Transfer 4711",
+    "email": "ana@example.com",
     "included": "20.00",
     "issuer": "https://login.example.com",
     "key": "01JZ8Q4M0V5W6X7Y8Z9A0B1C2D",
