@@ -213,11 +213,13 @@ def test_a_generated_client_does_an_operators_evening(
 ) -> None:
     description = tmp_path / "openapi.json"
     description.write_text(json.dumps(api.get_openapi_schema(), default=str))
+    settings = tmp_path / "settings.yaml"
+    settings.write_text("content_type_overrides: {application/zip: application/octet-stream}")
     bin = Path(sys.executable).parent
     environment = {**os.environ, "PATH": f"{bin}:{os.environ['PATH']}"}
     generated = subprocess.run(
         [bin / "openapi-python-client", "generate", "--path", description, "--meta", "none",
-         "--output-path", tmp_path / "weir_client", "--fail-on-warning"],
+         "--output-path", tmp_path / "weir_client", "--fail-on-warning", "--config", settings],
         env=environment, capture_output=True, text=True,
     )  # fmt: skip
     assert generated.returncode == 0, generated.stdout + generated.stderr

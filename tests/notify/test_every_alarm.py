@@ -395,13 +395,18 @@ def django_on(dsn: str) -> Iterator[None]:
     """Django of this process works on another database meanwhile."""
     stage.clear()
     before = connection.settings_dict["NAME"]
-    connection.close()
-    connection.settings_dict["NAME"] = str(conninfo_to_dict(dsn)["dbname"])
+    _connect_to(str(conninfo_to_dict(dsn)["dbname"]))
     try:
         yield
     finally:
-        connection.close()
-        connection.settings_dict["NAME"] = before
+        _connect_to(before)
+
+
+def _connect_to(name: str) -> None:
+    """Let go of connections, those in the pool too, and take new ones to another database."""
+    connection.close()
+    connection.close_pool()  # type: ignore[attr-defined]
+    connection.settings_dict["NAME"] = name
 
 
 @contextmanager
