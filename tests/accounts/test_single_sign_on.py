@@ -171,11 +171,13 @@ def test_no_organisation_takes_over_an_account_by_naming_its_domain(
     assert "An operator has not confirmed the domains" in answer.content.decode()
     assert not SocialAccount.objects.exists()
     # Confirmed, and changed again: nothing of the confirmation is left.
-    single_sign_on.confirm_domains(actor(people.dora), row, seen=["example.org"])
+    seen = single_sign_on.facts_of(row)
+    row = single_sign_on.confirm_domains(actor(people.dora), row, seen=seen)
+    assert single_sign_on.confirmed_domains(row) == ["example.org"]
     row = single_sign_on.save_single_sign_on(
         owner, people.stranger, **(fields | {"domains": ["example.com"]})
     )
-    assert not row.domains_confirmed
+    assert single_sign_on.confirmed_domains(row) == []
     assert AuditEvent.objects.get(action="single_sign_on.confirmed").actor_user_id == people.dora.pk
 
 
