@@ -191,6 +191,11 @@ class OrganisationProvider(OpenIDConnectProvider):  # type: ignore[misc]
 
     oauth2_adapter_class = OrganisationOAuth2Adapter
 
+    def serialize(self) -> dict[str, Any]:
+        # By the organisation's own id, as `get_provider` takes it: allauth's finds no row again when
+        # a second factor is asked for in between.
+        return {"id": self.app.provider_id}
+
     def get_redirect_from_request_kwargs(self, request: HttpRequest) -> dict[str, Any]:
         # Not from the address: who wrote the link would choose process, scope and parameters.
         kwargs: dict[str, Any] = super().get_redirect_from_request_kwargs(request)

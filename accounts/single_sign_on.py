@@ -288,6 +288,11 @@ def _opens(row: SingleSignOn, account: SocialAccount | None, user: User) -> bool
 # Coming in --------------------------------------------------------------------------------------
 
 
+class NoSuchProvider(SocialApp.DoesNotExist, ValueError):  # type: ignore[misc]
+    """The organisation has no single sign-on of that id; also what allauth expects where it takes up
+    a sign-in that was waiting for a second factor meanwhile."""
+
+
 class SingleSignOnAdapter(DefaultSocialAccountAdapter):  # type: ignore[misc]
     """Where allauth.socialaccount lets us decide."""
 
@@ -303,7 +308,10 @@ class SingleSignOnAdapter(DefaultSocialAccountAdapter):  # type: ignore[misc]
     def get_provider(
         self, request: HttpRequest, provider: str, client_id: str | None = None
     ) -> OrganisationProvider:
-        return OrganisationProvider(request, self.get_app(request, provider=provider))
+        try:
+            return OrganisationProvider(request, self.get_app(request, provider=provider))
+        except SocialApp.DoesNotExist as error:
+            raise NoSuchProvider from error
 
     def get_requests_session(self) -> GuardedSession:
         return GuardedSession()

@@ -253,7 +253,7 @@ def test_a_sign_in_that_awaits_its_second_factor_ends_too(scene: Scene) -> None:
     user = scene.people.bob
     scene.connect(user)
     codes = with_app(user).recovery_codes
-    waiting = [Client(), Client()]
+    waiting = [Client(), Client(), Client()]
     for browser in waiting:
         walk(browser, scene.provider, scene.row)
     assert waiting[0].post("/login/2fa", {"code": codes[0]}).status_code == 302
@@ -261,6 +261,9 @@ def test_a_sign_in_that_awaits_its_second_factor_ends_too(scene: Scene) -> None:
     scene.change(issuer=scene.other.url)
     assert waiting[1].post("/login/2fa", {"code": codes[1]}).status_code == 403
     assert not is_in(waiting[1])
+    scene.remove()
+    assert waiting[2].post("/login/2fa", {"code": codes[2]})["Location"] == "/login"
+    assert not is_in(waiting[2])
 
 
 def test_the_session_that_makes_the_change_stays(scene: Scene) -> None:

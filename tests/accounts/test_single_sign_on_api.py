@@ -63,7 +63,6 @@ def test_it_is_set_up_read_and_removed_and_never_tells_its_secret(alice: Client)
     assert AuditEvent.objects.filter(action="single_sign_on.removed").exists()
 
 
-@pytest.mark.extended
 @pytest.mark.parametrize(
     ("over", "status", "param"),
     [
@@ -112,7 +111,6 @@ def test_the_configuration_of_the_provider_is_tested(
     assert (told["ok"], "No public https address" in told["problem"]) == (False, True)
 
 
-@pytest.mark.slow
 def test_only_owners_reach_it(people: Cast, alice: Client) -> None:
     send(alice, "PUT", API, BODY)
     admin = member(people.acme, "ann", Role.ADMIN)
