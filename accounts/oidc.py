@@ -192,8 +192,8 @@ class OrganisationProvider(OpenIDConnectProvider):  # type: ignore[misc]
     oauth2_adapter_class = OrganisationOAuth2Adapter
 
     def serialize(self) -> dict[str, Any]:
-        # By the organisation's own id, as `get_provider` takes it: allauth's finds no row again when
-        # a second factor is asked for in between.
+        # By the organisation's own id, as `get_provider` takes it: by allauth's, no row is found
+        # again after a second factor.
         return {"id": self.app.provider_id}
 
     def get_redirect_from_request_kwargs(self, request: HttpRequest) -> dict[str, Any]:

