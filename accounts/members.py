@@ -26,6 +26,7 @@ from accounts.models import (
     User,
 )
 from accounts.rules.authority import Authority, first_beyond, stands_above
+from accounts.sign_on_connections import end_connections_by_domain
 from lib.refusal import Refused
 
 
@@ -124,6 +125,8 @@ def add_person(email: str, *, actor: Actor, name: str = "", operator: bool = Fal
         if operator and not user.operator:
             user.operator = True
             user.save(update_fields=["operator"])
+            # Whoever runs an identity provider of an organisation does not become an operator, too.
+            end_connections_by_domain(user)
             audit.record(actor, None, "user.operator", user, email=user.email)
             bump_epoch()
     return user

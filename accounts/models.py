@@ -530,9 +530,15 @@ class SingleSignOn(models.Model):
     client_id = models.CharField(max_length=200)
     sealed = SealedField()
     domains = ArrayField(models.CharField(max_length=253), default=list, blank=True)
-    domains_confirmed = models.BooleanField(
-        default=False, help_text="An operator says that the domains are the organisation's."
+    confirmed_domains = ArrayField(
+        models.CharField(max_length=253),
+        default=list,
+        db_default=[],
+        blank=True,
+        help_text="The domains that an operator has confirmed for the issuer and client below.",
     )
+    confirmed_issuer = models.CharField(max_length=500, blank=True, default="", db_default="")
+    confirmed_client_id = models.CharField(max_length=200, blank=True, default="", db_default="")
     group_claim = models.CharField(max_length=100, blank=True, default="groups")
     group_rules = models.JSONField(default=list, blank=True)
     default_role = models.CharField(max_length=40, blank=True, default="")
@@ -543,6 +549,19 @@ class SingleSignOn(models.Model):
 
     def __str__(self) -> str:
         return self.issuer
+
+
+class OwnConnection(models.Model):
+    """Marks a connection to an identity provider that its person made while signed in. Every other
+    connection was made by a confirmed email domain, and ends with the confirmation."""
+
+    account = models.OneToOneField(
+        "socialaccount.SocialAccount", models.CASCADE, primary_key=True, related_name="own"
+    )
+    created_at = models.DateTimeField(db_default=Now())
+
+    def __str__(self) -> str:
+        return f"of {self.account_id}"
 
 
 class AuditEvent(models.Model):

@@ -191,6 +191,11 @@ class OrganisationProvider(OpenIDConnectProvider):  # type: ignore[misc]
 
     oauth2_adapter_class = OrganisationOAuth2Adapter
 
+    def serialize(self) -> dict[str, Any]:
+        # By the organisation's own id, as `get_provider` takes it: by allauth's, no row is found
+        # again after a second factor.
+        return {"id": self.app.provider_id}
+
     def get_redirect_from_request_kwargs(self, request: HttpRequest) -> dict[str, Any]:
         # Not from the address: who wrote the link would choose process, scope and parameters.
         kwargs: dict[str, Any] = super().get_redirect_from_request_kwargs(request)

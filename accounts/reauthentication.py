@@ -21,11 +21,12 @@ from lib.htmx import is_htmx, page_address
 from lib.tenancy import within
 
 
-def signed_in_recently(request: HttpRequest) -> bool:
+def signed_in_recently(request: HttpRequest, *, but_by: str = "") -> bool:
     """Whether whoever is signed in has shown a password, a factor or the like in the last
-    `ACCOUNT_REAUTHENTICATION_TIMEOUT` seconds."""
+    `ACCOUNT_REAUTHENTICATION_TIMEOUT` seconds, otherwise than by the identity provider `but_by`."""
     records = get_authentication_records(request, cast(User, request.user))
-    latest = max((record["at"] for record in records), default=0)
+    counted = (record for record in records if not but_by or record.get("provider") != but_by)
+    latest = max((record["at"] for record in counted), default=0)
     age_s = clock.now().timestamp() - latest
     return bool(age_s < settings.ACCOUNT_REAUTHENTICATION_TIMEOUT)
 
@@ -57,6 +58,20 @@ def check_signed_in_recently(request: HttpRequest) -> None:
             gettext("Confirm that it is you first: open %(url)s, then try again.")
             % {"url": settings.PUBLIC_URL + resolve_url("account_reauthenticate")}
         )
+
+
+def check_may_change_single_sign_on(request: HttpRequest) -> None:
+    """The same for what decides who signs in: closed to keys, unless the installation opens it
+    (`SSO_CHANGES_BY_KEY`): a key that leaks would take over accounts. Raises AccessDenied."""
+    actor = getattr(request, "auth", None)
+    if getattr(actor, "key", None) is not None and not settings.SSO_CHANGES_BY_KEY:
+        raise AccessDenied(
+            gettext(
+                "An API key cannot change single sign-on. Change it in the browser, or ask the "
+                "operator of this installation to set SSO_CHANGES_BY_KEY=1."
+            )
+        )
+    check_signed_in_recently(request)
 
 
 def confirm_first(request: HttpRequest) -> HttpResponseBase:

@@ -8,9 +8,10 @@ session hears of its end by CHANNEL, or asks `is_alive`.
 
 import datetime as dt
 import ipaddress
-from collections.abc import Sequence
+from collections.abc import Collection, Sequence
 from typing import Final
 
+from allauth.account.internal.flows.login import AUTHENTICATION_METHODS_SESSION_KEY
 from allauth.usersessions.models import UserSession
 from django.contrib.auth import logout
 from django.contrib.sessions.models import Session
@@ -23,7 +24,7 @@ from accounts import audit
 from accounts.actors import SYSTEM, Actor
 from accounts.models import SetUpLink, SignInLink, User
 from accounts.rules.session_life import is_over
-from accounts.session_store import session_digest
+from accounts.session_store import SessionStore, session_digest
 from lib import clock
 
 CHANNEL: Final = "weir_session_ended"
@@ -33,17 +34,40 @@ _SEEN_EACH: Final = dt.timedelta(minutes=1)
 
 
 def end(user: User, reason: str, *, but: str | None = None, actor: Actor = SYSTEM) -> int:
-    """End all sessions of that person but the one with that key; how many. `reason` is the action
-    that they end with. The next request of each is refused, and its open streams end."""
+    """End all sessions of that person but the one with that key, and the links that would begin
+    one; how many sessions. `reason` is the action that they end with. The next request of each is
+    refused, and its open streams end."""
     others = sessions_of(user)
     if but is not None:
         others = others.exclude(session_key=session_digest(but))
-    return _end(others, user, reason, actor)
+    with transaction.atomic():
+        SignInLink.objects.filter(user=user, used_at=None).delete()
+        return _end(others, user, reason, actor)
 
 
 def end_one(user: User, id: int, actor: Actor) -> int:
     """End the session of that row, if it is that person's; how many were ended."""
     return _end(sessions_of(user).filter(pk=id), user, "session.ended", actor)
+
+
+def end_signed_in_by(
+    people: Collection[User], providers: Collection[str], reason: str, *, but: str | None = None
+) -> int:
+    """End the sessions of these people in which one of these identity providers said who they are,
+    but the one with the key `but`; how many were ended."""
+    kept = session_digest(but) if but is not None else ""
+    ended = 0
+    for user in people:
+        rows = {row.session_key: row.pk for row in sessions_of(user) if row.session_key != kept}
+        found = Session.objects.filter(session_key__in=rows)
+        chosen = [rows[one.session_key] for one in found if _names_provider(one, providers)]
+        ended += _end(sessions_of(user).filter(pk__in=chosen), user, reason, SYSTEM)
+    return ended
+
+
+def _names_provider(session: Session, providers: Collection[str]) -> bool:
+    records = SessionStore().decode(session.session_data).get(AUTHENTICATION_METHODS_SESSION_KEY)
+    return any(record.get("provider") in providers for record in records or ())
 
 
 def end_all() -> int:

@@ -12,9 +12,10 @@ from django.db import transaction
 from django.http import HttpRequest, HttpResponse, HttpResponseBase
 from django.urls import reverse
 from django.utils.http import url_has_allowed_host_and_scheme
-from django.utils.translation import gettext_lazy
+from django.utils.translation import gettext, gettext_lazy
 
-from accounts import audit, sessions, sign_up, throttle
+from accounts import audit, sessions, sign_on_connections, sign_up, throttle
+from accounts.access import AccessDenied
 from accounts.actors import SYSTEM
 from accounts.appearance import recall_appearance
 from accounts.hashing import let_go
@@ -168,6 +169,9 @@ class AccountAdapter(DefaultAccountAdapter):  # type: ignore[misc]
         return sign_up.may_sign_up(request)
 
     def login(self, request: HttpRequest, user: User) -> None:
+        if sign_on_connections.stale_record(request, user):
+            text = gettext("Single sign-on failed. Start again from the sign-in page.")
+            raise AccessDenied(text)
         # After the address is confirmed, and before this counts as a sign-in.
         sign_up.join_by_domain(user)
         super().login(request, user)

@@ -1,6 +1,6 @@
 """Single sign-on of an organisation: how it is set up, and who comes in by it as what."""
 
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Iterable, Mapping
 from typing import Any, Final
 from uuid import UUID
 
@@ -13,7 +13,7 @@ from django.shortcuts import render, resolve_url
 from django.utils.functional import Promise
 from django.utils.translation import gettext, gettext_lazy
 
-from accounts import audit, members, security_changes
+from accounts import audit, members, security_changes, sign_on_connections
 from accounts.access import access_organisation, one_of, require
 from accounts.actors import SYSTEM, Actor, organisation_of
 from accounts.member_forms import role_label
@@ -22,9 +22,9 @@ from accounts.oidc import GuardedSession, OrganisationProvider, discovered
 from accounts.rules import single_sign_on as rules
 from accounts.rules.domains import domain_of, is_domain
 from accounts.sealing import open_sealed, seal
-from lib.ids import id_text, parse_id
+from accounts.sign_on_connections import confirmed_domains, provider_id
+from lib.ids import parse_id
 from lib.refusal import Refused
-from lib.tenancy import within
 
 TESTED: Final = "single_sign_on_tested"
 """Where a session keeps what a test of single sign-on was told."""
@@ -43,6 +43,11 @@ _WORDS: Final[dict[rules.Refusal, Promise]] = {
     "unconfirmed_domain": gettext_lazy(
         "An operator has not confirmed the domains of this organisation yet. Sign in another way, "
         "then connect single sign-on under Account and security."
+    ),
+    "connect_first": gettext_lazy(
+        "Single sign-on does not open this account by its email address, because the account "
+        "belongs to an operator or to another organisation too. Sign in another way, then "
+        "connect single sign-on under Account and security."
     ),
     "no_role": gettext_lazy(
         "Your groups give no access here. Ask an owner of the organisation to add one of them."
@@ -76,28 +81,40 @@ def single_sign_on_of(organisation: Organisation) -> SingleSignOn | None:
 
 
 def save_single_sign_on(
-    actor: Actor, organisation: Organisation, *, secret: str = "", **fields: Any
+    actor: Actor,
+    organisation: Organisation,
+    *,
+    secret: str = "",
+    keep_session: str | None = None,
+    **fields: Any,
 ) -> SingleSignOn:
     """Set single sign-on up, or change it; an empty secret keeps the one that is stored.
 
-    Raises Refused. Another issuer or client drops the stored secret, so that it is never sent to
-    where it was not meant for; other domains are to be confirmed again, unless an operator acts.
+    Another issuer or client drops the stored secret, so that it is never sent to where it was not
+    meant for, and ends every confirmation, every connection and the sessions that began by them,
+    but the one with the key `keep_session`, which makes the change. A domain that is added has to
+    be confirmed; what an operator saves is confirmed. Raises Refused.
     """
     fields = {**fields, "issuer": fields["issuer"].strip().rstrip("/")}
     _check(organisation, fields)
     with transaction.atomic():
         Organisation.objects.select_for_update().get(id=organisation.id)
         row = single_sign_on_of(organisation) or SingleSignOn(organisation=organisation)
-        before = described(row)
-        if fields["domains"] != row.domains or actor.operator:
-            row.domains_confirmed = actor.operator
+        before, confirmed = described(row), confirmed_domains(row)
+        moved = _is_moved(row, fields)
         if not secret and _is_elsewhere(row, fields):
             raise Refused("secret", gettext("Enter the client secret again."))
         for name in _FIELDS:
             setattr(row, name, fields[name])
         if secret:
             row.sealed = seal(secret, _place(row))
+        kept = [] if moved else [domain for domain in row.domains if domain in confirmed]
+        sign_on_connections.confirm(row, row.domains if actor.operator else kept)
         row.save()
+        if moved:
+            sign_on_connections.end_connections(row, keep_session=keep_session)
+        elif gone := set(confirmed) - set(row.domains):
+            sign_on_connections.end_connections_of_domains(row, gone, keep_session=keep_session)
         audit.record(
             actor,
             organisation,
@@ -110,30 +127,53 @@ def save_single_sign_on(
     return row
 
 
-def remove_single_sign_on(actor: Actor, row: SingleSignOn) -> None:
-    """Take it away with every connection to it; who has no password asks for a new one."""
+def remove_single_sign_on(
+    actor: Actor, row: SingleSignOn, *, keep_session: str | None = None
+) -> None:
+    """Take it away with every connection to it and the sessions that began by them, but the one
+    with the key `keep_session`; who has no password asks for a new one."""
     with transaction.atomic():
         audit.record(actor, row.organisation, "single_sign_on.removed", row, before=described(row))
-        # How people sign in belongs to them, and to no organisation.
-        with within(None):
-            SocialAccount.objects.filter(provider=provider_id(row)).delete()
+        sign_on_connections.end_connections(row, keep_session=keep_session)
         row.delete()
 
 
-def confirm_domains(
-    actor: Actor, row: SingleSignOn, *, confirmed: bool = True, seen: Sequence[str] | None = None
-) -> SingleSignOn:
-    """An operator says whether the domains are the organisation's: their addresses join by it.
-    Raises Refused where others are listed than those that were `seen`."""
-    action = "single_sign_on.confirmed" if confirmed else "single_sign_on.unconfirmed"
+def facts_of(row: SingleSignOn) -> dict[str, Any]:
+    """What an operator looks at before confirming the domains: the confirmation is for all of it
+    together."""
+    return {"issuer": row.issuer, "client_id": row.client_id, "domains": row.domains}
+
+
+def confirm_domains(actor: Actor, row: SingleSignOn, *, seen: Mapping[str, Any]) -> SingleSignOn:
+    """Record an operator's word that the domains are the organisation's, with this issuer and
+    client: people with their addresses join by it. Raises Refused where `seen`, the `facts_of` it
+    that the operator looked at, is out of date."""
     with transaction.atomic():
         locked = SingleSignOn.objects.select_for_update().get(pk=row.pk)
-        if seen is not None and (not seen or list(seen) != locked.domains):
-            raise Refused("domains", gettext("The domains have changed. Check them again."))
-        if locked.domains_confirmed != confirmed:
-            locked.domains_confirmed = confirmed
-            locked.save(update_fields=["domains_confirmed"])
-            audit.record(actor, row.organisation, action, locked, domains=locked.domains)
+        if not locked.domains or dict(seen) != facts_of(locked):
+            text = gettext("The issuer, client or domains have changed. Check them again.")
+            raise Refused("domains", text)
+        if confirmed_domains(locked) != locked.domains:
+            sign_on_connections.confirm(locked, locked.domains)
+            locked.save(update_fields=_CONFIRMATION)
+            facts = facts_of(locked)
+            audit.record(actor, row.organisation, "single_sign_on.confirmed", locked, **facts)
+    return locked
+
+
+def unconfirm_domains(actor: Actor, row: SingleSignOn) -> SingleSignOn:
+    """Take the confirmation back, and end the connections that it made and the sessions that began
+    by them."""
+    with transaction.atomic():
+        locked = SingleSignOn.objects.select_for_update().get(pk=row.pk)
+        if locked.confirmed_domains:
+            domains = confirmed_domains(locked)
+            sign_on_connections.confirm(locked, [])
+            locked.save(update_fields=_CONFIRMATION)
+            sign_on_connections.end_connections_of_domains(locked, domains)
+            audit.record(
+                actor, row.organisation, "single_sign_on.unconfirmed", locked, domains=domains
+            )
     return locked
 
 
@@ -144,12 +184,17 @@ def secret_of(row: SingleSignOn) -> str:
 
 def organisations_with_unconfirmed_domains(organisations: Iterable[UUID]) -> set[UUID]:
     """Which of these organisations wait for an operator to look at their email domains."""
-    rows = SingleSignOn.objects.filter(
-        organisation__in=list(organisations), domains_confirmed=False
-    ).exclude(domains=[])
-    return set(rows.values_list("organisation", flat=True))
+    rows = SingleSignOn.objects.filter(organisation__in=list(organisations))
+    return {row.organisation_id for row in rows if confirmed_domains(row) != row.domains}
 
 
+def organisations_with_confirmed_domains(organisations: Iterable[UUID]) -> set[UUID]:
+    """Of which of these organisations an operator has confirmed an email domain."""
+    rows = SingleSignOn.objects.filter(organisation__in=list(organisations))
+    return {row.organisation_id for row in rows if confirmed_domains(row)}
+
+
+_CONFIRMATION: Final = ("confirmed_domains", "confirmed_issuer", "confirmed_client_id")
 _FIELDS: Final = (
     "issuer", "client_id", "domains", "group_claim", "group_rules", "default_role", "required",
 )  # fmt: skip
@@ -157,7 +202,8 @@ _FIELDS: Final = (
 
 def described(row: SingleSignOn) -> dict[str, Any]:
     """What may be known of it: all but the secret."""
-    return {name: getattr(row, name) for name in (*_FIELDS, "domains_confirmed")}
+    fields = {name: getattr(row, name) for name in _FIELDS}
+    return {**fields, "domains_confirmed": confirmed_domains(row) == row.domains}
 
 
 def _is_elsewhere(row: SingleSignOn, fields: Mapping[str, Any]) -> bool:
@@ -218,28 +264,33 @@ def check_provider(row: SingleSignOn) -> dict[str, Any]:
     return discovered(row.issuer)
 
 
-def provider_id(row: SingleSignOn) -> str:
-    """What stands for it in addresses, in connections and in the records of sessions."""
-    return id_text(row.pk)
-
-
 def row_of_email(email: str) -> SingleSignOn | None:
     """Where somebody of that address signs in: by its domain, if it is confirmed."""
-    domain = domain_of(email)
-    rows = SingleSignOn.objects.filter(domains__contains=[domain], domains_confirmed=True)
+    rows = sign_on_connections.rows_of_domain(domain_of(email))
     return rows.order_by("created_at", "id").first()
 
 
 def connections_of(user: User) -> list[tuple[SingleSignOn, str, bool]]:
     """The single sign-on of every organisation of the person, its id in addresses, and whether the
-    person's account is connected to it."""
+    person's account is connected to it so that it opens."""
     rows = SingleSignOn.objects.select_related("organisation")
     mine = rows.filter(organisation__memberships__user=user).order_by("organisation__name")
-    connected = set(SocialAccount.objects.filter(user=user).values_list("provider", flat=True))
-    return [(row, provider_id(row), provider_id(row) in connected) for row in mine]
+    accounts = {account.provider: account for account in SocialAccount.objects.filter(user=user)}
+    return [
+        (row, id, _opens(row, accounts.get(id), user)) for row in mine for id in (provider_id(row),)
+    ]
+
+
+def _opens(row: SingleSignOn, account: SocialAccount | None, user: User) -> bool:
+    return account is not None and sign_on_connections.opens(row, account, user)
 
 
 # Coming in --------------------------------------------------------------------------------------
+
+
+class NoSuchProvider(SocialApp.DoesNotExist, ValueError):  # type: ignore[misc]
+    """The organisation has no single sign-on of that id; also what allauth expects where it takes
+    up a sign-in that was waiting for a second factor meanwhile."""
 
 
 class SingleSignOnAdapter(DefaultSocialAccountAdapter):  # type: ignore[misc]
@@ -257,7 +308,10 @@ class SingleSignOnAdapter(DefaultSocialAccountAdapter):  # type: ignore[misc]
     def get_provider(
         self, request: HttpRequest, provider: str, client_id: str | None = None
     ) -> OrganisationProvider:
-        return OrganisationProvider(request, self.get_app(request, provider=provider))
+        try:
+            return OrganisationProvider(request, self.get_app(request, provider=provider))
+        except SocialApp.DoesNotExist as error:
+            raise NoSuchProvider from error
 
     def get_requests_session(self) -> GuardedSession:
         return GuardedSession()
@@ -272,8 +326,11 @@ class SingleSignOnAdapter(DefaultSocialAccountAdapter):  # type: ignore[misc]
         rows = SingleSignOn.objects.select_related("organisation")
         row = one_of(rows, sociallogin.account.provider)
         claims = sociallogin.account.extra_data["userinfo"]
-        # Claims are the provider's to keep: who somebody is stands in `uid`.
+        # Claims are the provider's to keep: who somebody is stands in `uid`. Where the connection
+        # exists, allauth has saved them by now.
         sociallogin.account.extra_data = {}
+        if sociallogin.is_existing:
+            sociallogin.account.save(update_fields=["extra_data"])
         if (sociallogin.state.get("data") or {}).get("test"):
             request.session[TESTED] = claims
             return
@@ -315,20 +372,42 @@ def _come_in(
     """Find, connect or make the person, and give the membership what the claims give. Raises
     rules.ClaimsRefused."""
     if login.state.get("process") == "connect":
-        if not login.is_existing and isinstance(request.user, User):
-            with transaction.atomic():
-                _connect(request, login, row, request.user)
+        _connect_own(request, login, row)
         return
     grant = granted_by(row, claims)
     with transaction.atomic():
+        # Whoever changes issuer, client or domains, or takes the confirmation back, waits.
+        row = SingleSignOn.objects.select_for_update().get(pk=row.pk)
         if not login.is_existing:
-            email = rules.email_of_domain(claims, row.domains, confirmed=row.domains_confirmed)
+            email = rules.email_of_domain(claims, row.domains, confirmed_domains(row))
             person = members.add_person(email, actor=SYSTEM)
+            if not sign_on_connections.may_come_by_domain(person, row):
+                raise rules.ClaimsRefused("connect_first")
             _drop_strangers_password(person)
             _connect(request, login, row, person)
+        _check_opens(row, login)
         user: User = login.user
         if user.is_active:
             _set_membership(row.organisation, user, grant)
+
+
+def _connect_own(request: HttpRequest, login: SocialLogin, row: SingleSignOn) -> None:
+    """Connect the account of whoever is signed in, or make a connection by domain their own."""
+    if not isinstance(request.user, User):
+        return
+    with transaction.atomic():
+        if not login.is_existing:
+            _connect(request, login, row, request.user)
+        if login.user == request.user:
+            sign_on_connections.mark_own(login.account)
+
+
+def _check_opens(row: SingleSignOn, login: SocialLogin) -> None:
+    """Raise ClaimsRefused for a connection by domain whose domain is not confirmed any more, or
+    whose person has become an operator or a member of another organisation."""
+    if not sign_on_connections.opens(row, login.account, login.user):
+        confirmed = domain_of(login.user.email) in confirmed_domains(row)
+        raise rules.ClaimsRefused("connect_first" if confirmed else "unconfirmed_domain")
 
 
 def _drop_strangers_password(user: User) -> None:

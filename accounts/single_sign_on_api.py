@@ -11,7 +11,7 @@ from accounts import access, actors, api_auth, single_sign_on
 from accounts.actors import organisation_of
 from accounts.models import SingleSignOn
 from accounts.oidc import ProviderFailed, callback_url_of
-from accounts.reauthentication import check_signed_in_recently
+from accounts.reauthentication import check_may_change_single_sign_on
 from accounts.single_sign_on import DOMAINS_MAX, RULES_MAX
 from lib.openapi import Schema
 
@@ -79,7 +79,9 @@ class SingleSignOnOut(Schema):
     issuer: str
     client_id: str
     domains: list[str]
-    domains_confirmed: bool
+    domains_confirmed: bool = Field(
+        description="Whether an operator has confirmed every domain for this issuer and client."
+    )
     group_claim: str
     group_rules: list[GroupRuleOut]
     default_role: str
@@ -94,13 +96,15 @@ class SingleSignOnTestOut(Schema):
 
 
 class DomainsIn(Schema):
-    """The domains that were looked at."""
+    """What was checked: the confirmation is for all of it together. Rejected if the organisation
+    has changed any of it since."""
 
     model_config = ConfigDict(extra="forbid")
 
+    issuer: str = Field(max_length=500, description="The issuer that was checked.")
+    client_id: str = Field(max_length=200, description="The client ID that was checked.")
     domains: list[Domain] = Field(
-        max_length=DOMAINS_MAX,
-        description=("Rejected if the organisation has listed other domains since."),
+        max_length=DOMAINS_MAX, description="The domains that were checked."
     )
 
 
@@ -112,14 +116,19 @@ def read_single_sign_on(request: HttpRequest) -> SingleSignOnOut:
 
 @router.put("/single-sign-on", response=SingleSignOnOut, summary="Set up single sign-on")
 def save_single_sign_on(request: HttpRequest, body: SingleSignOnIn) -> SingleSignOnOut:
-    """Sets it up, or replaces its configuration. Changed domains have to be confirmed again."""
+    """Sets it up, or replaces its configuration. Another issuer or client ends all connections and
+    confirmations; domains that are added have to be confirmed. Keys may change it only where the
+    installation sets `SSO_CHANGES_BY_KEY`."""
     actor = actors.actor_of(request)
     access.require(actor, "sign_in.write")
-    check_signed_in_recently(request)
+    check_may_change_single_sign_on(request)
     fields = body.dict()
     secret = fields.pop("secret") or ""
     organisation = organisation_of(actor)
-    return _shown(single_sign_on.save_single_sign_on(actor, organisation, secret=secret, **fields))
+    saved = single_sign_on.save_single_sign_on(
+        actor, organisation, secret=secret, keep_session=_own_session(request), **fields
+    )
+    return _shown(saved)
 
 
 @router.delete("/single-sign-on", response={204: None}, summary="Remove single sign-on")
@@ -127,8 +136,8 @@ def remove_single_sign_on(request: HttpRequest) -> Status[None]:
     """Removes it and every connection to it. Members without a password reset it by email."""
     actor = actors.actor_of(request)
     row = single_sign_on.access_single_sign_on(actor)
-    check_signed_in_recently(request)
-    single_sign_on.remove_single_sign_on(actor, row)
+    check_may_change_single_sign_on(request)
+    single_sign_on.remove_single_sign_on(actor, row, keep_session=_own_session(request))
     return Status(204, None)
 
 
@@ -160,13 +169,33 @@ def read_single_sign_on_of(request: HttpRequest, slug: str) -> SingleSignOnOut:
     summary="Confirm email domains",
 )
 def confirm_domains(request: HttpRequest, slug: str, body: DomainsIn) -> SingleSignOnOut:
-    """Confirms that the domains belong to the organisation. People with these addresses then
-    join it by single sign-on."""
+    """Confirms that the domains belong to the organisation, and the issuer and client with them.
+    People with these addresses then join it by single sign-on."""
     actor = actors.actor_of(request)
     access.require(actor, "organisations.write")
-    check_signed_in_recently(request)
+    check_may_change_single_sign_on(request)
     row = single_sign_on.access_single_sign_on_of(actor, slug)
-    return _shown(single_sign_on.confirm_domains(actor, row, seen=body.domains))
+    return _shown(single_sign_on.confirm_domains(actor, row, seen=body.dict()))
+
+
+@operator_router.delete(
+    "/organisations/{slug}/single-sign-on/confirm-domains",
+    response=SingleSignOnOut,
+    summary="Withdraw confirmation of email domains",
+)
+def unconfirm_domains(request: HttpRequest, slug: str) -> SingleSignOnOut:
+    """Takes the confirmation back. The connections that it made end, with the sessions that began
+    by them; connections that people made while signed in remain."""
+    actor = actors.actor_of(request)
+    access.require(actor, "organisations.write")
+    check_may_change_single_sign_on(request)
+    row = single_sign_on.access_single_sign_on_of(actor, slug)
+    return _shown(single_sign_on.unconfirm_domains(actor, row))
+
+
+def _own_session(request: HttpRequest) -> str | None:
+    """The key of the session that makes the change; None for a key's."""
+    return request.session.session_key
 
 
 def _shown(row: SingleSignOn) -> SingleSignOnOut:

@@ -106,6 +106,13 @@ def _initial(row: SingleSignOn | None) -> dict[str, Any]:
 
 
 class DomainsSeenForm(forms.Form):
-    """The domains that an operator has looked at, so that no others are confirmed."""
+    """The issuer, client and domains that an operator has looked at, so that no others are
+    confirmed."""
 
-    seen = forms.CharField(widget=forms.HiddenInput)
+    seen = forms.JSONField(widget=forms.HiddenInput)
+
+    def clean_seen(self) -> dict[str, Any]:
+        seen = self.cleaned_data["seen"]
+        if not isinstance(seen, dict):
+            raise forms.ValidationError(gettext("Reload the page and try again."))
+        return seen

@@ -1,11 +1,13 @@
 """Single sign-on: at sign-in (W02), in one's own account (W60), and its settings (W57)."""
 
+import json
 from typing import Any, cast
 
 from allauth.account.utils import get_next_redirect_url
 from allauth.socialaccount.models import SocialApp
 from allauth.socialaccount.providers.oauth2.views import OAuth2CallbackView, OAuth2LoginView
 from django.contrib import messages
+from django.forms import Form
 from django.http import Http404, HttpRequest, HttpResponse, HttpResponseBase
 from django.shortcuts import render
 from django.urls import reverse
@@ -18,7 +20,7 @@ from accounts.actors import Actor, organisation_of
 from accounts.guards import operator_page, organisation_page
 from accounts.models import SingleSignOn, User
 from accounts.oidc import OrganisationOAuth2Adapter, ProviderFailed, callback_url_of
-from accounts.reauthentication import recent_sign_in_required
+from accounts.reauthentication import recent_sign_in_required, signed_in_recently
 from accounts.rules.single_sign_on import ClaimsRefused
 from accounts.single_sign_on_forms import DomainsSeenForm, SingleSignOnForm
 from lib.egress import EgressDenied, host_and_port
@@ -84,6 +86,13 @@ def connect(request: HttpRequest, id: str) -> HttpResponse:
     row = next((row for row, own_id, _ in rows if own_id == id), None)
     if row is None:
         raise Http404
+    if not signed_in_recently(request, but_by=id):
+        # Else whoever runs the provider would make a connection by domain the person's own.
+        text = gettext(
+            "You signed in through this provider. To connect it, sign out, sign in another way "
+            "(for example with your password), and connect it then."
+        )
+        return single_sign_on.refusal(request, text)
     request.session[_CONNECTING] = id
     return render(request, "socialaccount/connect.html", {"row": row, "host": _host(row)})
 
@@ -117,7 +126,12 @@ def settings_page(request: HttpRequest, actor: Actor) -> HttpResponseBase:
     form = SingleSignOnForm(request.POST or None, row=row, roles=roles)
     if request.method == "POST" and form.is_valid():
         try:
-            single_sign_on.save_single_sign_on(actor, organisation, **form.cleaned_data)
+            single_sign_on.save_single_sign_on(
+                actor,
+                organisation,
+                keep_session=request.session.session_key,
+                **form.cleaned_data,
+            )
         except Refused as refused:
             refused.tell(form)
         else:
@@ -135,6 +149,7 @@ def _context(
     return {
         "row": row,
         "form": form,
+        "unconfirmed": row and not single_sign_on.described(row)["domains_confirmed"],
         "callback": callback_url_of(single_sign_on.provider_id(row)) if row else "",
         "claims": sorted(claims.items()) if claims else (),
         "outcome": _outcome(row, claims) if row and claims else "",
@@ -157,7 +172,8 @@ def _outcome(row: SingleSignOn, claims: dict[str, Any]) -> str:
 @recent_sign_in_required
 def remove(request: HttpRequest, actor: Actor) -> HttpResponseBase:
     row = single_sign_on.access_single_sign_on(actor)
-    single_sign_on.remove_single_sign_on(actor, row)
+    keep = request.session.session_key
+    single_sign_on.remove_single_sign_on(actor, row, keep_session=keep)
     messages.success(request, gettext("Single sign-on was removed."))
     return see_other("single_sign_on", organisation_of(actor).slug)
 
@@ -179,13 +195,14 @@ def test(request: HttpRequest, actor: Actor) -> HttpResponseBase:
 @recent_sign_in_required
 def domains_confirm(request: HttpRequest, actor: Actor, slug: str) -> HttpResponseBase:
     row = single_sign_on.access_single_sign_on_of(actor, slug)
-    form = DomainsSeenForm(request.POST or None, initial={"seen": " ".join(row.domains)})
+    facts = single_sign_on.facts_of(row)
+    form = DomainsSeenForm(request.POST or None, initial={"seen": facts})
     if request.method == "POST" and form.is_valid():
         try:
-            single_sign_on.confirm_domains(actor, row, seen=form.cleaned_data["seen"].split())
+            single_sign_on.confirm_domains(actor, row, seen=form.cleaned_data["seen"])
         except Refused as refused:
             refused.tell(form)
-            form.data = {"seen": " ".join(row.domains)}
+            form.data = {"seen": json.dumps(facts)}
         else:
             text = gettext("The email domains of %(name)s are confirmed.")
             messages.success(request, text % {"name": row.organisation.name})
@@ -194,13 +211,46 @@ def domains_confirm(request: HttpRequest, actor: Actor, slug: str) -> HttpRespon
         "form": form,
         "title": gettext("Confirm email domains"),
         "line": gettext(
-            "%(name)s lists %(domains)s. Once confirmed, everyone with a verified address at "
-            "these domains signs in as its member through its identity provider, including "
-            "people who already have an account. Check that the organisation controls them."
+            "%(name)s lists %(domains)s, with the identity provider %(issuer)s and the client "
+            "%(client)s. Once confirmed, everyone with a verified address at these domains signs "
+            "in as its member through this provider, including people who already have an "
+            "account, but no operators and no members of other organisations. Check that the "
+            "organisation controls the domains and the provider."
         )
-        % {"name": row.organisation.name, "domains": ", ".join(row.domains)},
+        % {
+            "name": row.organisation.name,
+            "domains": ", ".join(row.domains),
+            "issuer": row.issuer,
+            "client": row.client_id,
+        },
         "verb": gettext("Confirm"),
         "back": reverse("organisations"),
         "back_text": gettext("Organisations"),
     }
     return render_dialog(request, "accounts/form_dialog.html", context, refused=bool(form.errors))
+
+
+@operator_page("organisations.write")
+@require_http_methods(["GET", "HEAD", "POST"])
+@recent_sign_in_required
+def domains_unconfirm(request: HttpRequest, actor: Actor, slug: str) -> HttpResponseBase:
+    row = single_sign_on.access_single_sign_on_of(actor, slug)
+    if request.method == "POST":
+        single_sign_on.unconfirm_domains(actor, row)
+        text = gettext("The email domains of %(name)s are no longer confirmed.")
+        messages.success(request, text % {"name": row.organisation.name})
+        return go_to(request, "organisations")
+    line = gettext(
+        "People of %(name)s whom single sign-on connected by their address at %(domains)s are "
+        "signed out, and can no longer sign in with it. Connections that people made themselves "
+        "remain."
+    )
+    context = {
+        "form": Form(),
+        "title": gettext("Withdraw confirmation of email domains"),
+        "line": line % {"name": row.organisation.name, "domains": ", ".join(row.domains)},
+        "verb": gettext("Withdraw"),
+        "back": reverse("organisations"),
+        "back_text": gettext("Organisations"),
+    }
+    return render_dialog(request, "accounts/form_dialog.html", context, refused=False)

@@ -250,6 +250,11 @@ urlpatterns = [
         name="domains_confirm",
     ),
     path(
+        "admin/organisations/<slug:slug>/domains/withdraw",
+        single_sign_on_views.domains_unconfirm,
+        name="domains_unconfirm",
+    ),
+    path(
         "admin/organisations/<slug:slug>/suspend",
         operator_views.organisation_suspend,
         name="organisation_suspend",

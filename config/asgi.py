@@ -13,6 +13,7 @@ from django.core.asgi import get_asgi_application
 
 from accounts import sealing
 from config.allocator import keep_freed_memory
+from config.database_watch import DatabaseWatch
 from config.health import Health
 from config.protocol import open_files
 from config.request_limits import RequestLimits
@@ -29,7 +30,9 @@ from relay.endpoints import claimed
 
 _GARBAGE_THRESHOLD = 20_000
 
-pages = RequestLimits(get_asgi_application())
+_django = get_asgi_application()
+watch = DatabaseWatch(env.needed("DATABASE_URL", settings.DATABASE_URL))
+pages = RequestLimits(_django, watch)
 
 
 def _relay() -> Relay:
@@ -97,6 +100,7 @@ async def _live(receive: Receive, send: Send) -> None:
     with contextlib.suppress(asyncio.CancelledError):
         await sweeping
     await _finish_runs()
+    await watch.close()
     await send({"type": "lifespan.shutdown.complete"})
 
 

@@ -25,6 +25,7 @@ from django.http import HttpRequest, parse_cookie
 from django.template.loader import render_to_string
 from django.utils import translation
 
+from config.database_watch import LOOK_AFTER_S, DatabaseWatch
 from gateway.rules.model_facts import LIST_BYTES_MAX
 from lib.asgi import Message, Receive, Scope, Send
 from lib.ids import id_text, new_id
@@ -51,7 +52,7 @@ _ROOM_BYTES: Final = 32 * _MIB
 _UPLOAD_ROOM_BYTES: Final = 130 * _MIB
 _KNOWN_MAX: Final = 10_000
 _CARRIERS: Final = (b"authorization", b"x-api-key", b"x-goog-api-key")
-_RETRY_AFTER_S: Final = 5
+RETRY_AFTER_S: Final = 5
 # Where the id of a request goes in a page that is drawn once for all of them.
 _ID_PLACE: Final = b"-request-id-"
 # By status: message, type and code of an error of the management API.
@@ -68,11 +69,18 @@ _API_ERRORS: Final = {
     ),
     503: (
         "The server has too much to do at this moment. Nothing was done. "
-        f"Try again in {_RETRY_AFTER_S} seconds.",
+        f"Try again in {RETRY_AFTER_S} seconds.",
         "server_error",
         "server_overloaded",
     ),
 }
+AWAY_MESSAGE: Final = (
+    "The database does not respond at this moment. What you sent may or may not have been saved. "
+    "Check before you send it again."
+)
+AWAY_CODE: Final = "database_unavailable"
+AWAY_PAGE: Final = "database_away.html"
+_AWAY: Final = (AWAY_MESSAGE, "server_error", AWAY_CODE)
 
 
 class NotAdmitted(Exception):
@@ -81,6 +89,13 @@ class NotAdmitted(Exception):
     def __init__(self, status: int) -> None:
         super().__init__(status)
         self.status = status
+
+
+class DatabaseAway(NotAdmitted):
+    """The database does not answer."""
+
+    def __init__(self) -> None:
+        super().__init__(503)
 
 
 class ClientGone(Exception):
@@ -116,8 +131,11 @@ class ConcurrencyLimit:
 class RequestLimits:
     """The ASGI application around Django."""
 
-    def __init__(self, pages: Any) -> None:
+    def __init__(self, pages: Any, watch: DatabaseWatch | None = None) -> None:
         self._pages = pages
+        self._watch = watch
+        # Requests that were refused while a thread of theirs waits for the database.
+        self._abandoned: set[asyncio.Task[None]] = set()
         self._room = {False: _ROOM_BYTES, True: _UPLOAD_ROOM_BYTES}
         self._callers = ConcurrencyLimit(8, 256, 10.0)
         self._askers = ConcurrencyLimit(4, 32, 5.0)
@@ -129,13 +147,53 @@ class RequestLimits:
         try:
             if _has_body(scope):
                 receive = await body.read(scope, receive)
-            await self._pass(scope, receive, send)
+            if self._watch is None or scope["path"].startswith(settings.STATIC_URL):
+                await self._pass(scope, receive, send)
+            else:
+                await self._pass_while_answered(self._watch, scope, receive, send)
         except NotAdmitted as refused:
-            await _refuse(scope, send, refused.status)
+            await _refuse(scope, send, refused)
         except ClientGone:
             return
         finally:
             body.drop()
+
+    async def _pass_while_answered(
+        self, watch: DatabaseWatch, scope: Scope, receive: Receive, send: Send
+    ) -> None:
+        """Pass it on; a page that does not begin is given up when the database does not answer.
+        Raises NotAdmitted."""
+        if watch.away:
+            raise DatabaseAway
+        begun = given_up = False
+
+        async def answer(message: Message) -> None:
+            nonlocal begun
+            if not given_up:
+                begun = True
+                await send(message)
+
+        work = asyncio.create_task(self._pass(scope, receive, answer))
+        try:
+            while not begun and not work.done():
+                await asyncio.wait({work}, timeout=LOOK_AFTER_S)
+                if begun or work.done() or await watch.answers():
+                    continue
+                given_up = not begun and not work.done()
+                if given_up:
+                    # Its thread goes on as soon as the database does: nobody can stop it.
+                    self._abandoned.add(work)
+                    work.add_done_callback(self._forget)
+                    raise DatabaseAway
+            await work
+        except asyncio.CancelledError:
+            work.cancel()
+            raise
+
+    def _forget(self, work: "asyncio.Task[None]") -> None:
+        self._abandoned.discard(work)
+        if not work.cancelled():
+            work.exception()  # nobody waits for it
 
     async def _pass(self, scope: Scope, receive: Receive, send: Send) -> None:
         digest = _digest_of_credentials(scope)
@@ -276,25 +334,27 @@ def _cookies(value: bytes) -> dict[str, str]:
     return parse_cookie(value.decode("latin-1"))
 
 
-async def _refuse(scope: Scope, send: Send, status: int) -> None:
+async def _refuse(scope: Scope, send: Send, refused: NotAdmitted) -> None:
     """Say no without Django: no thread, no database.
 
     The connection stays: closed in the middle of a body, it would take the answer along. The server
     reads on without keeping anything, for as long as it waits for a head.
     """
-    request_id = id_text(new_id())
+    status, request_id = refused.status, id_text(new_id())
+    away = isinstance(refused, DatabaseAway)
     headers = [
         (b"cache-control", b"private, no-store"),
         (b"x-content-type-options", b"nosniff"),
         (b"x-request-id", request_id.encode()),
     ]
     if status == 503:
-        headers.append((b"retry-after", b"%d" % _RETRY_AFTER_S))
+        headers.append((b"retry-after", b"%d" % RETRY_AFTER_S))
     if scope["path"].startswith("/api/"):
-        body = _api_error(status, request_id)
+        body = _api_error(_AWAY if away else _API_ERRORS[status], request_id)
         headers.append((b"content-type", b"application/json"))
     else:
-        body = _page(status, _language(scope)).replace(_ID_PLACE, request_id.encode())
+        template = AWAY_PAGE if away else f"{status}.html"
+        body = _page(template, _language(scope)).replace(_ID_PLACE, request_id.encode())
         headers.append((b"content-type", b"text/html; charset=utf-8"))
         headers.append((b"content-security-policy", _policy()))
     headers.append((b"content-length", b"%d" % len(body)))
@@ -302,17 +362,17 @@ async def _refuse(scope: Scope, send: Send, status: int) -> None:
     await send({"type": "http.response.body", "body": body, "more_body": False})
 
 
-def _api_error(status: int, request_id: str) -> bytes:
-    message, kind, code = _API_ERRORS[status]
+def _api_error(said: tuple[str, str, str], request_id: str) -> bytes:
+    message, kind, code = said
     error = {"message": message, "type": kind, "param": None, "code": code}
     return json.dumps({"error": error, "request_id": request_id}).encode()
 
 
 @cache
-def _page(status: int, language: str) -> bytes:
+def _page(template: str, language: str) -> bytes:
     with translation.override(language):
         context = {"lang": language, "request": {"id": _ID_PLACE.decode()}}
-        return render_to_string(f"{status}.html", context).encode()
+        return render_to_string(template, context).encode()
 
 
 def _language(scope: Scope) -> str:

@@ -220,6 +220,7 @@ READ_ONLY: Final[Mapping[str, str]] = {
 CLOSED: Final[Mapping[str, str]] = {
     "accounts.SignInLink": "Signs a person in.",
     "accounts.SetUpLink": "Makes the first operator.",
+    "accounts.OwnConnection": "Signing in.",
     "accounts.SignInNetwork": "From where people sign in.",
     "accounts.SignUpSetting": "Who may make an account.",
     "accounts.Erasure": "Who is being erased, in all organisations.",

@@ -204,6 +204,9 @@ SOCIALACCOUNT_LOGIN_ON_GET = True
 # Private networks in which identity providers may be, as CIDR with commas between: an operator's
 # decision, as with webhooks.
 SSO_EGRESS_ALLOW = [network for network in env.text("SSO_EGRESS_ALLOW", "").split(",") if network]
+# Whether management keys may change single sign-on and confirm its domains. It is here and not on a
+# page: a key that leaks would let its finder sign in as the members of an organisation.
+SSO_CHANGES_BY_KEY = env.flag("SSO_CHANGES_BY_KEY", False)
 PASSWORD_RESET_TIMEOUT = int(link_life.PASSWORD_RESET.total_seconds())
 DEFAULT_FROM_EMAIL = env.text("EMAIL_FROM", f"weir@{_public.hostname}")
 # allauth's, so that every process sees the same.

@@ -1,12 +1,14 @@
 """Pages above the rooms: the root, appearance, components, health, errors (W00 to W92)."""
 
+import sys
 from typing import Any
 
 from django.conf import settings
 from django.db import connection
 from django.http import HttpRequest, HttpResponse, HttpResponseBase
 from django.shortcuts import redirect, render
-from django.utils.translation import gettext
+from django.template.loader import render_to_string
+from django.utils.translation import get_language, gettext
 from django.views.decorators.http import require_POST, require_safe
 
 from accounts import actors, guards
@@ -19,7 +21,9 @@ from accounts.sign_up_views import no_organisation
 from accounts.signin import is_own_path
 from config import command_palette
 from config.api import error_response
+from config.database_watch import is_away
 from config.job_runs import job_states
+from config.request_limits import AWAY_CODE, AWAY_MESSAGE, AWAY_PAGE, RETRY_AFTER_S
 from config.system_rows import month_rows, queue_rows, system_rows, version_rows
 from config.system_state import system_state
 from lib.htmx import is_htmx, see_other
@@ -115,9 +119,26 @@ def missing(request: HttpRequest, exception: Exception) -> HttpResponse:
 
 
 def failed(request: HttpRequest) -> HttpResponse:
+    # Django calls this while it handles the exception.
+    if is_away(sys.exc_info()[1]):
+        return database_away(request)
     return _error(
         request, 500, "The server encountered an error.", "server_error", "internal_error"
     )
+
+
+def database_away(request: HttpRequest) -> HttpResponse:
+    """The answer to whoever needs the database while it cannot be reached."""
+    response: HttpResponse
+    if request.path.startswith("/api/"):
+        response = error_response(request, 503, AWAY_MESSAGE, type="server_error", code=AWAY_CODE)
+    else:
+        # Without the shell, which would ask the database.
+        context = {"lang": get_language(), "request": request}
+        response = HttpResponse(render_to_string(AWAY_PAGE, context), status=503)
+    response["Retry-After"] = str(RETRY_AFTER_S)
+    response["Cache-Control"] = "private, no-store"
+    return response
 
 
 def _error(

@@ -12,7 +12,10 @@ from accounts import access
 from accounts.actors import Actor
 from accounts.guards import operator_page
 from accounts.models import Organisation
-from accounts.single_sign_on import organisations_with_unconfirmed_domains
+from accounts.single_sign_on import (
+    organisations_with_confirmed_domains,
+    organisations_with_unconfirmed_domains,
+)
 from accounts.table_preferences import read_table
 from billing.models import OrganisationPlan
 from billing.wallets import balance
@@ -89,6 +92,7 @@ def _rows(page: list[Organisation]) -> list[dict[str, Any]]:
     counted = Organisation.objects.filter(id__in=ids).annotate(n=Count("memberships"))
     members = dict(counted.values_list("id", "n"))
     unconfirmed = organisations_with_unconfirmed_domains(ids)
+    confirmed = organisations_with_confirmed_domains(ids)
     return [
         {
             "id": organisation.id,
@@ -100,6 +104,7 @@ def _rows(page: list[Organisation]) -> list[dict[str, Any]]:
             "badge": _STATES[state_of(organisation)],
             "state": state_of(organisation),
             "unconfirmed": organisation.id in unconfirmed,
+            "confirmed": organisation.id in confirmed,
             "plan": plans.get(organisation.id, _("Standard")),
             "members": members.get(organisation.id, 0),
             "balance": balance(organisation).free_nano,

@@ -8,8 +8,13 @@ _LENGTH_MAX: Final = 253
 
 
 def domain_of(email: str) -> str:
-    """The domain of an address, in small letters."""
-    return email.rpartition("@")[2].lower()
+    """The domain of an address, in small letters; "" for one that is not written in ASCII.
+
+    An internationalised domain has to be written in its ASCII form (`xn--…`): other letters can
+    look like, or become in small letters, those of another domain (`K`, the Kelvin sign).
+    """
+    domain = email.rpartition("@")[2]
+    return domain.lower() if domain.isascii() else ""
 
 
 def is_domain(text: str) -> bool:

@@ -4,7 +4,16 @@ from collections.abc import Collection, Iterable, Mapping
 from dataclasses import dataclass
 from typing import Any, Literal
 
-Refusal = Literal["no_email", "unverified_email", "foreign_domain", "unconfirmed_domain", "no_role"]
+from accounts.rules.domains import domain_of
+
+Refusal = Literal[
+    "no_email",
+    "unverified_email",
+    "foreign_domain",
+    "unconfirmed_domain",
+    "connect_first",
+    "no_role",
+]
 
 
 @dataclass(frozen=True)
@@ -59,7 +68,7 @@ def granted(groups: Collection[str], rules: Iterable[GroupRule], default_role: s
 def verified_email(claims: Mapping[str, Any]) -> str:
     """The address that the provider says it has verified. Raises ClaimsRefused."""
     email = claims.get("email")
-    if not isinstance(email, str) or email.count("@") != 1:
+    if not isinstance(email, str) or email.count("@") != 1 or email.split() != [email]:
         raise ClaimsRefused("no_email")
     # A text is no answer: "false" would be true.
     if claims.get("email_verified") is not True:
@@ -67,15 +76,18 @@ def verified_email(claims: Mapping[str, Any]) -> str:
     return email.lower()
 
 
-def email_of_domain(claims: Mapping[str, Any], domains: Collection[str], *, confirmed: bool) -> str:
+def email_of_domain(
+    claims: Mapping[str, Any], domains: Collection[str], confirmed: Collection[str]
+) -> str:
     """The verified address by which an account that is not connected yet is found or made.
 
-    Only addresses of the organisation's own domains are: whoever runs an identity provider may let
-    it say anything, and would take over the accounts of others. Raises ClaimsRefused.
+    Only addresses at domains that are `confirmed` are: whoever runs an identity provider may let it
+    say anything, and would take over the accounts of others. Raises ClaimsRefused.
     """
     email = verified_email(claims)
-    if email.partition("@")[2] not in domains:
+    domain = domain_of(str(claims["email"]))
+    if domain not in domains:
         raise ClaimsRefused("foreign_domain")
-    if not confirmed:
+    if domain not in confirmed:
         raise ClaimsRefused("unconfirmed_domain")
     return email

@@ -248,7 +248,7 @@ def _single_sign_on(organisation: Organisation, change: Change) -> None:
         SYSTEM, organisation, secret=secret.text if secret else "", **fields
     )
     if not confirmed:
-        single_sign_on.confirm_domains(SYSTEM, saved, confirmed=False)
+        single_sign_on.unconfirm_domains(SYSTEM, saved)
 
 
 def _stored_rule(organisation: Organisation, rule: Mapping[str, Any]) -> dict[str, Any]:

@@ -41,7 +41,6 @@ def test_keys_keep_working(forced: Cast) -> None:
     assert with_key(text).get("/api/v1/keys").status_code == 200
 
 
-@pytest.mark.extended
 def test_a_factor_opens_the_organisation(forced: Cast) -> None:
     owner = with_app(forced.bob)
     assert owner.browser.get("/o/acme/keys").status_code == 200
@@ -49,7 +48,6 @@ def test_a_factor_opens_the_organisation(forced: Cast) -> None:
     assert owner.browser.get("/o/acme/keys").status_code == 303
 
 
-@pytest.mark.extended
 def test_other_roles_and_organisations_are_not_asked(forced: Cast) -> None:
     def status(browser: Client, path: str) -> int:
         return browser.get(path).status_code

@@ -50,7 +50,6 @@ def test_a_password_alone_does_not_sign_in(bob: Owner) -> None:
     assert is_in(browser)
 
 
-@pytest.mark.extended
 def test_a_way_back_is_kept_over_the_second_step(bob: Owner) -> None:
     browser = Client()
     form = {"login": "bob@example.org", "password": PASSWORD, "next": "/o/acme/keys"}
@@ -58,7 +57,6 @@ def test_a_way_back_is_kept_over_the_second_step(bob: Owner) -> None:
     assert send(browser, bob.app.code())["Location"] == "/o/acme/keys"
 
 
-@pytest.mark.extended
 def test_a_wrong_code_is_refused_in_plain_words(bob: Owner) -> None:
     browser = password()
     wrong = f"{(int(bob.app.code()) + 1) % 1_000_000:06d}"
@@ -66,7 +64,6 @@ def test_a_wrong_code_is_refused_in_plain_words(bob: Owner) -> None:
     assert not is_in(browser)
 
 
-@pytest.mark.extended
 def test_a_replayed_code_is_refused_in_plain_words(bob: Owner) -> None:
     code = bob.app.code()
     assert send(password(), code).status_code == 302
@@ -75,19 +72,16 @@ def test_a_replayed_code_is_refused_in_plain_words(bob: Owner) -> None:
     assert not is_in(again)
 
 
-@pytest.mark.extended
 def test_a_code_before_one_that_was_used_is_refused_too(bob: Owner) -> None:
     """Who looked over a shoulder has the earlier one, and the clock allows for both."""
     assert send(password(), bob.app.code(1)).status_code == 302
     assert "already used" in send(password(), bob.app.code()).content.decode()
 
 
-@pytest.mark.extended
 def test_the_code_that_added_an_app_does_not_sign_in(bob: Owner) -> None:
     assert "already used" in send(password(), bob.app.code(-1)).content.decode()
 
 
-@pytest.mark.extended
 @pytest.mark.django_db(transaction=True)
 def test_a_code_sent_ten_times_at_once_signs_in_once() -> None:
     owner = with_app(person("bob"))
@@ -97,7 +91,6 @@ def test_a_code_sent_ten_times_at_once_signs_in_once() -> None:
     assert (told.count(302), told.count(200)) == (1, 9)
 
 
-@pytest.mark.extended
 def test_a_recovery_code_signs_in_once(bob: Owner) -> None:
     first = bob.recovery_codes[0]
     assert len(set(bob.recovery_codes)) == 10
@@ -113,7 +106,6 @@ def test_a_recovery_code_signs_in_once(bob: Owner) -> None:
     assert [fact.body["left"] for fact in told_of.order_by("id")] == [9, 8]
 
 
-@pytest.mark.extended
 @pytest.mark.django_db(transaction=True)
 def test_a_recovery_code_sent_ten_times_at_once_signs_in_once() -> None:
     owner = with_app(person("bob"))
@@ -122,21 +114,18 @@ def test_a_recovery_code_sent_ten_times_at_once_signs_in_once() -> None:
     assert (told.count(302), told.count(200)) == (1, 9)
 
 
-@pytest.mark.extended
 def test_recovery_codes_are_shown_once(bob: Owner) -> None:
     again = bob.browser.get("/account/security/recovery-codes").content.decode()
     assert bob.recovery_codes[0] not in again
     assert "shown once" in again
 
 
-@pytest.mark.extended
 def test_new_recovery_codes_end_the_old_ones(bob: Owner) -> None:
     assert bob.browser.post("/account/security/recovery-codes/new").status_code == 302
     told = send(password(), bob.recovery_codes[0]).content.decode()
     assert "This code is not correct." in told
 
 
-@pytest.mark.extended
 def test_a_sign_in_link_asks_for_the_second_factor_too(bob: Owner, people: Cast) -> None:
     browser = Client()
     assert browser.post(signin.make_sign_in_link(people.bob))["Location"] == "/login/2fa"
@@ -145,7 +134,6 @@ def test_a_sign_in_link_asks_for_the_second_factor_too(bob: Owner, people: Cast)
     assert is_in(browser)
 
 
-@pytest.mark.extended
 def test_a_reset_of_the_password_does_not_go_around_it(bob: Owner) -> None:
     """ASVS 6.4.3."""
     browser = Client()
@@ -165,14 +153,12 @@ def test_nobody_comes_to_these_pages_without_a_password(db: None, page: str) -> 
 # Throttling -------------------------------------------------------------------------------------
 
 
-@pytest.mark.extended
 def test_five_wrong_codes_slow_down(bob: Owner) -> None:
     browser = password()
     assert [send(browser, "000000").status_code for _ in range(6)] == [200] * 5 + [429]
     assert send(browser, bob.app.code()).status_code == 429
 
 
-@pytest.mark.extended
 def test_strangers_with_the_password_do_not_lock_the_owner_out(bob: Owner) -> None:
     """docs/promises.md, "Sign-in": slow-down, not lock-out."""
     assert send(password(come_from="192.0.2.7"), bob.app.code()).status_code == 302
@@ -183,7 +169,6 @@ def test_strangers_with_the_password_do_not_lock_the_owner_out(bob: Owner) -> No
     assert send(password(come_from="192.0.2.7"), bob.recovery_codes[0]).status_code == 302
 
 
-@pytest.mark.extended
 def test_a_right_code_is_not_counted(bob: Owner) -> None:
     for n in range(8):
         assert send(password(), bob.recovery_codes[n]).status_code == 302
@@ -192,7 +177,6 @@ def test_a_right_code_is_not_counted(bob: Owner) -> None:
 # Secrets ----------------------------------------------------------------------------------------
 
 
-@pytest.mark.extended
 def test_a_dump_of_the_database_gives_no_secret_away(people: Cast) -> None:
     """P14: the secret of an app, while it is added as well, and recovery codes stand sealed."""
     browser = signed_in(people.bob)
@@ -207,7 +191,6 @@ def test_a_dump_of_the_database_gives_no_secret_away(people: Cast) -> None:
     assert all(code.replace("-", "") not in dump for code in owner.recovery_codes)
 
 
-@pytest.mark.extended
 def test_a_secret_that_was_moved_to_another_person_does_not_open(people: Cast) -> None:
     with_app(people.alice)
     bob = with_app(people.bob)
@@ -225,7 +208,6 @@ def letters_of(user: User) -> list[str]:
     return [fact.body["action"] for fact in facts]
 
 
-@pytest.mark.extended
 def test_every_change_is_audited_and_told(bob: Owner, people: Cast) -> None:
     bob.browser.post("/account/security/recovery-codes/new")
     bob.browser.post("/account/security/app/remove")
@@ -240,7 +222,6 @@ def test_every_change_is_audited_and_told(bob: Owner, people: Cast) -> None:
     assert answer["Location"] == "/"
 
 
-@pytest.mark.extended
 def test_a_change_ends_the_other_sessions(people: Cast) -> None:
     other = signed_in(people.bob)
     assert is_in(other)
@@ -249,7 +230,6 @@ def test_a_change_ends_the_other_sessions(people: Cast) -> None:
     assert is_in(owner.browser)
 
 
-@pytest.mark.extended
 def test_a_person_who_lost_everything_is_reset_by_an_operator(bob: Owner, people: Cast) -> None:
     second_factor.reset_factors(SYSTEM, people.bob)
     assert not is_in(bob.browser)
@@ -258,7 +238,6 @@ def test_a_person_who_lost_everything_is_reset_by_an_operator(bob: Owner, people
     assert answer["Location"] == "/"
 
 
-@pytest.mark.extended
 def test_a_letter_says_what_changed_and_from_where(bob: Owner, people: Cast) -> None:
     tell()
     (letter,) = mail.outbox
@@ -291,7 +270,6 @@ PASSKEY_PATHS = ("/login/passkey", "/login/2fa", "/account/security/passkeys/add
 
 
 # Each at one of them in turn; in the slow lane, each at each.
-@pytest.mark.extended
 @pytest.mark.parametrize(
     ("path", "credential"),
     [

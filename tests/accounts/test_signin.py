@@ -74,7 +74,6 @@ def test_a_sign_up_says_how_long_a_password_is(client: Client) -> None:
     assert "At least 10 characters." in client.get("/signup").content.decode()
 
 
-@pytest.mark.extended
 @pytest.mark.parametrize(
     "next_page",
     ["//evil.example", "https://evil.example", "/\\evil.example", "javascript:alert(1)"],
@@ -144,7 +143,6 @@ def test_five_failures_slow_down(people: Cast) -> None:
     assert sign_in("alice@example.org").status_code == 302
 
 
-@pytest.mark.extended
 @pytest.mark.parametrize(
     ("language", "words"),
     [
@@ -166,7 +164,6 @@ def test_who_is_slowed_down_is_told_until_when(
     assert 'href="/password/reset"' in page
 
 
-@pytest.mark.extended
 def test_unknown_and_wrong_are_slowed_down_alike(people: Cast) -> None:
     fail(5, email="bob@example.org", come_from="192.0.2.3")
     fail(5, email="zoe@example.org", come_from="192.0.2.4")
@@ -176,7 +173,6 @@ def test_unknown_and_wrong_are_slowed_down_alike(people: Cast) -> None:
     assert visible(known) == visible(unknown)
 
 
-@pytest.mark.extended
 def test_strangers_do_not_lock_the_owner_out(people: Cast) -> None:
     """docs/promises.md, "Sign-in": slow-down, not lock-out, from where one has signed in before."""
     assert sign_in().status_code == 302
@@ -189,7 +185,6 @@ def test_strangers_do_not_lock_the_owner_out(people: Cast) -> None:
     assert sign_in().status_code == 302
 
 
-@pytest.mark.extended
 def test_an_own_network_is_slowed_down_too(people: Cast) -> None:
     assert sign_in().status_code == 302
     fail(10)
@@ -197,7 +192,6 @@ def test_an_own_network_is_slowed_down_too(people: Cast) -> None:
     assert (response.status_code, int(response["Retry-After"]) <= 60) == (429, True)
 
 
-@pytest.mark.extended
 def test_a_network_becomes_known_by_a_link_and_by_a_reset(people: Cast) -> None:
     link = signin.make_sign_in_link(people.bob)
     Client(REMOTE_ADDR="192.0.2.5").post(link)
@@ -285,7 +279,6 @@ def at_once(ask: Callable[[int], Any], times: int = 10) -> list[Any]:
         return list(pool.map(one, range(times)))
 
 
-@pytest.mark.extended
 @pytest.mark.django_db(transaction=True)
 def test_a_reset_link_works_once_also_ten_times_at_once() -> None:
     """docs/promises.md, "Sign-in": single-use."""
@@ -307,7 +300,6 @@ def test_a_reset_link_works_once_also_ten_times_at_once() -> None:
     assert AuditEvent.objects.filter(action="password.changed").count() == 1
 
 
-@pytest.mark.extended
 @pytest.mark.django_db(transaction=True)
 def test_one_address_that_signs_up_ten_times_at_once_is_one_person(settings: Any) -> None:
     settings.ACCOUNT_EMAIL_VERIFICATION = "mandatory"
@@ -317,7 +309,6 @@ def test_one_address_that_signs_up_ten_times_at_once_is_one_person(settings: Any
     assert User.objects.count() == 1
 
 
-@pytest.mark.extended
 @pytest.mark.django_db(transaction=True)
 def test_tries_that_come_at_once_are_all_counted() -> None:
     cast.person("bob")

@@ -8,7 +8,7 @@ from typing import Any
 import pytest
 from django.test import Client
 
-from accounts import single_sign_on
+from accounts import members, single_sign_on
 from accounts.actors import SYSTEM
 from accounts.models import AuditEvent, KeyKind, Role, SingleSignOn
 from lib import clock
@@ -25,11 +25,15 @@ BODY: dict[str, Any] = {
     "domains": ["acme.example"],
     "group_rules": [RULE],
 }
+SEEN: dict[str, Any] = {
+    "issuer": "https://login.acme.example", "client_id": CLIENT, "domains": ["acme.example"],
+}  # fmt: skip
 
 
 @pytest.fixture
-def alice(people: Cast) -> Client:
-    """A program with a management key of the owner."""
+def alice(people: Cast, settings: Any) -> Client:
+    """A program with a management key of the owner, where the installation opens it to keys."""
+    settings.SSO_CHANGES_BY_KEY = True
     _, text = make_key(people.core, "m", user=people.alice, kind=KeyKind.MANAGEMENT)
     return with_key(text)
 
@@ -59,7 +63,6 @@ def test_it_is_set_up_read_and_removed_and_never_tells_its_secret(alice: Client)
     assert AuditEvent.objects.filter(action="single_sign_on.removed").exists()
 
 
-@pytest.mark.extended
 @pytest.mark.parametrize(
     ("over", "status", "param"),
     [
@@ -108,7 +111,6 @@ def test_the_configuration_of_the_provider_is_tested(
     assert (told["ok"], "No public https address" in told["problem"]) == (False, True)
 
 
-@pytest.mark.slow
 def test_only_owners_reach_it(people: Cast, alice: Client) -> None:
     send(alice, "PUT", API, BODY)
     admin = member(people.acme, "ann", Role.ADMIN)
@@ -131,6 +133,35 @@ def test_a_session_confirms_who_it_is_first(people: Cast) -> None:
     assert SingleSignOn.objects.exists()
 
 
+def test_a_key_changes_nothing_unless_the_installation_opens_it(
+    people: Cast, settings: Any
+) -> None:
+    """P12: who finds a key does not choose who signs in. What the setting opens, it opens alone."""
+    settings.SSO_CHANGES_BY_KEY = False
+    single_sign_on.save_single_sign_on(
+        actor(people.alice, people.acme), people.acme, secret=SECRET, default_role="",
+        group_claim="groups", group_rules=[], required=False, **SEEN,
+    )  # fmt: skip
+    members.set_member(people.acme, people.dora.email, Role.VIEWER, actor=SYSTEM)
+    keys = {
+        user: with_key(make_key(people.core, name, user=user, kind=KeyKind.MANAGEMENT)[1])
+        for name, user in (("m", people.alice), ("o", people.dora))
+    }
+    tries = [
+        (keys[people.alice], "PUT", API, BODY | {"issuer": "https://evil.example"}),
+        (keys[people.alice], "DELETE", API, None),
+        (keys[people.dora], "POST", f"{OF_ACME}/confirm-domains", SEEN),
+        (keys[people.dora], "DELETE", f"{OF_ACME}/confirm-domains", None),
+    ]
+    for client, method, path, body in tries:
+        answer = send(client, method, path, body)
+        assert (answer.status_code, "SSO_CHANGES_BY_KEY" in answer.content.decode()) == (403, True)
+    row = SingleSignOn.objects.get()
+    assert (row.issuer, row.confirmed_domains) == (SEEN["issuer"], [])
+    # Reading stays open.
+    assert keys[people.alice].get(API).status_code == 200
+
+
 # Operators --------------------------------------------------------------------------------------
 
 
@@ -139,11 +170,16 @@ def test_an_operator_confirms_the_domains_that_were_looked_at(people: Cast, alic
     dora = signed_in(people.dora)
     assert dora.get(OF_ACME).json()["domains"] == ["acme.example"]
     path = f"{OF_ACME}/confirm-domains"
-    changed = send(dora, "POST", path, {"domains": ["other.example"]})
-    assert changed.json()["error"]["param"] == "domains"
-    told = send(dora, "POST", path, {"domains": ["acme.example"]}).json()
+    for other in (
+        {"domains": ["other.example"]},
+        {"issuer": "https://login.evil.example"},
+        {"client_id": "another"},
+    ):
+        changed = send(dora, "POST", path, SEEN | other)
+        assert changed.json()["error"]["param"] == "domains"
+    told = send(dora, "POST", path, SEEN).json()
     assert told["domains_confirmed"] is True
-    send(dora, "POST", path, {"domains": ["acme.example"]})
+    send(dora, "POST", path, SEEN)
     event = AuditEvent.objects.get(action="single_sign_on.confirmed")
     assert (event.actor_user_id, event.organisation_id) == (people.dora.pk, people.acme.id)
     assert send(dora, "POST", path, {}).status_code == 400
@@ -155,10 +191,12 @@ def test_nobody_else_confirms_domains(people: Cast, alice: Client) -> None:
     send(alice, "PUT", API, BODY)
     path = f"{OF_ACME}/confirm-domains"
     assert alice.get(OF_ACME).status_code == 403
-    assert send(alice, "POST", path, {"domains": ["acme.example"]}).status_code == 403
+    assert send(alice, "POST", path, SEEN).status_code == 403
+    assert send(alice, "DELETE", path).status_code == 403
     page = "/admin/organisations/acme/domains"
-    assert signed_in(people.alice).post(page, {"seen": "acme.example"}).status_code == 404
-    assert not SingleSignOn.objects.get().domains_confirmed
+    assert signed_in(people.alice).post(page, {"seen": json.dumps(SEEN)}).status_code == 404
+    assert signed_in(people.alice).post(f"{page}/withdraw").status_code == 404
+    assert not SingleSignOn.objects.get().confirmed_domains
 
 
 def test_an_operator_confirms_them_on_the_page(people: Cast) -> None:
@@ -177,17 +215,25 @@ def test_an_operator_confirms_them_on_the_page(people: Cast) -> None:
     dora = signed_in(people.dora)
     page = "/admin/organisations/acme/domains"
     assert page in dora.get("/admin/organisations").content.decode()
-    assert "Acme lists acme.example." in dora.get(page).content.decode()
+    assert "Acme lists acme.example, with" in dora.get(page).content.decode()
     # Others are listed before the button is pressed: what was not seen is not confirmed.
     list_domains("acme.example", "example.org")
-    answer = dora.post(page, {"seen": "acme.example"})
+    answer = dora.post(page, {"seen": json.dumps(SEEN)})
     assert answer.status_code == 422
-    assert "The domains have changed." in answer.content.decode()
-    assert 'value="acme.example example.org"' in answer.content.decode()
-    assert not SingleSignOn.objects.get().domains_confirmed
-    assert dora.post(page, {"seen": "acme.example example.org"}).status_code == 303
-    assert SingleSignOn.objects.get().domains_confirmed
-    assert page not in dora.get("/admin/organisations").content.decode()
+    assert "The issuer, client or domains have changed." in answer.content.decode()
+    assert "example.org" in answer.content.decode()
+    assert not SingleSignOn.objects.get().confirmed_domains
+    seen = json.dumps(SEEN | {"domains": ["acme.example", "example.org"]})
+    assert dora.post(page, {"seen": seen}).status_code == 303
+    assert SingleSignOn.objects.get().confirmed_domains == ["acme.example", "example.org"]
+    listed = dora.get("/admin/organisations").content.decode()
+    assert f'{page}"' not in listed
+    # And takes it back.
+    assert f"{page}/withdraw" in listed
+    assert "are signed out" in dora.get(f"{page}/withdraw").content.decode()
+    assert dora.post(f"{page}/withdraw").status_code == 303
+    assert SingleSignOn.objects.get().confirmed_domains == []
+    assert AuditEvent.objects.filter(action="single_sign_on.unconfirmed").exists()
 
 
 def test_what_is_described_can_be_saved_again(people: Cast) -> None:

@@ -90,6 +90,7 @@ NO_PAGE = {
     "set_up_first": "walked by test_sign_up.py",
     "set_up_steps": "walked by test_sign_up.py",
     "domains_confirm": "asks for a recent sign-in",
+    "domains_unconfirm": "asks for a recent sign-in",
     "single_sign_on_test": "leads to a provider",
     "single_sign_on_connect_start": "leads to a provider",
     "openid_connect_login": "leads to a provider",

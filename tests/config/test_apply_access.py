@@ -208,7 +208,7 @@ def test_an_export_applied_to_an_empty_installation_makes_the_same(
     assert Organisation.objects.get(slug="stranger").suspended_reason == "Did not pay"
     assert Budget.objects.get().subject == str(User.objects.get(email="bob@example.org").id)
     # An operator's file is not the word of an operator for what nobody had confirmed.
-    assert not SingleSignOn.objects.get().domains_confirmed
+    assert not SingleSignOn.objects.get().confirmed_domains
     assert single_sign_on.secret_of(SingleSignOn.objects.get()) == SECRET
     # A link cannot be given again: the letter is a new one, the link without an address is not.
     assert [letter.to for letter in mail.outbox] == [["new@example.org"]]

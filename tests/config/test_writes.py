@@ -124,6 +124,7 @@ ELSEWHERE: Final = {
     "accounts.security_changes.record_use": "recovery_code.used",
     "accounts.sessions.end": "sessions.ended",
     "accounts.single_sign_on.confirm_domains": "single_sign_on.confirmed",
+    "accounts.single_sign_on.unconfirm_domains": "single_sign_on.unconfirmed",
     "accounts.single_sign_on.remove_single_sign_on": "single_sign_on.removed",
     "accounts.single_sign_on.save_single_sign_on": "single_sign_on.saved",
     "accounts.sessions.end_one": "sessions.ended",

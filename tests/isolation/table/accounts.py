@@ -109,6 +109,7 @@ PAGES: Final[dict[str, Route]] = {
     "organisation_unsuspend": at("organisations.write", ORGANISATION),
     "organisation_restore": at("organisations.write", ORGANISATION),
     "domains_confirm": at("organisations.write", ORGANISATION, nothing=True),
+    "domains_unconfirm": at("organisations.write", ORGANISATION, nothing=True),
     "view_as": at("view_as.begin"),
     "all_audit": at("audit.read"),
     "all_audit_event": at("audit.read", ANY_AUDIT_EVENT),
@@ -180,7 +181,13 @@ OPERATIONS: Final[dict[str, Route]] = {
         "organisations.read", ORGANISATION, nothing=True
     ),
     "POST /organisations/{slug}/single-sign-on/confirm-domains": at(
-        "organisations.write", ORGANISATION, nothing=True, body=sends(domains=["made.example"])
+        "organisations.write",
+        ORGANISATION,
+        nothing=True,
+        body=sends(issuer="https://made.example", client_id="made", domains=["made.example"]),
+    ),
+    "DELETE /organisations/{slug}/single-sign-on/confirm-domains": at(
+        "organisations.write", ORGANISATION, nothing=True
     ),
     "GET /sign-up": at("organisations.read"),
     "PATCH /sign-up": at("organisations.write"),

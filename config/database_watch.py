@@ -1,0 +1,118 @@
+"""Whether Postgres answers at all: pages say within a second that it does not.
+
+A thread that waits for a frozen Postgres cannot be told to stop waiting, and the pool waits five
+seconds for one that refuses. Whoever waits for a page therefore asks here, on a connection of its
+own, after `LOOK_AFTER_S`:
+
+    answers --no answer within _WAIT_S, or refused--> away --a new connection answers--> answers
+
+While it is away, pages are refused at once; every `_LOOK_EACH_S` a new connection is tried.
+Nothing is asked while pages are quick.
+"""
+
+import asyncio
+import contextlib
+import logging
+from contextvars import Context
+from typing import Final
+
+import psycopg
+from django.db import InterfaceError, OperationalError
+from psycopg.conninfo import make_conninfo
+
+log = logging.getLogger(__name__)
+
+LOOK_AFTER_S: Final = 0.3
+"""How long a page may take before the database is asked, and again each time."""
+_WAIT_S: Final = 0.5
+_LOOK_EACH_S: Final = 0.25
+_CONNECT_S: Final = 2
+# An answer that has come while the event loop was busy is read within so many of its turns.
+_TURNS: Final = 3
+
+
+class DatabaseWatch:
+    """What one process knows of its database."""
+
+    def __init__(self, dsn: str) -> None:
+        # libpq reads whole seconds; `_WAIT_S` ends the wait before.
+        self._dsn = make_conninfo(dsn, connect_timeout=_CONNECT_S, application_name="weir watch")
+        self._connection: psycopg.AsyncConnection[object] | None = None
+        self._asking: asyncio.Task[bool] | None = None
+        self._looking: asyncio.Task[None] | None = None
+
+    @property
+    def away(self) -> bool:
+        """Whether the last question had no answer, and none has come since."""
+        return self._looking is not None
+
+    async def answers(self) -> bool:
+        """Ask now; everybody who asks meanwhile hears the same."""
+        if self.away:
+            return False
+        if self._asking is None or self._asking.done():
+            self._asking = asyncio.create_task(self._ask(), context=Context())
+        return await asyncio.shield(self._asking)
+
+    async def close(self) -> None:
+        """End the connection, and stop looking."""
+        for task in (self._asking, self._looking):
+            if task is not None:
+                task.cancel()
+                with contextlib.suppress(asyncio.CancelledError):
+                    await task
+        self._drop()
+
+    async def _ask(self) -> bool:
+        if await self._try():
+            return True
+        log.warning("The database does not answer; pages say so until it does.")
+        self._looking = asyncio.create_task(self._look(), context=Context())
+        return False
+
+    async def _look(self) -> None:
+        while True:
+            if await self._try():
+                break
+            await asyncio.sleep(_LOOK_EACH_S)
+        self._looking = None
+        log.info("The database answers again.")
+
+    async def _try(self) -> bool:
+        """Whether a statement is answered in time. A connection that the server has closed since is
+        replaced once."""
+        for _ in range(1 if self._connection is None else 2):
+            asked = asyncio.create_task(self._select())
+            await asyncio.wait({asked}, timeout=_WAIT_S)
+            for _ in range(_TURNS):
+                if not asked.done():
+                    await asyncio.sleep(0)
+            if asked.done() and not asked.exception():
+                return True
+            timed_out = not asked.done()
+            self._drop()
+            asked.cancel()
+            await asyncio.wait({asked})
+            if timed_out:
+                return False
+        return False
+
+    async def _select(self) -> None:
+        if self._connection is None:
+            self._connection = await psycopg.AsyncConnection.connect(self._dsn, autocommit=True)
+        await self._connection.execute("SELECT 1")
+
+    def _drop(self) -> None:
+        connection, self._connection = self._connection, None
+        if connection is not None:
+            # Not `close`, which would first ask the server to stop.
+            connection.pgconn.finish()
+
+
+def is_away(error: BaseException | None) -> bool:
+    """Whether an error of Django says that the database cannot be reached, or is about to end, and
+    not that it refuses a statement."""
+    if not isinstance(error, OperationalError | InterfaceError):
+        return False
+    state = getattr(error.__cause__, "sqlstate", None)
+    return state is None or state[:2] in ("08", "53") or state[:3] == "57P"
