@@ -12,6 +12,7 @@ from accounts.actors import organisation_of
 from accounts.models import SingleSignOn
 from accounts.oidc import ProviderFailed, callback_url_of
 from accounts.reauthentication import check_may_change_single_sign_on
+from accounts.sign_on_connections import provider_id
 from accounts.single_sign_on import DOMAINS_MAX, RULES_MAX
 from lib.openapi import Schema
 
@@ -201,6 +202,6 @@ def _own_session(request: HttpRequest) -> str | None:
 def _shown(row: SingleSignOn) -> SingleSignOnOut:
     return SingleSignOnOut(
         **single_sign_on.described(row),
-        callback_url=callback_url_of(single_sign_on.provider_id(row)),
+        callback_url=callback_url_of(provider_id(row)),
         created_at=row.created_at,
     )

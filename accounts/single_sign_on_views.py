@@ -22,6 +22,7 @@ from accounts.models import SingleSignOn, User
 from accounts.oidc import OrganisationOAuth2Adapter, ProviderFailed, callback_url_of
 from accounts.reauthentication import recent_sign_in_required, signed_in_recently
 from accounts.rules.single_sign_on import ClaimsRefused
+from accounts.sign_on_connections import provider_id
 from accounts.single_sign_on_forms import DomainsSeenForm, SingleSignOnForm
 from lib.egress import EgressDenied, host_and_port
 from lib.htmx import go_to, render_dialog, see_other
@@ -41,7 +42,7 @@ def find(request: HttpRequest) -> HttpResponse:
     context = {
         "email": email,
         "row": row,
-        "id": single_sign_on.provider_id(row) if row else "",
+        "id": provider_id(row) if row else "",
         "host": _host(row) if row else "",
         "query": urlencode({"next": back}) if (back := get_next_redirect_url(request)) else "",
     }
@@ -150,7 +151,7 @@ def _context(
         "row": row,
         "form": form,
         "unconfirmed": row and not single_sign_on.described(row)["domains_confirmed"],
-        "callback": callback_url_of(single_sign_on.provider_id(row)) if row else "",
+        "callback": callback_url_of(provider_id(row)) if row else "",
         "claims": sorted(claims.items()) if claims else (),
         "outcome": _outcome(row, claims) if row and claims else "",
     }
@@ -183,7 +184,7 @@ def remove(request: HttpRequest, actor: Actor) -> HttpResponseBase:
 def test(request: HttpRequest, actor: Actor) -> HttpResponseBase:
     """Sign in at the provider, and come back to see its claims."""
     back = request.path.removesuffix("/test")
-    id = single_sign_on.provider_id(single_sign_on.access_single_sign_on(actor))
+    id = provider_id(single_sign_on.access_single_sign_on(actor))
     return _redirect(request, id, process="redirect", next_url=back, data={"test": True})
 
 

@@ -165,21 +165,20 @@ class RequestLimits:
         Raises NotAdmitted."""
         if watch.away:
             raise DatabaseAway
-        begun = given_up = False
+        begun, given_up = asyncio.Event(), False
 
         async def answer(message: Message) -> None:
-            nonlocal begun
             if not given_up:
-                begun = True
+                begun.set()
                 await send(message)
 
         work = asyncio.create_task(self._pass(scope, receive, answer))
         try:
-            while not begun and not work.done():
+            while not begun.is_set() and not work.done():
                 await asyncio.wait({work}, timeout=LOOK_AFTER_S)
-                if begun or work.done() or await watch.answers():
+                if begun.is_set() or work.done() or await watch.answers():
                     continue
-                given_up = not begun and not work.done()
+                given_up = not begun.is_set() and not work.done()
                 if given_up:
                     # Its thread goes on as soon as the database does: nobody can stop it.
                     self._abandoned.add(work)

@@ -20,6 +20,7 @@ from accounts import (
 )
 from accounts.actors import SYSTEM
 from accounts.models import OwnConnection, Role, SingleSignOn, User
+from accounts.sign_on_connections import confirmed_domains, provider_id
 from accounts.sign_up import may_found, save_sign_up
 from tests.accounts.factors import with_app
 from tests.accounts.identity_provider import CLIENT, SECRET, IdentityProvider
@@ -67,7 +68,7 @@ class Scene:
         """That person connects their own account, signed in by password."""
         self.provider.claims = {**ADA, "sub": f"of {user.pk}", "email": "somebody@else.example"}
         browser = browser or signed_in(user)
-        browser.post(f"/account/security/sso/{single_sign_on.provider_id(self.row)}")
+        browser.post(f"/account/security/sso/{provider_id(self.row)}")
         come_back(browser, self.provider, browser.get("/account/security/sso/start"))
         return browser
 
@@ -103,7 +104,7 @@ def test_a_confirmed_domain_ends_with(scene: Scene, change: str) -> None:
     assert single_sign_on.row_of_email("eve@acme.example") == scene.row
     CHANGES[change](scene)
     scene.row.refresh_from_db()
-    assert single_sign_on.confirmed_domains(scene.row) == []
+    assert confirmed_domains(scene.row) == []
     # Nobody is sent to the provider of a domain that is not confirmed.
     assert single_sign_on.row_of_email("eve@acme.example") is None
     assert (
@@ -115,7 +116,7 @@ def test_a_confirmed_domain_ends_with(scene: Scene, change: str) -> None:
 def test_a_confirmation_does_not_come_back_with_what_it_was_for(scene: Scene) -> None:
     scene.change(issuer=scene.other.url)
     scene.change(issuer=scene.provider.url)
-    assert single_sign_on.confirmed_domains(scene.row) == []
+    assert confirmed_domains(scene.row) == []
     scene.change(issuer=f"{scene.provider.url}//")
     assert scene.row.issuer == scene.provider.url
 
@@ -126,14 +127,14 @@ def test_a_confirmation_is_of_its_issuer_and_client_however_they_change(
 ) -> None:
     SingleSignOn.objects.update(**{column: "https://elsewhere.example"})
     scene.row.refresh_from_db()
-    assert single_sign_on.confirmed_domains(scene.row) == []
+    assert confirmed_domains(scene.row) == []
     assert single_sign_on.row_of_email("eve@acme.example") is None
 
 
 def test_a_domain_that_is_added_is_confirmed_alone(scene: Scene) -> None:
     browser = scene.join()
     scene.change(domains=["acme.example", "acme.test"])
-    assert single_sign_on.confirmed_domains(scene.row) == ["acme.example"]
+    assert confirmed_domains(scene.row) == ["acme.example"]
     assert single_sign_on.described(scene.row)["domains_confirmed"] is False
     assert is_in(browser)
 
@@ -234,7 +235,7 @@ def test_a_provider_does_not_make_its_connection_the_persons_own(scene: Scene) -
     """Else it would outlive the confirmation, and open the account of an operator to be."""
     browser = scene.join()
     ada = User.objects.get(email="ada@acme.example")
-    button = f"/account/security/sso/{single_sign_on.provider_id(scene.row)}"
+    button = f"/account/security/sso/{provider_id(scene.row)}"
     assert browser.post(button).status_code == 403
     assert not OwnConnection.objects.exists()
     # Signed in another way, ada does.

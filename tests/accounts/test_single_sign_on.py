@@ -15,6 +15,7 @@ from accounts import custom_roles, members, single_sign_on
 from accounts.actors import SYSTEM
 from accounts.models import AuditEvent, Membership, Role, SingleSignOn, Team, User
 from accounts.rules.roles import PERMISSIONS
+from accounts.sign_on_connections import confirmed_domains, provider_id
 from accounts.sign_up import save_sign_up
 from lib import clock
 from lib.refusal import Refused
@@ -61,7 +62,7 @@ def change(row: SingleSignOn, **over: Any) -> None:
 
 
 def path(row: SingleSignOn) -> str:
-    return f"/login/sso/{single_sign_on.provider_id(row)}"
+    return f"/login/sso/{provider_id(row)}"
 
 
 def come_back(browser: Client, provider: IdentityProvider, answer: Any) -> Any:
@@ -170,11 +171,11 @@ def test_no_organisation_takes_over_an_account_by_naming_its_domain(
     # Confirmed, and changed again: nothing of the confirmation is left.
     seen = single_sign_on.facts_of(row)
     row = single_sign_on.confirm_domains(actor(people.dora), row, seen=seen)
-    assert single_sign_on.confirmed_domains(row) == ["example.org"]
+    assert confirmed_domains(row) == ["example.org"]
     row = single_sign_on.save_single_sign_on(
         owner, people.stranger, **(fields | {"domains": ["example.com"]})
     )
-    assert single_sign_on.confirmed_domains(row) == []
+    assert confirmed_domains(row) == []
     assert AuditEvent.objects.get(action="single_sign_on.confirmed").actor_user_id == people.dora.pk
 
 
@@ -238,7 +239,7 @@ def test_an_account_is_connected_after_signing_in(
 ) -> None:
     provider.claims |= {"email": "bob@elsewhere.example"}
     browser = signed_in(people.bob)
-    id = single_sign_on.provider_id(row)
+    id = provider_id(row)
     page = browser.post(f"/account/security/sso/{id}").content.decode()
     assert "Continue to 127.0.0.1" in page
     answer = come_back(browser, provider, browser.get("/account/security/sso/start"))
@@ -253,7 +254,7 @@ def test_an_account_is_connected_after_signing_in(
 def test_nobody_is_led_to_connect_by_a_link_or_to_a_foreign_provider(
     people: Cast, provider: IdentityProvider, row: SingleSignOn
 ) -> None:
-    id = single_sign_on.provider_id(row)
+    id = provider_id(row)
     assert signed_in(people.bob).get("/account/security/sso/start").status_code == 404
     assert signed_in(people.bob).get(f"/account/security/sso/{id}").status_code == 405
     assert signed_in(people.charlie).post(f"/account/security/sso/{id}").status_code == 404

@@ -15,6 +15,7 @@ from playwright.sync_api import Browser, Page, expect
 
 from accounts import members, organisations, signin, single_sign_on, teams
 from accounts.actors import SYSTEM
+from accounts.sign_on_connections import provider_id
 from tests.beside import Beside
 from tests.browser.identity_provider import CLIENT, SECRET, RealProvider, real_provider
 from tests.browser.visitor import findings, too_wide
@@ -35,7 +36,7 @@ def set_up(issuer: str) -> tuple[str, str]:
         domains=["acme.example"], group_claim="groups", default_role="", required=False,
         group_rules=[{"group": "ml", "role": "developer", "teams": ["research"]}],
     )  # fmt: skip
-    return single_sign_on.provider_id(row), signin.make_sign_in_link(alice)
+    return provider_id(row), signin.make_sign_in_link(alice)
 
 
 @dataclass
