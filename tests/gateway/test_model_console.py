@@ -230,7 +230,7 @@ def test_a_model_is_absent_from_the_pages_of_who_does_not_see_it(people: Cast) -
     alice, bob = signed_in(people.alice), signed_in(people.bob)
 
     def seen(client: Client) -> set[str]:
-        paths = ["/public-models", "/pricing", "/public-models/org/two"]
+        paths = ["/models", "/pricing", "/models/org/two"]
         paths += ["/o/acme/playground"] if client is alice else []
         pages = {path: client.get(path) for path in paths}
         return {
@@ -242,19 +242,19 @@ def test_a_model_is_absent_from_the_pages_of_who_does_not_see_it(people: Cast) -
     assert len(seen(alice)) == 4
     save_entry(SYSTEM, "org/two", plans=["gold"])
     # The page of prices for everybody has no plan.
-    assert alice.get("/public-models/org/two").status_code == 404
+    assert alice.get("/models/org/two").status_code == 404
     assert seen(alice) == set()
     put_on_plan(SYSTEM, people.acme, "gold")
-    assert alice.get("/public-models/org/two").status_code == 200
+    assert alice.get("/models/org/two").status_code == 200
     save_entry(SYSTEM, "org/two", plans=[], roles=["owner"])
-    assert alice.get("/public-models/org/two").status_code == 200
-    assert bob.get("/public-models/org/two").status_code == 404
+    assert alice.get("/models/org/two").status_code == 200
+    assert bob.get("/models/org/two").status_code == 404
     assert seen(Client()) == set()
     past = clock.now() - dt.timedelta(days=1)
     save_entry(SYSTEM, "org/two", roles=[], deprecated_at=past, replacement="one")
-    page = squeezed(bob.get("/public-models/org/two").content.decode())
+    page = squeezed(bob.get("/models/org/two").content.decode())
     assert "Deprecated" in page
-    assert 'Use<a href="/public-models/one">one</a>instead.' in page
+    assert 'Use<a href="/models/one">one</a>instead.' in page
     save_entry(SYSTEM, "org/two", sunset_at=past)
     assert seen(alice) == set()
 
