@@ -20,7 +20,7 @@ from tests.hub import Hub, Tenant
 from tests.lib.inside import Canary, canary, inside_forms
 from tests.relay.poller import poll
 from tests.relay.task_services import serve
-from tests.relay.test_connection_pool import WAITS, Failed
+from tests.relay.test_http1 import WAITS, Failed
 from tests.relay.test_in_process import config, principal
 
 pytestmark = pytest.mark.usefixtures("balanced_books")
