@@ -46,6 +46,7 @@ def _relay() -> Relay:
         accept_while_draining_s=env.seconds("DRAIN_ACCEPT_SECONDS", ACCEPT_WHILE_DRAINING_S),
         wait_s_max=env.seconds("OVERLOAD_WAIT_SECONDS", WAIT_S_MAX),
         public_url=settings.PUBLIC_URL,
+        hook_networks=tuple(settings.WEBHOOK_EGRESS_ALLOW),
         migrations=code_migrations(),
         spool_folder=settings.SPOOL_DIR,
     )

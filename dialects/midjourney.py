@@ -466,7 +466,7 @@ def write(task: ShownTask) -> dict[str, Any]:
         "submitTime": task.submitted_ms,
         "startTime": task.started_ms,
         "finishTime": task.ended_ms,
-        "imageUrl": f"{task.public_url}/mj/image/{task.id}" if result.get("imageUrl") else "",
+        "imageUrl": task.link if result.get("imageUrl") else "",
         "status": word,
         "progress": f"{task.progress}%",
         "failReason": "" if task.error is None else task.error.message,

@@ -9,7 +9,7 @@ from dialects.videos import TaskError, VideoState
 class ShownTask(NamedTuple):
     """A task; `word` is its provider's own for its state, times are Unix milliseconds, None until
     then. `detail` is what was asked beside the prompt, `result` what was made, {} where that is not
-    kept; at `public_url` begin the addresses of ours that it names."""
+    kept; at `link` its picture can be fetched, "" where it has none."""
 
     id: str
     model: str
@@ -23,4 +23,4 @@ class ShownTask(NamedTuple):
     error: TaskError | None
     detail: Mapping[str, Any]
     result: Mapping[str, Any]
-    public_url: str = ""
+    link: str = ""

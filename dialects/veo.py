@@ -20,7 +20,6 @@ from dialects.members import Members, check_model, read_max_cost, small_members
 from dialects.video_fit import size_of
 from dialects.videos import Video, VideoOption, VideoRequest
 
-SECONDS: Final = 8
 RATIOS: Final = ("16:9", "9:16")
 RESOLUTIONS: Final = {"720p": 720, "1080p": 1080, "4k": 2160}
 """How long the shorter side of a video is."""
@@ -54,17 +53,19 @@ def read(raw: bytes, model: str) -> VideoRequest:
     resolution = parameters.word("resolution", tuple(RESOLUTIONS)) or "720p"
     # A task is one video.
     parameters.integer("sampleCount", 1, 1)
+    seconds = videos.read_seconds(parameters, "durationSeconds")
     return VideoRequest(
         body,
         model,
         prompt,
-        videos.read_seconds(parameters, "durationSeconds") or SECONDS,
+        seconds or videos.SECONDS_UNSAID,
         size_of(ratio, RESOLUTIONS[resolution]),
         image,
         "",
         len(prompt.encode(errors="replace")),
         read_max_cost(body),
-        options=_read_options(instance) | _read_options(parameters),
+        seconds is not None,
+        _read_options(instance) | _read_options(parameters),
     )
 
 

@@ -33,7 +33,7 @@ from dialects.unary import broken, given, open_answer
 
 MODEL: Final = "sora-2"
 SECONDS: Final = 4
-SECONDS_UNSAID: Final = 6
+SECONDS_UNSAID: Final = 8
 """The most that a video is long whose client did not say: its provider's form says how long."""
 SIZE: Final = "720x1280"
 PROMPT_CHARACTERS_MAX: Final = 32_000
@@ -133,18 +133,19 @@ def read(raw: bytes) -> VideoRequest:
     members = small_members(body, _READ)
     model = read_model(members, otherwise=MODEL)
     prompt = read_prompt(members)
-    image = _read_reference(members)
+    image, seconds = _read_reference(members), read_seconds(members, "seconds")
     return VideoRequest(
         body,
         model,
         prompt,
-        read_seconds(members, "seconds") or SECONDS,
+        seconds or SECONDS_UNSAID,
         read_size(members),
         image,
         read_user(body),
         len(prompt.encode(errors="replace")),
         read_max_cost(body),
-        options=read_options(body, (*_READ, "user")),
+        seconds is not None,
+        read_options(body, (*_READ, "user")),
     )
 
 

@@ -13,12 +13,14 @@ from uuid import UUID
 
 from django.conf import settings
 
-from accounts.sealing import open_sealed
+from accounts.sealing import open_sealed, pepper
 from dialects.shown_task import ShownTask
 from dialects.videos import TaskError
 from gateway.models import MediaTask
 from gateway.providers.task_forms import TASK_FORMS
+from gateway.rules.content_links import picture_link
 from gateway.rules.task_life import MOVES
+from lib import clock
 from lib.vault import VaultError
 from notify.deliveries import HookCall, call_hook
 
@@ -57,7 +59,7 @@ def _shown(task: MediaTask) -> ShownTask:
         None if error is None else TaskError(*error),
         order.get("detail") or {},
         made.get("result") or {},
-        settings.PUBLIC_URL,
+        picture_link(pepper(), settings.PUBLIC_URL, task.public_id, clock.now().timestamp()),
     )
 
 

@@ -113,6 +113,11 @@ class EgressPolicy:
         ip = _unmapped(ipaddress.ip_address(address.partition("%")[0]))
         return any(ip.version == net.version and ip in net for net in self._allow)
 
+    @property
+    def lists_any(self) -> bool:
+        """Whether the operator named any network."""
+        return bool(self._allow)
+
     def check(self, address: str) -> None:
         if not self.permits(address):
             raise EgressDenied(
@@ -354,6 +359,20 @@ def check_named_by_user(policy: EgressPolicy, url: str) -> None:
         raise EgressDenied("The URL does not use https on port 443.")
 
 
+def check_form_of_named(policy: EgressPolicy, url: str) -> None:
+    """Refuse an address of which its text alone says that `check_named_by_user` or the connector
+    will refuse it; no name is resolved. Raises EgressDenied."""
+    check_url(_parsed(url), ("https", "http"))
+    host, port = host_and_port(url)
+    literal = literal_address(host)
+    if literal is not None:
+        policy.check(literal)
+    if not url.lower().startswith("https://") or port != HTTPS_PORT:
+        listed = policy.lists_any if literal is None else policy.lists(literal)
+        if not listed:
+            raise EgressDenied("The URL does not use https on port 443.")
+
+
 async def _read_at_most(response: httpx.Response, bytes_max: int) -> bytes:
     pieces: list[bytes] = []
     size = 0
@@ -367,15 +386,23 @@ async def _read_at_most(response: httpx.Response, bytes_max: int) -> bytes:
 
 def host_and_port(url: str) -> tuple[str, int]:
     """Where a request to this http or https URL would go. Raises EgressDenied."""
-    try:
-        parsed = httpx.URL(url)
-        host = parsed.host
-    except (httpx.InvalidURL, UnicodeError) as error:
-        raise EgressDenied(f"The URL cannot be read: {error}") from error
+    parsed = _parsed(url)
+    host = parsed.host
     port = parsed.port or {"https": 443, "http": 80}.get(parsed.scheme)
     if port is None or not host:
         raise EgressDenied("The URL has no scheme or host that a request could go to.")
     return host, port
+
+
+def _parsed(url: str) -> httpx.URL:
+    """Raises EgressDenied."""
+    try:
+        parsed = httpx.URL(url)
+        # Reading the host of a name that IDNA does not have raises.
+        parsed.host  # noqa: B018
+    except (httpx.InvalidURL, UnicodeError) as error:
+        raise EgressDenied(f"The URL cannot be read: {error}") from error
+    return parsed
 
 
 def _root_of(error: BaseException) -> BaseException:

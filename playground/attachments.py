@@ -99,6 +99,12 @@ async def fetch_file(url: str) -> tuple[str, bytes]:
     return url.split("?")[0].rstrip("/").rpartition("/")[2] or "file", response.body
 
 
+async def fetch_made(url: str) -> bytes:
+    """The bytes of what a provider made, at the address that its answer names: public ones only,
+    whatever the operator lists. Raises egress.EgressError."""
+    return (await egress.fetched(egress.EgressPolicy(), url, bytes_max=BYTES_MAX)).body
+
+
 def save_media(run: Run, media: Iterable[Medium]) -> list[dict[str, Any]]:
     """Keep what a model drew or said; what the message names."""
     saved = []

@@ -19,7 +19,7 @@ from dialects.errors import RequestFault
 from lib.async_database import in_database
 from lib.egress import EgressError
 from lib.tenancy import own_context
-from playground.attachments import FETCH_S, fetch_file
+from playground.attachments import FETCH_S, fetch_made
 from playground.media import RESULT, beat_media, end_media, stored_media_payer
 from playground.media_orders import body_of, form_of
 from playground.models import Attachment, MediaKind, MediaRun, RunState
@@ -175,8 +175,7 @@ async def _pictures(raw: bytes) -> list[MadeFile]:
 
 async def _fetched(url: str) -> bytes:
     async with asyncio.timeout(FETCH_S):
-        _, data = await fetch_file(url)
-    return data
+        return await fetch_made(url)
 
 
 async def _end(run: MediaRun, state: RunState, facts: Mapping[str, Any]) -> None:

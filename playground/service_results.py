@@ -7,10 +7,13 @@ from typing import Any, Final
 import msgspec
 from django.urls import reverse
 
+from accounts.sealing import pepper
 from dialects import midjourney
 from dialects.errors import RequestFault
 from gateway.models import MediaTask
+from gateway.rules.content_links import picture_link
 from gateway.task_results import result_of
+from lib.clock import now
 from playground.media_words import model_word
 from playground.models import MediaRun
 from playground.rules.media_answer import clock
@@ -118,8 +121,8 @@ def shown_drawing(
 
 
 def reverse_image(public_id: str) -> str:
-    """Where the relay serves the picture of a task: its id alone gives access."""
-    return f"/mj/image/{public_id}"
+    """Where the relay serves the picture of a task, by a link that expires."""
+    return picture_link(pepper(), "", public_id, now().timestamp())
 
 
 def button_model(custom_id: str) -> str:

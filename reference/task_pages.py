@@ -150,7 +150,8 @@ _TOLD: Final = """{
   "id": "4817203956102847", "action": "IMAGINE", "customId": "", "botType": "MID_JOURNEY",
   "prompt": "A paper boat on a river", "promptEn": "A paper boat on a river",
   "description": "", "state": "", "submitTime": 1767000900151, "startTime": 1767000902000,
-  "finishTime": 1767000962000, "imageUrl": "https://hub.example/mj/image/4817203956102847",
+  "finishTime": 1767000962000, "imageUrl":
+    "https://hub.example/mj/image/4817203956102847?expires=1767088800&signature=mVq3",
   "status": "SUCCESS", "progress": "100%", "failReason": "",
   "buttons": [{"customId": "MJ::JOB::upsample::1::82c51c9d", "emoji": "", "label": "U1",
     "type": 2, "style": 2}],
@@ -161,7 +162,8 @@ MIDJOURNEY_TASK: Final = ReferencePage(
     _("Retrieve a task"),
     _(
         "The state of a task, as last reported by its provider. /mj/image/{id} returns its "
-        "picture, or parts of it with Range, without a key. image-seed returns its seed."
+        "picture, or parts of it with Range; imageUrl is a link to it that needs no key and "
+        "expires after a day. image-seed returns its seed."
     ),
     ("midjourney_task", "midjourney_seed", "midjourney_image"),
     "/mj/task/4817203956102847/fetch",

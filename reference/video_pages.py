@@ -82,7 +82,12 @@ VIDEOS: Final = ReferencePage(
     (
         Field("prompt", "string", _("What the video shows."), True, limits="1–32000"),
         Field("model", "string", _("The model to use. Default: sora-2.")),
-        Field("seconds", "string | integer", _("Length. Default: 4."), limits="1–600"),
+        Field(
+            "seconds",
+            "string | integer",
+            _("Length, in seconds. Default: the provider's, at most 8."),
+            limits="1–600",
+        ),
         Field("size", "string", _("Width and height, such as 1280x720. Default: 720x1280.")),
         Field(
             "input_reference",
@@ -150,7 +155,7 @@ GENERATIONS: Final = ReferencePage(
         Field(
             "duration",
             "integer",
-            _("Length, in seconds. Default: the provider's, at most 6."),
+            _("Length, in seconds. Default: the provider's, at most 8."),
             limits="1–600",
         ),
         Field("width, height", "integer", _("Size. Default: 720 and 1280."), limits="10–9999"),
@@ -310,7 +315,7 @@ VEO: Final = ReferencePage(
         Field(
             "parameters.durationSeconds",
             "integer | string",
-            _("Length, in seconds. Default: 8."),
+            _("Length, in seconds. Default: the provider's, at most 8."),
             limits="1–600",
         ),
         Field("parameters.sampleCount", "integer", _("Number of videos: 1.")),

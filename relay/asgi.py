@@ -16,6 +16,7 @@ from dialects import jimeng
 from dialects.codec import Target
 from dialects.errors import RequestFault
 from dialects.forms import FormFile, object_of
+from gateway.rules.content_links import is_signed
 from lib.asgi import HEED, Receive, Scope, Send
 from lib.ids import id_text, new_id
 from lib.log_context import REQUEST_ID
@@ -29,7 +30,6 @@ from relay import (
 )
 from relay.auth import Principal, read_credentials
 from relay.config import RelayConfig
-from relay.content_links import is_signed
 from relay.cors import PREFLIGHT
 from relay.database import DatabaseAway, DatabaseRefused
 from relay.endpoints import Endpoint, find_endpoint, read_invocation
@@ -68,8 +68,13 @@ log = logging.getLogger(__name__)
 # within 250 ms (P6).
 _WATCH_AFTER_S: Final = 0.05
 _JSON: Final = (b"content-type", b"application/json")
+# Bytes of what was made, for a key or a signed link.
+_CONTENT: Final = {
+    "video_content": task_content.serve,
+    "midjourney_image": midjourney_picture.serve,
+}
 _WITHOUT_BODY: Final = frozenset(
-    {"not_implemented", "video_content", "realtime", "midjourney_seed", "video_events"}
+    {"not_implemented", "realtime", "midjourney_seed", "video_events", *_CONTENT}
 )
 
 
@@ -167,16 +172,14 @@ class Relay:
     async def _answer(
         self, life: Lifespan, endpoint: Endpoint, sink: HttpSink, scope: Scope, receive: Receive
     ) -> None:
-        if not endpoint.needs_key:
-            await midjourney_picture.serve(life.parts, life.snapshot, scope, receive, sink)
-            return
-        if endpoint.handler == "video_content" and is_signed(
+        if endpoint.handler in _CONTENT and is_signed(
             self._config.pepper,
             sink.invocation.target.task,
             scope["query_string"],
             life.snapshot.now(),
         ):
-            await task_content.serve(life.parts, life.snapshot, None, scope, receive, sink)
+            serve = _CONTENT[endpoint.handler]
+            await serve(life.parts, life.snapshot, None, scope, receive, sink)
             return
         query = scope["query_string"] if endpoint.key_in_query else b""
         subprotocols = scope.get("subprotocols", ())
@@ -226,7 +229,12 @@ class Relay:
                 invocation = await _with_source(life.parts.states, principal, invocation)
             if invocation.unary is not None and isinstance(invocation.unary, SourcedOperation):
                 unary = await about_its_source(
-                    invocation.unary, life.parts.states, principal, raw, credentials.key or ""
+                    invocation.unary,
+                    life.parts.states,
+                    principal,
+                    raw,
+                    credentials.key or "",
+                    self._config.hook_networks,
                 )
                 invocation = msgspec.structs.replace(invocation, unary=unary)
             options = _options(principal, fields, scope, user_agent)
@@ -266,8 +274,9 @@ class Relay:
         """Answer what is told by its path alone. Raises RequestFault, DatabaseAway,
         DatabaseRefused."""
         match endpoint.handler:
-            case "video_content":
-                await task_content.serve(life.parts, snapshot, principal, scope, receive, sink)
+            case "video_content" | "midjourney_image":
+                serve = _CONTENT[endpoint.handler]
+                await serve(life.parts, snapshot, principal, scope, receive, sink)
             case "realtime":
                 fields = read_body_fields(scope["headers"], 0)
                 options = _options(principal, fields, scope, user_agent)

@@ -71,6 +71,8 @@ class RelayConfig:
     spool_bytes_max: int = 8 * MIB
     # Where people find the pages, for links in errors; empty = none are given.
     public_url: str = ""
+    # Networks beside the public ones to which the hooks of tasks may go.
+    hook_networks: tuple[str, ...] = ()
     # Those that the code was written for, as (app, name). A database that has more of them serves
     # an older code as well, for it is migrated first; one that lacks some does not.
     migrations: tuple[tuple[str, str], ...] = ()

@@ -20,7 +20,8 @@ class ConnectionPool:
 
     `failed` makes the exception of a reason and a detail for the operator. `connect_s` bounds a
     connection, `tls_s` making it secure, `head_s` the head of an answer from its first bytes on.
-    Without `reuse` each connection carries one request. `outbound` is by which way it goes.
+    Without `reuse` each connection carries one request. `outbound` is by which way it goes;
+    `proxy_policy` as for a Dialer.
     """
 
     def __init__(
@@ -34,10 +35,13 @@ class ConnectionPool:
         head_s: float,
         reuse: bool,
         outbound: Outbound = DIRECT,
+        proxy_policy: EgressPolicy | None = None,
     ) -> None:
         self.failed = failed
         self.head_s = head_s
-        self._dialer = Dialer(url, policy, self, outbound, connect_s=connect_s, tls_s=tls_s)
+        self._dialer = Dialer(
+            url, policy, self, outbound, connect_s=connect_s, tls_s=tls_s, proxy_policy=proxy_policy
+        )
         self._reuse = reuse
         self._idle: deque[Connection] = deque()
         self._open: set[Connection] = set()

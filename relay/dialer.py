@@ -29,7 +29,10 @@ _NAME_STALE_S: Final = 300.0
 class Dialer:
     """Opens connections to the scheme, host and port of an URL, as `policy` permits and by the way
     that `outbound` is. `connect_s` bounds a connection, `tls_s` making it secure; `owner` is whose
-    they are."""
+    they are.
+
+    `proxy_policy` is for hosts that nobody trusts: it judges the proxy instead of `policy`, and the
+    proxy is told the address that was checked, never a name that it would resolve again."""
 
     def __init__(
         self,
@@ -40,6 +43,7 @@ class Dialer:
         *,
         connect_s: float,
         tls_s: float,
+        proxy_policy: EgressPolicy | None = None,
     ) -> None:
         parts = urlsplit(url)
         host = parts.hostname or ""
@@ -47,6 +51,8 @@ class Dialer:
         self._secure = parts.scheme == "https"
         self._port = parts.port or (443 if self._secure else 80)
         self._policy = policy
+        self._proxy_policy = policy if proxy_policy is None else proxy_policy
+        self._tells_address = proxy_policy is not None
         self._owner = owner
         self.connect_s = connect_s
         self._tls_s = tls_s
@@ -62,7 +68,7 @@ class Dialer:
 
     async def dial(self) -> Connection:
         """A new connection, which may have been closed meanwhile. Raises the owner's exception."""
-        made = await self._connected(await self._permitted(self._host, self._port))
+        made = await self._connected(await self._permitted(self._policy, self._host, self._port))
         whole = False
         try:
             if self._secure:
@@ -73,12 +79,12 @@ class Dialer:
                 made.cut()
         return made
 
-    async def _permitted(self, host: str, port: int) -> Sequence[str]:
-        """The addresses of a host, all of them permitted."""
+    async def _permitted(self, policy: EgressPolicy, host: str, port: int) -> Sequence[str]:
+        """The addresses of a host, all of them permitted by a policy."""
         addresses = await self._addresses(host, port)
         try:
             for address in addresses:
-                self._policy.check(address)
+                policy.check(address)
         except (EgressDenied, ValueError) as error:
             raise self._owner.failed("denied", str(error)) from error
         return interleaved(addresses)
@@ -96,7 +102,9 @@ class Dialer:
     async def _connected(self, addresses: Sequence[str]) -> Connection:
         """A connection to whichever address answers first, in time."""
         proxy = self._outbound.proxy
-        at = () if proxy is None else await self._permitted(proxy.host, proxy.port)
+        at: Sequence[str] = ()
+        if proxy is not None:
+            at = await self._permitted(self._proxy_policy, proxy.host, proxy.port)
         try:
             async with asyncio.timeout(self.connect_s):
                 if proxy is not None:
@@ -156,7 +164,8 @@ class Dialer:
         """A connection through a proxy at one of these addresses, to one of those, or to the name
         where the proxy is told that. Raises the OSError of the last one."""
         failure = OSError("the name has no address")
-        for target in addresses if proxy.by_address else [self._host]:
+        by_address = proxy.by_address or self._tells_address
+        for target in addresses if by_address else [self._host]:
             for address in at:
                 try:
                     return await self._tunnel(proxy, address, target)
@@ -171,7 +180,7 @@ class Dialer:
         try:
             way.setblocking(False)
             await loop.sock_connect(way, (address, proxy.port))
-            self._policy.check(str(way.getpeername()[0]))
+            self._proxy_policy.check(str(way.getpeername()[0]))
             await _talk_through(loop, way, tunnel(proxy, target, self._port))
             made = Connection(self._owner, loop)
             await loop.create_connection(lambda: made, sock=way)

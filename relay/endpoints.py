@@ -80,7 +80,8 @@ Handler = Literal[
 # What is shown of what is there.
 _SHOWING: Final = (
     "response", "response_items", "videos", "video", "video_generation", "video_content",
-    "midjourney_task", "midjourney_tasks", "midjourney_seed", "suno_task", "suno_tasks",
+    "midjourney_task", "midjourney_tasks", "midjourney_seed", "midjourney_image", "suno_task",
+    "suno_tasks",
     "video_events", "kling_video", "jimeng_result", "veo_operation",
 )  # fmt: skip
 # The body of a question for one task.
@@ -93,8 +94,7 @@ class Endpoint:
     a body may be (0 = none is read). `stream` is what a path says, where the body does not.
     `takes_form`: the body may be a form with files, which has a bound of its own. `reading` is
     another operation at the same path, by some of the methods; `asking` one by an `Action` in its
-    query. `family` is the service of tasks in whose form it refuses. Without `needs_key` what its
-    path names is enough."""
+    query. `family` is the service of tasks in whose form it refuses."""
 
     handler: Handler
     methods: tuple[str, ...]
@@ -106,7 +106,6 @@ class Endpoint:
     unary: UnaryOperation | None = None
     takes_form: bool = False
     reading: "Endpoint | None" = None
-    needs_key: bool = True
     asking: "Endpoint | None" = None
     family: Family | None = None
 
@@ -118,7 +117,7 @@ class Endpoint:
     @property
     def reference_name(self) -> str:
         """What the reference calls it: its operation, or what it shows of what is there."""
-        shows = self.handler in ("models", "model", "midjourney_image", *_SHOWING)
+        shows = self.handler in ("models", "model", *_SHOWING)
         return self.handler if shows else self.operation
 
     @property
@@ -232,9 +231,7 @@ _TASK_SERVICES: Final[dict[str, Endpoint]] = (
     }
     | {"/suno/fetch": _SUNO_LIST}
 )
-_MIDJOURNEY_IMAGE: Final = Endpoint(
-    "midjourney_image", ("GET",), operation="midjourney_tasks", needs_key=False
-)
+_MIDJOURNEY_IMAGE: Final = Endpoint("midjourney_image", ("GET",), operation="midjourney_tasks")
 _OF_TASK: Final[dict[str, Endpoint]] = {
     f"{root}/{path}": endpoint
     for path, endpoint in (

@@ -26,6 +26,10 @@ class _Kling(VideoOperation):
 
 class _Jimeng(VideoOperation):
     model_fields = ("req_key",)
+    length_field = "frames"
+
+    def length_word(self, seconds: int) -> int:
+        return jimeng.FRAMES_A_SECOND * seconds + 1
 
     def request(self, raw: bytes, target: Target) -> VideoRequest:
         return jimeng.read(raw)
@@ -36,6 +40,8 @@ class _Jimeng(VideoOperation):
 
 class _Veo(VideoOperation):
     """The model stands in the path."""
+
+    length_field = "parameters.durationSeconds"
 
     def request(self, raw: bytes, target: Target) -> VideoRequest:
         return veo.read(raw, target.model)

@@ -4,6 +4,7 @@ responses and tasks."""
 from typing import Final
 
 from dialects import veo
+from gateway.rules.content_links import picture_link, signed_link
 from lib.asgi import Scope
 from relay import (
     legacy_billing,
@@ -14,7 +15,6 @@ from relay import (
     task_answers,
 )
 from relay.auth import Principal
-from relay.content_links import signed_link
 from relay.endpoints import Endpoint
 from relay.lifespan import Lifespan
 from relay.request_context import Invocation
@@ -70,8 +70,8 @@ async def look_up(
             states, principal, endpoint.handler, scope, task_id, link_to, request_id
         )
     if endpoint.handler == "midjourney_task":
-        states, url = life.parts.states, life.config.public_url
-        return await midjourney_answers.one(states, principal, invocation.target.task, url)
+        states, task_id = life.parts.states, invocation.target.task
+        return await midjourney_answers.one(states, principal, task_id, _picture_links(life))
     if endpoint.handler == "suno_task":
         return await suno_answers.one(life.parts.states, principal, invocation.target.task)
     form = models_list.form_of(scope["path"], scope["headers"], query)
@@ -86,4 +86,9 @@ async def list_tasks(life: Lifespan, principal: Principal, endpoint: Endpoint, r
     states = life.parts.states
     if endpoint.handler == "suno_tasks":
         return await suno_answers.several(states, principal, raw)
-    return await midjourney_answers.several(states, principal, raw, life.config.public_url)
+    return await midjourney_answers.several(states, principal, raw, _picture_links(life))
+
+
+def _picture_links(life: Lifespan) -> midjourney_answers.LinkTo:
+    config, now = life.config, life.snapshot.now()
+    return lambda id_: picture_link(config.pepper, config.public_url, id_, now)

@@ -81,8 +81,8 @@ class Task(NamedTuple):
     content: str
 
 
-def shown(task: Task, public_url: str) -> ShownTask:
-    """What a client of its service is shown of it."""
+def shown(task: Task, link: str) -> ShownTask:
+    """What a client of its service is shown of it; `link` opens its picture."""
     video = task.video
     return ShownTask(
         video.id,
@@ -97,7 +97,7 @@ def shown(task: Task, public_url: str) -> ShownTask:
         video.error,
         task.detail,
         task.result if task.content_kept else {},
-        public_url,
+        link,
     )
 
 

@@ -2,6 +2,7 @@
 what never was, there is no task. Only for the seed of a picture is its provider asked."""
 
 import asyncio
+from collections.abc import Callable
 from typing import Final
 
 import msgspec
@@ -28,17 +29,21 @@ _BYTES_MAX: Final = 64 * 1024
 _JSON: Final = [(b"content-type", b"application/json")]
 
 
-async def one(states: StateStore, principal: Principal, task_id: str, public_url: str) -> bytes:
+LinkTo = Callable[[str], str]
+"""Gives the link to the picture of a task."""
+
+
+async def one(states: StateStore, principal: Principal, task_id: str, link_to: LinkTo) -> bytes:
     """The body that tells of a task. Raises RequestFault, DatabaseAway, DatabaseRefused."""
-    return msgspec.json.encode(_shown(await _find(states, principal, task_id), public_url))
+    return msgspec.json.encode(_shown(await _find(states, principal, task_id), link_to))
 
 
-async def several(states: StateStore, principal: Principal, raw: bytes, public_url: str) -> bytes:
+async def several(states: StateStore, principal: Principal, raw: bytes, link_to: LinkTo) -> bytes:
     """The body that tells of those tasks that there are, in the order in which they are asked for.
     Raises RequestFault, DatabaseAway, DatabaseRefused."""
     ids = midjourney.read_ids(raw)
     found = await media_tasks.find(states, principal, ids, "midjourney")
-    shown = [_shown(found[id_], public_url) for id_ in dict.fromkeys(ids) if id_ in found]
+    shown = [_shown(found[id_], link_to) for id_ in dict.fromkeys(ids) if id_ in found]
     return msgspec.json.encode(shown)
 
 
@@ -113,5 +118,5 @@ async def _find(states: StateStore, principal: Principal, task_id: str) -> Task:
     return task
 
 
-def _shown(task: Task, public_url: str) -> dict[str, object]:
-    return midjourney.write(media_tasks.shown(task, public_url))
+def _shown(task: Task, link_to: LinkTo) -> dict[str, object]:
+    return midjourney.write(media_tasks.shown(task, link_to(task.video.id)))

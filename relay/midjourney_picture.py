@@ -1,6 +1,5 @@
 """The bytes of a finished picture: they stay where its provider has put them, and are passed on as
-they come. Its id alone gives access, for as long as results are kept: nobody can guess it, and
-browsers send no key."""
+they come. Browsers send no key: a signed link opens it too (gateway/rules/content_links.py)."""
 
 import asyncio
 from typing import Final
@@ -9,6 +8,7 @@ from dialects.errors import RequestFault
 from lib.asgi import Receive, Scope
 from lib.ids import id_text
 from relay import media_tasks
+from relay.auth import Principal
 from relay.error_answers import answer_to_failures
 from relay.http_sink import HttpSink
 from relay.request_context import Parts
@@ -20,12 +20,22 @@ _GONE: Final = frozenset({403, 404, 410})
 
 
 async def serve(
-    parts: Parts, snapshot: Snapshot, scope: Scope, receive: Receive, sink: HttpSink
+    parts: Parts,
+    snapshot: Snapshot,
+    principal: Principal | None,
+    scope: Scope,
+    receive: Receive,
+    sink: HttpSink,
 ) -> None:
-    """Answer a request for a picture. Raises RequestFault, DatabaseAway, DatabaseRefused."""
+    """Answer a request for a picture, whose principal is None for whoever has its link. Raises
+    RequestFault, DatabaseAway, DatabaseRefused."""
     task_id = sink.invocation.target.task
     missing = RequestFault("task_not_found", "id", task_id)
-    task = await media_tasks.find_any(parts.states, task_id, "midjourney")
+    if principal is None:
+        task = await media_tasks.find_any(parts.states, task_id, "midjourney")
+    else:
+        found = await media_tasks.find(parts.states, principal, [task_id], "midjourney")
+        task = found.get(task_id)
     url = "" if task is None or not task.content_kept else task.result.get("imageUrl", "")
     if task is None or not url:
         raise missing

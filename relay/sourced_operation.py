@@ -2,9 +2,11 @@
 the channel, and by the key, that has that task."""
 
 from abc import abstractmethod
+from collections.abc import Sequence
 from typing import Self
 
 from dialects.errors import RequestFault
+from lib.egress import EgressPolicy
 from notify.rules.signing import key_secret
 from relay import media_tasks
 from relay.auth import Principal
@@ -24,6 +26,8 @@ class SourcedOperation(UnaryOperation):
         self.source: Source | None = None
         # What signs the call of the address that its body may name.
         self.hook_secret = ""
+        # Where that address may be.
+        self.hook_policy = EgressPolicy()
 
     @abstractmethod
     def source_id(self, raw: bytes) -> str:
@@ -55,12 +59,14 @@ async def about_its_source(
     principal: Principal,
     raw: bytes,
     key: str = "",
+    hook_networks: Sequence[str] = (),
 ) -> SourcedOperation:
     """The operation of one request, with the task of its team that the body is about, and with what
-    signs for who has this key, "" for a page of ours. Raises RequestFault, DatabaseAway,
-    DatabaseRefused."""
+    signs for who has this key, "" for a page of ours. A hook may lie in `hook_networks` beside
+    public addresses. Raises RequestFault, DatabaseAway, DatabaseRefused."""
     bound = operation.bare()
     bound.hook_secret = key_secret(key)
+    bound.hook_policy = EgressPolicy(hook_networks)
     task_id = operation.source_id(raw)
     if not task_id:
         return bound

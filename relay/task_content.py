@@ -8,7 +8,7 @@ import asyncio
 import re
 from collections.abc import AsyncGenerator, Callable, Collection, Mapping
 from typing import Final, NamedTuple
-from urllib.parse import parse_qsl, urljoin, urlsplit
+from urllib.parse import parse_qsl
 from uuid import UUID
 
 from dialects.errors import RequestFault
@@ -34,8 +34,6 @@ _TYPES: Final = frozenset(
     {"video/mp4", "video/webm", "image/webp", "image/jpeg", "image/png", "application/octet-stream"}
 )
 _BYTES: Final = (200, 206, 416)
-_ANY: Final = (*_BYTES, 301, 302, 303, 307, 308)
-_REDIRECTS_MAX: Final = 3
 _LINK_BYTES_MAX: Final = 64 * 1024
 _PASSED: Final = ("content-length", "content-range", "accept-ranges", "etag", "last-modified")
 
@@ -208,7 +206,15 @@ class _Source:
         named = task.content
         if form.read_link is not None:
             named = await self._linked(form, form.read_link, self._below(form, url, task.content))
-        return await self._follow(form, named, range_)
+        return await self._upstreams.get_elsewhere(
+            self._channel,
+            self._snapshot.egress,
+            named,
+            self._request_id,
+            key=key_of(task, self._channel),
+            range_=range_,
+            dialect=form.dialect,
+        )
 
     def _below(self, form: VideoForm, url: str, id_: str) -> str:
         try:
@@ -243,35 +249,6 @@ class _Source:
             return read_link(body)
         except AnswerFault:
             raise upstream_failure("F15") from None
-
-    async def _follow(self, form: VideoForm, url: str, range_: bytes) -> Answer:
-        """What stands at an address that the provider named, or at one that this leads to. Only
-        the channel's own host is sent its key, and nobody is led to where users may not go."""
-        for _ in range(_REDIRECTS_MAX + 1):
-            if _origin(url) == _origin(next(iter(self._channel.address.urls.values()))):
-                answer = await self._get(form, url, range_, _ANY)
-            else:
-                answer = await self._upstreams.get_elsewhere(
-                    self._channel,
-                    self._snapshot.egress_users,
-                    url,
-                    self._request_id,
-                    range_=range_,
-                    statuses=_ANY,
-                )
-            if answer.status in _BYTES:
-                return answer
-            location = answer.headers.get("location", "")
-            answer.cut()
-            url = urljoin(url, location)
-            if not location or not url.lower().startswith(("https://", "http://")):
-                break
-        raise upstream_failure("F21")
-
-
-def _origin(url: str) -> tuple[str, str]:
-    parts = urlsplit(url)
-    return parts.scheme.lower(), parts.netloc.lower()
 
 
 def key_of(task: Task, channel: Channel) -> int:

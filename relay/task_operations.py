@@ -10,7 +10,7 @@ from dialects import midjourney, suno
 from dialects.body import Body
 from dialects.chat import Encoded
 from dialects.codec import Target
-from dialects.errors import ErrorKind
+from dialects.errors import ErrorKind, RequestFault
 from dialects.fold import AnswerFault
 from dialects.midjourney import Submitted
 from dialects.operation import Operation
@@ -19,6 +19,7 @@ from dialects.unary import PlainAnswer, failure
 from dialects.usage import Quantities
 from gateway.providers import midjourney_proxy, suno_api
 from gateway.providers.task_form import TaskForm
+from lib.egress import EgressDenied, check_form_of_named
 from relay.media_tasks import Task, TaskKind
 from relay.sourced_operation import SourcedOperation
 from relay.unary import Exchange, Sending, UnaryFacts, Unit, as_it_came, not_offered
@@ -55,7 +56,8 @@ class TaskRequest(Protocol):
 
 
 class TaskService(NamedTuple):
-    """One service. `name` is what is said to be missing of a provider that has none; `encode` gets
+    """One service. `name` is what is said to be missing of a provider that has none, `hook_field`
+    the member that names the address that hears of a task's end; `encode` gets
     the provider's id of the task that a request is about. `read_accepted` gives the provider's id
     of the new one, and raises AnswerFault for what is no answer, UpstreamFailed for one that
     refuses; `write_accepted` makes of such an answer, and an id of ours, what the client is told.
@@ -63,6 +65,7 @@ class TaskService(NamedTuple):
 
     kind: TaskKind
     name: str
+    hook_field: str
     form: TaskForm
     new_id: Callable[[], str]
     encode: Callable[[Any, str], Encoded]
@@ -136,6 +139,8 @@ class SubmitTask(SourcedOperation):
 
     def read(self, raw: bytes, target: Target) -> UnaryFacts:
         own, source = self._address.read(raw), self.source
+        if own.hook:
+            self._check_hook(own.hook)
         return UnaryFacts(
             own,
             own.body,
@@ -148,6 +153,16 @@ class SubmitTask(SourcedOperation):
             only_channel=None if source is None else source.channel_id,
             only_key=None if source is None else source.channel_key_id,
         )
+
+    def _check_hook(self, url: str) -> None:
+        """Refuse an address that will never be called. Where a name leads is judged at each call:
+        who submits a task learns of no name inside."""
+        try:
+            check_form_of_named(self.hook_policy, url)
+        except EgressDenied:
+            field = self._service.hook_field
+            what = f"{field} must be a public https address on port 443"
+            raise RequestFault("invalid_value", field, what) from None
 
     def send(
         self, facts: UnaryFacts, urls: Mapping[Operation, str], model: str, request_id: str
@@ -205,6 +220,7 @@ def _read_picture(raw: bytes) -> str:
 _MIDJOURNEY: Final = TaskService(
     kind="midjourney",
     name="Midjourney tasks",
+    hook_field="notifyHook",
     form=midjourney_proxy.FORM,
     new_id=lambda: str(_FIRST_ID + secrets.randbelow(9 * _FIRST_ID)),
     encode=midjourney.encode,
@@ -241,6 +257,7 @@ def _read_song(raw: bytes) -> str:
 _SUNO: Final = TaskService(
     kind="suno",
     name="Suno tasks",
+    hook_field="notify_hook",
     form=suno_api.FORM,
     new_id=lambda: str(uuid4()),
     encode=suno.encode,

@@ -12,7 +12,7 @@ from collections.abc import Callable, Collection, Mapping
 from dataclasses import dataclass
 from types import MappingProxyType
 from typing import Any
-from urllib.parse import urlsplit
+from urllib.parse import urljoin, urlsplit
 
 import msgspec
 from websockets.http11 import Response
@@ -46,6 +46,10 @@ _HEAD = b"POST %b HTTP/1.1\r\n%bx-client-request-id: %b\r\ncontent-length: %d\r\
 _GET = b"GET %b HTTP/1.1\r\n%bx-client-request-id: %b\r\n%b\r\n"
 _CONTENT = (("accept", "*/*"),)
 _CONTENT_STATUSES = (200, 206, 416)
+_REDIRECT_STATUSES = (301, 302, 303, 307, 308)
+_REDIRECTS_MAX = 3
+# For addresses that a provider names: no list of the operator widens it.
+_PUBLIC = EgressPolicy()
 _HEADERS = {
     "content-type": "application/json",
     "accept": "application/json, text/event-stream",
@@ -233,22 +237,40 @@ class Upstreams:
         url: str,
         request_id: str,
         *,
+        key: int | None = None,
         range_: bytes = b"",
-        statuses: Collection[int] = _CONTENT_STATUSES,
+        dialect: Dialect = "openai",
     ) -> Answer:
-        """The same of an address that the channel's provider has named, on a connection of its own:
-        by the channel's way, and with nothing that is the channel's. Raises UpstreamFailed."""
-        try:
-            if not url.startswith(("https://", "http://")):
-                raise ValueError(f"no request can go to {url[:200]!r}")
-            # What the channel is known by, and whom it trusts, is for its own host.
-            way = channel.outbound if _is_own(channel, url) else Outbound(channel.outbound.proxy)
-            pool = _open_pool(channel, policy, url, way, reuse=False)
-            fields = headers_bytes(tuple({"host": pool.host_header, **_PLAIN}.items()))
-            head = _GET % (target_of(url), fields, request_id.encode(), _part(range_))
-        except ValueError as error:
-            raise _unreachable("F1", f"{channel.name}: {error}") from error
-        return await _got(pool, head, CODECS["openai"], statuses)
+        """Get what stands at an address that the channel's provider has named, or at one that this
+        redirects to; the answer, whose status is 200, 206 or 416. Raises UpstreamFailed.
+
+        Each address is judged anew. `policy` is the channel's and holds for the channel's own
+        origin only; elsewhere only public addresses are reached, whatever the operator lists. Only
+        the own origin is sent the channel's key, where `key` says which.
+        """
+        for _ in range(_REDIRECTS_MAX + 1):
+            try:
+                is_own = _origin(url) == _origin(_channel_url(channel))
+            except ValueError as error:
+                raise _unreachable("F1", f"{channel.name}: {error}") from error
+            if is_own and key is not None:
+                answer = await self.get(
+                    channel, policy, url, request_id, key=key, range_=range_, dialect=dialect,
+                    statuses=(*_CONTENT_STATUSES, *_REDIRECT_STATUSES),
+                )  # fmt: skip
+            else:
+                answer = await _get_without_key(channel, policy, url, request_id, range_, is_own)
+            if answer.status in _CONTENT_STATUSES:
+                return answer
+            location = answer.headers.get("location", "")
+            answer.cut()
+            if not location:
+                break
+            try:
+                url = urljoin(url, location)
+            except ValueError as error:
+                raise _unreachable("F1", f"{channel.name}: {error}") from error
+        raise upstream_failure("F21")
 
     async def change_over(
         self,
@@ -328,6 +350,26 @@ def _part(range_: bytes) -> bytes:
     return b"range: %b\r\n" % range_ if range_ else b""
 
 
+async def _get_without_key(
+    channel: Channel, policy: EgressPolicy, url: str, request_id: str, range_: bytes, is_own: bool
+) -> Answer:
+    """Ask an address that the channel's provider has named, on a connection of its own. Raises
+    UpstreamFailed."""
+    if is_own:
+        outbound, proxy_policy = channel.outbound, None
+    else:
+        # Only the channel's own host gets its client certificate and is judged by its authorities.
+        # The operator has chosen the proxy, so the channel's policy judges that.
+        outbound, proxy_policy, policy = Outbound(channel.outbound.proxy), policy, _PUBLIC
+    try:
+        pool = _open_pool(channel, policy, url, outbound, reuse=False, proxy_policy=proxy_policy)
+        fields = headers_bytes(tuple({"host": pool.host_header, **_PLAIN}.items()))
+        head = _GET % (target_of(url), fields, request_id.encode(), _part(range_))
+    except ValueError as error:
+        raise _unreachable("F1", f"{channel.name}: {error}") from error
+    return await _got(pool, head, CODECS["openai"], (*_CONTENT_STATUSES, *_REDIRECT_STATUSES))
+
+
 async def _got(
     pool: ConnectionPool, head: bytes, codec: Codec[Any], statuses: Collection[int]
 ) -> Answer:
@@ -351,21 +393,36 @@ def _form_head(target: bytes, fields: bytes, attempt_id: str, form: OutgoingForm
 
 
 def _open_upstream(channel: Channel, policy: EgressPolicy) -> _Upstream:
-    # Every address of a channel is on the same host.
-    url = next(iter(channel.address.urls.values()))
+    url = _channel_url(channel)
     reuse = Quirk.NO_CONNECTION_REUSE not in channel.provider.quirks
     pool = _open_pool(channel, policy, url, channel.outbound, reuse=reuse)
     return _Upstream((channel, policy), pool, {}, {})
 
 
-def _is_own(channel: Channel, url: str) -> bool:
-    """Whether an address is on the channel's host."""
-    origin = urlsplit(next(iter(channel.address.urls.values())))[:2]
-    return urlsplit(url)[:2] == origin
+def _channel_url(channel: Channel) -> str:
+    """One address of the channel; all of them have the same origin."""
+    return next(iter(channel.address.urls.values()))
+
+
+def _origin(url: str) -> tuple[str, str, int]:
+    """Scheme, host and port of an address. Raises ValueError where no request can go to it."""
+    parts = urlsplit(url)
+    host, port = parts.hostname, parts.port
+    if parts.scheme not in ("https", "http") or not host or port == 0:
+        raise ValueError(f"no request can go to {url[:200]!r}")
+    if "@" in parts.netloc:
+        raise ValueError("the address contains a user name or password")
+    return parts.scheme, host, port or (443 if parts.scheme == "https" else 80)
 
 
 def _open_pool(
-    channel: Channel, policy: EgressPolicy, url: str, outbound: Outbound, *, reuse: bool
+    channel: Channel,
+    policy: EgressPolicy,
+    url: str,
+    outbound: Outbound,
+    *,
+    reuse: bool,
+    proxy_policy: EgressPolicy | None = None,
 ) -> ConnectionPool:
     head_s = min(_HEAD_S, channel.timeouts.first_content / 2)
 
@@ -383,6 +440,7 @@ def _open_pool(
         head_s=head_s,
         reuse=reuse,
         outbound=outbound,
+        proxy_policy=proxy_policy,
     )
 
 

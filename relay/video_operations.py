@@ -3,7 +3,7 @@ by the provider, they become a media task."""
 
 import secrets
 from abc import abstractmethod
-from collections.abc import Mapping
+from collections.abc import Collection, Mapping
 from dataclasses import replace
 from functools import partial
 from typing import Any, ClassVar, Final
@@ -14,6 +14,7 @@ import msgspec
 from dialects import video_generations, videos
 from dialects.chat import Encoded
 from dialects.codec import Target
+from dialects.errors import RequestFault
 from dialects.fold import AnswerFault
 from dialects.operation import Operation
 from dialects.unary import PlainAnswer, failure
@@ -44,6 +45,8 @@ class VideoOperation(UnaryOperation):
     """One form of a client's; `name` is that of its operation, where a provider's form knows it."""
 
     name: ClassVar[str] = ""
+    # The member that says how long a video is to be.
+    length_field: ClassVar[str] = "duration"
 
     @abstractmethod
     def request(self, raw: bytes, target: Target) -> VideoRequest:
@@ -52,6 +55,10 @@ class VideoOperation(UnaryOperation):
     @abstractmethod
     def write(self, request_id: str, video: Video) -> dict[str, Any]:
         """What the client is told of a video that was accepted."""
+
+    def length_word(self, seconds: int) -> int:
+        """A length as that member says it."""
+        return seconds
 
     def new_public_id(self) -> str:
         """An id that nobody can guess."""
@@ -78,6 +85,7 @@ class VideoOperation(UnaryOperation):
             raise not_offered(facts, "videos")
         if not own.length_given:
             own = replace(own, seconds=form.seconds)
+        self._check_length(own, form.lengths(model))
         speaks = form.edit is not None and self.name in form.spoken_by
         write = form.edit if speaks and form.edit is not None else form.encode
         path, prefix = form.path(own, model), form.prefix(own, model)
@@ -87,6 +95,14 @@ class VideoOperation(UnaryOperation):
             own, form, self.new_public_id(), "", partial(self.write, request_id), prefix
         )
         return _sending(facts, accepted, write(own, model), path)
+
+    def _check_length(self, own: VideoRequest, lengths: Collection[int]) -> None:
+        if not lengths or own.seconds in lengths:
+            return
+        words = [str(self.length_word(seconds)) for seconds in lengths]
+        named = f"{', '.join(words[:-1])} or {words[-1]}"
+        what = f"{self.length_field} must be {named} for model {own.model}"
+        raise RequestFault("invalid_value", self.length_field, what)
 
 
 def _sending(facts: UnaryFacts, accepted: AcceptedVideo, encoded: Encoded, path: str) -> Sending:
@@ -110,6 +126,7 @@ class _Videos(VideoOperation):
     """OpenAI's form."""
 
     name = "videos"
+    length_field = "seconds"
     default_model = videos.MODEL
 
     def request(self, raw: bytes, target: Target) -> VideoRequest:

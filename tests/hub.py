@@ -644,7 +644,9 @@ def running_hub(
 @pytest.fixture(scope="session")
 def hub(authority: Authority) -> Iterator[Hub]:
     """A running hub for the whole session."""
-    with running_hub({"SSL_CERT_FILE": str(authority.path)}) as hub:
+    with running_hub(
+        {"SSL_CERT_FILE": str(authority.path), "WEBHOOK_EGRESS_ALLOW": "127.0.0.1/32"}
+    ) as hub:
         yield hub
 
 

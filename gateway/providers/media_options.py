@@ -147,6 +147,12 @@ _HEARD: Final[Mapping[str, HeardOptions]] = {
 }
 _VIDEOS: Final[Mapping[str, VideoOptions]] = {
     "sora-2": VideoOptions((4, 8, 12)),
+    # As their providers' forms refuse all others (gateway/providers/video_forms).
+    "kling-v1": VideoOptions((5, 10)),
+    "kling-v2": VideoOptions((5, 10)),
+    "jimeng": VideoOptions((5, 10)),
+    "veo-3": VideoOptions((8, 6, 4)),
+    "veo-2": VideoOptions((8, 7, 6, 5)),
     "sora-2-pro": VideoOptions((4, 8, 12), ("720x1280", "1280x720", "1024x1792", "1792x1024")),
 }
 

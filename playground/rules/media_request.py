@@ -15,7 +15,7 @@ from collections.abc import Callable, Collection, Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import Any, Final, Literal
 
-from dialects.videos import PROMPT_CHARACTERS_MAX, SECONDS, SECONDS_MAX, SIZE
+from dialects.videos import PROMPT_CHARACTERS_MAX, SECONDS_MAX, SIZE
 from gateway.providers.media_options import (
     MediaKind,
     heard_options,
@@ -145,8 +145,8 @@ def _heard_fields(model: MediaModel) -> list[MediaField]:
 
 def _video_fields(model: MediaModel) -> list[MediaField]:
     options = video_options(model.known_as)
-    seconds = MediaField("seconds", "number", default=str(SECONDS), required=True, low=1,
-                         high=SECONDS_MAX)  # fmt: skip
+    # Not said, it is as long as the provider's videos usually are.
+    seconds = MediaField("seconds", "number", low=1, high=SECONDS_MAX)
     if options.seconds:
         lengths = [str(length) for length in options.seconds]
         seconds = MediaField("seconds", choices=lengths, default=lengths[0], required=True)
@@ -319,12 +319,9 @@ def _transcription(
 def _video(
     model: MediaModel, prompt: str, values: Mapping[str, str], given: Collection[str]
 ) -> MediaAsk:
-    body = {
-        "model": model.name,
-        "prompt": prompt,
-        "seconds": values.get("seconds", str(SECONDS)),
-        "size": values.get("size", SIZE),
-    }
+    body = {"model": model.name, "prompt": prompt, "size": values.get("size", SIZE)}
+    if "seconds" in values:
+        body["seconds"] = values["seconds"]
     return MediaAsk("videos", body)
 
 

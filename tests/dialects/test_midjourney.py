@@ -40,7 +40,7 @@ def shown(state: VideoState, **over: Any) -> dict[str, Any]:
         ID, "mj_imagine", state, told.word, told.progress, "Cat", 1730621718151, 1730621720000,
         1730621780000, None,
         {"action": "IMAGINE", "botType": "MID_JOURNEY", "customId": "", "state": ""},
-        told.result or {}, "https://hub.example",
+        told.result or {}, f"https://hub.example/mj/image/{ID}?signature=x",
     )  # fmt: skip
     return midjourney.write(task._replace(**over))
 
@@ -84,7 +84,9 @@ def test_mj_fetch() -> None:
     assert (status.state, status.progress, status.word) == ("succeeded", 100, "SUCCESS")
     assert status.result is not None
     assert status.result["imageUrl"] == "https://example.com/mj.png"
-    assert shown("succeeded") == TOLD | {"imageUrl": f"https://hub.example/mj/image/{ID}"}
+    assert shown("succeeded") == TOLD | {
+        "imageUrl": f"https://hub.example/mj/image/{ID}?signature=x"
+    }
 
 
 @pytest.mark.parametrize(

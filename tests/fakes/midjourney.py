@@ -12,7 +12,7 @@ and billed then, once, as one call. An account knows its own tasks only. Words s
     #away=2       so many questions are answered by 503
     #code=24      how it is answered: 21 and 22 are accepted too
     #answer=word  it is answered by what is no answer: html, json, empty, noid
-    #picture=url  where it says that its picture is
+    #picture=url  where it says that its picture is; its own /away leads to `elsewhere`
 """
 
 from dataclasses import dataclass, field
@@ -56,6 +56,7 @@ class FakeMidjourney(TaskServer):
     ) -> None:
         super().__init__(_Handler, keys)
         self.tasks: dict[str, FakePicture] = {}
+        self.elsewhere = ""
         self.seen: list[dict[str, str]] = []
 
     def of(self, name: str) -> FakePicture:
@@ -120,6 +121,12 @@ class _Handler(TaskHandler):
         if self.path.startswith("/pictures/"):
             self.server.seen.append({name.lower(): value for name, value in self.headers.items()})
             self.content(PICTURE, "image/png")
+            return
+        if self.path == "/away":
+            self.send_response(302)
+            self.send_header("location", self.server.elsewhere)
+            self.send_header("content-length", "0")
+            self.end_headers()
             return
         if self.path == "/gone":
             self.json(404, {})

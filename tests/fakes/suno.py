@@ -11,6 +11,7 @@ one call. A song goes on from a clip of the same account only. Words of the prom
     #lie=word     of what it tells when it is asked: id, state, data, json, html, empty
     #code=word    it is refused with that code
     #clips=2      a song has so many clips, which this server plays (its only one is elsewhere)
+    #sound=url    where it says that its clips are
     #answer=word  it is answered by what is no answer: html, json, empty, noid
 """
 
@@ -128,7 +129,8 @@ class _Handler(TaskHandler):
                  "major_model_version": "v4", "metadata": {"tags": "", "duration": 121.4}}
             ]  # fmt: skip
             several = [{**made[0], "id": f"clip{number}-{song.id}", "title": f"Version {number}",
-                        "audio_url": f"{self.server.url}/clips/{number}.mp3"}
+                        "audio_url": song.words.get(
+                            "sound", f"{self.server.url}/clips/{number}.mp3")}
                        for number in range(1, int(song.words.get("clips", 0)) + 1)]  # fmt: skip
             made = several or made
         elif done:

@@ -49,11 +49,6 @@ def model(hub: Hub, fake: FakeUpstream) -> Iterator[str]:
         yield hub.model(fake)
 
 
-def keyed_rows() -> dict[str, Endpoint]:
-    """The rows that open for a key."""
-    return {path: row for path, row in listed_rows().items() if row.needs_key}
-
-
 def limited(hub: Hub, limit: str, row: Endpoint | None = None) -> Tenant:
     """A tenant whose key is limited to something else than what it will ask."""
     if limit == "models":
@@ -97,7 +92,7 @@ def holds(row: Endpoint, limit: str) -> bool:
 @pytest.mark.parametrize("limit", LIMITS)
 def test_limits_hold_at_every_row_in_every_carrier(hub: Hub, model: str, limit: str) -> None:
     keys: dict[str, Tenant] = {}
-    for path, row in keyed_rows().items():
+    for path, row in listed_rows().items():
         about = row.operation if limit == "endpoints" else ""
         tenant = keys.get(about) or keys.setdefault(about, limited(hub, limit, row))
         for carrier in CARRIERS:
@@ -112,7 +107,7 @@ def test_limits_hold_at_every_row_in_every_carrier(hub: Hub, model: str, limit: 
 
 def test_what_is_no_carrier_of_a_row_opens_nothing(hub: Hub, model: str) -> None:
     tenant = hub.tenant()
-    for path, row in keyed_rows().items():
+    for path, row in listed_rows().items():
         if not row.key_in_query:
             assert ask(hub, path, row, model, "query", tenant.key).status == 401, path
 

@@ -13,10 +13,10 @@ from typing import Any
 
 import pytest
 
-from relay.endpoints import Endpoint
+from relay.endpoints import Endpoint, listed_rows
 from tests.fakes.upstream import FakeUpstream
 from tests.hub import Answer, Hub, Tenant
-from tests.relay.test_carriers import CARRIERS, ask, keyed_rows
+from tests.relay.test_carriers import CARRIERS, ask
 from tests.relay.test_revocation import ENDS, of_key, tenant_of
 
 # Who comes with a key, and what is answered then.
@@ -71,7 +71,7 @@ def test_no_row_answers_a_key_that_opens_nothing(
     text = keys[who].key if who != "of no kind" else "sk-weir-nothing-of-that-kind-0000000000"
     turns = itertools.count()
     before = fake.totals()["requests"]
-    for path, row in keyed_rows().items():
+    for path, row in listed_rows().items():
         carriers = carriers_of(row)
         carrier = carriers[next(turns) % len(carriers)]
         answers = [ask(hub, path, row, name, carrier, text) for name in (model, "no-such-model")]

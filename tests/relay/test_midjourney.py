@@ -3,7 +3,9 @@ books say."""
 
 import base64
 import json
+import os
 import re
+import time
 from collections.abc import Iterator
 from contextlib import contextmanager
 from typing import Any
@@ -11,6 +13,7 @@ from typing import Any
 import pytest
 
 from dialects.midjourney import MODELS
+from gateway.rules.content_links import LINK_S, signed_link
 from tests.fakes.midjourney import PICTURE, FakeMidjourney
 from tests.hostile import EVERYTHING, LONG, NUL, STORABLE
 from tests.hub import Answer, Hub, Tenant
@@ -103,7 +106,7 @@ def test_a_picture_is_held_when_it_is_ordered_and_charged_once_at_its_end(
         ],
         "properties": {"finalPrompt": f"{prompt} --v 6.1"},
     }  # fmt: skip
-    assert task["imageUrl"].endswith(f"/mj/image/{id_}")
+    assert f"/mj/image/{id_}?expires=" in task["imageUrl"]
     record = hub.record(answer.headers["x-request-id"])
     assert (record["operation"], record["model"]) == ("midjourney_imagine", "mj_imagine")
     assert (record["meters"], record["basis"]) == ({"requests": 1}, "measured")
@@ -117,7 +120,7 @@ def test_a_failed_picture_costs_nothing_and_says_why(hub: Hub, provider: FakeMid
     task = finished(hub, tenant, "a cat #fail=blocked")
     assert (task["status"], task["failReason"], task["buttons"]) == ("FAILURE", "blocked", [])
     assert (spent(hub, tenant), holds(hub, tenant)) == (0, ["voided"])
-    assert hub.get(f"/mj/image/{task['id']}").status == 404
+    assert hub.get(f"/mj/image/{task['id']}", tenant).status == 404
     change = submit(hub, tenant, "change", taskId=task["id"], action="UPSCALE", index=1)
     assert (change.status, change.json()["code"]) == (409, 4)
 
@@ -385,7 +388,7 @@ def test_the_seed_of_a_picture(hub: Hub, provider: FakeMidjourney) -> None:
 # ---- who sees it
 
 
-def test_a_picture_is_passed_on_in_parts_to_who_knows_its_id(
+def test_a_picture_is_passed_on_in_parts_to_who_has_its_link(
     hub: Hub, provider: FakeMidjourney
 ) -> None:
     """Without a key of ours, and without the provider's where it has put the picture."""
@@ -398,12 +401,30 @@ def test_a_picture_is_passed_on_in_parts_to_who_knows_its_id(
     part = hub.request("GET", path, headers={"range": "bytes=5-14"})
     assert (part.status, part.body) == (206, PICTURE[5:15])
     assert "mj-api-secret" not in provider.seen[-1]
-    assert hub.get("/mj/image/1000000000000000").status == 404
+    assert hub.get("/mj/image/1000000000000000", tenant).status == 404
     hub.connection.execute(
         "UPDATE gateway_mediatask SET expires_at = now() WHERE public_id = %s", [task["id"]]
     )
     assert hub.get(path).status == 404
     assert shown(hub, tenant, task["id"])["imageUrl"] == ""
+
+
+def test_a_picture_needs_a_key_of_its_team_or_its_link(hub: Hub, provider: FakeMidjourney) -> None:
+    tenant, stranger, pepper = hub.tenant(), hub.tenant(), os.environ["WEIR_KEY_PEPPER"]
+    task, other = finished(hub, tenant, "mine"), finished(hub, tenant, "mine too")
+    path = f"/mj/image/{task['id']}"
+    link = task["imageUrl"][task["imageUrl"].index("/mj/image/") :]
+    assert hub.get(path, hub.key(tenant)).body == hub.get(link).body == PICTURE
+    assert hub.get(path, stranger).status == 404
+    now = time.time()
+    for wrong in (
+        path,
+        f"{link}0",
+        link.replace(task["id"], other["id"]),
+        link.replace("expires=", "expires=9"),
+        signed_link(pepper, path, task["id"], now - LINK_S - 3600),
+    ):
+        assert hub.get(wrong).status == 401, wrong
 
 
 @pytest.mark.extended
@@ -417,7 +438,7 @@ def test_a_picture_is_only_fetched_where_channels_may_go(
     tenant = hub.tenant()
     url = f"{provider.url}/gone" if place == "gone" else place
     task = finished(hub, tenant, f"elsewhere #picture={url}" if place else "nowhere #picture")
-    answer = hub.get(f"/mj/image/{task['id']}")
+    answer = hub.get(f"/mj/image/{task['id']}", tenant)
     assert (answer.status, answer.json()["code"]) == (status, 3 if status == 404 else 9)
 
 

@@ -185,10 +185,63 @@ def test_a_length_that_is_not_said_is_the_providers_own(
     tenant = hub.tenant()
     body = {"model": models["kling"], "prompt": "as long as usual", "size": "1280x720"}
     answer = hub.post(tenant, body, path="/v1/video/generations")
-    assert (answer.status, answer.headers["x-weir-hold"]) == (200, "0.60")
+    assert (answer.status, answer.headers["x-weir-hold"]) == (200, "0.80")
     assert fake.of("as long as usual").body["duration"] == "5"
     poll(hub, tenant)
     assert spent(hub, tenant) == PER_MS * 5000
+
+
+@pytest.mark.parametrize(
+    ("service", "name", "usual"),
+    [("kling", "duration", "5"), ("jimeng", "frames", 121), ("wan", "duration", 5)],
+)
+def test_openais_form_without_a_length_orders_the_providers_own(
+    hub: Hub, fake: FakeServices, models: dict[str, str], service: str, name: str, usual: Any
+) -> None:
+    tenant, prompt = hub.tenant(), f"unsaid {service}"
+    answer = hub.post(tenant, {"model": models[service], "prompt": prompt}, path="/v1/videos")
+    assert answer.status == 200, answer.body
+    body = fake.of(prompt).body
+    assert (body["parameters"] if service == "wan" else body)[name] == usual
+    poll(hub, tenant)
+    assert spent(hub, tenant) == PER_MS * 5000
+
+
+@pytest.mark.parametrize(
+    ("service", "path", "body", "named"),
+    [
+        ("kling", "/v1/videos", {"seconds": "4"}, "seconds must be 5 or 10"),
+        ("kling", "/v1/video/generations", {"duration": 7}, "duration must be 5 or 10"),
+        ("kling", "/kling/v1/videos/text2video", {"duration": "4"}, "duration must be 5 or 10"),
+        ("jimeng", "/v1/videos", {"seconds": 12}, "seconds must be 5 or 10"),
+        ("jimeng", "jimeng", {"frames": 97}, "frames must be 121 or 241"),
+        ("kling", "veo", {"durationSeconds": 8}, "parameters.durationSeconds must be 5 or 10"),
+    ],
+)
+def test_a_length_that_its_provider_does_not_make_is_refused(
+    hub: Hub,
+    fake: FakeServices,
+    models: dict[str, str],
+    service: str,
+    path: str,
+    body: dict[str, Any],
+    named: str,
+) -> None:
+    tenant, model, prompt = hub.tenant(), models[service], f"never made {path}"
+    body = body | {"model": model, "prompt": prompt}
+    if path == "jimeng":
+        path, body = "/jimeng/?Action=CVSync2AsyncSubmitTask", body | {"req_key": model}
+    elif path == "veo":
+        length = {"durationSeconds": body["durationSeconds"]}
+        path = f"/v1beta/models/{model}:predictLongRunning"
+        body = {"instances": [{"prompt": prompt}], "parameters": length}
+    answer = hub.post(tenant, body, path=path)
+    assert 400 <= answer.status < 500, answer.body
+    assert f"{named} for model {model}" in answer.body.decode()
+    with pytest.raises(ValueError, match="unpack"):
+        fake.of(prompt)
+    hub.settled(tenant)
+    assert "revenue" not in hub.balance(tenant)
 
 
 def test_an_address_inside_is_not_fetched(

@@ -13,7 +13,7 @@ from typing import Any
 import pytest
 from openai import OpenAI
 
-from relay.content_links import LINK_S, signed_link
+from gateway.rules.content_links import LINK_S, signed_link
 from tests.fakes.videos import FakeVideos
 from tests.hub import Answer, Hub, Tenant
 from tests.relay.clients import OpenAIClient

@@ -1,6 +1,6 @@
 """The shape of a form of video tasks: data, and what reads and writes it."""
 
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Collection, Mapping
 from dataclasses import dataclass, field
 from typing import Any
 
@@ -9,6 +9,10 @@ from dialects.codec import Codec
 from dialects.videos import VideoRequest
 from gateway.providers.task_form import Charged, TaskForm
 from gateway.rules.task_life import charged_video
+
+
+def any_length(model: str) -> Collection[int]:
+    return ()
 
 
 def _no_path(request: VideoRequest, model: str) -> str:
@@ -28,7 +32,8 @@ class VideoForm(TaskForm):
     be known beside it, later, to ask for the task. Such an id is as many segments of a path.
 
     `read_accepted` gives the provider's id, and raises AnswerFault. `seconds` is how long a video
-    is whose client did not say, at most SECONDS_UNSAID. `callback` is the member of an order that
+    is whose client did not say, at most SECONDS_UNSAID; `lengths` are all those, in seconds, that
+    one of its models makes, none where that is not known. `callback` is the member of an order that
     names who is to be told of an end, `external` the one that gives the task an id of ours, by
     which it can be asked for, too: its row is then written before the provider is asked, so that no
     crash loses it.
@@ -38,6 +43,7 @@ class VideoForm(TaskForm):
     encode: Callable[[VideoRequest, str], Encoded]
     read_accepted: Callable[[bytes], str]
     seconds: int
+    lengths: Callable[[str], Collection[int]] = any_length
     content_path: str = ""
     remix_path: str = ""
     spoken_by: frozenset[str] = frozenset()

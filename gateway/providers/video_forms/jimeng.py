@@ -108,6 +108,7 @@ FORM: Final = VideoForm(
     read_accepted=read_accepted,
     read_status=read_status,
     seconds=5,
+    lengths=lambda model: (5, 10),
     kept_s=3600,
     tasks="video_tasks",
     ask=ask,

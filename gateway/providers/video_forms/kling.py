@@ -1,6 +1,8 @@
 """Kling's form. Its reference ("Text to Video", "Image to Video", "General Information"), as of
 2026-03, and `external_task_id` as of 2024-11-15; results are kept for 30 days (2024-10-25)."""
 
+import re
+from collections.abc import Collection
 from typing import Any, Final
 
 import msgspec
@@ -28,6 +30,8 @@ _OPTIONS: Final = (
     "watermark_info",
 )  # fmt: skip
 _NAMES: Final = {name: name for name in _OPTIONS}
+_LENGTHS: Final = (5, 10)
+_VERSION: Final = re.compile(r"-v([0-9]{1,3})(?![0-9])")
 _MISSING: Final = 1203
 _STATES: Final[dict[str, VideoState]] = {
     "submitted": "queued",
@@ -126,6 +130,15 @@ def read_status(raw: bytes, upstream_id: str) -> VideoStatus:
     return VideoStatus(state, 100, content=checked_address(made[0].url if made else None))
 
 
+def lengths(model: str) -> Collection[int]:
+    """How long the videos of a model can be: 3.0 took to 15 seconds, 4.0 to 30."""
+    found = _VERSION.search(model)
+    version = 0 if found is None else int(found[1])
+    if version < 3:
+        return _LENGTHS
+    return range(3, 16) if version == 3 else range(3, 31)
+
+
 def _kind(request: VideoRequest, model: str) -> str:
     return "image2video" if request.image else "text2video"
 
@@ -138,6 +151,7 @@ FORM: Final = VideoForm(
     read_accepted=read_accepted,
     read_status=read_status,
     seconds=5,
+    lengths=lengths,
     kept_s=30 * 86400,
     path=lambda request, model: "/" + _kind(request, model),
     prefix=_kind,

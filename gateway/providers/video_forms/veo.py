@@ -1,6 +1,7 @@
 """Veo's form in the Gemini API: an operation that runs long. Source: ai.google.dev, "Generate
 videos with Veo 3.1 in Gemini API", as of 2026-10; videos are stored for two days."""
 
+from collections.abc import Collection
 from typing import Any, Final
 
 import msgspec
@@ -39,6 +40,14 @@ def encode(request: VideoRequest, model: str) -> Encoded:
     } | {_NAMES[name]: value for name, value in options.items()}
     body = {"instances": [without_none(instance)], "parameters": without_none(parameters)}
     return Encoded(msgspec.json.encode(body), request.dropped(_NAMES))
+
+
+def lengths(model: str) -> Collection[int]:
+    """How long the videos of a model can be, by Google's pages of Veo 2 and 3."""
+    name = model.rpartition("/")[2]
+    if name.startswith("veo-3"):
+        return (4, 6, 8)
+    return range(5, 9) if name.startswith("veo-2") else ()
 
 
 def _picture(image: object, path: str) -> dict[str, str]:
@@ -117,7 +126,8 @@ FORM: Final = VideoForm(
     encode=encode,
     read_accepted=read_accepted,
     read_status=read_status,
-    seconds=6,
+    seconds=8,
+    lengths=lengths,
     kept_s=2 * 86400,
     tasks="video_tasks",
     status_path="/{id}",

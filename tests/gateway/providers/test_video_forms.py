@@ -208,6 +208,26 @@ def test_a_length_that_is_not_said_is_within_what_is_held() -> None:
 
 
 @pytest.mark.parametrize(
+    ("operation", "model", "made", "not_made"),
+    [
+        ("kling_videos", "kling-v2-6", (5, 10), (4, 8)),
+        ("kling_videos", "kling-v1", (5, 10), (4,)),
+        ("kling_videos", "kling-v3", (3, 7, 15), (2, 16)),
+        ("jimeng_videos", "jimeng_t2v_v30", (5, 10), (4,)),
+        ("veo_videos", "veo-3.1-generate-preview", (4, 6, 8), (5, 10)),
+        ("veo_videos", "veo-2.0-generate-001", (5, 6, 7, 8), (4,)),
+    ],
+)
+def test_the_lengths_that_a_model_makes(
+    operation: str, model: str, made: tuple[int, ...], not_made: tuple[int, ...]
+) -> None:
+    lengths = VIDEO_FORMS[operation].lengths(model)
+    assert VIDEO_FORMS[operation].seconds in lengths
+    assert set(made) <= set(lengths)
+    assert not set(not_made) & set(lengths)
+
+
+@pytest.mark.parametrize(
     ("size", "ratio", "shorter"),
     [("1280x720", "16:9", 720), ("720x1280", "9:16", 720), ("1000x1000", "1:1", 1080),
      ("1792x1024", "16:9", 1080), ("10x9999", "9:16", 480), ("4000x3000", "16:9", 1080)],

@@ -1,7 +1,8 @@
-"""Links to the bytes of a finished video that need no key, for a browser or a player: who has one
-gets that video, until it expires.
+"""Links to the bytes of a finished video or picture that need no key, for a browser or a player:
+whoever has one gets that file, until it expires.
 
     /v1/videos/{id}/content?expires=1764000000&signature=…    HMAC-SHA-256 over id and instant
+    /mj/image/{id}?expires=1764000000&signature=…             the same
 
 A link ends with what it leads to, where that is sooner: deleted, or kept no more.
 """
@@ -18,13 +19,18 @@ _HOUR_S: Final = 3600
 
 
 def signed_link(pepper: str, url: str, task_id: str, now: float) -> str:
-    """The address of a video's bytes, good without a key; `now` is in Unix seconds."""
+    """The address of a task's bytes, good without a key; `now` is in Unix seconds."""
     expires = (int(now) + LINK_S + _HOUR_S - 1) // _HOUR_S * _HOUR_S
     return f"{url}?expires={expires}&signature={_signature(pepper, task_id, str(expires))}"
 
 
+def picture_link(pepper: str, root: str, task_id: str, now: float) -> str:
+    """The link to the picture of a Midjourney task; `root` is where the hub's paths begin."""
+    return signed_link(pepper, f"{root}/mj/image/{task_id}", task_id, now)
+
+
 def is_signed(pepper: str, task_id: str, query: bytes, now: float) -> bool:
-    """Whether a query opens that video now."""
+    """Whether a query opens the bytes of that task now."""
     if b"signature=" not in query:
         return False
     fields = parse_qs(query.decode("latin-1"))
