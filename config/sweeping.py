@@ -22,7 +22,7 @@ _swept_at = -math.inf
 async def sweep_for_ever() -> None:
     """Do each every few seconds, not in step with other processes. Ends when it is cancelled.
 
-    A round of one that takes long, because providers or a mail server do, delays none of the others.
+    A round of one that takes long, because providers or a mail server do, delays no other.
     """
     await asyncio.gather(_for_ever(_sweep), _for_ever(_watch), _for_ever(count_dropped_lines))
 

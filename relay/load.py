@@ -6,7 +6,6 @@ import logging
 import time
 from collections.abc import Callable
 from random import uniform
-from typing import Final
 
 from gateway.rules.load_shedding import MEASURED_EACH_S, UNDER_WAY_MIN, LoadShedding
 from gateway.total_sql import add_to_total

@@ -2,12 +2,12 @@
 they come. Its id alone gives access, for as long as results are kept: nobody can guess it, and
 browsers send no key."""
 
-import asyncio
 from typing import Final
 
 from dialects.errors import RequestFault
 from lib.asgi import Receive, Scope
 from lib.ids import id_text
+from lib.waiting import timeout
 from relay import media_tasks
 from relay.error_answers import answer_to_failures
 from relay.http_sink import HttpSink
@@ -32,7 +32,7 @@ async def serve(
     channel = channel_of(task, snapshot)
     first_content_s = channel.timeouts.first_content
     try:
-        async with asyncio.timeout(first_content_s):
+        async with timeout(first_content_s):
             answer = await parts.upstreams.get_elsewhere(
                 channel,
                 snapshot.egress,

@@ -10,8 +10,6 @@ from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
 
-import pytest
-
 from tests.hub import Hub
 
 # Each refused page is a line of the log that names its address: a few hundred fill the queue.
