@@ -221,8 +221,8 @@ def _form_of(
 ) -> bytes | None:
     """In which form the rows of a seal are read; None where neither its code nor its signature is
     ours."""
-    if rewritten is not None and _holds(rewritten, sign_rewritten(key, sealed, stored)):
-        return _FORM
+    if rewritten is not None:
+        return _FORM if _holds(rewritten, sign_rewritten(key, sealed, stored)) else None
     forms = _FORMS.get(number, ())
     return next((form for form in forms if _holds(stored, _code(key, form, *sealed))), None)
 

@@ -51,6 +51,19 @@ from usage.models import Finding, ProviderBill
 
 # Addresses that are no page of their own, and why.
 NO_PAGE = {
+    **dict.fromkeys(
+        (
+            "account_erased",
+            "member_erase",
+            "member_erasure",
+            "own_data",
+            "own_erasure",
+            "person_erase",
+            "person_erasure",
+        ),
+        "walked by test_erasure.py",
+    ),
+    "own_data_download": "a file",
     "root": "leads to home",
     "start_skip": "a form",
     "budget_link": "leads to a budget",
@@ -289,6 +302,7 @@ def furnish() -> dict[str, str]:
         "model rule": f"/admin/models/rules/{rule.id}",
         "test of all channels": f"/admin/channels/tests/{id_text(tested.id)}",
         "model changes": f"/admin/channels/{id_text(channel.id)}/models/changes",
+        "ledger findings": "/admin/findings",
         "ledger finding": f"/admin/findings/{finding.id}",
         "acknowledge a finding": f"/admin/findings/{finding.id}/acknowledge",
         "announcement": f"/admin/announcements/{announcement.shown_id}",

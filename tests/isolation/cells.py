@@ -216,6 +216,8 @@ def expected(cell: Cell) -> Outcome:
         return 403
     if route.all_teams and who.limited:
         return route.all_teams
+    if route.by_session and who.carrier != "session":
+        return 403
     return _at_the_object(cell) or _behind_it(cell)
 
 

@@ -205,6 +205,7 @@ def test_every_step_goes_on_after_a_kill(
             erasure = Erasure.objects.get()
             erasure_steps._do_step(erasure)
     assert Erasure.objects.get().done_at is not None
+    assert AuditEvent.objects.get(action="user.erased").object_id == str(zaphod.pk)
     assert rows_with(WORD) == {}
     assert broken() == []
 

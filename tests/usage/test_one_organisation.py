@@ -53,6 +53,7 @@ EVERYWHERE = {
     "usage/invariants.py": "a job: the books of all",
     "usage/late_usage.py:to_post": "a job: what waits of all",
     "usage/demo_data.py": "a command, into an empty installation",
+    "billing/sealed_rewrites.py": "a job: the texts of an erased person, wherever they are",
     "billing/seals.py": "a job: one chain over the postings of all",
     "billing/spans.py": "a job: how far the books of all go",
     "billing/sql/sweep_holds.py": "a job: holds of processes that are dead",

@@ -38,6 +38,9 @@ BEFORE: Final[Writes] = {
     "accounts.teams.restore_team": lambda w: teams.archive_team(w.second, actor=SYSTEM),
 }
 WRITES: Final[Writes] = {
+    "accounts.organisations.create_for": lambda w: organisations.create_for(
+        "Customer", w.people.bob.email, actor=w.alice
+    ),
     "accounts.changes.change_row": lambda w: change_row(
         w.people.core, "team.renamed", w.alice, name="kernel"
     ),

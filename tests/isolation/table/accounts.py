@@ -163,7 +163,9 @@ OPERATIONS: Final[dict[str, Route]] = {
     "DELETE /roles/{id}": at("roles.write", CUSTOM_ROLE),
     "GET /single-sign-on": at("sign_in.write", nothing=True),
     "PUT /single-sign-on": at(
-        "sign_in.write", body=sends(issuer="https://made.example", client_id="c", secret="s")
+        "sign_in.write",
+        by_session=True,
+        body=sends(issuer="https://made.example", client_id="c", secret="s"),
     ),
     "DELETE /single-sign-on": at("sign_in.write", nothing=True),
     "POST /single-sign-on/test": at("sign_in.write", nothing=True),

@@ -27,6 +27,7 @@ class Route:
     - `all_teams`: what a member is told who is limited to teams
     - `operators`: what an operator's session is told, which stands in no organisation in the API
     - `while_viewing`: it is for who views an organisation, who changes nothing else
+    - `by_session`: keys are refused, whatever they may do
     - `nothing`: it finds nothing in this world, and says so by 404
     - `body`: what is sent, made from the object's id; `rest`: what the address has besides
     """
@@ -42,6 +43,7 @@ class Route:
     oneself: bool = False
     all_teams: Status | None = None
     operators: Status | Literal["in"] | None = None
+    by_session: bool = False
     nothing: bool = False
     while_viewing: bool = False
     body: Callable[[str], Mapping[str, Any]] = lambda id: {}
