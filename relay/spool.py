@@ -170,7 +170,8 @@ def read(raw: bytes) -> Found:
         if item is None:
             # Where the end of the line before was damaged, a whole record stands behind it.
             damaged += 1
-            item = next(filter(None, (_record(text[at:]) for at in _starts(text))), None)
+            records = (_record(text[at:]) for at in _starts(text))
+            item = next((record for record in records if record is not None), None)
         if item is not None:
             items.append(item)
     return Found(items, damaged)
