@@ -15,7 +15,6 @@ from accounts import sealing
 from config.allocator import keep_freed_memory
 from config.database_watch import DatabaseWatch
 from config.health import Health
-from config.log_handler import close_log
 from config.protocol import open_files
 from config.request_limits import RequestLimits
 from config.sweeping import sweep_for_ever
@@ -103,8 +102,6 @@ async def _live(receive: Receive, send: Send) -> None:
         await sweeping
     await _finish_runs()
     await watch.close()
-    # The server ends the process by a signal, which asks nobody.
-    await asyncio.to_thread(close_log)
     await send({"type": "lifespan.shutdown.complete"})
 
 

@@ -6,9 +6,9 @@ import sys
 from typing import Any
 
 from celery import Celery, Task
-from celery.signals import beat_init, celeryd_init, worker_init
+from celery.signals import beat_init, worker_init
 from django.conf import settings
-from django.db import DatabaseError, connection
+from django.db import DatabaseError
 from psycopg.conninfo import conninfo_to_dict, make_conninfo
 
 os.environ.setdefault("DJANGO_SETTINGS_MODULE", "config.settings")
@@ -72,7 +72,6 @@ class RecordedTask(Task):  # type: ignore[misc]
         finally:
             REQUEST_ID.reset(logged)
             ORIGIN.reset(token)
-            _count_dropped_lines()
 
 
 app = Celery("weir", task_cls=RecordedTask)
@@ -112,30 +111,5 @@ def _check_secrets(**_: Any) -> None:
         log.warning("the secrets are not compared, the database is away: %s", error)
 
 
-def _count_dropped_lines() -> None:
-    # Models can be imported only now that Django stands.
-    from config.sweeping import count_dropped_lines
-
-    if connection.in_atomic_block:
-        return
-    try:
-        count_dropped_lines()
-    except DatabaseError as error:
-        log.warning("the dropped log lines are not counted, the database is away: %s", error)
-
-
-def _log_words(**_: Any) -> None:
-    """Log what Celery's handlers of signals would write to the terminal themselves: with a full
-    pipe there the worker would never end."""
-    # Only workers need it, and it is large.
-    from celery.apps import worker
-
-    def say(message: str, stream: object = None) -> None:
-        log.warning("%s", message.strip())
-
-    worker.safe_say = say
-
-
-celeryd_init.connect(_log_words)
 worker_init.connect(_check_secrets)
 beat_init.connect(_check_secrets)

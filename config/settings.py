@@ -8,7 +8,6 @@ from urllib.parse import urlsplit
 from psycopg.conninfo import conninfo_to_dict
 
 from accounts.rules import link_life, passwords, session_life
-from config.log_handler import log_uncaught
 from config.log_lines import JsonLine, TextLine, name_request, shorten_refusal
 from config.request_limits import BODY_BYTES_MAX, UPLOAD_BYTES_MAX
 from lib import env
@@ -344,7 +343,7 @@ LOGGING = {
     },
     "handlers": {
         "stderr": {
-            "class": "config.log_handler.LogHandler",
+            "class": "logging.StreamHandler",
             "formatter": LOG_FORMAT,
             "filters": ["refusals", "requests"],
         }
@@ -359,12 +358,8 @@ LOGGING = {
         # Off, as its command line says: this configuration would take it on again, as a child of
         # its own, and a line would show the key that a client had to put into its address.
         "uvicorn.access": {"handlers": [], "propagate": False},
-        # Celery gives these handlers of its own where they have none.
-        "celery.task": {"handlers": ["stderr"], "propagate": False},
-        "multiprocessing": {"handlers": ["stderr"], "propagate": False},
     },
 }
-log_uncaught()
 
 # Checks across settings -------------------------------------------------------------------------
 if WEIR_KEK is not None and SECRET_KEY in split_keks(WEIR_KEK):

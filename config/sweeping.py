@@ -1,6 +1,5 @@
 """What each web process does every few seconds, so that it is done even where no worker lives:
-holds are resolved (I24), background jobs that stand still are told, and log lines that were dropped
-are counted."""
+holds are resolved (I24), and background jobs that stand still are told."""
 
 import asyncio
 import logging
@@ -20,11 +19,11 @@ _swept_at = -math.inf
 
 
 async def sweep_for_ever() -> None:
-    """Do each every few seconds, not in step with other processes. Ends when it is cancelled.
+    """Do both every few seconds, not in step with other processes. Ends when it is cancelled.
 
-    A round of one that takes long, because providers or a mail server do, delays no other.
+    A round of one that takes long, because providers or a mail server do, delays none of the other.
     """
-    await asyncio.gather(_for_ever(_sweep), _for_ever(_watch), _for_ever(count_dropped_lines))
+    await asyncio.gather(_for_ever(_sweep), _for_ever(_watch))
 
 
 async def _for_ever(work: Callable[[], object]) -> None:
@@ -60,18 +59,3 @@ def _watch() -> None:
     from config.job_runs import watch
 
     watch()
-
-
-def count_dropped_lines() -> None:
-    """Count the log lines that this process has dropped since the last call."""
-    from config.log_handler import WRITER
-    from gateway.traffic import count_dropped_log_lines
-
-    dropped = WRITER.take_dropped()
-    if not dropped:
-        return
-    try:
-        count_dropped_log_lines(dropped)
-    except Exception:
-        WRITER.put_back_dropped(dropped)
-        raise

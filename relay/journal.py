@@ -23,7 +23,7 @@ import msgspec
 
 from lib.ids import id_text
 from relay.settlement import Marked, Resolved, Settled
-from relay.spool import Kept, SpoolUnusable, line, read
+from relay.spool import SpoolUnusable, line, read
 
 _SUFFIX: Final = ".journal"
 _SLOT_BYTES: Final = 2048
@@ -44,8 +44,6 @@ class Journal:
         self._used: dict[UUID, int] = {}
         # Marks of attempts whose process died, until they are committed.
         self._left: set[UUID] = set()
-        # Slots of dead processes that could not be read.
-        self.damaged = 0
 
     def open(self) -> None:
         """Make the file, with its space. Raises SpoolUnusable."""
@@ -136,14 +134,7 @@ class Journal:
             os.close(file)
             return []
         slots = [raw[at : at + _SLOT_BYTES] for at in range(0, len(raw), _SLOT_BYTES)]
-        items: list[Kept] = []
-        for slot in slots:
-            if slot[:1] == _FREE:
-                continue
-            # Behind its line is what is left of a longer one.
-            found = read(slot[: slot.find(b"\n") + 1])
-            items += found.items
-            self.damaged += not found.items
+        items = [item for slot in slots for item in read(slot)]
         for item in items:
             if type(item) is Marked:
                 self._left.add(item.attempt_id)

@@ -75,7 +75,6 @@ class LedgerRecovery:
 
         At once: their holds are resolved by what is known of them a few seconds later.
         """
-        damaged_before = self._journal.damaged if self._journal is not None else 0
         left = self._journal.adopt() if self._journal is not None else []
         marks = {item.attempt_id: item.meters for item in left if type(item) is Marked}
         noted: list[Settled] = [
@@ -83,22 +82,7 @@ class LedgerRecovery:
         ]
         if marks or noted:
             log.warning("%d endings, %d marks of a killed process", len(noted), len(marks))
-        if self._journal is not None and self._journal.damaged > damaged_before:
-            log.error(
-                "%d records of a killed process's journal cannot be read; what they would say is "
-                "estimated by the sweeper",
-                self._journal.damaged - damaged_before,
-            )
         return Adopted([], noted, marks)
-
-    def take_damaged(self) -> int:
-        """Return how many records could not be read since the last call."""
-        damaged = 0
-        for files in (self._spool, self._journal):
-            if files is not None:
-                damaged += files.damaged
-                files.damaged = 0
-        return damaged
 
     def close(self) -> None:
         """Let go of the files; what still waits in them is the next process's."""

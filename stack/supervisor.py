@@ -10,9 +10,6 @@ ends with its last lines rather than trying for ever.
 """
 
 import asyncio
-import atexit
-import datetime as dt
-import json
 import os
 import signal
 import subprocess
@@ -23,7 +20,6 @@ from contextlib import suppress
 from dataclasses import dataclass
 from typing import Any
 
-from lib.line_writer import LineWriter
 from stack.processes import CannotStart, leashed
 
 LINE_BYTES_MAX = 16_384
@@ -78,8 +74,7 @@ class ChildFailed(Exception):
 
 
 class Console:
-    """Lines of the children with aligned names in front, or each as a JSON object; held back until
-    the start is done."""
+    """Lines of the children with aligned names in front; held back until the start is done."""
 
     def __init__(self, names: Sequence[str], colour: bool) -> None:
         self.quiet = True
@@ -89,9 +84,6 @@ class Console:
     def show(self, name: str, line: str) -> None:
         if self.quiet:
             return
-        if LOGS_JSON:
-            OUTPUT.put(json_line(name, line))
-            return
         label = f"{name:{self._width}} |"
         if name in self._colours:
             label = f"\x1b[{self._colours[name]}m{label}\x1b[0m"
@@ -99,31 +91,9 @@ class Console:
 
 
 def say(line: str) -> None:
-    """Write a line of our own; does not wait until somebody reads it."""
-    OUTPUT.put(json_line("stack", line.strip()) if LOGS_JSON else line)
-
-
-def json_line(process: str, line: str) -> str:
-    """A JSON object for this line; a process that logs such objects itself has its name added."""
-    with suppress(ValueError):
-        stated = json.loads(line)
-        if isinstance(stated, dict):
-            return json.dumps({**stated, "process": process})
-    time = dt.datetime.now(dt.UTC).isoformat(timespec="milliseconds").replace("+00:00", "Z")
-    said = {"time": time, "level": "INFO", "logger": process, "message": line, "process": process}
-    return json.dumps(said)
-
-
-def _dropped(lines: int) -> str:
-    line = f"{lines} lines were dropped: the output was not read in time"
-    return json_line("stack", line) if LOGS_JSON else line
-
-
-LOGS_JSON = os.environ.get("LOG_FORMAT") == "json"
-OUTPUT = LineWriter(1, _dropped)
-# A reader that stopped, or went away (a closed terminal, a pipe to head), must neither keep the
-# children waiting nor end the installation.
-atexit.register(OUTPUT.close)
+    # A reader that went away (a closed terminal, a pipe to head) must not end the installation.
+    with suppress(OSError, ValueError):
+        print(line, flush=True)
 
 
 def describe(code: int) -> str:

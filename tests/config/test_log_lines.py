@@ -19,7 +19,7 @@ def written(monkeypatch: pytest.MonkeyPatch) -> io.StringIO:
     """What goes to the log of a running installation."""
     stream = io.StringIO()
     (handler,) = (one for one in logging.getLogger().handlers if one.get_name() == "stderr")
-    monkeypatch.setattr(handler, "write", lambda line: stream.write(f"{line}\n"))
+    monkeypatch.setattr(handler, "stream", stream)
     return stream
 
 

@@ -35,7 +35,7 @@ PATTERNS: Final = (
     "billing/access.py",
     "usage/visibility.py",
     "relay/auth.py",
-    "relay/content_links.py",
+    "gateway/rules/content_links.py",
     "relay/revocation.py",
     "config/metrics_views.py",
     "lib/egress.py",

@@ -1,18 +1,16 @@
 import asyncio
-import json
 import os
 import signal
 import subprocess
 import sys
-import time
-from collections.abc import Callable, Iterator
+from collections.abc import Iterator
 from dataclasses import replace
 from pathlib import Path
 
 import pytest
 
 from stack.processes import wait_gone
-from stack.supervisor import OUTPUT, Child, ChildFailed, Console, Patience, Supervisor
+from stack.supervisor import Child, ChildFailed, Console, Patience, Supervisor
 
 HASTY = Patience(pause_first=0.02, pause_max=0.08, established_after=30, stop_within=5)
 WAIT_SECONDS = 20
@@ -54,12 +52,6 @@ class Heard(Console):
 
 def child(name: str, program: str) -> Child:
     return Child(name, [sys.executable, "-S", "-c", program], dict(os.environ))
-
-
-def said(capfd: pytest.CaptureFixture[str]) -> str:
-    """What the supervisor itself has written."""
-    assert OUTPUT.flush(WAIT_SECONDS)
-    return capfd.readouterr().out
 
 
 async def test_stops_in_reverse_order() -> None:
@@ -113,7 +105,7 @@ async def test_farewells_are_news_only_while_nobody_is_leaving() -> None:
 
 
 async def test_starts_again_after_longer_and_longer_pauses(
-    capfd: pytest.CaptureFixture[str],
+    capsys: pytest.CaptureFixture[str],
 ) -> None:
     heard = Heard()
     supervisor = Supervisor(heard, Patience(**{**vars(HASTY), "deaths_max": 99}))
@@ -124,14 +116,14 @@ async def test_starts_again_after_longer_and_longer_pauses(
         supervisor.ask_stop()
 
     await supervisor.supervise(story())
-    told = [line for line in said(capfd).splitlines() if "exit code 3" in line]
+    told = [line for line in capsys.readouterr().out.splitlines() if "exit code 3" in line]
     pauses = [line.split(" in ")[1] for line in told[:5]]
     assert pauses == ["0.02 s", "0.04 s", "0.08 s", "0.08 s", "0.08 s"]
 
 
 @pytest.mark.extended
 async def test_a_healthy_life_brings_the_short_pause_back(
-    capfd: pytest.CaptureFixture[str],
+    capsys: pytest.CaptureFixture[str],
 ) -> None:
     heard = Heard()
     healthy_at_once = Patience(**{**vars(HASTY), "deaths_max": 99, "healthy_after": 0})
@@ -143,7 +135,7 @@ async def test_a_healthy_life_brings_the_short_pause_back(
         supervisor.ask_stop()
 
     await supervisor.supervise(story())
-    told = [line for line in said(capfd).splitlines() if "again" in line]
+    told = [line for line in capsys.readouterr().out.splitlines() if "again" in line]
     assert {line.split(" in ")[1] for line in told} == {"0.02 s"}
 
 
@@ -185,7 +177,7 @@ print("up", flush=True)
     assert len(lives.read_text()) >= HASTY.deaths_max + 2
 
 
-async def test_kills_what_does_not_stop(capfd: pytest.CaptureFixture[str]) -> None:
+async def test_kills_what_does_not_stop(capsys: pytest.CaptureFixture[str]) -> None:
     heard = Heard()
     supervisor = Supervisor(heard, Patience(stop_within=0.1, stop_reserve=0.1))
 
@@ -195,7 +187,7 @@ async def test_kills_what_does_not_stop(capfd: pytest.CaptureFixture[str]) -> No
         supervisor.ask_stop()
 
     await supervisor.supervise(story())
-    assert "stuck did not stop in time and was killed" in said(capfd)
+    assert "stuck did not stop in time and was killed" in capsys.readouterr().out
 
 
 async def test_a_second_signal_hurries() -> None:
@@ -273,82 +265,3 @@ def test_kill_9_leaves_no_child(keeper: "subprocess.Popen[str]") -> None:
     assert len(pids) == 2
     keeper.kill()
     assert all(wait_gone(pid, WAIT_SECONDS) for pid in pids)
-
-
-MERGING = """
-import asyncio, sys
-from stack.supervisor import Child, Console, Supervisor
-
-async def main():
-    console = Console(["web"], colour=False)
-    console.quiet = False
-    supervisor = Supervisor(console)
-    program = sys.argv[1]
-    async def story():
-        supervisor.launch(Child("web", [sys.executable, "-S", "-c", program], {}))
-    await supervisor.supervise(story())
-
-asyncio.run(main())
-"""
-
-
-def test_a_reader_that_stops_keeps_neither_the_children_nor_the_end_waiting(
-    tmp_path: Path,
-) -> None:
-    """P34: nobody reads what the supervisor writes; a child writes more than any pipe takes, to
-    its end, and a SIGTERM ends all of it in order."""
-    wrote, down = tmp_path / "wrote", tmp_path / "down"
-    much = f"""
-for _ in range(20_000):
-    print("x" * 1000)
-print("all", flush=True)
-open({str(wrote)!r}, "w").close()
-"""
-    program = OBEDIENT.replace('print("up", flush=True)', much)
-    program = program.replace('print("down", flush=True)', f'open({str(down)!r}, "w").close()')
-    process = subprocess.Popen(
-        [sys.executable, "-c", MERGING, program], stdout=subprocess.PIPE, stderr=subprocess.STDOUT
-    )
-    try:
-        until(wrote.exists)
-        process.send_signal(signal.SIGTERM)
-        assert process.wait(WAIT_SECONDS) == 0
-        assert down.exists()
-    finally:
-        process.kill()
-        process.communicate()
-
-
-def test_with_json_logs_each_merged_line_is_an_object() -> None:
-    program = (
-        """
-import json
-print("plain")
-print(json.dumps({"level": "WARNING", "message": "own"}), flush=True)
-"""
-        + OBEDIENT
-    )
-    process = subprocess.Popen(
-        [sys.executable, "-c", MERGING, program],
-        stdout=subprocess.PIPE,
-        text=True,
-        env={**os.environ, "LOG_FORMAT": "json"},
-    )
-    assert process.stdout is not None
-    try:
-        lines = [json.loads(process.stdout.readline()) for _ in range(3)]
-        process.send_signal(signal.SIGTERM)
-        lines += [json.loads(line) for line in process.stdout]
-    finally:
-        process.kill()
-        process.communicate()
-    assert [line["message"] for line in lines] == ["plain", "own", "up", "down"]
-    assert {line["process"] for line in lines} == {"web"}
-    assert lines[1]["level"] == "WARNING"
-
-
-def until(holds: Callable[[], bool]) -> None:
-    end = time.monotonic() + 10 * WAIT_SECONDS
-    while not holds():
-        assert time.monotonic() < end
-        time.sleep(0.01)
