@@ -55,7 +55,7 @@ def test_a_song_is_made_heard_and_extended(
     page.fill("#media-tags", "folk")
     page.get_by_role("button", name="Generate").click()
     expect(page.locator("article progress")).to_have_count(1)
-    poll_ordered(stage, acme, 1)
+    poll_ordered(stage, acme, "suno", 1)
     clips = page.locator("article[data-state=done] audio")
     expect(clips).to_have_count(2)
     (song,) = suno.songs.values()
@@ -81,7 +81,7 @@ def test_a_song_is_made_heard_and_extended(
     longer = suno.of("a bridge").body
     assert (longer["continue_clip_id"], longer["task_id"]) == (f"clip2-{song.id}", song.id)
     assert longer["continue_at"] == 42.5
-    poll_ordered(stage, acme, 2)
+    poll_ordered(stage, acme, "suno", 2)
 
     # Lyrics, and a song of them.
     page.select_option("#media-model", "suno_lyrics")
@@ -89,7 +89,7 @@ def test_a_song_is_made_heard_and_extended(
     page.fill("#media-prompt", "a city")
     page.get_by_role("button", name="Generate").click()
     expect(page.locator("article")).to_have_count(3)
-    poll_ordered(stage, acme, 3)
+    poll_ordered(stage, acme, "suno", 3)
     page.get_by_role("link", name="Make a song of it").click()
     expect(page.locator("#media-prompt")).to_have_value("[Verse] city lights")
     expect(page.locator("#media-words")).to_have_value("lyrics")
@@ -102,18 +102,20 @@ def test_a_song_is_made_heard_and_extended(
     bob.assert_calm()
 
 
-def poll_ordered(stage: Stage, tenant: Tenant, orders: int) -> None:
-    """Poll once all orders of the tenant are written. The page shows an order before its provider
-    has accepted it, and a poll before that asks for nothing."""
+def poll_ordered(stage: Stage, tenant: Tenant, service: str, orders: int) -> None:
+    """Poll once all orders of the tenant to that service are written. The page shows an
+    order before its provider has accepted it, and a poll before that asks for nothing."""
 
     def written() -> bool:
         (row,) = stage.rows(
-            "SELECT count(*) AS n FROM gateway_mediatask WHERE organisation_id = %s",
+            "SELECT count(*) AS n FROM gateway_mediatask WHERE organisation_id = %s "
+            "AND starts_with(model, %s)",
             tenant.organisation_id,
+            service,
         )
         return bool(row["n"] == orders)
 
-    stage.hub.wait(written, f"{orders} orders are not written")
+    stage.hub.wait(written, f"{orders} orders of {service} are not written")
     poll(stage.hub, tenant)
 
 
@@ -129,7 +131,7 @@ def test_a_picture_is_imagined_and_changed_by_its_buttons(
     page.select_option("#media-aspect", "16:9")
     page.get_by_role("button", name="Generate").click()
     expect(page.locator("article progress")).to_have_count(1)
-    poll_ordered(stage, acme, 1)
+    poll_ordered(stage, acme, "mj", 1)
     picture = page.locator("article[data-state=done] .media-pictures img")
     expect(picture).to_have_count(1)
     (made,) = midjourney.tasks.values()
@@ -149,7 +151,7 @@ def test_a_picture_is_imagined_and_changed_by_its_buttons(
     expect(page.locator("article").first).to_contain_text(asked[:20])
     page.get_by_role("button", name="Zoom").last.click()
     expect(page.locator("article")).to_have_count(3)
-    poll_ordered(stage, acme, 3)
+    poll_ordered(stage, acme, "mj", 3)
     dialog = page.locator(".media-dialog")
     expect(dialog.locator("textarea")).to_have_value(asked)
     dialog.locator("textarea").fill("wider --zoom 2")
@@ -160,7 +162,7 @@ def test_a_picture_is_imagined_and_changed_by_its_buttons(
                     midjourney.tasks.values()),
         "the answer has not come",
     )  # fmt: skip
-    poll_ordered(stage, acme, 4)
+    poll_ordered(stage, acme, "mj", 4)
     assert charges(stage, "mj_upscale") == [CALL_NANO]
 
     # Several pictures become one.

@@ -52,9 +52,11 @@ def failing(struck_hub: Hub) -> Hub:
     return struck_hub
 
 
-def order(hub: Hub, tenant: Tenant, model: str, prompt: str, failpoint: str = "") -> Answer | None:
+def order(
+    hub: Hub, tenant: Tenant, model: str, prompt: str, failpoint: str = "", seconds: int = 8
+) -> Answer | None:
     """The answer; None where the connection broke."""
-    body = {"model": model, "prompt": prompt, "seconds": "8", "size": "1280x720"}
+    body = {"model": model, "prompt": prompt, "seconds": str(seconds), "size": "1280x720"}
     headers = {"x-failpoint": failpoint} if failpoint else {}
     try:
         return hub.post(tenant, body, path="/v1/videos", headers=headers)
@@ -215,7 +217,7 @@ def test_what_kling_has_accepted_no_crash_loses(failing: Hub, point: str, made: 
         hub.know(name)
         written = len(hub.log())
         with ThreadPoolExecutor(1) as pool:
-            pool.submit(order, hub, tenant, name, prompt, f"kill {point}")
+            pool.submit(order, hub, tenant, name, prompt, f"kill {point}", seconds=10)
             await_strike(hub, "kill", point, written)
         hub.start()
         if point != "admitted":
@@ -234,5 +236,5 @@ def test_what_kling_has_accepted_no_crash_loses(failing: Hub, point: str, made: 
             if ordered:
                 content = hub.get(f"/v1/videos/{video['id']}/content", tenant)
                 assert content.body == ordered[0].content
-            assert spent(hub, tenant) == (PER_MS * 8000 if ordered else 0)
+            assert spent(hub, tenant) == (PER_MS * 10_000 if ordered else 0)
     hub.assert_books_balance()
