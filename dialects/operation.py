@@ -14,6 +14,7 @@ Operation = Literal[
     "rerank",
     "responses",
     "responses_compact",
+    "responses_input_tokens",
     "messages",
     "count_tokens",
     "generate_content",

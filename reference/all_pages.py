@@ -11,7 +11,7 @@ from typing import Final
 from django.utils.translation import gettext_lazy as _
 
 from reference.chat_pages import CHAT, COMPACT, RESPONSES, STORED
-from reference.list_pages import BALANCE, COUNT, GEMINI_COUNT, MODELS, NOT_MADE
+from reference.list_pages import BALANCE, COUNT, GEMINI_COUNT, MODELS, NOT_MADE, RESPONSES_COUNT
 from reference.media_pages import (
     IMAGE_EDITS,
     IMAGE_VARIATIONS,
@@ -62,7 +62,7 @@ GROUPS: Final[tuple[Group, ...]] = (
         (IMAGINE, CHANGE, ACTION, DESCRIBE, BLEND, SHORTEN, MIDJOURNEY_TASK, MIDJOURNEY_TASKS),
     ),
     Group(_("Suno"), (MUSIC, LYRICS, SUNO_TASK, SUNO_TASKS)),
-    Group(_("Lists and counts"), (MODELS, COUNT, GEMINI_COUNT, BALANCE, NOT_MADE)),
+    Group(_("Lists and counts"), (MODELS, COUNT, RESPONSES_COUNT, GEMINI_COUNT, BALANCE, NOT_MADE)),
 )
 PAGES: Final[Mapping[str, ReferencePage]] = {
     page.slug: page for group in GROUPS for page in group.pages

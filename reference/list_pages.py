@@ -66,6 +66,21 @@ COUNT: Final = ReferencePage(
     {"model": MODEL, "messages": [{"role": "user", "content": "Why do rivers meander?"}]},
     """{"input_tokens": 14}""",
 )
+RESPONSES_COUNT: Final = ReferencePage(
+    "responses-input-tokens",
+    _("Count tokens (Responses)"),
+    _("Counts the input tokens of a request. No model is called and nothing is charged."),
+    ("responses_input_tokens",),
+    "/v1/responses/input_tokens",
+    (
+        MODEL_FIELD,
+        Field("input", "string | object[]", _("As in Responses."), True),
+        Field("instructions, tools, tool_choice", "string | object", _("As in Responses.")),
+    ),
+    {"model": MODEL, "input": "Why do rivers meander?"},
+    """{"object": "response.input_tokens", "input_tokens": 14}""",
+    notes=(_("A response, conversation or prompt that is stored elsewhere is rejected."),),
+)
 GEMINI_COUNT: Final = ReferencePage(
     "gemini-count-tokens",
     _("Count tokens (Gemini)"),

@@ -32,6 +32,7 @@ from relay.auth import Principal, read_credentials
 from relay.config import RelayConfig
 from relay.cors import PREFLIGHT
 from relay.database import DatabaseAway, DatabaseRefused
+from relay.downstream import ErrorAnswer
 from relay.endpoints import Endpoint, find_endpoint, read_invocation
 from relay.error_answers import answer_to, too_busy
 from relay.form_body import FORM_BYTES_MAX, read_form
@@ -68,6 +69,11 @@ log = logging.getLogger(__name__)
 # within 250 ms (P6).
 _WATCH_AFTER_S: Final = 0.05
 _JSON: Final = (b"content-type", b"application/json")
+# A WebSocket is asked for where only HTTP is served: Codex goes on over HTTP, by the status.
+_OVER_HTTP_ONLY: Final = ErrorAnswer(
+    "method_not_allowed", 426, "API request failed: no WebSocket is served here; send it with POST"
+)
+_UPGRADE: Final = ((b"upgrade", b"HTTP/1.1"), (b"connection", b"upgrade"))
 # Bytes of what was made, for a key or a signed link.
 _CONTENT: Final = {
     "video_content": task_content.serve,
@@ -139,7 +145,10 @@ class Relay:
             await sink.unknown(path)
         elif method not in endpoint.methods:
             allow = (b"allow", row.allow.encode())
-            await sink.fault(RequestFault("method_not_allowed", None, method), allow)
+            if _asks_for_websocket(scope):
+                await sink.refuse(_OVER_HTTP_ONLY, *_UPGRADE, allow)
+            else:
+                await sink.fault(RequestFault("method_not_allowed", None, method), allow)
         else:
             await self._guarded(endpoint, sink, scope, receive)
 
@@ -442,6 +451,11 @@ def _address(scope: Scope) -> str:
 
 def _user_agent(headers: Iterable[tuple[bytes, bytes]]) -> str:
     return dict(headers).get(b"user-agent", b"").decode("latin-1")
+
+
+def _asks_for_websocket(scope: Scope) -> bool:
+    upgrade: bytes = dict(scope["headers"]).get(b"upgrade", b"")
+    return upgrade.lower() == b"websocket"
 
 
 def _calls(method: str, path: str) -> bool:

@@ -16,6 +16,8 @@ from dialects.chat import Dialect
 from dialects.codec import JSON, Target
 from dialects.gemini import count_tokens as gemini_count
 from dialects.operation import Operation
+from dialects.responses import input_tokens as responses_count
+from dialects.responses import request_read as responses_request
 from gateway.providers.provider import BadAddress
 from gateway.rules.faults import FAULTS
 from gateway.rules.hold_bound import estimate_tokens
@@ -77,6 +79,13 @@ COUNTERS: Final[Mapping[Dialect, Counter]] = MappingProxyType(
             gemini_count.edit,
             gemini_count.read_answer,
             gemini_count.write_answer,
+        ),
+        "responses": Counter(
+            "responses_input_tokens",
+            lambda raw, target: responses_count.read_request(raw),
+            responses_request.edit,
+            responses_count.read_count,
+            responses_count.write_count,
         ),
     }
 )

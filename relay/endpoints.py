@@ -141,6 +141,9 @@ class Endpoint:
 
 _CHAT: Final = Endpoint("chat", ("POST",), "openai", "chat_completions", _BODY)
 _RESPONSES: Final = Endpoint("chat", ("POST",), "responses", "responses", _BODY)
+_INPUT_TOKENS: Final = Endpoint(
+    "count_tokens", ("POST",), "responses", "responses_input_tokens", _BODY
+)
 _MESSAGES: Final = Endpoint("chat", ("POST",), "anthropic", "messages", _BODY)
 _COUNT: Final = Endpoint("count_tokens", ("POST",), "anthropic", "count_tokens", _BODY)
 _COMPLETIONS: Final = Endpoint("chat", ("POST",), "openai", "completions", _BODY)
@@ -295,6 +298,8 @@ ENDPOINTS: Final[dict[str, Endpoint]] = (
         "/responses": _RESPONSES,
         "/v1/responses/compact": _COMPACT,
         "/api/v1/responses/compact": _COMPACT,
+        "/v1/responses/input_tokens": _INPUT_TOKENS,
+        "/api/v1/responses/input_tokens": _INPUT_TOKENS,
         "/v1/messages": _MESSAGES,
         "/api/v1/messages": _MESSAGES,
         "/anthropic/v1/messages": _MESSAGES,

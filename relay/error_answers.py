@@ -42,6 +42,8 @@ from relay.request_context import Invocation
 from relay.upstream import UpstreamFailed, upstream_failure
 
 _WAIT_MS: Final = 1000
+# A slow body, and another request that still runs.
+_PASSING: Final = (408, 409)
 
 
 def answer_of_kind(kind: ErrorKind, *, retry_after_ms: int | None = None) -> ErrorAnswer:
@@ -138,6 +140,9 @@ def error_response(error: ErrorAnswer, invocation: Invocation, request_id: str) 
     own = codec.headers(error.status, request_id, wait_ms)
     fields += [(name.encode(), value.encode()) for name, value in own.items()]
     fields += limit_headers(codec.name, error.headroom, time.time())
+    if not _may_pass(error):
+        # The official clients of OpenAI and Anthropic try again by the status unless this says no.
+        fields.append((b"x-should-retry", b"false"))
     if error.status == 401:
         fields.append((b"www-authenticate", b"Bearer"))
     elif error.status in (413, 501):
@@ -160,6 +165,13 @@ def error_response(error: ErrorAnswer, invocation: Invocation, request_id: str) 
         target=target if target.array else Target(),
     )
     return ErrorResponse(codec.status(error.kind, error.status), fields, body)
+
+
+def _may_pass(error: ErrorAnswer) -> bool:
+    """Whether the same request may be answered otherwise later, with nobody changing anything."""
+    if error.status in (429, 503):
+        return error.waits
+    return error.status in _PASSING or (error.status >= 500 and error.kind != "not_implemented")
 
 
 def response_at(path: str, error: ErrorAnswer, request_id: str) -> ErrorResponse:

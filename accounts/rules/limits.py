@@ -42,6 +42,7 @@ ENDPOINTS: Final = (
     "rerank",
     "responses",
     "responses_compact",
+    "responses_input_tokens",
     "speech",
     "stream_generate_content",
     "suno_lyrics",

@@ -16,6 +16,7 @@ import msgspec
 from dialects.body import Body, read_body
 from dialects.bounds import (
     CHOICES_MAX,
+    LOGIT_BIAS,
     OUTPUT_CAP_MAX,
     PENALTY,
     SHARE,
@@ -45,6 +46,7 @@ _BOUNDS: Final = {
     "presence_penalty": PENALTY,
     "frequency_penalty": PENALTY,
     "stop": Bound(items=STOPS_MAX),
+    "logit_bias": LOGIT_BIAS,
 }
 
 _SMALL: Final = ("model", "stream", "max_tokens", "n", "best_of")

@@ -144,9 +144,10 @@ def _read_extra(body: Members) -> dict[str, Any]:
 
 def _read_cap(body: Members) -> int | None:
     caps = [
-        body.integer(name, 1, OUTPUT_CAP_MAX) for name in ("max_completion_tokens", "max_tokens")
+        body.integer(name, 0, OUTPUT_CAP_MAX) for name in ("max_completion_tokens", "max_tokens")
     ]
-    return next((cap for cap in caps if cap is not None), None)
+    # 0 stands for none (source 003, the examples).
+    return next((cap for cap in caps if cap), None)
 
 
 def _read_top_logprobs(body: Members) -> int | None:

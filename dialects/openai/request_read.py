@@ -7,13 +7,14 @@ on as it came.
 
 from collections import Counter
 from collections.abc import Mapping
-from typing import Any
+from typing import Any, get_args
 
 import msgspec
 
 from dialects.body import NO_QUIRKS, Body, Quirks, read_body
 from dialects.bounds import (
     CHOICES_MAX,
+    LOGIT_BIAS,
     LOGPROBS,
     OUTPUT_CAP_MAX,
     PENALTY,
@@ -22,6 +23,7 @@ from dialects.bounds import (
     Bound,
     check_bounds,
 )
+from dialects.chat import Effort
 from dialects.errors import RequestFault
 from dialects.media import MediaKind
 from dialects.members import (
@@ -38,7 +40,7 @@ from dialects.openai.request_decode import STOPS_MAX
 from dialects.raw_json import present, starts, value_of
 
 _CAP_NAMES = ("max_completion_tokens", "max_tokens")
-_RANGES = dict.fromkeys(_CAP_NAMES, (1, OUTPUT_CAP_MAX)) | {"n": (1, CHOICES_MAX)}
+_RANGES = dict.fromkeys(_CAP_NAMES, (0, OUTPUT_CAP_MAX)) | {"n": (1, CHOICES_MAX)}
 _SMALL = ("model", "stream", *_RANGES)
 _WORDS = {"true": True, "false": False, "null": None}
 _BOUNDS = {
@@ -48,6 +50,8 @@ _BOUNDS = {
     "frequency_penalty": PENALTY,
     "top_logprobs": LOGPROBS,
     "stop": Bound(items=STOPS_MAX),
+    "logit_bias": LOGIT_BIAS,
+    "reasoning_effort": Bound(words=get_args(Effort)),
 }
 
 
@@ -119,6 +123,8 @@ def read(raw: bytes) -> ChatFacts:
         current, legacy, choices = [
             small.integer(name, low, high) for name, (low, high) in _RANGES.items()
         ]
+        if 0 in (current, legacy):
+            body = _without_empty_caps(body, small)
     check_bounds(body, _BOUNDS)
     audio_output = "modalities" in members and _names_audio(body)
     media, picture_bytes = _count_media(messages)
@@ -127,7 +133,7 @@ def read(raw: bytes) -> ChatFacts:
         model=model,
         stream=stream,
         include_usage=include_usage,
-        output_cap=legacy if current is None else current,
+        output_cap=current or legacy or None,
         choices=1 if choices is None else choices,
         user=read_user(body) if "user" in members else "",
         text_bytes=len(raw) - picture_bytes,
@@ -135,6 +141,12 @@ def read(raw: bytes) -> ChatFacts:
         audio_output=audio_output,
         max_cost_nano=max_cost_nano,
     )
+
+
+def _without_empty_caps(body: Body, small: Members) -> Body:
+    """The body without a cap of 0, which stands for none (source 003, the examples)."""
+    empty = [name for name in _CAP_NAMES if small.value.get(name) == 0]
+    return read_body(body.splice(dict.fromkeys(empty)))
 
 
 def edit(

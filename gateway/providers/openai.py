@@ -27,7 +27,11 @@ PROVIDER = Provider(
             passed_headers=("openai-beta",),
         ),
         "responses": Spoken(
-            paths={"responses": "/responses", "responses_compact": "/responses/compact"},
+            paths={
+                "responses": "/responses",
+                "responses_compact": "/responses/compact",
+                "responses_input_tokens": "/responses/input_tokens",
+            },
             passed_headers=("openai-beta",),
         ),
     },

@@ -190,6 +190,17 @@ _METHODS: Final[Mapping[str, _Method]] = {
         "print(answer.output)",
         "console.log(answer.output);",
     ),
+    "responses_input_tokens": _Method(
+        "openai",
+        "client.responses.input_tokens.count",
+        "client.responses.inputTokens.count",
+        _names(
+            "model conversation input instructions parallel_tool_calls previous_response_id"
+            " reasoning text tool_choice tools truncation"
+        ),
+        "print(answer.input_tokens)",
+        "console.log(answer.input_tokens);",
+    ),
     "messages": _MESSAGES,
     "count_tokens": _Method(
         "anthropic",

@@ -194,7 +194,11 @@ def test_malformed_bodies(
         ({"max_tokens": "5"}, 400, "invalid_type"),
         ({"max_tokens": 1.5}, 400, "invalid_type"),
         ({"max_tokens": True}, 400, "invalid_type"),
-        ({"max_tokens": 0}, 422, "invalid_value"),
+        ({"max_tokens": -1}, 422, "invalid_value"),
+        ({"max_completion_tokens": -1}, 422, "invalid_value"),
+        ({"logit_bias": [1]}, 400, "invalid_type"),
+        ({"reasoning_effort": 1}, 400, "invalid_type"),
+        ({"reasoning_effort": "much"}, 422, "invalid_value"),
         ({"n": 0}, 422, "invalid_value"),
     ],
 )
@@ -217,6 +221,12 @@ def test_paths_and_methods(hub: Hub, fake: FakeUpstream) -> None:
     answer = hub.get("/v1/chat/completions")
     check(answer, 405, "invalid_request_error", "method_not_allowed")
     assert answer.headers["allow"] == "POST, OPTIONS"
+    for path in ("/v1/chat/completions", "/v1/responses", "/responses"):
+        # Codex goes on over HTTP at once, and only because of this status.
+        asked = {"upgrade": "websocket", "connection": "Upgrade"}
+        answer = hub.request("GET", path, tenant, headers=asked)
+        check(answer, 426, "invalid_request_error", "method_not_allowed")
+        assert (answer.headers["upgrade"], answer.headers["allow"]) == ("HTTP/1.1", "POST, OPTIONS")
     answer = hub.request("DELETE", "/v1/models")
     assert (answer.status, answer.headers["allow"]) == (405, "GET, OPTIONS")
     for path in (
@@ -313,6 +323,9 @@ TWICE = {
     "/v1/chat/completions": b'{"model":"%s","messages":[' + USER + b"]}",
     "/v1/completions": b'{"model":"%s","prompt":"a","stream_options":{"x":1,"x":1}}',
     "/v1/responses": b'{"model":"%s","input":['
+    + USER.replace(b'"text",', b'"input_text",')
+    + b"]}",
+    "/v1/responses/input_tokens": b'{"model":"%s","input":['
     + USER.replace(b'"text",', b'"input_text",')
     + b"]}",
     "/v1/messages": b'{"model":"%s","max_tokens":9,"messages":[' + USER + b"]}",

@@ -8,6 +8,7 @@ import pytest
 
 from dialects.chat import Dialect
 from dialects.codecs import CODECS
+from dialects.errors import KINDS, ErrorKind
 from dialects.upstream_errors import UpstreamFault, describe
 from gateway.rules.routing import Candidate
 from relay.channel_health import Health
@@ -107,3 +108,25 @@ def test_words_and_header_name_the_same_seconds(
         words = re.search(r"retry in (\d+) s", json.loads(response.body)["error"]["message"])
         assert words is not None, case
         assert fields[b"retry-after"].decode() == words[1], case
+
+
+# What may be otherwise a moment later, with nobody changing anything.
+PASSING: set[ErrorKind] = {
+    "request_timeout", "conflict", "rate_limited", "upstream_rate_limited", "internal",
+    "upstream_error", "upstream_unreachable", "upstream_auth", "upstream_truncated",
+    "upstream_malformed", "no_channel", "overloaded", "server_shutting_down", "timeout",
+}  # fmt: skip
+
+
+@pytest.mark.parametrize("dialect", sorted(CODECS))
+@pytest.mark.parametrize("kind", KINDS)
+def test_clients_are_told_what_no_repetition_mends(kind: ErrorKind, dialect: Dialect) -> None:
+    """The official clients of OpenAI and Anthropic heed the header before they heed the status."""
+    answer = ErrorAnswer(kind, KINDS[kind].status, "no")
+    for waits in (True, False):
+        response = error_response(
+            answer._replace(waits=waits), Invocation(CODECS[dialect], ""), "r"
+        )
+        told = dict(response.fields).get(b"x-should-retry")
+        passes = kind in PASSING and (waits or KINDS[kind].status not in (429, 503))
+        assert told == (None if passes else b"false")

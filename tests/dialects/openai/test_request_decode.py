@@ -159,7 +159,7 @@ def test_tools_win_over_their_old_form() -> None:
         ({"top_p": -0.1}, "invalid_value", "top_p"),
         ({"n": 0}, "invalid_value", "n"),
         ({"n": 1.5}, "invalid_type", "n"),
-        ({"max_tokens": 0}, "invalid_value", "max_tokens"),
+        ({"max_tokens": -1}, "invalid_value", "max_tokens"),
         ({"presence_penalty": 3}, "invalid_value", "presence_penalty"),
         ({"logit_bias": {"a": 101}}, "invalid_value", "logit_bias.a"),
         ({"top_logprobs": 2}, "invalid_value", "top_logprobs"),

@@ -5,6 +5,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from dialects.errors import RequestFault
+from dialects.openai.request_decode import decode
 from dialects.openai.request_read import edit, read
 
 
@@ -71,10 +72,9 @@ def test_defaults() -> None:
         (body(max_tokens=True), "invalid_type", "max_tokens"),
         (body(max_tokens=1.5), "invalid_type", "max_tokens"),
         (body(max_tokens=[]), "invalid_type", "max_tokens"),
-        (body(max_tokens=0, n="1"), "invalid_type", "n"),
-        (body(max_tokens=0), "invalid_value", "max_tokens"),
+        (body(max_tokens=-1, n="1"), "invalid_type", "n"),
         (body(max_tokens=-1), "invalid_value", "max_tokens"),
-        (body(max_completion_tokens=0, max_tokens=5), "invalid_value", "max_completion_tokens"),
+        (body(max_completion_tokens=-1, max_tokens=5), "invalid_value", "max_completion_tokens"),
         (body(max_tokens=10**30), "invalid_value", "max_tokens"),
         (body(max_tokens=10**60), "invalid_value", "max_tokens"),
         (body().replace(b"}]}", b'}],"n":1e999999999}'), "invalid_value", "n"),
@@ -102,6 +102,25 @@ def test_spellings_of_an_integer(spelled: bytes, cap: int) -> None:
 
 def test_newer_cap_wins() -> None:
     assert read(body(max_tokens=5, max_completion_tokens=3)).output_cap == 3
+
+
+@pytest.mark.parametrize(
+    ("caps", "cap"),
+    [
+        ({"max_tokens": 0}, None),
+        ({"max_tokens": 0, "max_completion_tokens": 0}, None),
+        ({"max_tokens": 5, "max_completion_tokens": 0}, 5),
+        ({"max_tokens": 0, "max_completion_tokens": 7}, 7),
+    ],
+)
+def test_a_cap_of_0_is_none(caps: dict[str, int], cap: int | None) -> None:
+    """As in the examples of source 003: nobody asks for an answer without a token."""
+    assert read(body(**caps)).output_cap == cap
+    assert decode(body(**caps), request_id="r", received_at=0).output_cap == cap
+    sent = json.loads(edited(body(**caps)))
+    assert {name: sent[name] for name in caps if name in sent} == {
+        name: value for name, value in caps.items() if value
+    }
 
 
 def test_media_are_counted_by_their_members() -> None:

@@ -101,6 +101,9 @@ OTHERS = {
         "/v1/messages/count_tokens",
         {"model": "m", "messages": [{"role": "user", "content": "x"}]},
     ),
+    "responses_input_tokens": SnippetRequest(
+        "responses_input_tokens", "/v1/responses/input_tokens", {"model": "m", "input": "x"}
+    ),
     "rerank": SnippetRequest(
         "rerank", "/v1/rerank", {"model": "m", "query": "q", "documents": ["a", "b"]}
     ),

@@ -1,0 +1,41 @@
+"""A count of input tokens in the responses dialect (POST /v1/responses/input_tokens)."""
+
+from typing import Literal
+
+import msgspec
+
+from dialects.errors import RequestFault
+from dialects.responses import request_read
+from dialects.usage import COUNT_MAX
+
+
+class _Count(msgspec.Struct):
+    input_tokens: int
+    object: Literal["response.input_tokens"] = "response.input_tokens"
+
+
+def read_request(raw: bytes) -> request_read.ChatFacts:
+    """Read a request to count its tokens. Raises RequestFault, also where a part of what the model
+    would read is stored elsewhere: no count of the body alone would be true."""
+    facts = request_read.read(raw)
+    if facts.unseen_input:
+        raise RequestFault(
+            "unsupported_capability",
+            "input",
+            "stored input cannot be counted: send the whole conversation as input",
+        )
+    return facts
+
+
+def read_count(raw: bytes) -> int | None:
+    """The tokens that an upstream has counted; None when its answer is no count."""
+    try:
+        count = msgspec.json.decode(raw, type=_Count).input_tokens
+    except (msgspec.DecodeError, RecursionError, UnicodeDecodeError):
+        return None
+    return count if 0 <= count <= COUNT_MAX else None
+
+
+def write_count(input_tokens: int) -> bytes:
+    """The answer to a request to count tokens."""
+    return msgspec.json.encode(_Count(input_tokens))
