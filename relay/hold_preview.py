@@ -2,8 +2,13 @@
 
 from collections.abc import Awaitable, Callable, Iterable
 
+from billing.rules.money import format_usd
+from dialects.codec import Facts
+from dialects.errors import RequestFault
+from gateway.providers.suffixes import RequestedModel
 from relay.auth import Principal
 from relay.hold_placing import NOTHING_TAKEN, Taken, budgets_of, taken_by
+from relay.limit_answers import UsedUp
 from relay.request_context import Bound, RequestContext
 from relay.request_reader import RequestReader
 from relay.routing import RoutedRequest, route
@@ -29,6 +34,28 @@ async def bound_of(
         taken = taken_by(principal, routed, routed.estimate.first(), {})
     budgets = budgets_of(context, principal, routed.model)
     return _within(bound, routed, await available_nano(principal, budgets, taken))
+
+
+async def check_means(context: RequestContext, facts: Facts, model: RequestedModel) -> None:
+    """Raise RequestFault where the request would be refused for money, whichever channel it went
+    to: no channel's coming back would help its caller. Raises ChannelsOut, DatabaseAway."""
+    routed = route(context, facts, model, whatever_rests=True)
+    estimate, principal = routed.estimate, context.principal
+    if estimate is None:
+        return
+    read = context.parts.available_nano
+    bound = await bound_of(context, routed, read)
+    if bound.fits:
+        return
+    taken = taken_by(principal, routed, estimate.first(), {})
+    in_wallet_nano = await read(principal, (), taken)
+    if not _within(_bound(routed), routed, in_wallet_nano).fits:
+        url = context.parts.config.public_url
+        raise UsedUp(None, estimate.least_nano, in_wallet_nano, url)
+    needed, available = format_usd(estimate.least_nano), format_usd(bound.available_nano)
+    what = "a budget has less left than this request may cost "
+    what += f"(needed {needed} USD, available {available} USD)"
+    raise RequestFault("insufficient_balance", None, what)
 
 
 def _bound(routed: RoutedRequest) -> Bound:

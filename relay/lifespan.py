@@ -78,6 +78,7 @@ class Lifespan:
             LargeEvents(config.large_events_bytes_max),
             states,
             self._renew,
+            self.available_nano,
             self._shadows,
         )
         self._refresher = Refresher(

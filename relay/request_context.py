@@ -104,8 +104,9 @@ class Shadows(Protocol):
 @dataclass(frozen=True, slots=True)
 class Parts:
     """What every request works with. `renew` reads a principal again whose budgets have changed;
-    it raises RequestFault where the key has ended, and DatabaseAway. `loop` is the event loop of
-    them all: up to Python 3.11 it takes a system call to ask which one runs."""
+    it raises RequestFault where the key has ended, and DatabaseAway. `available_nano` reads what
+    could be held now (`Lifespan.available_nano`). `loop` is the event loop of them all: up to
+    Python 3.11 it takes a system call to ask which one runs."""
 
     loop: asyncio.AbstractEventLoop
     config: RelayConfig
@@ -115,6 +116,7 @@ class Parts:
     large: LargeEvents
     states: StateStore
     renew: Callable[[Principal], Awaitable[Principal]]
+    available_nano: Callable[..., Awaitable[int]]
     shadows: Shadows
 
 

@@ -24,6 +24,7 @@ from relay.count_endpoint import COUNTERS, count_tokens
 from relay.database import DatabaseAway, DatabaseRefused
 from relay.error_answers import answer_to
 from relay.fail_over import FailOver, NewAttempt
+from relay.hold_preview import check_means
 from relay.limit_answers import UsedUp
 from relay.request_context import Outcome, RequestContext
 from relay.request_reader import RequestReader
@@ -69,7 +70,7 @@ class Run:
             facts = self._reader.read_facts(raw)
             stated = context.invocation.codec.continuation_of(facts)
             continuation = None if stated is None else await continue_request(context, stated)
-            fail_over = self._fail_over = self._route(facts, continuation)
+            fail_over = self._fail_over = await self._route(facts, continuation)
             outcome = await fail_over.make_attempts()
             if context.snapshot.shadowed:
                 facts_of = partial(_asked_of_shadow, facts, continuation)
@@ -106,17 +107,23 @@ class Run:
         finally:
             context.deadline.stop()
 
-    def _route(self, facts: Facts, continuation: Continuation | None) -> FailOver:
-        """Raises RequestFault, ChannelsOut."""
+    async def _route(self, facts: Facts, continuation: Continuation | None) -> FailOver:
+        """Raises RequestFault, ChannelsOut, DatabaseAway."""
         context = self._context
         if continuation is not None:
             facts = continuation.facts
         model = self._find_model(facts.model)
         fallbacks = self._reader.find_fallbacks(facts, model)
         models = RoutedModels(context, facts, continuation, fallbacks)
+        try:
+            first = models.first(model)
+        except ChannelsOut:
+            # What only the caller can end is told before what passes by itself.
+            await check_means(context, facts, model)
+            raise
         return FailOver(
             context,
-            models.first(model),
+            first,
             models,
             revoked=self._revoked,
             new_attempt=self._new_attempt,
