@@ -37,6 +37,8 @@ MORE: dict[str, dict[str, Any]] = {
     "predict_long_running": {"instances": [{"prompt": "x"}]},
     "midjourney_describe": {"base64": PIXEL},
     "midjourney_blend": {"base64Array": [PIXEL, PIXEL]},
+    # There a prompt is one that is stored, which nobody can count.
+    "responses_input_tokens": {"prompt": None},
 }
 LIMITS = ("networks", "endpoints", "models")
 
