@@ -90,7 +90,7 @@ def _check_role_name(name: str) -> str:
     checked = check_name(name, _NAME_MAX)
     if checked.lower() in Role.values:
         text = gettext("%(name)s is a built-in role. Choose another name.")
-        raise Refused("name", text % {"name": checked})
+        raise Refused("name", text % {"name": checked}, already_exists=True)
     return checked
 
 

@@ -1,7 +1,7 @@
 """The management API of members, invitations and roles. Pages call the same functions."""
 
 import datetime as dt
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from typing import Annotated, Any, Literal
 
 from django.conf import settings
@@ -19,6 +19,7 @@ from accounts.permission_words import has_permission
 from accounts.rules.link_life import INVITATION_DAYS, INVITATION_DAYS_MAX
 from accounts.rules.roles import PERMISSIONS
 from lib import clock, pagination
+from lib.after_commit import finish_after_commit
 from lib.ids import id_text
 from lib.openapi import Schema
 from lib.refusal import Refused
@@ -58,6 +59,16 @@ class MemberOut(Schema):
 class MemberPage(Schema):
     items: list[MemberOut]
     next: str | None
+
+
+class MemberIn(Schema):
+    """Who becomes a member, and as what."""
+
+    model_config = ConfigDict(extra="forbid")
+
+    email: Address
+    role: RoleName
+    teams: Teams = None
 
 
 class MemberChange(Schema):
@@ -173,6 +184,25 @@ def list_members(request: HttpRequest, query: Query[pagination.PageQuery]) -> Me
     return MemberPage(items=_members(actor, page.items), next=page.next)
 
 
+@router.post("/members", response={201: MemberOut}, summary="Add a member")
+def create_member(request: HttpRequest, body: MemberIn) -> Status[MemberOut]:
+    """For operators: adds a person without an invitation, and creates an account for an unknown
+    address. You need to be a member whose role includes what you grant, unless the organisation
+    has no owner: then you can add one."""
+    actor = actors.actor_of(request)
+    access.require(actor, "organisations.write")
+    role, custom = _role(actor, body.role)
+    member = members.add_member(
+        actors.organisation_of(actor),
+        body.email,
+        role,
+        actor=actor,
+        custom_role=custom,
+        teams=_teams(actor, body.teams),
+    )
+    return Status(201, _members(actor, [member])[0])
+
+
 @router.get("/members/{id}", response=MemberOut, summary="Show a member")
 def show_member(request: HttpRequest, id: str) -> MemberOut:
     """One member whom you have access to."""
@@ -265,7 +295,8 @@ def create_invitations(request: HttpRequest, body: InvitationIn) -> Status[NewIn
     role, custom = _role(actor, body.role)
     offer = Offer(role, custom, _teams(actor, body.teams), body.expires_in_days, body.message)
     made = invitations.invite(actors.organisation_of(actor), body.emails, offer, actor=actor)
-    return Status(201, NewInvitations(items=_sent(actor, made)))
+    finish_after_commit(request, lambda body: {**body, "items": _send_all(actor, made)})
+    return Status(201, NewInvitations(items=[_new(sendable) for sendable in made]))
 
 
 @router.get("/invitations/{id}", response=InvitationOut, summary="Show an invitation")
@@ -296,18 +327,21 @@ def withdraw_invitation(request: HttpRequest, id: str) -> InvitationOut:
 def _sent(actor: Actor, made: list[Sendable]) -> list[NewInvitationOut]:
     inviter = actor.user or made[0].invitation.invited_by
     errors = send_letters(made, inviter) if inviter else {}
-    shown = []
     for sendable in made:
         sendable.invitation.refresh_from_db()
-        email = sendable.invitation.email
-        shown.append(
-            NewInvitationOut(
-                **_invitation(sendable.invitation),
-                link=f"{settings.PUBLIC_URL}{sendable.path}",
-                email_error=errors.get(email, ""),
-            )
-        )
-    return shown
+    return [_new(sendable, errors) for sendable in made]
+
+
+def _send_all(actor: Actor, made: list[Sendable]) -> list[dict[str, Any]]:
+    return [row.model_dump(mode="json") for row in _sent(actor, made)]
+
+
+def _new(sendable: Sendable, errors: Mapping[str, str] | None = None) -> NewInvitationOut:
+    return NewInvitationOut(
+        **_invitation(sendable.invitation),
+        link=f"{settings.PUBLIC_URL}{sendable.path}",
+        email_error=(errors or {}).get(sendable.invitation.email, ""),
+    )
 
 
 def _invitation(invitation: Invitation) -> dict[str, Any]:

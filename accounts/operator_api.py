@@ -158,7 +158,7 @@ def list_organisations(
 )
 def create_organisation(request: HttpRequest, body: OrganisationIn) -> Status[OrganisationStateOut]:
     """Creates an organisation with one team and its owner. Send `X-Weir-Organisation` with its
-    slug to act there as its owner: to add teams, invitations, keys and budgets."""
+    slug to act there as its owner: to add members, teams, invitations, keys and budgets."""
     actor = actors.actor_of(request)
     access.require(actor, "organisations.write")
     row = organisations.create_for(body.name, body.owner, actor=actor)

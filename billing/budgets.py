@@ -430,7 +430,7 @@ def _alone() -> Iterator[None]:
             yield
     except IntegrityError as error:
         taken = gettext("This scope and period already have a budget. Edit that one instead.")
-        raise BudgetRefused("period", taken) from error
+        raise BudgetRefused("period", taken, already_exists=True) from error
 
 
 def _lock(organisation_id: UUID) -> None:

@@ -42,6 +42,7 @@ from billing.prices import PriceRefused, PriceStale
 from billing.processors.processor import ProcessorError
 from billing.subscription_api import operator_router as subscription_plan_router
 from billing.subscription_api import router as subscription_router
+from config.api_creation import answer_once, describe_creation
 from config.erasure_api import own_router as member_erasure_router
 from config.erasure_api import router as erasure_router
 from config.job_api import router as job_router
@@ -158,9 +159,11 @@ class ManagementAPI(NinjaAPI):
         say_additional_properties(schemas)
         schemas[ERROR] = ERROR_SCHEMA
         for methods in schema["paths"].values():
-            for operation in methods.values():
+            for method, operation in methods.items():
                 if "requestBody" in operation:
                     _describe_body(schemas, operation["requestBody"])
+                if method == "post":
+                    describe_creation(operation)
                 for status in errors_of(operation):
                     operation["responses"].setdefault(status, declared_error(status))
         return schema
@@ -241,6 +244,7 @@ def _refuse_unknown_query(view: Callable[..., Any]) -> Callable[..., Any]:
     return checked
 
 
+api.add_decorator(answer_once, mode="operation")
 api.add_decorator(_refuse_unknown_query, mode="operation")
 api.add_router("", accounts_router)
 api.add_router("", organisation_router)
@@ -440,7 +444,8 @@ def _too_many_records(request: HttpRequest, error: TooManyRecords) -> HttpRespon
 
 @api.exception_handler(Refused)
 def _refused(request: HttpRequest, error: Refused) -> HttpResponse:
-    return error_response(request, 422, error.message, code="invalid_value", param=error.field)
+    status, code = (409, "already_exists") if error.already_exists else (422, "invalid_value")
+    return error_response(request, status, error.message, code=code, param=error.field)
 
 
 @api.exception_handler(PriceStale)

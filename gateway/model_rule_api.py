@@ -135,7 +135,9 @@ def create_rule(request: HttpRequest, body: ModelRuleIn) -> Status[ModelRuleOut]
     actor = actors.actor_of(request)
     access.require(actor, "channels.write")
     if visible_rules(actor).filter(model=body.model).exists():
-        raise Refused("model", gettext("There is already a rule for this model."))
+        raise Refused(
+            "model", gettext("There is already a rule for this model."), already_exists=True
+        )
     return Status(201, _rule(save_rule(actor, body.model, **_stated(body))))
 
 
@@ -178,7 +180,9 @@ def create_alias(request: HttpRequest, body: AliasIn) -> Status[AliasOut]:
     actor = actors.actor_of(request)
     access.require(actor, "channels.write")
     if visible_aliases(actor).filter(name=body.name).exists():
-        raise Refused("name", gettext("There is already an alias with this name."))
+        raise Refused(
+            "name", gettext("There is already an alias with this name."), already_exists=True
+        )
     return Status(201, _alias(save_alias(actor, body.name, body.target)))
 
 

@@ -116,7 +116,7 @@ def create_plan(request: HttpRequest, body: PlanIn) -> Status[PlanOut]:
     actor = actors.actor_of(request)
     if visible_plans(actor).filter(name=body.name).exists():
         text = gettext("Another plan is already named %(plan)s.")
-        raise Refused("name", text % {"plan": body.name})
+        raise Refused("name", text % {"plan": body.name}, already_exists=True)
     ppm = _multiplier(body.multiplier)
     plan = save_plan(actor, body.name, multiplier_ppm=ppm, models=body.models)
     return Status(201, _plan(plan))

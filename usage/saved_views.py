@@ -71,7 +71,7 @@ def change_view(actor: Actor, view: SavedView, name: str, *, shared: bool) -> Sa
         organisation=view.organisation_id, user=view.user_id, page=view.page, name=view.name
     )
     if same.exclude(id=view.id).exists():
-        raise Refused("name", gettext("You have a view of this name."))
+        raise Refused("name", gettext("You have a view of this name."), already_exists=True)
     with transaction.atomic():
         view.save(update_fields=["name", "shared"])
         after = {"name": view.name, "shared": view.shared}

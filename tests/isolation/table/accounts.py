@@ -105,6 +105,8 @@ PAGES: Final[dict[str, Route]] = {
     "person_end_sessions": at("organisations.write", PERSON),
     "person_reset_factors": at("organisations.write", PERSON),
     "sign_up_settings": at("organisations.write"),
+    "organisation_create": at("organisations.write"),
+    "organisation_add_member": at("organisations.write", ORGANISATION),
     "organisation_suspend": at("organisations.write", ORGANISATION),
     "organisation_unsuspend": at("organisations.write", ORGANISATION),
     "organisation_restore": at("organisations.write", ORGANISATION),
@@ -149,6 +151,9 @@ OPERATIONS: Final[dict[str, Route]] = {
     "PATCH /projects/{project}": at("teams.write", PROJECT),
     "GET /audit": at("audit.read", operators=404),
     "GET /members": at("members.read"),
+    "POST /members": at(
+        "organisations.write", operators=404, body=sends(email="made@example.org", role="viewer")
+    ),
     "GET /members/{id}": at("members.read", MEMBER),
     "PATCH /members/{id}": at("members.write", MEMBER, others=True),
     "GET /invitations": at("members.read"),
