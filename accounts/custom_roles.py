@@ -90,7 +90,7 @@ def _check_role_name(name: str) -> str:
     checked = check_name(name, _NAME_MAX)
     if checked.lower() in Role.values:
         text = gettext("%(name)s is a built-in role. Choose another name.")
-        raise Refused("name", text % {"name": checked}, already_exists=True)
+        raise Refused("name", text % {"name": checked})
     return checked
 
 
@@ -102,4 +102,4 @@ def _unique_name(name: str) -> Iterator[None]:
             yield
     except IntegrityError as error:
         text = gettext("Another role is already named %(name)s.")
-        raise Refused("name", text % {"name": name}) from error
+        raise Refused("name", text % {"name": name}, already_exists=True) from error

@@ -134,7 +134,12 @@ class InvitationPage(Schema):
     next: str | None
 
 
+class MemberQuery(pagination.NamedPageQuery):
+    email: str | None = Field(None, max_length=254, description="Only the one with this address.")
+
+
 class InvitationQuery(pagination.PageQuery):
+    email: str | None = Field(None, max_length=254, description="Only those for this address.")
     state: Literal["open", "all"] = Field("open", description="`open`: pending and expired.")
 
 
@@ -166,21 +171,22 @@ class RoleOut(Schema):
     permissions: list[str]
 
 
-class RolesOut(Schema):
+class RolePage(Schema):
     items: list[RoleOut]
-    next: None = None
+    next: str | None
 
 
 # Members ----------------------------------------------------------------------------------------
 
 
 @router.get("/members", response=MemberPage, summary="List members")
-def list_members(request: HttpRequest, query: Query[pagination.PageQuery]) -> MemberPage:
+def list_members(request: HttpRequest, query: Query[MemberQuery]) -> MemberPage:
     """The members whom you have access to, oldest first."""
     actor = actors.actor_of(request)
-    page = pagination.page_by_number(
-        member_access.visible_members(actor), query.limit, query.cursor
-    )
+    rows = query.named(member_access.visible_members(actor), "user__name")
+    if query.email is not None:
+        rows = rows.filter(user__email__iexact=query.email)
+    page = pagination.page_by_number(rows, query.limit, query.cursor)
     return MemberPage(items=_members(actor, page.items), next=page.next)
 
 
@@ -281,6 +287,8 @@ def list_invitations(request: HttpRequest, query: Query[InvitationQuery]) -> Inv
     rows = member_access.visible_invitations(actors.actor_of(request))
     if query.state == "open":
         rows = rows.filter(accepted_at=None, withdrawn_at=None)
+    if query.email is not None:
+        rows = rows.filter(email__iexact=query.email)
     page = pagination.page_by_id(rows, query.limit, query.cursor)
     items = [InvitationOut(**_invitation(row)) for row in page.items]
     return InvitationPage(items=items, next=page.next)
@@ -361,8 +369,8 @@ def _invitation(invitation: Invitation) -> dict[str, Any]:
 # Roles ------------------------------------------------------------------------------------------
 
 
-@router.get("/roles", response=RolesOut, summary="List roles")
-def list_roles(request: HttpRequest) -> RolesOut:
+@router.get("/roles", response=RolePage, summary="List roles")
+def list_roles(request: HttpRequest, query: Query[pagination.NamedPageQuery]) -> RolePage:
     """The built-in roles, the widest first, and the custom roles of the organisation, by name."""
     custom = member_access.visible_roles(actors.actor_of(request))
     built_in = [
@@ -377,7 +385,11 @@ def list_roles(request: HttpRequest) -> RolesOut:
         for role in Role
         if role != Role.CUSTOM
     ]
-    return RolesOut(items=[*built_in, *(_shown_role(role) for role in custom)])
+    roles = [*built_in, *(_shown_role(role) for role in custom)]
+    if query.name is not None:
+        roles = [role for role in roles if role.name == query.name]
+    page = pagination.page_by_key(roles, query.limit, query.cursor, lambda role: role.id)
+    return RolePage(items=page.items, next=page.next)
 
 
 @router.post("/roles", response={201: RoleOut}, summary="Create a role")

@@ -93,7 +93,6 @@ def test_an_operator_adds_members_where_they_own_or_nobody_does(people: Cast) ->
     """P23: elsewhere an operator grants nothing; a person who is a member already is 409."""
     dora = operator(people)
     assert send(dora, "post", "/organisations", {"name": "New"}).status_code == 201
-    there = {"headers": {"X-Weir-Organisation": "new"}}
     body = {"email": "eve@example.org", "role": "developer", "teams": ["core"]}
 
     def add(organisation: str, body: dict[str, Any]) -> Any:
@@ -102,7 +101,8 @@ def test_an_operator_adds_members_where_they_own_or_nobody_does(people: Cast) ->
 
     made = add("new", body)
     assert (made.status_code, made.json()["teams"]) == (201, ["core"])
-    read = dora.get(f"{API}/members/{made.json()['id']}", **there)
+    there = {"X-Weir-Organisation": "new"}
+    read = dora.get(f"{API}/members/{made.json()['id']}", headers=there)
     assert read.json()["email"] == "eve@example.org"
     assert add("new", body).status_code == 409
     assert add("new", {**body, "email": "nobody"}).status_code == 422

@@ -130,6 +130,8 @@ OPERATIONS: Final[dict[str, Route]] = {
     "POST /service-accounts": at(
         "keys.write", TEAM, in_body=True, body=lambda id: {"name": "made", "team": id}
     ),
+    "GET /service-accounts/{id}": at("keys.read", SERVICE_ACCOUNT),
+    "DELETE /service-accounts/{id}": at("keys.write", SERVICE_ACCOUNT),
     "PATCH /service-accounts/{id}": at("keys.write", SERVICE_ACCOUNT),
     "GET /limits": at("budgets.write"),
     "PATCH /limits": at(
@@ -143,12 +145,14 @@ OPERATIONS: Final[dict[str, Route]] = {
     "POST /teams": at("teams.write", body=sends(name="Made"), all_teams=403),
     "GET /teams/{team}": at("teams.read", TEAM),
     "PATCH /teams/{team}": at("teams.write", TEAM),
+    "DELETE /teams/{team}": at("teams.write", TEAM),
     "GET /projects": at("teams.read"),
     "POST /projects": at(
         "teams.write", TEAM, in_body=True, body=lambda id: {"name": "Made", "team": id}
     ),
     "GET /projects/{project}": at("teams.read", PROJECT),
     "PATCH /projects/{project}": at("teams.write", PROJECT),
+    "DELETE /projects/{project}": at("teams.write", PROJECT),
     "GET /audit": at("audit.read", operators=404),
     "GET /members": at("members.read"),
     "POST /members": at(
@@ -178,6 +182,7 @@ OPERATIONS: Final[dict[str, Route]] = {
     "GET /organisations": at("organisations.read"),
     "POST /organisations": at("organisations.write", body=sends(name="Made")),
     "GET /organisations/{slug}": at("organisations.read", ORGANISATION),
+    "PATCH /organisations/{slug}": at("organisations.write", ORGANISATION),
     "POST /organisations/{slug}/suspend": at(
         "organisations.write", ORGANISATION, body=sends(reason="r")
     ),
