@@ -6,6 +6,7 @@ import json
 import re
 from collections.abc import Callable, Iterator, Mapping
 from typing import Any, Final, NamedTuple
+from urllib.parse import quote
 
 import pytest
 from django.test import Client
@@ -100,6 +101,7 @@ NOT_BACK: Final = {
     "POST /redemptions": {"code": SECRET},
     "POST /requests/{id}/review": {"amount": "The answer has it as `charge`."},
     "POST /webhooks": {"secret": SECRET},
+    "PUT /single-sign-on": {"secret": SECRET},
 }
 
 
@@ -183,7 +185,7 @@ def test_no_exception_is_stale() -> None:
     assert FOUND_AT.keys() <= set(paths)
     assert NOT_FOUND.keys() <= set(paths)
     assert {*ENDED_BY, *UNCHANGED, *UNENDED} <= found
-    assert NOT_BACK.keys() <= {f"POST {path}" for path in paths}
+    assert NOT_BACK.keys() <= {f"POST {path}" for path in paths} | {"PUT /single-sign-on"}
     assert {path for path, _ in lists()} >= REPORTS
 
 
@@ -218,11 +220,12 @@ def test_whatever_goes_in_comes_back_by_the_same_name(path: str) -> None:
     assert "*" in excepted or missing <= excepted.keys(), missing
 
 
-@pytest.mark.parametrize("name", [name for name in BY_NAME if name.startswith("PATCH ")])
+@pytest.mark.parametrize("name", [name for name in BY_NAME if name.startswith(("PATCH ", "PUT "))])
 def test_whatever_is_changed_comes_back_by_the_same_name(name: str) -> None:
     missing = body_of(BY_NAME[name]).keys() - answer_of(BY_NAME[name]).keys()
-    created = NOT_BACK.get(f"POST {name.removeprefix('PATCH /api/v1').rpartition('/')[0]}", {})
-    assert missing <= created.keys(), missing
+    path = name.partition(" /api/v1")[2]
+    created = NOT_BACK.get(f"POST {path.rpartition('/')[0]}", {})
+    assert missing <= (created or NOT_BACK.get(f"PUT {path}", {})).keys(), missing
 
 
 # What they do ------------------------------------------------------------------------------------
@@ -424,6 +427,31 @@ def test_what_exists_already_is_409(hand: Hand, fake: FakeUpstream, path: str) -
         assert [row["name"] for row in found] == [created["name"]] * len(found)
         assert len(found) == (2 if path in NOT_UNIQUE else 1)
         assert hand.ask("GET", f"{listed}?name=nobody").json()["items"] == []
+
+
+PAGED: Final = [path for path, _ in lists() if path not in REPORTS and "{" not in path]
+
+
+@pytest.mark.parametrize("path", PAGED)
+def test_the_pages_of_a_list_add_up_to_it(hand: Hand, fake: FakeUpstream, path: str) -> None:
+    if path in NAMED:
+        where, body = sent_to(hand, fake, path)
+        for name in ("first", "second", "third"):
+            hand.made(where, {**body, "name": name})
+    whole = hand.ask("GET", f"{path}?limit=200").json()
+    assert whole["next"] is None
+    rows, cursor = list[Any](), ""
+    while True:
+        page = hand.ask("GET", f"{path}?limit=1{cursor}").json()
+        rows += page["items"]
+        if page["next"] is None:
+            break
+        assert len(page["items"]) == 1
+        cursor = f"&cursor={quote(page['next'])}"
+    assert rows == whole["items"]
+    assert len(rows) >= (3 if path in NAMED else 0)
+    wrong = hand.ask("GET", f"{path}?cursor=no-such-cursor")
+    assert (wrong.status_code, wrong.json()["error"]["param"]) == (422, "cursor")
 
 
 def test_a_key_is_not_given_to_a_colleague_by_its_idempotency_key(hand: Hand) -> None:
