@@ -251,6 +251,11 @@ def visible_service_accounts(actor: Actor) -> QuerySet[ServiceAccount]:
     return accounts.select_related("team", "custom_role", "organisation").order_by("name", "id")
 
 
+def access_service_account(actor: Actor, id: str) -> ServiceAccount:
+    """One service account of the actor's teams. Http404 when there is none such."""
+    return one_of(visible_service_accounts(actor), id)
+
+
 def writable_service_account(actor: Actor, id: str) -> ServiceAccount:
     """One that the actor may change, and make keys for. Http404 when there is none such."""
     require(actor, "keys.write")

@@ -102,4 +102,4 @@ def _unique_name(name: str) -> Iterator[None]:
             yield
     except IntegrityError as error:
         text = gettext("Another role is already named %(name)s.")
-        raise Refused("name", text % {"name": name}) from error
+        raise Refused("name", text % {"name": name}, already_exists=True) from error

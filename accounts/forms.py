@@ -487,6 +487,40 @@ class OrganisationForm(NameForm):
         return _split(self.cleaned_data["data_regions"])
 
 
+class NewOrganisationForm(forms.Form):
+    """An organisation that an operator creates."""
+
+    name = forms.CharField(
+        label=gettext_lazy("Name"),
+        max_length=NAME_MAX,
+        widget=forms.TextInput(attrs={"autocomplete": "off", "autofocus": True}),
+    )
+    owner = forms.EmailField(
+        label=gettext_lazy("Email of the owner"),
+        required=False,
+        help_text=gettext_lazy(
+            "They need an account. Leave it empty to own the organisation yourself, then invite "
+            "its members."
+        ),
+        widget=forms.EmailInput(attrs={"autocomplete": "off"}),
+    )
+
+
+class NewMemberForm(forms.Form):
+    """Whom an operator adds to an organisation without an invitation."""
+
+    email = forms.EmailField(
+        label=gettext_lazy("Email"),
+        help_text=gettext_lazy("An account is created for an unknown address."),
+        widget=forms.EmailInput(attrs={"autocomplete": "off", "autofocus": True}),
+    )
+    role = forms.ChoiceField(
+        label=gettext_lazy("Role"),
+        initial=Role.OWNER,
+        choices=[(role.value, access.ROLE_NAMES[role.value]) for role in Role if role != "custom"],
+    )
+
+
 class SuspensionForm(forms.Form):
     """Why an organisation is suspended."""
 

@@ -10,8 +10,6 @@ from dataclasses import dataclass
 from typing import Final, Literal
 
 from django.core import signing
-from django.core.exceptions import ValidationError
-from django.core.validators import validate_email
 from django.db import transaction
 from django.http import HttpRequest
 from django.urls import reverse
@@ -22,6 +20,7 @@ from accounts.actors import Actor, actor_of_member, authority_of_member
 from accounts.link_texts import link_digest, new_link_text
 from accounts.members import check_grant, role_and_teams, set_member
 from accounts.models import CustomRole, Invitation, Membership, Organisation, Role, Team, User
+from accounts.names import check_email
 from accounts.rules.authority import Authority
 from accounts.rules.link_life import INVITATION_DAYS, INVITATION_DAYS_MAX
 from lib import clock
@@ -271,16 +270,11 @@ def _addresses(emails: Sequence[str]) -> list[str]:
     """Each address once. Raises Refused for one that is none, and for too many."""
     addresses: dict[str, str] = {}
     for email in emails:
-        address = email.strip()
-        try:
-            validate_email(address)
-        except ValidationError as error:
-            text = gettext("%(email)s is not an email address.") % {"email": address[:80]}
-            raise Refused("emails", text) from error
+        address = check_email("emails", email)
         addresses.setdefault(address.lower(), User.objects.normalize_email(address))
     if len(addresses) > ADDRESSES_MAX:
         text = gettext("You can invite up to %(n)s addresses at once.") % {"n": ADDRESSES_MAX}
-        raise Refused("emails", text)
+        raise Refused("emails", text, already_exists=True)
     return list(addresses.values())
 
 
@@ -289,7 +283,7 @@ def _check_address(organisation: Organisation, address: str) -> None:
     expired makes room for another one."""
     if organisation.memberships.filter(user__email__iexact=address).exists():
         text = gettext("%(email)s is already a member.") % {"email": address}
-        raise Refused("emails", text)
+        raise Refused("emails", text, already_exists=True)
     open_ones = organisation.invitations.filter(
         email__iexact=address, accepted_at=None, withdrawn_at=None
     )

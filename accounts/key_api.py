@@ -168,6 +168,7 @@ class KeyOut(Schema):
     name: str
     kind: str
     state: Literal["active", "disabled", "expired", "revoked"]
+    disabled: bool
     prefix: str
     last4: str
     team: str
@@ -209,7 +210,7 @@ class KeyPage(Schema):
     next: str | None
 
 
-class KeyQuery(pagination.PageQuery):
+class KeyQuery(pagination.NamedPageQuery):
     state: Literal["living", "all"] = Field("living", description="`living` excludes revoked keys.")
 
 
@@ -220,7 +221,8 @@ def list_keys(request: HttpRequest, query: Query[KeyQuery]) -> KeyPage:
     rows = access.visible_keys(actor)
     if query.state == "living":
         rows = rows.filter(revoked_at=None)
-    page = pagination.page_by_id(rows.prefetch_related("uses"), query.limit, query.cursor)
+    rows = query.named(rows).prefetch_related("uses")
+    page = pagination.page_by_id(rows, query.limit, query.cursor)
     return KeyPage(items=[KeyOut(**_shown(actor, key)) for key in page.items], next=page.next)
 
 
@@ -304,6 +306,7 @@ def _shown(actor: Actor, key: Key) -> dict[str, Any]:
         "name": key.name,
         "kind": key.kind,
         "state": key_lookup.key_state(key, now),
+        "disabled": key.disabled,
         "prefix": key.prefix,
         "last4": key.last4,
         "team": key.team.slug,
@@ -336,10 +339,13 @@ def _last_used(actor: Actor, key: Key) -> dict[str, Any] | None:
 
 
 @router.get("/limits", response=LimitPage, summary="List limits")
-def list_limits(request: HttpRequest) -> LimitPage:
+def list_limits(request: HttpRequest, query: Query[pagination.PageQuery]) -> LimitPage:
     """Limits of the organisation, its teams and its people. Keys have their own."""
     subjects = limits.limited_subjects(actors.actor_of(request))
-    return LimitPage(items=[_limit(subject) for subject in subjects], next=None)
+    page = pagination.page_by_key(
+        subjects, query.limit, query.cursor, lambda subject: f"{subject.scope}:{subject.id}"
+    )
+    return LimitPage(items=[_limit(subject) for subject in page.items], next=page.next)
 
 
 @router.patch("/limits", response=LimitOut, summary="Change limits")

@@ -488,8 +488,10 @@ def _unique_name(name: str) -> Iterator[None]:
     except IntegrityError as error:
         if "live_key_name_once" in str(error):
             taken = gettext("Another key is already named %(name)s.") % {"name": name}
-            raise KeyRefused("name", taken) from error
-        raise KeyRefused("secret", gettext("This key already exists.")) from error
+            raise KeyRefused("name", taken, already_exists=True) from error
+        raise KeyRefused(
+            "secret", gettext("This key already exists."), already_exists=True
+        ) from error
 
 
 def _json_value(value: object) -> object:

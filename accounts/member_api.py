@@ -1,7 +1,7 @@
 """The management API of members, invitations and roles. Pages call the same functions."""
 
 import datetime as dt
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from typing import Annotated, Any, Literal
 
 from django.conf import settings
@@ -19,6 +19,7 @@ from accounts.permission_words import has_permission
 from accounts.rules.link_life import INVITATION_DAYS, INVITATION_DAYS_MAX
 from accounts.rules.roles import PERMISSIONS
 from lib import clock, pagination
+from lib.after_commit import finish_after_commit
 from lib.ids import id_text
 from lib.openapi import Schema
 from lib.refusal import Refused
@@ -58,6 +59,16 @@ class MemberOut(Schema):
 class MemberPage(Schema):
     items: list[MemberOut]
     next: str | None
+
+
+class MemberIn(Schema):
+    """Who becomes a member, and as what."""
+
+    model_config = ConfigDict(extra="forbid")
+
+    email: Address
+    role: RoleName
+    teams: Teams = None
 
 
 class MemberChange(Schema):
@@ -123,7 +134,12 @@ class InvitationPage(Schema):
     next: str | None
 
 
+class MemberQuery(pagination.NamedPageQuery):
+    email: str | None = Field(None, max_length=254, description="Only the one with this address.")
+
+
 class InvitationQuery(pagination.PageQuery):
+    email: str | None = Field(None, max_length=254, description="Only those for this address.")
     state: Literal["open", "all"] = Field("open", description="`open`: pending and expired.")
 
 
@@ -155,22 +171,42 @@ class RoleOut(Schema):
     permissions: list[str]
 
 
-class RolesOut(Schema):
+class RolePage(Schema):
     items: list[RoleOut]
-    next: None = None
+    next: str | None
 
 
 # Members ----------------------------------------------------------------------------------------
 
 
 @router.get("/members", response=MemberPage, summary="List members")
-def list_members(request: HttpRequest, query: Query[pagination.PageQuery]) -> MemberPage:
+def list_members(request: HttpRequest, query: Query[MemberQuery]) -> MemberPage:
     """The members whom you have access to, oldest first."""
     actor = actors.actor_of(request)
-    page = pagination.page_by_number(
-        member_access.visible_members(actor), query.limit, query.cursor
-    )
+    rows = query.named(member_access.visible_members(actor), "user__name")
+    if query.email is not None:
+        rows = rows.filter(user__email__iexact=query.email)
+    page = pagination.page_by_number(rows, query.limit, query.cursor)
     return MemberPage(items=_members(actor, page.items), next=page.next)
+
+
+@router.post("/members", response={201: MemberOut}, summary="Add a member")
+def create_member(request: HttpRequest, body: MemberIn) -> Status[MemberOut]:
+    """For operators: adds a person without an invitation, and creates an account for an unknown
+    address. You need to be a member whose role includes what you grant, unless the organisation
+    has no owner: then you can add one."""
+    actor = actors.actor_of(request)
+    access.require(actor, "organisations.write")
+    role, custom = _role(actor, body.role)
+    member = members.add_member(
+        actors.organisation_of(actor),
+        body.email,
+        role,
+        actor=actor,
+        custom_role=custom,
+        teams=_teams(actor, body.teams),
+    )
+    return Status(201, _members(actor, [member])[0])
 
 
 @router.get("/members/{id}", response=MemberOut, summary="Show a member")
@@ -251,6 +287,8 @@ def list_invitations(request: HttpRequest, query: Query[InvitationQuery]) -> Inv
     rows = member_access.visible_invitations(actors.actor_of(request))
     if query.state == "open":
         rows = rows.filter(accepted_at=None, withdrawn_at=None)
+    if query.email is not None:
+        rows = rows.filter(email__iexact=query.email)
     page = pagination.page_by_id(rows, query.limit, query.cursor)
     items = [InvitationOut(**_invitation(row)) for row in page.items]
     return InvitationPage(items=items, next=page.next)
@@ -265,7 +303,8 @@ def create_invitations(request: HttpRequest, body: InvitationIn) -> Status[NewIn
     role, custom = _role(actor, body.role)
     offer = Offer(role, custom, _teams(actor, body.teams), body.expires_in_days, body.message)
     made = invitations.invite(actors.organisation_of(actor), body.emails, offer, actor=actor)
-    return Status(201, NewInvitations(items=_sent(actor, made)))
+    finish_after_commit(request, lambda body: {**body, "items": _send_all(actor, made)})
+    return Status(201, NewInvitations(items=[_new(sendable) for sendable in made]))
 
 
 @router.get("/invitations/{id}", response=InvitationOut, summary="Show an invitation")
@@ -296,18 +335,21 @@ def withdraw_invitation(request: HttpRequest, id: str) -> InvitationOut:
 def _sent(actor: Actor, made: list[Sendable]) -> list[NewInvitationOut]:
     inviter = actor.user or made[0].invitation.invited_by
     errors = send_letters(made, inviter) if inviter else {}
-    shown = []
     for sendable in made:
         sendable.invitation.refresh_from_db()
-        email = sendable.invitation.email
-        shown.append(
-            NewInvitationOut(
-                **_invitation(sendable.invitation),
-                link=f"{settings.PUBLIC_URL}{sendable.path}",
-                email_error=errors.get(email, ""),
-            )
-        )
-    return shown
+    return [_new(sendable, errors) for sendable in made]
+
+
+def _send_all(actor: Actor, made: list[Sendable]) -> list[dict[str, Any]]:
+    return [row.model_dump(mode="json") for row in _sent(actor, made)]
+
+
+def _new(sendable: Sendable, errors: Mapping[str, str] | None = None) -> NewInvitationOut:
+    return NewInvitationOut(
+        **_invitation(sendable.invitation),
+        link=f"{settings.PUBLIC_URL}{sendable.path}",
+        email_error=(errors or {}).get(sendable.invitation.email, ""),
+    )
 
 
 def _invitation(invitation: Invitation) -> dict[str, Any]:
@@ -327,8 +369,8 @@ def _invitation(invitation: Invitation) -> dict[str, Any]:
 # Roles ------------------------------------------------------------------------------------------
 
 
-@router.get("/roles", response=RolesOut, summary="List roles")
-def list_roles(request: HttpRequest) -> RolesOut:
+@router.get("/roles", response=RolePage, summary="List roles")
+def list_roles(request: HttpRequest, query: Query[pagination.NamedPageQuery]) -> RolePage:
     """The built-in roles, the widest first, and the custom roles of the organisation, by name."""
     custom = member_access.visible_roles(actors.actor_of(request))
     built_in = [
@@ -343,7 +385,11 @@ def list_roles(request: HttpRequest) -> RolesOut:
         for role in Role
         if role != Role.CUSTOM
     ]
-    return RolesOut(items=[*built_in, *(_shown_role(role) for role in custom)])
+    roles = [*built_in, *(_shown_role(role) for role in custom)]
+    if query.name is not None:
+        roles = [role for role in roles if role.name == query.name]
+    page = pagination.page_by_key(roles, query.limit, query.cursor, lambda role: role.id)
+    return RolePage(items=page.items, next=page.next)
 
 
 @router.post("/roles", response={201: RoleOut}, summary="Create a role")

@@ -9,7 +9,7 @@ from collections.abc import Sequence
 from types import EllipsisType
 
 from django.db import transaction
-from django.db.models import Q
+from django.db.models import Q, QuerySet
 from django.utils.translation import gettext
 
 from accounts import audit, sessions
@@ -25,6 +25,7 @@ from accounts.models import (
     Team,
     User,
 )
+from accounts.names import check_email
 from accounts.rules.authority import Authority, first_beyond, stands_above
 from accounts.sign_on_connections import end_connections_by_domain
 from lib.refusal import Refused
@@ -62,6 +63,7 @@ def set_member(
             .filter(user=user, organisation=organisation)
             .first()
         )
+        adds_first_owner = actor.operator and not active_owners(organisation).exists()
         before = role_and_teams(membership) if membership else {}
         held = authority_of(membership) if membership else None
         if membership is None:
@@ -74,7 +76,8 @@ def set_member(
         membership.save()
         if teams is not ...:
             membership.teams.set(() if membership.all_teams else teams or ())
-        check_change(actor, user, held, authority_of(membership))
+        if not adds_first_owner:
+            check_change(actor, user, held, authority_of(membership))
         after = role_and_teams(membership)
         if before != after:
             audit.record(
@@ -83,6 +86,32 @@ def set_member(
             )  # fmt: skip
             bump_epoch()
     return membership
+
+
+def add_member(
+    organisation: Organisation,
+    email: str,
+    role: Role,
+    *,
+    actor: Actor,
+    custom_role: CustomRole | None = None,
+    teams: Sequence[Team] | None = None,
+) -> Membership:
+    """Add a person without an invitation, as an operator who is a member may. Where no owner can
+    sign in, nobody could invite one: there any operator may add them.
+
+    Raises Refused for a member, and for what the actor may not give.
+    """
+    address = check_email("email", email)
+    with transaction.atomic():
+        Organisation.objects.select_for_update().get(id=organisation.id)
+        members = Membership.objects.filter(organisation=organisation)
+        if members.filter(user__email__iexact=address).exists():
+            text = gettext("%(email)s is already a member.")
+            raise Refused("email", text % {"email": address}, already_exists=True)
+        return set_member(
+            organisation, address, role, actor=actor, custom_role=custom_role, teams=teams
+        )
 
 
 def remove_member(organisation: Organisation, email: str, *, actor: Actor) -> None:
@@ -209,13 +238,17 @@ def check_change(
     check_grant(actor, wanted)
 
 
+def active_owners(organisation: Organisation) -> QuerySet[Membership]:
+    """The memberships of owners who can sign in."""
+    return Membership.objects.filter(
+        organisation=organisation, role=Role.OWNER, user__is_active=True
+    )
+
+
 def _check_owner_stays(organisation: Organisation, leaving: User) -> None:
     """Raise LastOwner when nobody who may come in owns the organisation without this person. The
     caller has its row locked."""
-    owners = Membership.objects.filter(
-        organisation=organisation, role=Role.OWNER, user__is_active=True
-    )
-    if not owners.exclude(user=leaving).exists():
+    if not active_owners(organisation).exclude(user=leaving).exists():
         raise LastOwner(
             "role",
             gettext("%(email)s is the last owner of %(organisation)s.")

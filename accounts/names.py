@@ -1,7 +1,9 @@
-"""Names that people give to organisations, teams, projects and service accounts."""
+"""Names of organisations, teams, projects and service accounts, and addresses of people."""
 
 from typing import Final
 
+from django.core.exceptions import ValidationError
+from django.core.validators import validate_email
 from django.utils.translation import gettext
 
 from lib.refusal import Refused, check_text
@@ -17,3 +19,14 @@ def check_name(name: str, length_max: int = NAME_MAX) -> str:
     if len(checked.splitlines()) != 1:
         raise Refused("name", gettext("A name is a single line."))
     return checked
+
+
+def check_email(field: str, email: str) -> str:
+    """An email address without the spaces at its ends. Raises Refused for what is none."""
+    address = email.strip()
+    try:
+        validate_email(address)
+    except ValidationError as error:
+        text = gettext("%(email)s is not an email address.") % {"email": address[:80]}
+        raise Refused(field, text) from error
+    return address

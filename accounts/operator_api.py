@@ -41,6 +41,14 @@ class OrganisationIn(Schema):
     )
 
 
+class OrganisationRename(Schema):
+    """What to change of an organisation; what is left out stays."""
+
+    model_config = ConfigDict(extra="forbid")
+
+    name: str | None = Field(None, min_length=1, max_length=NAME_MAX)
+
+
 class SuspensionIn(Schema):
     """Why an organisation is suspended."""
 
@@ -79,6 +87,10 @@ class PersonOut(Schema):
 class PersonPage(Schema):
     items: list[PersonOut]
     next: str | None
+
+
+class PersonQuery(pagination.NamedPageQuery):
+    email: str | None = Field(None, max_length=254, description="Only the one with this address.")
 
 
 class PersonChange(Schema):
@@ -145,11 +157,11 @@ def change_sign_up(request: HttpRequest, body: SignUpChange) -> dict[str, Any]:
 
 @router.get("/organisations", response=OrganisationPage, summary="List organisations")
 def list_organisations(
-    request: HttpRequest, query: Query[pagination.PageQuery]
+    request: HttpRequest, query: Query[pagination.NamedPageQuery]
 ) -> OrganisationPage:
     """Every organisation of the installation, newest first."""
     rows = access.all_organisations(actors.actor_of(request)).order_by("-id")
-    page = pagination.page_by_id(rows, query.limit, query.cursor)
+    page = pagination.page_by_id(query.named(rows), query.limit, query.cursor)
     return OrganisationPage(items=[_organisation(row) for row in page.items], next=page.next)
 
 
@@ -158,7 +170,7 @@ def list_organisations(
 )
 def create_organisation(request: HttpRequest, body: OrganisationIn) -> Status[OrganisationStateOut]:
     """Creates an organisation with one team and its owner. Send `X-Weir-Organisation` with its
-    slug to act there as its owner: to add teams, invitations, keys and budgets."""
+    slug to act there as its owner: to add members, teams, invitations, keys and budgets."""
     actor = actors.actor_of(request)
     access.require(actor, "organisations.write")
     row = organisations.create_for(body.name, body.owner, actor=actor)
@@ -169,6 +181,21 @@ def create_organisation(request: HttpRequest, body: OrganisationIn) -> Status[Or
 def show_organisation(request: HttpRequest, slug: str) -> OrganisationStateOut:
     """One organisation of the installation."""
     return _organisation(access.access_organisation(actors.actor_of(request), slug))
+
+
+@router.patch(
+    "/organisations/{slug}", response=OrganisationStateOut, summary="Rename an organisation"
+)
+def rename_organisation(
+    request: HttpRequest, slug: str, body: OrganisationRename
+) -> OrganisationStateOut:
+    """Its slug stays. Its other settings are `/organisation` with `X-Weir-Organisation`."""
+    actor = actors.actor_of(request)
+    access.require(actor, "organisations.write")
+    row = access.access_organisation(actor, slug)
+    if body.name is not None:
+        row = organisations.rename_organisation(row, body.name, actor=actor)
+    return _organisation(row)
 
 
 @router.post(
@@ -224,9 +251,11 @@ def restore_organisation(request: HttpRequest, slug: str) -> OrganisationStateOu
 
 
 @router.get("/people", response=PersonPage, summary="List people")
-def list_people(request: HttpRequest, query: Query[pagination.PageQuery]) -> PersonPage:
+def list_people(request: HttpRequest, query: Query[PersonQuery]) -> PersonPage:
     """Everyone who can sign in to the installation, oldest first."""
-    rows = access.all_people(actors.actor_of(request))
+    rows = query.named(access.all_people(actors.actor_of(request)))
+    if query.email is not None:
+        rows = rows.filter(email__iexact=query.email)
     page = pagination.page_by_number(rows, query.limit, query.cursor)
     secured = people_with_factor(row.pk for row in page.items)
     items = [_person(row, second_factor=row.pk in secured) for row in page.items]

@@ -15,11 +15,11 @@ from django.utils.translation import gettext_lazy as _
 from django.views.decorators.http import require_http_methods, require_POST, require_safe
 
 from accounts import access, members, organisations, second_factor, sessions
-from accounts.actors import Actor
+from accounts.actors import Actor, in_organisation, organisation_of
 from accounts.entry_requirements import people_with_factor
-from accounts.forms import SuspensionForm
+from accounts.forms import NewMemberForm, NewOrganisationForm, SuspensionForm
 from accounts.guards import operator_page
-from accounts.models import Erasure, Membership, User
+from accounts.models import Erasure, Membership, Role, User
 from accounts.reauthentication import recent_sign_in_required
 from accounts.table_preferences import read_table
 from lib.htmx import go_to, render_dialog, see_other
@@ -184,6 +184,61 @@ def person_reset_factors(request: HttpRequest, actor: Actor, id: str) -> HttpRes
         "back_text": gettext("People"),
     }
     return render_dialog(request, "accounts/form_dialog.html", context)
+
+
+@operator_page("organisations.write")
+@require_http_methods(["GET", "HEAD", "POST"])
+def organisation_create(request: HttpRequest, actor: Actor) -> HttpResponseBase:
+    form = NewOrganisationForm(request.POST or None)
+    if request.method == "POST" and form.is_valid():
+        try:
+            organisation = organisations.create_for(**form.cleaned_data, actor=actor)
+        except Refused as refused:
+            refused.tell(form)
+        else:
+            text = gettext("%(name)s was created.") % {"name": organisation.name}
+            messages.success(request, text)
+            if form.cleaned_data["owner"]:
+                return go_to(request, "organisations")
+            return go_to(request, "home", organisation.slug)
+    context = {
+        "form": form,
+        "title": gettext("New organisation"),
+        "verb": gettext("Create"),
+        "back": reverse("organisations"),
+        "back_text": gettext("Organisations"),
+    }
+    return render_dialog(request, "accounts/form_dialog.html", context, refused=form.is_bound)
+
+
+@operator_page("organisations.write")
+@require_http_methods(["GET", "HEAD", "POST"])
+def organisation_add_member(request: HttpRequest, actor: Actor, slug: str) -> HttpResponseBase:
+    there = in_organisation(actor, slug)
+    organisation = organisation_of(there)
+    form = NewMemberForm(request.POST or None)
+    if request.method == "POST" and form.is_valid():
+        email, role = form.cleaned_data["email"], Role(form.cleaned_data["role"])
+        try:
+            members.add_member(organisation, email, role, actor=there)
+        except Refused as refused:
+            refused.tell(form)
+        else:
+            text = gettext("%(email)s was added to %(name)s.")
+            messages.success(request, text % {"email": email, "name": organisation.name})
+            return go_to(request, "organisations")
+    context = {
+        "form": form,
+        "title": gettext("Add a member to %(name)s") % {"name": organisation.name},
+        "line": gettext(
+            "You can grant what your own role in this organisation includes. If it has no owner, "
+            "you can add one."
+        ),
+        "verb": gettext("Add"),
+        "back": reverse("organisations"),
+        "back_text": gettext("Organisations"),
+    }
+    return render_dialog(request, "accounts/form_dialog.html", context, refused=form.is_bound)
 
 
 @operator_page("organisations.write")

@@ -103,6 +103,7 @@ class TeamOut(Schema):
     name: str
     required_labels: list[str]
     created_at: dt.datetime
+    archived: bool
     archived_at: dt.datetime | None
 
 
@@ -137,6 +138,7 @@ class ProjectOut(Schema):
     name: str
     team: str
     created_at: dt.datetime
+    archived: bool
     archived_at: dt.datetime | None
 
 
@@ -190,12 +192,12 @@ def change_organisation(request: HttpRequest, body: OrganisationChange) -> Organ
 
 
 @router.get("/teams", response=TeamPage, summary="List teams")
-def list_teams(request: HttpRequest, query: Query[pagination.PageQuery]) -> TeamPage:
+def list_teams(request: HttpRequest, query: Query[pagination.NamedPageQuery]) -> TeamPage:
     """Your teams, newest first, including archived ones."""
     actor = actors.actor_of(request)
     access.require(actor, "teams.read")
     rows = access.visible_teams(actor).order_by("-id")
-    page = pagination.page_by_id(rows, query.limit, query.cursor)
+    page = pagination.page_by_id(query.named(rows), query.limit, query.cursor)
     return TeamPage(items=[_team(row) for row in page.items], next=page.next)
 
 
@@ -231,11 +233,19 @@ def change_team(request: HttpRequest, team: str, body: TeamChange) -> TeamOut:
     return _team(row)
 
 
+@router.delete("/teams/{team}", response=TeamOut, summary="Archive a team")
+def archive_team(request: HttpRequest, team: str) -> TeamOut:
+    """Its keys stop working. The team stays, because records name it; it can be restored by
+    `archived`."""
+    actor = actors.actor_of(request)
+    return _team(teams.archive_team(access.writable_team(actor, team), actor=actor))
+
+
 @router.get("/projects", response=ProjectPage, summary="List projects")
-def list_projects(request: HttpRequest, query: Query[pagination.PageQuery]) -> ProjectPage:
+def list_projects(request: HttpRequest, query: Query[pagination.NamedPageQuery]) -> ProjectPage:
     """Projects of your teams, newest first, including archived ones."""
     rows = access.visible_projects(actors.actor_of(request)).order_by("-id")
-    page = pagination.page_by_id(rows, query.limit, query.cursor)
+    page = pagination.page_by_id(query.named(rows), query.limit, query.cursor)
     return ProjectPage(items=[_project(row) for row in page.items], next=page.next)
 
 
@@ -269,17 +279,27 @@ def change_project(request: HttpRequest, project: str, body: ProjectChange) -> P
     return _project(row)
 
 
+@router.delete("/projects/{project}", response=ProjectOut, summary="Archive a project")
+def archive_project(request: HttpRequest, project: str) -> ProjectOut:
+    """No key can be added to it. The project stays, because records name it; it can be restored by
+    `archived`."""
+    actor = actors.actor_of(request)
+    row = projects.archive_project(access.writable_project(actor, project), actor=actor)
+    return _project(row)
+
+
 def _organisation(row: Organisation) -> OrganisationOut:
     return OrganisationOut(**_fields(row, OrganisationOut))
 
 
 def _team(row: Team) -> TeamOut:
-    return TeamOut(**_fields(row, TeamOut))
+    return TeamOut(**_fields(row, TeamOut), archived=row.archived_at is not None)
 
 
 def _project(row: Project) -> ProjectOut:
-    return ProjectOut(**{**_fields(row, ProjectOut), "team": row.team.slug})
+    fields = {**_fields(row, ProjectOut), "team": row.team.slug}
+    return ProjectOut(**fields, archived=row.archived_at is not None)
 
 
 def _fields(row: Organisation | Team | Project, schema: type[Schema]) -> dict[str, Any]:
-    return {name: getattr(row, name) for name in schema.model_fields}
+    return {name: getattr(row, name) for name in schema.model_fields if name != "archived"}

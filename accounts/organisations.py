@@ -44,20 +44,20 @@ def create_organisation(
     return organisation
 
 
-def create_for(name: str, owner_email: str, *, actor: Actor) -> Organisation:
+def create_for(name: str, owner: str, *, actor: Actor) -> Organisation:
     """Create an organisation whose owner is the person with that address, or else the actor, who
     can then invite others. Raises Refused for an unknown address and for an actor that is no
     person: an organisation without a member could never be entered."""
-    owner = actor.user
-    if owner_email:
-        owner = User.objects.filter(email__iexact=owner_email, is_active=True).first()
-    if owner is None:
+    person = actor.user
+    if owner:
+        person = User.objects.filter(email__iexact=owner, is_active=True).first()
+    if person is None:
         text = gettext(
             "No account uses this address. Leave it empty to own the organisation "
             "yourself, then invite the owner."
         )
         raise Refused("owner", text)
-    return create_organisation(name, owner=owner, actor=actor)
+    return create_organisation(name, owner=person, actor=actor)
 
 
 def rename_organisation(organisation: Organisation, name: str, *, actor: Actor) -> Organisation:

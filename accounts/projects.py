@@ -27,7 +27,7 @@ def create_project(team: Team, name: str, *, slug: str = "", actor: Actor) -> Pr
         Organisation.objects.select_for_update().get(id=team.organisation_id)
         if Project.objects.filter(organisation=team.organisation, slug=slug).exists():
             taken = gettext("Another project is already named %(name)s.") % {"name": checked}
-            raise Refused("name", taken)
+            raise Refused("name", taken, already_exists=True)
         project = Project.objects.create(
             organisation=team.organisation, team=team, name=checked, slug=slug
         )

@@ -57,11 +57,11 @@ class ServiceAccountPage(Schema):
 
 @router.get("/service-accounts", response=ServiceAccountPage, summary="List service accounts")
 def list_service_accounts(
-    request: HttpRequest, query: Query[pagination.PageQuery]
+    request: HttpRequest, query: Query[pagination.NamedPageQuery]
 ) -> ServiceAccountPage:
     """Service accounts of your teams, newest first."""
     rows = access.visible_service_accounts(actors.actor_of(request)).order_by("-id")
-    page = pagination.page_by_id(rows, query.limit, query.cursor)
+    page = pagination.page_by_id(query.named(rows), query.limit, query.cursor)
     return ServiceAccountPage(items=[_shown(row) for row in page.items], next=page.next)
 
 
@@ -80,6 +80,30 @@ def create_service_account(
         team, body.name, role, custom_role=custom_role, actor=actor
     )
     return Status(201, _shown(account))
+
+
+@router.get("/service-accounts/{id}", response=ServiceAccountOut, summary="Show a service account")
+def show_service_account(request: HttpRequest, id: str) -> ServiceAccountOut:
+    """One service account of your teams."""
+    return _shown(access.access_service_account(actors.actor_of(request), id))
+
+
+@router.delete(
+    "/service-accounts/{id}", response=ServiceAccountOut, summary="Disable a service account"
+)
+def disable_service_account(request: HttpRequest, id: str) -> ServiceAccountOut:
+    """Its keys are rejected from now on. The account stays, because records name it; it can be
+    enabled again."""
+    actor = actors.actor_of(request)
+    account = access.writable_service_account(actor, id)
+    changed = service_accounts.change_service_account(
+        account,
+        role=Role(account.role),
+        custom_role=account.custom_role,
+        disabled=True,
+        actor=actor,
+    )
+    return _shown(changed)
 
 
 @router.patch(

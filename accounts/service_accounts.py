@@ -50,7 +50,7 @@ def create_service_account(
             )
     except IntegrityError as error:
         text = gettext("Another service account is already named %(name)s.")
-        raise Refused("name", text % {"name": account.name}) from error
+        raise Refused("name", text % {"name": account.name}, already_exists=True) from error
     return account
 
 

@@ -25,7 +25,7 @@ def create_team(organisation: Organisation, name: str, *, slug: str = "", actor:
         Organisation.objects.select_for_update().get(id=organisation.id)
         if organisation.teams.filter(slug=slug).exists():
             taken = gettext("Another team is already named %(name)s.") % {"name": checked}
-            raise Refused("name", taken)
+            raise Refused("name", taken, already_exists=True)
         team = Team.objects.create(organisation=organisation, name=checked, slug=slug)
         audit.record(actor, organisation, "team.created", team, name=checked)
         bump_epoch()

@@ -244,6 +244,12 @@ urlpatterns = [
         operator_views.person_reset_factors,
         name="person_reset_factors",
     ),
+    path("admin/organisations/new", operator_views.organisation_create, name="organisation_create"),
+    path(
+        "admin/organisations/<slug:slug>/members/new",
+        operator_views.organisation_add_member,
+        name="organisation_add_member",
+    ),
     path(
         "admin/organisations/<slug:slug>/domains",
         single_sign_on_views.domains_confirm,

@@ -25,7 +25,7 @@ from billing.models import (
     TaxRate,
     TopUp,
 )
-from lib.ids import parse_id
+from lib.ids import parse_id, parse_number
 
 _NUMBER: Final = re.compile(r"(INV|CN|DN)-[0-9]{4}-[0-9]{4,10}")
 
@@ -163,6 +163,11 @@ def tax_rates(actor: Actor) -> QuerySet[TaxRate]:
     """The operator's table of taxes, by country and name, the latest first."""
     require(actor, "credits.read")
     return TaxRate.objects.order_by("country", "name", "-valid_from")
+
+
+def access_tax_rate(actor: Actor, id: str) -> TaxRate:
+    """One row of that table. Http404 when there is none such."""
+    return one_of(tax_rates(actor), parse_number(id))
 
 
 def offered_plans(actor: Actor) -> QuerySet[SubscriptionPlan]:

@@ -184,6 +184,7 @@ class TopUpOut(Schema):
         description="`ordered`, `pending`, `paid`, `failed`, `expired` or `cancelled`."
     )
     automatic: bool
+    keep_card: bool
     refunded: str
     disputed: str
     created_at: dt.datetime
@@ -346,6 +347,7 @@ def top_up_shown(top_up: TopUp) -> dict[str, Any]:
         "currency": top_up.currency,
         "state": str(top_up.state),
         "automatic": top_up.automatic,
+        "keep_card": top_up.keep_card,
         "refunded": format_usd(top_up.refunded_nano),
         "disputed": format_usd(top_up.disputed_nano),
         "created_at": clock.rfc3339(top_up.created_at),

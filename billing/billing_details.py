@@ -104,7 +104,7 @@ def add_tax_rate(
             )  # fmt: skip
     except IntegrityError as error:
         text = gettext("This tax already has a rate from that day on.")
-        raise DetailRefused("valid_from", text) from error
+        raise DetailRefused("valid_from", text, already_exists=True) from error
     return rate
 
 

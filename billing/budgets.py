@@ -29,7 +29,7 @@ from billing.rules.instants import Span
 from billing.rules.money import NANO_PER_USD, format_usd
 from billing.sql.accounts import WALLET_KINDS
 from billing.sql.budget_windows import count_guards, stand_in_window
-from lib.ids import parse_id, parse_number
+from lib.ids import id_text, parse_id, parse_number
 from lib.refusal import Refused
 
 TERMS: Final = ("enabled", "action", "alert_percents", "alert_forecast")
@@ -347,6 +347,25 @@ def _missing(scope: str, given: str) -> str:
     return gettext("Enter what the budget applies to.")
 
 
+def stated_subjects(budgets: Sequence[Budget]) -> dict[int, str]:
+    """What each budget is for, by the budget's id, in the form that `find_subject` takes: a team's
+    slug, a key's id, a person's address."""
+    teams = Team.objects.filter(id__in=_subjects(budgets, BudgetScope.TEAM))
+    users = User.objects.filter(id__in=_subjects(budgets, BudgetScope.USER))
+    stated = {
+        **{(BudgetScope.TEAM, str(team.id)): team.slug for team in teams},
+        **{
+            (BudgetScope.KEY, key): id_text(UUID(key))
+            for key in _subjects(budgets, BudgetScope.KEY)
+        },
+        **{(BudgetScope.USER, str(user.id)): user.email for user in users},
+    }
+    return {
+        budget.id: stated.get((BudgetScope(budget.scope), budget.subject), budget.subject)
+        for budget in budgets
+    }
+
+
 def subject_names(budgets: Sequence[Budget]) -> dict[int, str]:
     """What people call what each budget is for, by the budget's id."""
     teams = Team.objects.filter(id__in=_subjects(budgets, BudgetScope.TEAM))
@@ -430,7 +449,7 @@ def _alone() -> Iterator[None]:
             yield
     except IntegrityError as error:
         taken = gettext("This scope and period already have a budget. Edit that one instead.")
-        raise BudgetRefused("period", taken) from error
+        raise BudgetRefused("period", taken, already_exists=True) from error
 
 
 def _lock(organisation_id: UUID) -> None:

@@ -128,9 +128,13 @@ def ask_reversal(actor: Actor, posting: Posting, *, reason: str) -> Credit:
         # Two who ask at once come one by one.
         lock_wallet(organisation.id)
         if Posting.objects.filter(idempotency_id=f"reverse:{posting.id}").exists():
-            raise CreditRefused("posting", gettext("This was already reversed."))
+            raise CreditRefused(
+                "posting", gettext("This was already reversed."), already_exists=True
+            )
         if Credit.objects.filter(reverses=posting).exclude(state=CreditState.REFUSED).exists():
-            raise CreditRefused("posting", gettext("Someone already requested this reversal."))
+            raise CreditRefused(
+                "posting", gettext("Someone already requested this reversal."), already_exists=True
+            )
         amount_nano, _ = _effect(posting)
         return ask_credit(actor, organisation, -amount_nano, reason=reason, reverses=posting)
 

@@ -66,6 +66,12 @@ def list_exchange_rates(
     return ExchangeRatePage(items=[_shown(row) for row in page.items], next=page.next)
 
 
+@router.get("/exchange-rates/{id}", response=ExchangeRateOut, summary="Show an exchange rate")
+def show_exchange_rate(request: HttpRequest, id: str) -> ExchangeRateOut:
+    """One rate."""
+    return _shown(access.one_of(exchange_rates(actors.actor_of(request)), id))
+
+
 @router.post("/exchange-rates", response={201: ExchangeRatesOut}, summary="Add exchange rates")
 def add_exchange_rates(request: HttpRequest, body: ExchangeRatesIn) -> Status[ExchangeRatesOut]:
     """For organisations that show amounts in a currency of their own. Charges and documents stay in

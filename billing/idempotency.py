@@ -1,11 +1,11 @@
-"""Idempotency-Key on POSTs that move money: the same key is the same effect and answer (P5).
+"""Idempotency-Key on POSTs that create or move money: one key is one effect and answer (P5).
 
 The effect and the answer are committed together: after a crash between there is neither, and who
 asks again gets it done; after the commit, everybody gets the answer that was given. Another body
 under the same key is refused with 422, the same one while the first runs with 409.
 
-Keys are apart for each organisation, and for operators who act in none. Answers are sealed and kept
-for 24 hours.
+Keys are apart for each organisation, and for operators who act in none; in it, a key that somebody
+else has used is refused as well. Answers are sealed and kept for 24 hours.
 """
 
 import datetime as dt
@@ -69,9 +69,9 @@ def once(
 ) -> Answer:
     """Do `act` once for a key, in one transaction with keeping its answer.
 
-    `asked` is (method, path, body). Without a key it is simply done. An exception of `act` is kept
-    nowhere: what was refused may be sent again. `act` speaks to nobody outside (I9). Raises
-    KeyReused, KeyInUse and KeyInvalid.
+    `request` is (method, path, body). Without a key it is done, and nothing is kept. An exception
+    of `act` is never kept: what was refused may be sent again. `act` makes no request to others
+    (I9). Raises KeyReused, KeyInUse and KeyInvalid.
     """
     if key is None:
         with transaction.atomic():
@@ -79,7 +79,8 @@ def once(
     if not 1 <= len(key) <= KEY_LENGTH_MAX or not key.isascii() or not key.isprintable():
         raise KeyInvalid
     owner, digest = _owner(actor), _digest(key.encode())
-    fingerprint = _digest(b"\0".join((request[0].encode(), request[1].encode(), request[2])))
+    asked = (_principal(actor).encode(), request[0].encode(), request[1].encode(), request[2])
+    fingerprint = _digest(b"\0".join(asked))
     with transaction.atomic():
         if not _alone(owner, digest):
             raise KeyInUse
@@ -123,6 +124,14 @@ def _owner(actor: Actor) -> str:
     if actor.organisation is not None:
         return f"organisation:{actor.organisation.id}"
     return f"user:{actor.user.id if actor.user else 0}"
+
+
+def _principal(actor: Actor) -> str:
+    """Who asks: an answer may hold a secret, which a colleague does not get by the same key."""
+    if actor.user is not None:
+        return f"user:{actor.user.id}"
+    account = actor.key.service_account_id if actor.key else None
+    return f"account:{account}" if account else f"key:{actor.key.id if actor.key else 0}"
 
 
 def _digest(text: bytes) -> bytes:

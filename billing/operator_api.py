@@ -144,6 +144,12 @@ def list_credits(request: HttpRequest, query: Query[pagination.PageQuery]) -> Cr
     return CreditPage(items=[CreditOut(**credit_shown(row)) for row in page.items], next=page.next)
 
 
+@router.get("/credits/{id}", response=CreditOut, summary="Show a correction")
+def show_credit(request: HttpRequest, id: str) -> CreditOut:
+    """One correction, waiting or decided."""
+    return CreditOut(**credit_shown(access_credit(actors.actor_of(request), id)))
+
+
 @router.post(
     "/credits",
     response={201: CreditOut},
@@ -223,10 +229,10 @@ def reverse_posting(request: HttpRequest, id: str, body: ReversalIn) -> HttpResp
 
 
 @router.get("/code-batches", response=BatchPage, summary="List batches of codes")
-def list_batches(request: HttpRequest, query: Query[pagination.PageQuery]) -> BatchPage:
+def list_batches(request: HttpRequest, query: Query[pagination.NamedPageQuery]) -> BatchPage:
     """Batches of redemption codes, newest first. The codes themselves are never shown again."""
     rows = visible_batches(actors.actor_of(request))
-    page = pagination.page_by_id(rows, query.limit, query.cursor)
+    page = pagination.page_by_id(query.named(rows), query.limit, query.cursor)
     return BatchPage(items=[BatchOut(**batch_shown(row)) for row in page.items], next=page.next)
 
 
@@ -254,6 +260,12 @@ def create_batch(request: HttpRequest, body: BatchIn) -> HttpResponse:
         return Answer(201, batch_shown(batch))
 
     return answered(request, actor, act)
+
+
+@router.get("/code-batches/{id}", response=BatchOut, summary="Show a batch of codes")
+def show_batch(request: HttpRequest, id: str) -> BatchOut:
+    """One batch, without its codes."""
+    return BatchOut(**batch_shown(access_batch(actors.actor_of(request), id)))
 
 
 @router.post("/code-batches/{id}/download", summary="Download the codes", response={200: str})

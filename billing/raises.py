@@ -99,7 +99,7 @@ def ask_for_more(
             _tell("raise.asked", budget_raise)
     except IntegrityError as error:
         text = gettext("You already have a pending request for this budget.")
-        raise RaiseRefused("budget", text) from error
+        raise RaiseRefused("budget", text, already_exists=True) from error
     return budget_raise
 
 

@@ -87,7 +87,8 @@ class SubscriptionPlanOut(Schema):
 class SubscriptionOut(Schema):
     """Amounts are exact decimals in USD."""
 
-    plan: SubscriptionPlanOut
+    plan: str = Field(description="ID of the plan.")
+    terms: SubscriptionPlanOut
     state: Literal["active", "unpaid", "ended"]
     timezone: str
     month: str = Field(description="The latest month that was paid.")
@@ -233,14 +234,22 @@ def resume_subscription(request: HttpRequest) -> HttpResponse:
     "/subscription-plans", response=WrittenPlanPage, summary="List subscription plans"
 )
 def list_subscription_plans(
-    request: HttpRequest, query: Query[pagination.PageQuery]
+    request: HttpRequest, query: Query[pagination.NamedPageQuery]
 ) -> WrittenPlanPage:
     """Every plan, newest first."""
     rows = visible_subscription_plans(actors.actor_of(request))
-    page = pagination.page_by_id(rows, query.limit, query.cursor)
+    page = pagination.page_by_id(query.named(rows), query.limit, query.cursor)
     return WrittenPlanPage(
         items=[WrittenPlanOut(**_written(row)) for row in page.items], next=page.next
     )
+
+
+@operator_router.get(
+    "/subscription-plans/{id}", response=WrittenPlanOut, summary="Show a subscription plan"
+)
+def show_subscription_plan(request: HttpRequest, id: str) -> WrittenPlanOut:
+    """One plan, offered or not."""
+    return WrittenPlanOut(**_written(access_subscription_plan(actors.actor_of(request), id)))
 
 
 @operator_router.post(
@@ -338,7 +347,8 @@ def _subscription(current: Subscription) -> dict[str, Any]:
     zone = ZoneInfo(current.zone)
     ended_on = current.ended_at.astimezone(zone).date().isoformat() if current.ended_at else None
     return {
-        "plan": _plan(current.plan),
+        "plan": id_text(current.plan.id),
+        "terms": _plan(current.plan),
         "state": str(current.state),
         "timezone": current.zone,
         "month": f"{current.month:%Y-%m}",

@@ -63,7 +63,7 @@ def write_plan(
                 )
         except IntegrityError as error:
             text = gettext("There is already a plan named %(plan)s.")
-            raise SubscriptionRefused("name", text % {"plan": name}) from error
+            raise SubscriptionRefused("name", text % {"plan": name}, already_exists=True) from error
         audit.record(actor, None, "subscription_plan.written", plan, **_facts(plan))
     return plan
 

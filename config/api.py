@@ -33,6 +33,8 @@ from accounts.service_account_api import router as service_account_router
 from accounts.single_sign_on_api import operator_router as organisation_sign_on_router
 from accounts.single_sign_on_api import router as single_sign_on_router
 from billing.api import router as billing_router
+from billing.billing_detail_api import operator_router as seller_router
+from billing.billing_detail_api import router as billing_detail_router
 from billing.codes import TooManyTries
 from billing.exchange_rate_api import router as exchange_rate_router
 from billing.idempotency import KeyInUse, KeyInvalid, KeyReused
@@ -42,12 +44,15 @@ from billing.prices import PriceRefused, PriceStale
 from billing.processors.processor import ProcessorError
 from billing.subscription_api import operator_router as subscription_plan_router
 from billing.subscription_api import router as subscription_router
+from config.api_creation import answer_once, describe_creation
 from config.erasure_api import own_router as member_erasure_router
 from config.erasure_api import router as erasure_router
 from config.job_api import router as job_router
 from config.route_preview_api import router as route_preview_router
 from config.sent_preview_api import router as sent_preview_router
 from config.system_api import router as system_router
+from gateway.announcement_api import router as announcement_router
+from gateway.bill_api import router as bill_router
 from gateway.catalogue_api import router as catalogue_router
 from gateway.channel_api import router as channel_router
 from gateway.channel_refusals import ChannelStale
@@ -83,6 +88,7 @@ from usage.finding_api import router as finding_router
 from usage.margin_api import router as margin_router
 from usage.review_api import router as review_router
 from usage.rules.groupings import UnknownGrouping
+from usage.saved_view_api import router as saved_view_router
 from usage.statement_api import router as statement_router
 from usage.used_rows import RECORDS_MAX, TooManyRecords
 
@@ -158,9 +164,11 @@ class ManagementAPI(NinjaAPI):
         say_additional_properties(schemas)
         schemas[ERROR] = ERROR_SCHEMA
         for methods in schema["paths"].values():
-            for operation in methods.values():
+            for method, operation in methods.items():
                 if "requestBody" in operation:
                     _describe_body(schemas, operation["requestBody"])
+                if method == "post":
+                    describe_creation(operation)
                 for status in errors_of(operation):
                     operation["responses"].setdefault(status, declared_error(status))
         return schema
@@ -203,9 +211,11 @@ def _with_error_body(view: Callable[..., HttpResponse]) -> Callable[..., HttpRes
 api = ManagementAPI(
     title="Weir management API",
     version="1",
-    description="Manage keys, limits, budgets, billing and prices. Amounts are decimal strings, "
-    "times are RFC 3339 in UTC. Operators choose the organisation that they act in by its slug in "
-    "the header `X-Weir-Organisation`; without it, it is that of the key.",
+    description="Manage keys, limits, budgets, billing and prices. Amounts are decimal strings: an "
+    "amount comes back with at least two decimal places, a rate in its shortest form. Times are "
+    "RFC 3339 in UTC. Operators choose the organisation that they act in by its slug in the header "
+    "`X-Weir-Organisation`; without it, it is that of the key. A POST that creates something takes "
+    "an `Idempotency-Key`, and answers 409 with the code `already_exists` for what is there.",
     auth=api_auth,
     parser=StrictParser(),
     docs_url=None,
@@ -241,6 +251,7 @@ def _refuse_unknown_query(view: Callable[..., Any]) -> Callable[..., Any]:
     return checked
 
 
+api.add_decorator(answer_once, mode="operation")
 api.add_decorator(_refuse_unknown_query, mode="operation")
 api.add_router("", accounts_router)
 api.add_router("", organisation_router)
@@ -287,6 +298,11 @@ api.add_router("", job_router)
 api.add_router("", route_preview_router)
 api.add_router("", sent_preview_router)
 api.add_router("", system_router)
+api.add_router("", announcement_router)
+api.add_router("", bill_router)
+api.add_router("", billing_detail_router)
+api.add_router("", seller_router)
+api.add_router("", saved_view_router)
 
 
 class PathTaken(RuntimeError):
@@ -440,7 +456,8 @@ def _too_many_records(request: HttpRequest, error: TooManyRecords) -> HttpRespon
 
 @api.exception_handler(Refused)
 def _refused(request: HttpRequest, error: Refused) -> HttpResponse:
-    return error_response(request, 422, error.message, code="invalid_value", param=error.field)
+    status, code = (409, "already_exists") if error.already_exists else (422, "invalid_value")
+    return error_response(request, status, error.message, code=code, param=error.field)
 
 
 @api.exception_handler(PriceStale)

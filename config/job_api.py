@@ -5,11 +5,12 @@ import datetime as dt
 from typing import Any, Literal
 
 from django.http import HttpRequest
-from ninja import Router
+from ninja import Query, Router
 from pydantic import Field
 
 from accounts import access, actors, api_auth
 from config.job_runs import JobState, job_states
+from lib import pagination
 from lib.openapi import Schema
 
 router = Router(tags=["Operators"], auth=api_auth.installation_auth)
@@ -34,18 +35,21 @@ class JobOut(Schema):
     error: str = Field(description="The type of the last run's error; empty if it succeeded.")
 
 
-class JobsOut(Schema):
-    """All background jobs; none where no web process has ever looked."""
+class JobPage(Schema):
+    """The background jobs; none where no web process has ever looked."""
 
     items: list[JobOut]
-    next: None = None
+    next: str | None
 
 
-@router.get("/jobs", response=JobsOut, summary="List background jobs")
-def list_jobs(request: HttpRequest) -> dict[str, Any]:
+@router.get("/jobs", response=JobPage, summary="List background jobs")
+def list_jobs(request: HttpRequest, query: Query[pagination.PageQuery]) -> dict[str, Any]:
     """Background jobs and their status."""
     access.require(actors.actor_of(request), "channels.read")
-    return {"items": [_shown(state) for state in job_states()]}
+    page = pagination.page_by_key(
+        job_states(), query.limit, query.cursor, lambda state: state.job.task
+    )
+    return {"items": [_shown(state) for state in page.items], "next": page.next}
 
 
 def _shown(state: JobState) -> dict[str, Any]:

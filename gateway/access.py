@@ -120,10 +120,15 @@ def access_ignore_rule(actor: Actor, id: str | int) -> CatalogueIgnoreRule:
     return one_of(visible_ignore_rules(actor), parse_number(id) if isinstance(id, str) else id)
 
 
+def visible_test_runs(actor: Actor) -> QuerySet[ChannelTestRun]:
+    """The tests of all channels, newest first."""
+    require(actor, "channels.read")
+    return ChannelTestRun.objects.select_related("made_by").order_by("-id")
+
+
 def access_test_run(actor: Actor, id: str) -> ChannelTestRun:
     """One test of all channels. Http404 when there is none such."""
-    require(actor, "channels.read")
-    return one_of(ChannelTestRun.objects.select_related("made_by"), id)
+    return one_of(visible_test_runs(actor), id)
 
 
 def access_price(actor: Actor, id: int) -> Price:

@@ -66,7 +66,9 @@ def write_aliases(actor: Actor, target: str, names: Sequence[str]) -> None:
     taken = ModelAlias.objects.filter(name__in=names).exclude(target=target).first()
     if taken is not None:
         text = gettext("%(name)s already stands for %(target)s.")
-        raise Refused("aliases", text % {"name": taken.name, "target": taken.target})
+        raise Refused(
+            "aliases", text % {"name": taken.name, "target": taken.target}, already_exists=True
+        )
     for name in set(names) - stored.keys():
         write_alias(actor, name, target)
     for name in stored.keys() - set(names):

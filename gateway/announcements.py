@@ -5,12 +5,14 @@ from typing import Final
 
 from django.db import transaction
 from django.db.models import Exists, OuterRef, Q, QuerySet
+from django.utils.translation import gettext
 
 from accounts import audit
 from accounts.actors import Actor
 from accounts.models import User
 from gateway.models import Announcement, AnnouncementDismissal
 from lib import clock
+from lib.refusal import Refused
 
 SHOWN_MAX: Final = 3
 _FIELDS: Final = ("title", "text", "tone", "starts_at", "ends_at")
@@ -38,7 +40,8 @@ def publish_announcement(
     starts_at: dt.datetime,
     ends_at: dt.datetime | None,
 ) -> Announcement:
-    """Tell everybody, from then until then, or until it is ended."""
+    """Tell everybody, from then until then, or until it is ended. Raises Refused."""
+    check_times(starts_at, ends_at)
     with transaction.atomic():
         made = Announcement.objects.create(
             title=title,
@@ -62,7 +65,9 @@ def change_announcement(
     starts_at: dt.datetime,
     ends_at: dt.datetime | None,
 ) -> None:
-    """Tell it otherwise; who had closed it sees it again, for it says something else."""
+    """Tell it otherwise; who had closed it sees it again, for it says something else. Raises
+    Refused."""
+    check_times(starts_at, ends_at)
     with transaction.atomic():
         stored = Announcement.objects.select_for_update().get(id=announcement.id)
         before = _described(stored)
@@ -73,6 +78,12 @@ def change_announcement(
         if after != before:
             stored.dismissals.all().delete()
             audit.record(actor, None, "announcement.changed", stored, before=before, after=after)
+
+
+def check_times(starts_at: dt.datetime, ends_at: dt.datetime | None) -> None:
+    """Raise Refused for an end that is not after the start."""
+    if ends_at is not None and ends_at <= starts_at:
+        raise Refused("ends_at", gettext("Enter a time after the start."))
 
 
 def end_announcement(actor: Actor, announcement: Announcement) -> None:

@@ -8,11 +8,13 @@ from collections.abc import Sequence
 from typing import Annotated, Any, Literal
 from uuid import UUID
 
-from django.http import HttpRequest
+from django.http import HttpRequest, HttpResponse
 from ninja import Query, Router, Status
 from pydantic import ConfigDict, Field
 
 from accounts import access, actors, api_auth
+from billing.idempotency import Answer, answered
+from gateway import catalogue_updates
 from gateway.access import (
     access_ignore_rule,
     visible_ignore_rules,
@@ -120,6 +122,15 @@ class IgnoreRuleIn(Schema):
     field: IgnorableField = Field("", description="Empty: everything.")
 
 
+class IgnoreRuleChange(Schema):
+    """What to change; what is left out stays."""
+
+    model_config = ConfigDict(extra="forbid")
+
+    model: Name | None = None
+    field: IgnorableField | None = Field(None, description="Empty: everything.")
+
+
 class IgnoreRuleOut(Schema):
     id: str
     model: str
@@ -140,7 +151,7 @@ def list_updates(request: HttpRequest, query: Query[pagination.PageQuery]) -> Up
 
 
 @router.post("/catalogue-updates", response={201: UpdateOut}, summary="Compare with a list")
-def compare_catalogue(request: HttpRequest, body: UpdateIn) -> Status[UpdateOut]:
+def compare_catalogue(request: HttpRequest, body: UpdateIn) -> HttpResponse:
     """Compares a list of models and prices with what applies. Differences become proposals; nothing
     applies by itself."""
     actor = actors.actor_of(request)
@@ -152,14 +163,26 @@ def compare_catalogue(request: HttpRequest, body: UpdateIn) -> Status[UpdateOut]
     else:
         text, source = json.dumps(body.models).encode(), source_of(body.name)
     choice = Choice(body.only, served=body.served)
-    return Status(201, _update(update_catalogue(actor, text, source, choice)))
+
+    def act() -> Answer:
+        update = _update(update_catalogue(actor, text, source, choice))
+        return Answer(201, update.model_dump(mode="json"))
+
+    # The list was fetched before: no transaction is open while waiting for the network (I9).
+    return answered(request, actor, act)
+
+
+@router.get("/catalogue-updates/{id}", response=UpdateOut, summary="Show a catalogue update")
+def show_update(request: HttpRequest, id: str) -> UpdateOut:
+    """What one comparison came to."""
+    return _update(access.one_of(visible_updates(actors.actor_of(request)), id))
 
 
 @router.get("/model-proposals", response=FactPage, summary="List proposed facts of models")
-def list_facts(request: HttpRequest, query: Query[pagination.PageQuery]) -> FactPage:
+def list_facts(request: HttpRequest, query: Query[pagination.ModelPageQuery]) -> FactPage:
     """What lists and probes say otherwise, newest first. Prices are among /price-proposals."""
     rows = visible_model_proposals(actors.actor_of(request)).order_by("-id")
-    page = pagination.page_by_id(rows, query.limit, query.cursor)
+    page = pagination.page_by_id(query.of_model(rows), query.limit, query.cursor)
     return FactPage(items=[_fact(item) for item in page.items], next=page.next)
 
 
@@ -182,10 +205,12 @@ def dismiss_model_proposals(request: HttpRequest, body: DecisionIn) -> DecisionO
 
 
 @router.get("/catalogue-ignore-rules", response=IgnoreRulePage, summary="List ignore rules")
-def list_ignore_rules(request: HttpRequest, query: Query[pagination.PageQuery]) -> IgnoreRulePage:
+def list_ignore_rules(
+    request: HttpRequest, query: Query[pagination.ModelPageQuery]
+) -> IgnoreRulePage:
     """What lists never propose, oldest first."""
     rows = visible_ignore_rules(actors.actor_of(request)).order_by("id")
-    page = pagination.page_by_number(rows, query.limit, query.cursor)
+    page = pagination.page_by_number(query.of_model(rows), query.limit, query.cursor)
     return IgnoreRulePage(items=[_rule(item) for item in page.items], next=page.next)
 
 
@@ -197,6 +222,24 @@ def create_ignore_rule(request: HttpRequest, body: IgnoreRuleIn) -> Status[Ignor
     actor = actors.actor_of(request)
     access.require(actor, "prices.write")
     return Status(201, _rule(add_ignore_rule(actor, body.model, body.field)))
+
+
+@router.get("/catalogue-ignore-rules/{id}", response=IgnoreRuleOut, summary="Show an ignore rule")
+def show_ignore_rule(request: HttpRequest, id: str) -> IgnoreRuleOut:
+    """One rule."""
+    return _rule(access_ignore_rule(actors.actor_of(request), id))
+
+
+@router.patch(
+    "/catalogue-ignore-rules/{id}", response=IgnoreRuleOut, summary="Change an ignore rule"
+)
+def change_ignore_rule(request: HttpRequest, id: str, body: IgnoreRuleChange) -> IgnoreRuleOut:
+    """Applies to the next update."""
+    actor = actors.actor_of(request)
+    access.require(actor, "prices.write")
+    rule = access_ignore_rule(actor, id)
+    stated = body.model_dump(exclude_none=True)
+    return _rule(catalogue_updates.change_ignore_rule(actor, rule, **stated))
 
 
 @router.delete(

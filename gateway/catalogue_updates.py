@@ -131,14 +131,43 @@ def source_of(place: str) -> str:
 def add_ignore_rule(actor: Actor, model: str, field: str) -> CatalogueIgnoreRule:
     """Have no list propose a field of the models that a name or pattern meets, "" = any. The open
     proposals of lists stay. Raises Refused."""
+    _check_ignore_rule(model, field)
+    with transaction.atomic():
+        rule, made = CatalogueIgnoreRule.objects.get_or_create(model=model, field=field)
+        if not made:
+            raise _rule_exists()
+        audit.record(actor, None, "catalogue.ignored", rule, model=model, field=field)
+    return rule
+
+
+def change_ignore_rule(
+    actor: Actor, rule: CatalogueIgnoreRule, model: str | None = None, field: str | None = None
+) -> CatalogueIgnoreRule:
+    """Have a rule meet other models or another field. Raises Refused."""
+    with transaction.atomic():
+        locked = CatalogueIgnoreRule.objects.select_for_update().get(pk=rule.pk)
+        before = {"model": locked.model, "field": locked.field}
+        locked.model = locked.model if model is None else model
+        locked.field = locked.field if field is None else field
+        _check_ignore_rule(locked.model, locked.field)
+        same = CatalogueIgnoreRule.objects.filter(model=locked.model, field=locked.field)
+        if same.exclude(pk=locked.pk).exists():
+            raise _rule_exists()
+        locked.save(update_fields=["model", "field"])
+        after = {"model": locked.model, "field": locked.field}
+        audit.record(actor, None, "catalogue.ignored", locked, before=before, after=after)
+    return locked
+
+
+def _rule_exists() -> Refused:
+    text = gettext("There is already a rule for this model and field.")
+    return Refused("model", text, already_exists=True)
+
+
+def _check_ignore_rule(model: str, field: str) -> None:
     check_model_name("model", model)
     if field and field not in IGNORABLE:
         raise Refused("field", gettext("There is no field named %(name)s.") % {"name": field[:60]})
-    with transaction.atomic():
-        rule, made = CatalogueIgnoreRule.objects.get_or_create(model=model, field=field)
-        if made:
-            audit.record(actor, None, "catalogue.ignored", rule, model=model, field=field)
-    return rule
 
 
 def remove_ignore_rule(actor: Actor, rule: CatalogueIgnoreRule) -> None:

@@ -18,6 +18,7 @@ from gateway.access import (
     access_test_run,
     every_channel,
     visible_channels,
+    visible_test_runs,
 )
 from gateway.channel_check_words import words_of
 from gateway.channel_checks import target_of, upstream_name
@@ -28,6 +29,7 @@ from gateway.channel_schemas import (
     ChannelIn,
     ChannelKeyIn,
     ChannelKeyOut,
+    ChannelKeyPage,
     ChannelOut,
     ChannelPage,
     ChannelPatch,
@@ -44,6 +46,7 @@ from gateway.channel_schemas import (
     TestResultOut,
     TestRunIn,
     TestRunOut,
+    TestRunPage,
 )
 from gateway.channel_tests import check_by_rule, start_run
 from gateway.check_calls import Variant
@@ -62,7 +65,7 @@ def list_channels(request: HttpRequest, query: Query[ChannelQuery]) -> ChannelPa
     """Connections to providers, newest first."""
     actor = actors.actor_of(request)
     rows = every_channel(actor) if query.archived else visible_channels(actor)
-    page = pagination.page_by_id(rows, query.limit, query.cursor)
+    page = pagination.page_by_id(query.named(rows), query.limit, query.cursor)
     return ChannelPage(items=[_channel(channel) for channel in page.items], next=page.next)
 
 
@@ -124,6 +127,23 @@ def restore_channel(request: HttpRequest, id: str) -> ChannelOut:
     return _channel(channels.restore_channel(actor, access_channel(actor, id)))
 
 
+@router.get("/channels/{id}/keys", response=ChannelKeyPage, summary="List a channel's keys")
+def list_channel_keys(
+    request: HttpRequest, id: str, query: Query[pagination.PageQuery]
+) -> ChannelKeyPage:
+    """The keys of a channel, in the order in which they take turns."""
+    keys = list(access_channel(actors.actor_of(request), id).keys.all())
+    page = pagination.page_by_key(keys, query.limit, query.cursor, lambda key: id_text(key.id))
+    return ChannelKeyPage(items=[_key(key) for key in page.items], next=page.next)
+
+
+@router.get("/channels/{id}/keys/{key}", response=ChannelKeyOut, summary="Show a channel's key")
+def show_channel_key(request: HttpRequest, id: str, key: str) -> ChannelKeyOut:
+    """One key of a channel, by its last characters."""
+    actor = actors.actor_of(request)
+    return _key(access_channel_key(actor, access_channel(actor, id), key))
+
+
 @router.post("/channels/{id}/keys", response={201: ChannelKeyOut}, summary="Add a key")
 def add_key(request: HttpRequest, id: str, body: ChannelKeyIn) -> Status[ChannelKeyOut]:
     """The keys of a channel take turns."""
@@ -172,6 +192,14 @@ def test_all_channels(request: HttpRequest, body: TestRunIn) -> Status[TestRunOu
     actor = actors.actor_of(request)
     access.require(actor, "channels.test")
     return Status(201, _run(start_run(actor, body.variant)))
+
+
+@router.get("/channel-tests", response=TestRunPage, summary="List tests of all channels")
+def list_test_runs(request: HttpRequest, query: Query[pagination.PageQuery]) -> TestRunPage:
+    """Tests of all channels, newest first."""
+    rows = visible_test_runs(actors.actor_of(request))
+    page = pagination.page_by_id(rows, query.limit, query.cursor)
+    return TestRunPage(items=[_run(run) for run in page.items], next=page.next)
 
 
 @router.get("/channel-tests/{id}", response=TestRunOut, summary="Show a test of all channels")
@@ -266,6 +294,7 @@ def _key(key: ChannelKey) -> ChannelKeyOut:
     return ChannelKeyOut(
         id=id_text(key.id),
         last4=key.last4,
+        enabled=key.disabled_at is None,
         state="disabled" if key.disabled_at else "active",
         disabled_at=key.disabled_at,
         created_at=key.created_at,

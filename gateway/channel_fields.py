@@ -113,7 +113,7 @@ def check_name(name: str) -> None:
     names.check_name(name)
     if Channel.objects.filter(name=name).exists():
         text = gettext("Another channel is already named %(name)s.")
-        raise ChannelRefused("name", text % {"name": name})
+        raise ChannelRefused("name", text % {"name": name}, already_exists=True)
 
 
 def check_settings(channel: Channel) -> None:

@@ -338,6 +338,7 @@ class RouteOut(Schema):
 class ChannelKeyOut(Schema):
     id: str
     last4: str = Field(description="The last four characters; empty for a short key.")
+    enabled: bool
     state: Literal["active", "disabled"]
     disabled_at: dt.datetime | None
     created_at: dt.datetime | None
@@ -450,5 +451,15 @@ class ChannelPage(Schema):
     next: str | None
 
 
-class ChannelQuery(pagination.PageQuery):
+class ChannelQuery(pagination.NamedPageQuery):
     archived: bool = Field(False, description="Include archived channels.")
+
+
+class ChannelKeyPage(Schema):
+    items: list[ChannelKeyOut]
+    next: str | None
+
+
+class TestRunPage(Schema):
+    items: list[TestRunOut]
+    next: str | None

@@ -155,7 +155,9 @@ def add_key(actor: Actor, channel: Channel, secret: str) -> ChannelKey:
             text = gettext("A channel can have at most %(n)s keys.") % {"n": bounds.KEYS_MAX}
             raise ChannelRefused("keys", text)
         if secret_digest(secret) in [bytes(key.digest) for key in keys]:
-            raise ChannelRefused("keys", gettext("This channel already has this key."))
+            raise ChannelRefused(
+                "keys", gettext("This channel already has this key."), already_exists=True
+            )
         with _recorded(actor, locked, "channel.changed"):
             position = keys[-1].position + 1 if keys else 0
             key = _new_key(locked, secret, position)

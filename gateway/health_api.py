@@ -71,11 +71,11 @@ class ChannelHealthPage(Schema):
 
 @router.get("/channel-health", response=ChannelHealthPage, summary="List the health of channels")
 def list_channel_health(
-    request: HttpRequest, query: Query[pagination.PageQuery]
+    request: HttpRequest, query: Query[pagination.NamedPageQuery]
 ) -> ChannelHealthPage:
     """State and figures of each channel, over all processes."""
     rows = visible_channels(actors.actor_of(request))
-    page = pagination.page_by_id(rows, query.limit, query.cursor)
+    page = pagination.page_by_id(query.named(rows), query.limit, query.cursor)
     troubles, figures = ChannelTroubles(), ChannelFigures()
     items = [
         ChannelHealthOut(**_state(channel, troubles.of(channel), figures)) for channel in page.items

@@ -129,16 +129,13 @@ class ModelPage(Schema):
 
 
 @router.get("/public-models", response=ModelPage, summary="List public models")
-def list_models(request: HttpRequest, query: Query[pagination.PageQuery]) -> ModelPage:
+def list_models(request: HttpRequest, query: Query[pagination.NamedPageQuery]) -> ModelPage:
     """Every name that clients can request, by name; then the patterns."""
     models = visible_models(actors.actor_of(request))
-    names = [model.name for model in models]
-    if query.cursor is not None and query.cursor not in names:
-        raise pagination.BadCursor
-    begin = 0 if query.cursor is None else names.index(query.cursor) + 1
-    items = models[begin : begin + query.limit]
-    more = begin + len(items) < len(models)
-    return ModelPage(items=[_model(item) for item in items], next=items[-1].name if more else None)
+    if query.name is not None:
+        models = [model for model in models if model.name == query.name]
+    page = pagination.page_by_key(models, query.limit, query.cursor, lambda model: model.name)
+    return ModelPage(items=[_model(item) for item in page.items], next=page.next)
 
 
 @router.get("/public-models/{path:name}", response=ModelOut, summary="Show a public model")

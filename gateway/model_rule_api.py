@@ -46,7 +46,9 @@ class ShadowIn(Schema):
     channel: str = Field(max_length=NAME_MAX, description="Name of a channel. Empty: none.")
     model: str = Field("", max_length=NAME_MAX, description="Model name there. Empty: the same.")
     percent: Whole = Field(100, ge=1, le=100, description="Share of the requests.")
-    cap: str = Field("", max_length=40, description="Cost per day at most, an exact decimal.")
+    cap: str | None = Field(
+        None, max_length=40, description="Cost per day at most, an exact decimal. Null: no cap."
+    )
 
 
 class ShadowOut(Schema):
@@ -122,10 +124,10 @@ class AliasPage(Schema):
 
 
 @router.get("/model-rules", response=ModelRulePage, summary="List model rules")
-def list_rules(request: HttpRequest, query: Query[pagination.PageQuery]) -> ModelRulePage:
+def list_rules(request: HttpRequest, query: Query[pagination.ModelPageQuery]) -> ModelRulePage:
     """What holds for models whichever channel serves them, oldest first."""
     rows = visible_rules(actors.actor_of(request)).order_by("id")
-    page = pagination.page_by_number(rows, query.limit, query.cursor)
+    page = pagination.page_by_number(query.of_model(rows), query.limit, query.cursor)
     return ModelRulePage(items=[_rule(rule) for rule in page.items], next=page.next)
 
 
@@ -135,7 +137,9 @@ def create_rule(request: HttpRequest, body: ModelRuleIn) -> Status[ModelRuleOut]
     actor = actors.actor_of(request)
     access.require(actor, "channels.write")
     if visible_rules(actor).filter(model=body.model).exists():
-        raise Refused("model", gettext("There is already a rule for this model."))
+        raise Refused(
+            "model", gettext("There is already a rule for this model."), already_exists=True
+        )
     return Status(201, _rule(save_rule(actor, body.model, **_stated(body))))
 
 
@@ -164,10 +168,10 @@ def delete_rule(request: HttpRequest, id: str) -> Status[None]:
 
 
 @router.get("/aliases", response=AliasPage, summary="List aliases")
-def list_aliases(request: HttpRequest, query: Query[pagination.PageQuery]) -> AliasPage:
+def list_aliases(request: HttpRequest, query: Query[pagination.NamedPageQuery]) -> AliasPage:
     """Model names that stand for others, oldest first."""
     rows = visible_aliases(actors.actor_of(request)).order_by("id")
-    page = pagination.page_by_number(rows, query.limit, query.cursor)
+    page = pagination.page_by_number(query.named(rows), query.limit, query.cursor)
     return AliasPage(items=[_alias(alias) for alias in page.items], next=page.next)
 
 
@@ -178,7 +182,9 @@ def create_alias(request: HttpRequest, body: AliasIn) -> Status[AliasOut]:
     actor = actors.actor_of(request)
     access.require(actor, "channels.write")
     if visible_aliases(actor).filter(name=body.name).exists():
-        raise Refused("name", gettext("There is already an alias with this name."))
+        raise Refused(
+            "name", gettext("There is already an alias with this name."), already_exists=True
+        )
     return Status(201, _alias(save_alias(actor, body.name, body.target)))
 
 
@@ -211,7 +217,8 @@ def _stated(body: ModelRuleChange) -> RuleFields:
     if body.charge_rule is not None:
         fields["charge_rule"] = body.charge_rule.stated()
     if body.shadow is not None:
-        fields["shadow"] = body.shadow.model_dump() if body.shadow.channel else {}
+        shadow = {**body.shadow.model_dump(), "cap": body.shadow.cap or ""}
+        fields["shadow"] = shadow if body.shadow.channel else {}
     return cast(RuleFields, fields)
 
 

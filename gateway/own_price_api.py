@@ -5,7 +5,7 @@ from typing import Any, Literal
 
 from django.http import HttpRequest
 from ninja import Query, Router
-from pydantic import ConfigDict, Field
+from pydantic import Field
 
 from accounts import access, actors
 from accounts.actors import Actor
@@ -13,7 +13,7 @@ from billing.rules.meters import find_meter
 from billing.rules.money import format_scaled
 from billing.rules.patterns import matches
 from gateway.price_book import BookEntry, PriceBook, price_book
-from lib import clock
+from lib import clock, pagination
 from lib.api_instants import Instant
 from lib.openapi import Schema
 
@@ -46,11 +46,10 @@ class PriceListOut(Schema):
     multiplier: str
     as_of: dt.datetime
     items: list[PriceOut]
+    next: str | None
 
 
-class PriceQuery(Schema):
-    model_config = ConfigDict(extra="forbid")
-
+class PriceQuery(pagination.PageQuery):
     as_of: Instant | None = Field(None, description="A time in the past or future. Default: now.")
     model: str | None = Field(None, description="Only the prices of this model.")
 
@@ -62,16 +61,23 @@ def list_prices(request: HttpRequest, query: Query[PriceQuery]) -> dict[str, Any
     access.require(actor, "models.read")
     at = query.as_of or clock.now()
     book = price_book(actor, at)
+    entries = [
+        entry
+        for entry in book.entries
+        if query.model in (None, entry.model) and _may_use(actor, entry.model)
+    ]
+    page = pagination.page_by_key(entries, query.limit, query.cursor, _key_of)
     return {
         "plan": book.plan.name or None,
         "multiplier": book.multiplier,
         "as_of": at,
-        "items": [
-            _shown(book, entry)
-            for entry in book.entries
-            if query.model in (None, entry.model) and _may_use(actor, entry.model)
-        ],
+        "items": [_shown(book, entry) for entry in page.items],
+        "next": page.next,
     }
+
+
+def _key_of(entry: BookEntry) -> str:
+    return " ".join((entry.model, entry.price.key.service_tier, entry.price.key.hours))
 
 
 def _may_use(actor: Actor, model: str) -> bool:

@@ -64,8 +64,10 @@ class HolderIn(Schema):
     model_config = ConfigDict(extra="forbid")
 
     organisation: str = Field(max_length=60, description="Slug of the organisation.")
-    team: str = Field("", max_length=60, description="Slug of one of its teams.")
-    member: str = Field("", max_length=254, description="Email address of one of its members.")
+    team: str | None = Field(None, max_length=60, description="Slug of one of its teams.")
+    member: str | None = Field(
+        None, max_length=254, description="Email address of one of its members."
+    )
     on: bool = Field(True, description="False: removed from this plan.")
 
 
@@ -89,6 +91,7 @@ class PlanOut(Schema):
 
 
 class HolderState(HolderOut):
+    on: bool = Field(description="Whether it is on this plan now.")
     waiting: bool = Field(description="Whether a second operator must make the change too.")
 
 
@@ -103,10 +106,10 @@ class HolderPage(Schema):
 
 
 @router.get("/plans", response=PlanPage, summary="List plans")
-def list_plans(request: HttpRequest, query: Query[pagination.PageQuery]) -> PlanPage:
+def list_plans(request: HttpRequest, query: Query[pagination.NamedPageQuery]) -> PlanPage:
     """All plans, oldest first."""
     rows: QuerySet[Plan] = visible_plans(actors.actor_of(request)).order_by("id")
-    page = pagination.page_by_number(rows, query.limit, query.cursor)
+    page = pagination.page_by_number(query.named(rows), query.limit, query.cursor)
     return PlanPage(items=[_plan(plan) for plan in page.items], next=page.next)
 
 
@@ -116,7 +119,7 @@ def create_plan(request: HttpRequest, body: PlanIn) -> Status[PlanOut]:
     actor = actors.actor_of(request)
     if visible_plans(actor).filter(name=body.name).exists():
         text = gettext("Another plan is already named %(plan)s.")
-        raise Refused("name", text % {"plan": body.name})
+        raise Refused("name", text % {"plan": body.name}, already_exists=True)
     ppm = _multiplier(body.multiplier)
     plan = save_plan(actor, body.name, multiplier_ppm=ppm, models=body.models)
     return Status(201, _plan(plan))
@@ -152,11 +155,14 @@ def delete_plan(request: HttpRequest, id: str) -> Status[None]:
 
 
 @router.get("/plans/{id}/holders", response=HolderPage, summary="List who is on a plan")
-def list_holders(request: HttpRequest, id: str) -> HolderPage:
+def list_holders(request: HttpRequest, id: str, query: Query[pagination.PageQuery]) -> HolderPage:
     """Organisations, then teams, then members. The plan of a member applies before that of a team,
     and that before the organisation's."""
     holders = holders_of(access_plan(actors.actor_of(request), id))
-    return HolderPage(items=[_holder(holder) for holder in holders], next=None)
+    page = pagination.page_by_key(
+        holders, query.limit, query.cursor, lambda holder: f"{type(holder).__name__}:{holder.pk}"
+    )
+    return HolderPage(items=[_holder(holder) for holder in page.items], next=page.next)
 
 
 @router.put("/plans/{id}/holders", response=HolderState, summary="Change who is on a plan")
@@ -169,15 +175,13 @@ def change_holder(request: HttpRequest, id: str, body: HolderIn) -> HolderState:
     holder = _find_holder(actor, body)
     if not body.on and holder not in holders_of(plan):
         raise Refused("on", gettext("The organisation, team or member is not on this plan."))
-    return _put(actor, holder, plan.name if body.on else "")
-
-
-def _put(actor: Actor, holder: Holder, name: str) -> HolderState:
+    waiting = False
     try:
-        put_on_plan(actor, holder, name)
+        put_on_plan(actor, holder, plan.name if body.on else "")
     except SecondPersonNeeded:
-        return HolderState(**_holder(holder).dict(), waiting=True)
-    return HolderState(**_holder(holder).dict(), waiting=False)
+        waiting = True
+    on = body.on is not waiting
+    return HolderState(**_holder(holder).dict(), on=on, waiting=waiting)
 
 
 def _find_holder(actor: Actor, named: HolderIn) -> Holder:

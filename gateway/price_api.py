@@ -138,7 +138,7 @@ class ProposalOut(Schema):
     valid_from: dt.datetime | None
     meters: Rates | None = Field(description="Null: the price ends.")
     tiers: list[PriceTierOut]
-    replaces: Rates | None = Field(description="The rates it was compared with.")
+    replaced_meters: Rates | None = Field(description="The rates it was compared with.")
     needs_two: bool = Field(description="Whether a second operator must accept it.")
     state: str = Field(description="`open`, `second`, `accepted` or `ignored`.")
     source: str
@@ -153,7 +153,7 @@ class ProposalPage(Schema):
     next: str | None
 
 
-class ProposalQuery(pagination.PageQuery):
+class ProposalQuery(pagination.ModelPageQuery):
     state: Literal["open", "second", "accepted", "ignored"] | None = None
 
 
@@ -208,7 +208,7 @@ def list_proposals(request: HttpRequest, query: Query[ProposalQuery]) -> Proposa
     rows = visible_proposals(actors.actor_of(request))
     if query.state is not None:
         rows = rows.filter(state=query.state)
-    page = pagination.page_by_id(rows, query.limit, query.cursor)
+    page = pagination.page_by_id(query.of_model(rows), query.limit, query.cursor)
     return ProposalPage(items=[_proposal(proposal) for proposal in page.items], next=page.next)
 
 
@@ -273,13 +273,13 @@ def list_previews(request: HttpRequest, query: Query[pagination.PageQuery]) -> P
     return PreviewPage(items=[_preview(preview) for preview in page.items], next=page.next)
 
 
-@router.post("/price-previews", response={202: PricePreviewOut}, summary="Preview prices")
+@router.post("/price-previews", response={201: PricePreviewOut}, summary="Preview prices")
 def create_preview(request: HttpRequest, body: PreviewIn) -> Status[PricePreviewOut]:
     """Recalculates the usage of the last days as if these proposals were in effect."""
     actor = actors.actor_of(request)
     access.require(actor, "prices.write")
     ids = [access_proposal(actor, id).id for id in body.proposals]
-    return Status(202, _preview(start_preview(actor, ids, body.days)))
+    return Status(201, _preview(start_preview(actor, ids, body.days)))
 
 
 @router.get("/price-previews/{id}", response=PricePreviewOut, summary="Show a price preview")
@@ -347,7 +347,9 @@ def _proposal(proposal: PriceProposal) -> ProposalOut:
         valid_from=proposal.valid_from,
         meters=None if proposal.rates is None else _rates_out(proposal.rates["meters"]),
         tiers=_tiers(proposal.rates or {}),
-        replaces=None if proposal.replaces is None else _rates_out(proposal.replaces["meters"]),
+        replaced_meters=(
+            None if proposal.replaces is None else _rates_out(proposal.replaces["meters"])
+        ),
         needs_two=needs_two(proposal),
         state=str(proposal.state),
         source=proposal.source,

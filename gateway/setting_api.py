@@ -5,7 +5,7 @@ import datetime as dt
 from typing import Any, Literal
 
 from django.http import HttpRequest
-from ninja import Router
+from ninja import Query, Router
 from pydantic import ConfigDict, Field
 
 from accounts import access, actors, api_auth
@@ -17,6 +17,7 @@ from gateway.setting_changes import (
     setting_changes,
     undo_setting_change,
 )
+from lib import pagination
 from lib.openapi import Schema
 
 router = Router(tags=["Operators"], auth=api_auth.installation_auth)
@@ -64,11 +65,11 @@ class SettingChangeOut(Schema):
     in_force: bool = Field(description="Whether it can be undone: nothing replaced it since.")
 
 
-class SettingChangesOut(Schema):
+class SettingChangePage(Schema):
     """The last changes, newest first."""
 
     items: list[SettingChangeOut]
-    next: None = None
+    next: str | None
 
 
 @router.get("/settings", response=InstallationSettingsOut, summary="Show settings")
@@ -88,10 +89,12 @@ def change_settings(request: HttpRequest, body: InstallationSettingsChange) -> d
     return current_values()
 
 
-@router.get("/settings/changes", response=SettingChangesOut, summary="List changes of settings")
-def list_changes(request: HttpRequest) -> dict[str, Any]:
+@router.get("/settings/changes", response=SettingChangePage, summary="List changes of settings")
+def list_changes(request: HttpRequest, query: Query[pagination.PageQuery]) -> dict[str, Any]:
     """The last 50 changes of settings and of sign-up, with who made them."""
-    return {"items": [_shown(change) for change in setting_changes(actors.actor_of(request))]}
+    changes = setting_changes(actors.actor_of(request))
+    page = pagination.page_by_key(changes, query.limit, query.cursor, lambda change: change.id)
+    return {"items": [_shown(change) for change in page.items], "next": page.next}
 
 
 @router.post(

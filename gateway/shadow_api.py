@@ -5,7 +5,7 @@ from typing import Any
 
 from django.http import HttpRequest
 from ninja import Query, Router
-from pydantic import ConfigDict, Field
+from pydantic import Field
 
 from accounts import access, actors, api_auth
 from billing.rules.money import format_usd
@@ -22,18 +22,14 @@ router = Router(tags=["Channels"], auth=api_auth.installation_auth)
 _HOURS_MAX = int(KEPT.total_seconds()) // 3600
 
 
-class Since(Schema):
+class Since(pagination.PageQuery):
     """Of which time."""
-
-    model_config = ConfigDict(extra="forbid")
 
     hours: TypedWhole = Field(24, ge=1, le=_HOURS_MAX, description="How many hours back.")
 
 
-class Days(Schema):
+class Days(pagination.PageQuery):
     """Of which days (UTC), both included; `until` is today without it."""
-
-    model_config = ConfigDict(extra="forbid")
 
     days: TypedWhole = Field(31, ge=1, le=400, description="How many days back.")
     until: dt.date | None = None
@@ -116,9 +112,8 @@ class ShadowAnswerPage(Schema):
 def show_shadow_traffic(request: HttpRequest, query: Query[Since]) -> ShadowFiguresPage:
     """How the answers of shadow channels compare with those the clients got."""
     access.require(actors.actor_of(request), "channels.read")
-    return ShadowFiguresPage(
-        items=[_figures(row) for row in shadow_figures(query.hours)], next=None
-    )
+    page = pagination.page_by_position(shadow_figures(query.hours), query.limit, query.cursor)
+    return ShadowFiguresPage(items=[_figures(row) for row in page.items], next=page.next)
 
 
 @router.get("/shadow-spend", response=ShadowSpendPage, summary="Show the cost of shadow traffic")
@@ -128,7 +123,8 @@ def show_shadow_spend(request: HttpRequest, query: Query[Days]) -> ShadowSpendPa
     spent = spent_by_day(query.until or clock.now().date(), query.days)
     items = [ShadowSpendOut(day=day, rule=rule, cost=format_usd(nano)) for day, rule, nano in spent]
     total = format_usd(sum(nano for _, _, nano in spent))
-    return ShadowSpendPage(items=items, total=total, next=None)
+    page = pagination.page_by_position(items, query.limit, query.cursor)
+    return ShadowSpendPage(items=page.items, total=total, next=page.next)
 
 
 @router.get("/shadow-answers", response=ShadowAnswerPage, summary="List shadow answers")

@@ -21,6 +21,7 @@ from gateway.access import (
 )
 from gateway.announcements import (
     change_announcement,
+    check_times,
     current_announcements,
     dismiss_announcement,
     end_announcement,
@@ -31,6 +32,7 @@ from gateway.model_status import shown_statuses
 from gateway.models import Announcement, AnnouncementTone
 from lib import clock
 from lib.htmx import is_htmx, see_other
+from lib.refusal import Refused
 from lib.tables.table import Badge
 
 _STATES = {
@@ -89,9 +91,10 @@ class AnnouncementForm(forms.Form):
     def clean(self) -> dict[str, Any]:
         cleaned = super().clean() or {}
         cleaned["starts_at"] = cleaned.get("starts_at") or clock.now()
-        ends_at = cleaned.get("ends_at")
-        if ends_at is not None and ends_at <= cleaned["starts_at"]:
-            self.add_error("ends_at", gettext("Enter a time after the start."))
+        try:
+            check_times(cleaned["starts_at"], cleaned.get("ends_at"))
+        except Refused as refused:
+            refused.tell(self)
         return cleaned
 
 

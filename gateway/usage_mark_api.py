@@ -9,10 +9,12 @@ from pydantic import AwareDatetime, ConfigDict, Field
 
 from accounts import actors
 from gateway.usage_marks import Mark, MarkKind, marks_of
+from lib import pagination
 from lib.ids import id_text
 from lib.openapi import Schema
 from usage import chart_notes
 from usage.api import FocusQuery, usage_filter_of
+from usage.models import ChartNote
 
 router = Router(tags=["Usage"])
 
@@ -28,6 +30,11 @@ class AnnotationOut(Schema):
 
 class AnnotationList(Schema):
     items: list[AnnotationOut]
+    next: str | None
+
+
+class AnnotationQuery(pagination.PageQuery, FocusQuery):
+    pass
 
 
 class AnnotationIn(Schema):
@@ -38,21 +45,44 @@ class AnnotationIn(Schema):
     team: str | None = Field(None, max_length=200, description="Slug. Default: for everyone.")
 
 
+class AnnotationChange(Schema):
+    """What to change of a note; what is left out stays."""
+
+    model_config = ConfigDict(extra="forbid")
+
+    at: AwareDatetime | None = None
+    text: str | None = Field(None, min_length=1, max_length=chart_notes.TEXT_MAX)
+
+
 @router.get("/usage/annotations", response=AnnotationList, summary="List annotations")
-def list_annotations(request: HttpRequest, query: Query[FocusQuery]) -> dict[str, Any]:
+def list_annotations(request: HttpRequest, query: Query[AnnotationQuery]) -> dict[str, Any]:
     """What happened in a period, in its order: new prices of the models you can use,
     announcements, notes of your teams; for operators also channels turned on and off."""
     usage_filter = usage_filter_of(query)
     marks = marks_of(actors.actor_of(request), usage_filter.span, usage_filter.scope)
-    return {"items": [_shown(mark) for mark in marks]}
+    page = pagination.page_by_position(marks, query.limit, query.cursor)
+    return {"items": [_shown(mark) for mark in page.items], "next": page.next}
 
 
 @router.post("/usage/annotations", response={201: AnnotationOut}, summary="Add a note")
-def add_annotation(request: HttpRequest, body: AnnotationIn) -> Status[dict[str, Any]]:
+def add_annotation(request: HttpRequest, body: AnnotationIn) -> Status[AnnotationOut]:
     """A note on the charts of usage, for one of the teams that you administer, or for everyone."""
     note = chart_notes.add_note(actors.actor_of(request), body.at, body.text, body.team or "")
-    mark = Mark(note.at, "note", note.text, id=id_text(note.id), team=body.team or "")
-    return Status(201, _shown(mark))
+    return Status(201, AnnotationOut(**_note(note)))
+
+
+@router.get("/usage/annotations/{id}", response=AnnotationOut, summary="Show a note")
+def show_annotation(request: HttpRequest, id: str) -> dict[str, Any]:
+    """One note that you may change."""
+    return _note(chart_notes.writable_note(actors.actor_of(request), id))
+
+
+@router.patch("/usage/annotations/{id}", response=AnnotationOut, summary="Change a note")
+def change_annotation(request: HttpRequest, id: str, body: AnnotationChange) -> dict[str, Any]:
+    """Changes the given fields."""
+    actor = actors.actor_of(request)
+    note = chart_notes.writable_note(actor, id)
+    return _note(chart_notes.change_note(actor, note, at=body.at, text=body.text))
 
 
 @router.delete("/usage/annotations/{id}", response={204: None}, summary="Delete a note")
@@ -61,6 +91,11 @@ def delete_annotation(request: HttpRequest, id: str) -> Status[None]:
     actor = actors.actor_of(request)
     chart_notes.delete_note(actor, chart_notes.writable_note(actor, id))
     return Status(204, None)
+
+
+def _note(note: ChartNote) -> dict[str, Any]:
+    team = note.team.slug if note.team else ""
+    return _shown(Mark(note.at, "note", note.text, id=id_text(note.id), team=team))
 
 
 def _shown(mark: Mark) -> dict[str, Any]:

@@ -22,7 +22,9 @@ _STRINGS: Final[Mapping[str, str]] = {
     "key": "01JZ8Q4M0V5W6X7Y8Z9A0B1C2D",
     "low_balance": "20.00",
     "model": "gpt-4o",
+    "amount_column": "Cost",
     "name": "research",
+    "note": "Agreed with the provider",
     "organisation": "acme",
     "plan": "01JZ8Q4M0V5W6X7Y8Z9A0B1C2D",
     "price": "20.00",
@@ -33,11 +35,13 @@ _STRINGS: Final[Mapping[str, str]] = {
     "secret": "sk-0123456789abcdef",
     "target": "gpt-4o",
     "team": "core",
+    "title": "Maintenance on Sunday",
     "text": "Version 2 is live",
     "url": "https://example.com/hooks/weir",
     "value": "5.00",
 }
 _ITEMS: Final[Mapping[str, str]] = {
+    "channels": "01JZ8Q4M0V5W6X7Y8Z9A0B1C2D",
     "domains": "example.com",
     "ids": "01JZ8Q4M0V5W6X7Y8Z9A0B1C2D",
     "permissions": "usage.read",
@@ -50,7 +54,7 @@ _FORMATS: Final[Mapping[str, str]] = {
 }
 _OBJECTS: Final[Mapping[str, Mapping[str, Any]]] = {
     "body": {"model": "gpt-4o", "messages": [{"role": "user", "content": "Tell me about rivers."}]},
-    "meters": {"in_text": "2.50", "out_text": "10.00"},
+    "meters": {"in_text": "2.5", "out_text": "10"},
     "rules": {},
 }
 

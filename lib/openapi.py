@@ -55,10 +55,11 @@ def declared_error(status: int) -> dict[str, Any]:
 
 
 def errors_of(operation: dict[str, Any]) -> list[int]:
-    """The statuses by which any operation of these parameters and body may refuse."""
+    """The statuses by which any operation of these parameters and body may refuse; 409: what the
+    body asks for exists already."""
     sends = "requestBody" in operation
     reads = sends or bool(operation.get("parameters"))
-    return [400, 401, 403, 404, *([413] if sends else []), *([422] if reads else [])]
+    return [400, 401, 403, 404, *([409, 413] if sends else []), *([422] if reads else [])]
 
 
 class SchemaNameTaken(TypeError):

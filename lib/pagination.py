@@ -5,7 +5,7 @@ that a page stays the same while new rows arrive above it.
 """
 
 import uuid
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from typing import Generic, TypeVar
 
@@ -37,6 +37,28 @@ class PageQuery(Schema):
 
     limit: TypedWhole = Field(LIMIT, ge=1, le=LIMIT_MAX, description="Rows per page.")
     cursor: str | None = Field(None, description="`next` of the previous page.")
+
+
+class NamedPageQuery(PageQuery):
+    """The query of a list of things that have names."""
+
+    name: str | None = Field(None, max_length=254, description="Only those with exactly this name.")
+
+    def named(self, rows: QuerySet[RowModel], field: str = "name") -> QuerySet[RowModel]:
+        """Those of the rows whose field is the name that was asked for, if one was."""
+        return rows if self.name is None else rows.filter(**{field: self.name})
+
+
+class ModelPageQuery(PageQuery):
+    """The query of a list of what holds for models."""
+
+    model: str | None = Field(
+        None, max_length=200, description="Only those for exactly this name or pattern."
+    )
+
+    def of_model(self, rows: QuerySet[RowModel]) -> QuerySet[RowModel]:
+        """Those of the rows that are for the model that was asked for, if one was."""
+        return rows if self.model is None else rows.filter(model=self.model)
 
 
 @dataclass(frozen=True)
@@ -82,3 +104,27 @@ def page_by_number(rows: QuerySet[RowModel], limit: int, cursor: str | None) -> 
         raise BadCursor
     items = list(rows.filter(pk__gt=after).order_by("pk")[: limit + 1])
     return Page(items[:limit], str(items[limit - 1].pk) if len(items) > limit else None)
+
+
+def page_by_position(rows: Sequence[Row], limit: int, cursor: str | None) -> Page[Row]:
+    """One page of rows that are computed all at once: the cursor is how many were shown. Raises
+    BadCursor."""
+    first = 0 if cursor is None else parse_number(cursor)
+    if first is None:
+        raise BadCursor
+    end = first + limit
+    return Page(list(rows[first:end]), str(end) if len(rows) > end else None)
+
+
+def page_by_key(
+    rows: Sequence[Row], limit: int, cursor: str | None, key_of: Callable[[Row], str]
+) -> Page[Row]:
+    """One page of rows that are computed all at once, by a key that each has alone: the page stays
+    the same while others come and go. Raises BadCursor."""
+    keys = [key_of(row) for row in rows]
+    if cursor is not None and cursor not in keys:
+        raise BadCursor
+    first = 0 if cursor is None else keys.index(cursor) + 1
+    items = list(rows[first : first + limit])
+    more = first + len(items) < len(rows)
+    return Page(items, key_of(items[-1]) if more else None)

@@ -5,12 +5,14 @@ from django.forms import BaseForm, CharField
 
 
 class Refused(ValueError):
-    """It cannot be so; `field` is the input to correct, the text says why."""
+    """It cannot be so; `field` is the input to correct, the text says why. `already_exists`: there
+    is one of that name, or for the same thing, which the API says by 409."""
 
-    def __init__(self, field: str, message: str) -> None:
+    def __init__(self, field: str, message: str, *, already_exists: bool = False) -> None:
         super().__init__(message)
         self.field = field
         self.message = message
+        self.already_exists = already_exists
 
     def tell(self, form: BaseForm) -> None:
         """Say it at its field of a form, above all fields where the form has it not."""

@@ -56,6 +56,21 @@ class WebhookIn(Schema):
     )
 
 
+class WebhookChange(Schema):
+    """What to change of a webhook; what is left out stays. The service stays too."""
+
+    model_config = ConfigDict(extra="forbid")
+
+    url: str | None = Field(
+        None, min_length=1, max_length=500, description="Not of a chat: add that again."
+    )
+    name: str | None = Field(None, max_length=NAME_MAX)
+    language: Literal["", "en", "zh-hans"] | None = None
+    kinds: list[Annotated[str, Field(max_length=60)]] | None = Field(
+        None, max_length=50, description="Events to send. Empty: all."
+    )
+
+
 class WebhookOut(Schema):
     id: str
     name: str
@@ -104,10 +119,10 @@ class DeliveryPage(Schema):
 
 
 @router.get("/webhooks", response=WebhookPage, summary="List webhooks")
-def list_webhooks(request: HttpRequest, query: Query[pagination.PageQuery]) -> WebhookPage:
+def list_webhooks(request: HttpRequest, query: Query[pagination.NamedPageQuery]) -> WebhookPage:
     """The organisation's webhooks, newest first."""
     rows = visible_endpoints(actors.actor_of(request))
-    page = pagination.page_by_id(rows, query.limit, query.cursor)
+    page = pagination.page_by_id(query.named(rows), query.limit, query.cursor)
     return WebhookPage(items=[WebhookOut(**_shown(row)) for row in page.items], next=page.next)
 
 
@@ -119,6 +134,22 @@ def create_webhook(request: HttpRequest, body: WebhookIn) -> Status[NewWebhookOu
     organisation = organisation_of(actor)
     endpoint, secret = endpoints.create_endpoint(actor, organisation, **body.model_dump())
     return Status(201, NewWebhookOut(**_shown(endpoint), secret=secret))
+
+
+@router.get("/webhooks/{id}", response=WebhookOut, summary="Show a webhook")
+def show_webhook(request: HttpRequest, id: str) -> WebhookOut:
+    """One webhook, without its secret."""
+    return WebhookOut(**_shown(access_endpoint(actors.actor_of(request), id)))
+
+
+@router.patch("/webhooks/{id}", response=WebhookOut, summary="Change a webhook")
+def change_webhook(request: HttpRequest, id: str, body: WebhookChange) -> WebhookOut:
+    """Changes the given fields. Its secret stays."""
+    actor = actors.actor_of(request)
+    access.require(actor, "webhooks.write")
+    endpoint = access_endpoint(actor, id)
+    stated = body.model_dump(exclude_none=True)
+    return WebhookOut(**_shown(endpoints.change_endpoint(actor, endpoint, **stated)))
 
 
 @router.delete("/webhooks/{id}", response={204: None}, summary="Delete a webhook")
@@ -178,10 +209,12 @@ def repeat_delivery(request: HttpRequest, id: str, delivery: str) -> Status[Deli
 
 
 @operator_router.get("/operator-webhooks", response=WebhookPage, summary="List operator alerts")
-def list_operator_webhooks(request: HttpRequest, query: Query[pagination.PageQuery]) -> WebhookPage:
+def list_operator_webhooks(
+    request: HttpRequest, query: Query[pagination.NamedPageQuery]
+) -> WebhookPage:
     """The operators' chats and webhooks, newest first."""
     page = pagination.page_by_id(
-        operator_endpoints(actors.actor_of(request)), query.limit, query.cursor
+        query.named(operator_endpoints(actors.actor_of(request))), query.limit, query.cursor
     )
     return WebhookPage(items=[WebhookOut(**_shown(row)) for row in page.items], next=page.next)
 
@@ -195,6 +228,26 @@ def create_operator_webhook(request: HttpRequest, body: WebhookIn) -> Status[New
     access.require(actor, "channels.write")
     endpoint, secret = endpoints.create_endpoint(actor, None, **body.model_dump())
     return Status(201, NewWebhookOut(**_shown(endpoint), secret=secret))
+
+
+@operator_router.get(
+    "/operator-webhooks/{id}", response=WebhookOut, summary="Show an operator alert"
+)
+def show_operator_webhook(request: HttpRequest, id: str) -> WebhookOut:
+    """One of the operators' chats and webhooks."""
+    return WebhookOut(**_shown(operator_endpoint(actors.actor_of(request), id)))
+
+
+@operator_router.patch(
+    "/operator-webhooks/{id}", response=WebhookOut, summary="Change an operator alert"
+)
+def change_operator_webhook(request: HttpRequest, id: str, body: WebhookChange) -> WebhookOut:
+    """Changes the given fields."""
+    actor = actors.actor_of(request)
+    access.require(actor, "channels.write")
+    endpoint = operator_endpoint(actor, id)
+    stated = body.model_dump(exclude_none=True)
+    return WebhookOut(**_shown(endpoints.change_endpoint(actor, endpoint, **stated)))
 
 
 @operator_router.post(

@@ -62,14 +62,8 @@ def create_endpoint(
         text = gettext("The secret of this key was replaced. Create webhooks with its new secret.")
         raise WebhookRefused("key", text)
     _check_url(url)
-    known = {kind.name for kind in (FOR_ORGANISATIONS if organisation else FOR_OPERATORS)}
-    unknown = [kind for kind in kinds if kind not in known]
-    if unknown:
-        raise WebhookRefused(
-            "kinds", gettext("There is no event named %(kind)s.") % {"kind": unknown[0]}
-        )
-    if language and language not in dict(settings.LANGUAGES):
-        raise WebhookRefused("language", gettext("There are no texts in this language."))
+    _check_kinds(organisation, kinds)
+    _check_language(language)
     endpoint = WebhookEndpoint(
         organisation=organisation,
         name=check_text("name", name, NAME_MAX),
@@ -102,6 +96,60 @@ def create_endpoint(
             service=service, url=endpoint.url, kinds=endpoint.kinds,
         )  # fmt: skip
     return endpoint, shown
+
+
+def change_endpoint(
+    actor: Actor,
+    endpoint: WebhookEndpoint,
+    *,
+    name: str | None = None,
+    url: str | None = None,
+    language: str | None = None,
+    kinds: Sequence[str] | None = None,
+) -> WebhookEndpoint:
+    """Change what is given. The address of a chat goes with its secret, so that it cannot be
+    changed. Raises WebhookRefused."""
+    with transaction.atomic():
+        locked = WebhookEndpoint.objects.select_for_update(of=("self",)).get(id=endpoint.id)
+        before = _facts(locked)
+        if name is not None:
+            locked.name = check_text("name", name, NAME_MAX)
+        if url is not None and url != locked.url:
+            if locked.service != Service.WEBHOOK:
+                text = gettext("The address of a chat cannot be changed. Add the chat again.")
+                raise WebhookRefused("url", text)
+            _check_url(url)
+            locked.url = url
+        if language is not None:
+            _check_language(language)
+            locked.language = language
+        if kinds is not None:
+            _check_kinds(locked.organisation, kinds)
+            locked.kinds = list(kinds)
+        after = _facts(locked)
+        if before != after:
+            locked.save(update_fields=["name", "url", "language", "kinds"])
+            audit.record(
+                actor, locked.organisation, "webhook.changed", locked, before=before, after=after
+            )
+    return locked
+
+
+def _facts(endpoint: WebhookEndpoint) -> dict[str, object]:
+    return {name: getattr(endpoint, name) for name in ("name", "url", "language", "kinds")}
+
+
+def _check_kinds(organisation: Organisation | None, kinds: Sequence[str]) -> None:
+    known = {kind.name for kind in (FOR_ORGANISATIONS if organisation else FOR_OPERATORS)}
+    for kind in kinds:
+        if kind not in known:
+            text = gettext("There is no event named %(kind)s.") % {"kind": kind}
+            raise WebhookRefused("kinds", text)
+
+
+def _check_language(language: str) -> None:
+    if language and language not in dict(settings.LANGUAGES):
+        raise WebhookRefused("language", gettext("There are no texts in this language."))
 
 
 def rotate_secret(actor: Actor, endpoint: WebhookEndpoint) -> str:

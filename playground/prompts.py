@@ -11,10 +11,10 @@ from django.utils.text import slugify
 from django.utils.translation import gettext
 
 from accounts import audit
-from accounts.access import require
+from accounts.access import AccessDenied, require
 from accounts.actors import Actor, organisation_of, person_of
 from lib.ids import new_id
-from lib.refusal import check_text
+from lib.refusal import Refused, check_text
 from playground.models import Prompt, PromptVersion
 from playground.offered_models import capabilities_of_model
 from playground.rules.request import ChatMessage, build_request
@@ -122,6 +122,53 @@ def save_prompt(
     except IntegrityError as error:
         raise PromptRefused(gettext("Someone saved it at the same time. Save again.")) from error
     return version
+
+
+def check_free(actor: Actor, name: str) -> None:
+    """Raise Refused where there is a prompt of that name, whoever sees it."""
+    require_person(actor)
+    same = Prompt.objects.filter(organisation=organisation_of(actor), slug=slugify(name)[:60])
+    if same.exists():
+        text = gettext("There is already a prompt named %(name)s.")
+        raise Refused("name", text % {"name": name}, already_exists=True)
+
+
+def require_person(actor: Actor) -> None:
+    """Raise AccessDenied for a key that belongs to no person: a prompt is somebody's."""
+    require(actor, "playground.use")
+    if actor.user is None:
+        raise AccessDenied(gettext("Only people have prompts. Use a management key of yours."))
+
+
+def owned_prompt(actor: Actor, slug: str) -> Prompt:
+    """One prompt that the actor may share or delete: its own, or any that it sees for who manages
+    the playground. Http404 when unseen, AccessDenied when not."""
+    require_person(actor)
+    prompt = access_prompt(actor, slug)
+    if prompt.user_id != person_of(actor).id:
+        require(actor, "playground.write")
+    return prompt
+
+
+def share_prompt(actor: Actor, prompt: Prompt, *, shared: bool) -> Prompt:
+    """Let the whole organisation see it, or the person it belongs to alone."""
+    with transaction.atomic():
+        locked = Prompt.objects.select_for_update().get(id=prompt.id)
+        if locked.shared != shared:
+            locked.shared = shared
+            locked.save(update_fields=["shared"])
+            audit.record(
+                actor, locked.organisation, "prompt.shared", locked, slug=locked.slug, shared=shared
+            )
+    return locked
+
+
+def delete_prompt(actor: Actor, prompt: Prompt) -> None:
+    """Remove a prompt with its versions: callers who name it get an error."""
+    with transaction.atomic():
+        locked = Prompt.objects.select_for_update().get(id=prompt.id)
+        audit.record(actor, locked.organisation, "prompt.deleted", locked, slug=locked.slug)
+        locked.delete()
 
 
 def put_in_production(actor: Actor, version: PromptVersion) -> None:

@@ -14,6 +14,7 @@ from lib.refusal import Refused
 from playground.conversations import access_attachment, access_conversation, access_message
 from playground.models import Attachment, Conversation, Message
 from playground.offered_models import capabilities_of_model, chat_models
+from playground.panel import form_of
 from playground.paying import Payer, payer_of_form
 from playground.presets import access_preset
 from playground.rules.compare import COLUMNS_MAX
@@ -134,6 +135,21 @@ def panel_settings(model: str, form: Mapping[str, str]) -> Settings:
         settings, _ = read_settings(form, parameters_of(capabilities_of_model(model)))
     except InvalidSetting as invalid:
         raise TurnRefused(invalid.field, invalid_text(invalid)) from invalid
+    return settings
+
+
+def checked_settings(model: str, stored: Settings) -> Settings:
+    """Settings as a program states them. Raises Refused for what cannot be, and for a parameter
+    that the model does not take."""
+    try:
+        settings, dropped = read_settings(
+            form_of(stored), parameters_of(capabilities_of_model(model))
+        )
+    except InvalidSetting as invalid:
+        raise Refused(f"settings.{invalid.field}", invalid_text(invalid)) from invalid
+    if dropped:
+        text = gettext("%(model)s does not take %(name)s.")
+        raise Refused("settings.params", text % {"model": model, "name": dropped[0]})
     return settings
 
 

@@ -93,7 +93,8 @@ class BudgetOut(Schema):
 
     id: str
     scope: Scope
-    subject: str = Field(description="What it applies to, by name.")
+    subject: str = Field(description="As it was given when the budget was created.")
+    subject_name: str = Field(description="What people call it.")
     amount: str
     period: Period
     anchor: int
@@ -248,10 +249,12 @@ def restore_budget(request: HttpRequest, id: str) -> BudgetOut:
 
 
 @router.get("/budgets/{id}/alerts", response=AlertPage, summary="List a budget's alerts")
-def list_alerts(request: HttpRequest, id: str) -> AlertPage:
+def list_alerts(request: HttpRequest, id: str, query: Query[pagination.PageQuery]) -> AlertPage:
     """Recent alerts, newest first."""
     budget = budgets.access_budget(actors.actor_of(request), id)
-    return AlertPage(items=[_alert(alert) for alert in budget_alerts.alerts_of(budget)], next=None)
+    alerts = budget_alerts.alerts_of(budget)
+    page = pagination.page_by_key(alerts, query.limit, query.cursor, lambda alert: str(alert.pk))
+    return AlertPage(items=[_alert(alert) for alert in page.items], next=page.next)
 
 
 @router.post("/budgets/{id}/test-alert", response={202: AlertOut}, summary="Test a budget's alerts")
@@ -274,6 +277,12 @@ def list_raises(request: HttpRequest, query: Query[RaiseQuery]) -> RaisePage:
         items=[RaiseOut(**raises.raise_shown(budget_raise)) for budget_raise in page.items],
         next=page.next,
     )
+
+
+@router.get("/budget-requests/{id}", response=RaiseOut, summary="Show an increase request")
+def show_raise(request: HttpRequest, id: str) -> RaiseOut:
+    """One request that you decide on, or your own."""
+    return RaiseOut(**raises.raise_shown(raises.access_raise(actors.actor_of(request), id)))
 
 
 @router.post(
@@ -338,12 +347,14 @@ def _one(budget: Budget) -> BudgetOut:
 
 
 def _shown(standing: list[Standing]) -> list[BudgetOut]:
-    names = budgets.subject_names([row.budget for row in standing])
+    rows = [row.budget for row in standing]
+    names, stated = budgets.subject_names(rows), budgets.stated_subjects(rows)
     return [
         BudgetOut(
             id=str(row.budget.id),
             scope=cast(Scope, row.budget.scope),
-            subject=names[row.budget.id],
+            subject=stated[row.budget.id],
+            subject_name=names[row.budget.id],
             amount=format_usd(row.budget.amount_nano),
             period=cast(Period, row.budget.period),
             anchor=row.budget.anchor,

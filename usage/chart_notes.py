@@ -56,9 +56,7 @@ def add_note(actor: Actor, at: dt.datetime, text: str, team: str = "") -> ChartN
     require(actor, "teams.write")
     of = access_team(actor, team) if team else None
     _check(actor, at, of)
-    said = check_text("text", text, TEXT_MAX)
-    if not said:
-        raise Refused("text", gettext("Enter a text."))
+    said = _text(text)
     with transaction.atomic():
         if ChartNote.objects.filter(organisation=organisation).count() >= NOTES_MAX:
             raise Refused("text", gettext("There are %d notes. Delete some first.") % NOTES_MAX)
@@ -69,11 +67,36 @@ def add_note(actor: Actor, at: dt.datetime, text: str, team: str = "") -> ChartN
     return note
 
 
+def change_note(
+    actor: Actor, note: ChartNote, *, at: dt.datetime | None = None, text: str | None = None
+) -> ChartNote:
+    """Correct the moment or the text of a note. Raises Refused."""
+    with transaction.atomic():
+        locked = ChartNote.objects.select_for_update(of=("self",)).get(pk=note.pk)
+        before = {"at": locked.at.isoformat(), "text": locked.text}
+        locked.at = locked.at if at is None else at
+        locked.text = locked.text if text is None else _text(text)
+        _check(actor, locked.at, locked.team)
+        locked.save(update_fields=["at", "text"])
+        after = {"at": locked.at.isoformat(), "text": locked.text}
+        audit.record(
+            actor, organisation_of(actor), "note.changed", locked, before=before, after=after
+        )
+    return locked
+
+
 def delete_note(actor: Actor, note: ChartNote) -> None:
     """Remove a note."""
     with transaction.atomic():
         audit.record(actor, organisation_of(actor), "note.deleted", note, text=note.text)
         note.delete()
+
+
+def _text(text: str) -> str:
+    checked = check_text("text", text, TEXT_MAX)
+    if not checked:
+        raise Refused("text", gettext("Enter a text."))
+    return checked
 
 
 def _check(actor: Actor, at: dt.datetime, team: Team | None) -> None:

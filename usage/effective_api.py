@@ -2,22 +2,21 @@
 
 from django.http import Http404, HttpRequest
 from ninja import Query, Router
-from pydantic import ConfigDict, Field
+from pydantic import Field
 
 from accounts import access, actors
 from accounts.member_access import visible_members
 from accounts.models import Membership
 from billing.rules.money import format_usd
+from lib import pagination
 from lib.openapi import Schema
 from usage.effective import Setting, effective_settings
 
 router = Router(tags=["Organisation"])
 
 
-class Subject(Schema):
+class Subject(pagination.PageQuery):
     """Whom to look at: one of the three, or nobody for the organisation alone."""
-
-    model_config = ConfigDict(extra="forbid")
 
     team: str | None = Field(None, max_length=60, description="Slug of a team.")
     member: str | None = Field(None, max_length=254, description="Email address of a member.")
@@ -47,7 +46,8 @@ def list_effective_settings(request: HttpRequest, query: Query[Subject]) -> Sett
         member=_member(actor, query.member) if query.member else None,
         key=access.access_key(actor, query.key) if query.key else None,
     )
-    return SettingPage(items=[_shown(row) for row in rows], next=None)
+    page = pagination.page_by_position(rows, query.limit, query.cursor)
+    return SettingPage(items=[_shown(row) for row in page.items], next=page.next)
 
 
 def _member(actor: actors.Actor, email: str) -> Membership:

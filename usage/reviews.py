@@ -104,7 +104,9 @@ def settle_review(
     with transaction.atomic():
         usage_corrections.lock_wallet(under_review.organisation_id)
         if Review.objects.filter(pk=under_review.attempt_id).exists():
-            raise ReviewRefused("settle_as", gettext("This was already decided."))
+            raise ReviewRefused(
+                "settle_as", gettext("This was already decided."), already_exists=True
+            )
         stand = usage_corrections.borne(under_review.attempt_id)
         usage_corrections.release_kept(under_review.attempt_id, under_review.organisation_id)
         spared_nano = stand.customer_nano if settle_as == SettleAs.FREE else 0

@@ -8,7 +8,7 @@ from django.db.models import Q, QuerySet
 from django.utils.translation import gettext
 
 from accounts import audit
-from accounts.access import one_of, require
+from accounts.access import AccessDenied, one_of, require
 from accounts.actors import Actor, organisation_of, person_of
 from lib.refusal import Refused, check_text
 from usage.models import SavedView, ViewPage
@@ -36,15 +36,24 @@ def access_view(actor: Actor, id: str) -> SavedView:
     return one_of(visible_views(actor), id)
 
 
+def require_person(actor: Actor) -> None:
+    """Raise AccessDenied for a key that calls models, and for one that belongs to no person: they
+    have no views of their own."""
+    require(actor, "usage.read")
+    if actor.user is None or actor.model_key is not None:
+        raise AccessDenied(gettext("Only people have saved views. Use a management key of yours."))
+
+
 def own_view(actor: Actor, id: str) -> SavedView:
     """One of the actor's own views, which nobody else changes. Http404 otherwise."""
+    require_person(actor)
     return one_of(visible_views(actor).filter(user=actor.user), id)
 
 
 def save_view(actor: Actor, page: str, name: str, query: str, *, shared: bool) -> SavedView:
     """Keep what a page is asked for; one of the actor's own of that name is replaced. Raises
     Refused."""
-    require(actor, "usage.read")
+    require_person(actor)
     if page not in ViewPage.values:
         raise Refused("page", gettext("Choose one of: %s") % ", ".join(ViewPage.values))
     organisation, person = organisation_of(actor), person_of(actor)
@@ -63,17 +72,30 @@ def save_view(actor: Actor, page: str, name: str, query: str, *, shared: bool) -
     return view
 
 
-def change_view(actor: Actor, view: SavedView, name: str, *, shared: bool) -> SavedView:
-    """Rename it, share it or keep it for oneself. Raises Refused."""
+def check_free(actor: Actor, page: str, name: str) -> None:
+    """Raise Refused where the actor has a view of that page and name."""
+    require_person(actor)
+    own = SavedView.objects.filter(organisation=organisation_of(actor), user=actor.user, page=page)
+    if own.filter(name=_name(name)).exists():
+        raise Refused("name", gettext("You have a view of this name."), already_exists=True)
+
+
+def change_view(
+    actor: Actor, view: SavedView, name: str, *, shared: bool, query: str | None = None
+) -> SavedView:
+    """Rename it, share it or keep it for oneself, or have it ask for something else. Raises
+    Refused."""
     before = {"name": view.name, "shared": view.shared}
     view.name, view.shared = _name(name), shared
+    if query is not None:
+        view.query = _lasting(query)
     same = SavedView.objects.filter(
         organisation=view.organisation_id, user=view.user_id, page=view.page, name=view.name
     )
     if same.exclude(id=view.id).exists():
-        raise Refused("name", gettext("You have a view of this name."))
+        raise Refused("name", gettext("You have a view of this name."), already_exists=True)
     with transaction.atomic():
-        view.save(update_fields=["name", "shared"])
+        view.save(update_fields=["name", "shared", "query"])
         after = {"name": view.name, "shared": view.shared}
         audit.record(
             actor, organisation_of(actor), "view.changed", view, before=before, after=after

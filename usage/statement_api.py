@@ -4,12 +4,13 @@ import datetime as dt
 from typing import Literal
 
 from django.http import HttpRequest
-from ninja import Router
+from ninja import Query, Router
 from pydantic import Field
 
 from accounts import actors
 from billing.access import access_wallet
 from billing.rules.money import format_usd
+from lib import pagination
 from lib.ids import id_text
 from lib.openapi import Schema
 from usage import statements
@@ -27,6 +28,7 @@ class StatementMonthOut(Schema):
 
 class StatementMonths(Schema):
     items: list[StatementMonthOut]
+    next: str | None
 
 
 class MovedOut(Schema):
@@ -75,10 +77,11 @@ class StatementOut(StatementMonthOut):
 
 
 @router.get("/statements", response=StatementMonths, summary="List statements")
-def list_statements(request: HttpRequest) -> StatementMonths:
+def list_statements(request: HttpRequest, query: Query[pagination.PageQuery]) -> StatementMonths:
     """The months that have a statement, newest first."""
     organisation = access_wallet(actors.actor_of(request), "balance.read")
     months = statements.months_of(organisation)
+    page = pagination.page_by_key(months, query.limit, query.cursor, lambda row: f"{row[0]:%Y-%m}")
     return StatementMonths(
         items=[
             StatementMonthOut(
@@ -86,8 +89,9 @@ def list_statements(request: HttpRequest) -> StatementMonths:
                 state=state,  # type: ignore[arg-type]
                 invoice=invoice.number if invoice else None,
             )
-            for month, state, invoice in months
-        ]
+            for month, state, invoice in page.items
+        ],
+        next=page.next,
     )
 
 

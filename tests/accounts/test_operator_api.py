@@ -5,8 +5,9 @@ from typing import Any
 import pytest
 from django.test import Client
 
-from accounts.actors import key_actor
-from accounts.models import Role
+from accounts import organisations
+from accounts.actors import SYSTEM, key_actor
+from accounts.models import AuditEvent, Role
 from lib import clock
 from tests.accounts.factors import with_app
 from tests.cast import Cast, confirmed, make_key, member, signed_in
@@ -86,3 +87,33 @@ def test_nobody_else_may(people: Cast) -> None:
         for path in ("end-sessions", "reset-second-factor"):
             answer = send(client, "post", f"/people/{people.charlie.pk}/{path}")
             assert answer.status_code == 403, path
+
+
+def test_an_operator_adds_members_where_they_own_or_nobody_does(people: Cast) -> None:
+    """P23: elsewhere an operator grants nothing; a person who is a member already is 409."""
+    dora = operator(people)
+    assert send(dora, "post", "/organisations", {"name": "New"}).status_code == 201
+    body = {"email": "eve@example.org", "role": "developer", "teams": ["core"]}
+
+    def add(organisation: str, body: dict[str, Any]) -> Any:
+        headers = {"X-Weir-Organisation": organisation}
+        return dora.post(f"{API}/members", body, "application/json", headers=headers)
+
+    made = add("new", body)
+    assert (made.status_code, made.json()["teams"]) == (201, ["core"])
+    there = {"X-Weir-Organisation": "new"}
+    read = dora.get(f"{API}/members/{made.json()['id']}", headers=there)
+    assert read.json()["email"] == "eve@example.org"
+    assert add("new", body).status_code == 409
+    assert add("new", {**body, "email": "nobody"}).status_code == 422
+    event = AuditEvent.objects.get(action="member.set", actor_user_id=people.dora.pk)
+    assert event.detail["after"]["role"] == "developer"
+    refused = add("acme", {"email": "eve@example.org", "role": "viewer"})
+    assert (refused.status_code, refused.json()["error"]["param"]) == (422, "role")
+    # An imported organisation has nobody: any operator gives it an owner, and nothing after that.
+    organisations.create_organisation("Imported", owner=None, actor=SYSTEM)
+    assert add("imported", {"email": "eve@example.org", "role": "owner"}).status_code == 201
+    assert add("imported", {"email": "bob@example.org", "role": "viewer"}).status_code == 422
+    owner = signed_in(people.alice)
+    answer = owner.post(f"{API}/members", body, "application/json")
+    assert answer.status_code == 403

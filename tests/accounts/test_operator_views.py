@@ -149,3 +149,27 @@ def test_others_do_not_find_it(people: Cast, path: str) -> None:
     assert people.acme.suspended_at is None
     assert signed_in(people.dora).post("/admin/organisations/none/suspend").status_code == 404
     assert signed_in(people.dora).post("/admin/people/99999999/activate").status_code == 404
+
+
+def test_an_operator_creates_an_organisation_and_adds_members(people: Cast) -> None:
+    dora = signed_in(people.dora)
+    page = "/admin/organisations/new"
+    assert page in dora.get("/admin/organisations").content.decode()
+    assert "Email of the owner" in dora.get(page).content.decode()
+    refused = dora.post(page, {"name": "Customer", "owner": "nobody@example.org"})
+    assert "No account uses this address." in refused.content.decode()
+    made = dora.post(page, {"name": "Customer", "owner": ""})
+    assert made.headers["location"] == "/o/customer/"
+    assert dora.get("/o/customer/team/invitations/new").status_code == 200
+    add = "/admin/organisations/customer/members/new"
+    assert add in dora.get("/admin/organisations").content.decode()
+    told = dora.post(add, {"email": "bob@example.org", "role": "admin"}, follow=True)
+    assert "bob@example.org was added to Customer." in told.content.decode()
+    again = dora.post(add, {"email": "bob@example.org", "role": "admin"})
+    assert "bob@example.org is already a member." in again.content.decode()
+    assert signed_in(people.bob).get("/o/customer/team").status_code == 200
+    acme = dora.post(
+        "/admin/organisations/acme/members/new", {"email": "dora@example.org", "role": "owner"}
+    )
+    assert "You cannot grant" in acme.content.decode()
+    assert signed_in(people.alice).get(page).status_code == 404

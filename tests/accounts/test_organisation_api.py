@@ -45,7 +45,7 @@ def test_the_organisation_is_read_and_changed(people: Cast) -> None:
 def test_teams_and_projects_are_made_changed_and_listed(people: Cast) -> None:
     client = owner(people)
     assert post(client, "/teams", {"name": "Search"}).json()["slug"] == "search"
-    assert post(client, "/teams", {"name": "Search"}).status_code == 422
+    assert post(client, "/teams", {"name": "Search"}).status_code == 409
     assert post(client, "/projects", {"name": "Bot", "team": "search"}).status_code == 201
     moved = patch(client, "/projects/bot", {"team": "core", "archived": True}).json()
     assert (moved["team"], moved["archived_at"] is not None) == ("core", True)

@@ -14,7 +14,13 @@ from weir_client.api.budgets import create_budget, show_budget
 from weir_client.api.channels import create_channel, list_models
 from weir_client.api.exports import show_export, start_export
 from weir_client.api.keys import create_key, show_key
-from weir_client.api.members import create_invitations, list_invitations
+from weir_client.api.members import (
+    create_invitations,
+    create_member,
+    list_invitations,
+    list_members,
+    show_member,
+)
 from weir_client.api.operator_billing import close_document, list_documents, propose_document
 from weir_client.api.organisation import create_team
 from weir_client.api.organisations import create_organisation
@@ -30,6 +36,7 @@ from weir_client.models import (
     ExportIn,
     InvitationIn,
     KeyIn,
+    MemberIn,
     OrganisationIn,
     ProposalIn,
     ProposalInMeters,
@@ -70,15 +77,27 @@ price = ProposalIn(model="evening-model", meters=meters)
 drafted = done(create_proposal.sync_detailed(client=operator, body=price), HTTPStatus.CREATED)
 done(accept_proposal.sync_detailed(id=drafted.id, client=operator, body=AcceptIn()))
 
-# An organisation with a team, somebody invited, a key and its budget.
-made = done(
-    create_organisation.sync_detailed(client=operator, body=OrganisationIn(name="Customer")),
-    HTTPStatus.CREATED,
+# An organisation with a team, a member, somebody invited, a key and its budget. What is sent twice
+# with one key is created once.
+wanted = OrganisationIn(name="Customer")
+made, repeated = (
+    done(
+        create_organisation.sync_detailed(client=operator, body=wanted, idempotency_key="evening"),
+        HTTPStatus.CREATED,
+    )
+    for _ in range(2)
 )
+assert made.slug == repeated.slug
 there = client_of(KEY, made.slug)
 team = done(
     create_team.sync_detailed(client=there, body=TeamIn(name="Research")), HTTPStatus.CREATED
 )
+joined = MemberIn(email="eve@example.org", role="developer", teams=[team.slug])
+member = done(create_member.sync_detailed(client=there, body=joined), HTTPStatus.CREATED)
+assert done(show_member.sync_detailed(id=member.id, client=there)).teams == [team.slug]
+done(create_member.sync_detailed(client=there, body=joined), HTTPStatus.CONFLICT)
+found = done(list_members.sync_detailed(client=there, email="eve@example.org")).items
+assert [one.id for one in found] == [member.id]
 invited = InvitationIn(role="developer", emails=["ana@example.org"], teams=[team.slug])
 done(create_invitations.sync_detailed(client=there, body=invited), HTTPStatus.CREATED)
 assert [one.email for one in done(list_invitations.sync_detailed(client=there)).items] == [
@@ -93,7 +112,8 @@ capped = BudgetIn(
     scope=BudgetInScope.KEY, subject=minted.id, amount="5.00", period=BudgetInPeriod.MONTH
 )
 budget = done(create_budget.sync_detailed(client=there, body=capped), HTTPStatus.CREATED)
-assert done(show_budget.sync_detailed(id=budget.id, client=there)).amount == "5.00"
+stored = done(show_budget.sync_detailed(id=budget.id, client=there))
+assert (stored.subject, stored.amount) == (minted.id, "5.00")
 
 # The key calls the model: without credit it is refused by the balance, not by key, model or price.
 answer = httpx.post(

@@ -19,6 +19,9 @@ from lib.openapi import Schema, SchemaNameTaken
 from tests.beside import Beside
 from tests.cast import make_key
 from tests.databases import own_database
+from tests.deploy.shape import Running as Service
+from tests.deploy.shape import Shape
+from tests.deploy.test_files import GIVEN
 from tests.fakes.upstream import FakeUpstream
 from tests.house.test_access import operations
 from tests.hub import Hub, fake
@@ -29,13 +32,21 @@ __all__ = ["fake"]
 
 
 class Running(NamedTuple):
+    """A hub, which is its own front, and nginx as it is shipped before it."""
+
     hub: Hub
+    nginx: str
     beside: Beside
     key: str
     second_key: str
 
     def ask(
-        self, method: str, path: str, body: Any = None, organisation: str | None = None
+        self,
+        method: str,
+        path: str,
+        body: Any = None,
+        organisation: str | None = None,
+        front: str | None = None,
     ) -> tuple[int, Any]:
         """The status and the JSON of an answer, None where there is none."""
         import httpx
@@ -44,7 +55,7 @@ class Running(NamedTuple):
         if organisation is not None:
             headers["x-weir-organisation"] = organisation
         answer = httpx.request(
-            method, f"{self.hub.url}{path}", headers=headers, json=body, timeout=30
+            method, f"{front or self.hub.url}{path}", headers=headers, json=body, timeout=30
         )
         is_json = "json" in answer.headers.get("content-type", "")
         return answer.status_code, answer.json() if is_json else None
@@ -77,7 +88,7 @@ def draft_of_last_month() -> str:
 
 
 @pytest.fixture(scope="module")
-def running() -> Iterator[Running]:
+def running(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Running]:
     with ExitStack() as until:
         dsn = until.enter_context(own_database("hub_operations"))
         hub = Hub(dsn)
@@ -87,7 +98,13 @@ def running() -> Iterator[Running]:
         hub.start()
         beside = Beside({**os.environ, "DATABASE_URL": dsn})
         until.callback(beside.close)
-        yield Running(hub, beside, *beside.call(operators_keys))
+        shape = Shape(tmp_path_factory.mktemp("nginx"), GIVEN, "")
+        until.callback(shape.close)
+        web = subprocess.Popen(["true"])
+        web.wait()
+        shape.webs.append(Service("web", web, hub.port, Path(os.devnull)))
+        nginx = f"http://127.0.0.1:{shape.start('nginx').port}"
+        yield Running(hub, nginx, beside, *beside.call(operators_keys))
 
 
 def described() -> Iterator[tuple[str, str, dict[str, Any]]]:
@@ -97,8 +114,10 @@ def described() -> Iterator[tuple[str, str, dict[str, Any]]]:
             yield method.upper(), path, operation
 
 
-def test_every_operation_answers_its_own_example_through_the_hub(running: Running) -> None:
+@pytest.mark.parametrize("front", ["embedded", "nginx"])
+def test_every_operation_answers_its_own_example(running: Running, front: str) -> None:
     """/api/v1/models belonged to the relay, so four operations could not be reached."""
+    url = {"embedded": running.hub.url, "nginx": running.nginx}[front]
     faults = []
     for method, path, operation in described():
         body = operation.get("requestBody", {}).get("content", {}).get("application/json", {})
@@ -106,7 +125,7 @@ def test_every_operation_answers_its_own_example_through_the_hub(running: Runnin
         for parameter in operation.get("parameters", []):
             value = "0" if parameter["schema"].get("type") == "integer" else "nothing"
             filled = filled.replace(f"{{{parameter['name']}}}", value)
-        status, said = running.ask(method, filled, body.get("example"))
+        status, said = running.ask(method, filled, body.get("example"), front=url)
         error = (said or {}).get("error") or {} if isinstance(said, dict) else {}
         unread = error.get("code") in ("unknown_url", "unknown_parameter",
                                        "missing_required_parameter", "invalid_type")  # fmt: skip

@@ -179,7 +179,7 @@ def test_wrong_bodies_are_named(
 def test_a_name_is_taken_once(dora: Client) -> None:
     made(dora)
     again = post(dora, "/channels", body())
-    assert (again.status_code, again.json()["error"]["param"]) == (422, "name")
+    assert (again.status_code, again.json()["error"]["param"]) == (409, "name")
 
 
 def test_a_provider_tells_which_models_a_key_may_call(dora: Client, fake: FakeUpstream) -> None:

@@ -45,7 +45,7 @@ def test_a_price_is_proposed_accepted_and_scheduled(dora: Client) -> None:
     later = clock.now() + dt.timedelta(days=3)
     tiers = [{"input_over": 200000, "meters": {"in_text": "0.4"}}]
     two = propose(dora, valid_from=later.isoformat(), meters={"in_text": "0.2"}, tiers=tiers)
-    assert two["replaces"] == {"in_text": "0.15", "out_text": "0.6"}
+    assert two["replaced_meters"] == {"in_text": "0.15", "out_text": "0.6"}
     # It ends the price of what is said, which is a fall to nothing.
     assert two["needs_two"] is True
     two = propose(
@@ -148,7 +148,7 @@ def test_a_preview_prices_again_what_was_charged(people: cast.Cast, dora: Client
                 price_version_id=version.id)  # fmt: skip
     one = propose(dora, meters={"in_text": "0.30", "out_text": "1.20", "in_cache_read": "0.075"})
     asked = post(dora, "/price-previews", {"proposals": [one["id"]], "days": 7})
-    assert (asked.status_code, asked.json()["state"]) == (202, "queued")
+    assert (asked.status_code, asked.json()["state"]) == (201, "queued")
     assert previews.work_off() == 1
     told = dora.get(f"/api/v1/price-previews/{asked.json()['id']}").json()
     assert (told["state"], told["charged"]) == ("done", "0.0002175")

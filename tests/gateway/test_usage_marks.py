@@ -99,6 +99,10 @@ def test_notes_by_api_and_on_the_page(people: cast.Cast) -> None:
     note = {"at": clock.now().isoformat(), "text": "Campaign <b>", "team": "core"}
     made = api.post(path, note, content_type="application/json")
     assert made.status_code == 201
+    own = f"{path}/{made.json()['id']}"
+    changed = api.patch(own, {"text": "Campaign <i>"}, content_type="application/json")
+    assert (changed.status_code, api.get(own).json()["text"]) == (200, "Campaign <i>")
+    api.patch(own, {"text": "Campaign <b>"}, content_type="application/json")
     assert [one["text"] for one in api.get(path).json()["items"]] == ["Campaign <b>"]
     assert api.post(path, {**note, "x": 1}, content_type="application/json").status_code == 400
     foreign = {**note, "team": people.stranger.teams.get().slug + "-none"}
@@ -110,13 +114,15 @@ def test_notes_by_api_and_on_the_page(people: cast.Cast) -> None:
     assert 'action="/o/acme/usage/notes' not in bob.get("/o/acme/usage/_f/marks").content.decode()
     assert bob.post(html.unescape(delete)).status_code == 403
     assert alice.post(html.unescape(delete)).status_code == 303
-    assert api.get(path).json() == {"items": []}
+    assert api.get(path).json() == {"items": [], "next": None}
     form = {"at": f"{clock.now():%Y-%m-%dT%H:%M}", "text": "By form", "team": ""}
     assert alice.post("/o/acme/usage/notes/new", form).status_code // 100 == 3
     (kept,) = visible_notes(cast.actor(people.bob, people.acme))
     assert kept.text == "By form"
     done = AuditEvent.objects.filter(action__startswith="note.").order_by("id")
-    assert [one.action for one in done] == ["note.added", "note.deleted", "note.added"]
+    assert [one.action for one in done] == [
+        "note.added", "note.changed", "note.changed", "note.deleted", "note.added",
+    ]  # fmt: skip
 
 
 def test_what_is_no_note(people: cast.Cast) -> None:

@@ -8,11 +8,11 @@ import pytest
 from accounts import keys
 from accounts.rules import labels, link_life, passwords
 from accounts.rules.content_retention import CLIENT_ADDRESS_DAYS_MAX, RETENTION_HOURS
-from billing import codes, credits
+from billing import codes, credits, idempotency
 from billing.rules import pace, payment
 from config.request_limits import BODY_BYTES_MAX
 from dialects.members import FALLBACKS_MAX
-from gateway import channel_figures, uptime
+from gateway import bill_api, channel_figures, uptime
 from gateway.rules.channel_bounds import URL_MAX
 from gateway.rules.channel_testing import ATTEMPTS_MIN, WINDOW_MIN
 from lib.tables.exports import SHEET_ROWS
@@ -47,6 +47,8 @@ _LATELY: Final = {dt.timedelta(hours=1): "last hour"}[channel_figures.RECENT]
 _LABEL: Final = f"1 to {labels.LABEL_LENGTH} visible characters"
 _SAYS: Final = [
     ("reference/media_pages.py", f"up to {FORM_BYTES_MAX // _MIB} MiB"),
+    ("docs/invoices.md", f"up to {bill_api.CSV_MAX:,} characters"),
+    ("templates/api.html", f"within {_hours(idempotency.KEPT)}"),
     ("docs/production.md", f"larger than {uploads.FILE_BYTES_IN_MEMORY // 1024} KiB"),
     (
         "docs/promises.md",

@@ -218,6 +218,8 @@ def expected(cell: Cell) -> Outcome:
         return route.all_teams
     if route.by_session and who.carrier != "session":
         return 403
+    if route.by_person and who.carrier in ("service account key", "model key"):
+        return 403
     return _at_the_object(cell) or _behind_it(cell)
 
 

@@ -30,8 +30,9 @@ def test_budget_is_made_shown_changed_and_removed(people: Cast, owner: Client) -
     assert made.status_code == 201, made.content
     told = made.json()
     assert told | {"id": "", "starts_at": "", "resets_at": ""} == {
-        "id": "", "scope": "key", "subject": "ci", "amount": "5.00", "period": "month",
-        "anchor": 1, "timezone": "UTC", "enabled": True, "spent": "0.00", "held": "0.00",
+        "id": "", "scope": "key", "subject": id_text(key.id), "subject_name": "ci",
+        "amount": "5.00", "period": "month", "anchor": 1, "timezone": "UTC",
+        "enabled": True, "spent": "0.00", "held": "0.00",
         "left": "5.00", "starts_at": "", "resets_at": "", "action": "block", "limit": "5.00",
         "alert_percents": [50, 80, 100], "alert_forecast": False, "raised_until": None,
         "forecast_at": None,

@@ -249,7 +249,7 @@ def test_the_api_lists_and_settles(people: cast.Cast, key: Key) -> None:
     settled = post(dora, path, asked, "k1")
     assert (settled.status_code, settled.json()["charge"]) == (201, "0.50")
     assert post(dora, path, asked, "k1").json() == settled.json()
-    assert post(dora, path, asked, "k2").status_code == 422
+    assert post(dora, path, asked, "k2").status_code == 409
     assert post(dora, path, {**asked, "amount": "1e3"}).status_code == 422
     assert post(dora, f"/requests/{id_text(new_id())}/review", asked).status_code == 404
     assert post(api_of(people, "alice"), path, asked).status_code == 403

@@ -69,6 +69,12 @@ WRITES: Final[Writes] = {
     "accounts.invitations.withdraw_all_of": lambda w: invitations.withdraw_all_of(
         w.people.alice, w.people.acme, actor=w.alice
     ),
+    "accounts.members.add_member": lambda w: members.add_member(
+        organisations.create_organisation("Ownerless", owner=None, actor=SYSTEM),
+        "eve@example.org",
+        Role.OWNER,
+        actor=w.dora,
+    ),
     "accounts.organisations.archive_organisation": lambda w: organisations.archive_organisation(
         w.people.acme, actor=w.alice
     ),

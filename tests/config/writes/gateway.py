@@ -64,6 +64,9 @@ WRITES: Final[Writes] = {
     "gateway.catalogue_updates.add_ignore_rule": lambda w: catalogue_updates.add_ignore_rule(
         w.dora, "m-*", ""
     ),
+    "gateway.catalogue_updates.change_ignore_rule": lambda w: catalogue_updates.change_ignore_rule(
+        w.dora, catalogue_updates.add_ignore_rule(w.dora, "m-*", ""), field="price"
+    ),
     "gateway.catalogue_updates.remove_ignore_rule": lambda w: catalogue_updates.remove_ignore_rule(
         w.dora, catalogue_updates.add_ignore_rule(w.dora, "m-*", "")
     ),

@@ -7,6 +7,9 @@ from tests.config.writes.world import Writes
 
 WRITES: Final[Writes] = {
     "notify.deliveries.send_again": lambda w: deliveries.send_again(w.alice, w.delivery),
+    "notify.endpoints.change_endpoint": lambda w: endpoints.change_endpoint(
+        w.alice, w.endpoint, url="https://c.example/h"
+    ),
     "notify.endpoints.create_endpoint": lambda w: endpoints.create_endpoint(
         w.alice, w.people.acme, "https://b.example/h"
     ),

@@ -22,6 +22,10 @@ WRITES: Final[Writes] = {
         w.alice, {"developer": "own"}
     ),
     "playground.preferences.set_leaving_rule": lambda w: preferences.set_leaving_rule(w.alice, 30),
+    "playground.prompts.delete_prompt": lambda w: prompts.delete_prompt(w.alice, w.prompt.prompt),
+    "playground.prompts.share_prompt": lambda w: prompts.share_prompt(
+        w.alice, w.prompt.prompt, shared=False
+    ),
     "playground.prompts.put_in_production": lambda w: prompts.put_in_production(w.alice, w.prompt),
     "playground.prompts.save_prompt": lambda w: prompts.save_prompt(
         w.alice, "bye", "m-1", Settings(), note="", shared=False

@@ -17,6 +17,9 @@ WRITES: Final[Writes] = {
     "usage.chart_notes.add_note": lambda w: chart_notes.add_note(
         w.alice, clock.now(), "Raised the limits"
     ),
+    "usage.chart_notes.change_note": lambda w: chart_notes.change_note(
+        w.alice, chart_notes.add_note(w.alice, clock.now(), "Raised the limits"), text="Raised it"
+    ),
     "usage.chart_notes.delete_note": lambda w: chart_notes.delete_note(
         w.alice, chart_notes.add_note(w.alice, clock.now(), "Raised the limits")
     ),

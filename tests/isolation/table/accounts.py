@@ -105,6 +105,8 @@ PAGES: Final[dict[str, Route]] = {
     "person_end_sessions": at("organisations.write", PERSON),
     "person_reset_factors": at("organisations.write", PERSON),
     "sign_up_settings": at("organisations.write"),
+    "organisation_create": at("organisations.write"),
+    "organisation_add_member": at("organisations.write", ORGANISATION),
     "organisation_suspend": at("organisations.write", ORGANISATION),
     "organisation_unsuspend": at("organisations.write", ORGANISATION),
     "organisation_restore": at("organisations.write", ORGANISATION),
@@ -128,6 +130,8 @@ OPERATIONS: Final[dict[str, Route]] = {
     "POST /service-accounts": at(
         "keys.write", TEAM, in_body=True, body=lambda id: {"name": "made", "team": id}
     ),
+    "GET /service-accounts/{id}": at("keys.read", SERVICE_ACCOUNT),
+    "DELETE /service-accounts/{id}": at("keys.write", SERVICE_ACCOUNT),
     "PATCH /service-accounts/{id}": at("keys.write", SERVICE_ACCOUNT),
     "GET /limits": at("budgets.write"),
     "PATCH /limits": at(
@@ -141,14 +145,19 @@ OPERATIONS: Final[dict[str, Route]] = {
     "POST /teams": at("teams.write", body=sends(name="Made"), all_teams=403),
     "GET /teams/{team}": at("teams.read", TEAM),
     "PATCH /teams/{team}": at("teams.write", TEAM),
+    "DELETE /teams/{team}": at("teams.write", TEAM),
     "GET /projects": at("teams.read"),
     "POST /projects": at(
         "teams.write", TEAM, in_body=True, body=lambda id: {"name": "Made", "team": id}
     ),
     "GET /projects/{project}": at("teams.read", PROJECT),
     "PATCH /projects/{project}": at("teams.write", PROJECT),
+    "DELETE /projects/{project}": at("teams.write", PROJECT),
     "GET /audit": at("audit.read", operators=404),
     "GET /members": at("members.read"),
+    "POST /members": at(
+        "organisations.write", operators=404, body=sends(email="made@example.org", role="viewer")
+    ),
     "GET /members/{id}": at("members.read", MEMBER),
     "PATCH /members/{id}": at("members.write", MEMBER, others=True),
     "GET /invitations": at("members.read"),
@@ -173,6 +182,7 @@ OPERATIONS: Final[dict[str, Route]] = {
     "GET /organisations": at("organisations.read"),
     "POST /organisations": at("organisations.write", body=sends(name="Made")),
     "GET /organisations/{slug}": at("organisations.read", ORGANISATION),
+    "PATCH /organisations/{slug}": at("organisations.write", ORGANISATION),
     "POST /organisations/{slug}/suspend": at(
         "organisations.write", ORGANISATION, body=sends(reason="r")
     ),

@@ -77,7 +77,17 @@ OPERATIONS: Final[dict[str, Route]] = {
     ),
     # The installation
     "POST /top-ups/{id}/confirm": at("credits.write", PAYMENT, body=sends(document="d")),
+    "GET /billing-details": at("balance.read", operators=404),
+    "PUT /billing-details": at("wallet.write", body=sends(zone="UTC")),
+    "GET /seller": at("credits.read"),
+    "PUT /seller": at("credits.write", body=sends(legal_name="made")),
+    "GET /tax-rates": at("credits.read"),
+    "POST /tax-rates": at(
+        "credits.write", body=sends(name="made", percent="19", valid_from="2026-01-01")
+    ),
+    "GET /tax-rates/{id}": at("credits.read", rest={"id": "0"}, nothing=True),
     "GET /exchange-rates": at("credits.read"),
+    "GET /exchange-rates/{id}": at("credits.read", rest={"id": "none"}, nothing=True),
     "POST /exchange-rates": at(
         "credits.write",
         body=sends(items=[{"currency": "EUR", "day": "2026-11-20", "rate": "0.92"}]),
@@ -87,12 +97,14 @@ OPERATIONS: Final[dict[str, Route]] = {
         "credits.write", ORGANISATION, body=sends(kind="absorb")
     ),
     "GET /subscription-plans": at("credits.read"),
+    "GET /subscription-plans/{id}": at("credits.read", SUBSCRIPTION_PLAN),
     "POST /subscription-plans": at(
         "credits.write", body=sends(name="made", price="20", included="25")
     ),
     "POST /subscription-plans/{id}/offer": at("credits.write", SUBSCRIPTION_PLAN),
     "POST /subscription-plans/{id}/archive": at("credits.write", SUBSCRIPTION_PLAN),
     "GET /credits": at("credits.read"),
+    "GET /credits/{id}": at("credits.read", CREDIT),
     "POST /credits": at(
         "credits.write", ORGANISATION, in_body=True,
         body=lambda id: {"organisation": id, "amount": "5", "reason": "r"},
@@ -102,6 +114,7 @@ OPERATIONS: Final[dict[str, Route]] = {
     "POST /postings/{id}/reverse": at("credits.write", POSTING, body=sends(reason="r")),
     "GET /code-batches": at("codes.read"),
     "POST /code-batches": at("codes.write", body=sends(name="made", value="5", count=2)),
+    "GET /code-batches/{id}": at("codes.read", CODE_BATCH),
     "POST /code-batches/{id}/download": at("codes.write", CODE_BATCH),
     "POST /code-batches/{id}/kill": at("codes.write", CODE_BATCH),
 }  # fmt: skip

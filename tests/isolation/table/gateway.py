@@ -110,9 +110,33 @@ OPERATIONS: Final[dict[str, Route]] = {
         "teams.write", operators=404,
         body=sends(at="2026-11-18T12:00:00Z", team="core", text="made"),
     ),
+    "GET /usage/annotations/{id}": at("teams.write", NOTE),
+    "PATCH /usage/annotations/{id}": at("teams.write", NOTE),
     "DELETE /usage/annotations/{id}": at("teams.write", NOTE),
     "GET /prices": at("models.read", operators="in"),
     # The installation
+    "GET /announcements": at("channels.read"),
+    "POST /announcements": at("channels.write", body=sends(title="made")),
+    "GET /announcements/{id}": at("channels.read", ANNOUNCEMENT),
+    "PATCH /announcements/{id}": at("channels.write", ANNOUNCEMENT, body=sends(title="changed")),
+    "DELETE /announcements/{id}": at("channels.write", ANNOUNCEMENT),
+    "GET /provider-bills": at("credits.read"),
+    "POST /provider-bills": at(
+        "credits.write", CHANNEL_ROW, in_body=True,
+        body=lambda id: {
+            "provider": "openai", "channels": [id], "first_on": "2026-01-01",
+            "last_on": "2026-01-31", "amount_column": "Cost", "csv": "Cost",
+        },
+    ),
+    "GET /provider-bills/{id}": at("credits.read", BILL),
+    "GET /provider-bills/{id}/differences": at("credits.read", BILL),
+    "GET /provider-bills/{id}/differences/{n}": at("credits.read", BILL, rest={"n": "1"}),
+    "POST /provider-bills/{id}/differences/{n}/settle": at(
+        "credits.write", BILL, rest={"n": "1"}, body=sends(note="Seen")
+    ),
+    "POST /provider-bills/{id}/differences/{n}/reopen": at(
+        "credits.write", BILL, rest={"n": "1"}
+    ),
     "GET /settings": at("channels.write"),
     "PATCH /settings": at("channels.write"),
     "GET /settings/changes": at("channels.write"),
@@ -154,11 +178,14 @@ OPERATIONS: Final[dict[str, Route]] = {
     "POST /channels/{id}/copy": at("channels.write", CHANNEL_ROW, body=sends(name="copied")),
     "POST /channels/{id}/archive": at("channels.write", CHANNEL_ROW),
     "POST /channels/{id}/restore": at("channels.write", CHANNEL_ROW),
+    "GET /channels/{id}/keys": at("channels.read", CHANNEL_ROW),
+    "GET /channels/{id}/keys/{key}": at("channels.read", CHANNEL_KEY),
     "POST /channels/{id}/keys": at("channels.write", CHANNEL_ROW, body=sends(secret="another")),
     "PATCH /channels/{id}/keys/{key}": at(
         "channels.write", CHANNEL_KEY, body=sends(enabled=False)
     ),
     "DELETE /channels/{id}/keys/{key}": at("channels.write", CHANNEL_KEY),
+    "GET /channel-tests": at("channels.read"),
     "POST /channel-tests": at("channels.test", body=sends()),
     "GET /channel-tests/{id}": at("channels.read", rest={"id": "none"}, nothing=True),
     "POST /channels/{id}/test": at("channels.test", CHANNEL_ROW, body=sends(model="m-1")),
@@ -177,12 +204,15 @@ OPERATIONS: Final[dict[str, Route]] = {
         "channels.test", nothing=True, body=sends(model="none", channel="none")
     ),
     "GET /catalogue-updates": at("prices.write"),
+    "GET /catalogue-updates/{id}": at("prices.write", rest={"id": "none"}, nothing=True),
     "POST /catalogue-updates": at("prices.write", body=sends(models={"m": {"mode": "chat"}})),
     "GET /model-proposals": at("channels.read"),
     "POST /model-proposals/accept": at("prices.write", body=sends(ids=["none"])),
     "POST /model-proposals/dismiss": at("prices.write", body=sends(ids=["none"])),
     "GET /catalogue-ignore-rules": at("prices.write"),
     "POST /catalogue-ignore-rules": at("prices.write", body=sends(model="made-*")),
+    "GET /catalogue-ignore-rules/{id}": at("prices.write", rest={"id": "0"}, nothing=True),
+    "PATCH /catalogue-ignore-rules/{id}": at("prices.write", rest={"id": "0"}, nothing=True),
     "DELETE /catalogue-ignore-rules/{id}": at(
         "prices.write", rest={"id": "0"}, nothing=True
     ),

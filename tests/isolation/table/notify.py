@@ -27,6 +27,8 @@ OPERATIONS: Final[dict[str, Route]] = {
     # The organisation
     "GET /webhooks": at("webhooks.read"),
     "POST /webhooks": at("webhooks.write", body=sends(url="https://made.example/h")),
+    "GET /webhooks/{id}": at("webhooks.read", WEBHOOK),
+    "PATCH /webhooks/{id}": at("webhooks.write", WEBHOOK),
     "DELETE /webhooks/{id}": at("webhooks.write", WEBHOOK),
     "POST /webhooks/{id}/rotate": at("webhooks.write", WEBHOOK),
     "POST /webhooks/{id}/test": at("webhooks.write", WEBHOOK),
@@ -36,5 +38,7 @@ OPERATIONS: Final[dict[str, Route]] = {
     "GET /operator-webhooks": at("channels.read"),
     "POST /operator-webhooks": at("channels.write", body=sends(url="https://made.example/h")),
     "POST /operator-webhooks/{id}/test": at("channels.write", OPERATOR_WEBHOOK),
+    "GET /operator-webhooks/{id}": at("channels.read", OPERATOR_WEBHOOK),
+    "PATCH /operator-webhooks/{id}": at("channels.write", OPERATOR_WEBHOOK),
     "DELETE /operator-webhooks/{id}": at("channels.write", OPERATOR_WEBHOOK),
 }  # fmt: skip

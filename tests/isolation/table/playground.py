@@ -147,6 +147,14 @@ OPERATIONS: Final[dict[str, Route]] = {
         "playground.write", body=sends(rules={"developer": "any"})
     ),
     "GET /prompts": at("prompts.read"),
+    "POST /prompts": at(
+        "playground.use", by_person=True, operators=404, body=sends(name="made", model="m-1")
+    ),
     "GET /prompts/{slug}": at("prompts.read", PROMPT),
+    "POST /prompts/{slug}/versions": at(
+        "playground.use", PROMPT, by_person=True, body=sends(model="m-1")
+    ),
+    "PATCH /prompts/{slug}": at("playground.use", PROMPT, by_person=True),
+    "DELETE /prompts/{slug}": at("playground.use", PROMPT, by_person=True),
     "POST /prompts/{slug}/render": at("prompts.read", PROMPT),
 }  # fmt: skip

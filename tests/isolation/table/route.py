@@ -28,6 +28,7 @@ class Route:
     - `operators`: what an operator's session is told, which stands in no organisation in the API
     - `while_viewing`: it is for who views an organisation, who changes nothing else
     - `by_session`: keys are refused, whatever they may do
+    - `by_person`: keys that belong to no person, or call models, are refused
     - `nothing`: it finds nothing in this world, and says so by 404
     - `body`: what is sent, made from the object's id; `rest`: what the address has besides
     """
@@ -44,6 +45,7 @@ class Route:
     all_teams: Status | None = None
     operators: Status | Literal["in"] | None = None
     by_session: bool = False
+    by_person: bool = False
     nothing: bool = False
     while_viewing: bool = False
     body: Callable[[str], Mapping[str, Any]] = lambda id: {}

@@ -122,9 +122,25 @@ OPERATIONS: Final[dict[str, Route]] = {
     "POST /budgets/{id}/requests": at(
         "budgets.ask", BUDGET, body=sends(amount="5", until="2026-12-24T00:00:00Z", reason="r")
     ),
+    "GET /budget-requests/{id}": at("budgets.ask", RAISE),
     "POST /budget-requests/{id}/approve": at("budgets.write", RAISE),
     "POST /budget-requests/{id}/deny": at("budgets.write", RAISE, body=sends(answer="no")),
     "POST /budget-requests/{id}/end": at("budgets.write", RAISE),
+    "GET /saved-views": at("usage.read"),
+    "POST /saved-views": at(
+        "usage.read", by_person=True, operators=404, body=sends(page="usage", name="made")
+    ),
+    "GET /saved-views/{id}": at("usage.read", SAVED_VIEW),
+    "PATCH /saved-views/{id}": at(
+        "usage.read", SAVED_VIEW, by_person=True, body=sends(name="changed")
+    ),
+    "DELETE /saved-views/{id}": at("usage.read", SAVED_VIEW, by_person=True),
+    "GET /saved-views/{id}/report": at("usage.read", SAVED_VIEW, by_person=True, nothing=True),
+    "PUT /saved-views/{id}/report": at(
+        "usage.read", SAVED_VIEW, by_person=True,
+        body=sends(every="week", people=["nobody@example.org"]),
+    ),
+    "DELETE /saved-views/{id}/report": at("usage.read", SAVED_VIEW, by_person=True, nothing=True),
     # The installation
     "GET /documents": at("credits.read"),
     "GET /documents/{id}": at("credits.read", DOCUMENT),

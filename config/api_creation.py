@@ -1,0 +1,78 @@
+"""What every operation that creates something has in common: an Idempotency-Key, and 409 for what
+exists already.
+
+An operation creates if it is a POST that answers 201; its router adds nothing. With a key, the
+operation and the keeping of its answer are one transaction (P5); what the operation leaves to
+`lib/after_commit.py` is done behind it. An operation that returns an HttpResponse calls
+`billing.idempotency.answered` itself.
+"""
+
+import inspect
+import json
+from collections.abc import Callable
+from functools import wraps
+from typing import Any, Final
+
+from django.http import HttpRequest, HttpResponse
+from ninja import Status
+from ninja.operation import Operation
+from ninja.responses import NinjaJSONEncoder
+from pydantic import BaseModel
+
+from accounts.actors import actor_of
+from billing.idempotency import KEY_LENGTH_MAX, Answer, answered
+from lib.after_commit import finish_of
+from lib.openapi import declared_error
+
+HEADER: Final = "Idempotency-Key"
+_PARAMETER: Final = {
+    "in": "header",
+    "name": HEADER,
+    "required": False,
+    "description": "Sent again with the same key and body within 24 hours, the request is not "
+    "carried out again: it gets the first answer.",
+    "schema": {"type": "string", "minLength": 1, "maxLength": KEY_LENGTH_MAX},
+}
+
+
+def creates(operation: Operation) -> bool:
+    """Whether the operation creates something."""
+    return "POST" in operation.methods and 201 in operation.response_models
+
+
+def answer_once(view: Callable[..., Any]) -> Callable[..., Any]:
+    """Carry out a creating operation once for its Idempotency-Key."""
+    operation: Operation = view._ninja_operation  # type: ignore[attr-defined]
+    if not creates(operation) or inspect.signature(view).return_annotation is HttpResponse:
+        return view
+
+    @wraps(view)
+    def respond(request: HttpRequest, *args: Any, **kwargs: Any) -> Any:
+        def act() -> Answer:
+            return Answer(201, _body_of(view(request, *args, **kwargs)))
+
+        if HEADER not in request.headers:
+            result = view(request, *args, **kwargs)
+            finish = finish_of(request)
+            return result if finish is None else Status(201, finish(_body_of(result)))
+        response = answered(request, actor_of(request), act)
+        finish = finish_of(request)
+        if finish is not None:
+            response.content = json.dumps(finish(json.loads(response.content))).encode()
+        return response
+
+    return respond
+
+
+def describe_creation(operation: dict[str, Any]) -> None:
+    """Say in the description of a creating operation what they have in common."""
+    if 201 in operation["responses"]:
+        operation.setdefault("parameters", []).append(_PARAMETER)
+        operation["responses"].setdefault(409, declared_error(409))
+
+
+def _body_of(result: Status[BaseModel]) -> dict[str, Any]:
+    body: dict[str, Any] = json.loads(
+        json.dumps(result.value.model_dump(by_alias=True), cls=NinjaJSONEncoder)
+    )
+    return body

@@ -1,0 +1,23 @@
+"""What an operation of the management API does behind its transaction, such as sending a letter.
+
+It gets the body of the answer and returns the body to send; the answer that an Idempotency-Key
+keeps is the first one, and what was done for it is not done again.
+"""
+
+from collections.abc import Callable
+from typing import Any, Final, TypeAlias
+
+from django.http import HttpRequest
+
+Finish: TypeAlias = Callable[[dict[str, Any]], dict[str, Any]]
+_NAME: Final = "_finish_after_commit"
+
+
+def finish_after_commit(request: HttpRequest, finish: Finish) -> None:
+    """Have this done once the operation is committed."""
+    setattr(request, _NAME, finish)
+
+
+def finish_of(request: HttpRequest) -> Finish | None:
+    """What is to be done for this request, if anything."""
+    return getattr(request, _NAME, None)
