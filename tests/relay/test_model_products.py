@@ -54,7 +54,7 @@ def test_every_door_names_the_endpoint_that_serves_the_model(
     tenant, model = hub.tenant(), hub.model(fake, upstream_model=upstream, rates=rates)
     asked = fake.totals()["requests"]
     for path, product, body in DOORS:
-        # Vectors and rankings are billed by input, so where that has a price their provider decides.
+        # They are billed by input: where that has a price, the provider decides.
         if product == made or (product in ("embeddings", "rerank") and "in_text" in rates):
             continue
         answer = hub.post(tenant, {"model": model} | body, path=path.format(model))
