@@ -15,30 +15,41 @@ from gateway.price_lookup import Price
 from gateway.providers.models import Capabilities, Endpoint
 from gateway.providers.suffixes import RequestedModel
 
-_CHATS: Final = (
-    "chat_completions", "completions", "edits", "responses", "responses_compact", "messages",
-    "generate_content", "stream_generate_content",
+_OPERATIONS: Final[tuple[tuple[Endpoint, tuple[str, ...]], ...]] = (
+    (
+        "chat",
+        (
+            "chat_completions", "completions", "edits", "responses", "responses_compact",
+            "messages", "generate_content", "stream_generate_content",
+        ),
+    ),
+    ("embeddings", ("embeddings", "embed_content", "batch_embed_contents")),
+    ("moderations", ("moderations",)),
+    ("rerank", ("rerank",)),
+    ("images", ("image_generations", "image_edits", "image_variations")),
+    ("speech", ("speech",)),
+    ("transcriptions", ("transcriptions", "translations")),
+    (
+        "videos",
+        (
+            "videos", "video_generations", "kling_text2video", "kling_image2video",
+            "jimeng_videos", "predict_long_running",
+        ),
+    ),
+    ("realtime", ("realtime",)),
+    (
+        "midjourney",
+        (
+            "midjourney_imagine", "midjourney_change", "midjourney_simple_change",
+            "midjourney_describe", "midjourney_blend", "midjourney_action", "midjourney_modal",
+            "midjourney_shorten",
+        ),
+    ),
+    ("suno", ("suno_music", "suno_lyrics")),
 )  # fmt: skip
-_PICTURES: Final = (
-    "midjourney_imagine", "midjourney_change", "midjourney_simple_change", "midjourney_describe",
-    "midjourney_blend", "midjourney_action", "midjourney_modal", "midjourney_shorten",
-)  # fmt: skip
-_VIDEOS: Final = (
-    "videos", "video_generations", "kling_text2video", "kling_image2video", "jimeng_videos",
-    "predict_long_running",
-)  # fmt: skip
-PRODUCT_OF: Final[Mapping[str, Endpoint]] = (
-    dict.fromkeys(_CHATS, "chat")
-    | dict.fromkeys(("embeddings", "embed_content", "batch_embed_contents"), "embeddings")
-    | {"moderations": "moderations", "rerank": "rerank"}
-    | dict.fromkeys(("image_generations", "image_edits", "image_variations"), "images")
-    | {"speech": "speech"}
-    | dict.fromkeys(("transcriptions", "translations"), "transcriptions")
-    | dict.fromkeys(_VIDEOS, "videos")
-    | {"realtime": "realtime"}
-    | dict.fromkeys(_PICTURES, "midjourney")
-    | dict.fromkeys(("suno_music", "suno_lyrics"), "suno")
-)
+PRODUCT_OF: Final[Mapping[str, Endpoint]] = {
+    operation: product for product, operations in _OPERATIONS for operation in operations
+}
 """What a request of each operation asks a model to make."""
 
 
