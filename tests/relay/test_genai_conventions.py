@@ -209,7 +209,9 @@ def test_a_collector_gets_spans_and_metrics_by_the_conventions(fake: FakeUpstrea
         }
         with running_hub(environment) as hub:
             tenant, model = hub.tenant(), hub.model(fake)
-            body = ask(model, "a private word #tokens=20 #delay_ms=20", stream=True, temperature=0.5)
+            body = ask(
+                model, "a private word #tokens=20 #delay_ms=20", stream=True, temperature=0.5
+            )
             assert hub.post(tenant, body | {"max_tokens": 50, "seed": 3}).status == 200
             assert hub.post(tenant, ask(model, "#tokens=3")).status == 200
             streamed, whole = attempts_of(hub, collector, 2)
