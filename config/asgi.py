@@ -50,12 +50,18 @@ def _relay() -> Relay:
         migrations=code_migrations(),
         spool_folder=settings.SPOOL_DIR,
     )
-    if not settings.TRACES:
+    if not (settings.TRACES or settings.METRICS):
         return Relay(config)
-    # Loaded only where traces are on.
+    # Loaded only where traces or metrics are on.
     from relay.tracing import TracedRelay
 
-    return TracedRelay(config, settings.TRACE_CHANNELS, VERSION)
+    return TracedRelay(
+        config,
+        settings.TRACE_CHANNELS,
+        VERSION,
+        traces=settings.TRACES,
+        metrics=settings.METRICS,
+    )
 
 
 relay = _relay()

@@ -265,13 +265,19 @@ except ValueError as error:
         f"METRICS_ALLOW: {error}. Give CIDR, separated by commas."
     ) from error
 
-# Traces of the relay. What the spans are and where they go is for the SDK's own variables, OTEL_*.
-_traces_exporter = env.text("OTEL_TRACES_EXPORTER", "none")
-if _traces_exporter not in ("none", "otlp"):
-    raise env.ConfigurationError(
-        f"OTEL_TRACES_EXPORTER is {_traces_exporter!r}; it must be otlp or none."
-    )
-TRACES = _traces_exporter == "otlp"
+
+def _is_sent(variable: str) -> bool:
+    """Whether a kind of telemetry is sent over OTLP."""
+    exporter = env.text(variable, "none")
+    if exporter not in ("none", "otlp"):
+        raise env.ConfigurationError(f"{variable} is {exporter!r}; it must be otlp or none.")
+    return exporter == "otlp"
+
+
+# Traces and metrics of the relay. What they are and where they go is for the SDK's own variables,
+# OTEL_*.
+TRACES = _is_sent("OTEL_TRACES_EXPORTER")
+METRICS = _is_sent("OTEL_METRICS_EXPORTER")
 # The channels whose provider is sent the context of a trace, by name; * is all of them.
 TRACE_CHANNELS = [name for name in env.text("TRACE_CHANNELS", "").split(",") if name]
 

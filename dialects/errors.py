@@ -110,7 +110,9 @@ KINDS: Final[Mapping[ErrorKind, ErrorRow]] = MappingProxyType(
             402, "insufficient_quota", "insufficient_quota", "Insufficient Balance: {what}"
         ),
         "max_cost_exceeded": ErrorRow(402, _CLIENT, "max_cost_exceeded", "{what}"),
-        "model_unpriced": ErrorRow(402, _CLIENT, "model_unpriced", "Model {model} has no price"),
+        "model_unpriced": ErrorRow(
+            402, _CLIENT, "model_unpriced", "Model {model} has no price{what}"
+        ),
         "permission": ErrorRow(
             403, "permission_error", "permission_denied", "The API key may not use {what}"
         ),

@@ -1,6 +1,12 @@
-"""What a file is, by its first bytes: what a client calls it is not believed."""
+"""What a file is: by its first bytes where they are known, else by its name.
 
+A file that begins as something else than its kind is refused, whatever it is called. One whose
+beginning is not known is for its provider to judge, unless its name says that it is something else.
+"""
+
+import mimetypes
 import re
+from collections.abc import Iterator
 from typing import Final, Literal, cast
 
 Kind = Literal["audio", "image"]
@@ -27,6 +33,49 @@ _SIGNS: Final[tuple[tuple[Kind, str, str, re.Pattern[bytes]], ...]] = tuple(
         ("image", "image/gif", "gif", rb"GIF8[79]a"),
     )
 )
+# What no endpoint is documented to take, so that its provider decides; and what is neither.
+_OTHERS: Final[tuple[tuple[str, str, str, re.Pattern[bytes]], ...]] = tuple(
+    (kind, media_type, ending, re.compile(sign, re.DOTALL | re.IGNORECASE))
+    for kind, media_type, ending, sign in (
+        ("image", "image/avif", "avif", rb"....ftypavi[fs]"),
+        ("image", "image/heic", "heic", rb"....ftyp(?:hei[cmsx]|mif1|msf1)"),
+        ("image", "image/bmp", "bmp", rb"BM.{4}\0{4}"),
+        ("image", "image/tiff", "tiff", rb"II\*\0|MM\0\*"),
+        ("audio", "audio/amr", "amr", rb"#!AMR"),
+        ("audio", "audio/aiff", "aiff", rb"FORM....AIF[FC]"),
+        ("", "application/pdf", "pdf", rb"%PDF-"),
+        ("", "application/zip", "zip", rb"PK\x03\x04"),
+        ("", "application/gzip", "gz", rb"\x1f\x8b\x08"),
+        ("", "text/html", "html", rb"\s*<(?:!doctype html|html|svg|\?xml)"),
+        ("", "application/x-executable", "", rb"\x7fELF|MZ.{58}\0\0"),
+    )
+)
+# A video has sound, and servers take it for sound.
+_TAKEN_AS: Final = {"audio": ("audio/", "video/"), "image": ("image/",)}
+_DRAWN: Final = "image/svg+xml"
+
+
+def judge(head: bytes, filename: str, kind: Kind) -> tuple[str, str] | None:
+    """The media type of a file that begins so and the ending of its name, both "" where only its
+    provider can tell; None where its content, or else its name, says that it is not of the kind."""
+    if (known := type_of(head, kind)) is not None:
+        return known
+    recognised = dict(_recognised(head))
+    if recognised:
+        return recognised.get(kind)
+    media_type = mimetypes.guess_type(filename)[0]
+    if media_type is None:
+        return "", ""
+    if media_type == _DRAWN or not media_type.startswith(_TAKEN_AS[kind]):
+        return None
+    return media_type, filename.rpartition(".")[2].lower()
+
+
+def _recognised(head: bytes) -> Iterator[tuple[str, tuple[str, str]]]:
+    """What a beginning is known as, by kind; the more exact signs last."""
+    for kind, media_type, ending, sign in (*_SIGNS, *_OTHERS):
+        if sign.match(head):
+            yield kind, (media_type, ending)
 
 
 def type_of(head: bytes, kind: Kind) -> tuple[str, str] | None:

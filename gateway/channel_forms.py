@@ -36,6 +36,12 @@ _PEM: Final = {**_CODE, "rows": 4, "placeholder": "-----BEGIN …"}
 OFFERED: Final = [name for name in PROVIDERS if name != "local"]
 
 
+def provider_note(provider: str) -> str:
+    """What an operator should know before choosing a provider; "" for most."""
+    note = PROVIDERS[provider].note if provider in PROVIDERS else ""
+    return gettext(note) if note else ""
+
+
 class ConnectionForm(forms.Form):
     """Where a new channel leads. Its key is never rendered again."""
 
@@ -234,7 +240,13 @@ class SettingsForm(ConditionFields):
         _("Weight"), 0, bounds.WEIGHT_MAX, _("Share of requests among channels of equal priority.")
     )
     retries = _number(
-        _("Retries"), 0, bounds.RETRIES_MAX, _("Further attempts after this channel fails.")
+        _("Attempts after a failure"),
+        0,
+        bounds.RETRIES_MAX,
+        _(
+            "Further attempts after this channel fails: on other channels, else on this one. "
+            "0 turns fail-over off."
+        ),
     )
     on_leave = forms.ChoiceField(
         label=_("When a client disconnects"),
@@ -347,6 +359,7 @@ class SettingsForm(ConditionFields):
 
     def __init__(self, channel: Channel, data: QueryDict | None = None) -> None:
         super().__init__(data, initial=_settings_of(channel))
+        self.fields["provider"].help_text = provider_note(channel.provider)
 
     def tell(self, refused: Refused) -> None:
         """Say a refusal at the field that it is about."""

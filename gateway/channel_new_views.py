@@ -17,7 +17,13 @@ from accounts.actors import Actor
 from accounts.guards import operator_page
 from gateway.channel_check_words import shown_check, shown_list
 from gateway.channel_checks import stored_form, try_model
-from gateway.channel_forms import OFFERED, ChosenModels, ConnectionForm, chosen_from
+from gateway.channel_forms import (
+    OFFERED,
+    ChosenModels,
+    ConnectionForm,
+    chosen_from,
+    provider_note,
+)
 from gateway.channel_refusals import ChannelRefused
 from gateway.channel_setup import ProposedModel, propose_models, routes_of, set_up_channel
 from gateway.channels import TIMEOUTS
@@ -109,7 +115,9 @@ def _blank_form(request: HttpRequest) -> ConnectionForm:
         "name": _free_name(provider) if proposed else name,
         "base_url": PROVIDERS[provider].base_url,
     }
-    return ConnectionForm(initial=fields)
+    form = ConnectionForm(initial=fields)
+    form.fields["base_url"].help_text = provider_note(provider)
+    return form
 
 
 def _free_name(provider: str) -> str:

@@ -241,7 +241,9 @@ class ChannelChange(Schema):
     priority: Priority = Field(0, description="Lower is tried first.")
     weight: Weight = Field(1, description="Share of requests among channels of equal priority.")
     retries: Retries = Field(
-        bounds.RETRIES, description="Further attempts after this channel fails."
+        bounds.RETRIES,
+        description="Further attempts after this channel fails: on other channels, else on this "
+        "one. 0 turns fail-over off.",
     )
     on_leave: OnLeave = Field("cancel", description="What happens when a client disconnects.")
     uncapped: Switch = Field(False, description="The provider ignores output limits.")

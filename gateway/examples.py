@@ -153,6 +153,12 @@ def call_of(model: ShownModel, form: Form = "chat_completions") -> SnippetReques
         return embedding_call(model.name)
     body: dict[str, Any] = {"model": model.name}
     match model.can.endpoint:
+        case "moderations":
+            body["input"] = "Rivers meander."
+            return SnippetRequest("moderations", "/v1/moderations", body)
+        case "rerank":
+            body |= {"query": "river", "documents": ["Rivers meander", "Hills stand still"]}
+            return SnippetRequest("rerank", "/v1/rerank", body)
         case "images":
             body["prompt"] = "A paper boat on a river"
             return SnippetRequest("image_generations", "/v1/images/generations", body)

@@ -80,8 +80,9 @@ class ShownModel:
 
     @property
     def embeds(self) -> bool:
-        """Whether it gives vectors: it is priced by what it reads alone."""
-        return (
+        """Whether it gives vectors; one that the catalogue takes for a chat model does if its price
+        counts what it reads alone."""
+        return self.can.endpoint == "embeddings" or (
             self.entry is not None
             and "out_text" not in self.entry.main.keys() >= {"in_text"}
             and self.can.endpoint == "chat"

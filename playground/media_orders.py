@@ -9,7 +9,7 @@ from django.http import Http404
 from django.utils.translation import gettext
 
 from accounts.actors import Actor
-from dialects.file_types import HEAD_BYTES, Kind, type_of
+from dialects.file_types import HEAD_BYTES, Kind, judge, type_of
 from dialects.forms import PartHead
 from lib.async_database import in_database
 from lib.ids import new_id, parse_id
@@ -121,9 +121,13 @@ def read_media_payer(actor: Actor, form: Mapping[str, str]) -> Payer:
 
 
 def add_media_file(actor: Actor, kind: MediaKind, role: str, name: str, data: bytes) -> Attachment:
-    """Keep a file for a form, by what it is and not by its name. Raises Refused."""
-    wanted = ROLES[kind.value].get(role)
-    found = None if wanted is None else type_of(data[:HEAD_BYTES], wanted)
+    """Keep a file for a form. An image is shown on the page, so it must be known by what it holds;
+    a sound that is not known is for its provider to judge. Raises Refused."""
+    wanted, head = ROLES[kind.value].get(role), data[:HEAD_BYTES]
+    if wanted == "audio" and data:
+        found = judge(head, name, wanted)
+    else:
+        found = None if wanted is None else type_of(head, wanted)
     if len(data) > BYTES_MAX:
         message = gettext("%(name)s is too large. The limit is %(n)s MB.")
         raise Refused(role, message % {"name": name, "n": BYTES_MAX // 2**20})
@@ -134,7 +138,7 @@ def add_media_file(actor: Actor, kind: MediaKind, role: str, name: str, data: by
             else gettext("%(name)s is not a PNG, JPEG, WebP or GIF image.")
         )
         raise Refused(role, message % {"name": name})
-    return add_bytes(actor, name, data, wanted, found[0])
+    return add_bytes(actor, name, data, wanted, found[0] or "application/octet-stream")
 
 
 def invalid_media_text(invalid: InvalidMedia) -> str:

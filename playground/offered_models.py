@@ -34,7 +34,11 @@ class OfferedModel:
 
     @property
     def embeds(self) -> bool:
-        """Whether it gives vectors: it is priced by the text that it reads alone."""
+        """Whether it gives vectors: by the catalogue, else it is priced by the text that it reads
+        alone."""
+        known = find_row(self.name)
+        if known is not None and known.endpoint != "chat":
+            return known.endpoint == "embeddings"
         return self.price is not None and self.price.rates["meters"].keys() == {"in_text"}
 
     @property

@@ -78,8 +78,8 @@ ERRORS: Final[Mapping[ErrorKind, ErrorHelp]] = {
         _("Raise max_cost, or lower the output limit."),
     ),
     "model_unpriced": ErrorHelp(
-        _("The model has no price, so requests to it are rejected."),
-        _("Ask an operator to set a price."),
+        _("The model has no price for this request."),
+        _("Ask an operator to set a price on the page that the message names."),
     ),
     "permission": ErrorHelp(
         _(

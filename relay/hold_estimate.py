@@ -23,6 +23,10 @@ from relay.snapshot import Channel
 from relay.unary import Cappable, UnaryFacts
 
 
+class Unpriced(Exception):
+    """The price has no rate for what the request will surely be billed for."""
+
+
 class Size(msgspec.Struct, frozen=True):
     """A hold, and the output cap per choice that the upstream must be told, None for no change."""
 
@@ -37,8 +41,8 @@ class HoldEstimate:
     the model reads although the body does not hold it. `tokens_max` is a limit of tokens per minute
     that input and output must fit, where the request names no cap. `thinking_tokens` is what a
     model may think beside its cap, for each choice; `searches` are those that it may make;
-    `added_bytes` is the most that a channel adds to the input. Raises RequestFault `model_unpriced`
-    when the price has no rate for what the request will surely be billed for.
+    `added_bytes` is the most that a channel adds to the input. Raises Unpriced when the price
+    has no rate for what the request will surely be billed for.
     """
 
     def __init__(
@@ -77,7 +81,7 @@ class HoldEstimate:
         # More than any answer within the cap can have: a token is rarely over 16 bytes.
         self.output_bytes_max = (self.cap + thinking_tokens) * facts.choices * 16
         if "in_text" not in self._version.rates or "out_text" not in self._version.rates:
-            raise RequestFault("model_unpriced", "model", "", model=facts.model)
+            raise Unpriced
 
     def first(self) -> Size:
         """The hold of the request as it is. Raises RequestFault `max_cost_exceeded`."""
@@ -147,13 +151,14 @@ class HoldEstimate:
     def _price(self, quantities: Mapping[str, int]) -> int:
         nano = total_bound(quantities, self._version)
         if not isinstance(nano, int):
-            raise RequestFault("model_unpriced", "model", "", model=self._facts.model)
+            what = " for all that this request may use"
+            raise RequestFault("model_unpriced", "model", what, model=self._facts.model)
         return nano
 
 
 class UnaryHoldEstimate:
     """The worst price of a request that names no output cap, by the dearest way in which it may be
-    billed. Raises RequestFault `model_unpriced` when the price has no rate for any."""
+    billed. Raises Unpriced when the price has no rate for any."""
 
     cap = input_tokens = output_bytes_max = 0
 
@@ -168,7 +173,7 @@ class UnaryHoldEstimate:
         ]
         holds = [nano for nano in bounds if isinstance(nano, int)]
         if not holds:
-            raise RequestFault("model_unpriced", "model", "", model=facts.model)
+            raise Unpriced
         self._hold_nano = max(holds)
         self._version = version
         self._units = facts.units

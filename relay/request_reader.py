@@ -22,13 +22,26 @@ from relay.unary import UnaryFacts
 class RequestReader:
     """Reads one request."""
 
-    __slots__ = ("_context", "model_name", "stream")
+    __slots__ = ("_context", "_found", "_named", "stream")
 
     def __init__(self, context: RequestContext) -> None:
         self._context = context
-        # What its record says of it, however far it was read.
-        self.model_name = context.invocation.target.model
+        # What is known of it, however far it was read.
+        self._named = context.invocation.target.model
+        self._found = False
         self.stream = context.invocation.target.stream
+
+    @property
+    def model_name(self) -> str:
+        """The name in the catalogue, "" where nothing serves it: in a record every name is a group
+        of reports and a choice of filters, and clients type any."""
+        if not self._found:
+            try:
+                self._look_up(self._named)
+            except RequestFault as fault:
+                if fault.kind == "model_not_found":
+                    return ""
+        return self._named
 
     def read_facts(self, raw: bytes) -> Facts:
         """What must be known of a body. Raises RequestFault."""
@@ -40,10 +53,10 @@ class RequestReader:
         except RequestFault as fault:
             # The order of the contract: whether the model exists comes before its other fields.
             if fault.param not in (None, "model"):
-                self.model_name = _model_named(invocation, raw)
-                self._look_up(self.model_name)
+                self._named = _model_named(invocation, raw)
+                self._look_up(self._named)
             raise
-        self.model_name, self.stream = facts.model, facts.stream
+        self._named, self.stream = facts.model, facts.stream
         return facts
 
     def find_model(self, name: str) -> RequestedModel:
@@ -51,7 +64,7 @@ class RequestReader:
         it for this client's plan, `permission` where its key may not use it, `missing_parameter`
         where the request lacks a label."""
         model = self._look_up(name)
-        self.model_name = model.name
+        self._named, self._found = model.name, True
         if self._context.principal.required_labels:
             self._check_labels()
         return model

@@ -10,13 +10,14 @@ import msgspec
 from dialects.codec import Facts
 from dialects.errors import RequestFault
 from gateway.price_lookup import Price, requested_tier
-from gateway.providers.models import Capabilities, capabilities_of
+from gateway.providers.models import Capabilities, capabilities_of, find_row
 from gateway.providers.overrides import overridden
 from gateway.providers.suffixes import RequestedModel
 from gateway.rules.breaker import RetryBudget
 from gateway.rules.routing import Candidate, Skipped, plan
 from relay.channels_out import none_ready
-from relay.hold_estimate import HoldEstimate, UnaryHoldEstimate
+from relay.hold_estimate import HoldEstimate, UnaryHoldEstimate, Unpriced
+from relay.model_products import unpriced_fault
 from relay.operator_alerts import Alert
 from relay.ordering import ordering_of
 from relay.request_context import RequestContext
@@ -66,8 +67,7 @@ def route(
     health, organisation_id = context.parts.health, context.principal.organisation_id
     planned = _planned(context, facts, model.name)
     candidates, skipped = screen(context, facts, planned)
-    price = _price(context, facts, model.name)
-    estimate = None if price is None else _estimate(context, facts, price, candidates)
+    price, estimate = _priced(context, facts, model, candidates)
     if price is None and context.snapshot.unpriced_models == "alert":
         health.alerts.tell(Alert("", "", "unpriced", model.name))
     ready = candidates if whatever_rests else health.ready(candidates, organisation_id)
@@ -99,8 +99,7 @@ def stay(
     if not planned:
         raise RequestFault("no_channel", None, "", model=facts.model)
     candidates, skipped = screen(context, facts, planned)
-    price = _price(context, facts, model.name)
-    estimate = None if price is None else _estimate(context, facts, price, candidates)
+    price, estimate = _priced(context, facts, model, candidates)
     retry_budget = context.parts.health.budget(model.name)
     return RoutedRequest(
         facts, model, candidates, (), planned, skipped, price, estimate, retry_budget
@@ -133,11 +132,27 @@ def _only(context: RequestContext, facts: UnaryFacts, model: str) -> list[Candid
     return found
 
 
+def _priced(
+    context: RequestContext, facts: Facts, model: RequestedModel, candidates: Sequence[Candidate]
+) -> tuple[Price | None, HoldEstimate | UnaryHoldEstimate | None]:
+    """The price that holds and what must be held, None where the model is free. Raises RequestFault
+    where no price covers the request, with what the model makes instead or who sets a price."""
+    price = _price(context, facts, model.name)
+    try:
+        if price is not None:
+            return price, _estimate(context, facts, price, candidates)
+        if context.snapshot.unpriced_models != "reject":
+            return None, None
+    except Unpriced:
+        pass
+    names = (*(candidate.upstream_model for candidate in candidates), model.name)
+    known = next(filter(None, map(find_row, names)), None)
+    public_url = context.parts.config.public_url
+    raise unpriced_fault(model, context.invocation.operation, known, price, public_url)
+
+
 def _price(context: RequestContext, facts: Facts, model: str) -> Price | None:
-    snapshot = context.snapshot
-    price = snapshot.price_of(model, context.principal.plan_id)
-    if price is None and snapshot.unpriced_models == "reject":
-        raise RequestFault("model_unpriced", "model", "", model=facts.model)
+    price = context.snapshot.price_of(model, context.principal.plan_id)
     # A price that is apart for some service tier: the tier that the body names decides.
     return price.for_request(requested_tier(facts.body)) if price and price.others else price
 

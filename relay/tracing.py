@@ -1,18 +1,21 @@
-"""OpenTelemetry traces of the relay, with the attributes of the gen_ai semantic conventions.
+"""OpenTelemetry traces and metrics of the relay, by the gen_ai semantic conventions
+(open-telemetry/semantic-conventions-genai).
 
     request       the server span; its parent is the caller's `traceparent` (W3C)
       admission   until the hold of an attempt is placed, or is not
       attempt     a client span from then to its end, one for each channel that is asked
       settlement  from the end of an attempt until it is in the books
 
-The same relay, made of parts that tell what they do: this file is imported only where traces are
-on, and a relay without them has no call of it. A span says what a request used and how it ended;
-never what it said, nor a header, nor a secret.
+The same relay, made of parts that tell what they do: this file is imported only where traces or
+metrics are on, and a relay without them has no call of it. A span says how a request was asked,
+what it used and how it ended; never what it said, nor a header, nor a secret.
 """
 
 import asyncio
 import os
+import time
 from collections.abc import Callable, Collection, Iterable, Mapping, Sequence
+from dataclasses import dataclass
 from types import MappingProxyType
 from typing import Final, cast
 from urllib.parse import urlsplit
@@ -23,6 +26,7 @@ from opentelemetry import trace
 from opentelemetry.context import Context, get_current
 from opentelemetry.exporter.otlp.proto.http.trace_exporter import OTLPSpanExporter
 from opentelemetry.propagators.textmap import Getter
+from opentelemetry.sdk.metrics import MeterProvider
 from opentelemetry.sdk.resources import SERVICE_INSTANCE_ID, SERVICE_NAME, SERVICE_VERSION, Resource
 from opentelemetry.sdk.trace import TracerProvider
 from opentelemetry.sdk.trace.export import BatchSpanProcessor
@@ -41,12 +45,15 @@ from relay.config import RelayConfig
 from relay.database import PipelinedConnection
 from relay.endpoints import find_endpoint
 from relay.in_process import InProcessRelay
+from relay.inference_metrics import InferenceMetrics, meter_provider
 from relay.journal import Journal
 from relay.ledger_recovery import LedgerRecovery
 from relay.ledger_writer import LedgerWriter
 from relay.lifespan import Lifespan
+from relay.observed_answer import ObservedAnswer
 from relay.queue_sink import QueueSink
 from relay.request_context import Outcome, RequestContext
+from relay.sent_parameters import Parameters, chat_parameters, embedding_parameters
 from relay.settlement import LateEnding, Resolved, Settled
 from relay.snapshot import Channel
 from relay.spool import Spool
@@ -73,10 +80,12 @@ _OPERATIONS: Final[Mapping[str, str]] = MappingProxyType(
         "batch_embed_contents": "embeddings",
     }
 )
+_CHATS: Final = frozenset({"chat", "generate_content", "text_completion"})
 _PROVIDERS: Final[Mapping[str, str]] = MappingProxyType(
     {
         "azure_openai": "azure.ai.openai",
         "gemini": "gcp.gemini",
+        "kimi": "moonshot_ai",
         "xai": "x_ai",
     }
 )
@@ -85,36 +94,59 @@ _ANSWERED: Final = frozenset(
     {"http.response.start", "websocket.http.response.start", "websocket.accept"}
 )
 _SWITCHED: Final = 101
+_FRAMES: Final = "text/event-stream"
 Headers = Sequence[tuple[bytes, bytes]]
 _propagator: Final = TraceContextTextMapPropagator()
 
 
 class TracedRelay(Relay):
-    """A relay whose requests are traced. `channels` are the names of those that are sent the
-    context of a trace, or `*`; where the spans go, and which, say the variables OTEL_*."""
+    """A relay whose requests are traced, measured, or both. `channels` are the names of those that
+    are sent the context of a trace, or `*`; where it all goes, and which spans, say the variables
+    OTEL_*."""
 
-    def __init__(self, config: RelayConfig, channels: Collection[str], version: str) -> None:
+    def __init__(
+        self,
+        config: RelayConfig,
+        channels: Collection[str],
+        version: str,
+        *,
+        traces: bool = True,
+        metrics: bool = False,
+    ) -> None:
         super().__init__(config)
         self._channels = frozenset(channels)
         self._version = version
-        self._provider: TracerProvider | None = None
+        self._traces, self._measures = traces, metrics
+        self._providers: list[TracerProvider | MeterProvider] = []
         self._tracer: Tracer = trace.NoOpTracer()
+        self._metrics: InferenceMetrics | None = None
         self.in_process = _TracedInProcess(self._started, lambda: self._tracer)
 
     async def start(self) -> None:
-        self._provider = _tracer_provider(self._version)
-        self._tracer = self._provider.get_tracer("weir", self._version)
+        resource = _resource(self._version)
+        if self._traces:
+            tracer_provider = TracerProvider(resource=resource)
+            tracer_provider.add_span_processor(BatchSpanProcessor(OTLPSpanExporter()))
+            self._tracer = tracer_provider.get_tracer("weir", self._version)
+            self._providers.append(tracer_provider)
+        if self._measures:
+            meters = meter_provider(resource)
+            self._metrics = InferenceMetrics(meters.get_meter("weir", self._version))
+            self._providers.append(meters)
         await super().start()
 
     async def stop(self) -> None:
         await super().stop()
-        if self._provider is not None:
-            # It waits for a collector that may be away.
-            ended = asyncio.create_task(asyncio.to_thread(self._provider.shutdown))
-            await asyncio.wait([ended], timeout=_FLUSH_S)
+        # They wait for a collector that may be away.
+        ended = [
+            asyncio.create_task(asyncio.to_thread(provider.shutdown))
+            for provider in self._providers
+        ]
+        if ended:
+            await asyncio.wait(ended, timeout=_FLUSH_S)
 
     def _new_life(self) -> Lifespan:
-        spans = _Spans(self._tracer)
+        spans = _Spans(self._tracer, self._metrics)
 
         def ledger_writer(
             connection: PipelinedConnection, spool: Spool | None, journal: Journal | None
@@ -173,16 +205,36 @@ class _TracedInProcess(InProcessRelay):
             return outcome
 
 
-class _Spans:
-    """The spans of one process that have begun and not ended, beside those of requests."""
+@dataclass(slots=True)
+class _Begun:
+    """An attempt that goes on, with the context of its request: streams end in callbacks, whose
+    context is that of whoever opened the connection. `attributes` are those of its metrics."""
 
-    def __init__(self, tracer: Tracer) -> None:
+    span: Span
+    context: Context
+    operation: str
+    began_at: float
+    attributes: dict[str, AttributeValue]
+    answer: ObservedAnswer | None = None
+
+    def name_model(self) -> None:
+        """Add the model that answered, once that is known."""
+        if self.answer is not None and self.answer.model:
+            self.attributes.setdefault("gen_ai.response.model", self.answer.model)
+
+
+class _Spans:
+    """The spans of one process that have begun and not ended, beside those of requests, and what is
+    measured of them."""
+
+    def __init__(self, tracer: Tracer, metrics: InferenceMetrics | None) -> None:
         self.tracer = tracer
-        # By the id of the attempt, with the request that it belongs to: streams end in callbacks,
-        # whose context is that of whoever opened the connection.
-        self._attempts: dict[UUID, tuple[Span, Context]] = {}
+        self._metrics = metrics
+        self._attempts: dict[UUID, _Begun] = {}
         # By the id of the attempt, or of the request that never became one.
         self._settlements: dict[UUID, Span] = {}
+        # Whom a channel asked last: only the first response of a realtime session connects.
+        self._servers: dict[UUID, Mapping[str, AttributeValue]] = {}
 
     def begin_attempt(self, attempt: AttemptOpened) -> None:
         """Its hold is placed: it goes out."""
@@ -192,36 +244,70 @@ class _Spans:
         request.set_attribute("gen_ai.request.model", attempt.model)
         request.set_attribute("weir.organisation.id", id_text(attempt.organisation_id))
         request.set_attribute("weir.key.id", id_text(attempt.key_id))
+        asked: dict[str, AttributeValue] = {
+            "gen_ai.operation.name": operation,
+            "gen_ai.request.model": attempt.upstream_model,
+            **self._servers.get(attempt.channel_id, {}),
+        }
+        told: dict[str, AttributeValue] = {
+            "weir.attempt.id": id_text(attempt.id),
+            "weir.attempt.number": attempt.n,
+            "weir.channel.name": attempt.channel_name,
+            "weir.why": attempt.why,
+        }
+        if attempt.stream:
+            told["gen_ai.request.stream"] = True
+        if attempt.session_id is not None:
+            told["gen_ai.conversation.id"] = id_text(attempt.session_id)
         span = self.tracer.start_span(
             f"{operation} {attempt.upstream_model}",
             context=context,
             kind=SpanKind.CLIENT,
-            attributes={
-                "gen_ai.operation.name": operation,
-                "gen_ai.request.model": attempt.upstream_model,
-                "gen_ai.request.stream": attempt.stream,
-                "weir.attempt.id": id_text(attempt.id),
-                "weir.attempt.number": attempt.n,
-                "weir.channel.name": attempt.channel_name,
-                "weir.why": attempt.why,
-            },
+            attributes={**asked, **told},
         )
-        self._attempts[attempt.id] = span, context
+        self._attempts[attempt.id] = _Begun(span, context, operation, time.perf_counter(), asked)
 
-    def attempt(self, attempt_id: UUID) -> Span:
-        """The span of an attempt that goes on."""
-        known = self._attempts.get(attempt_id)
-        return trace.INVALID_SPAN if known is None else known[0]
+    def attempt(self, attempt_id: UUID) -> _Begun | None:
+        """An attempt that goes on."""
+        return self._attempts.get(attempt_id)
+
+    def ask(self, begun: _Begun, channel: Channel, request: OutgoingRequest) -> None:
+        """Note whom an attempt asks, and with which parameters."""
+        server = self._servers[channel.uuid] = _server_of(channel.provider, request.url)
+        begun.attributes.update(server)
+        begun.span.set_attributes(server)
+        if begun.span.is_recording():
+            begun.span.set_attributes(_parameters_of(begun.operation, request))
+
+    def observe(self, begun: _Begun, answer: Answer, sent_at: float) -> Answer:
+        """The answer to an attempt, to be read in the place of the given one."""
+        metrics = self._metrics
+        if metrics is None and not begun.span.is_recording():
+            return answer
+
+        def heard(seconds: float) -> None:
+            if metrics is not None:
+                begun.name_model()
+                metrics.chunk_came(seconds, begun.attributes)
+
+        streamed = answer.headers.get("content-type", "").startswith(_FRAMES)
+        observed = ObservedAnswer(answer, sent_at=sent_at, streamed=streamed, heard=heard)
+        begun.answer = observed
+        return cast(Answer, observed)
 
     def end_attempt(self, ended: Resolved) -> Context:
         """Returns the context of its request."""
-        known = self._attempts.pop(ended.attempt_id, None)
-        if known is None:
+        begun = self._attempts.pop(ended.attempt_id, None)
+        if begun is None:
             return Context()
-        span, context = known
-        _set_ending(span, ended.ending)
-        span.end()
-        return context
+        if begun.answer is not None:
+            begun.answer.identify()
+            begun.name_model()
+        _set_ending(begun, ended.ending)
+        begun.span.end()
+        if self._metrics is not None:
+            _measure(self._metrics, begun, ended.ending)
+        return begun.context
 
     def begin_settlement(self, item: Settled) -> None:
         """An ending is known, and waits to be written."""
@@ -298,10 +384,12 @@ class _TracedUpstreams(Upstreams):
         fresh: bool,
         on_sent: Callable[[], None] | None = None,
     ) -> Answer:
-        request = self._traced(channel, request, attempt_id)
-        return await super().post(
+        request, begun = self._traced(channel, request, attempt_id)
+        sent_at = time.perf_counter()
+        answer = await super().post(
             channel, policy, request, attempt_id, key=key, fresh=fresh, on_sent=on_sent
         )
+        return answer if begun is None else self._spans.observe(begun, answer, sent_at)
 
     async def change_over(
         self,
@@ -312,20 +400,21 @@ class _TracedUpstreams(Upstreams):
         *,
         key: int,
     ) -> UpstreamSocket:
-        request = self._traced(channel, request, attempt_id)
+        request, _ = self._traced(channel, request, attempt_id)
         return await super().change_over(channel, policy, request, attempt_id, key=key)
 
     def _traced(
         self, channel: Channel, request: OutgoingRequest, attempt_id: str
-    ) -> OutgoingRequest:
-        """Whom an attempt asks, and what a channel that may know is sent of it."""
-        span = self._spans.attempt(cast(UUID, parse_id(attempt_id)))
-        span.set_attributes(_server_of(channel.provider, request.url))
+    ) -> tuple[OutgoingRequest, _Begun | None]:
+        """The request with what a channel that may know is sent of its attempt, and that."""
+        begun = self._spans.attempt(cast(UUID, parse_id(attempt_id)))
+        if begun is None:
+            return request, None
+        self._spans.ask(begun, channel, request)
         if ALL_CHANNELS not in self._channels and channel.name not in self._channels:
-            return request
-        return msgspec.structs.replace(
-            request, client_headers=(*request.client_headers, *_context_headers(span))
-        )
+            return request, begun
+        headers = (*request.client_headers, *_context_headers(begun.span))
+        return msgspec.structs.replace(request, client_headers=headers), begun
 
 
 class _HeaderGetter(Getter[Headers]):
@@ -342,22 +431,19 @@ class _HeaderGetter(Getter[Headers]):
 _getter: Final = _HeaderGetter()
 
 
-def _tracer_provider(version: str) -> TracerProvider:
-    """As the variables OTEL_* say: which spans are taken, where they go, and under what name."""
-    resource = Resource.create(
+def _resource(version: str) -> Resource:
+    """Under what name everything is sent. The SDK reads the rest of the variables OTEL_*."""
+    # An empty variable is none, as the specification says and compose passes it.
+    for name in [name for name, value in os.environ.items() if name.startswith("OTEL_")]:
+        if not os.environ[name]:
+            del os.environ[name]
+    return Resource.create(
         {
             SERVICE_NAME: os.environ.get("OTEL_SERVICE_NAME") or "weir",
             SERVICE_VERSION: version,
             SERVICE_INSTANCE_ID: id_text(new_id()),
         }
     )
-    # An empty variable is none, as the specification says and compose passes it; the SDK reads it.
-    for name in [name for name, value in os.environ.items() if name.startswith("OTEL_")]:
-        if not os.environ[name]:
-            del os.environ[name]
-    provider = TracerProvider(resource=resource)
-    provider.add_span_processor(BatchSpanProcessor(OTLPSpanExporter()))
-    return provider
 
 
 def _id_of(item: Resolved | Refusal) -> UUID:
@@ -383,15 +469,24 @@ def _set_error(span: Span, kind: str) -> None:
     span.set_status(Status(StatusCode.ERROR))
 
 
-def _set_ending(span: Span, ending: Ending) -> None:
+def _set_ending(begun: _Begun, ending: Ending) -> None:
+    span, answer = begun.span, begun.answer
     meters: dict[str, int] = msgspec.json.decode(ending.meters)
     found: dict[str, AttributeValue] = {"weir.basis": ending.basis}
     if meters:
         found |= _usage(meters)
     if ending.finish_reason:
         found["gen_ai.response.finish_reasons"] = [ending.finish_reason]
-    if ending.ttft_ms is not None:
-        found["gen_ai.response.time_to_first_chunk"] = ending.ttft_ms / 1000
+    if begun.operation == "realtime" and ending.upstream_request_id:
+        # What its provider calls the response.
+        found["gen_ai.response.id"] = ending.upstream_request_id
+    elif answer is not None:
+        if answer.id:
+            found["gen_ai.response.id"] = answer.id
+        if answer.model:
+            found["gen_ai.response.model"] = answer.model
+        if answer.streamed and answer.first_chunk_s is not None:
+            found["gen_ai.response.time_to_first_chunk"] = answer.first_chunk_s
     if ending.flags:
         found["weir.flags"] = list(ending.flags)
     span.set_attributes(found)
@@ -399,19 +494,43 @@ def _set_ending(span: Span, ending: Ending) -> None:
         _set_error(span, ending.kind)
 
 
-def _usage(meters: Mapping[str, int]) -> dict[str, AttributeValue]:
-    """Tokens of the conventions: each of them is counted in one sum of them all."""
-    sums = {"in": 0, "out": 0}
+def _measure(metrics: InferenceMetrics, begun: _Begun, ending: Ending) -> None:
+    attributes, answer = begun.attributes, begun.answer
+    metrics.attempt_ended(time.perf_counter() - begun.began_at, attributes, ending.kind)
+    if answer is not None and answer.streamed and answer.first_chunk_s is not None:
+        metrics.first_chunk_came(answer.first_chunk_s, attributes)
+    tokens_in, tokens_out = _token_sums(msgspec.json.decode(ending.meters))
+    if tokens_in or tokens_out:
+        metrics.tokens_counted(tokens_in, tokens_out, attributes)
+
+
+def _token_sums(meters: Mapping[str, int]) -> tuple[int, int]:
+    """All tokens that were read, and all that were written."""
+    sums = {"in": 0, "out": 0, "other": 0}
     for name, quantity in meters.items():
         meter = METERS.get(name)
         if meter is not None and meter.unit == "token":
             sums[meter.side] += quantity
+    return sums["in"], sums["out"]
+
+
+def _usage(meters: Mapping[str, int]) -> dict[str, AttributeValue]:
+    """Tokens of the conventions: the sums have what is told apart in them."""
+    tokens_in, tokens_out = _token_sums(meters)
+    written = meters.get("in_cache_write_5m", 0) + meters.get("in_cache_write_1h", 0)
     return {
-        "gen_ai.usage.input_tokens": sums["in"],
-        "gen_ai.usage.output_tokens": sums["out"],
+        "gen_ai.usage.input_tokens": tokens_in,
+        "gen_ai.usage.output_tokens": tokens_out,
         "gen_ai.usage.cache_read.input_tokens": meters.get("in_cache_read", 0),
+        "gen_ai.usage.cache_creation.input_tokens": written,
         "gen_ai.usage.reasoning.output_tokens": meters.get("out_reasoning", 0),
     }
+
+
+def _parameters_of(operation: str, request: OutgoingRequest) -> Parameters:
+    if operation in _CHATS:
+        return chat_parameters(request.body, request.codec.name)
+    return embedding_parameters(request.body) if operation == "embeddings" else {}
 
 
 def _server_of(provider: Provider, url: str) -> dict[str, AttributeValue]:

@@ -19,7 +19,7 @@ import msgspec
 
 from dialects import forms
 from dialects.errors import RequestFault
-from dialects.file_types import HEAD_BYTES, Kind, named_types, type_of
+from dialects.file_types import HEAD_BYTES, Kind, judge, named_types
 from dialects.forms import PartHead
 from relay.config import MIB
 
@@ -30,11 +30,12 @@ _PIECE_BYTES: Final = 256 * 1024
 # Of all forms of a process.
 ALL_BYTES_MAX: Final = 2048 * MIB
 _held_bytes = 0
+_KINDS: Final[Mapping[Kind, str]] = {"audio": "a sound", "image": "an image"}
 
 
 class UploadedFile:
     """One file of a form. `name` is that of its field, `media_type` and `filename` are by what it
-    holds."""
+    holds, where that is known."""
 
     def __init__(self, head: PartHead, folder: Path | None) -> None:
         self.name = head.name
@@ -60,12 +61,19 @@ class UploadedFile:
         self.size += len(piece)
 
     def check(self, kind: Kind) -> None:
-        """Find out what it is. Raises RequestFault where it is not of a kind that is taken."""
-        found = type_of(self.head(HEAD_BYTES), kind)
-        if found is None:
-            what = f"{self.name} must be one of {named_types(kind)}, by what it holds"
+        """Find out what it is. Raises RequestFault where it surely is of another kind."""
+        if not self.size:
+            raise RequestFault("invalid_value", self.name, f"{self.name} must not be empty")
+        judged = judge(self.head(HEAD_BYTES), self.filename, kind)
+        if judged is None:
+            what = f"{self.name} must be {_KINDS[kind]}, such as {named_types(kind)}; "
+            what += "what it holds, or its name, says that it is something else"
             raise RequestFault("invalid_value", self.name, what)
-        self.media_type, ending = found
+        media_type, ending = judged
+        if not ending:
+            # Only its provider can tell.
+            return
+        self.media_type = media_type
         stem = self.filename.rpartition(".")[0] or self.filename
         if not self.filename.lower().endswith(f".{ending}"):
             # Providers go by the ending of the name.

@@ -427,14 +427,15 @@ class Hub:
             self.connection.execute("NOTIFY weir_epoch")
 
     def know(self, model: str, *, listed: bool = True) -> None:
-        """Notify, and wait until the hub lists the model, or refuses it for want of a price."""
+        """Notify, and wait until the hub lists the model, or refuses it for want of a price or
+        because it does not chat."""
         asking = self._asking = self._asking or self.tenant("0")
         self.bump()
 
         def known() -> bool:
             if not listed:
                 turn = {"model": model, "messages": [{"role": "user", "content": "x"}]}
-                return self.post(asking, turn).status == 402
+                return self.post(asking, turn).status in (400, 402)
             found = self.get("/v1/models", asking).json()
             return any(row["id"] == model for row in found["data"])
 

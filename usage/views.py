@@ -346,7 +346,7 @@ def group_label(by: GroupBy, label: str) -> str:
 
 def _nobody(by: GroupBy) -> str:
     return {
-        "model": "–",
+        "model": gettext("Unknown model"),
         "key": gettext("Deleted key"),
         "user": gettext("No owner"),
         "channel": gettext("No channel"),

@@ -5,13 +5,12 @@ names one. Where the catalogue has a row for a name, that holds.
 """
 
 from collections.abc import Iterable, Iterator, Mapping
-from decimal import Decimal
 from types import MappingProxyType
 from typing import Any, Final, NamedTuple
 
 from billing.rules.catalogue import UNDATED, CatalogueRow
+from billing.rules.meters import parse_rate
 
-_NANO: Final = Decimal(10**9)
 # Other names that a provider has for a model of the catalogue.
 _ALIASES: Final[Mapping[str, str]] = MappingProxyType(
     {"nano-banana-pro": "gemini-3-pro-image-preview"}
@@ -19,8 +18,9 @@ _ALIASES: Final[Mapping[str, str]] = MappingProxyType(
 
 
 class _Own(NamedTuple):
-    """`usd` per million tokens by meter; `tiers` hold for the whole request above so many tokens.
-    `source` is short enough for a price version, `page` the whole address."""
+    """`usd` by meter, as `rules/meters.py` writes rates: per million tokens or milliseconds, per
+    one image or request; `tiers` hold for the whole request above so many tokens. `source` is short
+    enough for a price version, `page` the whole address."""
 
     model: str
     provider: str
@@ -114,6 +114,85 @@ _OWN: Final = (
         "https://developers.openai.com/api/docs/models/omni-moderation-latest",
         {"requests": "0"},
     ),
+    # OpenAI shut both down on 2026-05-12 (developers.openai.com/api/docs/deprecations); others
+    # serve them on. BerriAI/litellm has the same prices, per pixel (2026-07-24).
+    _Own(
+        "dall-e-3",
+        "openai",
+        "openai.com/pricing, 2023-12-25",
+        "https://openai.com/pricing, by github.com/kevinhermawan/Canvas model-info.json",
+        {
+            "images[1024x1024,standard]": "0.04",
+            "images[1024x1792,standard]": "0.08",
+            "images[1792x1024,standard]": "0.08",
+            "images[1024x1024,hd]": "0.08",
+            "images[1024x1792,hd]": "0.12",
+            "images[1792x1024,hd]": "0.12",
+        },
+    ),
+    _Own(
+        "dall-e-2",
+        "openai",
+        "openai.com/pricing, 2023-12-25",
+        "https://openai.com/pricing, by github.com/kevinhermawan/Canvas model-info.json",
+        {
+            "images[256x256]": "0.016",
+            "images[512x512]": "0.018",
+            "images[1024x1024]": "0.02",
+        },
+    ),
+    _Own(
+        "veo-3.1-generate-preview",
+        "google",
+        "ai.google.dev pricing, 2026-09-20",
+        "https://ai.google.dev/gemini-api/docs/pricing, by github.com/api-evangelist/gemini",
+        {"video_ms[720p]": "400", "video_ms[1080p]": "400", "video_ms[2160p]": "600"},
+    ),
+    # 1080p by that copy; 720p and 4K by reapi.ai, which read the page in 2026-05.
+    _Own(
+        "veo-3.1-fast-generate-preview",
+        "google",
+        "ai.google.dev pricing, 2026-04-09",
+        "https://ai.google.dev/gemini-api/docs/pricing, by ddsboston.com and reapi.ai",
+        {"video_ms[720p]": "100", "video_ms[1080p]": "120", "video_ms[2160p]": "300"},
+    ),
+    _Own(
+        "veo-3.1-lite-generate-preview",
+        "google",
+        "litellm gemini, 2026-07-24",
+        "https://github.com/BerriAI/litellm model_prices_and_context_window.json",
+        {"video_ms[720p]": "50", "video_ms[1080p]": "80"},
+    ),
+    _Own(
+        "veo-2.0-generate-001",
+        "google",
+        "litellm gemini, 2026-07-24",
+        "https://github.com/BerriAI/litellm model_prices_and_context_window.json",
+        {"video_ms": "350"},
+    ),
+    # Model Studio, international.
+    _Own(
+        "wan2.1-t2v-turbo",
+        "alibaba",
+        "alibabacloud.com, 2025-05-22",
+        "https://www.alibabacloud.com/help/en/model-studio/text-to-video-api-reference",
+        {"video_ms": "36"},
+    ),
+    _Own(
+        "wan2.1-t2v-plus",
+        "alibaba",
+        "alibabacloud.com, 2025-05-22",
+        "https://www.alibabacloud.com/help/en/model-studio/text-to-video-api-reference",
+        {"video_ms": "100"},
+    ),
+    _Own(
+        "wan2.1-kf2v-plus",
+        "alibaba",
+        "alibabacloud.com, 2025-06-10",
+        "https://www.alibabacloud.com/help/en/model-studio/"
+        "image-to-video-by-first-and-last-frame-api-reference",
+        {"video_ms": "100"},
+    ),
 )
 
 
@@ -144,4 +223,4 @@ def _row(own: _Own) -> CatalogueRow:
 
 
 def _nano(usd: Mapping[str, str]) -> dict[str, int]:
-    return {meter: int(Decimal(price) * _NANO) for meter, price in usd.items()}
+    return {meter: parse_rate(meter, price) for meter, price in usd.items()}

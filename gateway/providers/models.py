@@ -23,8 +23,9 @@ Modality = Literal["text", "image", "audio", "file", "video"]
 # never: it does not think; always: it cannot be told not to; else what it is told by.
 Thinking = Literal["never", "always", "effort", "level", "budget", "adaptive", "switch"]
 Endpoint = Literal[
-    "chat", "images", "speech", "transcriptions", "videos", "realtime", "midjourney", "suno"
-]
+    "chat", "embeddings", "moderations", "rerank", "images", "speech", "transcriptions", "videos",
+    "realtime", "midjourney", "suno",
+]  # fmt: skip
 Trait = Literal[
     "prefer_responses",  # through the responses dialect where the provider speaks it
     "prefer_responses_to_think_with_tools",
@@ -285,6 +286,19 @@ _OPENAI_REALTIME = Capabilities(
     endpoint="realtime",
 )
 _OPENAI_REALTIME_2 = replace(_OPENAI_REALTIME, context_max=128_000, output_max=32_000)
+
+# They answer with vectors, verdicts or an order, and generate nothing. What they read beside text
+# is left open.
+_EMBEDDINGS = Capabilities(
+    outputs=frozenset(),
+    tools=False,
+    parallel_tools=False,
+    json="none",
+    thinking="never",
+    endpoint="embeddings",
+)
+_MODERATIONS = replace(_EMBEDDINGS, endpoint="moderations")
+_RERANK = replace(_EMBEDDINGS, endpoint="rerank")
 
 # Actions of Midjourney and of Suno, each by a name of its own.
 _MIDJOURNEY = replace(_OPENAI_IMAGE, owner="midjourney", endpoint="midjourney")
@@ -561,6 +575,21 @@ _ROWS: Final[tuple[tuple[Capabilities, tuple[str, ...]], ...]] = (
     (_OPENAI_REALTIME, ("gpt-realtime*", "gpt-4o-realtime*", "gpt-4o-mini-realtime*")),
     (_OPENAI_REALTIME_2, ("gpt-realtime-2", "gpt-realtime-2.*")),
     (_VIDEO, ("sora-*",)),
+    (replace(_EMBEDDINGS, owner="openai"), ("text-embedding-3*", "text-embedding-ada*")),
+    (replace(_MODERATIONS, owner="openai"), ("omni-moderation*", "text-moderation*")),
+    (
+        replace(_EMBEDDINGS, owner="google"),
+        ("gemini-embedding*", "text-embedding-004", "text-embedding-005", "embedding-001"),
+    ),
+    (
+        replace(_EMBEDDINGS, owner="alibaba"),
+        ("text-embedding-v*", "qwen3-embedding*", "gte-qwen2*"),
+    ),
+    (replace(_RERANK, owner="alibaba"), ("qwen3-rerank*", "gte-rerank*")),
+    (replace(_EMBEDDINGS, owner="zhipu"), ("embedding-2", "embedding-3")),
+    (replace(_EMBEDDINGS, owner="bytedance"), ("doubao-embedding*",)),
+    (_EMBEDDINGS, ("embed-*", "jina-embeddings*", "voyage-*", "bge-*", "mistral-embed*")),
+    (_RERANK, ("rerank-*", "jina-reranker*", "bge-reranker*")),
     (_GPT_4, ("gpt-4", "gpt-4-0*")),
     (replace(_GPT_4, context_max=16_000, output_limit=4_096), ("gpt-3.5*",)),
     (_COMPLETING, ("gpt-3.5-turbo-instruct*", "davinci-002", "babbage-002")),

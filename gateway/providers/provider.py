@@ -118,7 +118,8 @@ class Address:
 class Provider:
     """One provider. Everything here is a default of the catalogue.
 
-    `base_url` is what a new channel proposes, "" when there is nothing to propose; a base URL
+    `note` is what an operator should know before choosing it. `base_url` is what a new channel
+    proposes, "" when there is nothing to propose; a base URL
     without a path gets the path of this one, or `default_path`. `dialects` are in the order in
     which a request of a client of another dialect is translated to them. `query_names` may stand
     in a base URL. `aliases` are names that the provider knows by another one.
@@ -154,6 +155,7 @@ class Provider:
     usage_look_up: str = ""
     media_tokens_max: Mapping[MediaKind, int] = field(default_factory=lambda: MEDIA_TOKENS_MAX)
     signer: MakeSigner | None = None
+    note: str = ""
 
     def address(self, base_url: str) -> Address:
         """Where everything is below a channel's base URL.

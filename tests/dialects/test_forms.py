@@ -6,7 +6,7 @@ import pytest
 
 from dialects import forms
 from dialects.errors import RequestFault
-from dialects.file_types import type_of
+from dialects.file_types import judge, type_of
 from dialects.forms import FormReader, PartHead, boundary_of, members_of
 from tests.fakes.media import form_of, picture, wav
 
@@ -120,3 +120,34 @@ def test_what_is_written_is_read_by_others() -> None:
 def test_types_by_content(head: bytes, kind: str, ending: str | None) -> None:
     found = type_of(head[:64], kind)  # type: ignore[arg-type]
     assert (None if found is None else found[1]) == ending
+
+
+@pytest.mark.parametrize(
+    ("head", "filename", "kind", "media_type"),
+    [
+        # Known by what they hold, whatever they are called.
+        (wav(1), "speech.txt", "audio", "audio/wav"),
+        (picture("x"), "x", "image", "image/png"),
+        (b"\0\0\0\x18ftypavif", "photo.avif", "image", "image/avif"),
+        (b"#!AMR\n", "call.amr", "audio", "audio/amr"),
+        # Not known: by their names, and by their provider.
+        (b"\xee\xee\xee\xee", "speech.mp3", "audio", "audio/mpeg"),
+        (b"\xee\xee\xee\xee", "talk.mp4", "audio", "video/mp4"),
+        (b"\xee\xee\xee\xee", "photo.png", "image", "image/png"),
+        (b"\xee\xee\xee\xee", "blob", "audio", ""),
+        (b"\xee\xee\xee\xee", "speech.newest", "audio", ""),
+        # What they hold, or are called, contradicts.
+        (picture("x"), "speech.mp3", "audio", None),
+        (wav(1), "photo.png", "image", None),
+        (b"%PDF-1.7", "photo.png", "image", None),
+        (b"<html><body>", "speech.wav", "audio", None),
+        (b"\xee\xee\xee\xee", "notes.txt", "audio", None),
+        (b"\xee\xee\xee\xee", "photo.png", "audio", None),
+        (b"\xee\xee\xee\xee", "drawing.svg", "image", None),
+    ],
+)
+def test_what_is_not_known_is_judged_by_its_name_and_its_provider(
+    head: bytes, filename: str, kind: str, media_type: str | None
+) -> None:
+    judged = judge(head[:64], filename, kind)  # type: ignore[arg-type]
+    assert (None if judged is None else judged[0]) == media_type

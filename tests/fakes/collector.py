@@ -1,4 +1,4 @@
-"""An OpenTelemetry collector: takes spans over OTLP (HTTP, protobuf) and keeps them."""
+"""An OpenTelemetry collector: takes spans and metrics over OTLP (HTTP, protobuf) and keeps them."""
 
 import gzip
 import threading
@@ -7,6 +7,7 @@ from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 from types import TracebackType
 from typing import Any, NamedTuple, Self
 
+from opentelemetry.proto.collector.metrics.v1 import metrics_service_pb2
 from opentelemetry.proto.collector.trace.v1 import trace_service_pb2
 from opentelemetry.proto.common.v1.common_pb2 import AnyValue
 
@@ -27,11 +28,23 @@ class ReceivedSpan(NamedTuple):
     resource: Mapping[str, Any]
 
 
+class ReceivedPoint(NamedTuple):
+    """One point of a histogram, cumulative since its process began."""
+
+    metric: str
+    unit: str
+    bounds: tuple[float, ...]
+    count: int
+    sum: float
+    attributes: Mapping[str, Any]
+
+
 class Collector:
     """`with Collector() as collector:` listens at `endpoint` as long as the context lasts."""
 
     def __init__(self) -> None:
         self.spans: list[ReceivedSpan] = []
+        self.points: list[ReceivedPoint] = []
         self.headers: list[dict[str, str]] = []
         self.raw = b""
         collector = self
@@ -41,9 +54,13 @@ class Collector:
                 body = self.rfile.read(int(self.headers["content-length"]))
                 if self.headers.get("content-encoding") == "gzip":
                     body = gzip.decompress(body)
-                status = 200 if self.path == "/v1/traces" else 404
-                if status == 200:
+                status = 200
+                if self.path == "/v1/traces":
                     collector.take(body, {k.lower(): v for k, v in self.headers.items()})
+                elif self.path == "/v1/metrics":
+                    collector.take_metrics(body)
+                else:
+                    status = 404
                 self.send_response(status)
                 self.send_header("content-length", "0")
                 self.end_headers()
@@ -79,6 +96,25 @@ class Collector:
                             resource,
                         )
                     )
+
+    def take_metrics(self, body: bytes) -> None:
+        """Keep the latest points; each export has all of them."""
+        request = metrics_service_pb2.ExportMetricsServiceRequest.FromString(body)
+        self.raw += body
+        self.points = [
+            ReceivedPoint(
+                metric.name,
+                metric.unit,
+                tuple(point.explicit_bounds),
+                point.count,
+                point.sum,
+                _attributes(point.attributes),
+            )
+            for group in request.resource_metrics
+            for scope in group.scope_metrics
+            for metric in scope.metrics
+            for point in metric.histogram.data_points
+        ]
 
     def __enter__(self) -> Self:
         threading.Thread(target=self._server.serve_forever, daemon=True).start()

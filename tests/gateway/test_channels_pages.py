@@ -486,3 +486,22 @@ def test_what_rests_of_a_channel_is_said_of_its_model_or_key(
     later = clock.now() - dt.timedelta(seconds=10)
     ChannelReport.objects.update(reported_at=later)
     assert "At its rate limit" in health_of(dora, channel)["fake-*"]
+
+
+def test_the_forms_say_what_openai_no_longer_offers(dora: Client, channel: Channel) -> None:
+    """A preset without videos says so where it is chosen."""
+    ended = "OpenAI shut down its Videos API on 2026-09-24."
+    assert ended in dora.get("/admin/channels/new?provider=openai").content.decode()
+    assert ended not in dora.get("/admin/channels/new?provider=gemini").content.decode()
+    edit = dora.get(f"/admin/channels/{id_text(channel.id)}/edit").content.decode()
+    assert (ended in edit) == (channel.provider == "openai")
+
+
+def test_no_attempt_after_a_failure_is_said_to_be_no_fail_over(
+    dora: Client, channel: Channel
+) -> None:
+    address = f"/admin/channels/{id_text(channel.id)}"
+    assert "no fail-over" not in dora.get(address).content.decode()
+    Channel.objects.filter(id=channel.id).update(retries=0)
+    assert "no fail-over" in dora.get(address).content.decode()
+    assert "0 turns fail-over off." in dora.get(f"{address}/edit").content.decode()

@@ -143,9 +143,28 @@ def test_unknown_model_is_404_before_its_fields_are_judged(hub: Hub) -> None:
         assert error["param"] == "model"
         record = hub.record(answer.headers["x-request-id"])
         assert (record["status"], record["kind"]) == (404, "model_not_found")
-        # The log shows what was asked for, although its fields were never read.
-        assert record["model"] == "no-such-model"
+        # Its message says what was asked for. The name is in no column, whose values are groups of
+        # reports and choices of filters.
+        assert (record["model"], record["message"]) == ("", error["message"])
         assert (record["charge_nano"], record["basis"]) == (0, "none")
+
+
+def test_a_name_that_nothing_serves_is_in_no_column_of_the_books(hub: Hub) -> None:
+    """Whatever clients type, and however little of the body can be read."""
+    tenant, name = hub.tenant(), "typed-by-a-client"
+    doors: dict[str, bytes] = {
+        "/v1/chat/completions": b'{"model": "typed-by-a-client", "messages": []}',
+        "/v1/responses": b'{"model": "typed-by-a-client", "input": "x"}',
+        "/v1/messages": b'{"model": "typed-by-a-client", "max_tokens": 0}',
+        f"/v1beta/models/{name}:generateContent": b'{"contents": "broken',
+        "/v1/embeddings": b'{"model": "typed-by-a-client", "input": "x"}',
+        "/v1/images/generations": b'{"model": "typed-by-a-client", "prompt": "x", "n": 1000}',
+        "/v1/videos": b'{"model": "typed-by-a-client", "prompt": "x"}',
+    }
+    for path, body in doors.items():
+        answer = hub.request("POST", path, tenant, body)
+        assert answer.status in (400, 404), path
+        assert hub.record(answer.headers["x-request-id"])["model"] == "", path
 
 
 def test_model_outside_the_keys_own_list_is_403(hub: Hub, fake: FakeUpstream) -> None:

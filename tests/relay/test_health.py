@@ -157,6 +157,29 @@ def test_what_only_the_caller_can_end_is_told_before_what_passes(
     assert (dear.status, dear.error["code"]) == (402, "max_cost_exceeded")
 
 
+@pytest.mark.parametrize(
+    ("path", "rates", "field", "body"),
+    [
+        ("/v1/embeddings", {"in_text": 10**6}, "input", {}),
+        ("/v1/moderations", {"requests": 10**6}, "input", {}),
+        ("/v1/images/generations", {"images": 10**6}, "prompt", {}),
+        ("/v1/audio/speech", {"characters": 10**6}, "input", {"voice": "alloy"}),
+        ("/v1/videos", {"video_ms": 10**6}, "prompt", {}),
+    ],
+)
+def test_who_cannot_pay_hears_it_of_what_is_no_chat_too(
+    hub: Hub, fake: FakeUpstream, path: str, rates: dict[str, int], field: str, body: dict[str, Any]
+) -> None:
+    model = hub.model(fake, rates=rates, retries=0, breaker=NEVER)
+    body = {"model": model, field: "#fault=F10:500"} | body
+    payer = hub.tenant()
+    hub.wait(lambda: hub.post(payer, body, path=path).status == 503, "the channel does not rest")
+    told = hub.post(hub.tenant("0"), body, path=path)
+    assert (told.status, told.headers["x-should-retry"]) == (402, "false")
+    kept_away = hub.tenant(patterns=("other-*",))
+    assert hub.post(kept_away, body, path=path).status == 403
+
+
 def test_channel_that_fails_is_asked_no_more(hub: Hub, fake: FakeUpstream) -> None:
     """Refused at once, by our own word; a hold was never placed."""
     tenant = hub.tenant()

@@ -195,7 +195,7 @@ def test_what_cannot_be_paid_reaches_nobody(
     check(hub.post(hub.tenant("0"), body, path=path), 402, "insufficient_quota", None)
     limited = hub.post(hub.tenant(), body | {"max_cost": "0.000000001"}, path=path)
     assert (limited.status, limited.error["code"]) == (402, "max_cost_exceeded")
-    unpriced = hub.model(fake, rates={"out_text": 1})
+    unpriced = hub.model(fake, rates={"pages": 1})
     answer = hub.post(hub.tenant(), body | {"model": unpriced}, path=path)
     assert (answer.status, hub.record(answer.headers["x-request-id"])["kind"]) == (
         402,

@@ -1,7 +1,7 @@
 """`manage.py messages`: bring the catalogues under locale/ up to date with the source.
 
 Django's makemessages, with what it cannot see: the texts of the API reference, which are read off
-the schema, what providers are called, and texts of libraries that we word ourselves. Needs GNU
+the schema, what is said of providers, and texts of libraries that we word ourselves. Needs GNU
 gettext.
 """
 
@@ -43,6 +43,7 @@ _NO_SOURCE: Final = (".*", "tests", "stack", "deploy", "docs", "staticfiles", "t
 def unseen_texts() -> list[str]:
     """Texts of pages that no call of gettext names."""
     texts = {*BORROWED, *(provider.label for provider in PROVIDERS.values())}
+    texts |= {provider.note for provider in PROVIDERS.values() if provider.note}
 
     def noted(text: str) -> str:
         texts.add(text)

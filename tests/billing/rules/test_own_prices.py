@@ -26,15 +26,25 @@ PRICED: Final = (
     *("glm-5", "glm-4.7", "doubao-seed-1-8-251228", "kimi-k2.5"),
 )
 FREE: Final = ("omni-moderation-latest",)
-_MEDIA: Final = "no endpoint of the hub serves it: videos, pictures and music are answered with 501"
+# What a request for each holds: by the meter that a usual order of it is counted on.
+MEDIA: Final = (
+    ("dall-e-3", "images[1024x1024,standard]", 40_000_000),
+    ("dall-e-2", "images[256x256]", 16_000_000),
+    ("veo-3.1-generate-preview", "video_ms[1080p]", 400_000),
+    ("veo-3.1-fast-generate-preview", "video_ms[720p]", 100_000),
+    ("veo-3.1-lite-generate-preview", "video_ms[1080p]", 80_000),
+    ("wan2.1-t2v-turbo", "video_ms", 36_000),
+)
+_RESOLD: Final = "only resellers name a price; the refusal names the page that sets one"
+_ENDED: Final = "OpenAI ended its videos on 2026-09-24; what other servers ask is theirs to say"
+_UNSOLD: Final = "its maker sells no API: what a call costs is between a server and its operator"
+_ACTIONS: Final = ("imagine", "variation", "upscale", "reroll", "blend", "describe")
 WITHOUT: Final[Mapping[str, str]] = MappingProxyType(
-    dict.fromkeys(
-        (
-            *("sora-2", "kling-v1", "jimeng", "qwen-image", "qwen-image-edit"),
-            *("mj_imagine", "mj_variation", "mj_upscale", "mj_reroll", "mj_blend", "mj_describe"),
-            *("suno_music", "suno_lyrics"),
-        ),
-        _MEDIA,
+    dict.fromkeys(("kling-v1", "jimeng_t2v_v30", "qwen-image", "qwen-image-edit"), _RESOLD)
+    | dict.fromkeys(("wan2.6-t2v", "wan2.7-t2v"), _RESOLD)
+    | {"sora-2": _ENDED}
+    | dict.fromkeys(
+        (*(f"mj_{action}" for action in _ACTIONS), "suno_music", "suno_lyrics"), _UNSOLD
     )
 )
 
@@ -60,6 +70,17 @@ def test_what_is_free_is_priced_at_nothing(model: str) -> None:
     cost = price({"requests": 1}, PriceVersion.from_stored(row.rates))
     assert isinstance(cost, CostLines)
     assert cost.total_nano == 0
+
+
+@pytest.mark.parametrize(("model", "meter", "nano"), MEDIA)
+def test_pictures_and_videos_with_a_public_price_are_priced(
+    model: str, meter: str, nano: int
+) -> None:
+    """By the image, and by the millisecond."""
+    (row,) = rows_of(model)
+    cost = price({meter: 1}, PriceVersion.from_stored(row.rates))
+    assert isinstance(cost, CostLines)
+    assert cost.total_nano == nano
 
 
 @pytest.mark.parametrize("model", WITHOUT)
