@@ -15,7 +15,7 @@ from accounts import sealing
 from config.allocator import keep_freed_memory
 from config.database_watch import DatabaseWatch
 from config.health import Health
-from config.protocol import open_files
+from config.protocol import leave_open_while_stopping, open_files
 from config.request_limits import RequestLimits
 from config.sweeping import sweep_for_ever
 from config.version import VERSION
@@ -88,6 +88,7 @@ async def application(scope: Scope, receive: Receive, send: Send) -> None:
 async def _live(receive: Receive, send: Send) -> None:
     await receive()
     open_files()
+    leave_open_while_stopping(relay.linger_s)
     keep_freed_memory()
     try:
         await relay.start()

@@ -111,7 +111,7 @@ def back_up_to(out: IO[bytes]) -> Written:
 
 def _write(out: IO[bytes]) -> tuple[Manifest, str]:
     with _one_instant() as instant, zipfile.ZipFile(out, "w") as archive:
-        tool = postgres_tools.find_tool("pg_dump", instant.server)
+        tool = postgres_tools.find_tool("pg_dump", instant.server, instant.login)
         manifest = _manifest(instant.at, tool.major)
         with postgres_tools.dump_stream(
             tool, instant.login, instant.snapshot, without_schemas=[_BROKER_SCHEMA]

@@ -47,22 +47,27 @@ class _Server:
         while self._listening:
             listening = self._listening.pop()
             self._loop.remove_reader(listening)
+            # Closed unaccepted, they would lose what they have sent.
+            while self._accept(listening):
+                pass
             listening.close()
         self._server.close()
 
     def __getattr__(self, name: str) -> Any:
         return getattr(self._server, name)
 
-    def _accept(self, listening: socket.socket) -> None:
+    def _accept(self, listening: socket.socket) -> bool:
+        """Accept what waits; False once nothing does."""
         for _ in range(ACCEPTED_AT_ONCE):
             try:
                 accepted, _ = listening.accept()
             except OSError:
                 # None is left, or there is no file for another one.
-                return
+                return False
             accepted.setblocking(False)
             accepted.setsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY, 1)
             connecting = self._loop.connect_accepted_socket(self._protocol_factory, accepted)
             task = self._loop.create_task(connecting)
             self._connecting.add(task)
             task.add_done_callback(self._connecting.discard)
+        return True

@@ -13,6 +13,10 @@ What one connection may take, and for how long:
     did not wait for its request    closed in the middle, it would take the answer along
     an answer that nobody reads     30 s without a byte taken, in a stream as behind its end
 
+A process that stops answers with `Connection: close`. What is still open when it takes no further
+connections is closed only once it has been silent for as long as the process went on accepting: a
+proxy that keeps connections for less never sends a request into one that is just being closed.
+
 All connections together are as many as files may be opened for; the one that has said nothing for
 the longest time makes room for the next.
 """
@@ -90,6 +94,9 @@ _NO_HOST: Final = ErrorAnswer(
 
 _name_of = itemgetter(0)
 
+# For how long a silent connection is left open while the process stops; 0 while it does not.
+_linger_s: Callable[[], float] = float
+
 # The connections from which a head is awaited, the longest silent first.
 _awaiting_head: WeakKeyDictionary[ServerState, dict["Protocol", None]] = WeakKeyDictionary()
 
@@ -99,6 +106,13 @@ def connections_max() -> int:
     """How many connections this process takes: a stream needs a second one, to its upstream."""
     soft, _ = resource.getrlimit(resource.RLIMIT_NOFILE)
     return max(16, min(_CONNECTIONS_MAX, (soft - _FILES_ASIDE) // 2))
+
+
+def leave_open_while_stopping(linger_s: Callable[[], float]) -> None:
+    """Leave silent connections open for so many seconds while the process stops; `linger_s` answers
+    0 while it does not."""
+    global _linger_s
+    _linger_s = linger_s
 
 
 def open_files() -> None:
@@ -399,6 +413,22 @@ class Protocol(HttpToolsProtocol):
         longest.transport.abort()
         return True
 
+    # ---- when the process stops
+
+    def shutdown(self) -> None:
+        linger_s = _linger_s()
+        if not linger_s:
+            super().shutdown()
+            return
+        self.timeout_keep_alive = linger_s
+        if not self.answering:
+            self._unset_keepalive_if_required()
+            self.timeout_keep_alive_task = self.loop.call_later(
+                linger_s, self.timeout_keep_alive_handler
+            )
+        elif not self.cycle.response_started:
+            self.cycle.keep_alive = False
+
     # ---- waiting for a reader
 
     def pause_writing(self) -> None:
@@ -410,6 +440,8 @@ class Protocol(HttpToolsProtocol):
         cycle.scope[RESPOND] = self.respond
         cycle.scope[HEED] = self.heed
         self._running = cycle
+        if _linger_s():
+            cycle.keep_alive = False
         unchunked = cycle.scope["http_version"] == "1.0"
         super()._start_asgi_task(cycle, _unchunked(cycle, app) if unchunked else app)
 

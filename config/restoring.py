@@ -95,7 +95,7 @@ def _restore_database(path: Path, manifest: Manifest) -> None:
         server = cursor.connection.info.server_version // 10_000
         login = postgres_tools.login_of(cursor.connection)
     try:
-        tool = postgres_tools.find_tool("pg_restore", max(server, manifest.postgres))
+        tool = postgres_tools.find_tool("pg_restore", max(server, manifest.postgres), login)
         with postgres_tools.restore_stream(tool, login) as stream:
             copy_dump(path, stream)
     except postgres_tools.ToolError as error:

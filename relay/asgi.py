@@ -105,6 +105,11 @@ class Relay:
         """Whether the process is about to end."""
         return self._life is not None and self._life.readiness.draining
 
+    def linger_s(self) -> float:
+        """For how long connections without a request are left open, once the process is about to
+        end; 0 before."""
+        return self._config.accept_while_draining_s if self.is_draining() else 0.0
+
     async def start(self) -> None:
         self._life = self._new_life()
         await self._life.start()

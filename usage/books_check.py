@@ -53,6 +53,9 @@ def check_books() -> dict[str, list[str]] | None:
     findings.note(WHOLE, found.broken)
     if place.reached:
         _look_at_present(found, place)
+    if stands_aside():
+        # The database was migrated meanwhile: what could not be read says nothing.
+        return None
     BooksWalk.objects.update_or_create(name=NEW, defaults={"unfinished": found.unfinished})
     return _report(began)
 
@@ -78,7 +81,8 @@ def _look_at_present(found: Findings, place: Place) -> None:
 
 def stands_aside() -> bool:
     """Whether the database's migrations are not those of this code: a check of another version
-    would take what is new for wrong. *System health* says so; after an hour, a letter does."""
+    would take what is new for wrong. *System health* says so; after an hour, a letter does. What
+    is found while the database is migrated is not noted either (`usage/findings.py`)."""
     difference = schema_difference()
     if not difference:
         BooksCheck.objects.filter(id=1).exclude(aside_since=None).update(aside_since=None)

@@ -23,6 +23,7 @@ from billing.models import BooksWalk, CheckedSum
 from billing.seals import horizon
 from billing.spans import BEGINNING, spans
 from lib import clock
+from lib.code_migrations import schema_difference
 from usage import findings as found_rows
 from usage.invariants import Span, Sums, of_spans, of_the_present, rows_that_break, sums_of
 
@@ -171,7 +172,8 @@ def _place(name: str) -> Place:
 
 
 def _step(name: str, span: Span, findings: Findings) -> bool:
-    """Store that a walk has passed a span, and what it found; False where another process has."""
+    """Store that a walk has passed a span, and what it found; False where another process has, or
+    where the database was migrated meanwhile: a newer version sums up what this one does not."""
     with transaction.atomic():
         BooksWalk.objects.get_or_create(name=name)
         here = BooksWalk.objects.select_for_update().filter(name=name, to_at=span.from_at)
@@ -180,6 +182,8 @@ def _step(name: str, span: Span, findings: Findings) -> bool:
         if stored is None:
             return False
         sums = _sums(span, findings)
+        if schema_difference():
+            return False
         stored.to_at = span.to_at
         stored.save(update_fields=["to_at"])
         found_rows.note(WHOLE, findings.broken)

@@ -99,6 +99,9 @@ def _go_on(stored: BooksWalk) -> None:
     except (DatabaseError, ClickHouseError) as error:
         ended = False
         unfinished.append(f"{stored.name}: {str(error).strip()}")
+    if stands_aside():
+        # The database was migrated meanwhile.
+        return
     walk.update(unfinished=unfinished, after=stored.after)
     if ended:
         findings.end_unseen(stored.name, stored.began_at)

@@ -3,7 +3,7 @@ acknowledged it, and is reported to the operators."""
 
 import datetime as dt
 import logging
-from collections.abc import Collection, Iterable, Mapping
+from collections.abc import Collection, Mapping
 from typing import Any, Final
 
 from django.db import connection, transaction
@@ -13,6 +13,7 @@ from django.utils.translation import gettext
 from accounts import access, audit
 from accounts.actors import Actor
 from lib import clock
+from lib.code_migrations import schema_difference
 from lib.ids import parse_number
 from lib.refusal import Refused, check_text
 from outbox.facts import put, told_since
@@ -50,10 +51,15 @@ def words_of(row: Any) -> str:
     return ": ".join(text for text in (object_of(row), ", ".join(figures)) if text)
 
 
-def note(walk: str, broken: Mapping[str, Iterable[Any]]) -> None:
+def note(walk: str, broken: Mapping[str, Collection[Any]]) -> None:
     """Store what a check has found. A row that was found before and is still wrong stays the same
     finding, also if it was acknowledged; it is a new one when its figures differ by another amount
-    than was acknowledged."""
+    than was acknowledged.
+
+    What is found on a database of another version is not wrong: it may have been migrated since the
+    check began."""
+    if not any(broken.values()) or schema_difference():
+        return
     with transaction.atomic():
         with connection.cursor() as cursor:
             cursor.execute("SELECT pg_advisory_xact_lock(8113072041)")

@@ -287,7 +287,7 @@ def test_nobody_waits_for_the_end_of_a_backup(monkeypatch: pytest.MonkeyPatch) -
     sealed_until = seals._HORIZON.replace("interval '1 second'", "interval '0 second'")
     found: list[Any] = []
 
-    def look(name: str, major: int) -> None:
+    def look(name: str, major: int, login: object) -> None:
         with psycopg.connect(
             environ["DATABASE_URL"], dbname=connection.settings_dict["NAME"]
         ) as other:
@@ -306,7 +306,7 @@ def test_nobody_waits_for_the_end_of_a_backup(monkeypatch: pytest.MonkeyPatch) -
 def test_a_backup_that_fails_leaves_no_file_and_is_recorded(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    def fail(name: str, major: int) -> None:
+    def fail(name: str, major: int, login: object) -> None:
         raise postgres_tools.ToolError(f"{name} {major} or newer is needed")
 
     monkeypatch.setattr(postgres_tools, "find_tool", fail)

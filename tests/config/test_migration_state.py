@@ -6,7 +6,7 @@ import sys
 
 import pytest
 
-from lib.postgres_tools import find_tool
+from lib.postgres_tools import Login, find_tool
 from tests import databases
 
 DJANGOS_OWN = """
@@ -36,7 +36,7 @@ def test_tables_are_those_that_djangos_own_command_makes() -> None:
 
 def schema(address: str) -> list[str]:
     """The statements that make the database's schema, without the key that each dump is given."""
-    command = [find_tool("pg_dump", 18).path, "--schema-only", address]
+    command = [find_tool("pg_dump", 18, Login({}, "")).path, "--schema-only", address]
     dump = subprocess.run(command, capture_output=True, text=True, check=True).stdout
     lines = [line for line in dump.splitlines() if "restrict" not in line]
     assert len(lines) > 1_000

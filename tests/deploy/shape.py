@@ -91,6 +91,9 @@ class Shape:
         self.edge_port = free_port()
         self.provider_port = free_port()
         self.webs: list[Running] = []
+        # Those that the edge asks, which web processes take in turn; where none are given, those of
+        # the processes that run when the edge is started.
+        self.web_ports: list[int] = []
         self.running: list[Running] = []
 
     def build(self) -> None:
@@ -176,7 +179,7 @@ class Shape:
             # Root's workers would become another user, who cannot enter the folders of the test.
             command[-1] += " user root;"
         log = self.directory / f"{name}-{port}.log"
-        with log.open("wb") as file:
+        with log.open("ab") as file:
             local = self._local(name, command, port)
             process = subprocess.Popen(
                 [program(local[0]) if name == "nginx" else local[0], *local[1:]],
@@ -192,6 +195,8 @@ class Shape:
         return running
 
     def _port(self, name: str) -> int:
+        if name == "web" and self.web_ports:
+            return self.web_ports[len(self.webs) % len(self.web_ports)]
         fixed = {"redis": self.redis_port, "nginx": self.edge_port, "provider": self.provider_port}
         return fixed.get(name) or free_port()
 
@@ -270,12 +275,15 @@ class Shape:
                 shutil.copytree(found, here, dirs_exist_ok=True)
                 for file in here.glob("*.yaml"):
                     file.write_text(file.read_text().replace(TRIAL_NETWORK, "127.0.0.1/32"))
+                for file in here.rglob("*.conf"):
+                    file.write_text(self._configuration(name, file.read_text()))
             else:
                 here.write_text(self._configuration(name, found.read_text()))
 
     def _configuration(self, name: str, text: str) -> str:
         """nginx's own words, for this machine's addresses."""
-        webs = "\n".join(rf"server 127.0.0.1:{web.port}\1;" for web in self.webs)
+        ports = self.web_ports or [web.port for web in self.webs]
+        webs = "\n".join(rf"server 127.0.0.1:{port}\1;" for port in ports)
         text = _UPSTREAM.sub(webs, text)
         text = text.replace("listen 8080;", f"listen 127.0.0.1:{self.edge_port};")
         return self.inside(name, text)

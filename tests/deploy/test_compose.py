@@ -3,131 +3,27 @@
 What it needs beside the test run's Postgres are the programs nginx, redis-server and redis-cli.
 """
 
-import contextlib
 import os
 import re
 import signal
 import subprocess
 from collections.abc import Iterator
 from pathlib import Path
-from typing import Any, NamedTuple
 
 import psycopg
 import pytest
 
-from deploy.make_secrets import settings as fresh_settings
 from lib.ids import parse_id
 from tests.books import assert_books_balance
-from tests.databases import own_database
-from tests.deploy.client import Answer, ask, send_raw, stream, text_of
-from tests.deploy.shape import WAIT_SECONDS, Running, Shape, accepts, until
-from tests.fakes.upstream import FakeUpstream
-
-KEY = "a-key-that-was-brought-from-elsewhere"
-LIMITED_KEY = "another-key-that-was-brought-along"
-CHAT = "/v1/chat/completions"
-INSTALLATION = """
-version: 1
-settings:
-  egress_allow: ["127.0.0.1/32"]
-channels:
-  - name: fake
-    provider: openai
-    base_url: "env:FAKE_URL"
-    keys: ["env:FAKE_KEY"]
-    models: {fake: {}}
-prices:
-  - model: fake
-    valid_from: 2026-01-01T00:00:00Z
-    meters: {in_text: "1.00", out_text: "2.00"}
-organisations:
-  - name: acme
-    currency: USD
-    credit: "10.00"
-    members: [{email: owner@example.org, role: owner, operator: true}]
-    teams:
-      - name: core
-        keys:
-          - {name: ci, secret: "env:CI_KEY"}
-          - {name: limited, secret: "env:LIMITED_KEY", rpm: 3}
-"""
-
-
-class Stage(NamedTuple):
-    """The whole shape, up but for the worker and beat, which a test starts to see what they do."""
-
-    shape: Shape
-    fake: FakeUpstream
-    webs: list[Running]
-    nginx: Running
-    redis: Running
-
-    @property
-    def port(self) -> int:
-        return self.nginx.port
-
-    def rows(self, query: str, *values: object) -> list[tuple[Any, ...]]:
-        with psycopg.connect(self.shape.database_url) as connection:
-            return connection.execute(query.encode(), values).fetchall()
-
-    def settle(self) -> None:
-        """Block until every request has its record; that is written after its answer."""
-        query = "SELECT count(*) FROM billing_hold WHERE state = 'open'"
-        until(lambda: self.rows(query) == [(0,)], "a hold stays open")
-
-    def chat(self, words: str, **headers: str) -> Answer:
-        body = {"model": "fake", "messages": [{"role": "user", "content": words}]}
-        return ask(self.port, CHAT, body=body, headers={**bearer(), **headers})
-
-    def stream(self, words: str) -> "contextlib.AbstractContextManager[Any]":
-        body = {
-            "model": "fake",
-            "stream": True,
-            "messages": [{"role": "user", "content": words}],
-        }
-        return stream(self.port, CHAT, body, bearer())
-
-
-def bearer() -> dict[str, str]:
-    return {"Authorization": f"Bearer {KEY}"}
+from tests.deploy.client import Answer, ask, send_raw, text_of
+from tests.deploy.shape import WAIT_SECONDS, accepts, until
+from tests.deploy.stage import CHAT, LIMITED_KEY, Stage, bearer, staged
 
 
 @pytest.fixture(scope="module")
 def stage(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Stage]:
-    with contextlib.ExitStack() as until_done:
-        fake = until_done.enter_context(FakeUpstream("fake"))
-        database_url = until_done.enter_context(own_database("weir_shape"))
-        apply = tmp_path_factory.mktemp("apply")
-        (apply / "10-all.yaml").write_text(INSTALLATION)
-        given = {
-            # Pages look at the port; the edge's is known only once the shape is made.
-            **fresh_settings("http://127.0.0.1"),
-            "FRONT_SUBNET": "127.0.0.0/8",
-            "APPLY_DIR": str(apply),
-            "FAKE_URL": fake.url,
-            "FAKE_KEY": fake.key,
-            "CI_KEY": KEY,
-            "LIMITED_KEY": LIMITED_KEY,
-        }
-        shape = Shape(tmp_path_factory.mktemp("shape"), given, database_url)
-        until_done.callback(shape.close)
-        shape.build()
-        before = listing(shape.image)
-        redis = shape.start("redis")
-        shape.run("prepare")
-        webs = [shape.start("web"), shape.start("web")]
-        nginx = shape.start("nginx")
-        yield Stage(shape, fake, webs, nginx, redis)
-        # The root file systems are read-only: nothing was written beside the code.
-        assert listing(shape.image) == before
-
-
-def listing(folder: Path) -> dict[str, tuple[int, int]]:
-    return {
-        str(path): (path.stat().st_size, path.stat().st_mtime_ns)
-        for path in folder.rglob("*")
-        if path.is_file()
-    }
+    with staged(tmp_path_factory.mktemp("stage")) as stage:
+        yield stage
 
 
 @pytest.mark.extended

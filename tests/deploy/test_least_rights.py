@@ -98,7 +98,7 @@ def test_web_speaks_our_protocol() -> None:
 def test_tls_is_asked_for_and_not_the_default() -> None:
     """A first start has no certificate."""
     mounted = [volume for volume in service("nginx")["volumes"] if "edge.conf" in volume]
-    assert mounted == ["./deploy/nginx/plain.conf:/etc/weir/edge.conf:ro"]
+    assert mounted == ["./deploy/nginx/edges/plain.conf:/etc/weir/edge.conf:ro"]
 
 
 @pytest.mark.parametrize("name", ["web", "worker", "beat", "prepare"])

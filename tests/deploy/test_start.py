@@ -19,7 +19,7 @@ from gateway.models import Channel
 from lib.env import ConfigurationError
 from lib.vault import VaultError, WrongSecret
 from tests.deploy import files
-from tests.deploy.test_compose import INSTALLATION, KEY, LIMITED_KEY
+from tests.deploy.stage import INSTALLATION, KEY, LIMITED_KEY
 from tests.ports import free_port
 
 

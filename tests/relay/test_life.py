@@ -2,12 +2,14 @@
 
 import os
 import signal
+import socket
 import subprocess
 import sys
 import time
 from collections.abc import Iterator
 from concurrent.futures import ThreadPoolExecutor
-from contextlib import contextmanager
+from contextlib import closing, contextmanager
+from http.client import HTTPConnection
 from pathlib import Path
 
 import psycopg
@@ -89,6 +91,54 @@ def test_readiness_goes_off_at_once_and_requests_are_still_taken(
     assert own_hub.get("/healthz").status == 200
     assert own_hub.post(tenant, ask(model)).status == 200
     own_hub.kill()
+
+
+def test_a_connection_that_is_kept_serves_on_while_the_process_stops(
+    own_hub: Hub, clients: Clients, fake: FakeUpstream
+) -> None:
+    """Drain: what a proxy sends into a connection that it has kept, or has just opened, is answered
+    and not lost; the answer says that the connection ends."""
+    own_hub.environment["DRAIN_ACCEPT_SECONDS"] = "600"
+    own_hub.start()
+    tenant, model = own_hub.tenant(), own_hub.model(fake)
+    kept, fresh = (HTTPConnection("127.0.0.1", own_hub.port, timeout=60) for _ in range(2))
+    with closing(kept), closing(fresh):
+        kept.connect()
+        fresh.connect()
+        assert not closes_after(kept)
+        streaming = clients.ask(own_hub, tenant, ask(model, "#tokens=9 #hold=3", stream=True))
+        streaming.read_until(b'"content":" ')
+        assert own_hub.process is not None
+        own_hub.process.terminate()
+        own_hub.wait(lambda: own_hub.get("/readyz").status == 503, "stays ready")
+        # The second signal ends at once the time in which new connections are taken.
+        own_hub.process.terminate()
+        own_hub.wait(lambda: not accepts(own_hub.port), "connections are still taken")
+        assert closes_after(kept)
+        assert closes_after(fresh)
+        fake.release()
+        streaming.read_until(b"[DONE]")
+        streaming.socket.sendall(b"GET /healthz HTTP/1.1\r\nHost: hub\r\n\r\n")
+        streaming.read_until(b"connection: close")
+    own_hub.ended()
+
+
+def closes_after(connection: HTTPConnection) -> bool:
+    """Ask something on this very connection; whether the answer is the last one there."""
+    connection.auto_open = False
+    connection.request("GET", "/healthz")
+    response = connection.getresponse()
+    assert response.status == 200
+    response.read()
+    return response.will_close
+
+
+def accepts(port: int) -> bool:
+    try:
+        socket.create_connection(("127.0.0.1", port), timeout=60).close()
+    except ConnectionRefusedError:
+        return False
+    return True
 
 
 @pytest.mark.extended

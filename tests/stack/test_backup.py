@@ -40,10 +40,10 @@ def migrate(dsn: str) -> None:
         psycopg.connect(dsn) as target,
     ):
         (snapshot,) = source.execute("SELECT pg_export_snapshot()").fetchone() or ("",)
-        pg_dump, pg_restore = find_tool("pg_dump", 18), find_tool("pg_restore", 18)
+        here, there = login_of(source), login_of(target)
         with (
-            restore_stream(pg_restore, login_of(target)) as into,
-            dump_stream(pg_dump, login_of(source), snapshot) as dump,
+            restore_stream(find_tool("pg_restore", 18, there), there) as into,
+            dump_stream(find_tool("pg_dump", 18, here), here, snapshot) as dump,
         ):
             shutil.copyfileobj(dump, into)
 

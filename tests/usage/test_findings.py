@@ -20,7 +20,7 @@ from tests import cast
 from tests.cast import Cast, make_key, signed_in
 from tests.invoicing import charged, mid_month, post_at
 from tests.usage import rows
-from usage import books_check, books_whole, budgeting, findings
+from usage import books_check, books_walk, books_whole, budgeting, findings
 from usage.models import BooksCheck, Finding
 from usage.rollups import replace_all
 
@@ -283,6 +283,35 @@ def test_a_check_of_another_version_than_the_schema_stands_aside(
         )
     assert BALANCE in check()
     assert BooksCheck.objects.get().aside_since is None
+
+
+def test_what_is_found_while_the_database_is_migrated_is_not_wrong(
+    key: Key, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """A check that has begun before an update reads what the newer version has changed."""
+    check()
+    change(key, 1)
+    walk = books_walk.walk
+
+    def migrated_meanwhile(*arguments: Any) -> Any:
+        with connection.cursor() as cursor:
+            cursor.execute(
+                "INSERT INTO django_migrations (app, name, applied) "
+                "VALUES ('usage', '9999_new', now())"
+            )
+        return walk(*arguments)
+
+    newest = BooksWalk.objects.get(name="new").to_at
+    monkeypatch.setattr(books_walk, "walk", migrated_meanwhile)
+    BooksCheck.objects.update(rest_until=clock.now())
+    assert books_check.check_books() is None
+    assert not Finding.objects.exists()
+    assert not Fact.objects.filter(kind__startswith="books.").exists()
+    assert BooksWalk.objects.get(name="new").to_at == newest
+    monkeypatch.undo()
+    with connection.cursor() as cursor:
+        cursor.execute("DELETE FROM django_migrations WHERE name = '9999_new'")
+    assert BALANCE in check()
 
 
 def test_the_page_lists_and_acknowledges(key: Key, people: Cast) -> None:
