@@ -53,7 +53,6 @@ def test_an_operator_deactivates_a_person(people: Cast) -> None:
     assert "bob@example.org" in emails
 
 
-@pytest.mark.extended
 def test_an_operator_resets_a_second_factor_and_ends_sessions(people: Cast) -> None:
     bob = with_app(people.bob).browser
     dora = operator(people)

@@ -81,7 +81,6 @@ def test_who_may_not_changes_nothing(people: Cast, path: str) -> None:
     assert Project.objects.get().name == "bot"
 
 
-@pytest.mark.extended
 @pytest.mark.parametrize("path", PATHS)
 def test_an_admin_of_one_team_changes_that_one(people: Cast, path: str) -> None:
     """P12: another team is not there for it, and a new one would be none of its own."""

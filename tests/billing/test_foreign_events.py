@@ -66,7 +66,6 @@ def test_what_follows_a_payment_is_of_its_mode_and_currency(
     assert_books_balance()
 
 
-@pytest.mark.extended
 @pytest.mark.parametrize("how", [*FOREIGN, "checkout"])
 @pytest.mark.parametrize("kind", BEFORE)
 def test_what_comes_before_a_payment_is_of_its_mode_currency_and_checkout(

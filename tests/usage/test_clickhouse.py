@@ -42,7 +42,7 @@ from usage.levels import LAG_MAX, standing
 from usage.models import ClickHouseCursor
 from usage.overview import overview
 from usage.rollups import roll_up
-from usage.rules.buckets import bucket_of
+from usage.rules.buckets import Span, bucket_of
 from usage.rules.groupings import GROUPINGS
 from usage.times import times_over
 
@@ -327,9 +327,8 @@ def test_what_is_not_there_yet_is_read_in_postgres(
     assert explore(actor, asked, [], late).total.charge_nano == 3
 
 
-@pytest.mark.extended
 def test_a_batch_that_is_sent_twice_counts_once(
-    there: ClickHouse, key: Key, monkeypatch: pytest.MonkeyPatch
+    there: ClickHouse, people: cast.Cast, key: Key, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     """Somebody dies before a batch, before its mark, and before it is noted here."""
     for n in range(5):
@@ -347,6 +346,15 @@ def test_a_batch_that_is_sent_twice_counts_once(
     assert send() == 1
     assert there.rows(f"SELECT count() FROM {RECORDS}")[0][0] > 6
     assert (count(there), differences()) == (6, [])
+    alice = cast.actor(people.alice, people.acme)
+    asked = clickhouse_figures._reader(there, alice, Scope())
+    spans = [Span(NOON - DAYS, NOON + DAYS)]
+    (whole,) = asked.cells(spans, [], 1)
+    (model,) = asked.cells(spans, ["model"], 9, timed=True)
+    (largest,) = asked.largest(spans, "model", "requests", 9)
+    parts = asked.parts(spans, "model", "requests", [largest.id])
+    assert [one.totals.requests for one in (whole, model)] == [6, 6]
+    assert (largest.value, sum(part.value for part in parts)) == (6, 6)
 
 
 class _Died(Exception):
