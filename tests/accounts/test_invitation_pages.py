@@ -185,7 +185,6 @@ def test_resent_and_withdrawn_from_the_list(people: Cast) -> None:
     assert file_of(alice, f"{LIST}?state=all&export=csv")[0]["email"] == "ivy@example.org"
 
 
-@pytest.mark.slow
 def test_foreign_ones_look_like_none(people: Cast) -> None:
     """P12"""
     invite(people)

@@ -157,7 +157,6 @@ OPERATIONS = [
 ]
 
 
-@pytest.mark.slow
 @pytest.mark.parametrize(("method", "path", "body"), OPERATIONS)
 def test_foreign_and_missing_look_the_same(people: Cast, method: str, path: str, body: Any) -> None:
     """P12"""

@@ -124,7 +124,6 @@ def test_an_archived_organisation_is_brought_back(people: Cast) -> None:
     assert signed_in(people.alice).get("/o/acme/teams").status_code == 200
 
 
-@pytest.mark.slow
 @pytest.mark.parametrize(
     "path",
     [

@@ -69,7 +69,6 @@ PATHS = [
 ]
 
 
-@pytest.mark.slow
 @pytest.mark.parametrize("path", PATHS)
 def test_who_may_not_changes_nothing(people: Cast, path: str) -> None:
     """A developer is refused, a stranger finds nothing."""

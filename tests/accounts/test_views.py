@@ -177,7 +177,6 @@ def test_revoking_by_a_dialog_reloads_the_list(people: Cast) -> None:
     assert (response.status_code, response["HX-Redirect"]) == (204, KEYS)
 
 
-@pytest.mark.slow
 def test_anothers_key_and_no_key_look_alike(people: Cast) -> None:
     alices, _ = make_key(people.core, "alices", user=people.alice)
     theirs, _ = make_key(people.stranger.teams.get(), "theirs", user=people.charlie)

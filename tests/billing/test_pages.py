@@ -51,7 +51,6 @@ def seen_of(answer: Any) -> str:
     return found[1]
 
 
-@pytest.mark.slow
 @pytest.mark.parametrize("role", cast.BUILT_IN)
 def test_who_opens_the_pages_of_money(people: cast.Cast, role: Role) -> None:
     browser = cast.signed_in(cast.member(people.acme, f"x{role.value}", role))
@@ -71,7 +70,6 @@ def test_who_opens_the_pages_of_money(people: cast.Cast, role: Role) -> None:
     )
 
 
-@pytest.mark.slow
 @pytest.mark.parametrize("page", [*PAGES, "billing/top-ups/" + "0" * 26])
 def test_a_stranger_finds_nothing(people: cast.Cast, page: str) -> None:
     assert cast.signed_in(people.charlie).get(f"/o/acme/{page}").status_code == 404
@@ -108,7 +106,6 @@ def test_a_young_organisation_runs_out_by_the_days_that_it_has(people: cast.Cast
     assert "in 63 days at the current rate" in text_of(alice.get("/o/acme/billing"))
 
 
-@pytest.mark.slow
 @pytest.mark.parametrize("page", ["credits", "codes", "payments"])
 def test_pages_of_operators_are_nobody_elses(people: cast.Cast, page: str) -> None:
     assert cast.signed_in(people.dora).get(f"/admin/{page}").status_code == 200

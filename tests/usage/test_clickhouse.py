@@ -101,7 +101,6 @@ def count(there: ClickHouse) -> int:
     return found
 
 
-@pytest.mark.extended
 def test_records_come_once_each(there: ClickHouse, key: Key) -> None:
     for n in range(3):
         happen(key, NOON + n * HOUR, charge_nano=n)
@@ -427,7 +426,6 @@ def test_what_was_lost_is_filled_anew(
     assert explore(actor, asked, []).total.charge_nano == 3
 
 
-@pytest.mark.extended
 def test_a_transaction_that_ends_late_is_sent(
     there: ClickHouse, key: Key, another: psycopg.Connection[Any]
 ) -> None:
@@ -469,7 +467,6 @@ def test_months_that_are_detached_are_read_where_they_are(
     assert explore(actor, whole, ["model"]).total.charge_nano == 6
 
 
-@pytest.mark.extended
 def test_differences_are_told(there: ClickHouse, key: Key) -> None:
     happen(key, charge_nano=1)
     assert differences() == ["it is not filled yet"]
