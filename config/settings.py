@@ -372,12 +372,6 @@ if WEIR_KEK is not None and SECRET_KEY in split_keks(WEIR_KEK):
     raise env.ConfigurationError("WEIR_KEK and SECRET_KEY are the same. Make two secrets.")
 if not 1 <= TASK_RESULT_DAYS <= 365:
     raise env.ConfigurationError("TASK_RESULT_DAYS must be between 1 and 365.")
-if AUDIT_RETENTION_DAYS < 0:
-    raise env.ConfigurationError("AUDIT_RETENTION_DAYS is below 0. Give a number of days, or 0.")
-if BACKUP_EVERY_HOURS < 0:
-    raise env.ConfigurationError("BACKUP_EVERY_HOURS is below 0. Give a number of hours, or 0.")
-if BACKUP_KEEP_DAYS < 0:
-    raise env.ConfigurationError("BACKUP_KEEP_DAYS is below 0. Give a number of days, or 0.")
 _clickhouse = urlsplit(CLICKHOUSE_URL)
 if CLICKHOUSE_URL and (
     _clickhouse.scheme not in ("http", "https")

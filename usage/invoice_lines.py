@@ -24,6 +24,8 @@ from lib.ids import first_id_at
 
 SETTLED: Final = ("settle", "expire")
 """The kinds of postings that charge a request at its end."""
+CHARGED: Final = (*SETTLED, "correct")
+"""Those that charge a request at its end or later."""
 FEES: Final = "subscription:fees"
 _SOLD: Final = ("revenue", FEES)
 # How long before its period a request may have been admitted that was charged in it.
@@ -80,7 +82,7 @@ def gather(organisation: Organisation, zone: ZoneInfo, span: Span) -> Gathered:
 
 def used_nano(movement: Movement) -> dict[LineKind, int]:
     """What promotional credit, and the usage that a subscription includes, have paid."""
-    by_units = moved_nano(movement, (*SETTLED, "correct"), "included:units")
+    by_units = moved_nano(movement, CHARGED, "included:units")
     return {
         "credit": moved_nano(movement, ["consume"], "promo:earmarked"),
         "included": moved_nano(movement, ["consume"], "included:earmarked") - by_units,

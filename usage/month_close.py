@@ -26,7 +26,7 @@ from billing.rules.instants import Span
 from billing.rules.invoice import last_month, month_after, month_span
 from lib import clock
 from lib.ids import first_id_at
-from usage.invoice_lines import FEES, SETTLED, gather, used_nano
+from usage.invoice_lines import CHARGED, FEES, SETTLED, gather
 from usage.models import BooksCheck
 
 # How long before a month's end a request may have begun that still waits for a decision.
@@ -152,21 +152,23 @@ def _invariants(invoice: Invoice) -> Check:
 
 
 def _ties(invoice: Invoice) -> Check:
-    """I19: what the lines come to is what the ledger moved."""
+    """I19: what the lines come to is what the ledger moved. What was given is compared with the
+    accounts that it was taken from; its lines are made from those that it was given to."""
     of_lines = {
         kind: sum(line.amount_nano for line in invoice.lines.all() if line.kind in kinds)
         for kind, kinds in {
-            "settled": ("usage", "remainder"), "corrected": ("correction",), "credit": ("credit",),
-            "included": ("included",), "fees": ("subscription",),
+            "settled": ("usage", "remainder"), "corrected": ("correction",),
+            "given": ("credit", "included"), "fees": ("subscription",),
         }.items()
     }  # fmt: skip
     moved = invoice.movement
     of_ledger = {
         "settled": moved_nano(moved, SETTLED, "revenue"),
         "corrected": moved_nano(moved, ["correct"], "revenue"),
+        "given": moved_nano(moved, ["consume"], "promo:available")
+        + moved_nano(moved, CHARGED, "included:units"),
         "fees": moved_nano(moved, ["adjust"], FEES),
     }
-    of_ledger |= {kind: -nano for kind, nano in used_nano(moved).items()}
     ties = of_lines == of_ledger
     text = gettext_lazy("The lines add up to the ledger's charges")
     return Check("ties", text, ties, gettext("The records and the ledger differ."))

@@ -152,7 +152,6 @@ def test_a_key_is_rotated_and_its_former_secret_ended(people: Cast) -> None:
     assert names(with_key(new).get(URL)) == ["ci"]
 
 
-@pytest.mark.extended
 @pytest.mark.parametrize(
     ("body", "status"),
     [({"grace_hours": 169}, 422), ({"grace_hours": "2"}, 400), ({"hours": 2}, 400)],
@@ -223,7 +222,6 @@ def test_a_session_acts_in_the_organisation_seen_last(people: Cast) -> None:
     assert names(bob.get(URL)) == ["ci"]
 
 
-@pytest.mark.extended
 def test_pages_join_without_gap_or_double(people: Cast) -> None:
     for number in range(5):
         make_key(people.core, f"k{number}")
@@ -239,7 +237,6 @@ def test_pages_join_without_gap_or_double(people: Cast) -> None:
     assert sorted(seen) == ["k0", "k1", "k2", "k3", "k4", "k5"]
 
 
-@pytest.mark.extended
 @pytest.mark.parametrize(
     ("body", "status", "code", "param"),
     [

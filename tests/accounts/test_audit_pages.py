@@ -52,7 +52,6 @@ def test_an_organisation_sees_its_own_events_alone(people: Cast, alice: Client) 
     assert "secret plan" not in page
 
 
-@pytest.mark.extended
 def test_what_is_foreign_is_missing(people: Cast, alice: Client, events: list[AuditEvent]) -> None:
     """P12."""
     *_, foreign = (id_text(event.id) for event in events)
@@ -84,7 +83,6 @@ def test_who_is_limited_to_teams_sees_what_is_of_these(people: Cast) -> None:
     assert "budget.created of a person" not in told
 
 
-@pytest.mark.extended
 def test_an_operator_sees_all_and_filtered_to_one_what_it_sees_itself(
     people: Cast, alice: Client, events: list[AuditEvent]
 ) -> None:
@@ -102,7 +100,6 @@ def json_lines(client: Client, address: str) -> list[dict[str, Any]]:
     return [json.loads(line) for line in b"".join(response).decode().splitlines()]
 
 
-@pytest.mark.extended
 @pytest.mark.usefixtures("events")
 @pytest.mark.parametrize(
     ("query", "shown"),
@@ -139,7 +136,6 @@ def test_the_files_hold_what_is_filtered(alice: Client) -> None:
     ]
 
 
-@pytest.mark.extended
 def test_a_long_trail_is_read_to_its_end(people: Cast, alice: Client) -> None:
     for n in range(60):
         audit.record(SYSTEM, people.acme, "team.changed", people.core, n=n)
@@ -148,7 +144,6 @@ def test_a_long_trail_is_read_to_its_end(people: Cast, alice: Client) -> None:
     assert "after=" in first
 
 
-@pytest.mark.extended
 def test_a_change_is_told_by_what_was_and_is(people: Cast, alice: Client) -> None:
     key, _ = make_key(people.core, "ci", user=people.alice)
     keys.change_key(actor(people.alice, people.acme), key, name="deploy", disabled=True)
@@ -160,7 +155,6 @@ def test_a_change_is_told_by_what_was_and_is(people: Cast, alice: Client) -> Non
     ]
 
 
-@pytest.mark.extended
 def test_the_badge_says_how_far_the_chain_was_verified(alice: Client) -> None:
     assert "Chain not verified yet" in text(alice, "/o/acme/audit")
     until = dt.datetime(2026, 11, 1, 12, 30, tzinfo=dt.UTC)
@@ -271,7 +265,6 @@ def test_no_secret_is_kept(people: Cast, alice: Client, planted: str) -> None:
     assert "before " in kept
 
 
-@pytest.mark.extended
 def test_an_event_names_its_object_as_pages_do_and_leaves_out_what_is_empty(
     people: Cast, alice: Client
 ) -> None:

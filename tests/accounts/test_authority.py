@@ -123,7 +123,6 @@ BEYOND: dict[str, tuple[dict[str, Any], dict[str, Any]]] = {
 }
 
 
-@pytest.mark.extended
 @pytest.mark.parametrize("case", BEYOND)
 @pytest.mark.parametrize("kind", ["relay", "management"])
 def test_what_goes_beyond_the_minter_is_refused_by_name(people: Cast, kind: str, case: str) -> None:
@@ -137,7 +136,6 @@ def test_what_goes_beyond_the_minter_is_refused_by_name(people: Cast, kind: str,
     assert not Key.objects.filter(name="ci").exists()
 
 
-@pytest.mark.extended
 def test_a_minter_widens_neither_itself_nor_another(people: Cast) -> None:
     key, text = minter(people, expires_at=in_days(2))
     free, _ = make_key(people.core, "free", user=people.alice, disabled=False)

@@ -66,7 +66,6 @@ def test_a_new_person_comes_by_the_letter_and_sets_a_password(people: Cast) -> N
     assert "already used" in text_of(used)
 
 
-@pytest.mark.extended
 def test_a_copied_link_proves_no_address(people: Cast) -> None:
     """Who invites has the link too, and makes no account for another's address with it."""
     _, copied = invite(people)
@@ -84,7 +83,6 @@ def test_a_forged_signature_is_no_letter(people: Cast) -> None:
     assert Client().get(f"{copied}:{'x' * 43}").status_code == 410
 
 
-@pytest.mark.extended
 def test_who_has_an_account_signs_in_and_accepts(people: Cast) -> None:
     ivy = person("ivy")
     mailed, _ = invite(people)
@@ -98,7 +96,6 @@ def test_who_has_an_account_signs_in_and_accepts(people: Cast) -> None:
     assert ivy.memberships.get().role == Role.DEVELOPER
 
 
-@pytest.mark.extended
 def test_another_account_is_told_whose_it_is(people: Cast) -> None:
     mailed, _ = invite(people)
     eve = signed_in(person("eve"))
@@ -107,7 +104,6 @@ def test_another_account_is_told_whose_it_is(people: Cast) -> None:
     assert not Membership.objects.filter(user__email="eve@example.org").exists()
 
 
-@pytest.mark.extended
 def test_where_sign_up_is_by_invitation_one_lets_in(people: Cast, settings: Any) -> None:
     settings.ACCOUNT_EMAIL_VERIFICATION = "none"
     browser = Client()
@@ -127,7 +123,6 @@ def test_where_sign_up_is_by_invitation_one_lets_in(people: Cast, settings: Any)
     assert "closed" in text_of(other.get("/signup"))
 
 
-@pytest.mark.extended
 @pytest.mark.parametrize(
     ("change", "words"),
     [
@@ -166,7 +161,6 @@ def test_several_at_once_and_no_letter_without_a_mail_server(people: Cast, setti
     assert Invitation.objects.get(email="d@example.org").sent_at is None
 
 
-@pytest.mark.extended
 def test_a_mail_server_that_refuses_is_told_of(people: Cast, settings: Any) -> None:
     settings.EMAIL_BACKEND = "django.core.mail.backends.smtp.EmailBackend"
     settings.EMAIL_HOST, settings.EMAIL_PORT = "127.0.0.1", 9
@@ -175,7 +169,6 @@ def test_a_mail_server_that_refuses_is_told_of(people: Cast, settings: Any) -> N
     assert "Not sent" in rows_of(signed_in(people.alice), LIST)[0]
 
 
-@pytest.mark.extended
 def test_resent_and_withdrawn_from_the_list(people: Cast) -> None:
     mailed, _ = invite(people)
     alice = signed_in(people.alice)
@@ -192,7 +185,6 @@ def test_resent_and_withdrawn_from_the_list(people: Cast) -> None:
     assert file_of(alice, f"{LIST}?state=all&export=csv")[0]["email"] == "ivy@example.org"
 
 
-@pytest.mark.slow
 def test_foreign_ones_look_like_none(people: Cast) -> None:
     """P12"""
     invite(people)
@@ -211,7 +203,6 @@ def test_foreign_ones_look_like_none(people: Cast) -> None:
     assert rows_of(bob, LIST) == []
 
 
-@pytest.mark.extended
 def test_an_admin_of_one_team_sees_its_invitations_alone(people: Cast) -> None:
     """P12, P23"""
     second = teams.create_team(people.acme, "second", actor=SYSTEM)

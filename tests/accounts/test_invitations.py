@@ -146,7 +146,6 @@ def limit(people: Cast) -> None:
     members.set_member(people.acme, people.bob.email, Role.ADMIN, teams=[people.core], actor=SYSTEM)
 
 
-@pytest.mark.extended
 @pytest.mark.parametrize("lose", [lower, remove, switch_off, limit])
 def test_an_invitation_ends_with_the_right_of_who_invited(
     people: Cast, lose: Callable[[Cast], None]
@@ -190,7 +189,6 @@ def test_a_resent_one_has_another_link_and_the_old_one_ends(people: Cast) -> Non
     )
 
 
-@pytest.mark.extended
 @pytest.mark.parametrize(
     ("emails", "text"),
     [

@@ -117,7 +117,6 @@ def test_roles_are_made_changed_and_deleted(people: Cast) -> None:
     assert client.get(f"{API}{path}").status_code == 404
 
 
-@pytest.mark.extended
 @pytest.mark.parametrize(
     ("method", "path", "body"),
     [
@@ -158,7 +157,6 @@ OPERATIONS = [
 ]
 
 
-@pytest.mark.slow
 @pytest.mark.parametrize(("method", "path", "body"), OPERATIONS)
 def test_foreign_and_missing_look_the_same(people: Cast, method: str, path: str, body: Any) -> None:
     """P12"""
@@ -178,7 +176,6 @@ def test_foreign_and_missing_look_the_same(people: Cast, method: str, path: str,
     assert CustomRole.objects.get().name == "reader"
 
 
-@pytest.mark.extended
 def test_a_developer_reads_itself_and_writes_nothing(people: Cast) -> None:
     """P12"""
     ids = things(people, manager(people, people.alice))
@@ -198,7 +195,6 @@ def test_a_developer_reads_itself_and_writes_nothing(people: Cast) -> None:
         assert with_key(text).get(f"{API}{path}").status_code == 403
 
 
-@pytest.mark.extended
 def test_a_key_of_an_admin_gives_no_more_than_an_admin(people: Cast) -> None:
     """P23"""
     ann = member(people.acme, "ann", Role.ADMIN)

@@ -2,7 +2,6 @@ import datetime as dt
 import json
 from typing import Any
 
-import pytest
 from django.test import Client
 
 from accounts import organisations
@@ -54,7 +53,6 @@ def test_an_operator_deactivates_a_person(people: Cast) -> None:
     assert "bob@example.org" in emails
 
 
-@pytest.mark.extended
 def test_an_operator_resets_a_second_factor_and_ends_sessions(people: Cast) -> None:
     bob = with_app(people.bob).browser
     dora = operator(people)
@@ -72,7 +70,6 @@ def test_an_operator_resets_a_second_factor_and_ends_sessions(people: Cast) -> N
     assert send(dora, "post", f"{path}/reset-second-factor").status_code == 403
 
 
-@pytest.mark.slow
 def test_nobody_else_may(people: Cast) -> None:
     admin = member(people.acme, "ann", Role.ADMIN)
     for user in (people.alice, admin, people.bob):

@@ -49,7 +49,6 @@ def test_an_operator_ends_a_persons_sessions(people: Cast) -> None:
     assert AuditEvent.objects.get(action="sessions.ended").actor_user_id == people.dora.pk
 
 
-@pytest.mark.extended
 def test_an_operator_resets_a_second_factor(people: Cast) -> None:
     bob = with_app(people.bob).browser
     dora = signed_in(people.dora)
@@ -69,7 +68,6 @@ def test_an_operator_resets_a_second_factor(people: Cast) -> None:
     assert answer["Location"] == "/"
 
 
-@pytest.mark.extended
 def test_operators_do_not_reset_each_other(people: Cast) -> None:
     """Nobody touches somebody of the same rank; the server's command does, and is told."""
     other = person("otto", operator=True)
@@ -90,7 +88,6 @@ def test_operators_do_not_reset_each_other(people: Cast) -> None:
         call_command("reset_second_factor", "none@example.org")
 
 
-@pytest.mark.extended
 def test_resetting_asks_for_a_recent_sign_in(people: Cast) -> None:
     with_app(people.bob)
     dora = signed_in(people.dora)
@@ -108,7 +105,6 @@ def test_neither_oneself_nor_the_last_owner_is_shut_out(people: Cast) -> None:
         assert User.objects.get(pk=user.pk).is_active
 
 
-@pytest.mark.extended
 def test_an_organisation_is_suspended_and_let_go(people: Cast) -> None:
     dora, alice = signed_in(people.dora), signed_in(people.alice)
     path = "/admin/organisations/acme"
@@ -128,7 +124,6 @@ def test_an_archived_organisation_is_brought_back(people: Cast) -> None:
     assert signed_in(people.alice).get("/o/acme/teams").status_code == 200
 
 
-@pytest.mark.slow
 @pytest.mark.parametrize(
     "path",
     [

@@ -57,7 +57,6 @@ def test_teams_and_projects_are_made_changed_and_listed(people: Cast) -> None:
     assert [row["slug"] for row in client.get(f"{API}/projects").json()["items"]] == ["bot"]
 
 
-@pytest.mark.extended
 @pytest.mark.parametrize(
     ("method", "path", "body"),
     [

@@ -43,14 +43,12 @@ def test_the_password_opens_the_way_back(stale: Client) -> None:
     assert stale.get(APP).status_code == 200
 
 
-@pytest.mark.extended
 def test_a_wrong_password_does_not_and_is_counted(stale: Client) -> None:
     told = [stale.post(CONFIRM, {"password": "wrong"}).status_code for _ in range(6)]
     assert told == [200] * 5 + [429]
     assert stale.get(APP).status_code == 302
 
 
-@pytest.mark.extended
 def test_a_code_opens_it_too_and_works_once(people: Cast) -> None:
     owner = with_app(people.bob)
     browser = owner.browser

@@ -2,8 +2,6 @@
 
 from typing import Any
 
-import pytest
-
 from accounts import custom_roles, members
 from accounts.actors import SYSTEM, authority_of
 from accounts.models import CustomRole, Role
@@ -67,7 +65,6 @@ def test_a_role_is_made_changed_and_deleted(people: Cast) -> None:
     assert not CustomRole.objects.exists()
 
 
-@pytest.mark.extended
 def test_who_may_not_sees_no_editor(people: Cast) -> None:
     """P12, P23"""
     role = custom_roles.create_role(people.acme, "payer", ["wallet.write"], actor=SYSTEM)

@@ -134,7 +134,6 @@ def test_one_is_made_and_changed_on_its_pages(people: Cast) -> None:
         assert client.post("/o/acme/service-accounts/new", form).status_code == status
 
 
-@pytest.mark.extended
 def test_a_key_is_made_for_it_on_the_page_of_keys(people: Cast) -> None:
     account = deployer(people)
     project = projects.create_project(people.core, "bot", actor=SYSTEM)

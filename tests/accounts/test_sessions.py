@@ -66,7 +66,6 @@ def test_nobody_ends_the_session_of_another(people: Cast) -> None:
     assert is_in(alice)
 
 
-@pytest.mark.extended
 def test_all_others_are_ended_at_once(people: Cast) -> None:
     here, *others = [signed_in(people.bob) for _ in range(4)]
     assert all(map(is_in, (here, *others)))
@@ -76,7 +75,6 @@ def test_all_others_are_ended_at_once(people: Cast) -> None:
     assert not any(map(is_in, others))
 
 
-@pytest.mark.extended
 def test_an_idle_session_ends(people: Cast) -> None:
     browser = signed_in(people.bob)
     assert is_in(browser)
@@ -101,7 +99,6 @@ def test_no_session_lives_longer_than_seven_days_however_it_is_used(people: Cast
     assert not is_in(browser)
 
 
-@pytest.mark.extended
 def test_what_an_open_page_asks_by_itself_is_no_use(people: Cast) -> None:
     browser = signed_in(people.bob)
     assert is_in(browser)

@@ -57,7 +57,6 @@ def test_it_is_archived_by_its_name(people: Cast) -> None:
     assert alice.get(URL).status_code == 404
 
 
-@pytest.mark.extended
 def test_nobody_else_has_the_page(people: Cast) -> None:
     for user, status in ((people.bob, 403), (people.charlie, 404), (people.dora, 403)):
         assert signed_in(user).post(URL, FORM).status_code == status
@@ -66,7 +65,6 @@ def test_nobody_else_has_the_page(people: Cast) -> None:
     assert (people.acme.name, people.acme.archived_at) == ("Acme", None)
 
 
-@pytest.mark.extended
 def test_whom_a_second_factor_is_asked_of_is_an_owners_to_say(people: Cast) -> None:
     """P23: who changes every other setting does not weaken how owners sign in."""
     role = create_role(people.acme, "Settings", PERMISSIONS, actor=SYSTEM)

@@ -150,7 +150,6 @@ def test_ten_presses_make_one_organisation() -> None:
     assert set(told) <= {302, 303, 422}
 
 
-@pytest.mark.extended
 @pytest.mark.parametrize("field", ["operator", "is_active", "role", "organisation"])
 def test_a_form_grants_nothing(people: Cast, field: str) -> None:
     sign_up.save_sign_up(SYSTEM, mode="open")
@@ -163,7 +162,6 @@ def test_a_form_grants_nothing(people: Cast, field: str) -> None:
 # By domain --------------------------------------------------------------------------------------
 
 
-@pytest.mark.extended
 def test_who_confirms_an_address_of_a_domain_joins_its_organisation(people: Cast) -> None:
     sign_up.save_sign_up(SYSTEM, mode="domain", domains=[ACME])
     browser = Client()
@@ -176,7 +174,6 @@ def test_who_confirms_an_address_of_a_domain_joins_its_organisation(people: Cast
     assert (membership.role, membership.all_teams) == ("developer", True)
 
 
-@pytest.mark.extended
 def test_who_was_removed_does_not_come_back_by_the_domain(people: Cast) -> None:
     sign_up.save_sign_up(SYSTEM, mode="domain", domains=[ACME])
     eve = come_in(Client())
@@ -229,7 +226,6 @@ def test_an_operator_changes_it_on_a_page(people: Cast) -> None:
     assert AuditEvent.objects.filter(action="sign_up.changed").count() == 1
 
 
-@pytest.mark.extended
 @pytest.mark.parametrize(
     ("form", "words"),
     [
@@ -268,7 +264,6 @@ def change(browser: Client, body: dict[str, Any]) -> Any:
     return browser.patch(API, json.dumps(body), "application/json")
 
 
-@pytest.mark.extended
 def test_the_api_reads_and_changes_it(people: Cast) -> None:
     dora = signed_in(people.dora)
     assert dora.get(API).json() == {"mode": "invite", "domains": []}
@@ -290,7 +285,6 @@ def of_api(browser: Client) -> int:
     return browser.get(API).status_code
 
 
-@pytest.mark.extended
 @pytest.mark.parametrize(("ask", "status"), [(of_page, 404), (of_api, 403)])
 def test_nobody_but_an_operator_sees_it(
     people: Cast, ask: Callable[[Client], int], status: int

@@ -215,15 +215,9 @@ def test_where_one_signed_in_long_ago_is_forgotten(people: Cast) -> None:
     ("path", "form"),
     [
         ("/login", {"login": "n@example.org", "password": "wrong wrong"}),
-        pytest.param(
-            "/signup", {"email": "n@example.org", "password1": "a long enough one"},
-            marks=pytest.mark.slow,
-        ),
+        ("/signup", {"email": "n@example.org", "password1": "a long enough one"}),
         ("/password/reset", {"email": "n@example.org"}),
-        pytest.param(
-            "/password/reset/1-set-password", {"password1": "x", "password2": "x"},
-            marks=pytest.mark.slow,
-        ),
+        ("/password/reset/1-set-password", {"password1": "x", "password2": "x"}),
     ],
 )  # fmt: skip
 @pytest.mark.usefixtures("open_sign_up")

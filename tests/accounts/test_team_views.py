@@ -69,7 +69,6 @@ PATHS = [
 ]
 
 
-@pytest.mark.slow
 @pytest.mark.parametrize("path", PATHS)
 def test_who_may_not_changes_nothing(people: Cast, path: str) -> None:
     """A developer is refused, a stranger finds nothing."""
@@ -81,7 +80,6 @@ def test_who_may_not_changes_nothing(people: Cast, path: str) -> None:
     assert Project.objects.get().name == "bot"
 
 
-@pytest.mark.extended
 @pytest.mark.parametrize("path", PATHS)
 def test_an_admin_of_one_team_changes_that_one(people: Cast, path: str) -> None:
     """P12: another team is not there for it, and a new one would be none of its own."""

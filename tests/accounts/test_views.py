@@ -58,7 +58,6 @@ def test_tenant_pages_are_kept_nowhere(people: Cast) -> None:
     assert {"HX-Request", "Cookie"} <= set(re.split(r",\s*", response["Vary"]))
 
 
-@pytest.mark.extended
 def test_billing_reads_the_list_and_may_not_write(people: Cast) -> None:
     key, _ = make_key(people.core, "ci")
     fay = signed_in(member(people.acme, "fay", Role.BILLING))
@@ -72,7 +71,6 @@ def test_billing_reads_the_list_and_may_not_write(people: Cast) -> None:
     assert key.revoked_at is None
 
 
-@pytest.mark.extended
 def test_a_key_of_the_shortest_lifetime_does_not_begin_as_one_that_ends_soon(people: Cast) -> None:
     bob = signed_in(people.bob)
     bob.post(NEW, {"name": "short", "kind": "relay", "lifetime": "7"})
@@ -81,7 +79,6 @@ def test_a_key_of_the_shortest_lifetime_does_not_begin_as_one_that_ends_soon(peo
     assert "Expires soon" in text_of(bob.get(KEYS))
 
 
-@pytest.mark.extended
 @pytest.mark.parametrize("hidden", [True, False])
 def test_the_secret_is_shown_once(people: Cast, hidden: bool) -> None:
     browser = signed_in(people.bob)
@@ -111,14 +108,12 @@ def test_the_secret_is_shown_once(people: Cast, hidden: bool) -> None:
     assert "Another key is already named web-prod." in text_of(again)
 
 
-@pytest.mark.extended
 def test_a_management_key_is_made_for_oneself(people: Cast) -> None:
     signed_in(people.bob).post(NEW, {"name": "tool", "kind": "management"})
     key = Key.objects.get(name="tool")
     assert (key.kind, key.user) == (KeyKind.MANAGEMENT, people.bob)
 
 
-@pytest.mark.extended
 def test_strangers_make_no_keys(people: Cast) -> None:
     assert signed_in(people.charlie).post(NEW, {"name": "x", "kind": "relay"}).status_code == 404
     assert signed_in(people.dora).post(NEW, {"name": "x", "kind": "relay"}).status_code == 403
@@ -149,7 +144,6 @@ def test_revoking_needs_the_name(people: Cast) -> None:
     assert key.revoked_at is not None
 
 
-@pytest.mark.extended
 @pytest.mark.parametrize("hidden", [True, False])
 def test_rotating_shows_the_new_secret_once(people: Cast, hidden: bool) -> None:
     key, old = make_key(people.core, "ci", user=people.bob)
@@ -183,7 +177,6 @@ def test_revoking_by_a_dialog_reloads_the_list(people: Cast) -> None:
     assert (response.status_code, response["HX-Redirect"]) == (204, KEYS)
 
 
-@pytest.mark.slow
 def test_anothers_key_and_no_key_look_alike(people: Cast) -> None:
     alices, _ = make_key(people.core, "alices", user=people.alice)
     theirs, _ = make_key(people.stranger.teams.get(), "theirs", user=people.charlie)
@@ -198,7 +191,6 @@ def test_anothers_key_and_no_key_look_alike(people: Cast) -> None:
     assert not Key.objects.exclude(revoked_at=None).exists()
 
 
-@pytest.mark.extended
 def test_search_and_states(people: Cast) -> None:
     make_key(people.core, "web-prod", user=people.alice)
     off, _ = make_key(people.core, "etl")
@@ -227,7 +219,6 @@ def test_search_and_states(people: Cast) -> None:
     assert "Nothing matches these filters" in text_of(browser.get(KEYS, {"q": "zzz"}))
 
 
-@pytest.mark.extended
 def test_a_long_list_is_cut(people: Cast) -> None:
     made = {make_key(people.core, f"k{number:02}")[0].name for number in range(52)}
     browser = signed_in(people.alice)

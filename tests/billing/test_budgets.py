@@ -198,7 +198,6 @@ def test_present_window_is_told_before_anybody_spends_of_it(key: Key) -> None:
     assert budgets.standing_of([total])[0].resets_at is None
 
 
-@pytest.mark.extended
 def test_who_sees_which_budgets(people: Cast) -> None:
     """The isolation matrix: members see their own, strangers nothing."""
     own, _ = make_key(people.core, "own", user=people.bob)
@@ -246,7 +245,6 @@ def test_subjects_are_found_by_the_words_of_people(people: Cast) -> None:
         assert refused.value.field == "subject"
 
 
-@pytest.mark.extended
 def test_who_is_limited_to_teams_sets_budgets_of_these_alone(people: Cast) -> None:
     """P23: neither of the organisation, nor of a person, a model or a key of another team."""
     second = teams.create_team(people.acme, "second", actor=SYSTEM)

@@ -57,7 +57,6 @@ def test_a_rule_is_set_and_taken_back_on_its_page(dora: Client, people: Cast) ->
     ]  # fmt: skip
 
 
-@pytest.mark.extended
 @pytest.mark.parametrize(
     ("sent", "field"),
     [
@@ -78,7 +77,6 @@ def test_what_is_no_rule_is_refused(
     assert charge_rule_of(people.acme) is None
 
 
-@pytest.mark.extended
 def test_a_rule_by_the_api(dora: Client, people: Cast) -> None:
     path = f"/api/v1/organisations/{people.acme.slug}/charge-rule"
     assert dora.get(path).json() == NONE
@@ -90,7 +88,6 @@ def test_a_rule_by_the_api(dora: Client, people: Cast) -> None:
     assert signed_in(people.alice).get(path).status_code in (403, 404)
 
 
-@pytest.mark.extended
 def test_a_file_brings_it_and_the_export_brings_it_back(people: Cast, tmp_path: Path) -> None:
     set_charge_rule(actor(people.dora), people.acme, ChargeRule("drain", 30, 50_000_000))
     installation = Installation(tmp_path)

@@ -129,7 +129,6 @@ def test_five_wrong_codes_in_ten_minutes_by_a_person_or_a_network(
     assert not RedeemTry.objects.exists()
 
 
-@pytest.mark.extended
 def test_a_right_code_costs_no_try(people: cast.Cast, dora: Actor, alice: Actor) -> None:
     _, texts = batch_of(dora, 7)
     for text in texts:
@@ -164,7 +163,6 @@ def test_batches_that_cannot_be(dora: Actor, over: dict[str, Any], field: str) -
     assert refused.value.field == field
 
 
-@pytest.mark.extended
 @pytest.mark.django_db(transaction=True)
 def test_redeem_is_all_or_nothing_whichever_statement_fails(people: cast.Cast) -> None:
     _, [text] = batch_of(cast.actor(people.dora), credit_days=30)

@@ -14,7 +14,6 @@ from lib.ids import id_text
 from tests.billing.test_topups import ordered, paid, stands
 from tests.books import assert_books_balance
 from tests.fakes.processor import FakeProcessor
-from tests.pairwise import slow_unless
 
 AFTER: Final[tuple[EventKind, ...]] = ("refunded", "unrefunded", "disputed", "reinstated")
 BEFORE: Final[tuple[EventKind, ...]] = ("pending", "failed", "expired")
@@ -40,15 +39,8 @@ def event_of(top_up: TopUp, kind: EventKind, object_id: str) -> PaymentEvent:
     )
 
 
-@pytest.mark.parametrize(
-    ("kind", "how"),
-    [
-        # Each by two of the ways, in turn.
-        pytest.param(kind, how, marks=slow_unless((n + m) % 3 > 0))
-        for n, kind in enumerate(AFTER)
-        for m, how in enumerate(FOREIGN)
-    ],
-)
+@pytest.mark.parametrize("kind", AFTER)
+@pytest.mark.parametrize("how", FOREIGN)
 def test_what_follows_a_payment_is_of_its_mode_and_currency(
     bank: FakeProcessor, alice: Actor, kind: EventKind, how: str
 ) -> None:
@@ -66,7 +58,6 @@ def test_what_follows_a_payment_is_of_its_mode_and_currency(
     assert_books_balance()
 
 
-@pytest.mark.extended
 @pytest.mark.parametrize("how", [*FOREIGN, "checkout"])
 @pytest.mark.parametrize("kind", BEFORE)
 def test_what_comes_before_a_payment_is_of_its_mode_currency_and_checkout(

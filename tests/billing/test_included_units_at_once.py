@@ -64,7 +64,6 @@ def do(job: tuple[str, tuple[object, ...]]) -> UUID | int | None:
     return JOBS[job[0]](job[1])  # type: ignore[operator,no-any-return]
 
 
-@pytest.mark.extended
 @pytest.mark.django_db(transaction=True)
 def test_what_is_used_and_held_is_never_more_than_included() -> None:
     people = cast.assemble()

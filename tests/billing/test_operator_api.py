@@ -57,7 +57,6 @@ def test_two_operators_credit_a_large_sum_once(people: cast.Cast) -> None:
     assert_books_balance()
 
 
-@pytest.mark.extended
 def test_a_posting_is_undone_over_the_api(people: cast.Cast) -> None:
     dora = api_of(people, "dora")
     post(dora, "/credits", {**CREDIT, "amount": "5.00"})
@@ -67,7 +66,6 @@ def test_a_posting_is_undone_over_the_api(people: cast.Cast) -> None:
     assert balance(people.acme).available_nano == 0
 
 
-@pytest.mark.extended
 def test_codes_are_made_downloaded_once_and_redeemed(people: cast.Cast) -> None:
     dora, alice = api_of(people, "dora"), api_of(people, "alice")
     batch = post(dora, "/code-batches", {"name": "x", "value": "5.00", "count": 2}, "k").json()
@@ -104,7 +102,6 @@ def test_what_is_for_operators_alone(people: cast.Cast, name: str) -> None:
     assert balance(people.acme).available_nano == 0
 
 
-@pytest.mark.extended
 @pytest.mark.parametrize(
     ("over", "status"),
     [

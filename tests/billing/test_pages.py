@@ -51,7 +51,6 @@ def seen_of(answer: Any) -> str:
     return found[1]
 
 
-@pytest.mark.slow
 @pytest.mark.parametrize("role", cast.BUILT_IN)
 def test_who_opens_the_pages_of_money(people: cast.Cast, role: Role) -> None:
     browser = cast.signed_in(cast.member(people.acme, f"x{role.value}", role))
@@ -71,7 +70,6 @@ def test_who_opens_the_pages_of_money(people: cast.Cast, role: Role) -> None:
     )
 
 
-@pytest.mark.slow
 @pytest.mark.parametrize("page", [*PAGES, "billing/top-ups/" + "0" * 26])
 def test_a_stranger_finds_nothing(people: cast.Cast, page: str) -> None:
     assert cast.signed_in(people.charlie).get(f"/o/acme/{page}").status_code == 404
@@ -108,14 +106,12 @@ def test_a_young_organisation_runs_out_by_the_days_that_it_has(people: cast.Cast
     assert "in 63 days at the current rate" in text_of(alice.get("/o/acme/billing"))
 
 
-@pytest.mark.slow
 @pytest.mark.parametrize("page", ["credits", "codes", "payments"])
 def test_pages_of_operators_are_nobody_elses(people: cast.Cast, page: str) -> None:
     assert cast.signed_in(people.dora).get(f"/admin/{page}").status_code == 200
     assert cast.signed_in(people.alice).get(f"/admin/{page}").status_code == 404
 
 
-@pytest.mark.extended
 def test_the_overview_ties_with_the_ledger_and_the_api(people: cast.Cast) -> None:
     key, _ = cast.make_key(people.core)
     add_opening_credit(people.acme, 146_710_000_000)
@@ -134,7 +130,6 @@ def test_the_overview_ties_with_the_ledger_and_the_api(people: cast.Cast) -> Non
     assert [row["amount_usd"] for row in rows if row["type"] == "usage"] == ["-18.31"]
 
 
-@pytest.mark.extended
 def test_the_ledger_is_filtered_sorted_and_exported(people: cast.Cast) -> None:
     for amount, reason in ((5, "Outage"), (-2, "Wrong invoice"), (3, "Goodwill")):
         credits.ask_credit(cast.actor(people.dora), people.acme, amount * USD, reason=reason)
@@ -157,7 +152,6 @@ def test_the_ledger_is_filtered_sorted_and_exported(people: cast.Cast) -> None:
     assert "Nothing matches" in text_of(alice.get(f"{ledger}?month={past}"))
 
 
-@pytest.mark.extended
 @pytest.mark.parametrize("month", ["2026-13", "November", ""])
 def test_what_is_no_month_gives_no_other_ones_figures(people: cast.Cast, month: str) -> None:
     client = cast.signed_in(people.alice)
@@ -176,7 +170,6 @@ def test_no_cell_of_the_file_is_a_formula(people: cast.Cast) -> None:
     assert told == ("'=1+1", "'@SUM(A1)", "'=dora@example.org")
 
 
-@pytest.mark.extended
 def test_a_top_up_by_page(people: cast.Cast, bank: FakeProcessor) -> None:
     browser = cast.signed_in(people.alice)
     once = once_of(browser.get("/o/acme/billing/top-up"))
@@ -210,7 +203,6 @@ def test_with_scripts_the_browser_is_sent_to_the_payment_page(
     assert answer["HX-Redirect"] == TopUp.objects.get().checkout_url
 
 
-@pytest.mark.extended
 @pytest.mark.parametrize(
     ("form", "told"),
     [
@@ -245,7 +237,6 @@ def test_the_form_offers_what_is_configured() -> None:
     assert [value for value, _ in fields["processor"].choices] == ["manual"]
 
 
-@pytest.mark.extended
 def test_a_code_is_redeemed_by_page(people: cast.Cast) -> None:
     dora = cast.actor(people.dora)
     batch = codes.create_batch(dora, "Spring", 5 * USD, 1, credit_days=30)
@@ -269,7 +260,6 @@ def test_a_code_is_redeemed_by_page(people: cast.Cast) -> None:
     assert len(list(promo.grants_left(people.acme.id))) == 1
 
 
-@pytest.mark.extended
 def test_alerts_by_page(people: cast.Cast) -> None:
     alice = cast.signed_in(people.alice)
     form = {"low": "50", "below": "10", "amount": "50"}
@@ -282,7 +272,6 @@ def test_alerts_by_page(people: cast.Cast) -> None:
     assert "Email alert below $50.00" in page
 
 
-@pytest.mark.extended
 def test_corrections_by_page_need_two(people: cast.Cast) -> None:
     dora, otto = cast.signed_in(people.dora), cast.signed_in(cast.person("otto", operator=True))
     once = once_of(dora.get("/admin/credits"))
@@ -312,7 +301,6 @@ def test_corrections_by_page_need_two(people: cast.Cast) -> None:
     assert "organisation does not exist" in text_of(unknown)
 
 
-@pytest.mark.extended
 def test_a_correction_into_debt_is_asked_for_twice_by_both(people: cast.Cast) -> None:
     dora, otto = cast.signed_in(people.dora), cast.signed_in(cast.person("otto", operator=True))
     add_opening_credit(people.acme, 108 * USD)
@@ -344,7 +332,6 @@ def test_a_comma_in_a_correction_moves_nothing(people: cast.Cast) -> None:
     assert "Enter an amount such as 12.50." in text_of(answer)
 
 
-@pytest.mark.extended
 def test_the_second_operator_approves_the_reference_of_the_first(people: cast.Cast) -> None:
     alice, dora = cast.signed_in(people.alice), cast.signed_in(people.dora)
     otto = cast.signed_in(cast.person("otto", operator=True))
@@ -365,7 +352,6 @@ def test_the_second_operator_approves_the_reference_of_the_first(people: cast.Ca
     assert file_of(alice, LEDGER_FILE)[0]["document"] == "BANK-1"
 
 
-@pytest.mark.extended
 def test_a_transfer_is_cancelled_by_page(people: cast.Cast) -> None:
     alice, dora = cast.signed_in(people.alice), cast.signed_in(people.dora)
     states = [
@@ -382,7 +368,6 @@ def test_a_transfer_is_cancelled_by_page(people: cast.Cast) -> None:
     assert all("Cancelled" in row for row in rows_of(dora, "/admin/payments"))
 
 
-@pytest.mark.extended
 def test_codes_by_page(people: cast.Cast) -> None:
     dora = cast.signed_in(people.dora)
     form = {"name": "Spring", "value": "5", "count": "3", "max_uses": "1"}
@@ -400,7 +385,6 @@ def test_codes_by_page(people: cast.Cast) -> None:
     assert "Disabled" in rows_of(dora, "/admin/codes")[0]
 
 
-@pytest.mark.extended
 def test_corrections_are_filtered_sorted_and_exported(people: cast.Cast) -> None:
     for amount, reason in ((5, "Outage"), (-2, "Wrong invoice"), (5_000, "Welcome")):
         credits.ask_credit(cast.actor(people.dora), people.acme, amount * USD, reason=reason)
@@ -424,7 +408,6 @@ def test_batches_are_filtered_sorted_and_exported(people: cast.Cast) -> None:
     assert exported == [{"name": "Autumn", "value_usd": "7.00", "used": "0"}]
 
 
-@pytest.mark.extended
 def test_top_ups_are_filtered_sorted_and_exported(people: cast.Cast) -> None:
     """W41 by the organisation, W77 by operators."""
     alice, dora = cast.signed_in(people.alice), cast.signed_in(people.dora)
@@ -451,7 +434,6 @@ def test_holds_are_filtered_sorted_and_exported(people: cast.Cast) -> None:
     assert exported == [{"request": id_text(late.request_id), "held_usd": "3.00"}]
 
 
-@pytest.mark.extended
 def test_holds_are_paged_to_the_last(people: cast.Cast) -> None:
     key, _ = cast.make_key(people.core, "web-prod", user=people.bob)
     credit(key, 100 * USD)
@@ -472,7 +454,6 @@ def test_holds_are_paged_to_the_last(people: cast.Cast) -> None:
     assert rows_of(alice, f"{page}&state=late") == []
 
 
-@pytest.mark.extended
 def test_transfers_by_page(people: cast.Cast, settings: LazySettings) -> None:
     alice, dora = cast.signed_in(people.alice), cast.signed_in(people.dora)
     answer = alice.post("/o/acme/billing/top-up", {"amount": "100", "processor": "manual"})

@@ -129,7 +129,6 @@ def test_a_cut_by_more_than_half_needs_two_persons(loaded: Cast, after: int, two
     assert actions == ["price.drafted", "price.accepted_first", "price.set"]
 
 
-@pytest.mark.extended
 @pytest.mark.parametrize(
     ("key", "after", "two"),
     [
@@ -153,7 +152,6 @@ def test_a_new_price_in_the_place_of_a_wider_one_may_be_a_cut_too(
     assert [one.id for one in accept(dora, [draft.id])] == ([draft.id] if two else [])
 
 
-@pytest.mark.extended
 def test_a_deep_cut_in_small_pieces_needs_two_persons(loaded: Cast) -> None:
     """What falls within 24 hours counts together, as what is credited does."""
     dora, second = actor(loaded.dora), actor(person("eve", operator=True))
@@ -170,7 +168,6 @@ def test_a_deep_cut_in_small_pieces_needs_two_persons(loaded: Cast) -> None:
     assert [one.id for one in accept(dora, [next_to_it.id])] == [next_to_it.id]
 
 
-@pytest.mark.extended
 def test_all_or_none_are_accepted(loaded: Cast) -> None:
     dora = actor(loaded.dora)
     good = draft_price(dora, PriceKey("a"), rates(90), valid_from=None)
@@ -342,7 +339,6 @@ def test_a_withdrawal_brings_back_what_was_narrower(people: Cast) -> None:
     assert shown() == before
 
 
-@pytest.mark.extended
 def test_a_withdrawal_is_no_way_around_the_second_person(loaded: Cast) -> None:
     """Two steps down that one person could plan are one deep cut without the first of them."""
     first, second = planned(loaded, (10, 60), (12, 31))
@@ -355,7 +351,6 @@ def test_a_withdrawal_is_no_way_around_the_second_person(loaded: Cast) -> None:
     assert shown() == [(100, SINCE, None)]
 
 
-@pytest.mark.extended
 def test_a_cut_that_two_have_accepted_is_in_nobodys_way(loaded: Cast) -> None:
     first, _ = planned(loaded, (10, 90), (12, 31))
     take_back(loaded, first)

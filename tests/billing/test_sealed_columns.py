@@ -107,7 +107,6 @@ def test_an_edit_of_any_column_is_found(model: type[models.Model], field: Any) -
     assert broken() != []
 
 
-@pytest.mark.extended
 @pytest.mark.usefixtures("history")
 @pytest.mark.parametrize("kind", ["ledger", "trail"])
 def test_a_seal_that_is_missing_leaves_a_gap_and_breaks_the_next(kind: str) -> None:

@@ -127,7 +127,6 @@ def test_every_one_of_200_tamperings_is_found() -> None:
     assert broken() == []
 
 
-@pytest.mark.extended
 @pytest.mark.usefixtures("history")
 def test_a_history_that_was_sealed_by_somebody_else_is_found() -> None:
     """Who has the database alone cannot make our seals: their key is elsewhere."""
@@ -137,7 +136,6 @@ def test_a_history_that_was_sealed_by_somebody_else_is_found() -> None:
     assert {one.problem for one in broken()} == {"its code is not ours"}
 
 
-@pytest.mark.extended
 @pytest.mark.usefixtures("history")
 def test_an_end_that_was_cut_off_is_found_by_its_age() -> None:
     until = Seal.objects.filter(kind="ledger").latest("id").to_at
@@ -216,7 +214,6 @@ def backdate(event: AuditEvent, at: dt.datetime) -> None:
     run("UPDATE accounts_auditevent SET at = %s WHERE id = %s", at, event.id)
 
 
-@pytest.mark.extended
 @pytest.mark.parametrize("text", [*STORABLE, EVERYTHING, LONG], ids=lambda text: ascii(text)[:20])
 def test_no_text_ends_the_sealing_and_an_edit_of_it_is_found(text: str) -> None:
     event = told(text)
@@ -275,7 +272,6 @@ _EDITS_OF_BEFORE = (
 )
 
 
-@pytest.mark.extended
 @pytest.mark.parametrize("edited", _EDITS_OF_BEFORE)
 def test_a_seal_of_the_third_form_holds_and_finds_an_edit(edited: str) -> None:
     now = clock.now()

@@ -382,7 +382,6 @@ def renew_at(moment: str) -> int:
         return renew_subscriptions()
 
 
-@pytest.mark.slow
 @pytest.mark.django_db(transaction=True)
 def test_many_renew_at_once_and_one_does(people: cast.Cast, at: NextAt) -> None:
     add_opening_credit(people.acme, 100 * USD)

@@ -86,7 +86,6 @@ def test_the_same_order_has_one_checkout(bank: FakeProcessor, alice: Actor) -> N
     assert len(bank.sessions) == 1
 
 
-@pytest.mark.extended
 def test_a_processor_that_is_down_leaves_the_order_open(bank: FakeProcessor, alice: Actor) -> None:
     bank.down = True
     assert alice.organisation is not None
@@ -261,7 +260,6 @@ def test_forgeries_credit_nothing(bank: FakeProcessor, alice: Actor, name: str) 
     assert_books_balance()
 
 
-@pytest.mark.extended
 @pytest.mark.parametrize("secret", ["", " ", None])
 def test_without_its_secret_no_event_is_believed(
     bank: FakeProcessor, alice: Actor, settings: LazySettings, secret: str | None
@@ -307,7 +305,6 @@ def test_a_second_payment_of_one_order_is_kept_apart_until_it_is_refunded(
 # Refunds and disputes ---------------------------------------------------------------------------
 
 
-@pytest.mark.extended
 def test_refunds_are_sums_in_any_order(bank: FakeProcessor, alice: Actor) -> None:
     top_up = paid(bank, ordered(alice))
     small, large = bank.refund(top_up.payment_id, 500), bank.refund(top_up.payment_id, 1500)
@@ -320,7 +317,6 @@ def test_refunds_are_sums_in_any_order(bank: FakeProcessor, alice: Actor) -> Non
     assert_books_balance()
 
 
-@pytest.mark.extended
 def test_a_refund_that_came_back_is_told_once_and_moves_nothing(
     bank: FakeProcessor, alice: Actor
 ) -> None:
@@ -358,7 +354,6 @@ def spend(alice: Actor, usd: int) -> None:
     post(Draft(f"test:{usd}", "adjust", lines))
 
 
-@pytest.mark.extended
 def test_a_chargeback_of_what_was_spent_is_debt_and_a_top_up_pays_it(
     bank: FakeProcessor, alice: Actor
 ) -> None:
@@ -404,7 +399,6 @@ def test_every_order_of_events_ends_the_same(bank: FakeProcessor, alice: Actor, 
     assert_books_balance()
 
 
-@pytest.mark.extended
 @pytest.mark.django_db(transaction=True)
 def test_a_refund_beside_its_payment_is_not_left_waiting(
     bank: FakeProcessor, people: cast.Cast, monkeypatch: pytest.MonkeyPatch
@@ -448,7 +442,6 @@ def waits_for_a_lock() -> bool:
         return bool(cursor.fetchone()[0])
 
 
-@pytest.mark.extended
 @pytest.mark.django_db(transaction=True)
 def test_a_transfer_named_twice_at_once_pays_one_order(
     people: cast.Cast, monkeypatch: pytest.MonkeyPatch
@@ -488,7 +481,6 @@ def test_a_transfer_named_twice_at_once_pays_one_order(
 # The n-th statement fails -----------------------------------------------------------------------
 
 
-@pytest.mark.extended
 @pytest.mark.django_db(transaction=True)
 def test_pay_is_all_or_nothing_whichever_statement_fails(
     bank: FakeProcessor, people: cast.Cast
@@ -503,7 +495,6 @@ def test_pay_is_all_or_nothing_whichever_statement_fails(
     assert_books_balance()
 
 
-@pytest.mark.extended
 @pytest.mark.django_db(transaction=True)
 def test_a_chargeback_is_all_or_nothing_too(bank: FakeProcessor, people: cast.Cast) -> None:
     alice = cast.actor(people.alice, people.acme)
@@ -517,7 +508,6 @@ def test_a_chargeback_is_all_or_nothing_too(bank: FakeProcessor, people: cast.Ca
 # Transfers --------------------------------------------------------------------------------------
 
 
-@pytest.mark.extended
 def test_a_transfer_is_confirmed_by_an_operator_and_a_large_one_by_two(
     people: cast.Cast, alice: Actor
 ) -> None:
@@ -570,7 +560,6 @@ def test_a_transfer_that_does_not_come_is_ended_by_its_buyer_or_an_operator(
     assert_books_balance()
 
 
-@pytest.mark.extended
 def test_a_large_transfer_in_small_pieces_is_confirmed_by_two(
     people: cast.Cast, alice: Actor
 ) -> None:
@@ -610,7 +599,6 @@ def test_orders_that_cannot_be(
 # Over the API -----------------------------------------------------------------------------------
 
 
-@pytest.mark.extended
 def test_an_order_over_the_api_once_for_its_key(bank: FakeProcessor, people: cast.Cast) -> None:
     from accounts.models import KeyKind
 
@@ -640,7 +628,6 @@ def test_an_order_over_the_api_once_for_its_key(bank: FakeProcessor, people: cas
     assert shown["created_at"].endswith("Z")
 
 
-@pytest.mark.extended
 @pytest.mark.parametrize(
     ("role", "read", "write"),
     [(Role.OWNER, 200, 201), (Role.ADMIN, 200, 403), (Role.BILLING, 200, 201),

@@ -157,7 +157,6 @@ def test_a_declined_card_switches_it_off_and_is_told(
     assert automatic_topups.fill_balances() == 0
 
 
-@pytest.mark.extended
 def test_a_processor_that_is_down_is_asked_again(
     people: cast.Cast, bank: FakeProcessor, alice: Actor
 ) -> None:
@@ -191,7 +190,6 @@ def test_what_was_ordered_is_not_charged_once_it_is_switched_off(
     assert_books_balance()
 
 
-@pytest.mark.extended
 def test_no_more_than_five_a_day(people: cast.Cast, bank: FakeProcessor, alice: Actor) -> None:
     switched_on(people, bank, alice)
     for _ in range(AUTOMATIC_A_DAY):

@@ -184,7 +184,6 @@ def test_an_export_applied_where_it_came_from_changes_nothing(
     assert AuditEvent.objects.count() == before
 
 
-@pytest.mark.extended
 def test_an_export_applied_to_an_empty_installation_makes_the_same(
     installation: Installation, furnished: Cast, django_capture_on_commit_callbacks: Any
 ) -> None:
@@ -228,7 +227,6 @@ def test_no_secret_is_exported(installation: Installation, furnished: Cast) -> N
     assert exported.count("secret: keep") == 3
 
 
-@pytest.mark.extended
 def test_what_the_file_does_not_name_stays_unless_it_is_pruned(
     installation: Installation, furnished: Cast
 ) -> None:
@@ -283,7 +281,6 @@ CHANGES = {
 }
 
 
-@pytest.mark.extended
 @pytest.mark.parametrize("change", CHANGES)
 def test_a_change_of_the_file_is_a_change_of_the_installation_once(
     installation: Installation, furnished: Cast, change: str
@@ -321,7 +318,6 @@ WRONG = {
 }
 
 
-@pytest.mark.extended
 @pytest.mark.parametrize("right", WRONG)
 def test_what_cannot_be_is_told_with_its_line_and_writes_nothing(
     installation: Installation, furnished: Cast, right: str
@@ -337,7 +333,6 @@ def test_what_cannot_be_is_told_with_its_line_and_writes_nothing(
     assert AuditEvent.objects.count() == before
 
 
-@pytest.mark.extended
 @pytest.mark.parametrize(
     "text", [pytest.param(text, marks=slow_unless(n % 3 == 0)) for n, text in enumerate(STORABLE)]
 )
@@ -380,7 +375,6 @@ def named_so(make: Any, text: str) -> Any:
         return None
 
 
-@pytest.mark.extended
 def test_the_example_of_the_documentation_can_be_applied(
     installation: Installation, monkeypatch: pytest.MonkeyPatch, settings: Any
 ) -> None:

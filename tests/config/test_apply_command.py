@@ -72,7 +72,6 @@ def test_one_file_sets_up_all_of_it(installation: Installation) -> None:
     assert InstallationSetting.objects.get().unpriced_models == "alert"
 
 
-@pytest.mark.extended
 def test_the_same_file_again_changes_nothing(installation: Installation) -> None:
     assert "+ channel first" in installation.apply(WHOLE)
     before, epoch = everything(), Epoch.objects.get().n
@@ -81,7 +80,6 @@ def test_the_same_file_again_changes_nothing(installation: Installation) -> None
     assert (everything(), Epoch.objects.get().n) == (before, epoch)
 
 
-@pytest.mark.extended
 def test_a_dry_run_tells_the_difference_and_leaves_no_row(installation: Installation) -> None:
     before = everything()
     told = installation.apply(WHOLE, "--dry-run")
@@ -90,7 +88,6 @@ def test_a_dry_run_tells_the_difference_and_leaves_no_row(installation: Installa
     assert everything() == before
 
 
-@pytest.mark.extended
 def test_an_export_applied_changes_nothing(installation: Installation) -> None:
     installation.apply(WHOLE)
     exported = installation.export()
@@ -99,7 +96,6 @@ def test_an_export_applied_changes_nothing(installation: Installation) -> None:
     assert installation.apply(exported, "--prune") == "nothing to change\n"
 
 
-@pytest.mark.extended
 def test_an_export_after_a_publish_on_the_page_changes_nothing(
     installation: Installation,
 ) -> None:
@@ -122,7 +118,6 @@ def test_an_export_after_a_publish_on_the_page_changes_nothing(
         assert installation.apply(exported, *options) == "nothing to change\n"
 
 
-@pytest.mark.extended
 def test_an_export_brings_back_what_was_changed(installation: Installation) -> None:
     installation.apply(WHOLE)
     exported = installation.export()
@@ -131,7 +126,6 @@ def test_an_export_brings_back_what_was_changed(installation: Installation) -> N
     assert told.splitlines() == ["~ channel first", "    priority: 9 -> 0", "    retries: 1 -> 2"]
 
 
-@pytest.mark.extended
 def test_without_prune_what_is_not_named_is_not_touched(installation: Installation) -> None:
     installation.apply(WHOLE)
     before = everything()
@@ -143,7 +137,6 @@ def test_without_prune_what_is_not_named_is_not_touched(installation: Installati
     assert everything() == before
 
 
-@pytest.mark.extended
 def test_prune_removes_what_is_not_named_and_keeps_the_books(installation: Installation) -> None:
     installation.apply(WHOLE)
     less = WHOLE[: WHOLE.index("  - name: second")] + WHOLE[WHOLE.index("organisations:") :]
@@ -163,7 +156,6 @@ def test_prune_removes_what_is_not_named_and_keeps_the_books(installation: Insta
     assert installation.apply(less, "--prune") == "nothing to change\n"
 
 
-@pytest.mark.extended
 def test_secrets_are_in_no_output_and_in_no_audit_event(installation: Installation) -> None:
     texts = [
         installation.apply(WHOLE, "--dry-run"),
@@ -176,7 +168,6 @@ def test_secrets_are_in_no_output_and_in_no_audit_event(installation: Installati
         assert all(secret not in text for text in texts)
 
 
-@pytest.mark.extended
 def test_json_names_every_change(installation: Installation) -> None:
     report = json.loads(installation.apply(WHOLE, "--json"))
     assert report["dry_run"] is False
@@ -200,7 +191,6 @@ def test_a_wrong_file_is_told_by_line_and_writes_nothing(
     assert everything() == before
 
 
-@pytest.mark.extended
 def test_what_the_database_refuses_names_the_line_too(installation: Installation) -> None:
     installation.apply(WHOLE)
     earlier = """\
@@ -220,7 +210,6 @@ prices:
     assert not Organisation.objects.filter(name="Other").exists()
 
 
-@pytest.mark.extended
 def test_another_secret_is_another_key(installation: Installation) -> None:
     installation.apply(WHOLE)
     first = Key.objects.get(name="ci")
@@ -235,7 +224,6 @@ def test_another_secret_is_another_key(installation: Installation) -> None:
     )
 
 
-@pytest.mark.extended
 def test_a_secret_that_was_revoked_does_not_come_back(installation: Installation) -> None:
     installation.apply(WHOLE)
     installation.apply(WHOLE.replace("env:CI_KEY", "another-key-of-twenty-characters"))
@@ -244,7 +232,6 @@ def test_a_secret_that_was_revoked_does_not_come_back(installation: Installation
     assert "belongs to a key that was revoked" in said
 
 
-@pytest.mark.extended
 def test_the_owner_may_be_replaced_in_one_file(installation: Installation) -> None:
     installation.apply(WHOLE)
     swapped = WHOLE.replace("role: owner, operator: true", "role: viewer")
@@ -259,7 +246,6 @@ def test_the_owner_may_be_replaced_in_one_file(installation: Installation) -> No
     assert "is the last owner" in said
 
 
-@pytest.mark.extended
 def test_credit_may_come_later_but_only_once(installation: Installation) -> None:
     installation.apply(WHOLE.replace('    credit: "100.00"\n', ""))
     organisation = Organisation.objects.get()
@@ -268,7 +254,6 @@ def test_credit_may_come_later_but_only_once(installation: Installation) -> None
     assert balance(organisation).available_nano == 100_000_000_000
 
 
-@pytest.mark.extended
 def test_a_channel_that_moves_needs_its_secret_again(installation: Installation) -> None:
     installation.apply(WHOLE)
     moved = installation.export().replace("127.0.0.1:9", "127.0.0.1:10")
@@ -278,7 +263,6 @@ def test_a_channel_that_moves_needs_its_secret_again(installation: Installation)
     assert open_secret(key) == SECRETS["SECOND_PROVIDER_KEY"]
 
 
-@pytest.mark.extended
 def test_a_stored_provider_key_stays_by_keep_beside_a_new_one(installation: Installation) -> None:
     installation.apply(WHOLE)
     installation.apply(
@@ -291,7 +275,6 @@ def test_a_stored_provider_key_stays_by_keep_beside_a_new_one(installation: Inst
     ]
 
 
-@pytest.mark.extended
 def test_another_credit_moves_nothing_and_is_told(installation: Installation) -> None:
     installation.apply(WHOLE)
     told = installation.apply(WHOLE.replace('"100.00"', '"250.00"'))
@@ -300,7 +283,6 @@ def test_another_credit_moves_nothing_and_is_told(installation: Installation) ->
     assert balance(Organisation.objects.get()).available_nano == 100_000_000_000
 
 
-@pytest.mark.extended
 def test_what_a_model_can_do_is_switched_and_exported(installation: Installation) -> None:
     text = """
 version: 1
@@ -325,7 +307,6 @@ channels:
     assert "can" in installation.refusal(text.replace("tools: false", "magic: true"))
 
 
-@pytest.mark.extended
 def test_routes_with_a_place_of_their_own_and_the_archive_are_exported(
     installation: Installation,
 ) -> None:
@@ -355,7 +336,6 @@ channels:
     )
 
 
-@pytest.mark.extended
 def test_limits_of_a_channel_are_set_by_a_file(installation: Installation) -> None:
     text = """version: 1
 channels:
@@ -377,7 +357,6 @@ channels:
     assert "check_models_every_h" in installation.refusal(text.replace("_h: 24", "_h: 0"))
 
 
-@pytest.mark.extended
 def test_who_pays_later_and_what_ignores_caps_are_set_by_a_file(installation: Installation) -> None:
     installation.apply(WHOLE)
     file = """version: 1

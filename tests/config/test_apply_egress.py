@@ -69,7 +69,6 @@ def test_what_comes_out_goes_in_again(filled: Installation) -> None:
         assert filled.apply(exported, *options) == "nothing to change\n"
 
 
-@pytest.mark.extended
 def test_a_login_that_changes_is_told_without_it(filled: Installation) -> None:
     told = filled.apply(FILE.replace("env:PROXY_LOGIN", "weir:another-login"))
     assert "proxy_login: replaced" in told
@@ -77,7 +76,6 @@ def test_a_login_that_changes_is_told_without_it(filled: Installation) -> None:
     assert open_egress(Channel.objects.get(name="first"), "proxy_login") == "weir:another-login"
 
 
-@pytest.mark.extended
 def test_a_moved_proxy_needs_its_secrets_again(filled: Installation) -> None:
     moved = filled.export().replace("proxy.example", "other.example")
     with pytest.raises(CommandError) as refused:
@@ -91,7 +89,6 @@ def test_a_moved_proxy_needs_its_secrets_again(filled: Installation) -> None:
     assert open_egress(Channel.objects.get(name="first"), "proxy_login") == LOGIN
 
 
-@pytest.mark.extended
 @pytest.mark.parametrize(
     ("right", "wrong", "told"),
     [

@@ -28,7 +28,6 @@ def test_an_own_price_wins_over_the_shipped_one(installation: Installation) -> N
     assert installation.apply(WHOLE, "--prune") == "nothing to change\n"
 
 
-@pytest.mark.extended
 def test_a_price_that_nothing_was_charged_at_is_corrected_in_place(
     installation: Installation,
 ) -> None:
@@ -65,7 +64,6 @@ organisations:
 """
 
 
-@pytest.mark.extended
 def test_prices_in_full_and_plans_come_out_as_they_went_in(installation: Installation) -> None:
     told = installation.apply(FULL)
     assert "+ price m/2026-01-01T00:00:00Z/charge/flex" in told
@@ -79,7 +77,6 @@ def test_prices_in_full_and_plans_come_out_as_they_went_in(installation: Install
     assert "multiplier: '1.07'" in exported
 
 
-@pytest.mark.extended
 def test_an_organisation_leaves_its_plan_and_only_then_the_plan_goes(
     installation: Installation,
 ) -> None:
@@ -91,7 +88,6 @@ def test_an_organisation_leaves_its_plan_and_only_then_the_plan_goes(
     assert not Plan.objects.filter(name="partner").exists()
 
 
-@pytest.mark.extended
 @pytest.mark.parametrize(
     ("there", "instead", "said"),
     [
@@ -156,7 +152,6 @@ def budgets_of() -> dict[tuple[str, str], tuple[int, int, str, bool]]:
     }  # fmt: skip
 
 
-@pytest.mark.extended
 def test_budgets_and_limits_are_set_up_by_a_file(installation: Installation) -> None:
     installation.apply(WHOLE)
     assert installation.apply(LIMITED) != "nothing to change\n"
@@ -179,7 +174,6 @@ def test_budgets_and_limits_are_set_up_by_a_file(installation: Installation) -> 
     assert installation.apply(exported, "--prune") == "nothing to change\n"
 
 
-@pytest.mark.extended
 def test_limits_of_all_and_terms_of_budgets_are_set_by_a_file(installation: Installation) -> None:
     installation.apply(WHOLE)
     installation.apply(LIMITED)
@@ -216,7 +210,6 @@ def test_limits_of_all_and_terms_of_budgets_are_set_by_a_file(installation: Inst
     assert (owner.rpm, owner.parallel) == (None, 90)
 
 
-@pytest.mark.extended
 def test_budget_that_begins_otherwise_is_another_budget(installation: Installation) -> None:
     installation.apply(WHOLE)
     installation.apply(LIMITED)
@@ -231,7 +224,6 @@ def test_budget_that_begins_otherwise_is_another_budget(installation: Installati
     assert budgets_of()["team", "month"][0] == 60 * 10**9
 
 
-@pytest.mark.extended
 def test_budget_goes_on_over_a_key_with_another_secret(installation: Installation) -> None:
     installation.apply(WHOLE)
     installation.apply(LIMITED)
@@ -241,7 +233,6 @@ def test_budget_goes_on_over_a_key_with_another_secret(installation: Installatio
     assert (living.rpm, living.tags) == (600, ["beta"])
 
 
-@pytest.mark.extended
 def test_prune_removes_budgets_and_limits_that_are_not_named(installation: Installation) -> None:
     installation.apply(WHOLE)
     installation.apply(LIMITED)
@@ -252,7 +243,6 @@ def test_prune_removes_budgets_and_limits_that_are_not_named(installation: Insta
     assert (Team.objects.get(name="core").rpm, Key.objects.get(name="ci").tpm) == (None, None)
 
 
-@pytest.mark.extended
 @pytest.mark.parametrize(
     ("right", "wrong", "told"),
     [

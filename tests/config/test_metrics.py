@@ -273,6 +273,9 @@ def test_the_loopback_reads_it_without_a_token(transactional_db: None) -> None:
         {"REMOTE_ADDR": ""},
         {"HTTP_X_FORWARDED_FOR": "127.0.0.1"},
         {"HTTP_FORWARDED": "for=127.0.0.1"},
+        # What a token that is not set would be written as.
+        {"REMOTE_ADDR": "10.1.2.3", "HTTP_AUTHORIZATION": "Bearer None"},
+        {"REMOTE_ADDR": "10.1.2.3", "HTTP_AUTHORIZATION": "Bearer "},
     ],
 )
 @pytest.mark.django_db

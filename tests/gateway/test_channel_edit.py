@@ -339,7 +339,6 @@ def test_a_channel_is_turned_off_archived_and_brought_back(dora: Client, channel
     assert Channel.objects.get().archived_at is None
 
 
-@pytest.mark.slow
 def test_these_pages_are_for_operators(people: Cast, channel: Channel) -> None:
     alice = cast.signed_in(people.alice)
     key = id_text(channel.keys.get().id)

@@ -67,7 +67,6 @@ def page(client: Client, path: str) -> str:
     return response.content.decode()
 
 
-@pytest.mark.slow
 def test_only_operators_know_of_these_pages(people: Cast, channel: Channel) -> None:
     paths = ["/admin/channels", f"/admin/channels/{id_text(channel.id)}", "/admin/models"]
     for person in (people.alice, people.bob, people.charlie):

@@ -48,7 +48,6 @@ def test_a_plan_is_made_changed_and_deleted(dora: Client) -> None:
     assert AuditEvent.objects.filter(action="plan.saved").count() == 3
 
 
-@pytest.mark.extended
 def test_organisations_teams_and_members_are_put_on_a_plan_and_taken_off(
     people: Cast, dora: Client
 ) -> None:
@@ -74,7 +73,6 @@ def test_organisations_teams_and_members_are_put_on_a_plan_and_taken_off(
     assert (again.status_code, again.json()["error"]["param"]) == (422, "on")
 
 
-@pytest.mark.extended
 def test_a_deep_cut_waits_for_a_second_operator(people: Cast, dora: Client) -> None:
     second = signed_in(person("otto", operator=True))
     plan, cheap = made(dora), made(dora, "cheap", multiplier="0.1")
@@ -90,7 +88,6 @@ def test_a_deep_cut_waits_for_a_second_operator(people: Cast, dora: Client) -> N
     assert (done["multiplier"], done["waiting_multiplier"]) == ("0.2", None)
 
 
-@pytest.mark.extended
 @pytest.mark.parametrize(
     ("given", "field"),
     [

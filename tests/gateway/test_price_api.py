@@ -63,7 +63,6 @@ def test_a_price_is_proposed_accepted_and_scheduled(dora: Client) -> None:
     assert [one["id"] for one in versions(dora, f"&at={_z(later)}")] == [second["id"]]
 
 
-@pytest.mark.extended
 def test_a_cut_by_more_than_half_waits_for_another_operator(
     people: cast.Cast, dora: Client
 ) -> None:
@@ -81,7 +80,6 @@ def test_a_cut_by_more_than_half_waits_for_another_operator(
     assert len(versions(dora)) == 2
 
 
-@pytest.mark.extended
 @pytest.mark.parametrize(
     ("over", "status", "told"),
     [
@@ -102,7 +100,6 @@ def test_wrong_prices_are_named(dora: Client, over: dict[str, Any], status: int,
     )
 
 
-@pytest.mark.extended
 def test_a_client_names_the_version_that_a_price_replaces(dora: Client) -> None:
     """Optimistic: what has changed since is 409, and nothing is made; also for what is planned for
     the same moment, which only its name replaces."""
@@ -169,7 +166,6 @@ def _z(at: dt.datetime) -> str:
     return at.isoformat().replace("+00:00", "Z")
 
 
-@pytest.mark.extended
 def test_a_planned_version_is_withdrawn(dora: Client) -> None:
     one = propose(dora, valid_from="2999-01-01T00:00:00Z")
     post(dora, f"/price-proposals/{one['id']}/accept")

@@ -59,7 +59,6 @@ def post(client: Client, address: str, /, *args: object, **data: Any) -> Any:
 OPERATOR = ("prices", "price_new", "price_proposals", "price_plans")
 
 
-@pytest.mark.slow
 @pytest.mark.parametrize("name", OPERATOR)
 def test_pages_of_the_installation_are_for_operators(served: Cast, name: str) -> None:
     assert signed_in(served.dora).get(reverse(name)).status_code == 200

@@ -262,7 +262,6 @@ def test_chats_are_moved_to_a_folder(people: Cast, sixty: list[Conversation]) ->
     assert change(people.bob, act="burn", all="1").status_code == 404
 
 
-@pytest.mark.slow
 def test_nobody_reaches_anothers_chats(people: Cast, sixty: list[Conversation]) -> None:
     """W12: own."""
     ids = [id_text(chat.id) for chat in sixty]

@@ -186,7 +186,6 @@ def somebody(stage: Stage) -> tuple[str, str]:
     return name, stage.beside.call(people.add_secured, name)
 
 
-@pytest.mark.extended
 @pytest.mark.parametrize("within_s", WITHIN_S)
 @pytest.mark.parametrize("event", EVENTS)
 def test_what_operators_and_owners_do_to_a_person_ends_their_streams(

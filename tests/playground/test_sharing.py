@@ -84,7 +84,6 @@ def test_a_link_ends_at_its_end_with_its_chat_and_by_its_maker(
         open_link(with_chat, None)
 
 
-@pytest.mark.extended
 def test_a_link_of_somebody_else_cannot_be_revoked(people: Cast, chat: Conversation) -> None:
     link, token = shared(people, chat)
     with pytest.raises(Http404):

@@ -76,7 +76,6 @@ def test_it_is_in_no_list_search_history_export_or_share(people: Cast) -> None:
     assert Conversation.objects.count() == 1
 
 
-@pytest.mark.slow
 def test_it_is_nobody_elses(people: Cast) -> None:
     chat = begin(people)
     assert page(people.alice, at("conversation", chat)).status_code == 404

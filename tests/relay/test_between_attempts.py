@@ -63,7 +63,6 @@ class Leaving:
         return verdicts
 
 
-@pytest.mark.extended
 @pytest.mark.parametrize(
     ("when", "questions", "records"), [("before", 1, 1), ("written", 1, 2), ("repeated", 2, 2)]
 )
@@ -137,7 +136,6 @@ class Hanging(PipelinedConnection):
         raise DatabaseAway("as the test wants it")
 
 
-@pytest.mark.extended
 @pytest.mark.parametrize("written", [False, True])
 @pytest.mark.parametrize("repeated", [False, True])
 async def test_a_client_that_leaves_meanwhile(hub: Hub, written: bool, repeated: bool) -> None:

@@ -65,7 +65,6 @@ def test_a_failed_stream_is_absorbed_too(hub: Hub, fake: FakeUpstream) -> None:
     assert hub.rows(paid, tenant.organisation_id) == [{"basis": "measured", "flags": []}]
 
 
-@pytest.mark.extended
 def test_a_whole_answer_that_lacks_its_usage_alone_is_never_absorbed(
     hub: Hub, clients: Clients, fake: FakeUpstream
 ) -> None:
@@ -84,7 +83,6 @@ def test_a_whole_answer_that_lacks_its_usage_alone_is_never_absorbed(
     assert record["charge_nano"] == meters["in_text"] + 3 * meters["out_text"] > 0
 
 
-@pytest.mark.extended
 @pytest.mark.parametrize("stream", [False, True], ids=["plain", "stream"])
 def test_a_rule_of_the_model_reads_on_where_the_channel_would_cancel(
     hub: Hub, clients: Clients, fake: FakeUpstream, stream: bool
@@ -119,7 +117,6 @@ def test_measured_only_closes_a_channel_that_would_drain(
     assert lost(hub, tenant) == 0
 
 
-@pytest.mark.extended
 def test_reading_on_ends_when_its_time_is_over(
     hub: Hub, clients: Clients, fake: FakeUpstream
 ) -> None:
@@ -146,7 +143,6 @@ def test_reading_on_ends_when_it_has_cost_enough(
     hub.settled(tenant)
 
 
-@pytest.mark.extended
 @pytest.mark.parametrize(
     ("more", "basis"),
     [
@@ -181,7 +177,6 @@ def test_what_a_whole_answer_costs_above_the_limit_is_ours(
     assert counted > meters["out_text"]
 
 
-@pytest.mark.extended
 def test_a_killed_process_charges_nothing_that_would_be_absorbed(
     own_hub: Hub, clients: Clients, fake: FakeUpstream
 ) -> None:

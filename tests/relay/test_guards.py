@@ -168,7 +168,6 @@ def test_slow_budget_refuses_what_runs_beside(
     hub.settled(tenant)
 
 
-@pytest.mark.extended
 def test_requests_at_once_never_overspend_budgets_of_every_kind(
     hub: Hub, fake: FakeUpstream, other_fake: FakeUpstream
 ) -> None:
@@ -285,7 +284,6 @@ def test_request_without_a_cap_fits_a_limit_of_tokens(hub: Hub, fake: FakeUpstre
     assert 16 <= int(answer.headers["x-weir-output-cap"]) < 1000
 
 
-@pytest.mark.extended
 def test_requests_at_once(hub: Hub, fake: FakeUpstream) -> None:
     tenant, model = limited(hub, parallel=2), hub.model(fake)
     body = ask(model, "#tokens=5 #delay_ms=100", stream=True)
@@ -438,7 +436,6 @@ def test_cost_stands_in_the_usage_where_the_organisation_wants_it(
     assert b'"cost"' not in hub.post(tenant, body, headers={"x-weir-include-cost": "false"}).body
 
 
-@pytest.mark.extended
 def test_cost_stands_in_the_usage_of_claude_answers_too(hub: Hub, fake: FakeUpstream) -> None:
     tenant, model = hub.tenant(), hub.model(fake)
     body = {"model": model, "max_tokens": 5, "messages": [{"role": "user", "content": "hi"}]}

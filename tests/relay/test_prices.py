@@ -43,7 +43,6 @@ def test_a_plan_multiplies_hold_charge_and_shown_rates_once(hub: Hub, fake: Fake
     hub.assert_books_balance()
 
 
-@pytest.mark.extended
 def test_the_plan_of_the_person_wins_over_the_teams_and_that_over_the_organisations(
     hub: Hub, fake: FakeUpstream
 ) -> None:
@@ -90,7 +89,6 @@ def test_a_model_that_the_plan_does_not_show_does_not_exist(hub: Hub, fake: Fake
     assert listed == [shown]
 
 
-@pytest.mark.extended
 def test_a_model_that_is_refused_for_want_of_a_price_is_listed_nowhere(
     own_hub: Hub, fake: FakeUpstream
 ) -> None:
@@ -123,7 +121,6 @@ def test_a_model_that_is_refused_for_want_of_a_price_is_listed_nowhere(
     assert telling(model) == {200}
 
 
-@pytest.mark.extended
 @pytest.mark.parametrize(("asked", "dear"), [(None, False), ("default", False), ("priority", True)])
 @pytest.mark.parametrize("stream", [False, True])
 def test_the_service_tier_that_was_asked_is_charged(

@@ -204,7 +204,6 @@ def test_a_video_without_an_end_fails_after_a_day_and_is_refunded(
     assert (spent(hub, tenant), holds(hub, tenant)) == (0, ["voided"])
 
 
-@pytest.mark.extended
 @pytest.mark.parametrize(
     ("words", "status"), [("#refuse=400", 400), ("#answer=html", 502), ("#answer=noid", 502)]
 )
@@ -457,7 +456,6 @@ def test_a_client_that_leaves_while_it_is_accepted_finds_it_in_the_list(
     assert spent(hub, tenant) == PER_MS * provider.billed_ms("left #hold")
 
 
-@pytest.mark.extended
 def test_the_price_is_that_of_the_order(hub: Hub, provider: FakeVideos) -> None:
     """Also of one that is dearer by its size than by its resolution."""
     rates = {"video_ms[720p]": PER_MS * 10**6, "video_ms[1280x720]": 2 * PER_MS * 10**6}

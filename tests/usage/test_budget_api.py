@@ -64,7 +64,6 @@ def test_list_comes_in_pages(people: Cast, owner: Client) -> None:
         assert owner.get(URL, {"cursor": cursor}).status_code == 422
 
 
-@pytest.mark.extended
 @pytest.mark.parametrize(
     ("over", "param"),
     [
@@ -97,7 +96,6 @@ def test_wrong_amount_is_told_in_words_for_people(owner: Client, amount: Any, sa
     assert send(owner, "POST", URL, body).json()["error"]["message"] == said
 
 
-@pytest.mark.extended
 def test_developer_reads_its_own_and_writes_none(people: Cast, owner: Client) -> None:
     key, text = make_key(people.core, "ci", user=people.bob)
     rows.credit(key)

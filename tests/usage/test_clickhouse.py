@@ -42,7 +42,7 @@ from usage.levels import LAG_MAX, standing
 from usage.models import ClickHouseCursor
 from usage.overview import overview
 from usage.rollups import roll_up
-from usage.rules.buckets import bucket_of
+from usage.rules.buckets import Span, bucket_of
 from usage.rules.groupings import GROUPINGS
 from usage.times import times_over
 
@@ -101,7 +101,6 @@ def count(there: ClickHouse) -> int:
     return found
 
 
-@pytest.mark.extended
 def test_records_come_once_each(there: ClickHouse, key: Key) -> None:
     for n in range(3):
         happen(key, NOON + n * HOUR, charge_nano=n)
@@ -327,9 +326,8 @@ def test_what_is_not_there_yet_is_read_in_postgres(
     assert explore(actor, asked, [], late).total.charge_nano == 3
 
 
-@pytest.mark.extended
 def test_a_batch_that_is_sent_twice_counts_once(
-    there: ClickHouse, key: Key, monkeypatch: pytest.MonkeyPatch
+    there: ClickHouse, people: cast.Cast, key: Key, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     """Somebody dies before a batch, before its mark, and before it is noted here."""
     for n in range(5):
@@ -347,6 +345,15 @@ def test_a_batch_that_is_sent_twice_counts_once(
     assert send() == 1
     assert there.rows(f"SELECT count() FROM {RECORDS}")[0][0] > 6
     assert (count(there), differences()) == (6, [])
+    alice = cast.actor(people.alice, people.acme)
+    asked = clickhouse_figures._reader(there, alice, Scope())
+    spans = [Span(NOON - DAYS, NOON + DAYS)]
+    (whole,) = asked.cells(spans, [], 1)
+    (model,) = asked.cells(spans, ["model"], 9, timed=True)
+    (largest,) = asked.largest(spans, "model", "requests", 9)
+    parts = asked.parts(spans, "model", "requests", [largest.id])
+    assert [one.totals.requests for one in (whole, model)] == [6, 6]
+    assert (largest.value, sum(part.value for part in parts)) == (6, 6)
 
 
 class _Died(Exception):
@@ -419,7 +426,6 @@ def test_what_was_lost_is_filled_anew(
     assert explore(actor, asked, []).total.charge_nano == 3
 
 
-@pytest.mark.extended
 def test_a_transaction_that_ends_late_is_sent(
     there: ClickHouse, key: Key, another: psycopg.Connection[Any]
 ) -> None:
@@ -461,7 +467,6 @@ def test_months_that_are_detached_are_read_where_they_are(
     assert explore(actor, whole, ["model"]).total.charge_nano == 6
 
 
-@pytest.mark.extended
 def test_differences_are_told(there: ClickHouse, key: Key) -> None:
     happen(key, charge_nano=1)
     assert differences() == ["it is not filled yet"]

@@ -133,7 +133,6 @@ def test_a_long_list_is_made_while_nobody_waits(
     assert not Export.objects.exists()
 
 
-@pytest.mark.extended
 @pytest.mark.usefixtures("requests")
 @pytest.mark.parametrize("form", ["csv", "parquet"])
 def test_a_worker_that_dies_leaves_no_second_file(
@@ -186,7 +185,6 @@ def test_who_always_dies_is_given_up(people: cast.Cast, times: list[dt.timedelta
     assert "Failed" in cast.signed_in(people.alice).get(PAGE).content.decode()
 
 
-@pytest.mark.extended
 @pytest.mark.usefixtures("requests")
 def test_who_sees_less_by_now_does_not_get_it(people: cast.Cast) -> None:
     member = cast.person("mia")

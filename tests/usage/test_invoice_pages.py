@@ -171,7 +171,6 @@ def test_details_take_any_text_or_say_no(people: cast.Cast) -> None:
         assert alice.post("/o/acme/billing/details", {"zone": text}).status_code == 422
 
 
-@pytest.mark.extended
 def test_the_operators_close_a_month_on_its_page(
     people: cast.Cast, key: Key, dora: Actor, erik: Actor
 ) -> None:

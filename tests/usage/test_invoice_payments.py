@@ -125,7 +125,6 @@ def test_a_credit_note_over_all_voids_it(due: Invoice, dora: Actor, erik: Actor)
     assert (payment_state(due), left_nano(due)) == ("void", 0)
 
 
-@pytest.mark.extended
 def test_operators_record_a_payment_on_the_page(people: cast.Cast, due: Invoice) -> None:
     client = cast.signed_in(people.dora)
     page = f"/admin/invoices/{id_text(due.id)}"
@@ -136,7 +135,6 @@ def test_operators_record_a_payment_on_the_page(people: cast.Cast, due: Invoice)
     assert "Record a payment" not in client.get(page).content.decode()
 
 
-@pytest.mark.extended
 def test_all_invoices_of_a_year_are_one_file(people: cast.Cast, due: Invoice) -> None:
     alice = cast.signed_in(people.alice)
     answer = alice.get(f"/o/acme/billing/invoices.zip?year={due.month.year}")
@@ -163,7 +161,6 @@ def test_an_archive_is_sent_file_by_file() -> None:
     assert [info.file_size for info in whole.infolist()] == [1000, 2000, 3000]
 
 
-@pytest.mark.extended
 def test_a_paid_top_up_has_a_receipt(people: cast.Cast) -> None:
     top_up = TopUp.objects.create(
         organisation=people.acme, processor="manual", live=True, amount_nano=25 * USD
@@ -182,7 +179,6 @@ def test_a_paid_top_up_has_a_receipt(people: cast.Cast) -> None:
     assert alice.get(f"{page}/receipt.pdf?language=xx").status_code == 404
 
 
-@pytest.mark.extended
 def test_operators_do_the_same_by_the_api(people: cast.Cast, due: Invoice) -> None:
     dora, erik = cast.signed_in(people.dora), cast.signed_in(User.objects.get(name="Erik"))
     path = f"/api/v1/documents/{id_text(due.id)}"

@@ -110,7 +110,6 @@ def test_keys_are_revoked_only_by_typing_how_many(people: Cast, alice: Client) -
     assert AuditEvent.objects.filter(action="key.revoked").count() == 2
 
 
-@pytest.mark.extended
 def test_the_expiry_of_keys_is_set_to_the_end_of_a_day_or_taken_away(
     people: Cast, alice: Client
 ) -> None:
@@ -127,7 +126,6 @@ def test_the_expiry_of_keys_is_set_to_the_end_of_a_day_or_taken_away(
     assert chosen[0].expires_at is None
 
 
-@pytest.mark.extended
 def test_limits_that_are_left_empty_stay(people: Cast, alice: Client) -> None:
     (one,) = several(people, "one", rpm=60, parallel=2)
     _, page = post(alice, [one], "limits", step="preview", tpm="9000", unlimited=["parallel"])
@@ -140,7 +138,6 @@ def test_limits_that_are_left_empty_stay(people: Cast, alice: Client) -> None:
         assert status == 422
 
 
-@pytest.mark.extended
 def test_budgets_are_made_changed_and_removed(people: Cast, alice: Client) -> None:
     (one,) = several(people, "one")
     (program,) = several(people, "program", kind=KeyKind.MANAGEMENT)
@@ -157,7 +154,6 @@ def test_budgets_are_made_changed_and_removed(people: Cast, alice: Client) -> No
     assert not Budget.objects.filter(enabled=True, removed_at=None).exists()
 
 
-@pytest.mark.extended
 def test_a_developer_changes_own_keys_alone_and_sets_no_budget(people: Cast) -> None:
     bob = signed_in(people.bob)
     own, _ = make_key(people.core, "own", user=people.bob)

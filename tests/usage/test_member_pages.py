@@ -126,7 +126,6 @@ def test_an_admin_of_one_team_sees_its_members_alone(people: Cast, second: Team)
         assert browser.post(f"{of(people, zoe)}/edit", beyond).status_code == 422
 
 
-@pytest.mark.slow
 def test_foreign_members_look_like_none(people: Cast) -> None:
     """P12"""
     charlie = signed_in(people.charlie)

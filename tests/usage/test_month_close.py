@@ -11,18 +11,20 @@ from django.db.utils import DatabaseError, IntegrityError
 from accounts.access import AccessDenied
 from accounts.actors import Actor
 from accounts.models import AuditEvent, Key, Project
-from billing import credits, invoices, usage_corrections, wallets
+from billing import credits, invoices, promo, subscription_plans, usage_corrections, wallets
 from billing.billing_details import add_tax_rate, set_buyer, set_seller
 from billing.invoices import InvoiceRefused, checksum_of, lines_of, moved_nano
 from billing.models import Account, BuyerDetail, Invoice, InvoiceKind, Posting
+from billing.rules.subscription import Terms
+from billing.subscriptions import choose_plan, preview_plan
 from billing.usage_corrections import Borne
 from lib import clock
 from tests import cast
 from tests.books import assert_books_balance
 from tests.invoicing import charged, closed, complete_books, drafted, mid_month, post_at
-from tests.usage.rows import admit, price_version
+from tests.usage.rows import admit, happen, price_version
 from usage import month_close
-from usage.invoice_lines import SETTLED
+from usage.invoice_lines import FEES, SETTLED, used_nano
 
 pytestmark = pytest.mark.django_db
 USD = 10**9
@@ -118,6 +120,65 @@ def test_the_lines_are_what_the_ledger_moved(
         "invoice.drafted", "invoice.proposed", "invoice.closed", "tax_rate.added",
         "billing_details.changed", "seller.changed",
     }  # fmt: skip
+
+
+def test_what_was_given_is_taken_off_and_a_plan_is_paid(
+    people: cast.Cast, key: Key, dora: Actor, erik: Actor
+) -> None:
+    """I19: granted credit and a plan's included usage pay their part; its fee is a line."""
+    at, hold_nano = mid_month(), 10 * USD
+    promo.grant(
+        people.acme, 2 * USD, "grant:1", "redeem", expires_at=None, actor="a", cause={"reason": "r"}
+    )
+    happen(key, at, 3 * USD, ended_at=at, hold_nano=hold_nano)
+    promo.count_spending(people.acme.id)
+    written = subscription_plans.write_plan(dora, "Pro", Terms(30 * USD, 30 * USD))
+    plan = subscription_plans.offer_plan(dora, written)
+    preview = preview_plan(people.acme, plan)
+    choose_plan(cast.actor(people.alice, people.acme), people.acme, plan, seen=preview.seen)
+    # Less than what is left of the month includes: a thirtieth, on its last day.
+    happen(key, at, USD // 2, ended_at=at, hold_nano=hold_nano)
+    promo.count_spending(people.acme.id)
+    post_at(at, "settle", "consume", "adjust")
+    draft = drafted(people.acme, dora)
+    fee = preview.change.charge_nano
+    amounts = {line.kind: line.amount_nano for line in lines_of(draft)}
+    assert amounts == {
+        "remainder": 3 * USD + USD // 2, "credit": -2 * USD, "included": -USD // 2,
+        "subscription": fee,
+    }  # fmt: skip
+    assert closed(draft, dora, erik).net_nano == USD + fee
+
+
+def test_what_is_given_is_what_its_own_accounts_got() -> None:
+    """Units pay a request itself; money is counted afterwards, and what lapses pays nothing."""
+    movement = [
+        ["consume", "included:earmarked", 1, 700], ["consume", "promo:available", 3, -740],
+        ["consume", "promo:earmarked", 2, 40], ["correct", "included:units", 1, 5],
+        ["expire", "included:units", 1, -20], ["lapse", "included:earmarked", 1, 8],
+        ["lapse", "promo:earmarked", 1, 9], ["settle", "included:units", 1, -300],
+        ["settle", "revenue", 1, 1000],
+    ]  # fmt: skip
+    assert used_nano(movement) == {"credit": 40, "included": 700 + 300 + 20 - 5}
+
+
+@pytest.mark.parametrize(
+    ("kind", "account"),
+    [
+        ("settle", "revenue"), ("expire", "revenue"), ("correct", "revenue"),
+        ("consume", "promo:available"), ("settle", "included:units"), ("correct", "included:units"),
+        ("adjust", FEES),
+    ],
+)  # fmt: skip
+def test_a_movement_that_the_lines_lack_stands_in_the_way(
+    people: cast.Cast, key: Key, dora: Actor, kind: str, account: str
+) -> None:
+    """I19: one nano of whatever a document tells of."""
+    charged(key, mid_month(), USD)
+    draft = drafted(people.acme, dora)
+    draft.movement = [*draft.movement, [kind, account, 1, 1]]
+    (wrong,) = [check for check in month_close.checklist(draft) if not check.ok]
+    assert wrong.name == "ties"
 
 
 def test_two_operators_are_needed(people: cast.Cast, key: Key, dora: Actor, erik: Actor) -> None:

@@ -427,7 +427,6 @@ def test_a_running_request(people: cast.Cast, key: Key) -> None:
     assert "every 2s" not in page(cast.signed_in(people.alice), path)
 
 
-@pytest.mark.slow
 @pytest.mark.parametrize("path", ["usage", "requests"])
 def test_who_may_look(people: cast.Cast, key: Key, path: str) -> None:
     happen(key)
@@ -460,7 +459,6 @@ def test_a_developer_sees_only_their_own(
     page(bob, f"requests/{id_text(mine.request_id)}")
 
 
-@pytest.mark.slow
 def test_a_stranger_meets_nothing(people: cast.Cast, key: Key) -> None:
     record = happen(key)
     charlie = cast.signed_in(people.charlie)

@@ -161,7 +161,6 @@ def test_denied_without_a_reason_it_is_not(budget: Budget, alice: Client, bob: C
     assert "next month" in bob.get(URL).content.decode()
 
 
-@pytest.mark.extended
 def test_who_sees_what(people: Cast, budget: Budget, bob: Client) -> None:
     bob.post(URL, form(budget))
     carol = signed_in(member(people.acme, "carol", Role.DEVELOPER))

@@ -2,7 +2,7 @@
 
 import datetime as dt
 import threading
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from typing import Any
 from uuid import UUID
 
@@ -14,13 +14,16 @@ from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
 from accounts.models import Key
+from lib.ids import first_id_at
 from tests import cast, databases
 from tests.usage.rows import NOON, admit, credit, end, happen, id_at, refuse
-from usage.models import Rollup, RollupWatermark, UsageRecord
+from usage.levels import TABLES
+from usage.models import DetachedMonth, Rollup, RollupWatermark, UsageRecord
 from usage.rollups import rebuild, roll_up
 from usage.rules.buckets import bucket_of
 
 pytestmark = pytest.mark.django_db(transaction=True)
+DAY, QUARTER = dt.timedelta(days=1), dt.timedelta(minutes=15)
 
 
 @pytest.fixture
@@ -147,6 +150,40 @@ def test_dropped_and_rebuilt_is_the_same(key: Key) -> None:
     assert dump() == before
     call_command("rebuild_rollups", verbosity=0)
     assert dump() == before
+
+
+@pytest.mark.parametrize("again", [roll_up, rebuild])
+def test_nothing_replaces_the_sums_of_a_detached_month(
+    key: Key, again: Callable[[], object]
+) -> None:
+    """Most of its records are in a file: those that come late, or were left, are not its sums."""
+    from_at, to_at = NOON.replace(day=1, hour=0), NOON.replace(hour=0) + DAY
+    outside = (from_at - QUARTER, to_at)
+    times = (*outside, from_at, NOON, to_at - QUARTER)
+    for at in times:
+        happen(key, at, charge_nano=5)
+    rebuild()
+    before = of_levels()
+    DetachedMonth.objects.create(
+        month=from_at.date(), first_id=first_id_at(from_at), end_id=first_id_at(to_at),
+        from_at=from_at, to_at=to_at, price_version_ids=[],
+    )  # fmt: skip
+    for at in times:
+        happen(key, at, charge_nano=7)
+    again()
+    summed_again = {bucket for bucket, nano in of_levels().items() if before[bucket] != nano}
+    assert summed_again == {bucket for bucket in before if not from_at <= bucket[1] < to_at}
+    assert {at for level, at in summed_again if level == "quarter"} == set(outside)
+
+
+def of_levels() -> dict[tuple[str, dt.datetime], int]:
+    """What each bucket of each level comes to."""
+    with connection.cursor() as cursor:
+        found: dict[tuple[str, dt.datetime], int] = {}
+        for level, table in TABLES.items():
+            cursor.execute(f"SELECT bucket_at, sum(charge_nano)::bigint FROM {table} GROUP BY 1")
+            found |= {(level, at): nano for at, nano in cursor.fetchall()}
+    return found
 
 
 def test_rebuilt_while_others_write_is_the_same(key: Key, another: psycopg.Connection[Any]) -> None:

@@ -1,0 +1,85 @@
+"""What the environment may say: each combination that would be unsafe ends the start with its
+cause."""
+
+import runpy
+from pathlib import Path
+from typing import Any, Final
+
+import pytest
+
+from lib.env import ConfigurationError
+
+SETTINGS: Final = Path(__file__).parents[2] / "config" / "settings.py"
+STRIPE: Final = {"STRIPE_SECRET_KEY": "sk_test_1", "STRIPE_WEBHOOK_SECRET": "whsec_1"}
+
+
+def read(monkeypatch: pytest.MonkeyPatch, folder: Path, **variables: str) -> dict[str, Any]:
+    """The settings of a process that is started with these variables."""
+    for name in STRIPE:
+        monkeypatch.delenv(name, raising=False)
+    for name, value in ({"DATA_DIR": str(folder)} | variables).items():
+        monkeypatch.setenv(name, value)
+    return runpy.run_path(str(SETTINGS))
+
+
+@pytest.mark.parametrize(
+    ("variables", "told"),
+    [
+        # Without the second, whoever knows our address could say that somebody has paid.
+        ({"STRIPE_SECRET_KEY": "sk_test_1"}, "belong together"),
+        ({"STRIPE_WEBHOOK_SECRET": "whsec_1"}, "belong together"),
+        ({"SECRET_KEY": "the-same-secret", "WEIR_KEK": "the-same-secret"}, "Make two secrets"),
+        ({"SECRET_KEY": "shared", "WEIR_KEK": "new,shared"}, "Make two secrets"),
+        ({"TASK_RESULT_DAYS": "0"}, "between 1 and 365"),
+        ({"TASK_RESULT_DAYS": "366"}, "between 1 and 365"),
+        ({"AUDIT_RETENTION_DAYS": "-1"}, "0 or more"),
+        ({"BACKUP_EVERY_HOURS": "-1"}, "0 or more"),
+        ({"BACKUP_KEEP_DAYS": "-1"}, "0 or more"),
+        ({"METRICS_ALLOW": "nearby"}, "METRICS_ALLOW"),
+        ({"LOG_FORMAT": "xml"}, "text or json"),
+        ({"CLICKHOUSE_URL": "ftp://clickhouse:8123"}, "CLICKHOUSE_USER"),
+        ({"CLICKHOUSE_URL": "http://user:secret@clickhouse:8123"}, "CLICKHOUSE_USER"),
+        ({"CLICKHOUSE_URL": "http://clickhouse:8123/?database=x"}, "CLICKHOUSE_USER"),
+        ({"CLICKHOUSE_URL": "http://clickhouse:8123/path"}, "CLICKHOUSE_USER"),
+    ],
+    ids=lambda value: "-".join(value) if isinstance(value, dict) else None,
+)
+def test_what_cannot_be_meant_ends_the_start(
+    monkeypatch: pytest.MonkeyPatch, tmp_path: Path, variables: dict[str, str], told: str
+) -> None:
+    with pytest.raises(ConfigurationError, match=told) as error:
+        read(monkeypatch, tmp_path, **variables)
+    # Nothing of a secret's value is in what is printed.
+    assert not any(word in str(error.value) for word in ("sk_test_1", "whsec_1", "user:secret"))
+
+
+@pytest.mark.parametrize(
+    "variables",
+    [
+        {},
+        STRIPE,
+        {"SECRET_KEY": "one", "WEIR_KEK": "new,former"},
+        {"TASK_RESULT_DAYS": "1"},
+        {"TASK_RESULT_DAYS": "365"},
+        {"AUDIT_RETENTION_DAYS": "0"},
+        {"CLICKHOUSE_URL": "https://clickhouse:8443/"},
+    ],
+    ids="-".join,
+)
+def test_what_can_be_meant_is_taken(
+    monkeypatch: pytest.MonkeyPatch, tmp_path: Path, variables: dict[str, str]
+) -> None:
+    settings = read(monkeypatch, tmp_path, **variables)
+    assert {name: str(settings[name]) for name in variables if name != "CLICKHOUSE_URL"} == {
+        name: value for name, value in variables.items() if name != "CLICKHOUSE_URL"
+    }
+
+
+def test_an_event_of_payment_is_believed_by_no_secret_that_is_missing(
+    monkeypatch: pytest.MonkeyPatch, tmp_path: Path
+) -> None:
+    """The pair may stand in the installation's files as well."""
+    (tmp_path / "secrets").mkdir()
+    (tmp_path / "secrets" / "STRIPE_SECRET_KEY").write_text("sk_test_1\n")
+    with pytest.raises(ConfigurationError, match="belong together"):
+        read(monkeypatch, tmp_path)
