@@ -274,7 +274,7 @@ def _addresses(emails: Sequence[str]) -> list[str]:
         addresses.setdefault(address.lower(), User.objects.normalize_email(address))
     if len(addresses) > ADDRESSES_MAX:
         text = gettext("You can invite up to %(n)s addresses at once.") % {"n": ADDRESSES_MAX}
-        raise Refused("emails", text, already_exists=True)
+        raise Refused("emails", text)
     return list(addresses.values())
 
 
