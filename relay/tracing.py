@@ -14,7 +14,7 @@ import asyncio
 import os
 from collections.abc import Callable, Collection, Iterable, Mapping, Sequence
 from types import MappingProxyType
-from typing import Final, cast
+from typing import Any, Final, cast
 from urllib.parse import urlsplit
 from uuid import UUID
 
@@ -29,12 +29,15 @@ from opentelemetry.sdk.trace.export import BatchSpanProcessor
 from opentelemetry.trace import Span, SpanKind, Status, StatusCode, Tracer
 from opentelemetry.trace.propagation.tracecontext import TraceContextTextMapPropagator
 from opentelemetry.util.types import AttributeValue
+from requests import Session
+from requests.adapters import HTTPAdapter
 
 from billing.rules.meters import METERS
 from gateway.providers.provider import Provider
 from lib.asgi import RESPOND, Message, Receive, Scope, Send
 from lib.egress import EgressPolicy
 from lib.ids import id_text, new_id, parse_id
+from lib.trust import trusted_context
 from relay.admission import AdmissionRequest, Verdict
 from relay.asgi import Relay
 from relay.config import RelayConfig
@@ -356,8 +359,21 @@ def _tracer_provider(version: str) -> TracerProvider:
         if not os.environ[name]:
             del os.environ[name]
     provider = TracerProvider(resource=resource)
-    provider.add_span_processor(BatchSpanProcessor(OTLPSpanExporter()))
+    provider.add_span_processor(BatchSpanProcessor(OTLPSpanExporter(session=_session())))
     return provider
+
+
+class _TrustingAdapter(HTTPAdapter):
+    """What the exporter's client connects by."""
+
+    def init_poolmanager(self, *arguments: Any, **settings: Any) -> None:
+        super().init_poolmanager(*arguments, ssl_context=trusted_context(), **settings)
+
+
+def _session() -> Session:
+    session = Session()
+    session.mount("https://", _TrustingAdapter())
+    return session
 
 
 def _id_of(item: Resolved | Refusal) -> UUID:
