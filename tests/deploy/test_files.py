@@ -148,6 +148,11 @@ def test_connections_are_kept_longer_by_the_one_who_is_asked() -> None:
     upstream = nginx[nginx.index("upstream web") :]
     [kept] = re.findall(r"keepalive_timeout (\w+);", upstream)
     assert files.seconds(kept) < uvicorn
+    # And than by a process that stops; who was away is asked again before the next one stops.
+    accepting_s = RelayConfig(dsn="", kek="", pepper="").accept_while_draining_s
+    [failed] = re.findall(r"fail_timeout=(\w+);", upstream)
+    assert files.seconds(kept) < accepting_s
+    assert files.seconds(failed) < accepting_s
 
 
 def test_one_beat_and_any_number_of_webs() -> None:
