@@ -420,7 +420,7 @@ class Protocol(HttpToolsProtocol):
         if not linger_s:
             super().shutdown()
             return
-        self.timeout_keep_alive = linger_s
+        self.timeout_keep_alive = linger_s  # type: ignore[assignment]
         if not self.answering:
             self._unset_keepalive_if_required()
             self.timeout_keep_alive_task = self.loop.call_later(

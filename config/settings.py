@@ -1,5 +1,6 @@
 """Every setting of the web, worker and beat processes, with the cross-checks at the end."""
 
+import os
 import secrets
 from ipaddress import ip_network
 from pathlib import Path
@@ -10,7 +11,7 @@ from psycopg.conninfo import conninfo_to_dict
 from accounts.rules import link_life, passwords, session_life
 from config.log_lines import JsonLine, TextLine, name_request, shorten_refusal
 from config.request_limits import BODY_BYTES_MAX, UPLOAD_BYTES_MAX
-from lib import env
+from lib import env, trust
 from lib.vault import split_keks
 
 BASE_DIR = Path(__file__).resolve().parent.parent
@@ -224,7 +225,14 @@ EMAIL_USE_SSL = EMAIL_PORT == 465
 EMAIL_USE_TLS = EMAIL_PORT == 587
 EMAIL_TIMEOUT = 10
 # Without a mail server, letters are printed to the log.
-EMAIL_BACKEND = f"django.core.mail.backends.{'smtp' if EMAIL_HOST else 'console'}.EmailBackend"
+EMAIL_BACKEND = (
+    "config.smtp.EmailBackend" if EMAIL_HOST else "django.core.mail.backends.console.EmailBackend"
+)
+# Authorities that every outgoing connection trusts beside the public ones. OpenSSL reads the
+# variable by itself, and would take an empty one, as compose passes it, for a file.
+if not env.text(trust.FILE, ""):
+    os.environ.pop(trust.FILE, None)
+trust.own_authorities()
 
 # Above this many USD in 24 hours, what one operator credits to an organisation needs a second one.
 # It is here and not on a page: who could raise it there would need no second person.

@@ -23,6 +23,13 @@ class QueueOut(Schema):
     oldest_s: int = Field(description="For how many seconds the oldest has waited.")
 
 
+class AuthorityOut(Schema):
+    """A certificate authority of the installation's own file."""
+
+    name: str
+    ends_at: dt.datetime
+
+
 class SystemOut(Schema):
     """How the installation stands, seen from the process that answers."""
 
@@ -74,6 +81,10 @@ class SystemOut(Schema):
     )
     clickhouse_error: str = Field(
         description="Of the last run that sent usage; empty if it worked."
+    )
+    own_authorities: list[AuthorityOut] = Field(
+        description="The installation's own certificate authorities, which outgoing connections "
+        "trust in addition to public ones."
     )
 
 

@@ -1,7 +1,7 @@
 """What the page of the system's health says of each part of it."""
 
 import datetime as dt
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from typing import Any, NamedTuple
 
 from django.urls import reverse
@@ -11,6 +11,7 @@ from django.utils.translation import gettext, gettext_lazy, ngettext
 from config.system_state import Backup, Checked, SystemState
 from lib import clock
 from lib.formatting import data_size, grouped
+from lib.trust import Authority
 from usage.clickhouse_sink import WAITING_MAX, Backlog
 from usage.months import late_counts, month_states
 
@@ -50,6 +51,7 @@ def system_rows(state: SystemState) -> list[SystemRow]:
         _disk(state),
         _clock(state),
         _partitions(state),
+        _authorities(state.authorities),
         *([_clickhouse(state.clickhouse)] if state.clickhouse else []),
     ]
 
@@ -142,6 +144,19 @@ def _whole(state: SystemState) -> SystemRow:
     if clock.now() - state.whole_at > _WHOLE_LATE:
         return SystemRow(title, value, gettext("Longer than an hour"), "warn", state.whole_at)
     return SystemRow(title, value, gettext("OK"), "ok", state.whole_at)
+
+
+def _authorities(own: Sequence[Authority]) -> SystemRow:
+    title = gettext("Certificate authorities")
+    if not own:
+        return SystemRow(title, gettext("Public ones"), gettext("OK"))
+    text = ngettext("Public ones and %(n)s of your own: %(name)s",
+                    "Public ones and %(n)s of your own, the first %(name)s", len(own))  # fmt: skip
+    value = text % {"n": grouped(len(own)), "name": own[0].name}
+    first = min(own, key=lambda one: one.ends_at)
+    if first.ends_at < clock.now():
+        return SystemRow(title, value, gettext("One has expired"), "warn", first.ends_at)
+    return SystemRow(title, value, gettext("OK"), "ok")
 
 
 def _backup(backup: Backup) -> SystemRow:

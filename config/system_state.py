@@ -4,6 +4,7 @@ is slow, and before they update it."""
 import datetime as dt
 import platform
 import shutil
+from collections.abc import Sequence
 from pathlib import Path
 from typing import Any, Final, NamedTuple
 
@@ -16,7 +17,7 @@ from config.job_runs import job_states, last_backup
 from config.job_times import BACKUP_TASK
 from config.queues import Queue, read_queues
 from config.version import VERSION
-from lib import clock
+from lib import clock, trust
 from lib.code_migrations import pending_migrations
 from usage import books_whole, clickhouse_sink, findings, partitions
 from usage.clickhouse_sink import Backlog
@@ -91,6 +92,7 @@ class SystemState(NamedTuple):
     whole_at: dt.datetime | None
     open_findings: int
     clickhouse: Backlog | None
+    authorities: Sequence[trust.Authority]
 
     @property
     def clock_off(self) -> bool:
@@ -116,6 +118,7 @@ def system_state() -> SystemState:
         whole_at=books_whole.complete_at(),
         open_findings=findings.open_count(),
         clickhouse=clickhouse_sink.backlog(),
+        authorities=trust.own_authorities(),
     )
 
 
@@ -197,4 +200,7 @@ def as_json(state: SystemState) -> dict[str, Any]:
         "clickhouse_waiting": state.clickhouse.waiting if state.clickhouse else None,
         "clickhouse_complete_to": state.clickhouse.complete_to if state.clickhouse else None,
         "clickhouse_error": state.clickhouse.error if state.clickhouse else "",
+        "own_authorities": [
+            {"name": one.name, "ends_at": one.ends_at} for one in state.authorities
+        ],
     }

@@ -31,6 +31,7 @@ import httpcore
 import httpx
 
 from lib.outbound import DIRECT, Outbound, Proxy, ProxyFault, tls_context, tunnel
+from lib.trust import trusted_context
 
 Address = ipaddress.IPv4Address | ipaddress.IPv6Address
 Network = ipaddress.IPv4Network | ipaddress.IPv6Network
@@ -422,7 +423,7 @@ def check_url(url: httpx.URL, schemes: Sequence[str]) -> None:
 @cache
 def system_trust() -> ssl.SSLContext:
     """Whom we trust, read once: it takes longer than many a request."""
-    return httpx.create_ssl_context(trust_env=False)
+    return trusted_context()
 
 
 class _GuardedTransport(httpx.HTTPTransport):

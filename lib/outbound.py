@@ -28,6 +28,8 @@ from cryptography.hazmat.primitives.serialization import (
     load_pem_private_key,
 )
 
+from lib.trust import trusted_context
+
 ProxyScheme = Literal["http", "socks5"]
 _PORTS: Final[dict[ProxyScheme, int]] = {"http": 8080, "socks5": 1080}
 _EXPECTED: Final = "The proxy's address must be http://host:port or socks5://host:port."
@@ -84,7 +86,7 @@ class Proxy:
 
 @dataclass(frozen=True, slots=True)
 class Outbound:
-    """`ca_pem` are the authorities that are trusted in place of the system's, `cert_pem` with
+    """`ca_pem` are the authorities that are trusted in place of the installation's, `cert_pem` with
     `key_pem` is what we are known by; "" for none."""
 
     proxy: Proxy | None = None
@@ -225,10 +227,14 @@ def _check_end(rest: bytes) -> None:
 
 
 def tls_context(outbound: Outbound) -> ssl.SSLContext:
-    """What a connection is made secure with; reading the system's authorities takes some
+    """What a connection is made secure with; reading the installation's authorities takes some
     milliseconds. Raises BadPem."""
     try:
-        context = ssl.create_default_context(cadata=outbound.ca_pem or None)
+        context = (
+            ssl.create_default_context(cadata=outbound.ca_pem)
+            if outbound.ca_pem
+            else trusted_context()
+        )
     except (ssl.SSLError, ValueError) as error:
         raise BadPem("the authorities cannot be read: expected certificates in PEM") from error
     if outbound.cert_pem:

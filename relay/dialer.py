@@ -17,6 +17,7 @@ from urllib.parse import urlsplit
 
 from lib.egress import EgressDenied, EgressPolicy
 from lib.outbound import BadPem, Outbound, Proxy, Talk, tls_context, tunnel
+from lib.trust import trusted_context
 from relay.http1 import Connection, Owner
 
 # Between two addresses of a name (RFC 8305, section 5).
@@ -244,10 +245,10 @@ _context: ssl.SSLContext | None = None
 
 
 def _tls_context() -> ssl.SSLContext:
-    """One for the process: reading the system's certificates takes some milliseconds."""
+    """One for the process: reading all authorities takes some milliseconds."""
     global _context
     if _context is None:
-        _context = ssl.create_default_context()
+        _context = trusted_context()
     return _context
 
 

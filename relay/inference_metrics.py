@@ -11,6 +11,8 @@ from opentelemetry.sdk.metrics.export import PeriodicExportingMetricReader
 from opentelemetry.sdk.resources import Resource
 from opentelemetry.util.types import AttributeValue
 
+from relay.telemetry_session import telemetry_session
+
 Attributes = Mapping[str, AttributeValue]
 
 SECONDS: Final = (
@@ -56,7 +58,7 @@ class InferenceMetrics:
 
 def meter_provider(resource: Resource) -> MeterProvider:
     """As the variables OTEL_* say: where metrics go, and how often."""
-    reader = PeriodicExportingMetricReader(OTLPMetricExporter())
+    reader = PeriodicExportingMetricReader(OTLPMetricExporter(session=telemetry_session()))
     return MeterProvider([reader], resource=resource, shutdown_on_exit=False)
 
 

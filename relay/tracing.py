@@ -57,6 +57,7 @@ from relay.sent_parameters import Parameters, chat_parameters, embedding_paramet
 from relay.settlement import LateEnding, Resolved, Settled
 from relay.snapshot import Channel
 from relay.spool import Spool
+from relay.telemetry_session import telemetry_session
 from relay.upstream import Answer, OutgoingRequest, Upstreams
 from relay.websocket import UpstreamSocket
 from usage.sql import AttemptOpened, Ending, Refusal
@@ -126,7 +127,9 @@ class TracedRelay(Relay):
         resource = _resource(self._version)
         if self._traces:
             tracer_provider = TracerProvider(resource=resource)
-            tracer_provider.add_span_processor(BatchSpanProcessor(OTLPSpanExporter()))
+            tracer_provider.add_span_processor(
+                BatchSpanProcessor(OTLPSpanExporter(session=telemetry_session()))
+            )
             self._tracer = tracer_provider.get_tracer("weir", self._version)
             self._providers.append(tracer_provider)
         if self._measures:

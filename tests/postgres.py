@@ -64,6 +64,8 @@ def _remove_what_is_left(parent: Path) -> None:
 # A run starts dozens of Python processes, and compiling everything is much of what each costs.
 sys.dont_write_bytecode = False
 os.environ.pop("PYTHONDONTWRITEBYTECODE", None)
+# What this machine trusts is no setting of an installation.
+os.environ.pop("SSL_CERT_FILE", None)
 os.environ.setdefault(
     "SECRET_KEY", "a-secret-key-for-tests-that-is-long-enough-to-be-taken-as-real"
 )

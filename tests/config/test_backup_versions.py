@@ -45,7 +45,7 @@ def rows(dsn: str) -> dict[str, int]:
 def test_what_its_own_programs_back_up_they_restore(tmp_path: Path, major: int) -> None:
     programs = find_programs(major)
     if programs is None:
-        pytest.skip(f"the programs of PostgreSQL {major} are not installed")
+        pytest.skip(reason=f"the programs of PostgreSQL {major} are not installed")
     file = tmp_path / "weir.zip"
     with server_of(tmp_path / "server", programs) as server:
         dsn, restored = (make_conninfo(server, dbname=name) for name in ("before", "after"))

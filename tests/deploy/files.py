@@ -45,11 +45,11 @@ TRIAL = "docker-compose.trial.yml"
 
 
 @cache
-def compose_file(*overrides: str) -> dict[str, Any]:
+def compose_file(*overrides: str, root: Path = ROOT) -> dict[str, Any]:
     """docker-compose.yml, with what files behind it on the command line add or change."""
-    loaded: dict[str, Any] = yaml.safe_load((ROOT / "docker-compose.yml").read_text())
+    loaded: dict[str, Any] = yaml.safe_load((root / "docker-compose.yml").read_text())
     for name in overrides:
-        loaded = _merged(loaded, yaml.safe_load((ROOT / name).read_text()), "")
+        loaded = _merged(loaded, yaml.safe_load((root / name).read_text()), "")
     return loaded
 
 
@@ -67,9 +67,12 @@ def _merged(value: Any, over: Any, name: str) -> Any:
     return over
 
 
-def services(given: Mapping[str, str], *overrides: str) -> dict[str, dict[str, Any]]:
+def services(
+    given: Mapping[str, str], *overrides: str, root: Path = ROOT
+) -> dict[str, dict[str, Any]]:
     """Name -> service, as compose would start them with that environment file."""
-    found: dict[str, dict[str, Any]] = interpolate(compose_file(*overrides)["services"], given)
+    file = compose_file(*overrides, root=root)
+    found: dict[str, dict[str, Any]] = interpolate(file["services"], given)
     return found
 
 
@@ -90,9 +93,9 @@ class Instruction(NamedTuple):
 
 
 @cache
-def dockerfile() -> list[list[Instruction]]:
+def dockerfile(root: Path = ROOT) -> list[list[Instruction]]:
     """The instructions of each stage, the first of a stage being its FROM."""
-    text = re.sub(r"(?m)^#.*\n", "", (ROOT / "Dockerfile").read_text())
+    text = re.sub(r"(?m)^#.*\n", "", (root / "Dockerfile").read_text())
     stages: list[list[Instruction]] = []
     for line in text.replace("\\\n", " ").splitlines():
         if not line.strip():

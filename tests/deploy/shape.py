@@ -80,13 +80,21 @@ class Running(NamedTuple):
 class Shape:
     """Starts services one by one; `close` ends what is still there."""
 
-    def __init__(self, directory: Path, given: Mapping[str, str], database_url: str) -> None:
+    def __init__(
+        self,
+        directory: Path,
+        given: Mapping[str, str],
+        database_url: str,
+        root: Path = files.ROOT,
+    ) -> None:
+        """`root` is the tree whose files these are."""
         for name in servers.PACKAGES:
             program(name)
         self.directory = directory
+        self.root = root
         self.given = given
         self.database_url = database_url
-        self.services = files.services(given)
+        self.services = files.services(given, root=root)
         self.redis_port = free_port()
         self.edge_port = free_port()
         self.provider_port = free_port()
@@ -98,7 +106,7 @@ class Shape:
 
     def build(self) -> None:
         """Do what the Dockerfile does after the packages are installed."""
-        for instruction in files.dockerfile()[0]:
+        for instruction in files.dockerfile(self.root)[0]:
             if instruction.name == "COPY":
                 *sources, target = self.inside("image", instruction.text).split()
                 for source in sources:
@@ -111,22 +119,22 @@ class Shape:
         return self.directory / "image" / "app"
 
     def _copy(self, source: str, target: str) -> None:
-        found = [Path(name) for name in glob.glob(source, root_dir=files.ROOT)]
+        found = [Path(name) for name in glob.glob(source, root_dir=self.root)]
         assert found, f"COPY {source}: there is no such file"
         for one in found:
-            if (files.ROOT / one).is_dir():
+            if (self.root / one).is_dir():
                 # With its bytecode, which holds as long as a file's size and time are the same: to
                 # compile all of it takes as long as many tests. What is just being written is not.
                 unfinished = shutil.ignore_patterns("*.pyc.*")
-                shutil.copytree(files.ROOT / one, self.image / target, ignore=unfinished)
+                shutil.copytree(self.root / one, self.image / target, ignore=unfinished)
             else:
                 (self.image / target).mkdir(parents=True, exist_ok=True)
-                shutil.copy(files.ROOT / one, self.image / target / one.name)
+                shutil.copy(self.root / one, self.image / target / one.name)
 
     def _run(self, instruction: files.Instruction) -> None:
         environment = {
             name: self.inside("image", value)
-            for name, value in files.environment_of(files.dockerfile()[0]).items()
+            for name, value in files.environment_of(files.dockerfile(self.root)[0]).items()
         }
         subprocess.run(
             [self.inside("image", word) for word in instruction.words],
@@ -249,7 +257,7 @@ class Shape:
 
     def _environment(self, name: str) -> dict[str, str]:
         service = self.services[name]
-        image = files.environment_of(files.dockerfile()[-1]) if name in _OURS else {}
+        image = files.environment_of(files.dockerfile(self.root)[-1]) if name in _OURS else {}
         listed = self.given if "env_file" in service else {}
         environment = {**image, **listed, **service.get("environment", {})}
         environment = {
@@ -270,7 +278,7 @@ class Shape:
                 continue
             here = Path(self.inside(name, target))
             here.parent.mkdir(parents=True, exist_ok=True)
-            found = files.ROOT / source
+            found = self.root / source
             if found.is_dir():
                 shutil.copytree(found, here, dirs_exist_ok=True)
                 for file in here.glob("*.yaml"):

@@ -102,6 +102,40 @@ def edge_before(shape: Shape, *answers: bytes) -> Iterator[tuple[Running, list[U
             upstream.close()
 
 
+@contextlib.contextmanager
+def silent_port() -> Iterator[int]:
+    """A port whose host answers nothing, as the address of a container that was removed."""
+    with contextlib.ExitStack() as until_done:
+        listener = until_done.enter_context(socket.socket())
+        listener.bind(("127.0.0.1", 0))
+        listener.listen(0)
+        # One waits to be accepted; the kernel drops what the others say.
+        for _ in range(4):
+            filling = until_done.enter_context(socket.socket())
+            filling.setblocking(False)
+            filling.connect_ex(listener.getsockname())
+        yield listener.getsockname()[1]
+
+
+def test_a_request_goes_past_all_that_are_gone(tmp_path: Path) -> None:
+    """P10: however many processes are just stopping, and though an address answers nothing."""
+    shape = Shape(tmp_path, GIVEN, "")
+    with silent_port() as silent:
+        live = Upstream(answer_of("200 OK", b"{}", "application/json"))
+        shape.web_ports = [*(free_port() for _ in range(5)), silent, live.port]
+        shape.webs = [Running("web", subprocess.Popen(["true"]), live.port, Path("/dev/null"))]
+        shape.webs[0].process.wait()
+        try:
+            edge = shape.start("nginx")
+            live.asked.clear()
+            answers = [ask(edge.port, CHAT, body={"n": n}).status for n in range(8)]
+        finally:
+            shape.close()
+            live.close()
+    assert answers == [200] * 8
+    assert len(live.asked) == 8
+
+
 def asked(upstreams: list[Upstream]) -> list[str]:
     return [line for upstream in upstreams for line in upstream.asked]
 

@@ -24,7 +24,7 @@ KEPT = {"web": {"spool"}, "postgres": {"postgres"}}
 DOCUMENTED = re.compile(r"^\| ((?:`[A-Z_]+`(?:, )?)+) \|", re.MULTILINE)
 # Read by compose itself, or given by it and by the image.
 OF_COMPOSE = {
-    *("EDGE", "TLS_DIR", "HTTP_PORT", "HTTPS_PORT", "WEB_REPLICAS", "FRONT_SUBNET"),
+    *("EDGE", "TLS_DIR", "TRUST_DIR", "HTTP_PORT", "HTTPS_PORT", "WEB_REPLICAS", "FRONT_SUBNET"),
     *("POSTGRES_PASSWORD", "REDIS_PASSWORD", "APPLY_DIR", "WEIR_IMAGE", "TRIAL_KEY"),
     *("DATABASE_URL", "BROKER_URL", "SPOOL_DIR", "STATIC_ROOT"),
 }

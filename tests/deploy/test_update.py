@@ -1,0 +1,163 @@
+"""An installation of many commits ago is updated under load to this tree, and back, by the steps of
+docs/production.md, "Updating": no request is lost, and nobody is mailed for it."""
+
+import contextlib
+import signal
+import subprocess
+from collections.abc import Callable, Iterator
+from pathlib import Path
+from typing import NamedTuple
+
+import psycopg
+import pytest
+
+from deploy.make_secrets import settings as fresh_settings
+from tests.books import assert_books_balance
+from tests.databases import own_database
+from tests.deploy import files
+from tests.deploy.load import Load, load_on
+from tests.deploy.shape import WAIT_SECONDS, Running, Shape, until
+from tests.deploy.stage import INSTALLATION, KEY, LIMITED_KEY
+from tests.fakes.upstream import FakeUpstream
+from tests.ports import free_port
+
+pytestmark = pytest.mark.slow
+
+CLIENTS = 12
+# 300 commits before the newest one when this was written.
+OLDER = "794ef704afcf0c20d584f48e768e08f8cb281b0f"
+
+
+class Versions(NamedTuple):
+    """Both on one database, behind one Redis and one nginx, each with the image of its tree."""
+
+    old: Shape
+    new: Shape
+    nginx: Running
+
+    def rows(self, query: str) -> list[tuple[object, ...]]:
+        with psycopg.connect(self.new.database_url) as connection:
+            return connection.execute(query.encode()).fetchall()
+
+    def letters(self) -> set[object]:
+        """The kinds of what operators were mailed."""
+        return {kind for (kind,) in self.rows("SELECT DISTINCT kind FROM outbox_fact")}
+
+    def reload_nginx(self) -> None:
+        """The new files, written into those that the older container has mounted."""
+        for name in ("nginx.conf", "hub.conf"):
+            text = (self.new.root / "deploy/nginx" / name).read_text()
+            here = Path(self.old.inside("nginx", f"/etc/weir/{name}"))
+            here.write_text(self.old._configuration("nginx", text))
+        command = self.nginx.process.args
+        assert isinstance(command, list)
+        subprocess.run([*command, "-t"], check=True, capture_output=True)
+        self.nginx.process.send_signal(signal.SIGHUP)
+
+    def check_again(self) -> None:
+        """Wait until the ledger was checked once more, by whichever version's worker runs."""
+        [(now,)] = self.rows("SELECT now()")
+        until(
+            lambda: self.rows(f"SELECT FROM usage_bookscheck WHERE ran_at > '{now}'") != [],
+            "the ledger is not checked",
+        )
+
+
+def stop(*processes: Running) -> None:
+    for running in processes:
+        running.process.send_signal(signal.SIGTERM)
+    for running in processes:
+        running.process.wait(WAIT_SECONDS)
+
+
+def older_tree(folder: Path) -> Path:
+    git = ["git", "-C", str(files.ROOT)]
+    archive = subprocess.run([*git, "archive", OLDER], capture_output=True, check=False)
+    if archive.returncode:
+        pytest.skip(reason="only a clone with its history has the older version")
+    folder.mkdir()
+    subprocess.run(["tar", "-x", "-C", str(folder)], input=archive.stdout, check=True)
+    return folder
+
+
+@pytest.fixture
+def versions(tmp_path: Path) -> Iterator[Versions]:
+    root = older_tree(tmp_path / "older")
+    with contextlib.ExitStack() as until_done:
+        fake = until_done.enter_context(FakeUpstream("fake"))
+        dsn = until_done.enter_context(own_database("weir_update", of="template0"))
+        apply = tmp_path / "apply"
+        apply.mkdir()
+        (apply / "10-all.yaml").write_text(INSTALLATION)
+        given = {
+            **fresh_settings("http://127.0.0.1"),
+            "FRONT_SUBNET": "127.0.0.0/8",
+            "APPLY_DIR": str(apply),
+            "FAKE_URL": fake.url,
+            "FAKE_KEY": fake.key,
+            "CI_KEY": KEY,
+            "LIMITED_KEY": LIMITED_KEY,
+        }
+        old = Shape(tmp_path / "old", given, dsn, root)
+        until_done.callback(old.close)
+        new = Shape(tmp_path / "new", given, dsn)
+        until_done.callback(new.close)
+        old.web_ports = [free_port() for _ in range(6)]
+        new.web_ports, new.webs = old.web_ports, old.webs
+        new.redis_port, new.edge_port = old.redis_port, old.edge_port
+        old.build()
+        new.build()
+        old.start("redis")
+        old.run("prepare")
+        old.start("web")
+        old.start("web")
+        yield Versions(old, new, old.start("nginx"))
+
+
+def until_more(load: Load) -> None:
+    whole = load.whole
+    until(lambda: load.lost.total() > 0 or load.whole > whole + 20 * CLIENTS, "nobody is served")
+
+
+def replace_webs(versions: Versions, by: Shape) -> None:
+    """New ones beside the old ones, which are then stopped."""
+    before = [web for web in versions.new.webs if web.process.poll() is None]
+    for _ in before:
+        by.start("web")
+    stop(*before)
+
+
+def test_an_update_and_the_way_back_lose_no_request(
+    versions: Versions, record_property: Callable[[str, object], None]
+) -> None:
+    old, new = versions.old, versions.new
+    before = [old.start("worker"), old.start("beat")]
+    with load_on(old.edge_port, CLIENTS) as load:
+        until_more(load)
+        versions.check_again()
+        versions.reload_nginx()
+        until_more(load)
+        stop(*before)
+        new.run("prepare")
+        new.start("worker")
+        new.start("beat")
+        until_more(load)
+        replace_webs(versions, new)
+        until_more(load)
+        versions.check_again()
+        record_property("requests until updated", load.whole)
+        assert not load.lost
+        # Back: web processes alone.
+        replace_webs(versions, old)
+        until_more(load)
+        versions.check_again()
+    record_property("requests", load.whole)
+    assert not load.lost
+    assert not versions.letters() & {"books.wrong", "books.unchecked", "jobs.stopped"}
+    open_holds = "SELECT FROM billing_hold WHERE state = 'open'"
+    until(lambda: versions.rows(open_holds) == [], "a hold stays open")
+    [(charged,)] = versions.rows("SELECT count(*) FROM usage_usagerecord WHERE status = 200")
+    assert charged == load.whole
+    with psycopg.connect(new.database_url) as connection:
+        assert_books_balance(connection.cursor())
+    new.exec("worker", ["python", "manage.py", "verify", "--tamper-check"])
