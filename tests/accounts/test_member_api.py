@@ -116,9 +116,9 @@ def test_letters_of_a_repeated_invitation_go_out_once_behind_its_commit(
 
     monkeypatch.setattr(member_api, "send_letters", send_letters)
     body = json.dumps({"emails": ["a@example.org"], "role": "viewer"})
-    sent = {"data": body, "content_type": "application/json"}
+    key = {"Idempotency-Key": "evening"}
     first, again = (
-        client.post(f"{API}/invitations", **sent, headers={"Idempotency-Key": "evening"})
+        client.post(f"{API}/invitations", body, content_type="application/json", headers=key)
         for _ in range(2)
     )
     assert (first.status_code, again.status_code) == (201, 201)
