@@ -72,7 +72,7 @@ def list_announcements(
 
 @router.post("/announcements", response={201: AnnouncementOut}, summary="Publish an announcement")
 def create_announcement(request: HttpRequest, body: AnnouncementIn) -> Status[AnnouncementOut]:
-    """Shown to everybody who is signed in from its start on."""
+    """Everyone who is signed in sees it from its start."""
     actor = actors.actor_of(request)
     access.require(actor, "channels.write")
     stated = body.model_dump() | {"starts_at": body.starts_at or clock.now()}

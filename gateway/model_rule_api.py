@@ -47,14 +47,16 @@ class ShadowIn(Schema):
     model: str = Field("", max_length=NAME_MAX, description="Model name there. Empty: the same.")
     percent: Whole = Field(100, ge=1, le=100, description="Share of the requests.")
     cap: str | None = Field(
-        None, max_length=40, description="Cost per day at most, an exact decimal. Null: no cap."
+        None,
+        max_length=40,
+        description="Cost per day at most, an exact decimal. It is required with a channel.",
     )
 
 
 class ShadowOut(Schema):
     channel: str = ""
     model: str = ""
-    percent: int | None = None
+    percent: int = 100
     cap: str | None = None
 
 

@@ -75,7 +75,7 @@ class VersionIn(Schema):
     model_config = ConfigDict(extra="forbid")
 
     model: str = Field(min_length=1, max_length=200)
-    settings: PromptSettings = Field(default_factory=lambda: PromptSettings())
+    settings: PromptSettings = Field(default_factory=lambda: PromptSettings.model_validate({}))
     note: str = Field("", max_length=prompts.NOTE_MAX)
 
 

@@ -146,7 +146,7 @@ def checked_settings(model: str, stored: Settings) -> Settings:
             form_of(stored), parameters_of(capabilities_of_model(model))
         )
     except InvalidSetting as invalid:
-        raise Refused(f"settings.{invalid.field}", invalid_text(invalid)) from invalid
+        raise Refused("settings." + invalid.field, invalid_text(invalid)) from invalid
     if dropped:
         text = gettext("%(model)s does not take %(name)s.")
         raise Refused("settings.params", text % {"model": model, "name": dropped[0]})

@@ -137,14 +137,14 @@ def delete_saved_view(request: HttpRequest, id: str) -> Status[None]:
 
 @router.get("/saved-views/{id}/report", response=ReportOut, summary="Show a report")
 def show_report(request: HttpRequest, id: str) -> ReportOut:
-    """When one of your views is sent by mail, and to whom."""
+    """When one of your views is sent by email, and to whom."""
     return _report(_schedule(actors.actor_of(request), id))
 
 
 @router.put("/saved-views/{id}/report", response=ReportOut, summary="Schedule a report")
 def set_report(request: HttpRequest, id: str, body: ReportIn) -> ReportOut:
-    """Sends one of your views by mail, instead of what was scheduled before. Each receiver is told
-    what they may see by themselves."""
+    """Sends one of your views by email, instead of what was scheduled before. Each receiver gets
+    the figures that they may see."""
     actor = actors.actor_of(request)
     view = saved_views.own_view(actor, id)
     try:

@@ -4,11 +4,13 @@ import json
 from typing import Any
 
 import pytest
+from django.db import connection
 from django.test import Client
 
-from accounts import custom_roles, members, teams
+from accounts import custom_roles, member_api, members, teams
 from accounts.actors import SYSTEM
-from accounts.models import CustomRole, Invitation, KeyKind, Membership, Role
+from accounts.invitations import Sendable
+from accounts.models import CustomRole, Invitation, KeyKind, Membership, Role, User
 from lib.ids import id_text
 from tests.accounts.factors import with_app
 from tests.cast import Cast, make_key, member, with_key
@@ -99,6 +101,31 @@ def test_invitations_are_made_resent_and_withdrawn(people: Cast) -> None:
     open_ones = client.get(f"{API}/invitations").json()["items"]
     assert [row["id"] for row in open_ones] == [second["id"]]
     assert len(client.get(f"{API}/invitations?state=all").json()["items"]) == 2
+
+
+def test_letters_of_a_repeated_invitation_go_out_once_behind_its_commit(
+    people: Cast, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """P5, I9: no transaction is open while the mail server is asked."""
+    client = manager(people, people.alice)
+    outside, depths = len(connection.savepoint_ids), list[int]()
+
+    def send_letters(made: list[Sendable], inviter: User) -> dict[str, str]:
+        depths.append(len(connection.savepoint_ids))
+        return {"a@example.org": "The mail server is away."}
+
+    monkeypatch.setattr(member_api, "send_letters", send_letters)
+    body = json.dumps({"emails": ["a@example.org"], "role": "viewer"})
+    key = {"Idempotency-Key": "evening"}
+    first, again = (
+        client.post(f"{API}/invitations", body, content_type="application/json", headers=key)
+        for _ in range(2)
+    )
+    assert (first.status_code, again.status_code) == (201, 201)
+    (told,), (kept,) = first.json()["items"], again.json()["items"]
+    assert told["email_error"] == "The mail server is away."
+    assert (kept["id"], kept["link"]) == (told["id"], told["link"])
+    assert depths == [outside]
 
 
 def test_roles_are_made_changed_and_deleted(people: Cast) -> None:

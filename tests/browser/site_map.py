@@ -264,6 +264,8 @@ def furnish() -> dict[str, str]:
         "create a project": f"{ours}/teams/{team.slug}/projects/new",
         "change a project": f"{ours}/projects/{project.slug}/edit",
         "change a service account": f"{ours}/service-accounts/{id_text(account.id)}/edit",
+        "create an organisation": "/admin/organisations/new",
+        "add a member": f"/admin/organisations/{suspended.slug}/members/new",
         "suspend an organisation": f"/admin/organisations/{suspended.slug}/suspend",
         "charge rule": f"/admin/organisations/{suspended.slug}/charge-rule",
         "members": people,

@@ -386,6 +386,32 @@ def assert_same(back: Any, sent: Any, name: str) -> None:
         assert back == sent, name
 
 
+CHANGED: Final = [path for path in TRIED if is_offered("PATCH", item_path(path) or "")]
+
+
+@pytest.mark.parametrize("path", CHANGED)
+def test_what_was_read_is_taken_back_as_no_change(
+    hand: Hand, fake: FakeUpstream, path: str
+) -> None:
+    """What a tool that applies a configuration does: it reads, compares and sends the whole."""
+    where, body = sent_to(hand, fake, path)
+    found = item_path(path)
+    assert found is not None
+    address = address_of(found, where, hand.made(where, body))
+    before = hand.ask("GET", address).json()
+    taken = body_of(BY_NAME[f"PATCH /api/v1{found}"])
+    kept_back = NOT_BACK.get(f"POST {found.rpartition('/')[0]}", {})
+    stated = {
+        name: before[name]
+        for name in taken
+        if before.get(name) is not None and name not in kept_back
+    }
+    changed = hand.ask("PATCH", address, stated)
+    assert changed.status_code == 200, changed.content.decode()
+    after = hand.ask("GET", address).json()
+    assert {name: after[name] for name in stated} == stated
+
+
 @pytest.mark.parametrize("path", TRIED)
 def test_a_creating_operation_is_carried_out_once(
     hand: Hand, fake: FakeUpstream, path: str

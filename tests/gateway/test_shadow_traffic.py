@@ -117,7 +117,7 @@ def test_the_rule_on_its_page_and_by_the_api(installation: Installation, dora: C
     assert (refused.status_code, "may cost per day" in refused.content.decode()) == (422, True)
     body = {"shadow": {"channel": ""}}
     none = dora.patch(path, body, content_type="application/json").json()
-    assert none["shadow"] == {"channel": "", "model": "", "percent": None, "cap": None}
+    assert none["shadow"] == {"channel": "", "model": "", "percent": 100, "cap": None}
 
 
 @pytest.mark.extended

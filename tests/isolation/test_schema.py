@@ -69,9 +69,11 @@ def strategies(world: World, name: str) -> "Iterator[SearchStrategy[Case[Any]]]"
     kind = OPERATIONS[name].kind
     if kind is not None and "{" in path:
         where = next(where for where in kind.wheres if where != "own")
+        rest = OPERATIONS[name].rest
         names = [part.strip("{}") for part in path.split("/") if part.startswith("{")]
+        names = [one for one in names if one not in rest]
         parts = world.id_of(kind, where, Who("owner")).split("/")
-        there: dict[str, Any] = dict(zip(names, parts, strict=True))
+        there: dict[str, Any] = {**rest, **dict(zip(names, parts, strict=True))}
         yield operation.as_strategy(GenerationMode.POSITIVE, path_parameters=there)
 
 
