@@ -60,7 +60,7 @@ def judge(head: bytes, filename: str, kind: Kind) -> tuple[str, str] | None:
     provider can tell; None where its content, or else its name, says that it is not of the kind."""
     if (known := type_of(head, kind)) is not None:
         return known
-    recognised = dict(_recognised(head))
+    recognised = dict(_match_signs(head))
     if recognised:
         return recognised.get(kind)
     media_type = mimetypes.guess_type(filename)[0]
@@ -71,7 +71,7 @@ def judge(head: bytes, filename: str, kind: Kind) -> tuple[str, str] | None:
     return media_type, filename.rpartition(".")[2].lower()
 
 
-def _recognised(head: bytes) -> Iterator[tuple[str, tuple[str, str]]]:
+def _match_signs(head: bytes) -> Iterator[tuple[str, tuple[str, str]]]:
     """What a beginning is known as, by kind; the more exact signs last."""
     for kind, media_type, ending, sign in (*_SIGNS, *_OTHERS):
         if sign.match(head):

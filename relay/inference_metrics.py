@@ -41,17 +41,17 @@ class InferenceMetrics:
             meter, PER_CHUNK, "Time from one chunk of a stream to the next one."
         )
 
-    def chunk_came(self, seconds: float, attributes: Attributes) -> None:
+    def record_chunk(self, seconds: float, attributes: Attributes) -> None:
         self._per_chunk.record(seconds, attributes)
 
-    def first_chunk_came(self, seconds: float, attributes: Attributes) -> None:
+    def record_first_chunk(self, seconds: float, attributes: Attributes) -> None:
         self._first_chunk.record(seconds, attributes)
 
-    def attempt_ended(self, seconds: float, attributes: Attributes, error: str | None) -> None:
+    def record_duration(self, seconds: float, attributes: Attributes, error: str | None) -> None:
         ended = dict(attributes) if error is None else {**attributes, "error.type": error}
         self._duration.record(seconds, ended)
 
-    def tokens_counted(self, tokens_in: int, tokens_out: int, attributes: Attributes) -> None:
+    def record_tokens(self, tokens_in: int, tokens_out: int, attributes: Attributes) -> None:
         self._tokens.record(tokens_in, {**attributes, "gen_ai.token.type": "input"})
         self._tokens.record(tokens_out, {**attributes, "gen_ai.token.type": "output"})
 

@@ -33,18 +33,20 @@ class _Frame(msgspec.Struct):
 
 
 _FRAME: Final = msgspec.json.Decoder(_Frame)
-Heard = Callable[[float], None]
+OnChunk = Callable[[float], None]
 
 
 class ObservedAnswer:
-    """Reads as the answer that it is made of. `streamed`: its chunks are frames. `heard` is told
-    how long each chunk of a stream after the first one took."""
+    """Reads as the answer that it is made of. `streamed`: its chunks are frames. `on_chunk`
+    gets how long each chunk of a stream after the first one took."""
 
-    def __init__(self, answer: Answer, *, sent_at: float, streamed: bool, heard: Heard) -> None:
+    def __init__(
+        self, answer: Answer, *, sent_at: float, streamed: bool, on_chunk: OnChunk
+    ) -> None:
         self._answer = answer
         self._sent_at = sent_at
         self.streamed = streamed
-        self._heard = heard
+        self._on_chunk = on_chunk
         self._last_at: float | None = None
         self._pieces: list[bytes] = []
         self._size = 0
@@ -61,11 +63,11 @@ class ObservedAnswer:
         return piece
 
     async def hand_to(self, take: Callable[[bytes], bool]) -> None:
-        def noted(piece: bytes) -> bool:
+        def note_and_take(piece: bytes) -> bool:
             self._note(piece)
             return take(piece)
 
-        await self._answer.hand_to(noted)
+        await self._answer.hand_to(note_and_take)
 
     def identify(self) -> None:
         """Read what it calls itself, of as much as has come."""
@@ -85,7 +87,7 @@ class ObservedAnswer:
         if self._last_at is None:
             self.first_chunk_s = now - self._sent_at
         elif self.streamed:
-            self._heard(now - self._last_at)
+            self._on_chunk(now - self._last_at)
         self._last_at = now
         if not self._identified:
             self._gather(piece)

@@ -288,13 +288,13 @@ class _Spans:
         if metrics is None and not begun.span.is_recording():
             return answer
 
-        def heard(seconds: float) -> None:
+        def record_chunk(seconds: float) -> None:
             if metrics is not None:
                 begun.name_model()
-                metrics.chunk_came(seconds, begun.attributes)
+                metrics.record_chunk(seconds, begun.attributes)
 
         streamed = answer.headers.get("content-type", "").startswith(_FRAMES)
-        observed = ObservedAnswer(answer, sent_at=sent_at, streamed=streamed, heard=heard)
+        observed = ObservedAnswer(answer, sent_at=sent_at, streamed=streamed, on_chunk=record_chunk)
         begun.answer = observed
         return cast(Answer, observed)
 
@@ -499,12 +499,12 @@ def _set_ending(begun: _Begun, ending: Ending) -> None:
 
 def _measure(metrics: InferenceMetrics, begun: _Begun, ending: Ending) -> None:
     attributes, answer = begun.attributes, begun.answer
-    metrics.attempt_ended(time.perf_counter() - begun.began_at, attributes, ending.kind)
+    metrics.record_duration(time.perf_counter() - begun.began_at, attributes, ending.kind)
     if answer is not None and answer.streamed and answer.first_chunk_s is not None:
-        metrics.first_chunk_came(answer.first_chunk_s, attributes)
+        metrics.record_first_chunk(answer.first_chunk_s, attributes)
     tokens_in, tokens_out = _token_sums(msgspec.json.decode(ending.meters))
     if tokens_in or tokens_out:
-        metrics.tokens_counted(tokens_in, tokens_out, attributes)
+        metrics.record_tokens(tokens_in, tokens_out, attributes)
 
 
 def _token_sums(meters: Mapping[str, int]) -> tuple[int, int]:

@@ -34,7 +34,7 @@ class ReceivedPoint(NamedTuple):
     metric: str
     unit: str
     bounds: tuple[float, ...]
-    count: int
+    values: int
     sum: float
     attributes: Mapping[str, Any]
 

@@ -28,7 +28,7 @@ LEFT_OUT: Final = {
     "gen_ai.request.stop_sequences": "a text of the client, and spans hold none (P31)",
     "gen_ai.conversation.compacted": "a provider does not say so",
 }
-TYPES: Final = {
+TYPES: Final[dict[str, type | tuple[type, ...]]] = {
     "string": str, "int": int, "double": (int, float), "boolean": bool, "string[]": list,
 }  # fmt: skip
 OPENAI: Final = {
@@ -121,7 +121,7 @@ async def observed(*pieces: bytes, streamed: bool) -> tuple[str, str, int]:
         Pieces(*pieces),  # type: ignore[arg-type]
         sent_at=0.0,
         streamed=streamed,
-        heard=gaps.append,
+        on_chunk=gaps.append,
     )
     while await answer.next_bytes():
         pass
@@ -231,7 +231,7 @@ def test_a_collector_gets_spans_and_metrics_by_the_conventions(fake: FakeUpstrea
         check_points(points)
         assert b"a private word" not in collector.raw
         used = {
-            point.attributes["gen_ai.token.type"]: (point.count, point.sum)
+            point.attributes["gen_ai.token.type"]: (point.values, point.sum)
             for point in points
             if point.metric == inference_metrics.USAGE
         }
@@ -256,7 +256,7 @@ def points_of(hub: Hub, collector: Collector) -> list[ReceivedPoint]:
 
     def there() -> bool:
         durations = [p for p in collector.points if p.metric == inference_metrics.DURATION]
-        return sum(point.count for point in durations) >= 2
+        return sum(point.values for point in durations) >= 2
 
     hub.wait(there, "the metrics do not come")
     return collector.points
