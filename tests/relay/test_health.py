@@ -1,6 +1,7 @@
 """What a process learns of its channels: breakers, cooling keys, refused keys, and how little is
 tried again when nothing answers (docs/promises.md, "Numbers"; P21, F5, F7, F8, F9)."""
 
+import time
 from collections.abc import Iterator
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import replace
@@ -409,6 +410,20 @@ def test_outage_is_not_amplified(
     assert {answer.status for answer in answers} <= {502, 503}
     hub.settled(tenant)
     assert attempts(hub, model) <= 1.2 * len(answers)
+
+
+def test_what_further_attempts_may_cost_is_counted(
+    hub: Hub, fake: FakeUpstream, other_fake: FakeUpstream
+) -> None:
+    """P21: without any breaker too, each of two channels sees a tenth of the requests again, and
+    three in ten seconds; one after the other, so that none is on its way when they are counted."""
+    tenant = hub.tenant("100.00")
+    model = hub.model(fake, other_fake, breaker={"enabled": False})
+    body, began, n = ask(model, "#fault=F10:500"), time.monotonic(), 100
+    assert {hub.post(tenant, body).status for _ in range(n)} == {502}
+    seconds = time.monotonic() - began
+    hub.settled(tenant)
+    assert n < attempts(hub, model) <= n + 2 * (n / 10 + 4 * (seconds / 10 + 1))
 
 
 def test_every_request_goes_over_while_another_channel_answers(

@@ -3,10 +3,12 @@ the text pays (the fault table, "Leaving clients")."""
 
 from collections.abc import Iterator
 from concurrent.futures import ThreadPoolExecutor
+from types import SimpleNamespace
 from typing import Any
 
 import pytest
 
+from relay.next_attempts import NextAttempts
 from tests.fakes.upstream import FakeUpstream
 from tests.hub import RATES, Hub
 from tests.relay.asking import ask
@@ -18,6 +20,25 @@ def keyring() -> Iterator[FakeUpstream]:
     """A provider that knows two keys."""
     with FakeUpstream(name="r", keys=("sk-first", "sk-second")) as fake:
         yield fake
+
+
+@pytest.mark.parametrize(
+    ("gone", "passed_s", "another"),
+    [(False, 0.0, True), (False, 1.5, True), (False, 1.501, False), (True, 0.0, False)],
+)
+def test_another_attempt_begins_for_a_client_that_is_there_in_time(
+    gone: bool, passed_s: float, another: bool
+) -> None:
+    """P7, F11: until three quarters of the time are over, and never for who has left."""
+    channel = SimpleNamespace(timeouts_of=lambda model: SimpleNamespace(total=2.0))
+    attempts: Any = object.__new__(NextAttempts)
+    attempts._context = SimpleNamespace(
+        began=100.0, time=lambda: 100.0 + passed_s, downstream=SimpleNamespace(client_gone=gone),
+        snapshot=SimpleNamespace(channels={"c": channel}),
+    )  # fmt: skip
+    attempts.failed = [SimpleNamespace(candidate=SimpleNamespace(channel_id="c"))]
+    attempts.answering = SimpleNamespace(routed=SimpleNamespace(model=SimpleNamespace(name="m")))
+    assert attempts._in_time() is another
 
 
 @pytest.mark.parametrize(("silent_s", "next_one"), [(0.9, True), (1.7, False)])
