@@ -7,7 +7,7 @@ import asyncio
 import logging
 from collections.abc import Iterable
 from functools import partial
-from typing import Final
+from typing import Final, NamedTuple
 
 import msgspec
 
@@ -28,7 +28,7 @@ from relay import (
     task_content,
     task_events,
 )
-from relay.auth import Principal, read_credentials
+from relay.auth import Credentials, Principal, read_credentials
 from relay.config import RelayConfig
 from relay.cors import PREFLIGHT
 from relay.database import DatabaseAway, DatabaseRefused
@@ -82,6 +82,15 @@ _CONTENT: Final = {
 _WITHOUT_BODY: Final = frozenset(
     {"not_implemented", "realtime", "midjourney_seed", "video_events", *_CONTENT}
 )
+
+
+class _Caller(NamedTuple):
+    """Who asks, by which credentials, as of which catalogue, and when the request came."""
+
+    credentials: Credentials
+    principal: Principal
+    snapshot: Snapshot
+    began: float
 
 
 class Relay:
@@ -165,9 +174,6 @@ class Relay:
         if life is None or life.snapshot.epoch < 0:
             await sink.overloaded()
             return
-        if not life.load.takes():
-            await sink.refuse(too_busy(life.load.come_again_ms()))
-            return
         life.open_requests.enter()
         try:
             await self._answer(life, endpoint, sink, scope, receive)
@@ -186,20 +192,51 @@ class Relay:
     async def _answer(
         self, life: Lifespan, endpoint: Endpoint, sink: HttpSink, scope: Scope, receive: Receive
     ) -> None:
-        if endpoint.handler in _CONTENT and is_signed(
+        """Answer in turn, or refuse in a process that is too busy. Raises RequestFault, ClientGone,
+        DatabaseAway, DatabaseRefused."""
+        began, snapshot = life.parts.loop.time(), life.snapshot
+        caller = None
+        if endpoint.handler not in _CONTENT or not is_signed(
             self._config.pepper,
             sink.invocation.target.task,
             scope["query_string"],
-            life.snapshot.now(),
+            snapshot.now(),
         ):
-            serve = _CONTENT[endpoint.handler]
-            await serve(life.parts, life.snapshot, None, scope, receive, sink)
+            query = scope["query_string"] if endpoint.key_in_query else b""
+            subprotocols = scope.get("subprotocols", ())
+            credentials = read_credentials(scope["headers"], query, scope["path"], subprotocols)
+            principal = await life.authenticator.principal(credentials, snapshot.now())
+            caller = _Caller(credentials, principal, snapshot, began)
+        organisation_id = None if caller is None else caller.principal.organisation_id
+        if not life.load.enter(organisation_id):
+            await sink.refuse(too_busy(life.load.come_again_ms()))
             return
-        query = scope["query_string"] if endpoint.key_in_query else b""
-        subprotocols = scope.get("subprotocols", ())
-        credentials = read_credentials(scope["headers"], query, scope["path"], subprotocols)
-        snapshot = life.snapshot
-        principal = await life.authenticator.principal(credentials, snapshot.now())
+        try:
+            await life.turns.begin(None if caller is None else caller.principal)
+            if caller is None:
+                serve = _CONTENT[endpoint.handler]
+                await serve(life.parts, life.snapshot, None, scope, receive, sink)
+                return
+            if life.snapshot.epoch != snapshot.epoch:
+                # The key may have ended while the request waited.
+                snapshot = life.snapshot
+                principal = await life.authenticator.principal(credentials, snapshot.now())
+                caller = _Caller(credentials, principal, snapshot, began)
+            await self._answer_caller(life, endpoint, sink, scope, receive, caller)
+        finally:
+            life.load.leave(organisation_id)
+
+    async def _answer_caller(
+        self,
+        life: Lifespan,
+        endpoint: Endpoint,
+        sink: HttpSink,
+        scope: Scope,
+        receive: Receive,
+        caller: _Caller,
+    ) -> None:
+        """Answer a request whose turn it is. Raises as `_answer`."""
+        credentials, principal, snapshot, began = caller
         if principal.networks or principal.endpoints:
             _check_use(principal, endpoint, scope)
         endpoint = endpoint.by_action(scope["query_string"])
@@ -215,7 +252,6 @@ class Relay:
             )
             await sink.respond(200, [_JSON], body)
             return
-        began = life.parts.loop.time()
         if endpoint.handler in _WITHOUT_BODY:
             await self._answer_without_body(
                 life, snapshot, principal, endpoint, sink, scope, receive, user_agent

@@ -154,6 +154,7 @@ class Attempt:
             answer = await self._send(fresh=fresh)
             self._end.upstream_request_id = request_id_of(answer)
             self._probe.accepted()
+            await self._context.parts.turns.begin(self._context.principal)
             try:
                 outcome = await self._relay(answer)
             except asyncio.CancelledError:

@@ -1,6 +1,7 @@
 """What waits to be written to the ledger, who waits for it, and when it is time.
 
-admission   its caller waits: it goes with the very next batch
+admission   its caller waits: it goes with the very next batch; where more wait than a batch has
+            room for, organisations and their keys go in turn
 ending      nobody waits: it goes behind a few admissions and along with many, once enough of
             them wait or they have waited long enough; at once where somebody may miss what it
             releases
@@ -9,7 +10,9 @@ ending      nobody waits: it goes behind a few admissions and along with many, o
 import asyncio
 from collections.abc import Callable, Sequence
 from typing import Final, NamedTuple
+from uuid import UUID
 
+from gateway.rules.turns import in_turn
 from relay.admission import AdmissionRequest, Verdict
 from relay.settlement import Settled
 
@@ -72,6 +75,8 @@ class LedgerQueue:
             self.endings[:0] = self.adopted
             self.spooled += len(self.adopted)
             self.adopted = []
+        if len(self.admissions) > BATCH_MAX:
+            self.admissions = in_turn(map(_turn_of, self.admissions))
         admissions = self.admissions[:BATCH_MAX]
         self.admissions = self.admissions[BATCH_MAX:]
         few = 0 < len(admissions) <= _FEW and bool(self.endings)
@@ -98,3 +103,8 @@ class LedgerQueue:
     def _time_is_up(self) -> None:
         self._timer = None
         self._endings_are_due()
+
+
+def _turn_of(waiting: Waiting) -> tuple[UUID, UUID, Waiting]:
+    attempt = waiting[0].attempt
+    return attempt.organisation_id, attempt.key_id, waiting

@@ -40,6 +40,7 @@ from relay.spend_caps import apply_spend_caps
 from relay.spool import Spool
 from relay.state_store import StateStore
 from relay.tokenizer import read_vocabulary
+from relay.turns import Turns
 from relay.upstream import Upstreams
 from usage.sql import key_charges
 
@@ -61,7 +62,8 @@ class Lifespan:
     ) -> None:
         self.config = config
         self.open_requests = _OpenRequests()
-        self.load = Load(config.wait_s_max, self.open_requests.count)
+        self.turns = Turns()
+        self.load = Load(config.wait_s_max, self.open_requests.count, self.turns.longest_wait_s)
         self._connections = _Connections(config)
         vault = Vault(config.kek)
         states = StateStore(self._connections.states, vault)
@@ -80,6 +82,7 @@ class Lifespan:
             self._renew,
             self.available_nano,
             self._shadows,
+            self.turns,
         )
         self._refresher = Refresher(
             config, self._ask, vault, self.authenticator, self.running, self.parts

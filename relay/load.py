@@ -7,33 +7,54 @@ import time
 from collections.abc import Callable
 from random import uniform
 from typing import Final
+from uuid import UUID
 
 from gateway.rules.load_shedding import MEASURED_EACH_S, UNDER_WAY_MIN, LoadShedding
+from gateway.rules.turns import TURNS_EACH
 from relay.database import Statement
 
 log = logging.getLogger(__name__)
 
 
 class Load:
-    """The load of one process; `under_way` counts its requests."""
+    """The load of one process; `under_way` counts its requests, and `turn_wait_s` says how long
+    the next of them has waited to begin."""
 
-    def __init__(self, wait_s_max: float, under_way: Callable[[], int]) -> None:
+    def __init__(
+        self, wait_s_max: float, under_way: Callable[[], int], turn_wait_s: Callable[[], float]
+    ) -> None:
         self._shedding = LoadShedding(wait_s_max)
         self._watched = wait_s_max > 0
         self._under_way = under_way
+        self._turn_wait_s = turn_wait_s
+        # The requests under way of each organisation that has some.
+        self._each: dict[UUID | None, int] = {}
         # So many are under way that some may have to be refused.
         self._crowded = asyncio.Event()
         # Those that no total counts yet.
         self._refused = 0
 
-    def takes(self) -> bool:
-        """Whether a request that has just come is to be answered; one that is not is counted."""
-        under_way = self._under_way()
-        if under_way >= UNDER_WAY_MIN:
+    def enter(self, organisation_id: UUID | None) -> bool:
+        """Whether a request that is under way is to be answered, where `leave` is called at its
+        end; one that is not is counted. None is the organisation of who needs no key."""
+        beside = self._under_way() - 1
+        if beside >= UNDER_WAY_MIN:
             self._crowded.set()
-        taken = self._shedding.takes(under_way)
-        self._refused += not taken
+        own = self._each.get(organisation_id, 0)
+        taken = self._shedding.takes(beside, own, self._each.values())
+        if taken:
+            self._each[organisation_id] = own + 1
+        else:
+            self._refused += 1
         return taken
+
+    def leave(self, organisation_id: UUID | None) -> None:
+        """A request that was to be answered has ended."""
+        left = self._each[organisation_id] - 1
+        if left:
+            self._each[organisation_id] = left
+        else:
+            del self._each[organisation_id]
 
     def come_again_ms(self) -> int:
         """When one who is refused now shall come again: each at another time."""
@@ -56,7 +77,8 @@ class Load:
             before, now, cpu = now, time.monotonic(), time.thread_time()
             under_way, limited = self._under_way(), shedding.limit is not None
             busy = (cpu - cpu_before) / (now - before)
-            shedding.measured(now - due, under_way, busy, now)
+            wait_s = now - due + self._turn_wait_s() / TURNS_EACH
+            shedding.measured(wait_s, under_way, busy, now)
             if limited != (shedding.limit is not None):
                 self._tell()
             if under_way < UNDER_WAY_MIN and shedding.limit is None:

@@ -63,18 +63,21 @@ async def carry_session(
     sink.listen(receive)
     sink.listener = session.listener
     REQUEST_ID.set(sink.request_id)
-    if not life.load.takes():
-        await sink.refuse(too_busy(life.load.come_again_ms()))
-        return
     life.open_requests.enter()
     try:
         principal = await life.authenticator.principal_of_key(
             session.key_id, life.snapshot.now(), session.user_id
         )
-        if principal.endpoints and not principal.may_call(_INVOCATION.operation):
-            raise RequestFault("permission", None, f"endpoint {_INVOCATION.operation}")
-        LAST_USES.note(principal.key_id, principal.digest, "", PLAYGROUND)
-        await _converse(life, principal, session, sink, scope)
+        if not life.load.enter(principal.organisation_id):
+            await sink.refuse(too_busy(life.load.come_again_ms()))
+            return
+        try:
+            if principal.endpoints and not principal.may_call(_INVOCATION.operation):
+                raise RequestFault("permission", None, f"endpoint {_INVOCATION.operation}")
+            LAST_USES.note(principal.key_id, principal.digest, "", PLAYGROUND)
+            await _converse(life, principal, session, sink, scope)
+        finally:
+            life.load.leave(principal.organisation_id)
     except RequestFault as fault:
         await sink.fault(fault)
     except (DatabaseAway, DatabaseRefused):

@@ -23,6 +23,7 @@ from relay.large_events import LargeEvents
 from relay.ledger_writer import LedgerWriter
 from relay.snapshot import Snapshot
 from relay.state_store import StateStore
+from relay.turns import Turns
 from relay.unary import UnaryOperation
 from relay.upstream import Upstreams
 from usage.sql import Ending, Refusal
@@ -118,6 +119,7 @@ class Parts:
     renew: Callable[[Principal], Awaitable[Principal]]
     available_nano: Callable[..., Awaitable[int]]
     shadows: Shadows
+    turns: Turns
 
 
 class Invocation(msgspec.Struct, frozen=True):

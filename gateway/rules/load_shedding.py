@@ -8,12 +8,16 @@ overload. From then on one is taken as one ends:
     the wait stays long    a few fewer than there are: the longer it took to measure, the fewer
     it was short           a few more than before; no limit, once it is far above what is under way
 
+Refused is the organisation that has most under way: another one takes a place beyond the limit, and
+the next that ends of the largest is not replaced.
+
 Requests come in waves, each of which makes others wait for a moment. The process rests behind it,
 and to take fewer would only make its rest longer.
 
 All times are seconds of one clock that only goes forward, and are given by the caller.
 """
 
+from collections.abc import Iterable
 from math import exp
 from typing import Final
 
@@ -83,9 +87,11 @@ class LoadShedding:
         if now - self._long_since >= patience_s:
             self.limit = max(UNDER_WAY_MIN, under_way * _FALL**times)
 
-    def takes(self, under_way: int) -> bool:
-        """Whether a request that has just come is taken beside so many."""
-        if self.limit is None or under_way < self.limit:
+    def takes(self, under_way: int, own: int = 0, each: Iterable[int] = ()) -> bool:
+        """Whether a request that has just come is taken beside so many: above the limit only if
+        some organisation would still have more than its own, which has `own` of them. `each` is how
+        many every organisation has (P35)."""
+        if self.limit is None or under_way < self.limit or any(others > own + 1 for others in each):
             self._taken += 1
             return True
         self._refused += 1

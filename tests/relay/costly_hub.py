@@ -1,22 +1,45 @@
-"""The hub, of which each request that it takes costs some milliseconds more: so it is the hub's own
-CPU that is short, whatever else the machine does."""
+"""The hub, of which each request that it answers costs some milliseconds more, half of them as it
+is read and half as its answer is written: so it is the hub's own CPU that is short, whatever else
+the machine does."""
 
 import time
+from typing import Final
 
-from lib.asgi import Message, Receive, Scope, Send
+from lib.asgi import RESPOND, Fields, Message, Receive, Scope, Send
 from tests.from_source import application as hub
 
-COST_S = 0.004
+COST_S: Final = 0.004
 
 
 async def application(scope: Scope, receive: Receive, send: Send) -> None:
-    async def costly() -> Message:
+    async def costly_receive() -> Message:
         message = await receive()
         if message["type"] == "http.request":
             # Whoever is refused is not read.
-            end = time.thread_time() + COST_S
-            while time.thread_time() < end:
-                pass
+            _work()
         return message
 
-    await hub(scope, costly if scope["type"] == "http" else receive, send)
+    async def costly_send(message: Message) -> None:
+        if message["type"] == "http.response.start" and message["status"] == 200:
+            _work()
+        await send(message)
+
+    if scope["type"] != "http":
+        await hub(scope, receive, send)
+        return
+    if (respond := scope.get(RESPOND)) is not None:
+
+        def costly_respond(scope: Scope, status: int, fields: Fields, body: bytes) -> bool:
+            if status == 200:
+                _work()
+            written: bool = respond(scope, status, fields, body)
+            return written
+
+        scope[RESPOND] = costly_respond
+    await hub(scope, costly_receive, costly_send)
+
+
+def _work() -> None:
+    end = time.thread_time() + COST_S / 2
+    while time.thread_time() < end:
+        pass

@@ -4,14 +4,17 @@ told to come again later does so."""
 import asyncio
 import time
 from collections import Counter
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
+from contextlib import contextmanager
 from dataclasses import dataclass, field
 from itertools import cycle
+from multiprocessing.connection import Connection
 from typing import Any, cast
 
 import httptools
 import uvloop
 
+from tests import forks
 from tests.bench.process import cpu_ns
 
 _OPENED_AT_ONCE = 64
@@ -64,14 +67,46 @@ def put_on(
         return runner.run(_put_on(_Crowd(port, requests), clients, seconds, pid, settling_s))
 
 
+@contextmanager
+def crowd_beside(port: int, request: bytes, clients: int) -> Iterator[int]:
+    """So many clients that ask as long as the block runs, in a process of their own, whose id is
+    given once each of them has had an answer."""
+    ours, theirs = forks.context.Pipe()
+    process = forks.context.Process(target=_keep_asking, args=(theirs, port, request, clients))
+    process.start()
+    theirs.close()
+    try:
+        assert ours.recv() is None
+        assert process.pid is not None
+        yield process.pid
+        ours.send(None)
+        taken: Taken = ours.recv()
+    finally:
+        process.terminate()
+        process.join()
+    assert (taken.lost, taken.untyped) == (0, [])
+
+
+def _keep_asking(pipe: "Connection[Any, Any]", port: int, request: bytes, clients: int) -> None:
+    async def keep_asking() -> Taken:
+        crowd, told = _Crowd(port, [request]), asyncio.Event()
+        asyncio.get_running_loop().add_reader(pipe.fileno(), told.set)
+        async with asyncio.timeout(_LIMIT_S):
+            await crowd.gather(clients)
+            pipe.send(None)
+            await told.wait()
+            await crowd.end()
+        return crowd.taken
+
+    with asyncio.Runner(loop_factory=uvloop.new_event_loop) as runner:
+        pipe.send(runner.run(keep_asking()))
+
+
 async def _put_on(
     crowd: "_Crowd", clients: int, seconds: float, pid: int, settling_s: float
 ) -> Taken:
     async with asyncio.timeout(_LIMIT_S):
-        for first in range(0, clients, _OPENED_AT_ONCE):
-            number = min(_OPENED_AT_ONCE, clients - first)
-            await asyncio.gather(*(crowd.connect() for _ in range(number)))
-        await crowd.all_answered.wait()
+        await crowd.gather(clients)
         await asyncio.sleep(settling_s)
         began, cpu = time.monotonic(), cpu_ns([pid])
         crowd.measuring = True
@@ -95,6 +130,13 @@ class _Crowd:
         self._silent = 0
         self._quiet = asyncio.Event()
         self._connecting = set[asyncio.Future[Any]]()
+
+    async def gather(self, clients: int) -> None:
+        """Connect so many, and wait until each of them has had an answer."""
+        for first in range(0, clients, _OPENED_AT_ONCE):
+            number = min(_OPENED_AT_ONCE, clients - first)
+            await asyncio.gather(*(self.connect() for _ in range(number)))
+        await self.all_answered.wait()
 
     async def connect(self) -> None:
         self._silent += 1

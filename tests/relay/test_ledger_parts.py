@@ -5,13 +5,15 @@ import asyncio
 import uuid
 from collections.abc import Callable
 from pathlib import Path
+from types import SimpleNamespace
+from typing import cast
 
 import pytest
 
 from lib.ids import new_id
 from relay.journal import Journal
 from relay.ledger_marks import LedgerMarks
-from relay.ledger_queue import BATCH_MAX, Batch, LedgerQueue
+from relay.ledger_queue import BATCH_MAX, Batch, LedgerQueue, Waiting
 from relay.ledger_recovery import LedgerRecovery
 from relay.settlement import Marked
 from relay.spool import Spool, read
@@ -31,6 +33,12 @@ class Stream:
     def mark(self) -> str:
         self.tokens += 1
         return said(self.tokens)
+
+
+def admission(organisation_id: uuid.UUID) -> Waiting:
+    """One that waits, of which only whose it is matters."""
+    attempt = SimpleNamespace(organisation_id=organisation_id, key_id=organisation_id)
+    return cast(Waiting, (SimpleNamespace(attempt=attempt), object()))
 
 
 def said(tokens: int) -> str:
@@ -164,3 +172,16 @@ async def test_of_a_dead_process_the_ending_is_taken_once_and_of_its_marks_the_l
     assert (spooled_ids, noted_ids) == ([both.attempt_id], [noted.attempt_id])
     assert adopted.marks == {running: said(9)}
     recovery.close()
+
+
+def test_more_admissions_than_a_batch_has_go_in_turn(timers: Timers) -> None:
+    """P35: of an organisation that asks less, all are in the next batch."""
+    queue, many, few = LedgerQueue(lambda: None), new_id(), new_id()
+    admissions = [admission(many) for _ in range(2 * BATCH_MAX)] + [admission(few)]
+    queue.admissions += admissions
+    batches = [queue.take(Batch()).admissions for _ in range(3)]
+    assert [len(batch) for batch in batches] == [BATCH_MAX, BATCH_MAX, 1]
+    assert admissions[-1] in batches[0]
+    assert [one for batch in batches for one in batch if one is not admissions[-1]] == (
+        admissions[:-1]
+    )

@@ -1,4 +1,5 @@
-"""P20: what a client is told that a busy process does not take, and that nothing else is done."""
+"""P20, P35: what a client is told that a busy process does not take, that nothing else is done, and
+who that is."""
 
 import asyncio
 import json
@@ -9,7 +10,9 @@ import pytest
 
 from gateway.rules import load_shedding
 from gateway.rules.load_shedding import LoadShedding
+from gateway.rules.turns import TURNS_EACH
 from lib.asgi import Message
+from lib.ids import new_id
 from relay.asgi import Relay
 from relay.config import RelayConfig
 from relay.load import Load
@@ -19,15 +22,31 @@ class Refusing(Load):
     """The load of a process that is too busy for anybody."""
 
     def __init__(self) -> None:
-        super().__init__(1.0, int)
+        super().__init__(1.0, lambda: 1, float)
         self._shedding.limit = 0.0
+
+
+class OpenRequests:
+    def enter(self) -> None: ...
+    def leave(self) -> None: ...
+
+
+class Authenticator:
+    """Knows everybody, as one organisation."""
+
+    async def principal(self, *_: object) -> object:
+        return SimpleNamespace(organisation_id=new_id(), key_id=new_id())
 
 
 def asked(load: Load, path: str) -> tuple[int, dict[str, str], dict[str, Any]]:
     """The status of the answer, its header fields and its body."""
     relay = Relay(RelayConfig(dsn="", kek="", pepper=""))
     relay._life = SimpleNamespace(  # type: ignore[assignment]
-        snapshot=SimpleNamespace(epoch=1), load=load
+        snapshot=SimpleNamespace(epoch=1, now=float),
+        load=load,
+        parts=SimpleNamespace(loop=SimpleNamespace(time=float)),
+        open_requests=OpenRequests(),
+        authenticator=Authenticator(),
     )
     sent: list[Message] = []
 
@@ -79,22 +98,55 @@ async def test_the_wait_is_measured_while_the_loop_runs(
     monkeypatch.setattr("relay.load.MEASURED_EACH_S", 0.001)
     too_busy = asyncio.Event()
     monkeypatch.setattr(Load, "_tell", lambda load: too_busy.set())
-    load = Load(1e-9, lambda: 2 * load_shedding.UNDER_WAY_MIN)
-    assert load.takes()
+    load = Load(1e-9, lambda: 2 * load_shedding.UNDER_WAY_MIN, float)
+    assert load.enter(None)
     watching = asyncio.create_task(load.watch())
     await asyncio.wait_for(too_busy.wait(), 30)
     watching.cancel()
-    assert not load.takes()
+    assert not load.enter(None)
     assert load.take_refused() == 1
 
 
+async def test_a_wait_for_a_turn_is_a_wait(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Where requests wait in a queue before they begin, the event loop itself is never late."""
+    monkeypatch.setattr("relay.load.MEASURED_EACH_S", 0.0)
+    measured: asyncio.Future[float] = asyncio.get_running_loop().create_future()
+
+    def hear(_: LoadShedding, wait_s: float, *__: object) -> None:
+        if not measured.done():
+            measured.set_result(wait_s)
+
+    monkeypatch.setattr(LoadShedding, "measured", hear)
+    load = Load(1.0, lambda: 2 * load_shedding.UNDER_WAY_MIN, lambda: 1000.0)
+    assert load.enter(None)
+    watching = asyncio.create_task(load.watch())
+    assert await measured >= 1000.0 / TURNS_EACH
+    watching.cancel()
+
+
+def test_a_full_process_takes_who_has_least_under_way() -> None:
+    """P35: a place that the largest organisation leaves is not given back to it."""
+    load, large, small = Load(1.0, lambda: 501, float), new_id(), new_id()
+    assert all(load.enter(large) for _ in range(500))
+    load._shedding.limit = 500.0
+    assert not load.enter(large)
+    assert all(load.enter(small) for _ in range(5))
+    load.leave(large)
+    load._shedding.limit = 499.0
+    assert not load.enter(large)
+    for _ in range(5):
+        load.leave(small)
+    assert load.enter(small)
+    assert load.take_refused() == 2
+
+
 async def test_nothing_is_measured_where_nobody_is_refused() -> None:
-    await Load(0.0, lambda: 10_000).watch()
+    await Load(0.0, lambda: 10_000, float).watch()
 
 
 def test_those_that_could_not_be_counted_are_counted_later() -> None:
     load = Refusing()
-    assert not load.takes()
+    assert not load.enter(None)
     load.put_back(load.take_refused() + 2)
     assert load.take_refused() == 3
 
@@ -104,12 +156,12 @@ async def test_a_process_that_rests_is_not_woken_to_be_measured(
 ) -> None:
     monkeypatch.setattr("relay.load.MEASURED_EACH_S", 0.0)
     under_way, measured = 0, asyncio.Event()
-    load = Load(1.0, lambda: under_way)
+    load = Load(1.0, lambda: under_way, float)
     monkeypatch.setattr(LoadShedding, "measured", lambda *_: measured.set())
     watching = asyncio.create_task(load.watch())
-    for crowd in (0, load_shedding.UNDER_WAY_MIN, 0):
+    for crowd in (0, load_shedding.UNDER_WAY_MIN + 1, 0):
         under_way = crowd
-        load.takes()
+        load.enter(None)
         # What was begun before is over.
         for _ in range(10):
             await asyncio.sleep(0)
