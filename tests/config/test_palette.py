@@ -13,8 +13,7 @@ from billing import prices
 from gateway.models import Channel, Route
 from lib.ids import id_text
 from playground.models import Conversation, Prompt
-from tests.cast import Cast, make_key, member, person, signed_in
-from tests.config.test_views import ROLES
+from tests.cast import BUILT_IN, Cast, make_key, member, person, signed_in
 from tests.markup import squeezed
 from tests.usage.rows import credit, happen
 
@@ -35,7 +34,7 @@ def chat(people: Cast, user: User, title: str, **over: object) -> Conversation:
 
 
 @pytest.mark.django_db(transaction=True)  # one of the pages asks from a thread of its own
-@pytest.mark.parametrize("role", ROLES, ids=str)
+@pytest.mark.parametrize("role", [*BUILT_IN, None], ids=str)
 def test_every_page_that_it_names_opens(people: Cast, role: Role | None) -> None:
     """For each role, and for an operator who is no member. Those that the shell shows as well are
     opened in tests/config/test_views.py."""
