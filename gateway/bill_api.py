@@ -21,7 +21,7 @@ from usage.bills import NOTE_MAX
 from usage.budget_api import Amount
 from usage.models import BillDifference, BillMapping, ProviderBill
 
-router = Router(tags=["Operator billing"], auth=api_auth.installation_auth)
+router = Router(tags=["Reconciliation"], auth=api_auth.installation_auth)
 
 Match = Literal["request", "day"]
 CSV_MAX: Final = 2_000_000

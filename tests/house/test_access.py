@@ -137,6 +137,7 @@ def test_only_operators_operations_look_at_all_organisations() -> None:
         ("Operators",),
         ("Organisations",),
         ("Price book",),
+        ("Reconciliation",),
         ("Reviews",),
     }
     alone = {name for name, one in operations() if list(one.auth_callbacks) == [installation_auth]}
