@@ -94,7 +94,7 @@ MIDDLEWARE = [
     "django.middleware.security.SecurityMiddleware",
     "servestatic.middleware.ServeStaticMiddleware",
     "csp.middleware.CSPMiddleware",
-    "django.contrib.sessions.middleware.SessionMiddleware",
+    "config.middleware.Sessions",
     "django.middleware.locale.LocaleMiddleware",
     "django.middleware.common.CommonMiddleware",
     "django.middleware.csrf.CsrfViewMiddleware",
@@ -352,6 +352,8 @@ LOGGING = {
     "loggers": {
         # A line for every request of ours to elsewhere, with its address, is nobody's wish.
         "httpx": {"level": "WARNING"},
+        # uvicorn logs each handshake, with its address and status.
+        "websockets": {"level": "WARNING"},
         # It has a handler of its own, of another form; its level is that of its command line.
         "uvicorn": {"handlers": ["stderr"], "propagate": False},
         "uvicorn.error": {"handlers": [], "propagate": True},
