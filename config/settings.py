@@ -343,7 +343,7 @@ LOGGING = {
     },
     "handlers": {
         "stderr": {
-            "class": "logging.StreamHandler",
+            "class": "config.log_handler.LogHandler",
             "formatter": LOG_FORMAT,
             "filters": ["refusals", "requests"],
         }
@@ -360,6 +360,9 @@ LOGGING = {
         # Off, as its command line says: this configuration would take it on again, as a child of
         # its own, and a line would show the key that a client had to put into its address.
         "uvicorn.access": {"handlers": [], "propagate": False},
+        # Celery gives these handlers of its own where they have none.
+        "celery.task": {"handlers": ["stderr"], "propagate": False},
+        "multiprocessing": {"handlers": ["stderr"], "propagate": False},
     },
 }
 
