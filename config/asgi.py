@@ -15,6 +15,7 @@ from accounts import sealing
 from config.allocator import keep_freed_memory
 from config.database_watch import DatabaseWatch
 from config.health import Health
+from config.log_handler import close_log, log_uncaught
 from config.protocol import leave_open_while_stopping, open_files
 from config.request_limits import RequestLimits
 from config.sweeping import sweep_for_ever
@@ -31,6 +32,7 @@ from relay.endpoints import claimed
 _GARBAGE_THRESHOLD = 20_000
 
 _django = get_asgi_application()
+log_uncaught()
 watch = DatabaseWatch(env.needed("DATABASE_URL", settings.DATABASE_URL))
 pages = RequestLimits(_django, watch)
 
@@ -109,6 +111,8 @@ async def _live(receive: Receive, send: Send) -> None:
         await sweeping
     await _finish_runs()
     await watch.close()
+    # The server ends the process by a signal, behind which nothing is written.
+    await asyncio.to_thread(close_log)
     await send({"type": "lifespan.shutdown.complete"})
 
 

@@ -31,6 +31,10 @@ class WorkScheduler(Scheduler):  # type: ignore[misc]
         Celery's own keeps the times of jobs as dates in zones, and compares the whole schedule with
         itself at each tick: that took five times as long as to start them.
         """
+        # Models can be imported only when Django stands.
+        from config.sweeping import count_dropped_lines
+
+        count_dropped_lines()
         now = time.monotonic()
         if not self.can_start(now):
             return float(self.max_interval)

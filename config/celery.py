@@ -6,7 +6,7 @@ import sys
 from typing import Any
 
 from celery import Celery, Task
-from celery.signals import beat_init, worker_init
+from celery.signals import beat_init, celeryd_init, worker_init
 from django.conf import settings
 from django.db import DatabaseError
 from psycopg.conninfo import conninfo_to_dict, make_conninfo
@@ -18,6 +18,7 @@ os.environ.setdefault("CELERY_SKIP_CHECKS", "1")
 from accounts.origin import ORIGIN, Origin
 from config.beat_in_worker import offer_beat
 from config.job_times import beat_schedule
+from config.log_handler import log_uncaught
 from lib.env import ConfigurationError
 from lib.log_context import REQUEST_ID
 from lib.vault import VaultError
@@ -63,6 +64,7 @@ class RecordedTask(Task):  # type: ignore[misc]
     def __call__(self, *args: Any, **kwargs: Any) -> Any:
         # Models can be imported only now that Django stands.
         from config.job_runs import recorded
+        from config.sweeping import count_dropped_lines
 
         token = ORIGIN.set(lambda: Origin(client=self.name))
         logged = REQUEST_ID.set(self.request.id)
@@ -72,6 +74,7 @@ class RecordedTask(Task):  # type: ignore[misc]
         finally:
             REQUEST_ID.reset(logged)
             ORIGIN.reset(token)
+            count_dropped_lines()
 
 
 app = Celery("weir", task_cls=RecordedTask)
@@ -111,5 +114,20 @@ def _check_secrets(**_: Any) -> None:
         log.warning("the secrets are not compared, the database is away: %s", error)
 
 
+def _log_everything(**_: Any) -> None:
+    """Log what Python and Celery would write to stderr and stdout themselves: with a full pipe
+    there, the signal handler that says goodbye would never return."""
+    # Only workers need it, and it is large.
+    from celery.apps import worker
+
+    def log_words(message: str, stream: object = None) -> None:
+        log.warning("%s", message.strip())
+
+    worker.safe_say = log_words
+    log_uncaught()
+
+
+celeryd_init.connect(_log_everything)
+beat_init.connect(_log_everything)
 worker_init.connect(_check_secrets)
 beat_init.connect(_check_secrets)

@@ -26,6 +26,8 @@ from gateway.traffic import (
     DURATION_MS,
     FIRST_TOKEN_MS,
     count_new_records,
+    damaged_records,
+    log_lines_dropped,
     read_totals,
     requests_shed,
 )
@@ -72,6 +74,16 @@ class _Collector:
             "weir_requests_shed",
             "Requests that were refused because a process was too busy.",
             value=requests_shed(),
+        )
+        yield CounterMetricFamily(
+            "weir_log_lines_dropped",
+            "Log lines that were dropped because nobody read the log in time.",
+            value=log_lines_dropped(),
+        )
+        yield CounterMetricFamily(
+            "weir_damaged_records",
+            "Records of spools and journals that could not be read.",
+            value=damaged_records(),
         )
         yield from _channels()
         yield from _queues()

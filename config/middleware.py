@@ -1,6 +1,7 @@
 """Every response carries a request id, the one that its log lines and error pages show; the audit
-trail is told from where a request comes; the limits of requests hear of who was let in; and what a
-request entered it leaves with its end.
+trail is told from where a request comes; the limits of requests hear of who was let in; what a
+request entered it leaves with its end; and a session that another request has ended leads to the
+sign-in page.
 """
 
 from collections.abc import Awaitable, Callable, Iterator
@@ -9,11 +10,14 @@ from functools import partial
 from typing import Any, cast
 
 from asgiref.sync import iscoroutinefunction, sync_to_async
+from django.contrib.sessions.exceptions import SessionInterrupted
+from django.contrib.sessions.middleware import SessionMiddleware
 from django.core.handlers.asgi import ASGIRequest
 from django.db import close_old_connections
 from django.http import HttpRequest, HttpResponseBase, StreamingHttpResponse
 from django.utils.decorators import sync_and_async_middleware
 
+from accounts.guards import sign_in_first
 from accounts.origin import ORIGIN, origin_of
 from config.request_limits import KNOWN
 from lib.ids import id_text, new_id
@@ -103,3 +107,16 @@ def _streamed_within(response: HttpResponseBase) -> HttpResponseBase:
         each = each_within_async if response.is_async else each_within
         response.streaming_content = each(tenant, parts)
     return response
+
+
+class Sessions(SessionMiddleware):
+    """Sends to the sign-in page whoever signed in or out in another request meanwhile, as their
+    next request would be; Django answers 400."""
+
+    def process_response(
+        self, request: HttpRequest, response: HttpResponseBase
+    ) -> HttpResponseBase:
+        try:
+            return super().process_response(request, response)
+        except SessionInterrupted:
+            return sign_in_first(request)

@@ -10,12 +10,15 @@ this, three hundred strangers are three hundred threads between a signed-in pers
     readers     all other strangers
 
 A limit lets few requests at once into Django, until their answer begins: streams hold nobody up.
+One network takes at most half of the askers' places, and is answered 429 beyond that: fifty
+passwords or codes that one person sends at once keep nobody else from signing in.
 """
 
 import asyncio
 import json
+import math
 import re
-from collections import OrderedDict
+from collections import Counter, OrderedDict
 from functools import cache
 from hashlib import blake2b
 from typing import Any, Final
@@ -25,6 +28,7 @@ from django.http import HttpRequest, parse_cookie
 from django.template.loader import render_to_string
 from django.utils import translation
 
+from accounts.rules.throttle import network_of
 from config.database_watch import LOOK_AFTER_S, DatabaseWatch
 from gateway.rules.model_facts import LIST_BYTES_MAX
 from lib.asgi import Message, Receive, Scope, Send
@@ -103,29 +107,46 @@ class ClientGone(Exception):
 
 
 class ConcurrencyLimit:
-    """Lets `at_once` requests in; `waiting_max` more wait for `wait_s` at most."""
+    """Lets `at_once` requests in; `waiting_max` more wait for `wait_s` at most. Of all these, one
+    network has at most `per_network`."""
 
-    def __init__(self, at_once: int, waiting_max: int, wait_s: float) -> None:
+    def __init__(
+        self, at_once: int, waiting_max: int, wait_s: float, per_network: float = math.inf
+    ) -> None:
         self._free = asyncio.Semaphore(at_once)
         self._waiting_max = waiting_max
         self._waiting = 0
         self._wait_s = wait_s
+        self._per_network = per_network
+        self._by_network: Counter[str] = Counter()
 
-    async def enter(self) -> None:
+    async def enter(self, network: str = "") -> None:
         """Return when it is this request's turn; `leave` ends it. Raises NotAdmitted."""
+        if self._by_network[network] >= self._per_network:
+            raise NotAdmitted(429)
         if self._free.locked() and self._waiting >= self._waiting_max:
             raise NotAdmitted(503)
         self._waiting += 1
+        self._by_network[network] += 1
         try:
             async with asyncio.timeout(self._wait_s):
                 await self._free.acquire()
-        except TimeoutError:
-            raise NotAdmitted(503) from None
+        except BaseException as error:
+            self._forget(network)
+            if isinstance(error, TimeoutError):
+                raise NotAdmitted(503) from None
+            raise
         finally:
             self._waiting -= 1
 
-    def leave(self) -> None:
+    def leave(self, network: str = "") -> None:
         self._free.release()
+        self._forget(network)
+
+    def _forget(self, network: str) -> None:
+        self._by_network[network] -= 1
+        if not self._by_network[network]:
+            del self._by_network[network]
 
 
 class RequestLimits:
@@ -138,7 +159,7 @@ class RequestLimits:
         self._abandoned: set[asyncio.Task[None]] = set()
         self._room = {False: _ROOM_BYTES, True: _UPLOAD_ROOM_BYTES}
         self._callers = ConcurrencyLimit(8, 256, 10.0)
-        self._askers = ConcurrencyLimit(4, 32, 5.0)
+        self._askers = ConcurrencyLimit(4, 32, 5.0, per_network=18)
         self._readers = ConcurrencyLimit(4, 64, 5.0)
         self._known: OrderedDict[bytes, ConcurrencyLimit] = OrderedDict()
 
@@ -197,14 +218,15 @@ class RequestLimits:
     async def _pass(self, scope: Scope, receive: Receive, send: Send) -> None:
         digest = _digest_of_credentials(scope)
         limit = self._limit_of(scope, digest)
-        await limit.enter()
+        network = _network_of(scope)
+        await limit.enter(network)
         inside = True
 
         def leave() -> None:
             nonlocal inside
             if inside:
                 inside = False
-                limit.leave()
+                limit.leave(network)
                 if digest is not None and KNOWN in scope:
                     self._remember(digest)
 
@@ -314,6 +336,11 @@ def _length(scope: Scope) -> int:
     return max((int(v) for name, v in scope["headers"] if name == b"content-length"), default=0)
 
 
+def _network_of(scope: Scope) -> str:
+    # The server has put in what a trusted proxy says; a Unix socket has no address.
+    return network_of((scope.get("client") or ("", 0))[0])
+
+
 def _digest_of_credentials(scope: Scope) -> bytes | None:
     """One digest for each session or key, None for who presents neither."""
     digest = blake2b(digest_size=16)
@@ -346,7 +373,7 @@ async def _refuse(scope: Scope, send: Send, refused: NotAdmitted) -> None:
         (b"x-content-type-options", b"nosniff"),
         (b"x-request-id", request_id.encode()),
     ]
-    if status == 503:
+    if status in (429, 503):
         headers.append((b"retry-after", b"%d" % RETRY_AFTER_S))
     if scope["path"].startswith("/api/"):
         body = _api_error(_AWAY if away else _API_ERRORS[status], request_id)
@@ -370,7 +397,11 @@ def _api_error(said: tuple[str, str, str], request_id: str) -> bytes:
 @cache
 def _page(template: str, language: str) -> bytes:
     with translation.override(language):
-        context = {"lang": language, "request": {"id": _ID_PLACE.decode()}}
+        context = {
+            "lang": language,
+            "request": {"id": _ID_PLACE.decode()},
+            "seconds": RETRY_AFTER_S,
+        }
         return render_to_string(template, context).encode()
 
 

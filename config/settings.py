@@ -95,7 +95,7 @@ MIDDLEWARE = [
     "django.middleware.security.SecurityMiddleware",
     "servestatic.middleware.ServeStaticMiddleware",
     "csp.middleware.CSPMiddleware",
-    "django.contrib.sessions.middleware.SessionMiddleware",
+    "config.middleware.Sessions",
     "django.middleware.locale.LocaleMiddleware",
     "django.middleware.common.CommonMiddleware",
     "django.middleware.csrf.CsrfViewMiddleware",
@@ -357,7 +357,7 @@ LOGGING = {
     },
     "handlers": {
         "stderr": {
-            "class": "logging.StreamHandler",
+            "class": "config.log_handler.LogHandler",
             "formatter": LOG_FORMAT,
             "filters": ["refusals", "requests"],
         }
@@ -366,12 +366,17 @@ LOGGING = {
     "loggers": {
         # A line for every request of ours to elsewhere, with its address, is nobody's wish.
         "httpx": {"level": "WARNING"},
+        # uvicorn logs each handshake, with its address and status.
+        "websockets": {"level": "WARNING"},
         # It has a handler of its own, of another form; its level is that of its command line.
         "uvicorn": {"handlers": ["stderr"], "propagate": False},
         "uvicorn.error": {"handlers": [], "propagate": True},
         # Off, as its command line says: this configuration would take it on again, as a child of
         # its own, and a line would show the key that a client had to put into its address.
         "uvicorn.access": {"handlers": [], "propagate": False},
+        # Celery gives these handlers of its own where they have none.
+        "celery.task": {"handlers": ["stderr"], "propagate": False},
+        "multiprocessing": {"handlers": ["stderr"], "propagate": False},
     },
 }
 

@@ -1,14 +1,16 @@
 """What each web process does every few seconds, so that it is done even where no worker lives:
-holds are resolved (I24), and background jobs that stand still are told."""
+holds are resolved (I24), background jobs that stand still are told, and log lines that were dropped
+are counted."""
 
 import asyncio
 import logging
 import math
 import random
+import threading
 import time
 from collections.abc import Callable
 
-from django.db import connection
+from django.db import DatabaseError, connection
 
 log = logging.getLogger(__name__)
 
@@ -16,14 +18,16 @@ _EVERY_S = 5.0
 # When holds were last resolved: as by the worker, that is done where something waits for it, and
 # every half a minute.
 _swept_at = -math.inf
+_counting = threading.Lock()
+_counted_lines = 0
 
 
 async def sweep_for_ever() -> None:
-    """Do both every few seconds, not in step with other processes. Ends when it is cancelled.
+    """Do each every few seconds, not in step with other processes. Ends when it is cancelled.
 
-    A round of one that takes long, because providers or a mail server do, delays none of the other.
+    A round of one that takes long, because providers or a mail server do, delays no other.
     """
-    await asyncio.gather(_for_ever(_sweep), _for_ever(_watch))
+    await asyncio.gather(_for_ever(_sweep), _for_ever(_watch), _for_ever(count_dropped_lines))
 
 
 async def _for_ever(work: Callable[[], object]) -> None:
@@ -59,3 +63,24 @@ def _watch() -> None:
     from config.job_runs import watch
 
     watch()
+
+
+def count_dropped_lines() -> None:
+    """Add the log lines that this process dropped since the last call to those of all processes."""
+    from config.log_handler import find_log_handler
+    from gateway.traffic import count_dropped_log_lines
+
+    global _counted_lines
+    # Several tasks of a worker may end at once; one counts. One within a transaction does not.
+    if connection.in_atomic_block or not _counting.acquire(blocking=False):
+        return
+    try:
+        handler = find_log_handler()
+        dropped = handler.writer.dropped if handler else 0
+        if dropped > _counted_lines:
+            count_dropped_log_lines(dropped - _counted_lines)
+            _counted_lines = dropped
+    except DatabaseError as error:
+        log.warning("cannot count %d dropped log lines now: %s", dropped - _counted_lines, error)
+    finally:
+        _counting.release()

@@ -8,10 +8,12 @@ the server stops: the session is told, and says so itself.
 """
 
 import asyncio
+from http import HTTPStatus
 from typing import Any, Final
 
 from uvicorn.protocols.websockets.websockets_sansio_impl import WebSocketsSansIOProtocol
 from websockets.frames import CloseCode
+from websockets.http11 import Request
 from websockets.protocol import State
 from websockets.server import ServerProtocol
 
@@ -47,7 +49,7 @@ class RealtimeProtocol(WebSocketsSansIOProtocol):
 
     def __init__(self, *args: Any, **kwargs: Any) -> None:
         super().__init__(*args, **kwargs)
-        self.conn = _Connection(max_size=EVENT_BYTES_MAX, logger=self.logger)
+        self.conn = _Connection(max_size=EVENT_BYTES_MAX)
         self._stopping = asyncio.Event()
         self._refused = False
 
@@ -64,6 +66,20 @@ class RealtimeProtocol(WebSocketsSansIOProtocol):
         self.transport.write(b"".join(self.conn.data_to_send()))
         self.transport.resume_reading()
         self.close_timer = self.loop.call_later(_LINGER_S, self.transport.close)
+
+    def handle_connect(self, event: Request) -> None:
+        super().handle_connect(event)
+        status = self.response.status_code
+        if status != HTTPStatus.SWITCHING_PROTOCOLS:
+            # As uvicorn logs a refusal of the application's.
+            host, port = self.client or ("", 0)
+            self.logger.info('%s:%d - "WebSocket %s" %d', host, port, event.path, status)
+
+    async def send(self, message: Any) -> None:
+        await super().send(message)
+        if message["type"] == "websocket.http.response.body" and not message.get("more_body"):
+            # A refusal ends the handshake too; without this uvicorn logs an error.
+            self.handshake_complete = True
 
     def shutdown(self) -> None:
         if self.close_sent or not self.handshake_initiated:

@@ -18,6 +18,7 @@ from django.db.backends.utils import CursorWrapper
 from billing.rules.meters import TOKEN_METERS
 from gateway.rules.metric_labels import OTHER, Total
 from gateway.spend_sql import ZONE
+from gateway.total_sql import ALONE, Family, add_to_total
 from lib import clock
 from lib.open_transactions import OPEN_HERE
 
@@ -70,8 +71,28 @@ def count_new_records() -> bool:
 
 def requests_shed() -> int:
     """How many requests were refused by processes that were too busy; they have no record."""
+    return _single_total("shed")
+
+
+def log_lines_dropped() -> int:
+    """How many lines of the logs were dropped, because nobody read them in time."""
+    return _single_total("dropped_lines")
+
+
+def damaged_records() -> int:
+    """How many records of spools and journals could not be read."""
+    return _single_total("damaged_records")
+
+
+def count_dropped_log_lines(lines: int) -> None:
+    """Add these to those of all processes."""
     with connection.cursor() as cursor:
-        cursor.execute("SELECT value FROM gateway_traffictotal WHERE family = 'shed'")
+        cursor.execute(*add_to_total("dropped_lines", lines))
+
+
+def _single_total(family: Family) -> int:
+    with connection.cursor() as cursor:
+        cursor.execute("SELECT value FROM gateway_traffictotal WHERE family = %s", [family])
         found = cursor.fetchone()
         return found[0] if found else 0
 
@@ -79,7 +100,7 @@ def requests_shed() -> int:
 def read_totals() -> list[Total]:
     """The totals of the records, in the order in which they began; channels by their names."""
     with connection.cursor() as cursor:
-        cursor.execute(_TOTALS)
+        cursor.execute(_TOTALS, [list(ALONE)])
         return [
             Total(family, tuple(labels), value, tuple(counts))
             for family, labels, value, counts in cursor
@@ -133,7 +154,7 @@ _TOTALS: Final = f"""
     FROM gateway_traffictotal total
     LEFT JOIN gateway_channel channel
       ON total.family = 'attempts' AND channel.id::text = total.labels[1]
-    WHERE total.family <> 'shed'
+    WHERE total.family <> ALL(%s)
     ORDER BY total.id"""  # noqa: S608
 _NOTHING_SEEN: Final = "1:1:"
 _READ: Final = """

@@ -82,6 +82,9 @@ KINDS: Final = {
         Kind("bill.differs", gettext_lazy("Provider's bill differs"), operators=True),
         Kind("books.wrong", gettext_lazy("Ledger check failed"), operators=True),
         Kind("books.unchecked", gettext_lazy("Ledger check did not finish"), operators=True),
+        Kind(
+            "records.damaged", gettext_lazy("Records of requests could not be read"), operators=True
+        ),
         Kind("jobs.stopped", gettext_lazy("Background job stopped"), operators=True),
         Kind("security.changed", gettext_lazy("Sign-in settings changed"), personal=True),
         Kind("sign_in.noticed", gettext_lazy("Sign-in from a new network"), personal=True),

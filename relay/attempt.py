@@ -16,6 +16,7 @@ from typing import Final
 
 from billing.rules.charge_rule import ChargeRule
 from lib.ids import id_text
+from lib.waiting import timeout
 from relay.abandoned import may_be_absorbed
 from relay.accepted_video import intend_video
 from relay.admitted_attempt import AdmittedAttempt
@@ -340,7 +341,7 @@ def _give_back(answer: Answer) -> None:
 
 async def _read_rest(answer: Answer) -> None:
     try:
-        async with asyncio.timeout(REST_S):
+        async with timeout(REST_S):
             await read_rest(answer)
     except TimeoutError:
         answer.cut()

@@ -7,6 +7,7 @@ from typing import Final
 
 from lib.egress import EgressPolicy
 from lib.outbound import DIRECT, Outbound
+from lib.waiting import timeout
 from relay.dialer import Dialer
 from relay.http1 import Connection, Reason
 
@@ -120,7 +121,7 @@ class ConnectionPool:
         place: asyncio.Future[Connection | None] = asyncio.get_running_loop().create_future()
         self._waiting.append(place)
         try:
-            async with asyncio.timeout(self._dialer.connect_s):
+            async with timeout(self._dialer.connect_s):
                 return await self._given(place)
         except TimeoutError as error:
             message = f"all {_CONNECTIONS_MAX} connections are in use"

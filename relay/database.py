@@ -24,6 +24,7 @@ from psycopg.conninfo import make_conninfo
 from psycopg.pq.abc import PGconn, PGresult
 
 from lib.ids import id_text, new_id
+from lib.waiting import timeout
 
 Statement = tuple[str, Mapping[str, object]]
 Row = tuple[str | None, ...]
@@ -185,7 +186,7 @@ class PipelinedConnection:
             if pgconn is None:
                 raise DatabaseAway("no connection to the database")
             try:
-                async with asyncio.timeout(self._wait_s):
+                async with timeout(self._wait_s):
                     results = await self._exchange(pgconn, statements)
                     failed = _failure(results)
                     if failed is not None:

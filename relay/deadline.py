@@ -1,11 +1,14 @@
 """Why a waiting request must go on: its time is over, its client has left, or its key has ended.
 
 One timer per request, moved by an assignment: a stream of thousands of chunks costs no timer per
-chunk. When the time is over the task is cancelled, and `caught` tells it why.
+chunk. When the time is over the task is cancelled, and `caught` tells it why. The time in which
+this process itself was away (lib/waiting.py) is nobody's fault: a step begins once more after it.
 """
 
 import asyncio
 from typing import Literal
+
+from lib.waiting import was_away
 
 Reason = Literal["first_content", "idle", "total", "stall", "drain", "left", "revoked"]
 
@@ -25,6 +28,8 @@ class Deadline:
         "_end_reason",
         "_loop",
         "_reason",
+        "_resumed",
+        "_resumed_whole",
         "_step",
         "_step_s",
         "_task",
@@ -46,6 +51,9 @@ class Deadline:
         self._end_reason: Reason = "total"
         self._armed: asyncio.TimerHandle | None = None
         self._reason: Reason | None = None
+        # The step that began once more, and whether the whole was prolonged: each is only once.
+        self._resumed: float | None = None
+        self._resumed_whole = False
 
     def limit(self, reason: Reason, seconds: float) -> None:
         """Nothing of this request may last longer than that from now."""
@@ -89,17 +97,30 @@ class Deadline:
         """See to it that the limit is looked at in time."""
         at = min(self.since + self._step_s, self._end)
         if self._armed is None:
-            self._armed = self._loop.call_at(min(at, now + _LOOK_S), self._look)
+            self._armed = self._call_at(min(at, now + _LOOK_S))
         elif self._armed.when() > at:
             self._armed.cancel()
-            self._armed = self._loop.call_at(at, self._look)
+            self._armed = self._call_at(at)
 
-    def _look(self) -> None:
+    def _call_at(self, at: float) -> asyncio.TimerHandle:
+        return self._loop.call_at(at, self._look, max(at, self.time()))
+
+    def _look(self, due: float) -> None:
         self._armed = None
         now = self.time()
+        if was_away(due, now):
+            self._resume(due, now)
         if now >= self._end:
             self.interrupt(self._end_reason)
         elif now >= self.since + self._step_s:
             self.interrupt(self._step)
         else:
             self._arm(now)
+
+    def _resume(self, due: float, now: float) -> None:
+        """Let the step begin once more: what came while this process was away is not read yet."""
+        if self.since != self._resumed:
+            self.since = self._resumed = now
+        if not self._resumed_whole:
+            self._resumed_whole = True
+            self._end += now - due + _LOOK_S

@@ -18,6 +18,7 @@ from urllib.parse import urlsplit
 from lib.egress import EgressDenied, EgressPolicy
 from lib.outbound import BadPem, Outbound, Proxy, Talk, tls_context, tunnel
 from lib.trust import trusted_context
+from lib.waiting import timeout
 from relay.http1 import Connection, Owner
 
 # Between two addresses of a name (RFC 8305, section 5).
@@ -107,7 +108,7 @@ class Dialer:
         if proxy is not None:
             at = await self._permitted(self._proxy_policy, proxy.host, proxy.port)
         try:
-            async with asyncio.timeout(self.connect_s):
+            async with timeout(self.connect_s):
                 if proxy is not None:
                     return await self._tunnelled(proxy, at, addresses)
                 if len(addresses) == 1:
@@ -203,7 +204,7 @@ class Dialer:
 
     async def _secure_it(self, made: Connection) -> None:
         try:
-            async with asyncio.timeout(self._tls_s):
+            async with timeout(self._tls_s):
                 stands = await made.secure(self._own_context(), self._host)
         except TimeoutError as error:
             raise self._owner.failed("timeout", "no secure connection in time") from error

@@ -1,6 +1,5 @@
 """Files that a request names by address, for upstreams that do not fetch them themselves."""
 
-import asyncio
 import base64
 from collections.abc import Sequence
 from typing import Final
@@ -9,6 +8,7 @@ from dialects.chat import Base64
 from dialects.errors import RequestFault
 from dialects.media import FILE_BYTES_MAX, type_of_name
 from lib.egress import EgressError, EgressPolicy, TooLarge, fetched
+from lib.waiting import timeout
 from relay.config import FETCH_S, PICTURE_BYTES_MAX
 
 _UNSPECIFIC: Final = frozenset({"", "application/octet-stream", "binary/octet-stream"})
@@ -22,7 +22,7 @@ async def fetch(urls: Sequence[str], policy: EgressPolicy) -> dict[str, Base64]:
     contents: dict[str, Base64] = {}
     left = FILE_BYTES_MAX
     try:
-        async with asyncio.timeout(FETCH_S):
+        async with timeout(FETCH_S):
             for url in urls:
                 contents[url], size = await _fetch_one(url, policy, left)
                 left -= size

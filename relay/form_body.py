@@ -1,6 +1,5 @@
 """The form of a request: read as it comes, bounded in size and in time."""
 
-import asyncio
 from pathlib import Path
 from typing import Final
 
@@ -8,6 +7,7 @@ from dialects import forms
 from dialects.errors import RequestFault
 from dialects.forms import FormReader, PartHead
 from lib.asgi import Receive
+from lib.waiting import timeout
 from relay.config import MIB, RelayConfig
 from relay.request_body import ClientGone, too_large
 from relay.uploads import Form, UploadedFile
@@ -27,7 +27,7 @@ async def read_form(
     seconds = max(config.body_wait_s, (length or 0) // config.body_rate_min)
     filling = _Filling(form, config.spool_folder)
     try:
-        async with asyncio.timeout(seconds):
+        async with timeout(seconds):
             more = True
             while more:
                 message = await receive()

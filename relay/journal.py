@@ -12,6 +12,7 @@ committed. What finds no free slot is in the database alone. Read twice, it chan
 
 import contextlib
 import fcntl
+import logging
 import mmap
 import os
 from collections.abc import Iterable, Sequence
@@ -23,7 +24,9 @@ import msgspec
 
 from lib.ids import id_text
 from relay.settlement import Marked, Resolved, Settled
-from relay.spool import SpoolUnusable, line, read
+from relay.spool import UNREADABLE, Kept, SpoolUnusable, line, read
+
+log = logging.getLogger(__name__)
 
 _SUFFIX: Final = ".journal"
 _SLOT_BYTES: Final = 2048
@@ -44,6 +47,8 @@ class Journal:
         self._used: dict[UUID, int] = {}
         # Marks of attempts whose process died, until they are committed.
         self._left: set[UUID] = set()
+        # Slots of dead processes that could not be read.
+        self.damaged = 0
 
     def open(self) -> None:
         """Make the file, with its space. Raises SpoolUnusable."""
@@ -134,7 +139,18 @@ class Journal:
             os.close(file)
             return []
         slots = [raw[at : at + _SLOT_BYTES] for at in range(0, len(raw), _SLOT_BYTES)]
-        items = [item for slot in slots for item in read(slot)]
+        items: list[Kept] = []
+        damaged = 0
+        for slot in slots:
+            if slot[:1] == _FREE:
+                continue
+            # Behind its line is what is left of a longer one.
+            found = read(slot[: slot.find(b"\n") + 1])
+            items += found.items
+            damaged += not found.items
+        if damaged:
+            log.error(UNREADABLE, path, damaged)
+        self.damaged += damaged
         for item in items:
             if type(item) is Marked:
                 self._left.add(item.attempt_id)

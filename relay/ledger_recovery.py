@@ -84,6 +84,15 @@ class LedgerRecovery:
             log.warning("%d endings, %d marks of a killed process", len(noted), len(marks))
         return Adopted([], noted, marks)
 
+    def take_damaged(self) -> int:
+        """Return how many records could not be read since the last call."""
+        damaged = 0
+        for files in (self._spool, self._journal):
+            if files is not None:
+                damaged += files.damaged
+                files.damaged = 0
+        return damaged
+
     def close(self) -> None:
         """Let go of the files; what still waits in them is the next process's."""
         if self._journal is not None:

@@ -93,6 +93,10 @@ class LedgerWriter:
         """Let go of the spool; what still waits in it is the next process's."""
         self._recovery.close()
 
+    def take_damaged(self) -> int:
+        """Return how many records of dead processes could not be read since the last call."""
+        return self._recovery.take_damaged()
+
     async def admit(self, request: AdmissionRequest) -> Verdict:
         """Place the hold and open the attempt, or say why not.
 

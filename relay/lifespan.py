@@ -29,7 +29,7 @@ from relay.journal import Journal
 from relay.large_events import LargeEvents
 from relay.ledger_writer import LedgerWriter
 from relay.load import Load, count_refused
-from relay.operator_alerts import statement
+from relay.operator_alerts import DamagedRecords, damaged_statement, statement
 from relay.readiness import Readiness
 from relay.refresher import Refresher
 from relay.request_context import Parts
@@ -90,6 +90,8 @@ class Lifespan:
         self.readiness = Readiness(self._refresher, self._connections.ledger, self.parts.ledger)
         self._health_sharing = HealthSharing(self.parts.health)
         self._tasks: list[asyncio.Task[None]] = []
+        # Of these the operators do not know yet.
+        self._damaged: list[DamagedRecords] = []
 
     @property
     def snapshot(self) -> Snapshot:
@@ -251,7 +253,20 @@ class Lifespan:
         with contextlib.suppress(DatabaseAway, DatabaseRefused):
             await self._shadows.exchange(self.snapshot, self._ask)
 
+    async def _report_damage(self) -> None:
+        """Report records that could not be read to the operators."""
+        records = self.parts.ledger.take_damaged()
+        if records:
+            self._damaged.append(DamagedRecords(new_id(), records))
+        try:
+            while self._damaged:
+                await self._ask(damaged_statement(self._damaged[0]))
+                self._damaged.pop(0)
+        except (DatabaseAway, DatabaseRefused) as error:
+            log.warning("operators cannot be told of damaged records: %s", error)
+
     async def _tell_operators(self) -> None:
+        await self._report_damage()
         alerts = self.parts.health.alerts
         waiting = alerts.take()
         if not waiting:

@@ -6,11 +6,11 @@ import logging
 import time
 from collections.abc import Callable
 from random import uniform
-from typing import Final
 from uuid import UUID
 
 from gateway.rules.load_shedding import MEASURED_EACH_S, UNDER_WAY_MIN, LoadShedding
 from gateway.rules.turns import TURNS_EACH
+from gateway.total_sql import add_to_total
 from relay.database import Statement
 
 log = logging.getLogger(__name__)
@@ -107,10 +107,4 @@ class Load:
 
 def count_refused(refused: int) -> Statement:
     """Add them to those of all processes; `gateway/traffic.py` reads the sum."""
-    return _COUNT, {"refused": refused}
-
-
-_COUNT: Final = """
-    INSERT INTO gateway_traffictotal AS total (family, labels, value, counts)
-    VALUES ('shed', '{}', %(refused)s::bigint, '{}')
-    ON CONFLICT (family, labels) DO UPDATE SET value = total.value + excluded.value"""
+    return add_to_total("shed", refused)

@@ -7,7 +7,6 @@
 A short JSON text is not begun before its end: it is booked first and then given whole.
 """
 
-import asyncio
 from collections.abc import Mapping
 from typing import Final
 
@@ -19,6 +18,7 @@ from dialects.fold import AnswerFault
 from dialects.model_alias import name_answer
 from dialects.passed_answer import PassedAnswer
 from lib.ids import id_text
+from lib.waiting import timeout
 from relay.attempt_end import AttemptParts
 from relay.cost_in_answer import with_cost
 from relay.downstream import ErrorAnswer, Head
@@ -158,7 +158,7 @@ class MediaRelay:
         if context.downstream.client_gone:
             return
         try:
-            async with asyncio.timeout(_LAST_WORDS_S):
+            async with timeout(_LAST_WORDS_S):
                 if self._type == EVENT_STREAM:
                     codec, target = context.invocation.codec, context.invocation.target
                     request_id = id_text(context.request_id)

@@ -1,7 +1,6 @@
 """What is told of tasks of Midjourney: their state as it is stored. For every other team, and of
 what never was, there is no task. Only for the seed of a picture is its provider asked."""
 
-import asyncio
 from collections.abc import Callable
 from typing import Final
 
@@ -13,6 +12,7 @@ from dialects.fold import AnswerFault
 from gateway.providers.midjourney_proxy import FORM
 from gateway.providers.provider import BadModelName
 from lib.ids import id_text
+from lib.waiting import timeout
 from relay import media_tasks
 from relay.auth import Principal
 from relay.error_answers import answer_to_failures
@@ -76,7 +76,7 @@ async def _ask_seed(
     except BadModelName:
         raise RequestFault("task_not_found", "id", task.video.id) from None
     try:
-        async with asyncio.timeout(channel.timeouts.first_content):
+        async with timeout(channel.timeouts.first_content):
             answer = await parts.upstreams.get(
                 channel, snapshot.egress, address, request_id, key=key_of(task, channel)
             )

@@ -1,12 +1,12 @@
 """The bytes of a finished picture: they stay where its provider has put them, and are passed on as
 they come. Browsers send no key: a signed link opens it too (gateway/rules/content_links.py)."""
 
-import asyncio
 from typing import Final
 
 from dialects.errors import RequestFault
 from lib.asgi import Receive, Scope
 from lib.ids import id_text
+from lib.waiting import timeout
 from relay import media_tasks
 from relay.auth import Principal
 from relay.error_answers import answer_to_failures
@@ -42,7 +42,7 @@ async def serve(
     channel = channel_of(task, snapshot)
     first_content_s = channel.timeouts.first_content
     try:
-        async with asyncio.timeout(first_content_s):
+        async with timeout(first_content_s):
             answer = await parts.upstreams.get_elsewhere(
                 channel,
                 snapshot.egress,

@@ -9,6 +9,7 @@ written waits; it costs no request anything.
 import time
 from collections.abc import Sequence
 from typing import Final, Literal, NamedTuple
+from uuid import UUID
 
 import msgspec
 
@@ -76,6 +77,28 @@ def statement(alerts: Sequence[Alert]) -> Statement:
     rows = msgspec.json.encode([alert._asdict() for alert in alerts]).decode()
     return _TELL, {"alerts": rows, "unpriced": _UNPRICED_AN_HOUR}
 
+
+class DamagedRecords(NamedTuple):
+    """So many records of a spool or a journal could not be read. `fact_id` makes it one fact,
+    however often it is written."""
+
+    fact_id: UUID
+    records: int
+
+
+def damaged_statement(damaged: DamagedRecords) -> Statement:
+    """What writes the fact, and counts the records once."""
+    return _DAMAGED, {"id": damaged.fact_id, "records": damaged.records}
+
+
+_DAMAGED: Final = """
+    WITH fact AS (
+        INSERT INTO outbox_fact (id, kind, body)
+        VALUES (%(id)s, 'records.damaged', jsonb_build_object('records', %(records)s::int))
+        ON CONFLICT (id) DO NOTHING RETURNING id)
+    INSERT INTO gateway_traffictotal AS total (family, labels, value, counts)
+    SELECT 'damaged_records', '{}', %(records)s::bigint, '{}' FROM fact
+    ON CONFLICT (family, labels) DO UPDATE SET value = total.value + excluded.value"""
 
 _TELL: Final = """
     WITH alert AS (

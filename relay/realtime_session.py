@@ -20,6 +20,7 @@ from dialects.errors import RequestFault
 from dialects.model_alias import name_answer
 from dialects.realtime import ClientEvent, ServerEvent
 from dialects.sound import told_ms, told_tokens
+from lib.waiting import timeout
 from relay.admitted_attempt import AdmittedAttempt
 from relay.channel_health import HealthProbe
 from relay.channels_out import ChannelsOut
@@ -139,7 +140,7 @@ class RealtimeSession:
                 await self._sink.complain(limited.error, event.event_id)
                 continue
             try:
-                async with asyncio.timeout(self._stall_s):
+                async with timeout(self._stall_s):
                     await self._socket.send(raw)
             except TimeoutError:
                 raise upstream_failure("F13", seconds=int(self._stall_s)) from None
@@ -196,7 +197,7 @@ class RealtimeSession:
             except ValueError:
                 raise upstream_failure("F15") from None
             try:
-                async with asyncio.timeout(self._stall_s):
+                async with timeout(self._stall_s):
                     await self._sink.say(shown)
             except TimeoutError:
                 raise SessionOver(None) from None
@@ -331,13 +332,13 @@ class RealtimeSession:
             await self._sink.refuse(over.error)
             return
         with contextlib.suppress(ClientLeft, TimeoutError):
-            async with asyncio.timeout(_CLOSE_S):
+            async with timeout(_CLOSE_S):
                 await self._sink.close(_IN_ORDER)
 
     async def _cancel_running(self) -> None:
         """Let the provider stop what nobody hears, and tell what it comes to."""
         with contextlib.suppress(SocketLost, TimeoutError, ValueError):
-            async with asyncio.timeout(USAGE_AFTER_TEXT_S):
+            async with timeout(USAGE_AFTER_TEXT_S):
                 for id in self._running:
                     await self._socket.send(realtime.cancel(id))
                 while self._running:

@@ -1,7 +1,6 @@
 """The client's end of a realtime session: an HTTP response until it is accepted, events behind
 that."""
 
-import asyncio
 import contextlib
 from collections.abc import Sequence
 from typing import Any, Final, Protocol
@@ -11,6 +10,7 @@ from dialects.errors import ErrorKind
 from dialects.realtime import error_event
 from lib.asgi import Message, Receive, Scope, Send
 from lib.ids import id_text, new_id
+from lib.waiting import timeout
 from relay.downstream import ErrorAnswer, Head
 from relay.http_sink import HttpSink
 from relay.request_context import Invocation, Outcome
@@ -114,7 +114,7 @@ class RealtimeSink(HttpSink):
         if self._closed:
             return
         with contextlib.suppress(ClientLeft, TimeoutError):
-            async with asyncio.timeout(_LAST_WORDS_S):
+            async with timeout(_LAST_WORDS_S):
                 await self.complain(error)
                 await self.close(_CODES.get(error.kind, _POLICY), error.message)
 

@@ -1,7 +1,6 @@
 """The body of a request over HTTP: what its header section says of it, and its bytes, bounded in
 size and in time."""
 
-import asyncio
 from collections.abc import Callable, Mapping, Sequence
 from typing import Final
 
@@ -11,6 +10,7 @@ from accounts.rules.data_policy import NO_POLICY, DataPolicy, joined
 from dialects.errors import RequestFault, message_of
 from dialects.max_cost import read_amount
 from lib.asgi import Receive
+from lib.waiting import timeout
 from relay.config import RelayConfig
 from relay.data_policy import DATA_POLICY_HEADER, read_data_policy
 from relay.idempotency import read_key
@@ -134,7 +134,7 @@ async def read_body(
     seconds = max(config.body_wait_s, (length or 0) // config.body_rate_min)
     pieces, size = [raw], len(raw)
     try:
-        async with asyncio.timeout(seconds):
+        async with timeout(seconds):
             while message["more_body"]:
                 message = await receive()
                 if message["type"] != "http.request":

@@ -38,6 +38,7 @@ from gateway.rules.shadow import ShadowRule, likeness, storable_name
 from gateway.rules.tokenizers import family_of
 from gateway.shadow_sql import read_shadow_spend, write_shadow_answers
 from lib.ids import id_text, new_id
+from lib.waiting import timeout
 from relay.channels_out import ChannelsOut
 from relay.database import DatabaseAway, DatabaseRefused, Row, Statement
 from relay.error_answers import failure_inside
@@ -264,7 +265,7 @@ async def _ask_shadow(sending: _Sending) -> _Said:
     seconds = min(channel.timeouts_of(sending.main.model.name).total, LONGEST_S)
     answer: Answer | None = None
     try:
-        async with asyncio.timeout(seconds):
+        async with timeout(seconds):
             key = context.parts.health.usable_key(candidate, context.principal.organisation_id)
             answer = await context.parts.upstreams.post(
                 channel,

@@ -4,7 +4,8 @@ The high-water marks of streams that run meanwhile stand among them, in half of 
 
 One file for each process, locked by it, of a fixed size that is taken from the disk at the start.
 A record is a line: its checksum, a letter for its kind, its JSON. Lines are written from the
-beginning; what follows the last whole line is a torn record, or zeros.
+beginning; what follows the last whole line is a torn record, or zeros. A line in between that is no
+record was damaged on the disk: it is counted, and those behind it are read.
 
     SpoolUnusable     the file cannot be made, locked or written, or is full
 """
@@ -13,10 +14,11 @@ import contextlib
 import fcntl
 import logging
 import os
+import re
 import zlib
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
 from pathlib import Path
-from typing import Final
+from typing import Final, NamedTuple
 from uuid import UUID
 
 import msgspec
@@ -33,6 +35,9 @@ Kept = Settled | Marked
 _KINDS: Final = {b"r": Resolved, b"l": LateEnding, b"f": Refusal, b"m": Marked}
 _LETTERS: Final = {kind: letter for letter, kind in _KINDS.items()}
 _HEAD_BYTES: Final = 9
+UNREADABLE: Final = "%s: %d records cannot be read; the sweeper estimates how their requests ended"
+# Heads may overlap: what looks like one may be a part of what is damaged.
+_HEAD: Final = re.compile(rb"(?=[0-9a-f]{8}[rlfm][\[{])")
 _ZEROS: Final = bytes(64 * 1024)
 
 
@@ -49,6 +54,8 @@ class Spool:
         self._file = -1
         self._size = 0
         self._adopted: list[tuple[Path, int]] = []
+        # Records of dead processes that could not be read.
+        self.damaged = 0
 
     def open(self) -> None:
         """Make the file and take its space. Raises SpoolUnusable."""
@@ -135,22 +142,54 @@ class Spool:
             os.close(file)
             return []
         self._adopted.append((path, file))
-        return read(path.read_bytes())
+        found = read(path.read_bytes())
+        if found.damaged:
+            log.error(UNREADABLE, path, found.damaged)
+        self.damaged += found.damaged
+        return found.items
 
 
-def read(raw: bytes) -> list[Kept]:
-    """The whole records at the beginning of a file; a torn one ends them. One that another release
-    wrote, and that cannot be read by this one, is left out."""
+class Found(NamedTuple):
+    """The records of a file, and how many of its lines are none that can be read."""
+
+    items: list[Kept]
+    damaged: int
+
+
+def read(raw: bytes) -> Found:
+    """Read the records of a file. A torn one at its end was never confirmed, and is no damage. One
+    that another release wrote, and that this one cannot read, is."""
     items: list[Kept] = []
-    for line in raw.split(b"\n"):
-        kind, text = _KINDS.get(line[8:_HEAD_BYTES]), line[8:]
-        if kind is None or line[:8] != b"%08x" % zlib.crc32(text):
-            break
-        try:
-            items.append(msgspec.json.decode(text[1:], type=kind))
-        except msgspec.ValidationError as error:
-            log.error("an ending of another release is left to the sweeper: %s", error)
-    return items
+    damaged = 0
+    *lines, _torn = raw.split(b"\n")
+    for text in lines:
+        item = _record(text)
+        if item is None:
+            # Where the end of the line before was damaged, a whole record stands behind it.
+            damaged += 1
+            records = (_record(text[at:]) for at in _starts(text))
+            item = next((record for record in records if record is not None), None)
+        if item is not None:
+            items.append(item)
+    return Found(items, damaged)
+
+
+def _record(line: bytes) -> Kept | None:
+    """The record of a whole line; None where it is none, or of another release."""
+    kind, text = _KINDS.get(line[8:_HEAD_BYTES]), line[8:]
+    if kind is None or line[:8] != b"%08x" % zlib.crc32(text):
+        return None
+    try:
+        item: Kept = msgspec.json.decode(text[1:], type=kind)
+    except msgspec.ValidationError as error:
+        log.error("an ending of another release is left to the sweeper: %s", error)
+        return None
+    return item
+
+
+def _starts(line: bytes) -> Iterator[int]:
+    """Where in a damaged line a record may begin."""
+    return (match.start() for match in _HEAD.finditer(line, 1))
 
 
 def line(item: Kept) -> bytes:

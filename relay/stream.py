@@ -10,7 +10,6 @@ written anew. A chunk is read, counted and written in the very call that took it
 long as there is nothing to decide.
 """
 
-import asyncio
 from collections.abc import Awaitable, Callable, Sequence
 from typing import Any, Final, Protocol
 
@@ -25,6 +24,7 @@ from dialects.model_alias import FrameNaming, name_answer
 from dialects.openai.outside_reasoning import InsideDecoder
 from dialects.service_tier import tier_of_frames
 from lib.ids import id_text
+from lib.waiting import timeout
 from relay.admitted_attempt import AdmittedAttempt
 from relay.answer_state import AnswerState
 from relay.attempt_end import AttemptEnd, AttemptParts
@@ -544,7 +544,7 @@ class StreamRelay:
         if self._context.downstream.client_gone:
             return
         try:
-            async with asyncio.timeout(_LAST_WORDS_S):
+            async with timeout(_LAST_WORDS_S):
                 await self._context.downstream.write(frame, last=True)
         except TimeoutError:
             return

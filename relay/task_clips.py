@@ -1,11 +1,11 @@
 """The sound of finished songs: it stays where its provider has put it, and is passed on."""
 
-import asyncio
 from collections.abc import Mapping
 from typing import Final
 
 from dialects.errors import RequestFault
 from lib.ids import id_text, new_id
+from lib.waiting import timeout
 from relay import media_tasks
 from relay.auth import Principal
 from relay.media_tasks import Task
@@ -37,7 +37,7 @@ async def open_clip(
     channel = channel_of(task, snapshot)
     first_content_s = channel.timeouts.first_content
     try:
-        async with asyncio.timeout(first_content_s):
+        async with timeout(first_content_s):
             answer = await parts.upstreams.get_elsewhere(
                 channel, snapshot.egress, url, id_text(new_id()), range_=known_range(range_)
             )

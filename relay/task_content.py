@@ -18,6 +18,7 @@ from gateway.providers.video_forms import VIDEO_FORMS
 from gateway.providers.video_forms.form import VideoForm
 from lib.asgi import Receive, Scope
 from lib.ids import id_text, new_id
+from lib.waiting import timeout
 from relay import task_answers
 from relay.auth import Principal
 from relay.error_answers import answer_to_failures
@@ -76,7 +77,7 @@ class VideoContent:
         whole = False
         try:
             while True:
-                async with asyncio.timeout(self._idle_s):
+                async with timeout(self._idle_s):
                     piece = await self._answer.next_bytes()
                 if not piece:
                     break
@@ -123,7 +124,7 @@ async def _ask(
     channel = channel_of(task, snapshot)
     source = _Source(parts.upstreams, snapshot, task, channel, id_text(request_id))
     try:
-        async with asyncio.timeout(channel.timeouts.first_content):
+        async with timeout(channel.timeouts.first_content):
             answer = await source.open(wanted.variant, wanted.range)
     except TimeoutError:
         raise upstream_failure("F11", seconds=int(channel.timeouts.first_content)) from None
@@ -272,12 +273,11 @@ async def pass_on(answer: Answer, channel: Channel, receive: Receive, sink: Http
     watch.add_done_callback(leave)
     whole = False
     try:
-        async with asyncio.timeout(channel.timeouts.idle) as limit:
+        async with timeout(channel.timeouts.idle) as limit:
             await sink.begin_bytes(answer.status, _fields(answer.headers))
-            loop = asyncio.get_running_loop()
             while piece := await answer.next_bytes():
                 await sink.write(piece, last=False)
-                limit.reschedule(loop.time() + channel.timeouts.idle)
+                limit.restart()
         await sink.write(b"", last=True)
         whole = True
     except (UpstreamFailed, TimeoutError):

@@ -6,7 +6,6 @@ Nothing is followed, decompressed, remembered in cookies or taken from the envir
 are judged after they are resolved, by the policy of the operator (docs/promises.md, "Egress").
 """
 
-import asyncio
 import time
 from collections.abc import Callable, Collection, Mapping
 from dataclasses import dataclass
@@ -25,6 +24,7 @@ from gateway.providers.provider import Quirk
 from gateway.rules.faults import FAULTS
 from lib.egress import EgressPolicy
 from lib.outbound import Outbound
+from lib.waiting import timeout
 from relay.connection_pool import ConnectionPool
 from relay.http1 import Connection, Reason, headers_bytes, target_of
 from relay.snapshot import Channel, Snapshot
@@ -294,7 +294,7 @@ class Upstreams:
         connection = await upstream.pool.connection(fresh=True)
         socket, usable = UpstreamSocket(connection, request.url), False
         try:
-            async with asyncio.timeout(upstream.pool.head_s):
+            async with timeout(upstream.pool.head_s):
                 response = await socket.open(tuple(headers.items()))
             _check_changed_over(socket, response, request.codec)
             usable = True
@@ -585,7 +585,7 @@ async def _read_error_body(answer: Answer) -> bytes:
     pieces: list[bytes] = []
     size = 0
     try:
-        async with asyncio.timeout(_ERROR_BODY_S):
+        async with timeout(_ERROR_BODY_S):
             while size < _ERROR_BYTES_MAX and (piece := await answer.next_bytes()):
                 pieces.append(piece)
                 size += len(piece)

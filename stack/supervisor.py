@@ -10,6 +10,9 @@ ends with its last lines rather than trying for ever.
 """
 
 import asyncio
+import atexit
+import datetime as dt
+import json
 import os
 import signal
 import subprocess
@@ -20,17 +23,24 @@ from contextlib import suppress
 from dataclasses import dataclass
 from typing import Any
 
+from lib.line_writer import WAITING_BYTES_MAX, LineWriter
 from stack.processes import CannotStart, leashed
 
 LINE_BYTES_MAX = 16_384
 TAIL_LINES = 20
 READY_POLL_SECONDS = 0.02
+PAUSE_BYTES = WAITING_BYTES_MAX // 2
+PAUSE_SECONDS = 0.1
 COLOURS = (36, 32, 33, 35, 34)
 
 
 @dataclass(frozen=True)
 class Child:
     """One kept process. `stop` asks it to end in good order; `orphan` ends it when we are gone.
+
+    While nobody reads our output, one with its `own_log` (lib/line_writer.py) is not
+    read either: it drops lines, and counts them in /metrics. The lines of all others are read and
+    dropped here: a database that waits until its log is read would serve nobody.
 
     `ready` tells whether the child serves; without one it is established by living long enough.
     `ready` and `before`, which runs ahead of every start, are called in a thread. No other child
@@ -48,6 +58,7 @@ class Child:
     before: Callable[[], None] | None = None
     leaf: bool = False
     farewell: str | None = None
+    own_log: bool = False
 
 
 @dataclass(frozen=True)
@@ -74,7 +85,8 @@ class ChildFailed(Exception):
 
 
 class Console:
-    """Lines of the children with aligned names in front; held back until the start is done."""
+    """Lines of the children with aligned names in front, or each as a JSON object; held back until
+    the start is done."""
 
     def __init__(self, names: Sequence[str], colour: bool) -> None:
         self.quiet = True
@@ -84,6 +96,9 @@ class Console:
     def show(self, name: str, line: str) -> None:
         if self.quiet:
             return
+        if LOGS_JSON:
+            OUTPUT.put(json_line(name, line))
+            return
         label = f"{name:{self._width}} |"
         if name in self._colours:
             label = f"\x1b[{self._colours[name]}m{label}\x1b[0m"
@@ -91,9 +106,31 @@ class Console:
 
 
 def say(line: str) -> None:
-    # A reader that went away (a closed terminal, a pipe to head) must not end the installation.
-    with suppress(OSError, ValueError):
-        print(line, flush=True)
+    """Write a line of our own; does not wait until somebody reads it."""
+    OUTPUT.put(json_line("stack", line.strip()) if LOGS_JSON else line)
+
+
+def json_line(process: str, line: str) -> str:
+    """A JSON object for this line; a process that logs such objects itself has its name added."""
+    with suppress(ValueError):
+        stated = json.loads(line)
+        if isinstance(stated, dict):
+            return json.dumps({**stated, "process": process})
+    time = dt.datetime.now(dt.UTC).isoformat(timespec="milliseconds").replace("+00:00", "Z")
+    said = {"time": time, "level": "INFO", "logger": process, "message": line, "process": process}
+    return json.dumps(said)
+
+
+def compose_notice(lines: int) -> str:
+    line = f"{lines} lines were dropped: the output was not read in time"
+    return json_line("stack", line) if LOGS_JSON else line
+
+
+LOGS_JSON = os.environ.get("LOG_FORMAT") == "json"
+OUTPUT = LineWriter(1, compose_notice)
+# A reader that stopped, or went away (a closed terminal, a pipe to head), must neither keep the
+# children waiting nor end the installation.
+atexit.register(OUTPUT.close)
 
 
 def describe(code: int) -> str:
@@ -112,9 +149,11 @@ class Process:
         command: Sequence[str],
         environment: Mapping[str, str],
         on_line: Callable[[str], None],
+        own_log: bool = False,
     ) -> None:
         self._loop = asyncio.get_running_loop()
         self._on_line = on_line
+        self._own_log = own_log
         self._buffer = b""
         self.exited: asyncio.Future[int] = self._loop.create_future()
         self._output, output = os.pipe()
@@ -144,6 +183,11 @@ class Process:
         with suppress(ProcessLookupError, PermissionError):
             os.killpg(self._process.pid, signal.SIGKILL)
 
+    def read_on(self) -> None:
+        """Read every line from now on: a process that ends must not wait for our reader."""
+        self._own_log = False
+        self._read()
+
     def _watch(self) -> None:
         code = self._process.wait()
         with suppress(RuntimeError):  # the loop is closed: nobody asks any more
@@ -151,7 +195,7 @@ class Process:
 
     def _end(self, code: int) -> None:
         self.kill_all()
-        self._read()
+        self.read_on()
         if self._output >= 0:
             self._close()
         if not self.exited.done():
@@ -159,6 +203,10 @@ class Process:
 
     def _read(self) -> None:
         while self._output >= 0:
+            if self._own_log and OUTPUT.waiting_bytes > PAUSE_BYTES:
+                self._loop.remove_reader(self._output)
+                self._loop.call_later(PAUSE_SECONDS, self._resume)
+                return
             try:
                 chunk = os.read(self._output, 65_536)
             except BlockingIOError:
@@ -171,6 +219,10 @@ class Process:
                 self._on_line(line.decode(errors="replace").rstrip())
             if len(self._buffer) > LINE_BYTES_MAX:
                 self._flush()
+
+    def _resume(self) -> None:
+        if self._output >= 0:
+            self._loop.add_reader(self._output, self._read)
 
     def _flush(self) -> None:
         if self._buffer:
@@ -320,7 +372,7 @@ class Supervisor:
             if self._stopping:
                 return "was not started"
             command = leashed(list(child.command), orphan_signal=child.orphan, drop=child.drop)
-            kept.process = Process(command, child.environment, on_line)
+            kept.process = Process(command, child.environment, on_line, child.own_log)
         except (OSError, CannotStart) as error:
             on_line(str(error))
             return "could not be started"
@@ -356,6 +408,7 @@ class Supervisor:
     async def _stop_one(self, kept: Kept, seconds: float) -> None:
         process = kept.process
         if process is not None:
+            process.read_on()
             process.send(kept.child.stop)
             hurry = asyncio.create_task(self._hurry.wait())
             ends: set[asyncio.Future[Any]] = {process.exited, hurry}

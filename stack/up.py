@@ -230,10 +230,11 @@ class Installation:
             },
             ready=lambda: probe.serves(place.reached, place.port),
             leaf=True,
+            own_log=True,
         )
 
     def worker_child(self) -> Child:
-        return Child("worker", worker_command(), self.environment, leaf=True)
+        return Child("worker", worker_command(), self.environment, leaf=True, own_log=True)
 
     def step(self, text: str) -> None:
         say(f"  {time.time() - self.place.started_at:5.1f} s  {text}")

@@ -9,7 +9,7 @@ from django.contrib.sessions.models import Session
 from django.db import connection, transaction
 from django.test import Client
 
-from accounts import sessions
+from accounts import entry_requirements, sessions
 from accounts.models import AuditEvent, User
 from accounts.session_store import session_digest
 from lib import clock
@@ -56,6 +56,19 @@ def test_one_session_is_ended_and_feels_it_at_the_next_request(people: Cast) -> 
     assert is_in(here)
     event = AuditEvent.objects.get(action="sessions.ended")
     assert (event.actor_user_id, event.detail["count"]) == (people.bob.pk, 1)
+
+
+def test_a_session_that_ends_during_a_request_leads_to_signing_in(
+    people: Cast, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    browser = signed_in(people.bob)
+
+    def end_elsewhere(*_: object) -> None:
+        sessions.end(people.bob, "signed_out")
+
+    monkeypatch.setattr(entry_requirements, "check", end_elsewhere)
+    answer = browser.get("/o/acme/")
+    assert (answer.status_code, answer["Location"]) == (302, "/login?next=/o/acme/")
 
 
 def test_nobody_ends_the_session_of_another(people: Cast) -> None:

@@ -8,6 +8,7 @@ import threading
 import time
 from collections import Counter
 from collections.abc import Awaitable, Callable, Iterator
+from concurrent.futures import ThreadPoolExecutor
 from contextlib import closing, suppress
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -18,8 +19,9 @@ from urllib.parse import urlencode
 import pytest
 
 from accounts.hashing import PasswordHasher
+from tests.accounts.factors import App
 from tests.databases import own_database
-from tests.hub import Hub
+from tests.hub import Answer, Hub
 
 MIB = 1024 * 1024
 EMAIL = "ann@example.org"
@@ -81,21 +83,9 @@ def _sign_in(hub: Hub) -> Door:
     (row,) = hub.rows(query, tenant.organisation_id)
     form = hub.get("/login")
     token = form.headers["set-cookie"].partition(";")[0]
-    sent = {
-        "login": EMAIL,
-        "password": PASSWORD,
-        "csrfmiddlewaretoken": token.partition("=")[2],
-    }
-    answer = hub.request(
-        "POST",
-        "/login",
-        body=urlencode(sent).encode(),
-        headers={"content-type": "application/x-www-form-urlencoded", "cookie": token},
-    )
-    assert answer.status == 302, answer.body
-    session = re.search(r"session\w*=[^;]+", answer.headers["set-cookie"])
-    assert session is not None
-    return Door(hub, row["slug"], session[0], token)
+    door = Door(hub, row["slug"], "", token)
+    door.session = _session(_submit(door, "/login", "", login=EMAIL, password=PASSWORD))
+    return door
 
 
 # What a crowd does --------------------------------------------------------------------------------
@@ -296,7 +286,7 @@ def crowd(door: Door, deed: Deed, size: int) -> Seen:
 DEEDS: dict[Deed, set[str]] = {
     sign_in: {"200", "503"},
     sign_in_here: {"200", "429", "503"},
-    fetch: {"302", "503"},
+    fetch: {"302", "429", "503"},
     read_file: {"200", "503"},
     send_much: {"403", "413", "503"},
     send_head: {"431", "closed", "open"},
@@ -335,3 +325,48 @@ def test_a_crowd_takes_no_page_away(door: Door, quiet: float, deed: Deed, size: 
     assert seen.written_mib <= 1
     log = door.hub.log()
     assert "Traceback" not in log, log[log.index("Traceback") :][:3000]
+
+
+def test_fifty_codes_at_once_get_one_kind_of_refusal(door: Door) -> None:
+    """Of one half-signed-in browser: one code signs in, the rest are sent back or told 429."""
+    app = _add_app(door)
+    half = _session(_submit(door, "/login", "", login=EMAIL, password=PASSWORD))
+    together = threading.Barrier(50)
+
+    def send_code(_: int) -> Answer:
+        together.wait()
+        return _submit(door, "/login/2fa", half, code=app.code(at_s=time.time()))
+
+    with ThreadPoolExecutor(50) as pool:
+        answers = list(pool.map(send_code, range(50)))
+    told = Counter(answer.status for answer in answers)
+    assert set(told) <= {200, 302, 429}, told
+    assert told[429] >= 50 - 18
+    assert all("retry-after" in answer.headers for answer in answers if answer.status == 429)
+    assert [answer.headers.get("location") for answer in answers].count("/") == 1
+
+
+def _add_app(door: Door) -> App:
+    page = door.hub.request("GET", "/account/security/app", headers={"cookie": door.session})
+    secret = re.search(r'<code id="secret">([A-Z2-7]+)</code>', page.body.decode())
+    assert secret is not None
+    app = App(secret[1])
+    # The code of a moment ago: that of now is still good for what comes next.
+    code = app.code(-1, at_s=time.time())
+    assert _submit(door, "/account/security/app", door.session, code=code).status == 302
+    return app
+
+
+def _submit(door: Door, path: str, session: str, **form: str) -> Answer:
+    sent = {**form, "csrfmiddlewaretoken": door.token.partition("=")[2]}
+    headers = {
+        "content-type": "application/x-www-form-urlencoded",
+        "cookie": f"{door.token}; {session}",
+    }
+    return door.hub.request("POST", path, body=urlencode(sent).encode(), headers=headers)
+
+
+def _session(answer: Answer) -> str:
+    session = re.search(r"session\w*=[^;]+", answer.headers["set-cookie"])
+    assert session is not None, answer.body
+    return session[0]

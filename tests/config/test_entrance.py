@@ -50,9 +50,19 @@ class Client:
     """One request, and what it was told."""
 
     def __init__(
-        self, method: str = "GET", path: str = "/login", headers: Headers | None = None
+        self,
+        method: str = "GET",
+        path: str = "/login",
+        headers: Headers | None = None,
+        address: str = "192.0.2.1",
     ) -> None:
-        self.scope = {"type": "http", "method": method, "path": path, "headers": headers or []}
+        self.scope = {
+            "type": "http",
+            "method": method,
+            "path": path,
+            "headers": headers or [],
+            "client": (address, 50_000),
+        }
         self.coming: deque[dict[str, Any]] = deque()
         self.told: list[Any] = []
         self.left = asyncio.Event()
@@ -246,11 +256,18 @@ def session_cookie(settings: Any) -> None:
     settings.SESSION_COOKIE_NAME = "session_8000"
 
 
+def patient(pages: Pages) -> RequestLimits:
+    """Limits in which nobody waits too long, however slow the machine draws the refusals."""
+    door = RequestLimits(pages)
+    door._askers._wait_s = door._readers._wait_s = 600.0
+    return door
+
+
 @pytest.mark.parametrize("method", ["GET", "POST"])
 async def test_few_strangers_are_inside_at_once(method: str) -> None:
     pages = Pages()
-    door = RequestLimits(pages)
-    crowd = [Client(method).sends(b"") for _ in range(300)]
+    door = patient(pages)
+    crowd = [Client(method, address=f"198.51.{n // 250}.{n % 250}").sends(b"") for n in range(300)]
     tasks = [client.asks(door) for client in crowd]
     await settle()
     assert pages.inside == 4
@@ -263,6 +280,28 @@ async def test_few_strangers_are_inside_at_once(method: str) -> None:
     await asyncio.gather(*tasks)
     assert pages.most == 4
     assert {client.status for client in crowd if client not in refused} == {200}
+
+
+async def test_one_network_leaves_places_to_sign_in() -> None:
+    """Fifty codes or passwords that one network sends at once get one kind of refusal."""
+    pages = Pages()
+    door = patient(pages)
+    crowd = [Client("POST", "/login/2fa", address=f"2001:db8::{n:x}").sends(b"") for n in range(50)]
+    tasks = [client.asks(door) for client in crowd]
+    await settle()
+    refused = [client for client in crowd if client.told]
+    assert [client.status for client in refused] == [429] * (50 - 18)
+    assert {client.headers[b"retry-after"] for client in refused} == {b"5"}
+    assert "Try again in 5 seconds." in refused[0].body
+    elsewhere = Client("POST", address="198.51.100.1").sends(b"")
+    tasks.append(elsewhere.asks(door))
+    pages.go_on.set()
+    await asyncio.gather(*tasks)
+    assert elsewhere.status == 200
+    # Whoever is answered makes room.
+    again = Client("POST", address="2001:db8::1").sends(b"")
+    await again.asks(door)
+    assert again.status == 200
 
 
 async def test_who_waits_too_long_is_told_so() -> None:

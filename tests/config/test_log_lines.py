@@ -9,6 +9,7 @@ from django.test import Client
 
 from accounts.models import KeyKind
 from accounts.rules import key_format
+from config.log_handler import find_log_handler
 from config.log_lines import JsonLine, TextLine, name_request
 from lib.log_context import REQUEST_ID, current_request_id
 from tests.cast import Cast, make_key, signed_in, with_key
@@ -18,8 +19,9 @@ from tests.cast import Cast, make_key, signed_in, with_key
 def written(monkeypatch: pytest.MonkeyPatch) -> io.StringIO:
     """What goes to the log of a running installation."""
     stream = io.StringIO()
-    (handler,) = (one for one in logging.getLogger().handlers if one.get_name() == "stderr")
-    monkeypatch.setattr(handler, "stream", stream)
+    handler = find_log_handler()
+    assert handler is not None
+    monkeypatch.setattr(handler.writer, "put", lambda line: stream.write(f"{line}\n"))
     return stream
 
 
@@ -116,6 +118,16 @@ async def test_a_callback_of_the_loop_names_nobodys_request() -> None:
         assert await found is None
     finally:
         REQUEST_ID.reset(token)
+
+
+def test_a_record_that_cannot_be_formatted_is_a_line(written: io.StringIO) -> None:
+    handler = find_log_handler()
+    assert handler is not None
+    record = logging.LogRecord("weir", logging.WARNING, "weir.py", 7, "%d requests", ("a",), None)
+    handler.handle(record)
+    assert written.getvalue().startswith(
+        "ERROR config.log_handler: cannot format '%d requests' of "
+    )
 
 
 def test_a_page_names_its_request(people: Cast, written: io.StringIO) -> None:

@@ -5,6 +5,7 @@ One installation serves all of them: a database of its own, a worker started as 
 it, a mail server, a receiver of webhooks and a chat service on this machine.
 """
 
+import asyncio
 import datetime as dt
 import io
 import json
@@ -14,6 +15,7 @@ import time
 from collections.abc import Callable, Iterable, Iterator
 from contextlib import contextmanager
 from pathlib import Path
+from tempfile import TemporaryDirectory
 from typing import Any, Final
 from zoneinfo import ZoneInfo
 
@@ -50,10 +52,14 @@ from config.models import JobRun
 from gateway import channels
 from gateway.rules.channel_testing import TakenOut
 from lib import clock
+from lib.ids import new_id
 from notify import endpoints, sending
 from notify.kinds import KINDS
 from notify.models import WebhookEndpoint
 from outbox.models import Fact
+from relay.database import PipelinedConnection
+from relay.operator_alerts import DamagedRecords, damaged_statement
+from relay.spool import Spool
 from stack.prepare import load_queues
 from stack.up import worker_command
 from tests import cast
@@ -81,8 +87,14 @@ class Installation:
     """What the causes act on, and what was received. `bank` is the card company."""
 
     def __init__(
-        self, bank: FakeProcessor, server: Receiver, chat: Receiver, post: MailServer
+        self,
+        dsn: str,
+        bank: FakeProcessor,
+        server: Receiver,
+        chat: Receiver,
+        post: MailServer,
     ) -> None:
+        self.dsn = dsn
         self.bank, self.server, self.chat, self.post = bank, server, chat, post
         self.people = cast.assemble()
         self.otto = cast.person("otto", operator=True)
@@ -370,6 +382,25 @@ def _unchecked(at: Installation) -> None:
     at.run("usage.tasks.check_books")
 
 
+@causes("records.damaged")
+def _damaged(at: Installation) -> None:
+    """As a web process that starts beside the spool of a killed one, which the disk has damaged."""
+
+    async def report(records: int) -> None:
+        database = PipelinedConnection(at.dsn, WAIT_S)
+        await database.open()
+        await database.run([damaged_statement(DamagedRecords(new_id(), records))])
+        await database.close()
+
+    with TemporaryDirectory() as folder:
+        (Path(folder) / "dead.spool").write_bytes(b"no record\n")
+        spool = Spool(Path(folder), new_id(), 64 * 1024)
+        spool.open()
+        assert spool.adopt() == []
+        asyncio.run(report(spool.damaged))
+        spool.close()
+
+
 @causes("jobs.stopped", "jobs.resumed")
 def _stopped(at: Installation) -> None:
     """As the web processes look, which notice a job that does not run."""
@@ -486,7 +517,7 @@ def received(
     ):  # fmt: skip
         load_queues(dsn)
         chat.judge = Chats().judge
-        at = Installation(bank, server, chat, post)
+        at = Installation(dsn, bank, server, chat, post)
         first = [kind for kind in CAUSES if kind not in LAST]
         _cause(at, first)
         with worker(dsn, post, bank, log) as app:

@@ -1,8 +1,12 @@
 """One timer for all limits of a request."""
 
 import asyncio
+import time
 from collections.abc import Callable
 
+import pytest
+
+from lib import waiting
 from relay.deadline import Deadline, Reason
 
 
@@ -93,3 +97,46 @@ async def test_cancellation_from_elsewhere_is_not_ours() -> None:
     await asyncio.sleep(0)
     task.cancel()
     assert await task is None
+
+
+async def frozen(seconds: float, then: "asyncio.Future[str]") -> None:
+    time.sleep(seconds)  # noqa: ASYNC251 - the loop itself is to be away
+    # What arrived meanwhile is read behind the timers that are over.
+    asyncio.get_running_loop().call_later(0.001, then.set_result, "answer")
+
+
+@pytest.mark.parametrize("reason", ["first_content", "idle", "total", "stall"])
+async def test_the_time_in_which_the_process_was_away_is_nobodys(
+    reason: Reason, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """A provider is not blamed for a process that was frozen."""
+    monkeypatch.setattr(waiting, "AWAY_S", 0.01)
+    loop = asyncio.get_running_loop()
+    task = asyncio.current_task()
+    assert task is not None
+    deadline, answer = Deadline(task), loop.create_future()
+    if reason == "total":
+        deadline.limit("total", 0.1)
+    else:
+        deadline.allow(reason, 0.1)
+    freezing = asyncio.create_task(frozen(0.3, answer))
+    assert await answer == "answer"
+    await freezing
+    deadline.stop()
+    assert deadline.reason is None
+
+
+async def test_who_is_silent_after_the_process_is_back_is_late(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    monkeypatch.setattr(waiting, "AWAY_S", 0.01)
+    loop = asyncio.get_running_loop()
+    task = asyncio.current_task()
+    assert task is not None
+    deadline = Deadline(task)
+    deadline.allow("idle", 0.1)
+    loop.call_soon(time.sleep, 0.3)
+    with pytest.raises(asyncio.CancelledError):
+        await loop.create_future()
+    assert deadline.caught() == "idle"
+    deadline.stop()

@@ -298,7 +298,7 @@ def noted_in(folder: Path) -> set[UUID]:
         item.attempt_id
         for raw in [path.read_bytes() for path in folder.glob("*.journal")]
         for at in range(0, len(raw), _SLOT_BYTES)
-        for item in read(raw[at : at + _SLOT_BYTES])
+        for item in read(raw[at : at + _SLOT_BYTES]).items
         if isinstance(item, Marked | Resolved)
     }
 

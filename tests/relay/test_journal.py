@@ -92,7 +92,20 @@ def test_a_torn_slot_takes_nothing_from_the_others(tmp_path: Path) -> None:
     raw = bytearray(path.read_bytes())
     raw[raw.index(str(noted[1].attempt_id).encode())] ^= 1
     path.write_bytes(raw)
-    assert same(opened(tmp_path).adopt(), [noted[0], noted[2]])
+    heir = opened(tmp_path)
+    assert same(heir.adopt(), [noted[0], noted[2]])
+    assert heir.damaged == 1
+
+
+def test_what_is_left_of_a_longer_line_is_no_damage(tmp_path: Path) -> None:
+    """A slot is written over: a line that is shorter than the one before ends before its end."""
+    dead, (ended,) = opened(tmp_path), resolved(1)
+    dead.mark(ended.attempt_id, '{"out_text":' + "5" * 1000 + "}")
+    dead.note(ended)
+    dead.close()
+    heir = opened(tmp_path)
+    assert same(heir.adopt(), [ended])
+    assert heir.damaged == 0
 
 
 def test_more_than_there_is_room_for_waits_without(tmp_path: Path) -> None:

@@ -130,7 +130,7 @@ def test_what_was_not_written_is_written_before_what_came_behind_it() -> None:
 
 
 def spooled(folder: Path) -> list[object]:
-    return [item for path in folder.glob("*.spool") for item in read(path.read_bytes())]
+    return [item for path in folder.glob("*.spool") for item in read(path.read_bytes()).items]
 
 
 async def test_a_mark_is_in_the_spool_once_until_it_moves_or_the_spool_is_emptied(

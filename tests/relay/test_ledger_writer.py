@@ -261,7 +261,7 @@ async def test_while_others_are_held_nobody_is_refused_for_money_that_an_ending_
 
 def in_first_slot(folder: Path) -> list[Kept]:
     (file,) = folder.iterdir()
-    return read(file.read_bytes()[:2048])
+    return read(file.read_bytes()[:2048]).items
 
 
 async def test_late_usage_is_in_the_journal_until_it_is_written(hub: Hub, tmp_path: Path) -> None:

@@ -303,7 +303,7 @@ def test_refused_before_it_begins(hub: Hub, provider: FakeRealtime, model: str, 
         model = ""
     elif case == "no session there":
         model = hub.model(provider, rates=RATES, provider="deepseek")
-    before = len(provider.sessions)
+    before, written = len(provider.sessions), len(hub.log())
     with (
         pytest.raises(Refused) as refused,
         session(hub, "sk-nobody" if case == "no key" else tenant.key, model),
@@ -311,6 +311,24 @@ def test_refused_before_it_begins(hub: Hub, provider: FakeRealtime, model: str, 
         pass
     assert (refused.value.status, refused.value.error["code"]) == REFUSALS[case]
     assert len(provider.sessions) == before
+    assert_one_line(hub, written, f"/v1/realtime?model={model}", refused.value.status)
+
+
+def test_a_malformed_handshake_is_refused(hub: Hub) -> None:
+    written = len(hub.log())
+    headers = {"connection": "upgrade", "upgrade": "websocket", "sec-websocket-version": "13"}
+    assert hub.request("GET", "/v1/realtime?model=x", headers=headers).status == 400
+    assert_one_line(hub, written, "/v1/realtime?model=x", 400)
+
+
+def assert_one_line(hub: Hub, written: int, address: str, status: int) -> None:
+    """All that the hub has logged since is that this handshake was refused."""
+    # This page is logged after whatever is logged of the handshake.
+    hub.get("/nothing-here")
+    lines = hub.log()[written:].splitlines()
+    assert "nothing-here" in lines.pop()
+    assert [line.partition(" ")[0] for line in lines] == ["INFO"], lines
+    assert f'"WebSocket {address}" {status}' in lines[0]
 
 
 def test_without_an_upgrade(hub: Hub, model: str) -> None:

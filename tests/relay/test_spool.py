@@ -13,6 +13,7 @@ from lib.ids import new_id
 from relay.database import DatabaseAway, PipelinedConnection, Row, Statement
 from relay.ledger_queue import BATCH_MAX
 from relay.ledger_writer import LedgerWriter
+from relay.operator_alerts import DamagedRecords, damaged_statement
 from relay.settlement import Marked, Resolved, Settled
 from relay.spool import Kept, Spool, SpoolUnusable, read
 from tests.fakes.upstream import FakeUpstream
@@ -79,11 +80,41 @@ def test_a_torn_tail_takes_nothing_with_it(tmp_path: Path) -> None:
     end = raw.rindex(b"\n") + 1
     ends = [at for at in range(end) if raw[at : at + 1] == b"\n"]
     for cut in range(end + 1):
-        whole = sum(at <= cut for at in ends)
-        assert len(read(raw[:cut])) == whole
-        assert len(read(raw[:cut] + bytes(10))) == sum(at < cut for at in ends)
-    broken = raw.replace(b'"settled"', b'"voided!"', 1)
-    assert read(broken) == []
+        assert len(read(raw[:cut]).items) == sum(at < cut for at in ends)
+        assert len(read(raw[:cut] + bytes(10)).items) == sum(at < cut for at in ends)
+        assert read(raw[:cut]).damaged == read(raw[:cut] + bytes(10)).damaged == 0
+
+
+@pytest.mark.parametrize("damaged", [0, 1, 2])
+def test_a_damaged_record_takes_nothing_with_it(tmp_path: Path, damaged: int) -> None:
+    """Whichever of its bytes is damaged: only its own record is lost, and that is counted."""
+    kept = endings(4)
+    opened(tmp_path).append(kept)
+    raw = file_of(tmp_path).read_bytes()
+    begins = [0, *(at + 1 for at in range(len(raw)) if raw[at : at + 1] == b"\n")]
+    others = [item for number, item in enumerate(kept) if number != damaged]
+    for at in range(begins[damaged], begins[damaged + 1] - 1):
+        for byte in (b"\0", b"\n", b"~"):
+            found = read(raw[:at] + byte + raw[at + 1 :])
+            assert same(found.items, others), at
+            # A line that became two is two.
+            assert found.damaged == 1 + (byte == b"\n")
+    # Its end: the one behind it is read all the same.
+    found = read(raw[: begins[damaged + 1] - 1] + b"~" + raw[begins[damaged + 1] :])
+    assert same(found.items, others)
+    assert found.damaged == 1
+
+
+def test_a_hole_in_the_file_takes_nothing_with_it(tmp_path: Path) -> None:
+    """A machine that lost its power may have written later blocks and not earlier ones."""
+    kept = endings(6)
+    opened(tmp_path).append(kept)
+    raw = file_of(tmp_path).read_bytes()
+    ends = [at for at in range(len(raw)) if raw[at : at + 1] == b"\n"]
+    hole = range(ends[0] + 20, ends[2] + 1 + 20)
+    found = read(raw[: hole.start] + bytes(len(hole)) + raw[hole.stop :])
+    assert same(found.items, [kept[0], *kept[4:]])
+    assert found.damaged == 1
 
 
 def test_what_another_release_wrote_takes_nothing_with_it(tmp_path: Path) -> None:
@@ -107,7 +138,7 @@ def test_a_spool_has_an_end_and_is_empty_after_it_was_cleared(tmp_path: Path) ->
     assert file_of(tmp_path).stat().st_size == 4096
     spool.clear()
     spool.append(endings(2))
-    assert len(read(file_of(tmp_path).read_bytes())) == 2
+    assert len(read(file_of(tmp_path).read_bytes()).items) == 2
 
 
 def test_marks_leave_half_of_the_space_to_endings(tmp_path: Path) -> None:
@@ -115,10 +146,10 @@ def test_marks_leave_half_of_the_space_to_endings(tmp_path: Path) -> None:
     spool = opened(tmp_path, 4096)
     for _ in range(100):
         spool.append([], [Marked(new_id(), '{"out_text":5}')])
-    before = len(read(file_of(tmp_path).read_bytes()))
+    before = len(read(file_of(tmp_path).read_bytes()).items)
     kept = endings(4)
     spool.append(kept, [Marked(new_id(), "{}")])
-    assert same(read(file_of(tmp_path).read_bytes())[before:], kept)
+    assert same(read(file_of(tmp_path).read_bytes()).items[before:], kept)
 
 
 async def test_without_a_spool_no_new_work_is_taken(hub: Hub, tmp_path: Path) -> None:
@@ -221,7 +252,7 @@ async def test_a_process_killed_between_two_batches_of_its_spool_loses_nothing(
             ledger.settle(ended(one))
 
         def kept() -> int:
-            return len(read(file_of(tmp_path).read_bytes()))
+            return len(read(file_of(tmp_path).read_bytes()).items)
 
         await asyncio.to_thread(hub.wait, lambda: kept() == len(batch), "not spooled")
         connection.away, connection.answers = False, 1
@@ -263,7 +294,7 @@ def test_a_process_killed_while_the_database_is_away_loses_no_settlement(
             leaver.read_until(b"[DONE]")
 
         def spooled() -> bool:
-            kept = read(file_of(own_hub.spool).read_bytes())
+            kept = read(file_of(own_hub.spool).read_bytes()).items
             return sum(isinstance(item, Resolved) for item in kept) == 3
 
         own_hub.wait(spooled, "not spooled")
@@ -295,7 +326,7 @@ def test_marks_go_on_while_the_database_is_away(
     with database_away(own_hub):
 
         def marked() -> bool:
-            kept = read(file_of(own_hub.spool).read_bytes())
+            kept = read(file_of(own_hub.spool).read_bytes()).items
             return any(
                 isinstance(item, Marked) and '"out_text":300' in item.meters for item in kept
             )
@@ -305,3 +336,40 @@ def test_marks_go_on_while_the_database_is_away(
     own_hub.start()
     query = "SELECT mark FROM billing_hold WHERE mark->>'out_text' = '300' AND state = 'open'"
     own_hub.wait(lambda: bool(own_hub.rows(query)), "the mark is not taken up")
+
+
+def test_operators_hear_of_damaged_records_and_nothing_is_counted_twice(own_hub: Hub) -> None:
+    """A real process starts beside the damaged spool of a dead one: the fact of the letter and the
+    metric are there once, and what was read is in the books once."""
+    own_hub.spool.mkdir()
+    dead = opened(own_hub.spool)
+    kept = endings(4)
+    dead.append(kept)
+    dead.close()
+    path = file_of(own_hub.spool)
+    raw = bytearray(path.read_bytes())
+    raw[30] ^= 1
+    path.write_bytes(raw)
+    own_hub.start()
+    told = "SELECT body FROM outbox_fact WHERE kind = 'records.damaged'"
+    own_hub.wait(lambda: bool(own_hub.rows(told)), "operators hear nothing")
+    assert [row["body"] for row in own_hub.rows(told)] == [{"records": 1}]
+    counted = "SELECT value FROM gateway_traffictotal WHERE family = 'damaged_records'"
+    assert [row["value"] for row in own_hub.rows(counted)] == [1]
+    assert "1 records cannot be read" in own_hub.log()
+    own_hub.stop()
+    own_hub.start()
+    own_hub.stop()
+    assert [row["value"] for row in own_hub.rows(counted)] == [1]
+
+
+async def test_a_fact_of_damage_that_is_written_twice_is_one(hub: Hub) -> None:
+    """The answer of the first time may have been lost."""
+    connection, damaged = PipelinedConnection(hub.dsn, 20.0), DamagedRecords(new_id(), 3)
+    await connection.open()
+    counted = "SELECT value FROM gateway_traffictotal WHERE family = 'damaged_records'"
+    before = sum(row["value"] for row in hub.rows(counted))
+    for _ in range(2):
+        await connection.run([damaged_statement(damaged)])
+    await connection.close()
+    assert sum(row["value"] for row in hub.rows(counted)) == before + 3

@@ -1,9 +1,11 @@
 import asyncio
+import json
 import os
 import signal
 import subprocess
 import sys
-from collections.abc import Iterator
+import time
+from collections.abc import Callable, Iterator
 from dataclasses import replace
 from pathlib import Path
 
@@ -105,7 +107,7 @@ async def test_farewells_are_news_only_while_nobody_is_leaving() -> None:
 
 
 async def test_starts_again_after_longer_and_longer_pauses(
-    capsys: pytest.CaptureFixture[str],
+    capfd: pytest.CaptureFixture[str],
 ) -> None:
     heard = Heard()
     supervisor = Supervisor(heard, Patience(**{**vars(HASTY), "deaths_max": 99}))
@@ -116,14 +118,14 @@ async def test_starts_again_after_longer_and_longer_pauses(
         supervisor.ask_stop()
 
     await supervisor.supervise(story())
-    told = [line for line in capsys.readouterr().out.splitlines() if "exit code 3" in line]
+    told = [line for line in capfd.readouterr().out.splitlines() if "exit code 3" in line]
     pauses = [line.split(" in ")[1] for line in told[:5]]
     assert pauses == ["0.02 s", "0.04 s", "0.08 s", "0.08 s", "0.08 s"]
 
 
 @pytest.mark.extended
 async def test_a_healthy_life_brings_the_short_pause_back(
-    capsys: pytest.CaptureFixture[str],
+    capfd: pytest.CaptureFixture[str],
 ) -> None:
     heard = Heard()
     healthy_at_once = Patience(**{**vars(HASTY), "deaths_max": 99, "healthy_after": 0})
@@ -135,7 +137,7 @@ async def test_a_healthy_life_brings_the_short_pause_back(
         supervisor.ask_stop()
 
     await supervisor.supervise(story())
-    told = [line for line in capsys.readouterr().out.splitlines() if "again" in line]
+    told = [line for line in capfd.readouterr().out.splitlines() if "again" in line]
     assert {line.split(" in ")[1] for line in told} == {"0.02 s"}
 
 
@@ -177,7 +179,7 @@ print("up", flush=True)
     assert len(lives.read_text()) >= HASTY.deaths_max + 2
 
 
-async def test_kills_what_does_not_stop(capsys: pytest.CaptureFixture[str]) -> None:
+async def test_kills_what_does_not_stop(capfd: pytest.CaptureFixture[str]) -> None:
     heard = Heard()
     supervisor = Supervisor(heard, Patience(stop_within=0.1, stop_reserve=0.1))
 
@@ -187,7 +189,7 @@ async def test_kills_what_does_not_stop(capsys: pytest.CaptureFixture[str]) -> N
         supervisor.ask_stop()
 
     await supervisor.supervise(story())
-    assert "stuck did not stop in time and was killed" in capsys.readouterr().out
+    assert "stuck did not stop in time and was killed" in capfd.readouterr().out
 
 
 async def test_a_second_signal_hurries() -> None:
@@ -265,3 +267,118 @@ def test_kill_9_leaves_no_child(keeper: "subprocess.Popen[str]") -> None:
     assert len(pids) == 2
     keeper.kill()
     assert all(wait_gone(pid, WAIT_SECONDS) for pid in pids)
+
+
+MERGING = """
+import asyncio, sys
+from stack.supervisor import OUTPUT, Child, Console, Supervisor
+
+async def main():
+    console = Console(["web"], colour=False)
+    console.quiet = False
+    supervisor = Supervisor(console)
+    program, own_log = sys.argv[1], bool(sys.argv[2:])
+    command = [sys.executable, "-c", program]
+    async def story():
+        supervisor.launch(Child("web", command, {}, own_log=own_log))
+    await supervisor.supervise(story())
+
+asyncio.run(main())
+if sys.argv[2:]:
+    with open(sys.argv[2], "w") as file:
+        file.write(str(OUTPUT.dropped))
+"""
+
+
+@pytest.fixture
+def unread(tmp_path: Path) -> Iterator[Callable[..., "subprocess.Popen[bytes]"]]:
+    """Start a supervisor of one child, whose output nobody reads."""
+    started: list[subprocess.Popen[bytes]] = []
+
+    def start(program: str, *more: str) -> "subprocess.Popen[bytes]":
+        command = [sys.executable, "-c", MERGING, program, *more]
+        process = subprocess.Popen(command, stdout=subprocess.PIPE, stderr=subprocess.STDOUT)
+        started.append(process)
+        return process
+
+    yield start
+    for process in started:
+        process.kill()
+        process.communicate()
+
+
+def test_a_reader_that_stops_keeps_neither_the_children_nor_the_end_waiting(
+    tmp_path: Path, unread: Callable[..., "subprocess.Popen[bytes]"]
+) -> None:
+    """P34: a child that knows nothing of this writes more than any pipe takes, to its end, and a
+    SIGTERM ends all of it in order."""
+    wrote, down = tmp_path / "wrote", tmp_path / "down"
+    much = f"""
+for _ in range(20_000):
+    print("x" * 1000)
+print("all", flush=True)
+open({str(wrote)!r}, "w").close()
+"""
+    program = OBEDIENT.replace('print("up", flush=True)', much)
+    program = program.replace('print("down", flush=True)', f'open({str(down)!r}, "w").close()')
+    process = unread(program)
+    until(wrote.exists)
+    process.send_signal(signal.SIGTERM)
+    assert process.wait(WAIT_SECONDS) == 0
+    assert down.exists()
+
+
+def test_a_child_with_its_own_log_drops_and_counts_its_lines_itself(
+    tmp_path: Path, unread: Callable[..., "subprocess.Popen[bytes]"]
+) -> None:
+    """P34: /metrics counts what the web process drops, not what the supervisor does."""
+    by_child, by_supervisor = tmp_path / "child", tmp_path / "supervisor"
+    much = f"""
+from lib.line_writer import LineWriter
+writer = LineWriter(1, str)
+for _ in range(20_000):
+    writer.put("x" * 1000)
+open({str(by_child)!r}, "w").write(str(writer.dropped))
+"""
+    process = unread(OBEDIENT.replace('print("up", flush=True)', much), str(by_supervisor))
+    until(by_child.exists)
+    process.send_signal(signal.SIGTERM)
+    assert process.wait(WAIT_SECONDS) == 0
+    assert int(by_child.read_text()) > 0
+    # Once it is stopped, a child is read to its end.
+    assert int(by_supervisor.read_text()) < int(by_child.read_text())
+
+
+def test_with_json_logs_each_merged_line_is_an_object() -> None:
+    program = (
+        """
+import json
+print("plain")
+print(json.dumps({"level": "WARNING", "message": "own"}), flush=True)
+"""
+        + OBEDIENT
+    )
+    process = subprocess.Popen(
+        [sys.executable, "-c", MERGING, program],
+        stdout=subprocess.PIPE,
+        text=True,
+        env={**os.environ, "LOG_FORMAT": "json"},
+    )
+    assert process.stdout is not None
+    try:
+        lines = [json.loads(process.stdout.readline()) for _ in range(3)]
+        process.send_signal(signal.SIGTERM)
+        lines += [json.loads(line) for line in process.stdout]
+    finally:
+        process.kill()
+        process.communicate()
+    assert [line["message"] for line in lines] == ["plain", "own", "up", "down"]
+    assert {line["process"] for line in lines} == {"web"}
+    assert lines[1]["level"] == "WARNING"
+
+
+def until(holds: Callable[[], bool]) -> None:
+    end = time.monotonic() + 10 * WAIT_SECONDS
+    while not holds():
+        assert time.monotonic() < end
+        time.sleep(0.01)

@@ -1,0 +1,77 @@
+"""Time limits for what others do, which do not count the time in which this process was away.
+
+A process may be frozen: its machine is, or a debugger or SIGSTOP holds it, or a long step of its
+own keeps its event loop. When it goes on, every timer is over at once, before anything is read of
+what has come meanwhile. Whoever was waited for is not to blame for that. A timer that is called
+much later than it was due shows it; then the wait begins once more, one time.
+"""
+
+import asyncio
+import logging
+from types import TracebackType
+from typing import Final, Self
+
+log = logging.getLogger(__name__)
+
+AWAY_S: Final = 1.0
+"""A timer that is so late was not called because the process was away."""
+# When the last line about it was written, on the loop's clock: many timers notice the same.
+_logged_at = float("-inf")
+
+
+def was_away(due: float, now: float) -> bool:
+    """Whether a timer that was due then, and is called now, shows that the process was away."""
+    global _logged_at
+    if now - due <= AWAY_S:
+        return False
+    if not _logged_at <= now <= _logged_at + AWAY_S:
+        _logged_at = now
+        log.warning(
+            "this process was away for at least %.1f s (frozen, or busy with one step): time "
+            "limits that were over meanwhile begin once more",
+            now - due,
+        )
+    return True
+
+
+class timeout:
+    """As `asyncio.timeout`, but for the time in which the process was away. Raises TimeoutError."""
+
+    __slots__ = ("_limit", "_loop", "_seconds", "_timer", "_when")
+
+    def __init__(self, seconds: float) -> None:
+        self._seconds = seconds
+        self._limit = asyncio.timeout(None)
+
+    async def __aenter__(self) -> Self:
+        self._loop = asyncio.get_running_loop()
+        await self._limit.__aenter__()
+        self._when = self._loop.time() + self._seconds
+        self._timer = self._loop.call_at(self._when, self._over)
+        return self
+
+    async def __aexit__(
+        self,
+        kind: type[BaseException] | None,
+        error: BaseException | None,
+        traceback: TracebackType | None,
+    ) -> None:
+        self._timer.cancel()
+        await self._limit.__aexit__(kind, error, traceback)
+
+    def restart(self) -> None:
+        """Begin anew: what was waited for has made progress."""
+        self._timer.cancel()
+        self._when = self._loop.time() + self._seconds
+        self._timer = self._loop.call_at(self._when, self._over)
+
+    def _over(self) -> None:
+        now = self._loop.time()
+        if was_away(self._when, now):
+            # Once: the next time is final.
+            self._timer = self._loop.call_at(now + self._seconds, self._expire)
+        else:
+            self._expire()
+
+    def _expire(self) -> None:
+        self._limit.reschedule(self._loop.time())
