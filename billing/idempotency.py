@@ -30,11 +30,11 @@ KEY_LENGTH_MAX: Final = 255
 
 
 class KeyReused(Exception):
-    """The key stands for another request (422)."""
+    """The key was used for another request, or by somebody else (422)."""
 
     def __init__(self) -> None:
         super().__init__(
-            gettext("This Idempotency-Key was already used with a different body. Use a new one.")
+            gettext("This Idempotency-Key was already used for another request. Use a new one.")
         )
 
 

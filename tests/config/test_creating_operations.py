@@ -409,6 +409,8 @@ def test_what_was_read_is_taken_back_as_no_change(
     changed = hand.ask("PATCH", address, stated)
     assert changed.status_code == 200, changed.content.decode()
     after = hand.ask("GET", address).json()
+    # The version of a channel says what the client has seen; sending defaults states them.
+    stated.pop("version", None)
     assert {name: after[name] for name in stated} == stated
 
 
