@@ -1,12 +1,15 @@
-"""What a model makes, and which endpoint serves it: why a request without a price is refused.
+"""What a model makes, and which endpoint serves it: why a request at another endpoint, or without a
+price, is refused.
 
     "gpt-image-1 generates images. Use /v1/images/generations."   it makes something else
     "Model dall-e-3 has no price. …"                               nobody has set one
 
-Nothing is refused by these tables alone: where a price covers the request, its provider decides.
+Where a price covers the request, only a model at its own maker is refused: the maker would answer
+404 or 403, for which the model or the key rests, for everybody. Another server may well chat with a
+model of that name.
 """
 
-from collections.abc import Collection, Mapping
+from collections.abc import Collection, Iterable, Mapping
 from typing import Final, NamedTuple
 from urllib.parse import quote
 
@@ -98,6 +101,47 @@ def products_of(known: Capabilities | None, meters: Collection[str]) -> list[End
     return list(dict.fromkeys(found))
 
 
+# The provider that is the maker itself, by the owner of a row.
+_MAKERS: Final[Mapping[str, str]] = {
+    "openai": "openai",
+    "anthropic": "anthropic",
+    "google": "gemini",
+    "deepseek": "deepseek",
+    "xai": "xai",
+    "alibaba": "qwen",
+    "zhipu": "glm",
+    "moonshot": "kimi",
+}
+
+
+def misdirected_fault(
+    model: RequestedModel,
+    operation: str,
+    known: Capabilities | None,
+    price: Price | None,
+    providers: Iterable[str],
+) -> RequestFault | None:
+    """The refusal of a request that the model's own maker would refuse; None where a server of
+    another of `providers` may serve it."""
+    if known is None or known.endpoint == PRODUCT_OF[operation]:
+        return None
+    maker = _MAKERS.get(known.owner)
+    if any(provider != maker for provider in providers):
+        return None
+    return _misdirected(model, operation, known, price)
+
+
+def _misdirected(
+    model: RequestedModel, operation: str, known: Capabilities | None, price: Price | None
+) -> RequestFault | None:
+    made = products_of(known, () if price is None else price.version.rates)
+    if not made or PRODUCT_OF[operation] in made:
+        return None
+    other = PRODUCTS[made[0]]
+    what = f"{quote_value(model.alias or model.name)} {other.verb}. Use {other.path}."
+    return RequestFault("unsupported_capability", "model", what)
+
+
 def unpriced_fault(
     model: RequestedModel,
     operation: str,
@@ -106,13 +150,11 @@ def unpriced_fault(
     public_url: str,
 ) -> RequestFault:
     """The refusal of a request that no price covers."""
-    product, asked = PRODUCT_OF[operation], model.alias or model.name
-    made = products_of(known, () if price is None else price.version.rates)
-    if made and product not in made:
-        other = PRODUCTS[made[0]]
-        what = f"{quote_value(asked)} {other.verb}. Use {other.path}."
-        return RequestFault("unsupported_capability", "model", what)
-    what = "" if price is None else f" for {PRODUCTS[product].noun}"
+    misdirected = _misdirected(model, operation, known, price)
+    if misdirected is not None:
+        return misdirected
+    asked = model.alias or model.name
+    what = "" if price is None else f" for {PRODUCTS[PRODUCT_OF[operation]].noun}"
     page = f"{public_url}{_price_page(model)}"
     return RequestFault(
         "model_unpriced", "model", f"{what}. An operator sets it at {page}", model=asked

@@ -17,7 +17,7 @@ from gateway.rules.breaker import RetryBudget
 from gateway.rules.routing import Candidate, Skipped, plan
 from relay.channels_out import none_ready
 from relay.hold_estimate import HoldEstimate, UnaryHoldEstimate, Unpriced
-from relay.model_products import unpriced_fault
+from relay.model_products import misdirected_fault, unpriced_fault
 from relay.operator_alerts import Alert
 from relay.ordering import ordering_of
 from relay.request_context import RequestContext
@@ -136,8 +136,15 @@ def _priced(
     context: RequestContext, facts: Facts, model: RequestedModel, candidates: Sequence[Candidate]
 ) -> tuple[Price | None, HoldEstimate | UnaryHoldEstimate | None]:
     """The price that holds and what must be held, None where the model is free. Raises RequestFault
-    where no price covers the request, with what the model makes instead or who sets a price."""
-    price = _price(context, facts, model.name)
+    where the model makes something else, or no price covers the request."""
+    price, operation = _price(context, facts, model.name), context.invocation.operation
+    names = (*(candidate.upstream_model for candidate in candidates), model.name)
+    known = next(filter(None, map(find_row, names)), None)
+    channels = context.snapshot.channels
+    providers = (channels[candidate.channel_id].provider.name for candidate in candidates)
+    misdirected = misdirected_fault(model, operation, known, price, providers)
+    if misdirected is not None:
+        raise misdirected
     try:
         if price is not None:
             return price, _estimate(context, facts, price, candidates)
@@ -145,10 +152,7 @@ def _priced(
             return None, None
     except Unpriced:
         pass
-    names = (*(candidate.upstream_model for candidate in candidates), model.name)
-    known = next(filter(None, map(find_row, names)), None)
-    public_url = context.parts.config.public_url
-    raise unpriced_fault(model, context.invocation.operation, known, price, public_url)
+    raise unpriced_fault(model, operation, known, price, context.parts.config.public_url)
 
 
 def _price(context: RequestContext, facts: Facts, model: str) -> Price | None:

@@ -191,7 +191,7 @@ def test_another_address_removes_the_keys_and_takes_a_new_one(
     ("over", "told"),
     [
         ({"weight": "-1"}, "Weight"),
-        ({"retries": "x"}, "Retries"),
+        ({"retries": "x"}, "Attempts after a failure"),
         ({"idle": "0"}, "Between chunks"),
         ({"base_url": "ftp://x"}, "Base URL"),
         ({"provider": "nobody"}, "Provider"),

@@ -88,6 +88,31 @@ def test_a_model_that_nobody_priced_names_the_page_that_sets_a_price(
     assert f"{model} {words('images')}" in chat.error["message"]
 
 
+@pytest.mark.parametrize(
+    ("upstream", "path", "body", "made"),
+    [
+        ("gpt-image-1.5", "/v1/chat/completions", {"messages": MESSAGES}, "images"),
+        ("gpt-4o-transcribe", "/v1/responses", {"input": "hello"}, "transcriptions"),
+        ("gpt-realtime", "/v1/messages", {"messages": MESSAGES, "max_tokens": 9}, "realtime"),
+        ("gpt-4o", "/v1/embeddings", {"input": "hello"}, "chat"),
+    ],
+)
+def test_what_its_maker_would_refuse_rests_neither_model_nor_key(
+    hub: Hub, fake: FakeUpstream, upstream: str, path: str, body: dict[str, Any], made: Endpoint
+) -> None:
+    """Though a price covers it: OpenAI answers 404 or 403. Other servers are asked."""
+    tenant, rates = hub.tenant(), RATES | {"out_image": 1}
+    at_maker = hub.model(fake, upstream_model=upstream, rates=rates, provider="openai")
+    asked = fake.totals()["requests"]
+    answer = hub.post(tenant, {"model": at_maker} | body, path=path)
+    assert answer.status == 400
+    assert f"{at_maker} {words(made)}" in answer.body.decode()
+    assert fake.totals()["requests"] == asked
+    elsewhere = hub.model(fake, upstream_model=upstream, rates=rates)
+    hub.post(tenant, {"model": elsewhere} | body, path=path)
+    assert fake.totals()["requests"] > asked
+
+
 # ---- the tables
 
 
