@@ -136,7 +136,7 @@ def test_any_text_stays_what_it_is(table: Table) -> None:
 
 def kinds_of_cells(raw: bytes) -> set[str]:
     """Of the first column, below its head: "s" is a text, "f" a formula, "n" a number."""
-    sheet = openpyxl.load_workbook(io.BytesIO(raw)).worksheets[0]
+    sheet: Any = openpyxl.load_workbook(io.BytesIO(raw)).worksheets[0]
     assert not sheet._hyperlinks
     return {sheet.cell(row, 1).data_type for row in range(2, sheet.max_row + 1)}
 
