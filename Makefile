@@ -20,13 +20,13 @@ test: python git
 	@$(BIN)/python -m pytest -n 3 --dist loadfile --max-worker-restart 0 $(if $(ALL),-m "not slow") $(ARGS)
 
 # The slow tests: every byte offset, full sizes, 100 kills under load, and more examples
-# of what is drawn at random; a part: make chaos ARGS="tests/gateway"
+# of what is drawn at random; some: make chaos ARGS="tests/gateway"; an eighth of each: make chaos PART=3/8
 chaos: python git
 	@$(INSTALL) --dev
 	@$(BIN)/python -m stack.browser
 	@$(BIN)/python -m stack.servers
 	@$(BIN)/python -m pytest -m "slow or hypothesis" --hypothesis-profile full \
-		-n 2 --dist loadfile --max-worker-restart 0 $(ARGS)
+		-n 2 --dist loadfile --max-worker-restart 0 $(if $(PART),--part $(PART)) $(ARGS)
 
 # Plant small bugs in the code that decides about money and authority, and list those that no test
 # notices. In what changed since a commit: make mutants ARGS="--base HEAD~20"; in some files:

@@ -1,10 +1,13 @@
 """How a parallel run is shared out: whole files, long ones first, so that nobody is left alone with
 one at the end; what shares an installation goes to one worker. See `make test`.
+
+`--part 2/8` runs the second of eight parts: every test is in one of them, by its name alone.
 """
 
 from functools import cache
 from pathlib import PurePosixPath
 from typing import Final
+from zlib import crc32
 
 import pytest
 from xdist.remote import Producer
@@ -62,6 +65,22 @@ def pytest_xdist_make_scheduler(config: pytest.Config, log: Producer) -> Shared 
     return Shared(config, log)
 
 
+def is_in_part(nodeid: str, part: str) -> bool:
+    """Whether a test is in the part `k/n`, with k from 1 to n. Raises UsageError."""
+    k, _, n = part.partition("/")
+    if not (k.isdecimal() and n.isdecimal() and 1 <= int(k) <= int(n)):
+        raise pytest.UsageError(f"--part is {part!r}; it must be k/n, such as 2/8.")
+    return crc32(nodeid.encode(errors="surrogatepass")) % int(n) == int(k) - 1
+
+
+def pytest_addoption(parser: pytest.Parser) -> None:
+    parser.addoption("--part", default="1/1", help="run the k-th of n parts of the tests: k/n")
+
+
 @pytest.hookimpl(trylast=True)
-def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
+def pytest_collection_modifyitems(config: pytest.Config, items: list[pytest.Item]) -> None:
+    part = config.getoption("part")
+    if others := [item for item in items if not is_in_part(item.nodeid, part)]:
+        config.hook.pytest_deselected(items=others)
+        items[:] = [item for item in items if is_in_part(item.nodeid, part)]
     items.sort(key=lambda item: turn_of(item.nodeid.partition("::")[0]))

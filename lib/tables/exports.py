@@ -126,15 +126,8 @@ def _workbook(columns: Sequence[Column], batches: Batches) -> Iterator[bytes]:
         path = Path(folder) / "rows.xlsx"
         book = Workbook(
             path,
-            # A row is on the disk as soon as the next one begins. A text is a text.
-            {
-                "constant_memory": True,
-                "remove_timezone": True,
-                "strings_to_formulas": False,
-                "strings_to_numbers": False,
-                "strings_to_urls": False,
-                "tmpdir": folder,
-            },
+            # A row is on the disk as soon as the next one begins.
+            {"constant_memory": True, "remove_timezone": True, "tmpdir": folder},
         )
         with book:
             _write_sheets(book, columns, batches)
@@ -192,6 +185,7 @@ def _celled(column: Column, values: Values, zone: dt.tzinfo) -> Values:
 
 def _write_cell(sheet: Any, row: int, place: int, cell: Any, form: Any) -> None:
     if isinstance(cell, str):
+        # `write` would take some texts for formulas, numbers or links.
         sheet.write_string(row, place, cell[:_CELL_LETTERS])
     elif isinstance(cell, dt.datetime):
         sheet.write_datetime(row, place, cell, form)

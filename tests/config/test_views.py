@@ -23,7 +23,11 @@ def test_the_root_of_somebody_without_an_organisation(db: None) -> None:
     assert signed_in(person("dora", operator=True)).get("/").status_code == 302
 
 
-@pytest.mark.parametrize("role", [*BUILT_IN, None], ids=str)
+# None: an operator who is no member.
+ROLES = [*BUILT_IN, None]
+
+
+@pytest.mark.parametrize("role", ROLES, ids=str)
 def test_every_link_of_the_shell_opens_for_whom_it_is_shown(
     people: Cast, role: Role | None
 ) -> None:

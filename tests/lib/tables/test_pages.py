@@ -121,15 +121,24 @@ def test_a_list_without_rows_is_a_file(table: Table, form: str) -> None:
 
 
 def test_any_text_stays_what_it_is(table: Table) -> None:
-    texts = [hostile.EVERYTHING, hostile.LONG, "http://example.org", "1e5", "=1+1"]
+    texts = [hostile.EVERYTHING, hostile.LONG, "http://example.org", "1e5", "=1+1", "{=1}", "@A1"]
     rows = [{"id": n, "name": text, "cost": 0, "at": None} for n, text in enumerate(texts)]
     for form in ("jsonl", "xlsx", "parquet"):
         state = table.read({"cols": ["name"], "sort": ["cost"], "export": [form]})
         answer = export_table(RequestFactory().get("/"), state, ListSource(rows), list)
-        read = [row[0] for row in READERS[form](b"".join(answer))[1:]]
+        raw = b"".join(answer)
+        read = [row[0] for row in READERS[form](raw)[1:]]
+        assert form != "xlsx" or kinds_of_cells(raw) == {"s"}
         # Excel keeps line ends and control characters in its own way.
         assert read[1:] == texts[1:]
         assert form == "xlsx" or read[0] == texts[0]
+
+
+def kinds_of_cells(raw: bytes) -> set[str]:
+    """Of the first column, below its head: "s" is a text, "f" a formula, "n" a number."""
+    sheet: Any = openpyxl.load_workbook(io.BytesIO(raw)).worksheets[0]
+    assert not sheet._hyperlinks
+    return {sheet.cell(row, 1).data_type for row in range(2, sheet.max_row + 1)}
 
 
 def test_what_is_no_form_of_file_is_a_page(table: Table) -> None:
