@@ -47,7 +47,7 @@ class PlacedHold(msgspec.Struct, frozen=True):
 
 class AdmittedAttempt(msgspec.Struct, frozen=True):
     """What an attempt works with beside the context of its request. `number` counts the attempts of
-    a request from 1; an answer with more than `output_bytes_max` has outgrown its hold (F18)."""
+    a request from 1; an answer with more tokens than `cut_above` is cut (F18)."""
 
     number: int
     facts: Facts
@@ -55,7 +55,7 @@ class AdmittedAttempt(msgspec.Struct, frozen=True):
     upstream_model: str
     prepared: PreparedRequest
     continuation: Continuation | None
-    output_bytes_max: int | None
+    cut_above: int | None
     hold: PlacedHold
     timeouts: Timeouts
 

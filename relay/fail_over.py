@@ -213,7 +213,7 @@ class FailOver:
             candidate.upstream_model,
             following.prepared,
             self._next.answering.translator.continuation,
-            None if routed.estimate is None else routed.estimate.output_bytes_max,
+            None if routed.estimate is None else routed.estimate.cut_above(hold.size.output_cap),
             hold,
             channel.timeouts_of(routed.model.name),
         )

@@ -1,7 +1,7 @@
 """How much a request must hold, and which output cap goes with it."""
 
 from collections.abc import Mapping, Sequence
-from typing import cast
+from typing import Final, cast
 
 import msgspec
 
@@ -21,6 +21,9 @@ from gateway.rules.hold_bound import (
 )
 from relay.snapshot import Channel
 from relay.unary import Cappable, UnaryFacts
+
+# How many times as long as was assumed an answer may be whose provider was told no cap.
+_UNCAPPED_TIMES: Final = 4
 
 
 class Unpriced(Exception):
@@ -78,8 +81,6 @@ class HoldEstimate:
             room = (tokens_max - self.input_tokens) // facts.choices
             self._shortened = room < self.cap
             self.cap = max(OUTPUT_CAP_MIN, min(self.cap, room))
-        # More than any answer within the cap can have: a token is rarely over 16 bytes.
-        self.output_bytes_max = (self.cap + thinking_tokens) * facts.choices * 16
         if "in_text" not in self._version.rates or "out_text" not in self._version.rates:
             raise Unpriced
 
@@ -120,11 +121,19 @@ class HoldEstimate:
                 version,
                 text_tokens=self._text_tokens,
                 media_tokens=self._media_tokens,
-                output_tokens=(cap + self._thinking_tokens) * facts.choices,
+                output_tokens=self._output_tokens(cap),
                 audio_output=facts.audio_output,
                 searches=self._searches,
             )
         ]
+
+    def cut_above(self, cap: int | None) -> int:
+        """At how many tokens, of all choices together, an answer is cut (F18). `cap` is the output
+        cap that the upstream is told in place of the request's own, None for no change."""
+        told = self._facts.output_cap if cap is None else cap
+        if told is None:
+            return _UNCAPPED_TIMES * self._output_tokens(self.cap)
+        return self._output_tokens(told)
 
     @property
     def version(self) -> PriceVersion:
@@ -136,13 +145,16 @@ class HoldEstimate:
         """An upper bound of the input."""
         return self._text_tokens + self._media_tokens
 
+    def _output_tokens(self, cap: int) -> int:
+        return (cap + self._thinking_tokens) * self._facts.choices
+
     def _quantities(self, cap: int) -> Mapping[str, int]:
         facts = self._facts
         quantities = worst_quantities(
             self._version,
             text_tokens=self._text_tokens,
             media_tokens=self._media_tokens,
-            output_tokens=(cap + self._thinking_tokens) * facts.choices,
+            output_tokens=self._output_tokens(cap),
             audio_output=facts.audio_output,
             searches=self._searches,
         )
@@ -160,7 +172,7 @@ class UnaryHoldEstimate:
     """The worst price of a request that names no output cap, by the dearest way in which it may be
     billed. Raises Unpriced when the price has no rate for any."""
 
-    cap = input_tokens = output_bytes_max = 0
+    cap = input_tokens = 0
 
     def __init__(
         self, facts: UnaryFacts, price_in_force: Price, *, max_cost_nano: int | None
@@ -196,6 +208,10 @@ class UnaryHoldEstimate:
         if unit is None:
             return self._hold_nano
         return self._price(unit, min(unit.output_tokens, OUTPUT_CAP_MIN))
+
+    def cut_above(self, cap: int | None) -> int | None:
+        """As of a chat; None for no answer is cut."""
+        return None
 
     def within(self, available_nano: int) -> Size | None:
         """The largest hold that fits, with a smaller output cap; None where nothing fits, or no cap

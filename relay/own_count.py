@@ -45,19 +45,20 @@ def count_own(evidence: UsageEvidence) -> dict[str, int]:
         return dict(evidence.here())
     meters = {
         "in_text": _tokens_sent(evidence),
-        "out_text": tokens_said(evidence, evidence.said, evidence.text_bytes),
+        "out_text": tokens_said(evidence.family, evidence.said, evidence.text_bytes),
     }
     if evidence.reasoning_bytes:
-        meters["out_reasoning"] = tokens_said(evidence, evidence.thought, evidence.reasoning_bytes)
+        thought = tokens_said(evidence.family, evidence.thought, evidence.reasoning_bytes)
+        meters["out_reasoning"] = thought
     return meters
 
 
-def tokens_said(evidence: UsageEvidence, sample: str, size: int) -> int:
+def tokens_said(family: Family, sample: str, size: int) -> int:
     """Tokens of so many bytes of the answer: as many to a byte as the sample of it has."""
     if not sample:
         return estimate_tokens(size)
     tokens, sample_bytes = (
-        count_text(sample, evidence.family),
+        count_text(sample, family),
         len(sample.encode("utf-8", "replace")),
     )
     return -(-size * tokens // sample_bytes)

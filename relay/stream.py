@@ -3,7 +3,7 @@
 first content           committed: from now on this upstream's answer is the answer
 End                     booked as a success
 UpstreamError, a fault  booked for what was delivered; one typed error frame, no end marker
-above its hold          cut as if it had reached its length (F18)
+above its output cap    cut as if it had reached its length (F18)
 
 Its frames go on as they came to a client of the same dialect; for one of another they are read and
 written anew. A chunk is read, counted and written in the very call that took it off the socket, as
@@ -204,7 +204,6 @@ class StreamChunks:
         "_end",
         "_heard_at",
         "_idle_s",
-        "_output_bytes_max",
         "_state",
         "_usage_meter",
         "committed",
@@ -231,7 +230,6 @@ class StreamChunks:
         # Knows how far the answer is.
         self._decoder = decoder
         self._idle_s = admitted.timeouts.idle
-        self._output_bytes_max = admitted.output_bytes_max
         # Whether the first content has come: until then nothing is passed on.
         self.committed = False
         # What the client has not got yet, and what that says.
@@ -252,10 +250,13 @@ class StreamChunks:
         if mark_due:
             self._context.parts.ledger.marks.mark(self._usage_meter)
 
-    def above_hold(self) -> bool:
-        """Whether the answer has outgrown its hold (F18)."""
-        most, decoder = self._output_bytes_max, self._decoder
-        return most is not None and decoder.text_bytes + decoder.reasoning_bytes > most
+    def is_above_cap(self) -> bool:
+        """Whether the answer has outgrown its output cap (F18)."""
+        if self._usage_meter.text_bytes <= self._usage_meter.counted_at:
+            return False
+        self.note(self.events)
+        self.events.clear()
+        return self._usage_meter.is_above_cap()
 
     async def pass_on(self, answer: Answer, take: Callable[[bytes], bool]) -> None:
         """Pass chunks on until there is something to decide. Raises UpstreamFailed (F17)."""
@@ -299,7 +300,7 @@ class StreamChunks:
         most of what a chunk costs. It is not kept here, so that a stream leaves no cycle behind."""
         feed, end, decoder = reader.feed, reader.end, self._decoder
         pieces, events = self.pieces, self.events
-        note, most = self.note, self._output_bytes_max
+        note, meter = self.note, self._usage_meter
         context, downstream = self._context, self._context.downstream
         time, deadline, keep_alive = context.time, context.deadline, downstream.keep_alive
         write_now, include_cost = downstream.sink.write_now, context.options.include_cost
@@ -317,7 +318,7 @@ class StreamChunks:
             if (
                 not self.committed
                 or (events and isinstance(events[-1], _LAST))
-                or (most is not None and decoder.text_bytes + decoder.reasoning_bytes > most)
+                or decoder.text_bytes + decoder.reasoning_bytes > meter.counted_at
             ):
                 return True
             if events:
@@ -451,8 +452,8 @@ class StreamRelay:
             return await self._end_whole()
         if isinstance(last, UpstreamError):
             return await self._end_failed(last)
-        if chunks.above_hold():
-            return await self._cut_at_hold()
+        if chunks.is_above_cap():
+            return await self._cut_at_cap()
         return None
 
     async def _commit(self) -> None:
@@ -497,8 +498,8 @@ class StreamRelay:
         await self._write(pieces, last=True)
         return outcome
 
-    async def _cut_at_hold(self) -> Outcome:
-        """F18: an answer that outgrows its hold ends here, as if it had reached its length."""
+    async def _cut_at_cap(self) -> Outcome:
+        """F18: an answer that outgrows its cap ends here, as if it had reached its length."""
         self._usage_meter.finish_reason = "length"
         bill = self._end.bill_so_far()
         outcome = self._end.settle(None, bill, "F18")

@@ -27,6 +27,7 @@ from dialects.usage import Quantities, storable
 from gateway.price_lookup import Price
 from gateway.providers.models import find_row
 from gateway.rules.hold_bound import input_tokens_min
+from gateway.rules.output_cap import first_count, next_count, tokens_allowed
 from gateway.rules.tokenizers import Family, family_of
 from relay.admitted_attempt import AdmittedAttempt
 from relay.hold_estimate import with_request
@@ -120,6 +121,8 @@ class UsageMeter:
         "_marked",
         "_reasoning",
         "_text",
+        "_tokens_allowed",
+        "counted_at",
         "decoder",
         "finish_reason",
         "id",
@@ -146,6 +149,11 @@ class UsageMeter:
         self._marked = 0
         # Tokens that any tokenizer makes of the request at least; counted for the first mark.
         self._input_min: int | None = None
+        # How long the answer may be by our count, and after how many bytes it is counted next.
+        self._tokens_allowed, self.counted_at = sys.maxsize, sys.maxsize
+        if admitted.cut_above is not None:
+            self._tokens_allowed = tokens_allowed(admitted.cut_above, self._family())
+            self.counted_at = first_count(self._tokens_allowed)
 
     @property
     def complete(self) -> bool:
@@ -161,6 +169,18 @@ class UsageMeter:
     def text_bytes(self) -> int:
         """How much text of a stream has come, in UTF-8 bytes."""
         return 0 if self.decoder is None else self.decoder.text_bytes + self.decoder.reasoning_bytes
+
+    def is_above_cap(self) -> bool:
+        """Whether the answer has outgrown its output cap (F18). Ask once it has more bytes than
+        `counted_at`."""
+        allowed, decoder, family = self._tokens_allowed, self.decoder, self._family()
+        if decoder is None or self.text_bytes <= self.counted_at:
+            return False
+        tokens = tokens_said(family, self._text.text(), decoder.text_bytes)
+        if decoder.reasoning_bytes:
+            tokens += tokens_said(family, self._reasoning.text(), decoder.reasoning_bytes)
+        self.counted_at = next_count(allowed, tokens, self.text_bytes)
+        return tokens > allowed
 
     def note(self, events: Sequence[Event]) -> bool:
         """Count what was said: how it finishes, some of its words, how much of it the last usage
@@ -368,7 +388,7 @@ def _meters(evidence: UsageEvidence, measured: str) -> tuple[Mapping[str, int], 
         return count_own(evidence), "estimated"
     if evidence.uncounted_bytes:
         # Told at the beginning, and the end never came: what was said since is counted here.
-        more = tokens_said(evidence, evidence.said, evidence.uncounted_bytes)
+        more = tokens_said(evidence.family, evidence.said, evidence.uncounted_bytes)
         return {**meters, "out_text": meters.get("out_text", 0) + more}, "estimated"
     return meters, measured
 

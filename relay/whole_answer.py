@@ -71,6 +71,7 @@ class WholeRelay:
         raw, whole = await self._read(answer, self._read_chat)
         if prepared.traits.normalises_usage:
             raw = rewrite_usage(raw, whole.usage)
+        self._usage_meter.note(whole.events)
         return await self._answer(whole, whole.events, raw)
 
     def _read_chat(self, raw: bytes) -> WholeAnswer:
@@ -122,7 +123,7 @@ class WholeRelay:
         admitted, prepared = self._admitted, self._admitted.prepared
         decoder = self._usage_meter.decoder = prepared.translating_decoder(request)
         reader = prepared.untagging(decoder, admitted.facts.choices)
-        events, pairs, most = list[Event](), Pairs(), admitted.output_bytes_max
+        events, pairs, meter = list[Event](), Pairs(), self._usage_meter
         while True:
             chunk = await _next_chunk(answer)
             steps = reader.feed(chunk) if chunk else reader.end()
@@ -130,8 +131,9 @@ class WholeRelay:
                 raise upstream_failure("F17")
             if steps:
                 self._gathering.whole()
-            for step in steps:
-                events += pairs.join(step.events)
+            fresh = [event for step in steps for event in pairs.join(step.events)]
+            meter.note(fresh)
+            events += fresh
             last = events[-1] if events else None
             if isinstance(last, UpstreamError):
                 raise failure_inside(last)
@@ -143,9 +145,10 @@ class WholeRelay:
                 decoder.text_bytes + decoder.reasoning_bytes
             ):
                 self._context.deadline.interrupt("drain")
-            if most is not None and decoder.text_bytes + decoder.reasoning_bytes > most:
-                # F18
-                return await self._answer(decoder, [*events, Finish(0, "length")], _NO_BYTES)
+            if meter.is_above_cap():
+                finish = Finish(0, "length")
+                meter.note([finish])
+                return await self._answer(decoder, [*events, finish], _NO_BYTES, "F18")
             self._context.deadline.allow("idle", admitted.timeouts.idle)
 
     # ---- from the upstream
@@ -183,20 +186,25 @@ class WholeRelay:
 
     # ---- to the client
 
-    async def _answer(self, counting: Counting, events: list[Event], raw: bytes) -> Outcome:
-        """Answer a chat; `raw` is what the client gets where nothing is translated."""
+    async def _answer(
+        self, counting: Counting, events: list[Event], raw: bytes, fault: str = ""
+    ) -> Outcome:
+        """Answer a chat; `raw` is what the client gets where nothing is translated, `fault` why the
+        answer was cut."""
         prepared = self._admitted.prepared
         if prepared.request is not None:
             answer, model = fold(events), prepared.traits.requested_model
             if model:
                 answer = msgspec.structs.replace(answer, model=model)
             raw = self._context.invocation.codec.write_answer(answer, prepared.request)
-        self._usage_meter.note(events)
         if self._state is not None:
             self._state.note(events)
-        return await self._deliver(self._usage_meter.bill(counting, self._end.measured), raw)
+        bill = self._usage_meter.bill(counting, self._end.measured)
+        return await self._deliver(bill, raw, fault=fault)
 
-    async def _deliver(self, bill: Bill, raw: bytes, content_type: str = JSON) -> Outcome:
+    async def _deliver(
+        self, bill: Bill, raw: bytes, content_type: str = JSON, *, fault: str = ""
+    ) -> Outcome:
         """Settle the answer, then give it to the client."""
         context, prepared, codec = (
             self._context,
@@ -219,7 +227,7 @@ class WholeRelay:
         if downstream.recorder is not None:
             await downstream.recorder.keep_answer(head, raw)
         self._end.ttft_ms = context.elapsed_ms()
-        outcome = self._end.settle(None, bill)
+        outcome = self._end.settle(None, bill, fault)
         self._probe.good()
         if not downstream.client_gone:
             await downstream.sink.answer(head, raw)

@@ -6,7 +6,8 @@ from typing import Any
 
 import pytest
 
-from gateway.rules.tokenizers import family_of
+from gateway.rules.output_cap import tokens_allowed
+from gateway.rules.tokenizers import UNKNOWN, family_of
 from relay.tokenizer import count_text
 from tests.fakes.upstream import FakeUpstream, expected_text
 from tests.hub import Hub
@@ -20,6 +21,9 @@ from tests.relay.test_matrix import (
     plain_and_streamed,
     send,
 )
+
+# Tokens that one read of a socket brings at most: 64 KiB in frames of about 200 bytes.
+READ_AT_ONCE = 330
 
 
 def test_error_frame_of_the_upstream_is_passed_on_and_ends_the_stream(
@@ -117,11 +121,11 @@ def test_charge_above_the_hold_is_cut_to_it(hub: Hub, fake: FakeUpstream) -> Non
 
 
 @cells
-def test_endless_stream_is_cut_at_its_hold(
+def test_endless_stream_is_cut_at_its_cap(
     hub: Hub, fake: FakeUpstream, client: str, upstream: str
 ) -> None:
     """F18: told as an end by length, in the client's own words; no more than the hold, and what
-    it costs."""
+    it costs. The vocabulary of this model is not known."""
     speaker, tenant, model = SPEAKERS[client], hub.tenant(), open_model(hub, fake, upstream)
     body = speaker.body(model, Wish("#fault=F18 #uncapped", stream=True, cap=20))
     answer = send(hub, tenant, speaker, model, body, True, tells_cost=True)
@@ -130,9 +134,54 @@ def test_endless_stream_is_cut_at_its_hold(
     assert (said.whole, said.error) == (True, None)
     record = hub.record(answer.headers["x-request-id"])
     assert (record["status"], record["finish_reason"]) == (200, "length")
-    assert cost_nano_in(answer) == record["charge_nano"] == record["hold_nano"]
+    assert cost_nano_in(answer) == record["charge_nano"] <= record["hold_nano"]
+    assert 20 <= record["meters"]["out_text"] <= tokens_allowed(20, UNKNOWN) + READ_AT_ONCE
     assert "F18" in record["flags"]
     hub.wait(lambda: fake.totals()["open"] == 0, "the upstream goes on")
+
+
+@pytest.mark.parametrize(
+    ("cap", "delay_ms", "in_flight"),
+    [
+        # As much as a second on a busy machine brings.
+        pytest.param(100, 5, 200, id="slowly"),
+        pytest.param(1091, 0, READ_AT_ONCE, id="at once"),
+    ],
+)
+@pytest.mark.parametrize("lang", ["en", "cjk"])
+def test_a_stream_is_cut_at_its_cap_where_its_tokens_can_be_counted(
+    hub: Hub, fake: FakeUpstream, lang: str, cap: int, delay_ms: int, in_flight: int
+) -> None:
+    """F18: by the vocabulary of its model, whatever its tokens are in bytes."""
+    tenant, model = hub.tenant(), hub.model(fake, upstream_model="gpt-4o")
+    text = f"#tokens={9 * cap} #uncapped #delay_ms={delay_ms} #lang={lang}"
+    answer = hub.post(tenant, ask(model, text, stream=True, max_tokens=cap))
+    last = [chunk for chunk in chunks_of(answer) if chunk["choices"]][-1]
+    assert last["choices"][0]["finish_reason"] == "length"
+    record = hub.record(answer.headers["x-request-id"])
+    said = count_text(text_of(answer), family_of("gpt-4o"))
+    assert cap < said <= tokens_allowed(cap, family_of("gpt-4o")) + in_flight
+    assert record["meters"]["out_text"] == pytest.approx(said, rel=0.01, abs=2)
+    assert "F18" in record["flags"]
+    assert record["charge_nano"] <= record["hold_nano"]
+    hub.settled(tenant)
+    hub.assert_books_balance()
+
+
+@pytest.mark.parametrize("lang", ["en", "cjk", "emoji", "mixed"])
+@pytest.mark.parametrize("upstream_model", ["fake", "gpt-4o"])
+def test_a_stream_that_keeps_to_its_cap_is_not_cut(
+    hub: Hub, fake: FakeUpstream, upstream_model: str, lang: str
+) -> None:
+    """F18: its own end and its usage come."""
+    tenant, model = hub.tenant(), hub.model(fake, upstream_model=upstream_model)
+    text = f"#tokens=300 #lang={lang}"
+    said = expected_text("a", text, 300, lang)
+    cap = count_text(said, family_of(upstream_model))
+    answer = hub.post(tenant, ask(model, text, stream=True, max_tokens=cap))
+    assert text_of(answer) == said
+    record = hub.record(answer.headers["x-request-id"])
+    assert (record["basis"], record["flags"]) == ("measured", [])
 
 
 @plain_and_streamed

@@ -146,7 +146,9 @@ def test_what_is_said_behind_the_last_usage_is_counted_however_it_comes(cut: int
     facts = SimpleNamespace(text_bytes=40, model="m", body=SimpleNamespace(raw=b"{}"))
     prepared = SimpleNamespace(codec=SimpleNamespace(quantities=lambda _: told), exchange=None)
     hold = SimpleNamespace(attempt_id=new_id(), size=Size(HOLD, None), price=PRICE, cost=None)
-    admitted = SimpleNamespace(facts=facts, prepared=prepared, upstream_model="m", hold=hold)
+    admitted = SimpleNamespace(
+        facts=facts, prepared=prepared, upstream_model="m", hold=hold, cut_above=None
+    )
     meter = UsageMeter(cast(Any, admitted))
     meter.decoder = cast(Any, decoder)
     for piece in (events[:cut], events[cut:]):
