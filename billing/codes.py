@@ -125,6 +125,34 @@ def download_codes(actor: Actor, batch: CodeBatch) -> list[str]:
     return texts
 
 
+def bring_codes(
+    actor: Actor,
+    name: str,
+    value_nano: int,
+    texts: Sequence[str],
+    *,
+    expires_at: dt.datetime | None = None,
+) -> CodeBatch:
+    """A batch of codes that come from elsewhere: people hold their texts already, so there is no
+    download. Raises CodeRefused for a text that cannot be a code, or is one already, and Refused
+    for a name that cannot be."""
+    letters = [code_format.read(text) for text in texts]
+    if None in letters:
+        raise _unknown()
+    digests = [_digest(read or "") for read in letters]
+    taken = len(set(digests)) < len(digests) or Code.objects.filter(digest__in=digests).exists()
+    if taken:
+        raise CodeRefused("code", gettext("One of these codes already exists."))
+    with transaction.atomic():
+        batch = create_batch(actor, name, value_nano, len(texts), expires_at=expires_at)
+        batch.downloaded_at = clock.now()
+        batch.save(update_fields=["downloaded_at"])
+        codes = (Code(id=new_id(), batch=batch, digest=digest) for digest in digests)
+        Code.objects.bulk_create(codes, batch_size=5_000)
+        audit.record(actor, None, "codes.brought", batch, count=len(texts))
+    return batch
+
+
 def kill_batch(actor: Actor, batch: CodeBatch) -> CodeBatch:
     """Switch a batch off for good: none of its codes is redeemed any more."""
     with transaction.atomic():

@@ -36,6 +36,19 @@ def create_budget(actor: Actor, organisation: Organisation, **fields: Any) -> Bu
     return budgets.create_budget(actor, organisation, look_back, **fields)
 
 
+def bring_budget(
+    actor: Actor, organisation: Organisation, spent_nano: int, **fields: Any
+) -> Budget:
+    """A budget that held elsewhere before: its period begins with what was spent there, and here,
+    of it."""
+
+    def look_back_there(budget: Budget, since: dt.datetime) -> Past:
+        past = look_back(budget, since)
+        return past._replace(spent_nano=past.spent_nano + spent_nano)
+
+    return budgets.create_budget(actor, organisation, look_back_there, **fields)
+
+
 def change_budget(actor: Actor, budget: Budget, **fields: Any) -> Budget:
     """See `billing.budgets.change_budget`."""
     return budgets.change_budget(actor, budget, look_back, **fields)

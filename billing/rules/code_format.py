@@ -1,7 +1,7 @@
 """The text of a redemption code: seven groups of four letters, 140 random bits.
 
 The alphabet is Crockford's base 32. Reading forgives what people do: small letters, other hyphens
-or spaces, O for 0, I and L for 1.
+or spaces, O for 0, I and L for 1. A code that comes from another hub has 32 hexadecimal digits.
 """
 
 import hmac
@@ -9,6 +9,8 @@ from typing import Final
 
 RANDOM_BYTES: Final = 28
 _ALPHABET: Final = "0123456789ABCDEFGHJKMNPQRSTVWXYZ"
+_HEXADECIMAL: Final = "0123456789ABCDEF"
+_HEXADECIMAL_LENGTH: Final = 32
 _GROUP: Final = 4
 _READ: Final = str.maketrans("OIL", "011", "- \t\r\n\N{EN DASH}\N{EM DASH}\N{HYPHEN}")
 
@@ -22,8 +24,10 @@ def compose(random: bytes) -> str:
 
 
 def read(text: str) -> str | None:
-    """The 28 letters of a code as somebody typed it; None when it cannot be one."""
+    """The letters of a code as somebody typed it; None when it cannot be one."""
     letters = text[:200].upper().translate(_READ)
+    if len(letters) == _HEXADECIMAL_LENGTH and set(letters) <= set(_HEXADECIMAL):
+        return letters
     if len(letters) != RANDOM_BYTES or not set(letters) <= set(_ALPHABET):
         return None
     return letters

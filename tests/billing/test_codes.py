@@ -61,6 +61,22 @@ def test_codes_are_shown_once_and_kept_as_digests(people: cast.Cast, dora: Actor
         assert text.replace("-", "") not in stored
 
 
+def test_codes_that_people_hold_already(people: cast.Cast, dora: Actor, alice: Actor) -> None:
+    texts = [f"{n:032x}" for n in (1, 0xA0)]
+    batch = codes.bring_codes(dora, "From elsewhere", 5 * USD, texts)
+    assert codes.batch_state(batch) == "living"
+    with pytest.raises(CodeRefused, match="already downloaded"):
+        codes.download_codes(dora, batch)
+    typed = texts[1].upper().replace("0A0", "-OA0")
+    assert codes.redeem(alice, people.acme, typed).amount_nano == 5 * USD
+    with pytest.raises(CodeRefused):
+        codes.redeem(alice, people.acme, texts[1])
+    for refused in ([texts[0]], ["f" * 32, "F" * 32], ["g" * 32], ["f" * 31]):
+        with pytest.raises(CodeRefused):
+            codes.bring_codes(dora, "Again", 5 * USD, refused)
+    assert CodeBatch.objects.count() == 1
+
+
 def test_no_refusal_tells_a_code_from_a_guess(people: cast.Cast, dora: Actor, alice: Actor) -> None:
     _, [used] = batch_of(dora)
     codes.redeem(cast.actor(people.charlie, people.stranger), people.stranger, used)

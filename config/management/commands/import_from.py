@@ -4,19 +4,22 @@ import json
 import os
 import re
 from argparse import ArgumentParser
+from pathlib import Path
 from typing import Any
 
 from django.core.management.base import BaseCommand, CommandError
 from django.db import OperationalError, transaction
 
+from billing.rules.price_list import ListInvalid, PriceListRead, read_price_list
 from config.management.imports.converted import Converted
 from config.management.imports.databases import DatabaseUnreadable, open_database
-from config.management.imports.peers import PEERS, Peer, WrongPeer
+from config.management.imports.peers import PEERS, Peer, Settings, WrongPeer
 from config.management.imports.report import Report, as_json, as_text
 from config.management.imports.values import ValueUnreadable
 from config.management.imports.writing import OtherInstallation, write_converted
 from config.management.present import lock_installation
 from config.secret_check import check_secrets
+from lib import clock
 from lib.env import ConfigurationError
 from lib.vault import VaultError
 
@@ -28,7 +31,8 @@ class Command(BaseCommand):
     help = (
         "Import users, teams, keys with their secrets, channels, prices and balances from the "
         "database of another hub. Without --write nothing is changed: the report says what would "
-        "be. Run again, it imports only what is new."
+        "be. What was restricted there in a way that is not here comes closed, and the report says "
+        "what opens it. Run again, it imports only what is new."
     )
     requires_system_checks = ()
 
@@ -50,6 +54,20 @@ class Command(BaseCommand):
             help="the environment variable with LiteLLM's LITELLM_SALT_KEY (its master key where "
             "it has none), which opens the settings of its models",
         )
+        parser.add_argument(
+            "--price-map",
+            metavar="FILE",
+            help="LiteLLM's list of prices (model_prices_and_context_window.json of the version in "
+            "use), for models that state no price of their own",
+        )
+        parser.add_argument(
+            "--accept",
+            action="append",
+            default=[],
+            metavar="TABLE.COLUMN",
+            help="a restriction, as the report names it, that may be lost: what it closes comes "
+            "open. Can be given several times",
+        )
         parser.add_argument("--write", action="store_true", help="import, and do not only report")
         parser.add_argument("--json", action="store_true", help="print the whole report as JSON")
 
@@ -59,9 +77,15 @@ class Command(BaseCommand):
             raise CommandError("--name: expected 1 to 60 lower-case letters, digits and dashes.")
         try:
             hub = PEERS[options["peer"]]
-            salt_key = _salt_key(hub, options["salt_key"])
+            settings = Settings(
+                clock.now(),
+                _salt_key(hub, options["salt_key"]),
+                _price_map(hub, options["price_map"]),
+                frozenset(options["accept"]),
+            )
+            _check_accepted(hub, settings.accepted)
             database = open_database(_location(options["database"]), hub.tables)
-            report = _import(hub.convert(database, salt_key), name, write=options["write"])
+            report = _import(hub.convert(database, settings), name, write=options["write"])
         except (WrongPeer, ValueUnreadable) as error:
             raise CommandError(f"Nothing was imported: {error}.") from error
         except OperationalError as error:
@@ -84,11 +108,30 @@ def _location(given: str) -> str:
 def _salt_key(hub: Peer, given: str | None) -> str:
     if given is None:
         return ""
-    if not hub.seals:
+    if not hub.litellm:
         raise CommandError("--salt-key: only LiteLLM has one.")
     if not given.startswith(_ENV):
         raise CommandError("--salt-key: expected env:NAME, so that no list of processes shows it.")
     return _variable("--salt-key", given)
+
+
+def _check_accepted(hub: Peer, accepted: frozenset[str]) -> None:
+    for name in sorted(accepted):
+        if name.partition(".")[0] not in hub.tables:
+            raise CommandError(f"--accept: there is no such restriction: {name}. See the report.")
+
+
+def _price_map(hub: Peer, path: str | None) -> PriceListRead:
+    if path is None:
+        return PriceListRead({}, {})
+    if not hub.litellm:
+        raise CommandError("--price-map: only LiteLLM has one.")
+    try:
+        return read_price_list(Path(path).read_bytes())
+    except OSError as error:
+        raise CommandError(f"--price-map: {path} cannot be read: {error.strerror}.") from error
+    except ListInvalid as error:
+        raise CommandError(f"--price-map: {path} is no list of prices. {error}") from error
 
 
 def _variable(option: str, reference: str) -> str:

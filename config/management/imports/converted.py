@@ -1,15 +1,19 @@
 """What a peer's database becomes, before anything is written: plain values, checked nowhere yet.
 
 An `Origin` is where a thing stands in the peer's database. What was imported from one is not
-imported again, whatever its name is by then.
+imported again, whatever its name is by then. `closed` names what restricted a thing there and
+cannot here: a thing with any is imported closed, and an operator opens it.
 """
 
 import datetime as dt
 from collections.abc import Mapping
 from dataclasses import dataclass, field
-from typing import Literal, NamedTuple
+from typing import Final, Literal, NamedTuple
 
 from config.management.imports.report import Report
+
+NO_MODEL: Final = "no-default-models"
+"""A pattern that no model has: LiteLLM's name for none. An empty list would be every model."""
 
 
 class Origin(NamedTuple):
@@ -34,8 +38,7 @@ class HashedSecret:
     last4: str = ""
 
 
-@dataclass(frozen=True, slots=True)
-class Counts:
+class Counts(NamedTuple):
     """Limits: requests and tokens in a minute, requests at a time."""
 
     rpm: int | None = None
@@ -43,10 +46,18 @@ class Counts:
     parallel: int | None = None
 
 
+UNLIMITED: Final = Counts()
+
+
 @dataclass(frozen=True, slots=True)
 class Budget:
+    """`spent_nano` is what was spent in the running period, `anchor` where the period begins (see
+    billing/rules/budget.py), None = as usual."""
+
     amount_nano: int
     period: Literal["hour", "day", "week", "month", "total"] = "total"
+    spent_nano: int = 0
+    anchor: int | None = None
 
 
 @dataclass(frozen=True, slots=True)
@@ -59,6 +70,8 @@ class Plan:
 
 @dataclass(frozen=True, slots=True)
 class Channel:
+    """It serves those on one of `plans`, and one of `teams`; () = everybody."""
+
     origin: Origin
     name: str
     provider: str
@@ -68,15 +81,20 @@ class Channel:
     enabled: bool = True
     priority: int = 0
     weight: int = 1
+    plans: tuple[Origin, ...] = ()
+    teams: tuple[Origin, ...] = ()
+    closed: tuple[str, ...] = ()
 
 
 @dataclass(frozen=True, slots=True)
 class Price:
-    """`meters` are decimal texts, as a file of configuration has them."""
+    """`meters` are decimal texts, as a file of configuration has them. Without any, the price that
+    is in force here for the first of `like` that has one."""
 
     origin: Origin
     model: str
     meters: Mapping[str, str]
+    like: tuple[str, ...] = ()
 
 
 @dataclass(frozen=True, slots=True)
@@ -87,8 +105,9 @@ class Member:
     role: Literal["owner", "admin", "billing", "developer", "viewer"]
     origin: Origin | None = None
     teams: tuple[str, ...] | None = None
-    counts: Counts = Counts()
+    counts: Counts = UNLIMITED
     budgets: tuple[Budget, ...] = ()
+    closed: tuple[str, ...] = ()
 
 
 @dataclass(frozen=True, slots=True)
@@ -98,8 +117,9 @@ class Team:
     name: str
     origin: Origin | None = None
     plan: Origin | None = None
-    counts: Counts = Counts()
+    counts: Counts = UNLIMITED
     budgets: tuple[Budget, ...] = ()
+    closed: tuple[str, ...] = ()
 
 
 @dataclass(frozen=True, slots=True)
@@ -115,8 +135,9 @@ class Key:
     networks: tuple[str, ...] = ()
     expires_at: dt.datetime | None = None
     disabled: bool = False
-    counts: Counts = Counts()
+    counts: Counts = UNLIMITED
     budgets: tuple[Budget, ...] = ()
+    closed: tuple[str, ...] = ()
 
 
 @dataclass(frozen=True, slots=True)
@@ -129,11 +150,23 @@ class Organisation:
     credit_line_nano: int = 0
     suspended: str = ""
     plan: Origin | None = None
-    counts: Counts = Counts()
+    counts: Counts = UNLIMITED
     budgets: tuple[Budget, ...] = ()
     members: tuple[Member, ...] = ()
     teams: tuple[Team, ...] = ()
     keys: tuple[Key, ...] = ()
+    closed: tuple[str, ...] = ()
+
+
+@dataclass(frozen=True, slots=True)
+class Code:
+    """A code that nobody has redeemed yet."""
+
+    origin: Origin
+    batch: str
+    text: str = field(repr=False)
+    value_nano: int
+    expires_at: dt.datetime | None = None
 
 
 @dataclass(frozen=True, slots=True)
@@ -145,3 +178,4 @@ class Converted:
     prices: tuple[Price, ...]
     organisations: tuple[Organisation, ...]
     report: Report
+    codes: tuple[Code, ...] = ()

@@ -3,9 +3,10 @@
 Nothing is ever written there.
 """
 
+import re
 import sqlite3
-from collections.abc import Collection, Mapping
-from dataclasses import dataclass
+from collections.abc import Collection, Iterable, Mapping
+from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Final
 
@@ -18,6 +19,14 @@ from config.management.imports.values import Row
 
 _SQLITE: Final = b"SQLite format 3\x00"
 _DUMP_MAX: Final = 512 * 1024 * 1024
+# A number, a word such as true, or a string, as Postgres writes it with its type behind.
+_LITERAL: Final = re.compile(r"(-?[\w.]+|['\"](.*)['\"])(?:::.*)?", re.DOTALL)
+
+
+_DEFAULTS: Final = (
+    "SELECT column_name, column_default FROM information_schema.columns "
+    "WHERE table_schema = current_schema() AND table_name = %s"
+)
 
 
 class DatabaseUnreadable(Exception):
@@ -26,10 +35,12 @@ class DatabaseUnreadable(Exception):
 
 @dataclass(frozen=True)
 class Database:
-    """The rows of the tables that were wanted, and of all others how many there are."""
+    """The rows of the tables that were wanted, and of all others how many there are; by table, what
+    its columns have where a row is made without them."""
 
     rows: Mapping[str, list[Row]]
     others: Mapping[str, int]
+    defaults: Mapping[str, Mapping[str, object]] = field(default_factory=dict)
 
 
 def open_database(location: str, wanted: Collection[str]) -> Database:
@@ -57,12 +68,16 @@ def _from_sqlite(path: Path, wanted: Collection[str]) -> Database:
             tables = [name for (name,) in connection.execute(names)]
             connection.row_factory = sqlite3.Row
             rows: dict[str, list[Row]] = {}
-            others = {}
+            others, defaults = {}, {}
             for table in tables:
                 quoted = '"' + table.replace('"', '""') + '"'
                 if table in wanted:
                     found = connection.execute(f"SELECT * FROM {quoted}")  # noqa: S608
                     rows[table] = [dict(row) for row in found]
+                    columns = connection.execute(f"PRAGMA table_info({quoted})")
+                    defaults[table] = _defaults(
+                        (column["name"], column["dflt_value"]) for column in columns
+                    )
                 elif not table.startswith("sqlite_"):
                     count = connection.execute(f"SELECT count(*) FROM {quoted}")  # noqa: S608
                     others[table] = count.fetchone()[0]
@@ -70,7 +85,16 @@ def _from_sqlite(path: Path, wanted: Collection[str]) -> Database:
             connection.close()
     except sqlite3.Error as error:
         raise DatabaseUnreadable(f"{path} cannot be read as SQLite: {error}.") from error
-    return Database(rows, others)
+    return Database(rows, others, defaults)
+
+
+def _defaults(written: Iterable[tuple[str, str | None]]) -> dict[str, object]:
+    """The defaults that are plain values, from what the schema has written of them."""
+    return {
+        column: match[1] if match[2] is None else match[2]
+        for column, text in written
+        if text is not None and (match := _LITERAL.fullmatch(text.strip()))
+    }
 
 
 def _from_dump(path: Path, wanted: Collection[str]) -> Database:
@@ -95,7 +119,8 @@ def _from_dump(path: Path, wanted: Collection[str]) -> Database:
         name: list(table.rows) for name, table in dump.items() if name in wanted
     }
     others = {name: table.count for name, table in dump.items() if name not in wanted}
-    return Database(rows, others)
+    defaults = {name: _defaults(dump[name].defaults.items()) for name in rows}
+    return Database(rows, others, defaults)
 
 
 def _from_postgres(address: str, wanted: Collection[str]) -> Database:
@@ -106,12 +131,16 @@ def _from_postgres(address: str, wanted: Collection[str]) -> Database:
                 "SELECT tablename FROM pg_tables WHERE schemaname = current_schema() ORDER BY 1"
             )
             rows: dict[str, list[Row]] = {}
-            others = {}
+            others, defaults = {}, {}
             for table in [row["tablename"] for row in names]:
                 name = sql.Identifier(table)
                 if table in wanted:
                     read = sql.SQL("SELECT * FROM {}").format(name)
                     rows[table] = [dict(row) for row in connection.execute(read)]
+                    columns = connection.execute(_DEFAULTS, [table])
+                    defaults[table] = _defaults(
+                        (column["column_name"], column["column_default"]) for column in columns
+                    )
                 else:
                     count = sql.SQL("SELECT count(*) AS n FROM {}").format(name)
                     counted = connection.execute(count).fetchone()
@@ -123,4 +152,4 @@ def _from_postgres(address: str, wanted: Collection[str]) -> Database:
             f"The database cannot be read ({kind}). Check the address, the password and that the "
             "user may read its tables."
         ) from error
-    return Database(rows, others)
+    return Database(rows, others, defaults)

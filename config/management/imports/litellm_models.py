@@ -1,19 +1,28 @@
-"""Deployments of LiteLLM that stand in its database: channels, and the prices that they state."""
+"""Deployments of LiteLLM that stand in its database: channels, the names of models, and prices.
+
+A deployment of a team serves that team alone, by the name that the team has for it. A price is what
+the deployment states, else what the list of prices of LiteLLM says of the model behind, else what
+is in force here for the model behind.
+"""
 
 import re
 from collections.abc import Mapping
+from dataclasses import dataclass
+from dataclasses import field as dataclass_field
 from fractions import Fraction
 from typing import Any, Final, NamedTuple
 
+from billing.rules.meters import format_rate
+from billing.rules.patterns import matches
+from billing.rules.price_list import PriceListRead
 from config.management.imports import values
-from config.management.imports.converted import Channel, Origin, Price
+from config.management.imports.converted import NO_MODEL, Channel, Origin, Price
+from config.management.imports.litellm_columns import MODELS, TEAMS
 from config.management.imports.litellm_secrets import SaltKey, Sealed
 from config.management.imports.quota_ratios import written_rates
 from config.management.imports.reading import Reader, Skipped, field, is_model_name, told_apart
-from config.management.imports.values import Row
+from config.management.imports.values import Row, ValueUnreadable
 
-TABLE: Final = "LiteLLM_ProxyModelTable"
-_TAKEN: Final = frozenset({"model_id", "model_name", "litellm_params", "model_info", "blocked"})
 _TOKENS: Final = 1_000_000
 _METERS: Final = {
     "input_cost_per_token": "in_text",
@@ -23,7 +32,10 @@ _METERS: Final = {
     "output_cost_per_reasoning_token": "out_reasoning",
 }
 _TAKEN_PARAMS: Final = frozenset(
-    {"model", "api_key", "api_base", "base_url", "api_version", "custom_llm_provider", *_METERS}
+    {
+        *("model", "api_key", "api_base", "base_url", "api_version", "custom_llm_provider"),
+        *("base_model", *_METERS),
+    }
 )
 # Written by LiteLLM itself, and without a meaning elsewhere.
 _OWN_PARAMS: Final = frozenset(
@@ -75,30 +87,104 @@ _BY_NAME: Final = (
 _VERSION: Final = re.compile(r"/v[0-9][^/]*$")
 
 
-def read_models(reader: Reader, salt: SaltKey) -> tuple[list[Channel], list[Price]]:
-    """One channel for each deployment, and the price of each model that states one."""
-    rows = reader.database.rows.get(TABLE, ())
+@dataclass
+class Catalogue:
+    """The channels and prices, and the names by which models are asked for: those of everybody,
+    those of each team, and by team ("" = everybody's) those of each group of models."""
+
+    channels: list[Channel] = dataclass_field(default_factory=list)
+    prices: list[Price] = dataclass_field(default_factory=list)
+    shared: dict[str, None] = dataclass_field(default_factory=dict)
+    private: dict[str, dict[str, None]] = dataclass_field(default_factory=dict)
+    groups: dict[str, dict[str, dict[str, None]]] = dataclass_field(default_factory=dict)
+    internal: dict[str, str] = dataclass_field(default_factory=dict)
+    """A deployment's own name -> its team."""
+
+    def every(self, team: str) -> tuple[str, ...]:
+        """What a team with every model may ask for, or somebody who is in none (""). A name that
+        the team and everybody have deployments of is left out: who would pay is not to be told."""
+        own = self.private.get(team, {})
+        return tuple(name for name in {**self.shared, **own} if not self.is_clash(name, team))
+
+    def resolved(self, listed: tuple[str, ...], team: str) -> tuple[str, ...]:
+        """The names and patterns that a list stands for, whose groups are written out."""
+        names: dict[str, None] = {}
+        for name in listed:
+            members = self.members(name, team)
+            names |= dict.fromkeys(members)
+            clashes = [known for known in self.shared if self.is_clash(known, team)]
+            if any(matches(name, known) for known in clashes):
+                names |= dict.fromkeys(known for known in self.every(team) if matches(name, known))
+            elif not members or name in self.shared or name in self.private.get(team, {}):
+                names[name] = None
+        allowed = tuple(name for name in names if not self.is_clash(name, team))
+        return allowed or (NO_MODEL,)
+
+    def members(self, group: str, team: str) -> tuple[str, ...]:
+        """The models of a group of that name."""
+        named = self.groups.get("", {}).get(group, {}), self.groups.get(team, {}).get(group, {})
+        return tuple({**named[0], **named[1]})
+
+    def is_clash(self, name: str, team: str) -> bool:
+        """Whether a team has a deployment of its own by a name that everybody's have, too."""
+        return name in self.private.get(team, {}) and name in self.shared
+
+
+def read_models(reader: Reader, salt: SaltKey, price_map: PriceListRead) -> Catalogue:
+    """One channel for each deployment, and a price of each model whose price is known."""
+    rows = reader.database.rows.get(MODELS, ())
     names = told_apart({values.text(row.get("model_id")): _name(row) for row in rows})
+    catalogue = Catalogue()
+    for row in rows:
+        _add_names(catalogue, row)
     prices: dict[str, Price] = {}
 
-    def convert(row: Row) -> Channel:
+    def convert(row: Row, closed: tuple[str, ...]) -> Channel:
         try:
             params = _opened(field(row, "litellm_params", values.mapping), salt)
         except Sealed as error:
             raise Skipped(str(error)) from error
         id = field(row, "model_id", values.text)
-        channel = _channel(reader, row, params, names[id])
-        price = _price(reader, row, params)
-        if price is not None and prices.setdefault(price.model, price).meters != price.meters:
-            reader.report.note(TABLE, id, price.model, "another price of the same model: left out")
+        if catalogue.is_clash(_name(row), _team(row)):
+            closed += reader.without_accepted([f"{MODELS}.model_info.team_id (of a shared name)"])
+        channel = _channel(reader, row, params, names[id], closed)
+        price = _price(reader, row, params, price_map)
+        if price is not None and prices.setdefault(price.model, price) != price:
+            reader.report.note(MODELS, id, price.model, "another price of the same model: left out")
         return channel
 
-    channels = reader.each(TABLE, convert, id="model_id", name="model_name", taken=_TAKEN)
-    return channels, list(prices.values())
+    catalogue.channels = reader.each(MODELS, convert, id="model_id", name="model_name")
+    catalogue.prices = list(prices.values())
+    return catalogue
+
+
+def _info(row: Row) -> dict[str, Any]:
+    try:
+        return values.mapping(row.get("model_info"))
+    except ValueUnreadable:
+        return {}
+
+
+def _team(row: Row) -> str:
+    return str(_info(row).get("team_id") or "")
 
 
 def _name(row: Row) -> str:
-    return values.text(row.get("model_name")).strip()
+    """The name by which the model is asked for."""
+    public = _info(row).get("team_public_model_name") if _team(row) else ""
+    return str(public or "").strip() or values.text(row.get("model_name")).strip()
+
+
+def _add_names(catalogue: Catalogue, row: Row) -> None:
+    name, team = _name(row), _team(row)
+    catalogue.internal[values.text(row.get("model_name"))] = team
+    if not is_model_name(name):
+        return
+    names = catalogue.private.setdefault(team, {}) if team else catalogue.shared
+    names[name] = None
+    groups = _info(row).get("access_groups")
+    for group in groups if isinstance(groups, list) else []:
+        catalogue.groups.setdefault(team, {}).setdefault(str(group), {})[name] = None
 
 
 def _opened(params: Mapping[str, Any], salt: SaltKey) -> dict[str, Any]:
@@ -108,7 +194,9 @@ def _opened(params: Mapping[str, Any], salt: SaltKey) -> dict[str, Any]:
     }
 
 
-def _channel(reader: Reader, row: Row, params: Mapping[str, Any], name: str) -> Channel:
+def _channel(
+    reader: Reader, row: Row, params: Mapping[str, Any], name: str, closed: tuple[str, ...]
+) -> Channel:
     model, id = _name(row), field(row, "model_id", values.text)
     upstream = str(params.get("model") or "")
     prefix, upstream = _provider_of(upstream, str(params.get("custom_llm_provider") or ""))
@@ -124,21 +212,21 @@ def _channel(reader: Reader, row: Row, params: Mapping[str, Any], name: str) -> 
         for param, value in params.items()
         if param not in _TAKEN_PARAMS | _OWN_PARAMS and not values.is_nothing(value)
     )
+    closed += reader.without_accepted(f"{MODELS}.litellm_params.{param}" for param in other)
     if missing:
         variable = secret.removeprefix(_ENVIRONMENT)
-        text = f"imported turned off: its key stands in the environment there ({variable})"
-        reader.report.note(TABLE, id, name, text)
-    if other:
-        text = f"imported turned off: look at its {', '.join(other)} first"
-        reader.report.note(TABLE, id, name, text)
+        closed += (f"{MODELS}.litellm_params.api_key (in the environment there: {variable})",)
+    team = _team(row)
     return Channel(
-        Origin(TABLE, id),
+        Origin(MODELS, id),
         name,
         _own_provider(target, params),
         _address(target, params),
         () if missing or not secret else (secret,),
         {model: "" if upstream == model else upstream},
-        enabled=not (missing or other or field(row, "blocked", values.boolean)),
+        enabled=not (field(row, "blocked", values.boolean) or _info(row).get("blocked")),
+        teams=(Origin(TEAMS, team),) if team else (),
+        closed=closed,
     )
 
 
@@ -170,17 +258,45 @@ def _address(target: Target, params: Mapping[str, Any]) -> str:
     )
 
 
-def _price(reader: Reader, row: Row, params: Mapping[str, Any]) -> Price | None:
-    stated = {**field(row, "model_info", values.mapping), **params}
+def _price(
+    reader: Reader, row: Row, params: Mapping[str, Any], price_map: PriceListRead
+) -> Price | None:
+    """The price by the name that is asked for."""
+    model, info = _name(row), field(row, "model_info", values.mapping)
+    behind = _names_behind(info, params)
+    stated = {**info, **params}
     rates: dict[str, Fraction] = {}
     for name, meter in _METERS.items():
         if stated.get(name) is not None:
             rates[meter] = values.fraction(stated[name]) * _TOKENS
-    if not rates or any(rate < 0 for rate in rates.values()):
-        return None
-    written, rounded = written_rates(rates)
-    model = _name(row)
-    if rounded:
-        reader.report.note("prices", model, "", "rounded to what a price holds (10⁻⁹ USD)")
     reader.report.table("prices").read += 1
-    return Price(Origin("prices", model), model, written)
+    if any(rate < 0 for rate in rates.values()):
+        reader.report.skip("prices", model, "", "a rate below 0")
+        return None
+    others = [name for name in stated if "cost" in name and name not in _METERS and stated[name]]
+    if others:
+        text = f"without its {', '.join(sorted(others))}, which no price has here"
+        reader.report.note("prices", model, "", text)
+    if rates:
+        written, rounded = written_rates(rates)
+        if rounded:
+            reader.report.note("prices", model, "", "rounded to what a price holds (10⁻⁹ USD)")
+        return Price(Origin("prices", model), model, written)
+    for name in behind:
+        if name in price_map.rates:
+            stored = price_map.rates[name]["meters"]
+            meters = {meter: format_rate(meter, rate) for meter, rate in stored.items()}
+            return Price(Origin("prices", model), model, meters)
+    return Price(Origin("prices", model), model, {}, like=behind)
+
+
+def _names_behind(info: Mapping[str, Any], params: Mapping[str, Any]) -> tuple[str, ...]:
+    """The names that a list of prices may have for the model that answers."""
+    names: dict[str, None] = {}
+    for named in (info.get("base_model"), params.get("base_model"), params.get("model")):
+        name = str(named or "")
+        provider = str(params.get("custom_llm_provider") or "")
+        for candidate in (name, f"{provider}/{name}" if provider else "", name.partition("/")[2]):
+            if candidate:
+                names[candidate] = None
+    return tuple(names)

@@ -1,33 +1,51 @@
 """The hubs that can be imported from, by the names that the command has for them."""
 
+import datetime as dt
 from collections.abc import Callable, Mapping
 from functools import partial
 from typing import Final, NamedTuple
 
+from billing.rules.price_list import PriceListRead
 from config.management.imports import litellm, quota_hubs
 from config.management.imports.converted import Converted
 from config.management.imports.databases import Database
 from config.management.imports.quota_channel_types import Peer as QuotaPeer
 from config.management.imports.quota_hubs import WrongPeer
 
-__all__ = ["PEERS", "Peer", "WrongPeer"]
+__all__ = ["PEERS", "Peer", "Settings", "WrongPeer"]
+
+
+class Settings(NamedTuple):
+    """What an operator says beside the database: the key to LiteLLM's secrets and its list of
+    prices, and the restrictions that may be lost (`columns.py`)."""
+
+    now: dt.datetime
+    salt_key: str = ""
+    price_map: PriceListRead = PriceListRead({}, {})
+    accepted: frozenset[str] = frozenset()
 
 
 class Peer(NamedTuple):
-    """The tables that are read, and what converts them with the key to their secrets; only one
-    that `seals` its secrets has such a key."""
+    """The tables that are read, and what converts them; only one that is `litellm` seals secrets
+    and has a list of prices."""
 
     tables: tuple[str, ...]
-    convert: Callable[[Database, str], Converted]
-    seals: bool = False
+    convert: Callable[[Database, Settings], Converted]
+    litellm: bool = False
 
 
-def _quota_hub(peer: QuotaPeer, database: Database, salt_key: str) -> Converted:
-    return quota_hubs.convert(peer, database)
+def _quota_hub(peer: QuotaPeer, database: Database, settings: Settings) -> Converted:
+    return quota_hubs.convert(peer, database, settings.accepted, settings.now)
+
+
+def _litellm(database: Database, settings: Settings) -> Converted:
+    return litellm.convert(
+        database, settings.salt_key, settings.price_map, settings.accepted, settings.now
+    )
 
 
 PEERS: Final[Mapping[str, Peer]] = {
     "new-api": Peer(quota_hubs.TABLES, partial(_quota_hub, "new-api")),
     "one-api": Peer(quota_hubs.TABLES, partial(_quota_hub, "one-api")),
-    "litellm": Peer(litellm.TABLES, litellm.convert, seals=True),
+    "litellm": Peer(litellm.TABLES, _litellm, litellm=True),
 }

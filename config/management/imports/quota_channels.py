@@ -1,7 +1,7 @@
 """Channels of New API and One API."""
 
 import datetime as dt
-from typing import Final
+from typing import Final, NamedTuple
 
 from config.management.imports import values
 from config.management.imports.converted import Channel, Origin
@@ -16,43 +16,39 @@ from config.management.imports.values import Row
 
 _TABLE: Final = "channels"
 _ENABLED: Final = 1
-# What changes a request or an answer on its way. A channel that has it is imported turned off: it
-# would do something else here than it did there.
-_CHANGES_REQUESTS: Final = (
-    *("param_override", "header_override", "status_code_mapping", "setting", "settings"),
-    *("openai_organization", "system_prompt", "config", "other"),
-)
-_TAKEN: Final = frozenset(
-    {
-        *("id", "type", "key", "status", "name", "weight", "base_url", "models", "group"),
-        *("model_mapping", "priority", "channel_info", "created_time", *_CHANGES_REQUESTS),
-    }
-)
+# Where they say something that is not the version of Azure's API, they change requests.
+_OF_AZURE: Final = ("config", "other")
 # Until then New API took the dots out of the names of Azure's deployments; One API still does.
 _DOTS_STAY_SINCE: Final = dt.datetime(2025, 5, 10, tzinfo=dt.UTC)
 _CHAIN_MAX: Final = 20
 
 
-def read_channels(reader: Reader, peer: Peer) -> tuple[list[Channel], dict[str, set[str]]]:
-    """The channels, and by group the names of the models that a channel of it serves."""
-    groups: dict[str, set[str]] = {}
+class GroupedChannel(NamedTuple):
+    """A channel, and the groups that it serves."""
+
+    channel: Channel
+    groups: tuple[str, ...]
+
+
+def read_channels(reader: Reader, peer: Peer) -> list[GroupedChannel]:
     rows = reader.database.rows.get(_TABLE, ())
     names = told_apart({values.text(row.get("id")): _name(row) for row in rows})
 
-    def convert(row: Row) -> Channel:
-        channel = _channel(reader, peer, row, names[values.text(row.get("id"))])
-        for group in _listed(field(row, "group", values.text)):
-            groups.setdefault(group, set()).update(channel.models)
-        return channel
+    def convert(row: Row, closed: tuple[str, ...]) -> GroupedChannel:
+        groups = tuple(_listed(field(row, "group", values.text)))
+        if not groups:
+            closed += reader.without_accepted([f"{_TABLE}.group (none)"])
+        channel = _channel(reader, peer, row, names[values.text(row.get("id"))], closed)
+        return GroupedChannel(channel, groups)
 
-    return reader.each(_TABLE, convert, taken=_TAKEN), groups
+    return reader.each(_TABLE, convert)
 
 
 def _name(row: Row) -> str:
     return values.text(row.get("name")).strip() or f"channel {values.text(row.get('id'))}"
 
 
-def _channel(reader: Reader, peer: Peer, row: Row, name: str) -> Channel:
+def _channel(reader: Reader, peer: Peer, row: Row, name: str, closed: tuple[str, ...]) -> Channel:
     number = field(row, "type", values.integer)
     kind = CHANNEL_TYPES[peer].get(number)
     if kind is None:
@@ -62,12 +58,10 @@ def _channel(reader: Reader, peer: Peer, row: Row, name: str) -> Channel:
     provider, base_url = address_of(kind, field(row, "base_url", values.text))
     if kind.name == "Azure" and (version := _azure_version(row)):
         base_url = f"{base_url}?api-version={version}"
-    changing = _changing(row, kind)
+    if kind.name != "Azure":
+        stated = [column for column in _OF_AZURE if not values.is_nothing(row.get(column))]
+        closed += reader.without_accepted(f"{_TABLE}.{column}" for column in stated)
     id = field(row, "id", values.text)
-    if changing:
-        reader.report.note(
-            _TABLE, id, name, f"imported turned off: look at its {', '.join(changing)} first"
-        )
     weight = field(row, "weight", values.integer)
     return Channel(
         Origin(_TABLE, id),
@@ -76,21 +70,13 @@ def _channel(reader: Reader, peer: Peer, row: Row, name: str) -> Channel:
         base_url,
         _keys(reader, row, name),
         _models(peer, row, kind),
-        enabled=field(row, "status", values.integer) == _ENABLED and not changing,
+        enabled=field(row, "status", values.integer) == _ENABLED,
+        closed=closed,
         # There the highest is asked first, here the lowest.
         priority=-field(row, "priority", values.integer),
         # There a weight of 0 gets a share, too.
         weight=weight or 1,
     )
-
-
-def _changing(row: Row, kind: ChannelType) -> list[str]:
-    return [
-        column
-        for column in _CHANGES_REQUESTS
-        if not values.is_nothing(row.get(column))
-        and not (column in ("other", "config") and kind.name == "Azure")
-    ]
 
 
 def _azure_version(row: Row) -> str:

@@ -1,24 +1,27 @@
 """New API and One API: what their databases have in common, and in what they differ."""
 
+import datetime as dt
 import functools
 from collections.abc import Mapping
+from dataclasses import replace
 from fractions import Fraction
 from typing import Any, Final
 
-from billing.rules.money import round_half_even
-from billing.rules.pricing import PPM
-from config.management.imports import values
-from config.management.imports.converted import Channel, Converted, Origin, Plan, Price
+from config.management.imports import quota_options, values
+from config.management.imports.converted import Channel, Converted, Origin, Price
 from config.management.imports.databases import Database
 from config.management.imports.quota_channel_types import Peer
 from config.management.imports.quota_channels import read_channels
+from config.management.imports.quota_codes import list_subscriptions, read_codes
+from config.management.imports.quota_columns import COLUMNS, OTHER_TABLES
+from config.management.imports.quota_groups import plans_of, plans_of_channel, usable_groups
 from config.management.imports.quota_people import Terms, groups_of, read_users
 from config.management.imports.quota_ratios import RatioTables, rates_of, written_rates
 from config.management.imports.reading import Reader, Skipped
 from config.management.imports.report import Report
 from config.management.imports.values import Row, ValueUnreadable
 
-TABLES: Final = ("users", "tokens", "channels", "options")
+TABLES: Final = tuple(COLUMNS)
 LABELS: Final[Mapping[Peer, str]] = {"new-api": "New API", "one-api": "One API"}
 _NEEDED: Final = ("users", "tokens", "channels")
 # Each has a column of tokens that the other has not.
@@ -29,37 +32,69 @@ _RATIO_OPTIONS: Final = (
     *("ModelRatio", "CompletionRatio", "ModelPrice", "CacheRatio", "CreateCacheRatio"),
     *("ImageRatio", "AudioRatio", "AudioCompletionRatio"),
 )
-_TAKEN_OPTIONS: Final = frozenset({*_RATIO_OPTIONS, "GroupRatio", "QuotaPerUnit"})
+_SPECIAL_GROUPS: Final = "group_ratio_setting.group_special_usable_group"
+_TAKEN_OPTIONS: Final = frozenset(
+    {
+        *(*_RATIO_OPTIONS, *quota_options.NAMES),
+        *("GroupRatio", "QuotaPerUnit", "UserUsableGroups", "AutoGroups", _SPECIAL_GROUPS),
+    }
+)
+_GROUP_RATIO: Final[Mapping[str, Fraction]] = dict.fromkeys(("default", "vip", "svip"), Fraction(1))
+# Restricts, or prices, and is not imported: named among the notes.
+_TOLD_OPTIONS: Final[Mapping[str, str]] = {
+    "GroupGroupRatio": "ratios for users of another group: set them at /admin/plans",
+}
 
 
 class WrongPeer(ValueError):
     """This is no database of that peer; the text says why."""
 
 
-def convert(peer: Peer, database: Database) -> Converted:
+def convert(
+    peer: Peer, database: Database, accepted: frozenset[str], now: dt.datetime
+) -> Converted:
     """Everything that can be imported, and the report of the rest. Raises WrongPeer, and
     ValueUnreadable where a setting that all prices depend on cannot be read."""
     _check_peer(peer, database)
-    reader = Reader(database, Report())
+    reader = Reader(database, Report(), COLUMNS, accepted)
     options = _read_options(reader)
-    channels, models_of_group = read_channels(reader, peer)
+    grouped = read_channels(reader, peer)
     quota_per_usd = values.fraction(options.get("QuotaPerUnit")) or _QUOTA_PER_USD
     if quota_per_usd <= 0:
         raise ValueUnreadable("the option QuotaPerUnit: expected more than 0")
-    prices = _read_prices(reader, peer, options, channels, quota_per_usd)
-    plans = _read_plans(reader, options, models_of_group, groups_of(reader))
-    terms = Terms(peer, LABELS[peer], quota_per_usd, plans)
+    prices = _read_prices(reader, peer, options, [each.channel for each in grouped], quota_per_usd)
+    used, auto = groups_of(reader), _auto_groups(options)
+    ratios = _ratios(options, "GroupRatio") if "GroupRatio" in options else _GROUP_RATIO
+    plans = plans_of(reader, ratios, grouped, used, auto)
+    rate_of, closed = quota_options.rates_by_group(options)
+    terms = Terms(
+        LABELS[peer],
+        quota_per_usd,
+        plans,
+        usable_groups(
+            _document(options, "UserUsableGroups"), _document(options, _SPECIAL_GROUPS) or {},
+            ratios,
+        ),
+        auto,
+        rate_of,
+        reader.without_accepted((*closed, *quota_options.forbidden_words(options))),
+    )  # fmt: skip
     organisations = read_users(reader, terms)
+    codes = read_codes(reader, terms, now)
+    list_subscriptions(reader, terms)
     reader.report.tables_left = dict(database.others)
+    reader.report.explain_tables(OTHER_TABLES)
+    reader.report.accepted = sorted(reader.lost)
     reader.report.notes.append(
         "Passwords are not imported: people choose one by 'Forgot your password?'."
     )
     return Converted(
-        tuple(plan for plan in plans.values() if plan),
-        tuple(channels),
+        tuple(plans.values()),
+        tuple(replace(each.channel, plans=plans_of_channel(each, plans, auto)) for each in grouped),
         tuple(prices),
         tuple(organisations),
         reader.report,
+        tuple(codes),
     )
 
 
@@ -77,13 +112,15 @@ def _check_peer(peer: Peer, database: Database) -> None:
 def _read_options(reader: Reader) -> dict[str, object]:
     options: dict[str, object] = {}
 
-    def take(row: Row) -> None:
+    def take(row: Row, closed: tuple[str, ...]) -> None:
         name = values.text(row.get("key"))
+        if name in _TOLD_OPTIONS and not values.is_nothing(row.get("value")):
+            raise Skipped(_TOLD_OPTIONS[name])
         if name not in _TAKEN_OPTIONS:
             raise Skipped("settings of the program itself")
         options[name] = row.get("value")
 
-    reader.each("options", take, id="key", name="", taken={"key", "value"})
+    reader.each("options", take, id="key", name="")
     return options
 
 
@@ -95,6 +132,21 @@ def _ratios(options: Mapping[str, object], name: str) -> dict[str, Fraction]:
         raise ValueUnreadable(f"the option {name}: {error}") from error
 
 
+def _document(options: Mapping[str, object], name: str) -> Mapping[str, object] | None:
+    try:
+        return values.mapping(options[name]) if name in options else None
+    except ValueUnreadable as error:
+        raise ValueUnreadable(f"the option {name}: {error}") from error
+
+
+def _auto_groups(options: Mapping[str, object]) -> tuple[str, ...]:
+    try:
+        listed = values.document(options["AutoGroups"]) if "AutoGroups" in options else ["default"]
+    except ValueUnreadable as error:
+        raise ValueUnreadable(f"the option AutoGroups: {error}") from error
+    return tuple(map(str, listed)) if isinstance(listed, list) else ()
+
+
 def _read_prices(
     reader: Reader,
     peer: Peer,
@@ -104,14 +156,20 @@ def _read_prices(
 ) -> list[Price]:
     """The prices of the models that a channel serves."""
     tables = RatioTables(*map(functools.partial(_ratios, options), _RATIO_OPTIONS))
-    served = sorted({model for channel in channels for model in channel.models})
+    behind = {
+        model: (model, upstream) if upstream else (model,)
+        for channel in channels
+        for model, upstream in channel.models.items()
+    }
+    served = sorted(behind)
     report, prices = reader.report, []
     for model in served:
         report.table("prices").read += 1
         rates = rates_of(peer, model, tables, quota_per_usd)
         if rates is None:
-            why = "the database has no ratio for it: the built-in one was used. Weir's own price"
-            report.skip("prices", model, "", f"{why} list holds, else set a price")
+            why = "the database has no ratio for it: the built-in one was used"
+            report.note("prices", model, "", f"{why}. Here the price of the model behind holds")
+            prices.append(Price(Origin("prices", model), model, {}, like=behind[model]))
             continue
         if any(rate < 0 for rate in rates.values()):
             report.skip("prices", model, "", "a rate below 0")
@@ -124,41 +182,3 @@ def _read_prices(
     if unserved:
         report.notes.append(f"Ratios of {len(unserved)} models that no channel serves: left out.")
     return prices
-
-
-def _read_plans(
-    reader: Reader,
-    options: Mapping[str, object],
-    models_of_group: Mapping[str, set[str]],
-    used: set[str],
-) -> dict[str, Plan | None]:
-    """Each group as a plan: its multiplier, and the models of its channels. None where it changes
-    nothing."""
-    ratios = _ratios(options, "GroupRatio")
-    every = set().union(*models_of_group.values())
-    plans: dict[str, Plan | None] = {}
-    for group in sorted(used | set(ratios)):
-        report = reader.report.table("groups")
-        report.read += 1
-        ratio = ratios.get(group, Fraction(1))
-        if group not in ratios:
-            reader.report.note("groups", group, "", "has no ratio: taken as 1")
-        models = models_of_group.get(group, set())
-        if group not in used:
-            reader.report.skip("groups", group, "", "nobody is in it")
-        elif ratio == 1 and models in (every, set()):
-            reader.report.skip("groups", group, "", "changes nothing: no plan is needed")
-            plans[group] = None
-        else:
-            plans[group] = _plan(reader, group, ratio, models)
-        if group in used and not models:
-            reader.report.note("groups", group, "", "has no channel there; here it has every model")
-    return plans
-
-
-def _plan(reader: Reader, group: str, ratio: Fraction, models: set[str]) -> Plan:
-    scaled = ratio * PPM
-    if scaled.denominator != 1:
-        reader.report.note("groups", group, "", "its ratio is rounded to 6 decimals")
-    multiplier = round_half_even(scaled.numerator, scaled.denominator)
-    return Plan(Origin("groups", group), group, multiplier, tuple(sorted(models)))

@@ -3,16 +3,18 @@ each has a balance of its own there."""
 
 import ipaddress
 import re
-from collections.abc import Mapping
+from collections.abc import Callable, Collection, Mapping
 from dataclasses import dataclass, replace
 from fractions import Fraction
 from typing import Final
 
-from billing.rules.money import NANO_PER_USD, round_half_even
+from accounts.organisations import FIRST_TEAM, slug_of_name
+from billing.rules.money import NANO_PER_USD, format_usd, round_half_even
 from config.management.imports import values
 from config.management.imports.converted import (
     Budget,
     ClearSecret,
+    Counts,
     Key,
     Member,
     Organisation,
@@ -20,41 +22,35 @@ from config.management.imports.converted import (
     Plan,
     Team,
 )
-from config.management.imports.quota_channel_types import Peer
+from config.management.imports.quota_options import RateOf
 from config.management.imports.reading import Reader, Skipped, field, told_apart
 from config.management.imports.values import Row
 
 _USERS: Final = "users"
 _TOKENS: Final = "tokens"
+AUTO: Final = "auto"
+"""A token of this group is served by the first of some groups that has a channel."""
+_NOT_OPEN: Final = "tokens.group (not open to its user)"
 _ENABLED: Final = 1
 _DELETED: Final = 3
 _EXPIRED: Final = 3
 _ADMINISTRATOR: Final = 10
 _NEVER: Final = "-1"
 _EMAIL: Final = re.compile(r"[^@\s]+@[^@\s]+")
-_USERS_TAKEN: Final = frozenset(
-    {
-        *("id", "username", "display_name", "email", "status", "quota", "group", "role"),
-        *("deleted_at", "password"),
-    }
-)
-_TOKENS_TAKEN: Final = frozenset(
-    {
-        *("id", "user_id", "key", "status", "name", "expired_time", "remain_quota"),
-        *("unlimited_quota", "model_limits_enabled", "model_limits", "allow_ips", "group"),
-        *("deleted_at", "models", "subnet"),
-    }
-)
 
 
 @dataclass(frozen=True)
 class Terms:
-    """What holds for all users: what a dollar is in quota, and the plan of each group."""
+    """What holds for all users: what a dollar is in quota, the plan of each group, the groups that
+    those of a group may give their tokens, how often they may ask, and what closes all of them."""
 
-    peer: Peer
     label: str
     quota_per_usd: Fraction
-    plans: Mapping[str, Plan | None]
+    plans: Mapping[str, Plan]
+    usable: Callable[[str], Collection[str]]
+    auto: Collection[str] = ()
+    rate_of: RateOf = lambda group: Counts()
+    closed: tuple[str, ...] = ()
 
     def nano(self, quota: int) -> int:
         """Units of quota as nano-USD; exact wherever a dollar is a divisor of 10⁹ units."""
@@ -64,15 +60,21 @@ class Terms:
     def nano_exactly(self, quota: int) -> Fraction:
         return quota * NANO_PER_USD / self.quota_per_usd
 
-    def plan_of(self, group: str) -> Origin | None:
-        plan = self.plans.get(group)
-        return plan.origin if plan else None
+    def is_open(self, user_group: str, group: str) -> bool:
+        """Whether a token of that group was served."""
+        usable = self.usable(user_group)
+        return set(self.auto) <= set(usable) if group == AUTO else group in usable
 
 
 def groups_of(reader: Reader) -> set[str]:
-    """The groups that a user or a token is in."""
-    rows = [*reader.database.rows.get(_USERS, ()), *reader.database.rows.get(_TOKENS, ())]
-    return {group for row in rows if (group := values.text(row.get("group")).strip())} - {"auto"}
+    """The groups that a user or a token is in; a user without one is in the first."""
+    rows = reader.database.rows
+    named = {values.text(row.get("group")).strip() for row in rows.get(_TOKENS, ())} - {""}
+    return named | {_group_of(row) for row in rows.get(_USERS, ())}
+
+
+def _group_of(row: Row) -> str:
+    return values.text(row.get("group")).strip() or "default"
 
 
 def read_users(reader: Reader, terms: Terms) -> list[Organisation]:
@@ -83,9 +85,8 @@ def read_users(reader: Reader, terms: Terms) -> list[Organisation]:
     keys = _read_tokens(reader, terms, tokens)
     organisations = reader.each(
         _USERS,
-        lambda row: _organisation(reader, terms, row, keys.get(_id(row), [])),
+        lambda row, closed: _organisation(reader, terms, row, keys.get(_id(row), []), closed),
         name="username",
-        taken=_USERS_TAKEN,
     )
     _add_up(reader, terms, organisations)
     _skip_keys_of_nobody(reader, keys, organisations)
@@ -116,7 +117,9 @@ def _id(row: Row) -> str:
     return values.text(row.get("id"))
 
 
-def _organisation(reader: Reader, terms: Terms, row: Row, keys: list[Key]) -> Organisation:
+def _organisation(
+    reader: Reader, terms: Terms, row: Row, keys: list[Key], closed: tuple[str, ...]
+) -> Organisation:
     nano = terms.nano(field(row, "quota", values.integer))
     id, status = _id(row), field(row, "status", values.integer)
     if status == _DELETED or not values.is_nothing(row.get("deleted_at")):
@@ -131,28 +134,49 @@ def _organisation(reader: Reader, terms: Terms, row: Row, keys: list[Key]) -> Or
         reader.report.note(_USERS, id, username, "no email address: nobody is in its organisation")
     if field(row, "role", values.integer) >= _ADMINISTRATOR:
         reader.report.note(_USERS, id, username, "an administrator there; not an operator here")
-    group = field(row, "group", values.text).strip()
+    if quota := field(row, "aff_quota", values.integer):
+        text = "money that is left behind: rebates in aff_quota. Credit it at /admin/credits"
+        reader.report.note(_USERS, id, username, f"{text} ({format_usd(terms.nano(quota))} USD)")
+    group = _group_of(row)
     return Organisation(
         Origin(_USERS, id),
         name,
         nano,
         suspended="" if status == _ENABLED else f"Disabled in {terms.label}.",
-        plan=terms.plan_of(group),
+        plan=terms.plans[group].origin,
+        counts=terms.rate_of(group),
         members=members,
-        teams=_teams(terms, group, keys),
-        keys=tuple(_owned(key, email if members else "", group) for key in keys),
+        teams=_teams(reader, terms, group, keys),
+        keys=tuple(_owned(reader, terms, key, email if members else "", group) for key in keys),
+        closed=(*terms.closed, *closed),
     )
 
 
-def _teams(terms: Terms, group: str, keys: list[Key]) -> tuple[Team, ...]:
+def _teams(reader: Reader, terms: Terms, group: str, keys: list[Key]) -> tuple[Team, ...]:
     """A token may be of another group than its user: it gets a team on that group's plan."""
-    names = dict.fromkeys(key.team for key in keys if key.team not in ("", group))
-    return tuple(Team(name, plan=terms.plan_of(name)) for name in names)
+    return tuple(
+        Team(
+            _team_name(name),
+            plan=terms.plans[name].origin,
+            counts=terms.rate_of(name),
+            # Nobody makes a key in it, either.
+            closed=reader.without_accepted(() if terms.is_open(group, name) else (_NOT_OPEN,)),
+        )
+        for name in dict.fromkeys(key.team for key in keys if key.team not in ("", group))
+    )
 
 
-def _owned(key: Key, email: str, group: str) -> Key:
-    team = "" if key.team == group else key.team
-    return replace(key, email=email, team=team)
+def _team_name(group: str) -> str:
+    """Each organisation has a first team already: a group of its name is another."""
+    return f"{group} (group)" if slug_of_name(group) == FIRST_TEAM else group
+
+
+def _owned(reader: Reader, terms: Terms, key: Key, email: str, group: str) -> Key:
+    closed = key.closed
+    if key.team and not terms.is_open(group, key.team):
+        closed += reader.without_accepted([_NOT_OPEN])
+    team = "" if key.team in ("", group) else _team_name(key.team)
+    return replace(key, email=email, team=team, closed=closed)
 
 
 def _skip_keys_of_nobody(
@@ -179,17 +203,18 @@ def _read_tokens(
         )
     keys: dict[str, list[Key]] = {}
 
-    def convert(row: Row) -> None:
+    def convert(row: Row, closed: tuple[str, ...]) -> None:
         if not values.is_nothing(row.get("deleted_at")):
             raise Skipped("the token was deleted")
         user = field(row, "user_id", values.text)
-        keys.setdefault(user, []).append(_key(reader, terms, row, names[_id(row)]))
+        key = _key(reader, terms, row, names[_id(row)], closed)
+        keys.setdefault(user, []).append(key)
 
-    reader.each(_TOKENS, convert, taken=_TOKENS_TAKEN)
+    reader.each(_TOKENS, convert)
     return keys
 
 
-def _key(reader: Reader, terms: Terms, row: Row, name: str) -> Key:
+def _key(reader: Reader, terms: Terms, row: Row, name: str, closed: tuple[str, ...]) -> Key:
     id, status = _id(row), field(row, "status", values.integer)
     # A column of fixed width is padded; the prefix is not stored, and every client sends it.
     secret = "sk-" + field(row, "key", values.text).rstrip()
@@ -198,10 +223,7 @@ def _key(reader: Reader, terms: Terms, row: Row, name: str) -> Key:
     disabled = status != _ENABLED and not (status == _EXPIRED and expires_at is not None)
     networks, unreadable = _networks(row)
     if unreadable:
-        disabled = True
-        reader.report.note(
-            _TOKENS, id, name, f"imported disabled: {unreadable} of its addresses cannot be read"
-        )
+        closed += reader.without_accepted(["tokens.allow_ips (not readable)"])
     budgets: tuple[Budget, ...] = ()
     if not field(row, "unlimited_quota", values.boolean):
         budgets = (Budget(terms.nano(max(field(row, "remain_quota", values.integer), 0))),)
@@ -209,21 +231,14 @@ def _key(reader: Reader, terms: Terms, row: Row, name: str) -> Key:
         Origin(_TOKENS, id),
         name,
         ClearSecret(secret),
-        team=_team_of(reader, row, name),
+        team=field(row, "group", values.text).strip(),
         models=_models(row),
         networks=networks,
         expires_at=expires_at,
         disabled=disabled,
         budgets=budgets,
+        closed=closed,
     )
-
-
-def _team_of(reader: Reader, row: Row, name: str) -> str:
-    group = field(row, "group", values.text).strip()
-    if group != "auto":
-        return group
-    reader.report.note(_TOKENS, _id(row), name, "chose its group by itself; here it is its user's")
-    return ""
 
 
 def _models(row: Row) -> tuple[str, ...]:

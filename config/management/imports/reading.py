@@ -1,14 +1,16 @@
-"""Going through a peer's tables: what cannot be read is skipped with its reason, what has no place
-here is told."""
+"""Going through a peer's tables: what cannot be read is skipped with its reason, and what a row
+says that is not imported is reported, or closes what is made of it (`columns.py`)."""
 
 import re
-from collections.abc import Callable, Collection, Mapping
+from collections.abc import Callable, Iterable, Mapping
 from dataclasses import dataclass
+from dataclasses import field as dataclass_field
 from typing import TypeVar
 
+from config.management.imports.columns import TableColumns
 from config.management.imports.databases import Database
 from config.management.imports.report import Report
-from config.management.imports.values import Row, ValueUnreadable, is_nothing, text, unstorable
+from config.management.imports.values import Row, ValueUnreadable, text, unstorable
 from gateway.rules import channel_bounds
 
 T = TypeVar("T")
@@ -20,37 +22,51 @@ class Skipped(Exception):
 
 @dataclass(frozen=True)
 class Reader:
+    """`accepted` are the restrictions, as `tokens.allow_ips`, that may be lost: they close
+    nothing."""
+
     database: Database
     report: Report
+    columns: Mapping[str, TableColumns]
+    accepted: frozenset[str] = frozenset()
+    lost: set[str] = dataclass_field(default_factory=set)
+    """Those of `accepted` that were met."""
 
     def each(
         self,
         table: str,
-        convert: Callable[[Row], T],
+        convert: Callable[[Row, tuple[str, ...]], T],
         *,
         id: str = "id",
         name: str = "name",
-        taken: Collection[str],
     ) -> list[T]:
-        """What `convert` makes of each row of a table, in its order; rows for which it raises
-        Skipped or ValueUnreadable are reported. `taken` are the columns that it looks at."""
+        """What `convert` makes of each row of a table and of what closes it, in its order; rows
+        for which it raises Skipped or ValueUnreadable are reported."""
         converted = []
         for row in self.database.rows.get(table, ()):
             self.report.table(table).read += 1
-            self._tell_what_is_left(table, row, taken)
+            closed = self.closed_by(table, row)
             try:
                 if column := unstorable(row):
                     raise Skipped(f"{column} has a zero byte or is not UTF-8")
-                converted.append(convert(row))
+                converted.append(convert(row, closed))
             except (Skipped, ValueUnreadable) as reason:
                 self.report.skip(table, _shown(row, id), _shown(row, name), str(reason))
         return converted
 
-    def _tell_what_is_left(self, table: str, row: Row, taken: Collection[str]) -> None:
+    def closed_by(self, table: str, row: Row) -> tuple[str, ...]:
+        """The restrictions of a row that have no counterpart here."""
+        found = self.columns[table].find(row, self.database.defaults.get(table, {}))
         left = self.report.table(table).columns_left
-        for column, value in row.items():
-            if column not in taken and not is_nothing(value):
-                left[column] = left.get(column, 0) + 1
+        for column in found.left:
+            left[column] = left.get(column, 0) + 1
+        return self.without_accepted(f"{table}.{column}" for column in found.closing)
+
+    def without_accepted(self, restrictions: Iterable[str]) -> tuple[str, ...]:
+        """Those that nobody accepted the loss of."""
+        named = list(restrictions)
+        self.lost.update(self.accepted.intersection(named))
+        return tuple(name for name in named if name not in self.accepted)
 
 
 def field(row: Row, column: str, read: Callable[[object], T]) -> T:

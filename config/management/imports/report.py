@@ -1,10 +1,12 @@
-"""The parity report: what was read, what of it is here, and everything that was left behind.
+"""The parity report: what was read, what of it is here, what came closed and how it is opened, and
+everything that was left behind.
 
 No secret has a way into it: rows are named by table, id and name, options by their names alone.
 """
 
-from collections.abc import Iterable
+from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, field
+from fnmatch import fnmatchcase
 from typing import Final, NamedTuple
 
 from billing.rules.money import format_usd
@@ -23,12 +25,14 @@ class Row(NamedTuple):
 
 @dataclass(slots=True)
 class TableReport:
-    """One table: how many rows were read, made here now, here from an earlier import; and by
-    reason those that were skipped, or came over with something missing."""
+    """One table: how many rows were read, made here now, here from an earlier import; by what
+    closed them and what opens them, those that came closed; and by reason those that were skipped,
+    or came over with something missing."""
 
     read: int = 0
     imported: int = 0
     present: int = 0
+    closed: dict[tuple[tuple[str, ...], str], list[Row]] = field(default_factory=dict)
     skipped: dict[str, list[Row]] = field(default_factory=dict)
     notes: dict[str, list[Row]] = field(default_factory=dict)
     columns_left: dict[str, int] = field(default_factory=dict)
@@ -36,6 +40,10 @@ class TableReport:
     @property
     def skipped_rows(self) -> int:
         return sum(map(len, self.skipped.values()))
+
+    @property
+    def closed_rows(self) -> int:
+        return sum(map(len, self.closed.values()))
 
 
 @dataclass(slots=True)
@@ -58,6 +66,8 @@ class Money:
 class Report:
     tables: dict[str, TableReport] = field(default_factory=dict)
     tables_left: dict[str, int] = field(default_factory=dict)
+    reasons_left: dict[str, str] = field(default_factory=dict)
+    accepted: list[str] = field(default_factory=list)
     notes: list[str] = field(default_factory=list)
     money: Money = field(default_factory=Money)
 
@@ -67,8 +77,22 @@ class Report:
     def skip(self, table: str, id: str, name: str, reason: str) -> None:
         self.table(table).skipped.setdefault(reason, []).append(Row(id, name))
 
+    def close(
+        self, table: str, id: str, name: str, restrictions: tuple[str, ...], opened_by: str
+    ) -> None:
+        closed = self.table(table).closed
+        closed.setdefault((restrictions, opened_by), []).append(Row(id, name))
+
     def note(self, table: str, id: str, name: str, text: str) -> None:
         self.table(table).notes.setdefault(text, []).append(Row(id, name))
+
+    def explain_tables(self, reasons: Mapping[str, Iterable[str]]) -> None:
+        """Say of the tables that are left why; a name may end in *."""
+        for reason, names in reasons.items():
+            for name in names:
+                for table in self.tables_left:
+                    if fnmatchcase(table, name):
+                        self.reasons_left[table] = reason
 
 
 def printable(text: str) -> str:
@@ -79,16 +103,22 @@ def printable(text: str) -> str:
 
 def as_text(report: Report) -> str:
     """The report as people read it."""
-    lines = [f"{'table':<32}{'read':>8}{'imported':>10}{'here before':>13}{'skipped':>9}"]
+    head = f"{'table':<32}{'read':>8}{'imported':>10}{'closed':>8}{'here before':>13}"
+    lines = [f"{head}{'skipped':>9}"]
     for name, table in report.tables.items():
         lines.append(
-            f"{name:<32}{table.read:>8}{table.imported:>10}{table.present:>13}"
-            f"{table.skipped_rows:>9}"
+            f"{name:<32}{table.read:>8}{table.imported:>10}{table.closed_rows:>8}"
+            f"{table.present:>13}{table.skipped_rows:>9}"
         )
+    lines += _section("Closed: restricted there in a way that is not here", _closed(report))
+    lines += _section("Restrictions that are lost, as accepted", report.accepted)
     lines += _section("Skipped", _by_reason(report, "skipped"))
     lines += _section("Notes", [*_by_reason(report, "notes"), *report.notes])
     lines += _section("Columns with content that Weir has no place for", _columns(report))
-    left = [f"{printable(name)}: {rows} rows" for name, rows in report.tables_left.items()]
+    left = [
+        f"{printable(name)}: {rows} rows ({report.reasons_left.get(name, 'unknown')})"
+        for name, rows in report.tables_left.items()
+    ]
     lines += _section("Tables that are not imported", left)
     lines += _section("Balances", _money(report.money))
     return "\n".join(lines)
@@ -103,13 +133,25 @@ def as_json(report: Report) -> dict[str, object]:
                 "read": table.read,
                 "imported": table.imported,
                 "here_before": table.present,
+                "closed": [
+                    {
+                        "restrictions": list(restrictions),
+                        "opened_by": opened_by,
+                        "rows": [row._asdict() for row in rows],
+                    }
+                    for (restrictions, opened_by), rows in table.closed.items()
+                ],
                 "skipped": _reasons(table.skipped),
                 "notes": _reasons(table.notes),
                 "columns_left": table.columns_left,
             }
             for name, table in report.tables.items()
         },
-        "tables_left": report.tables_left,
+        "tables_left": {
+            name: {"rows": rows, "reason": report.reasons_left.get(name, "unknown")}
+            for name, rows in report.tables_left.items()
+        },
+        "accepted": report.accepted,
         "notes": report.notes,
         "balances": {
             "peer_total": money.peer_total,
@@ -146,6 +188,15 @@ def _named(rows: list[Row]) -> str:
     named = ", ".join(map(str, rows[:_LISTED]))
     more = len(rows) - _LISTED
     return f"{named}, and {more} more (--json names them)" if more > 0 else named
+
+
+def _closed(report: Report) -> list[str]:
+    lines = []
+    for name, table in report.tables.items():
+        for (restrictions, opened_by), rows in table.closed.items():
+            lines.append(f"{name}: {printable(', '.join(restrictions))}: {_named(rows)}")
+            lines.append(f"  to open: {opened_by}")
+    return lines
 
 
 def _columns(report: Report) -> list[str]:

@@ -52,7 +52,10 @@ class Token(NamedTuple):
 
 @dataclass
 class DumpTable:
+    """`defaults` are the words that stand behind DEFAULT."""
+
     columns: list[str] = field(default_factory=list)
+    defaults: dict[str, str] = field(default_factory=dict)
     rows: list[dict[str, object]] = field(default_factory=list)
     count: int = 0
 
@@ -162,8 +165,19 @@ class _Reader:
                 quoted = self._sql[token.at] in '`"'
                 if quoted or token.text.upper() not in _NO_COLUMN:
                     table.columns.append(token.text)
+            elif depth == 1 and token.kind == "name" and token.text.upper() == "DEFAULT":
+                self._take_default(table)
             begins = token.kind == "mark" and token.text == "," and depth == 1
         self._skip_statement()
+
+    def _take_default(self, table: DumpTable) -> None:
+        before = self._at
+        token = self._next()
+        if token is not None and token.kind in ("string", "number", "name"):
+            quote = "'" if token.kind == "string" else ""
+            table.defaults[table.columns[-1]] = f"{quote}{token.text}{quote}"
+        else:
+            self._at = before
 
     def _columns(self, table: DumpTable) -> list[str]:
         """The columns that a statement names, else those of the table."""

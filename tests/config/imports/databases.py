@@ -15,6 +15,7 @@ from config.management.imports.peers import PEERS
 FOLDER = Path(__file__).parent
 LITELLM_KEY = "sk-litellm-key-0123456789abcdef"
 LITELLM_PERSONAL_KEY = "sk-litellm-personal-0123456789"
+LITELLM_MEMBERS_KEY = "sk-litellm-cy-0123456789abcdef"
 LITELLM_SALT_KEY = "sk-salt-of-the-tests"
 # In the dump, encrypted.
 _ADDRESS = "dpBjwPw_bczsttLNt4y0xL1Bz0bn9y2OmAShnTLYtv7WdUOrf7XZY8HIr0Yx10FU"
@@ -46,10 +47,18 @@ def run(peer: str, location: Path | str, *options: str) -> str:
     return out.getvalue()
 
 
-def litellm_dump(folder: Path, fake_url: str = "http://127.0.0.1:9/v1") -> Path:
-    """LiteLLM's dump, the address of its first model replaced and encrypted as the others are."""
+def litellm_dump(
+    folder: Path, fake_url: str = "http://127.0.0.1:9/v1", *, restricted: bool = False
+) -> Path:
+    """LiteLLM's dump, the address of its first model replaced and encrypted as the others are;
+    with the rows of litellm_more.sql where they are asked for."""
     box = SecretBox(sha256(LITELLM_SALT_KEY.encode()).digest())
     sealed = urlsafe_b64encode(box.encrypt(fake_url.encode())).decode()
     path = folder / "litellm.sql"
-    path.write_text((FOLDER / "litellm.sql").read_text().replace(_ADDRESS, sealed))
+    written = (FOLDER / "litellm.sql").read_text().replace(_ADDRESS, sealed)
+    if restricted:
+        end = written.index("--\n-- PostgreSQL database dump complete")
+        more = (FOLDER / "litellm_more.sql").read_text().replace("FAKE_URL", fake_url)
+        written = written[:end] + more + written[end:]
+    path.write_text(written)
     return path

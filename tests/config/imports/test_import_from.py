@@ -13,16 +13,23 @@ from psycopg.conninfo import conninfo_to_dict
 
 from accounts import actors
 from accounts.actors import SYSTEM
+from accounts.keys import change_key
 from accounts.models import AuditEvent, Key, Membership, Organisation
 from accounts.organisations import create_organisation, rename_organisation
-from billing.models import Budget, OrganisationPlan, Plan, PriceVersion, TeamPlan
+from billing.budgets import standing_of
+from billing.codes import CodeRefused, redeem
+from billing.models import Budget, Code, CodeBatch, OrganisationPlan, Plan, PriceVersion, TeamPlan
+from billing.prices import set_price
+from billing.rules.patterns import matches
 from billing.wallets import balance, credit_line
 from config.models import ImportedRow
-from gateway.channels import open_secret
+from gateway.channels import create_channel, open_secret
 from gateway.installation import save_settings
 from gateway.models import Channel
+from lib import clock
 from tests.books import assert_books_balance
 from tests.config.imports.databases import (
+    FOLDER,
     LITELLM_KEY,
     LITELLM_PERSONAL_KEY,
     LITELLM_SALT_KEY,
@@ -148,6 +155,7 @@ def test_groups_become_plans_and_a_key_of_another_group_gets_a_team(new_api: Pat
     told = report(run("new-api", new_api, "--write", "--json"))
     plans = {plan.name: plan for plan in Plan.objects.all()}
     assert {name: plan.multiplier_ppm for name, plan in plans.items()} == {
+        "auto": 1_000_000,
         "default": 1_000_000,
         "vip": 800_000,
     }
@@ -158,6 +166,11 @@ def test_groups_become_plans_and_a_key_of_another_group_gets_a_team(new_api: Pat
     assert cheap.team.name == "default"
     assert TeamPlan.objects.get(team=cheap.team).plan == plans["default"]
     assert skipped(told, "groups") == {"svip": "nobody is in it"}
+    # Each channel serves its groups, as there; none of these serves all of them.
+    conditions = {channel.name: channel.conditions for channel in Channel.objects.all()}
+    assert conditions["claude"] == {"plans": ["vip"]}
+    assert conditions["inside"] == {"plans": ["auto", "default"]}
+    assert conditions["main (1)"] == {}
 
 
 @pytest.mark.extended
@@ -196,14 +209,14 @@ def test_prices_are_those_of_the_ratios_exactly(new_api: Path) -> None:
     assert rates["claude-sonnet-4-5"]["out_text"] == 15_000_000_000
     assert rates["claude-sonnet-4-5"]["in_cache_write_5m"] == 3_750_000_000
     assert rates["house-model"] == {"in_text": 2_200_000_000, "out_text": 5_500_000_000}
-    assert list(skipped(told, "prices")) == ["deepseek-chat"]
+    assert list(closed(told, "prices")) == ["deepseek-chat"], "no price is known for it"
     assert skipped(told, "options") == {"SMTPToken": "settings of the program itself"}
 
 
 @pytest.mark.extended
 def test_report_names_what_is_left_behind_and_shows_no_secret(new_api: Path) -> None:
     told = run("new-api", new_api)
-    for left in ("logs: 2 rows", "users.aff_quota: in 1 rows", "users.access_token: in 1 rows"):
+    for left in ("logs: 2 rows", "rebates in aff_quota", "users.access_token: in 1 rows"):
         assert left in told
     assert "difference   0.00 USD" in told
     both = told + run("new-api", new_api, "--json")
@@ -248,6 +261,21 @@ def test_what_is_new_there_comes_with_the_next_run(new_api: Path, tmp_path: Path
     told = report(run("new-api", grown, "--write", "--json"))
     assert told["tables"]["tokens"]["imported"] == 1
     assert Key.objects.get(name="new").organisation == organisation("小明")
+
+
+@pytest.mark.extended
+@pytest.mark.parametrize("server", ["mariadb", "postgres"])
+@pytest.mark.parametrize("peer", ["new-api", "one-api"])
+def test_dump_of_a_server_is_imported_once(peer: str, server: str) -> None:
+    dump = FOLDER / f"{peer.replace('-', '_')}.{server}.sql"
+    first = report(run(peer, dump, "--write", "--json"))
+    assert first["tables"]["redemptions"]["imported"] == 1
+    assert first["balances"]["difference"] == "0.00"
+    before = AuditEvent.objects.count(), ImportedRow.objects.count(), Code.objects.count()
+    again = report(run(peer, dump, "--write", "--json"))
+    assert (AuditEvent.objects.count(), ImportedRow.objects.count(), Code.objects.count()) == before
+    assert not any(table["imported"] for table in again["tables"].values())
+    assert_books_balance()
 
 
 @pytest.mark.extended
@@ -332,8 +360,11 @@ def test_one_api(tmp_path: Path) -> None:
     rates = {version.price.model: version.rates["meters"] for version in versions}
     # 4/3 of 1.5 USD.
     assert rates["gpt-3.5-turbo-0613"] == {"in_text": 1_500_000_000, "out_text": 2_000_000_000}
-    assert not Plan.objects.exists(), "one group that changes nothing"
-    assert told["tables_left"] == {"redemptions": 1}
+    plan = Plan.objects.get()
+    assert plan.model_patterns == ["gpt-3.5-turbo-0613", "gpt-4o-mini"], "no model of ours besides"
+    assert told["tables_left"] == {}
+    redeemed = redeem(SYSTEM, lin, "01234567-89ab-cdef-0123-456789abcdef")
+    assert redeemed.amount_nano == 100 * 2000
     assert told["balances"]["difference"] == "0.00"
     assert_books_balance()
 
@@ -403,11 +434,16 @@ def test_litellm_organizations_teams_people_and_budgets(litellm: Path) -> None:
         ("key", str(personal.id)): (7_250_000_000, "day"),
         ("user", str(bo.id)): (1_750_000_000, "total"),
     }
-    assert app.model_patterns == ["house-model", "gpt-*"], "its team's"
+    assert app.model_patterns == [], "its team's plan tells"
+    plan = TeamPlan.objects.get(team=research).plan
+    assert plan.model_patterns == ["house-model", "gpt-*"]
+    shared = OrganisationPlan.objects.get(organisation=acme).plan
+    assert shared.model_patterns == ["house-model", "claude-sonnet-4-5", "claude-v2",
+                                     "deepseek-chat"]  # fmt: skip
     assert (personal.rpm, personal.tpm) == (60, 5000)
     narrow = Key.objects.get(name="narrow")
     assert narrow.disabled, "a limit of it has no place here"
-    assert narrow.model_patterns == ["house-model"], "what its team may ask, too"
+    assert narrow.model_patterns == ["claude-*", "house-model"]
     assert skipped(told, "LiteLLM_TeamTable") == {
         "team-lost": "it is blocked, and its keys with it"
     }
@@ -487,4 +523,237 @@ def test_running_postgres_where_a_column_of_fixed_width_pads_the_keys() -> None:
         told = report(run("one-api", address, "--write", "--json"))
     assert balance(organisation("ping")).available_nano == 7 * 2000
     assert actors.key_actor("sk-a-short-key-of-an-early-version") is not None
-    assert told["tables_left"] == {"logs": 0}
+    assert told["tables_left"] == {"logs": {"rows": 0, "reason": "usage and figures of the past"}}
+
+
+@pytest.fixture
+def more(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
+    monkeypatch.setenv("SALT_KEY", LITELLM_SALT_KEY)
+    return litellm_dump(tmp_path, restricted=True)
+
+
+def closed(told: dict[str, Any], table: str) -> dict[str, list[str]]:
+    """Id -> the restrictions that closed it."""
+    return {
+        row["id"]: entry["restrictions"]
+        for entry in told["tables"][table]["closed"]
+        for row in entry["rows"]
+    }
+
+
+@pytest.mark.extended
+def test_litellm_model_of_a_team_serves_that_team_alone(more: Path) -> None:
+    run("litellm", more, "--write", "--salt-key", "env:SALT_KEY")
+    own = Channel.objects.get(name="our-own")
+    assert [route.model for route in own.routes.all()] == ["our-own"]
+    team = organisation("Acme").teams.get(name="Own")
+    assert own.conditions == {"teams": [f"acme/{team.slug}"]}
+    assert "our-own" in TeamPlan.objects.get(team=team).plan.model_patterns
+    others = Plan.objects.exclude(teams__team=team)
+    assert not any("our-own" in plan.model_patterns for plan in others)
+
+
+@pytest.mark.extended
+def test_litellm_budgets_of_members_and_what_was_spent_of_them(more: Path) -> None:
+    run("litellm", more, "--write", "--salt-key", "env:SALT_KEY")
+    standings = {
+        (standing.budget.scope, standing.budget.subject): standing
+        for standing in standing_of(list(Budget.objects.all()))
+    }
+    people = {m.user.email: m for m in Membership.objects.select_related("user")}
+    keys = {key.name: key for key in Key.objects.filter(kind="relay")}
+    cy = standings["user", str(people["cy@example.org"].user.pk)]
+    assert (cy.budget.amount_nano, cy.budget.period) == (10 * 10**9, "month")
+    assert cy.spent_nano == 2_500_000_000
+    # Without a membership of her own, what each member of the team has.
+    di = standings["user", str(people["di@example.org"].user.pk)]
+    assert (di.budget.amount_nano, di.spent_nano) == (10 * 10**9, 0)
+    of_keys = {
+        (standing.budget.subject, standing.budget.period): standing
+        for standing in standing_of(list(Budget.objects.filter(scope="key")))
+    }
+    running = of_keys[str(keys["cy"].pk), "day"]
+    assert (running.budget.amount_nano, running.spent_nano) == (4 * 10**9, 1_500_000_000)
+    assert of_keys[str(keys["ended window"].pk), "day"].spent_nano == 0
+    # A viewer's key would not work: it is nobody's, and has what its person may spend.
+    assert keys["cy"].user is None
+    own = of_keys[str(keys["cy"].pk), "month"]
+    assert (own.budget.amount_nano, own.spent_nano) == (10 * 10**9, 2_500_000_000)
+    assert not keys["cy"].disabled
+    # Nobody of the team could make keys in it, so nobody can here.
+    assert people["cy@example.org"].role == "viewer"
+    assert_books_balance()
+
+
+@pytest.mark.extended
+def test_litellm_keys_that_were_narrower_come_closed_and_are_listed(more: Path) -> None:
+    told = report(run("litellm", more, "--write", "--json", "--salt-key", "env:SALT_KEY"))
+    table = "LiteLLM_VerificationToken"
+    assert closed(told, table) == {
+        "310e44b303856432": [f"{table}.model_max_budget"],
+        "bbbbbbbbbbbbbbbb": [f"{table}.metadata.guardrails"],
+        "cccccccccccccccc": [f"{table}.metadata.model_rpm_limit"],
+        "dddddddddddddddd": [f"{table}.aliases"],
+    }
+    assert all(entry["opened_by"] for entry in told["tables"][table]["closed"])
+    keys = {key.name: key for key in Key.objects.filter(kind="relay")}
+    assert [keys[name].disabled for name in ("guarded", "per model", "alias")] == [True] * 3
+    # A second run closes nothing: what an operator opened meanwhile stays open.
+    change_key(SYSTEM, keys["alias"], disabled=False)
+    again = report(run("litellm", more, "--write", "--json", "--salt-key", "env:SALT_KEY"))
+    assert closed(again, table) == {}
+    assert not Key.objects.get(name="alias").disabled
+
+
+@pytest.mark.extended
+def test_accepted_loss_leaves_a_key_open(more: Path) -> None:
+    lost = "LiteLLM_VerificationToken.metadata.guardrails"
+    options = ("--salt-key", "env:SALT_KEY", "--accept", lost)
+    told = run("litellm", more, "--write", *options)
+    assert not Key.objects.get(name="guarded").disabled
+    assert Key.objects.get(name="alias").disabled
+    assert f"Restrictions that are lost, as accepted\n  {lost}" in told
+    with pytest.raises(CommandError, match="no such restriction"):
+        run("litellm", more, "--salt-key", "env:SALT_KEY", "--accept", "keys.nothing")
+
+
+@pytest.mark.extended
+def test_litellm_prices_come_from_the_old_hub(more: Path, tmp_path: Path) -> None:
+    price_map = tmp_path / "map.json"
+    price_map.write_text(
+        '{"openai/in-the-map": {"mode": "chat", "input_cost_per_token": 2e-06,'
+        ' "output_cost_per_token": 8e-06}}'
+    )
+    set_price(SYSTEM, "gpt-4o", clock.now(), {"meters": {"in_text": 7}}, source="test")
+    options = ("--salt-key", "env:SALT_KEY", "--price-map", str(price_map))
+    told = run("litellm", more, "--write", *options)
+    versions = PriceVersion.objects.filter(source="import: litellm").select_related("price")
+    rates = {version.price.model: version.rates["meters"] for version in versions}
+    assert rates["mapped"] == {"in_text": 2 * 10**9, "out_text": 8 * 10**9}
+    assert rates["our-own"] == {"in_text": 7}, "of the model behind"
+    assert "brand-new" not in rates
+    [unpriced] = [line for line in told.splitlines() if "prices: no price:" in line]
+    assert "brand-new" in unpriced
+    assert "mapped" not in unpriced
+    assert "Until then requests get 402" in told
+    with pytest.raises(CommandError, match="no list of prices"):
+        run("litellm", more, "--price-map", str(more))
+    with pytest.raises(CommandError, match="only LiteLLM"):
+        run("new-api", more, "--price-map", str(price_map))
+
+
+_CODES = """CREATE TABLE redemptions (id integer PRIMARY KEY, user_id integer, key char(32),
+    status integer DEFAULT 1, name text, quota integer DEFAULT 100, created_time integer,
+    redeemed_time integer, used_user_id integer, deleted_at datetime, expired_time integer)"""
+_CODE_ROWS = """INSERT INTO redemptions (id, key, status, name, quota, expired_time) VALUES
+    (1, '00000000000000000000000000000001', 1, 'gift', 500000, 0),
+    (2, '00000000000000000000000000000002', 1, 'gift', 500000, 0),
+    (3, '00000000000000000000000000000003', 3, 'gift', 500000, 0),
+    (4, '00000000000000000000000000000004', 1, 'old', 500000, 1700000000),
+    (5, 'of another form', 1, 'odd', 250000, 0)"""
+
+
+@pytest.mark.extended
+def test_codes_that_nobody_has_used_can_be_used_here_once(tmp_path: Path) -> None:
+    told = report(
+        run("new-api", sqlite_file("new-api", tmp_path, _CODES, _CODE_ROWS), "--write", "--json")
+    )
+    assert CodeBatch.objects.get().count == 2
+    assert skipped(told, "redemptions") == {
+        "3": "the code was used or turned off",
+        "4": "the code has expired",
+        "5": "money that is left behind: not the form of a code (0.50 USD)",
+    }
+    ming = organisation("小明")
+    assert redeem(SYSTEM, ming, "0" * 31 + "1").amount_nano == 10**9
+    for text in ("0" * 31 + "1", "0" * 31 + "3"):
+        with pytest.raises(CodeRefused):
+            redeem(SYSTEM, ming, text)
+    later = tmp_path / "later"
+    later.mkdir()
+    again = sqlite_file(
+        "new-api", later, _CODES, _CODE_ROWS,
+        "INSERT INTO redemptions (id, key, status, name, quota, expired_time) VALUES"
+        " (6, '00000000000000000000000000000006', 1, 'gift', 500000, 0)",
+    )  # fmt: skip
+    told = report(run("new-api", again, "--write", "--json"))
+    assert told["tables"]["redemptions"]["imported"] == 1
+    assert told["tables"]["redemptions"]["here_before"] == 2
+    assert redeem(SYSTEM, ming, "0" * 31 + "6").amount_nano == 10**9
+    assert_books_balance()
+
+
+@pytest.mark.extended
+def test_subscription_that_runs_is_listed_as_money(tmp_path: Path) -> None:
+    told = report(
+        run(
+            "new-api",
+            sqlite_file(
+                "new-api", tmp_path,
+                "CREATE TABLE user_subscriptions (id integer, user_id integer, status text,"
+                " amount_total integer, amount_used integer, end_time integer)",
+                "INSERT INTO user_subscriptions VALUES (1, 2, 'active', 1000000, 250000, 1)",
+            ),
+            "--json",
+        )
+    )  # fmt: skip
+    assert "1.50 USD left" in skipped(told, "user_subscriptions")["1"]
+
+
+@pytest.mark.extended
+@pytest.mark.parametrize(
+    ("change", "table", "id", "restriction"),
+    [
+        ("ALTER TABLE tokens ADD COLUMN max_tokens_per_day integer", "tokens", "1", ""),
+        ("UPDATE tokens SET `group` = 'svip' WHERE id = 1", "tokens", "1",
+         "tokens.group (not open to its user)"),
+        ("ALTER TABLE users ADD COLUMN frozen_until integer", "users", "2", ""),
+        ("ALTER TABLE channels ADD COLUMN rpm integer", "channels", "1", ""),
+        ("UPDATE channels SET open_ai_organization = 'org' WHERE id = 1", "channels", "1",
+         "channels.open_ai_organization"),
+        ("INSERT INTO options VALUES ('SensitiveWords', 'a word')", "users", "2",
+         "options.SensitiveWords"),
+    ],
+)  # fmt: skip
+def test_what_restricts_and_is_not_here_comes_closed(
+    tmp_path: Path, change: str, table: str, id: str, restriction: str
+) -> None:
+    changes = [change]
+    if change.startswith("ALTER"):
+        column = change.split()[5]
+        changes.append(f"UPDATE {table} SET {column} = 7 WHERE id = {id}")
+        restriction = f"{table}.{column}"
+    told = report(run("new-api", sqlite_file("new-api", tmp_path, *changes), "--write", "--json"))
+    assert restriction in closed(told, table)[id]
+    ming = organisation("小明")
+    by_table = {
+        "tokens": lambda: Key.objects.get(name="laptop (1)").disabled,
+        "users": lambda: ming.suspended_at is not None,
+        "channels": lambda: not Channel.objects.get(name="main (1)").enabled,
+    }
+    assert by_table[table]()
+
+
+@pytest.mark.extended
+def test_how_often_users_could_ask(tmp_path: Path) -> None:
+    changes = [
+        f"INSERT INTO options VALUES ('ModelRequestRateLimit{name}', '{value}')"
+        for name, value in {
+            "Enabled": "true", "Count": "0", "SuccessCount": "100", "DurationMinutes": "2",
+            "Group": '{"vip": [30, 20]}',
+        }.items()
+    ]  # fmt: skip
+    run("new-api", sqlite_file("new-api", tmp_path, *changes), "--write")
+    assert (organisation("小明").rpm, organisation("owes").rpm) == (10, 50)
+
+
+def test_models_that_are_here_besides_are_not_opened(new_api: Path) -> None:
+    create_channel(
+        SYSTEM, "ours", {"provider": "openai", "keys": ("sk-ours",), "models": {"our-secret": ""}}
+    )
+    run("new-api", new_api, "--write")
+    on_plans = OrganisationPlan.objects.values_list("organisation_id", flat=True)
+    assert set(on_plans) == set(Organisation.objects.values_list("id", flat=True))
+    for plan in Plan.objects.all():
+        assert plan.model_patterns
+        assert not any(matches(pattern, "our-secret") for pattern in plan.model_patterns)

@@ -11,6 +11,7 @@ import pytest
 
 from tests.config.imports.databases import (
     LITELLM_KEY,
+    LITELLM_MEMBERS_KEY,
     LITELLM_SALT_KEY,
     NEW_API_KEY,
     ONE_API_KEY,
@@ -108,4 +109,20 @@ def test_old_key_of_litellm_is_served_by_its_hash_alone(
     assert ask(stage, hashed, "house-model") == 401, "the hash is in the old database"
     # In the key's own list of models there, and in no other.
     assert ask(stage, LITELLM_KEY, "claude-sonnet-4-5") in (403, 404)
+    stage.assert_books_balance()
+
+
+@pytest.mark.extended
+def test_model_of_a_team_answers_that_team_alone(
+    stage: Hub, provider: FakeUpstream, tmp_path: Path
+) -> None:
+    options = ("--salt-key", "env:SALT_KEY", "--name", "restricted")
+    import_from(stage, "litellm", litellm_dump(tmp_path, provider.url, restricted=True), *options)
+    stage.wait(
+        lambda: ask(stage, LITELLM_MEMBERS_KEY, "live-of-the-team") == 200, "its key is not served"
+    )
+    settled(stage)
+    assert ask(stage, LITELLM_KEY, "live-of-the-team") in (403, 404)
+    # No price is known for it, and it says so.
+    assert ask(stage, LITELLM_MEMBERS_KEY, "brand-new") == 402
     stage.assert_books_balance()

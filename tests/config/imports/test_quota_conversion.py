@@ -1,5 +1,6 @@
 """The same database, kept by SQLite, MySQL or Postgres, becomes the same things."""
 
+import datetime as dt
 from pathlib import Path
 
 import pytest
@@ -10,16 +11,25 @@ from config.management.imports import quota_hubs
 from config.management.imports.converted import Converted
 from config.management.imports.databases import Database, open_database
 from config.management.imports.quota_channel_types import Peer
+from config.management.imports.quota_columns import COLUMNS as QUOTA_COLUMNS
 from config.management.imports.report import as_json
 from config.management.imports.values import Row
-from tests.config.imports.databases import read, sqlite_file
+from tests.config.imports.databases import FOLDER, read, sqlite_file
+
+NOW = dt.datetime(2026, 11, 1, tzinfo=dt.UTC)
 
 
 def _as_mysql(database: Database) -> str:
     """The rows as mysqldump writes them."""
     statements = ["-- MySQL dump 10.13"]
     for table, rows in database.rows.items():
-        columns = ", ".join(f"`{column}` text" for column in rows[0])
+        if not rows:
+            continue
+        defaults = database.defaults[table]
+        columns = ", ".join(
+            f"`{column}` text" + (f" DEFAULT '{defaults[column]}'" if column in defaults else "")
+            for column in rows[0]
+        )
         statements.append(f"CREATE TABLE `{table}` ({columns});")
         for row in rows:
             statements.append(
@@ -40,7 +50,16 @@ def _as_postgres(database: Database) -> str:
     """The rows as pg_dump writes them."""
     statements = ["-- PostgreSQL database dump"]
     for table, rows in database.rows.items():
+        if not rows:
+            continue
         columns = ", ".join(f'"{column}"' for column in rows[0])
+        defaults = database.defaults[table]
+        typed = ", ".join(
+            f'"{column}" text'
+            + (f" DEFAULT '{defaults[column]}'::text" if column in defaults else "")
+            for column in rows[0]
+        )
+        statements.append(f"CREATE TABLE public.{table} ({typed});")
         statements.append(f"COPY public.{table} ({columns}) FROM stdin;")
         statements += ["\t".join(map(_copied, row.values())) for row in rows]
         statements.append("\\.")
@@ -54,7 +73,7 @@ def _copied(value: object) -> str:
 
 
 def _converted(peer: Peer, database: Database) -> tuple[object, ...]:
-    converted: Converted = quota_hubs.convert(peer, database)
+    converted: Converted = quota_hubs.convert(peer, database, frozenset(), NOW)
     told = as_json(converted.report)
     told.pop("tables_left")
     return converted.plans, converted.channels, converted.prices, converted.organisations, told
@@ -69,6 +88,26 @@ def test_dump_becomes_what_the_file_does(peer: Peer, form: object, tmp_path: Pat
     assert _converted(peer, open_database(str(dump), quota_hubs.TABLES)) == _converted(peer, file)
 
 
+@pytest.mark.parametrize("peer", ["new-api", "one-api"])
+@pytest.mark.parametrize("server", ["mariadb", "postgres"])
+def test_dump_by_a_servers_own_program(peer: Peer, server: str, tmp_path: Path) -> None:
+    """Tables as GORM's own migrator makes them for each server, dumped by that server's program."""
+    dump = open_database(str(FOLDER / f"{peer.replace('-', '_')}.{server}.sql"), quota_hubs.TABLES)
+    there = quota_hubs.convert(peer, dump, frozenset(), NOW)
+    file = quota_hubs.convert(peer, read(peer, sqlite_file(peer, tmp_path)), frozenset(), NOW)
+    for part in ("plans", "channels", "prices", "organisations"):
+        assert getattr(there, part) == getattr(file, part), part
+    assert [code.value_nano for code in there.codes] == [10**9 if peer == "new-api" else 200_000]
+    assert not any(organisation.closed for organisation in there.organisations)
+    columns = {
+        column: QUOTA_COLUMNS[table].meaning_of(column)
+        for table, rows in dump.rows.items()
+        for row in rows
+        for column in row
+    }
+    assert "unknown" not in columns.values(), columns
+
+
 @given(st.lists(st.integers(-(2**40), 2**40), max_size=8), st.integers(1, 10**7))
 def test_every_unit_is_accounted_for(quotas: list[int], per_usd: int) -> None:
     users: list[Row] = [
@@ -77,7 +116,7 @@ def test_every_unit_is_accounted_for(quotas: list[int], per_usd: int) -> None:
     ]
     options: list[Row] = [{"key": "QuotaPerUnit", "value": str(per_usd)}]
     rows: dict[str, list[Row]] = {"users": users, "tokens": [], "channels": [], "options": options}
-    converted = quota_hubs.convert("new-api", Database(rows, {}))
+    converted = quota_hubs.convert("new-api", Database(rows, {}), frozenset(), NOW)
     money = converted.report.money
     imported = sum(each.balance_nano for each in converted.organisations)
     assert money.peer_nano - money.left_behind_nano - money.rounded_nano == imported

@@ -50,6 +50,7 @@ WRITES: Final[Writes] = {
     "billing.budgets.hand_over": lambda w: budgets.hand_over(w.alice, w.bobs, w.key),
     "billing.budgets.remove_budget": lambda w: budgets.remove_budget(w.alice, w.budget),
     "billing.budgets.restore_budget": lambda w: budgeting.restore_budget(w.alice, str(w.budget.id)),
+    "billing.codes.bring_codes": lambda w: codes.bring_codes(w.dora, "brought", 1, ["0" * 32]),
     "billing.codes.create_batch": lambda w: codes.create_batch(
         w.dora, "more", value_nano=1, count=1
     ),
