@@ -21,6 +21,8 @@ METER_NAMES: Final[Mapping[str, Promise]] = {
     "in_image_cached": _("Cached image input"),
     "in_cache_write_1h": _("Cache write, 1 h"),
     "in_cache_write_5m": _("Cache write, 5 min"),
+    "in_cache_write_30m": _("Cache write, 30 min"),
+    "in_cache_write_12h": _("Cache write, 12 h"),
     "in_audio": _("Audio input"),
     "in_image": _("Image input"),
     "in_video_ms": _("Video input, ms"),

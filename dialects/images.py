@@ -239,7 +239,7 @@ def made(members: RawMembers, count: int, facts: ImageFacts) -> MadeImages:
 
 def token_quantities(raw: bytes | None) -> Quantities:
     """A raw usage object of tokens as meters; what is not told apart is a picture."""
-    usage = read_usage(raw)
+    usage = read_usage(raw, "unary")
     if isinstance(usage, Quantities):
         return usage
     input_details = usage.inner("input_tokens_details")

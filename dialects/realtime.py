@@ -165,7 +165,7 @@ def read_settings(raw: msgspec.Raw) -> SessionSettings:
 def quantities(raw: bytes | None) -> Quantities:
     """The usage object of a response as meters. Text, sound and pictures that were cached are told
     apart; where they are not, text was cached first."""
-    opened = read_members(raw)
+    opened = read_members(raw, "realtime")
     if isinstance(opened, Quantities):
         return opened
     total, made = opened.count("input_tokens"), opened.count("output_tokens")

@@ -213,7 +213,7 @@ def written_bytes(answer: PassedAnswer | None) -> int:
 
 def told_ms(raw: bytes | None) -> Quantities:
     """A usage object `{"type": "duration", "seconds"}` as milliseconds."""
-    usage = read_usage(raw)
+    usage = read_usage(raw, "unary")
     if isinstance(usage, Quantities):
         return usage
     seconds = usage.count("seconds")
@@ -224,7 +224,7 @@ def told_ms(raw: bytes | None) -> Quantities:
 
 def told_tokens(raw: bytes | None, side: Literal["said", "heard"]) -> Quantities:
     """A usage object of tokens; what is not told apart is the sound of that side."""
-    usage = read_usage(raw)
+    usage = read_usage(raw, "unary")
     if isinstance(usage, Quantities):
         return usage
     input_tokens, made = usage.count("input_tokens"), usage.count("output_tokens")

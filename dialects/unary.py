@@ -78,7 +78,7 @@ def input_quantities(raw: bytes | None) -> Quantities:
     OpenAI and Jina tell prompt_tokens and total_tokens, others one of them or input_tokens; where
     they differ the total counts. A zero that was sent is a zero (F28).
     """
-    usage = read_members(raw)
+    usage = read_members(raw, "unary")
     if isinstance(usage, Quantities):
         return usage
     prompt = usage.count("prompt_tokens")
