@@ -246,7 +246,7 @@ def token_quantities(raw: bytes | None) -> Quantities:
     output_details = usage.inner("output_tokens_details")
     given_tokens, made_tokens = usage.count("input_tokens"), usage.count("output_tokens")
     if given_tokens is None and made_tokens is None and not usage.flags:
-        return Quantities({}, ("usage_missing",))
+        return usage.missing()
     cached = usage.count("cached_tokens", input_details) or 0
     text = (usage.count("text_tokens", output_details) or 0) if output_details else 0
     if text > (made_tokens or 0):

@@ -170,7 +170,7 @@ def quantities(raw: bytes | None) -> Quantities:
         return opened
     total, made = opened.count("input_tokens"), opened.count("output_tokens")
     if total is None or made is None:
-        return opened.result({}) if opened.flags else Quantities({}, ("usage_missing",))
+        return opened.missing()
     heard, said = opened.inner("input_token_details"), opened.inner("output_token_details")
     output = opened.output_meters(made, 0, said)
     return opened.result(_input_meters(opened, total, heard) | output)

@@ -218,7 +218,7 @@ def told_ms(raw: bytes | None) -> Quantities:
         return usage
     seconds = usage.count("seconds")
     if seconds is None:
-        return usage.result({}) if usage.flags else Quantities({}, ("usage_missing",))
+        return usage.missing()
     return usage.result({"audio_ms": seconds * 1000})
 
 
@@ -229,7 +229,7 @@ def told_tokens(raw: bytes | None, side: Literal["said", "heard"]) -> Quantities
         return usage
     input_tokens, made = usage.count("input_tokens"), usage.count("output_tokens")
     if input_tokens is None or made is None:
-        return usage.result({}) if usage.flags else Quantities({}, ("usage_missing",))
+        return usage.missing()
     if side == "said":
         return usage.result({"in_text": input_tokens, "out_audio": made})
     parts = usage.inner("input_token_details")

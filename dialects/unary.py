@@ -88,6 +88,6 @@ def input_quantities(raw: bytes | None) -> Quantities:
     if prompt is not None and total is not None and prompt != total:
         usage.flags.add("usage_mismatch")
     counted = prompt if total is None else total
-    if counted is None and QUARANTINE_FLAGS.isdisjoint(usage.flags):
+    if counted is None and QUARANTINE_FLAGS.isdisjoint(usage.flags) and not usage.unknown:
         return NOTHING
     return usage.result({} if counted is None else {"in_text": counted})

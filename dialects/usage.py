@@ -233,6 +233,12 @@ class UsageMembers(msgspec.Struct):
             return 0, 0
         return self.count("audio_tokens", side) or 0, self.count("image_tokens", side) or 0
 
+    def missing(self) -> Quantities:
+        """What an object without its counts comes to."""
+        if self.flags or self.unknown:
+            return self.result({})
+        return Quantities({}, ("usage_missing",))
+
     def result(self, meters: Meters, parts: tuple[UsagePart, ...] = ()) -> Quantities:
         """The meters with the flags; without any when the count lies (F27)."""
         if not (self.flags or self.unknown or self.conditions or parts):

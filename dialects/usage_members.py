@@ -159,6 +159,8 @@ RESPONSES: Final[Mapping[str, Member]] = MappingProxyType(
         ),
         **_under("output_tokens_details", _DETAILS_OUT),
         "x_details[].*": _free(_TOLD_TWICE, "Qwen"),
+        "tool_usage.web_search.num_requests": _free("counted by the calls of the answer"),
+        "tool_usage.image_gen.*": Member("review", "of a model that the answer does not name"),
         **_HUBS,
     }
 )
@@ -192,7 +194,7 @@ ANTHROPIC: Final[Mapping[str, Member]] = MappingProxyType(
     }
 )
 
-_MODALITIES: Final = "modality, tokenCount".split(", ")
+_MODALITIES: Final = ["modality", "tokenCount"]
 GEMINI: Final[Mapping[str, Member]] = MappingProxyType(
     {
         "promptTokenCount": _meter("in_text"),
@@ -329,12 +331,10 @@ def _walk(members: Mapping[str, Any], node: _Node, above: str) -> Iterator[str]:
             if value.__class__ is dict or value.__class__ is list:
                 yield _path(above, name)
         elif known is None:
-            if not anything:
-                yield _path(above, name)
-            elif node["*"] is _REVIEW and value:
+            if not anything or (node["*"] is _REVIEW and _counts(value)):
                 yield _path(above, name)
         elif known is _REVIEW:
-            if value:
+            if _counts(value):
                 yield _path(above, name)
         elif value is None:
             continue
@@ -353,9 +353,18 @@ def _walk(members: Mapping[str, Any], node: _Node, above: str) -> Iterator[str]:
             yield _path(above, name)
 
 
+def _counts(value: Any) -> bool:
+    """Whether a value, or any that is in it, is more than nothing."""
+    if isinstance(value, dict):
+        return any(map(_counts, value.values()))
+    if isinstance(value, list):
+        return any(map(_counts, value))
+    return bool(value)
+
+
 def _path(above: str, name: str) -> str:
     """As it is kept and shown: an upstream may call a member anything."""
     plain = "".join(
         letter if letter.isalnum() or letter in "_-" else "?" for letter in name[:_NAME_MAX]
     )
-    return f"{above}.{plain}"[:_NAME_MAX] if above else plain
+    return f"{above}.{plain or '?'}"[:_NAME_MAX] if above else plain or "?"

@@ -41,9 +41,9 @@ class PriceRow(msgspec.Struct):
 class Price:
     """A price version with the span of time (Unix seconds) and the hours of the day in which it is
     charged. `others` are the versions by service tier that a request may end at instead. `tier` is
-    the service tier that the request asks for, `asked` are its other conditions. `listed`: it is of the shipped price list, so that
-    a condition it has no terms for has an unknown price; an own price holds under every condition
-    that it has no other terms for."""
+    the service tier that the request asks for, `asked` are its other conditions. `listed`: it is of
+    the shipped price list, so that a condition without terms has an unknown price; an own price
+    holds under every condition that it has no other terms for."""
 
     id: int
     valid_from: float

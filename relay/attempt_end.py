@@ -244,7 +244,7 @@ class AttemptEnd:
             saved_nano=bill.saved_nano
             if bill.parts
             else saved_of(bill.meters, None if price is None else price.version, bill.basis),
-            pricing=bill.pricing,
+            pricing=bill.pricing_text(self._admitted.channel.provider.name),
         )
 
 

@@ -92,14 +92,14 @@ class Bill(msgspec.Struct, frozen=True):
     told: Mapping[str, str] = {}
     reported: tuple[UsagePart, ...] = ()
 
-    @property
-    def pricing(self) -> str | None:
+    def pricing_text(self, provider: str) -> str | None:
         """What its record says of how it was priced; None where that is its meters and version."""
-        if not self.parts and not self.unknown:
-            return None
-        parts = {"parts": [part.stored() for part in self.parts]} if self.parts else {}
-        unknown = {"unknown": self.unknown} if self.unknown else {}
-        return msgspec.json.encode(parts | unknown).decode()
+        pricing: dict[str, object] = {}
+        if self.parts:
+            pricing["parts"] = [part.stored() for part in self.parts]
+        if self.unknown:
+            pricing |= {"unknown": self.unknown, "provider": provider}
+        return msgspec.json.encode(pricing).decode() if pricing else None
 
     @property
     def saved_nano(self) -> int:
@@ -284,7 +284,7 @@ class UsageMeter:
         if self.decoder is None or self.decoder.usage is None:
             return meters_text(said)
         reported = self._admitted.prepared.codec.quantities(self.decoder)
-        if not reported.stands:
+        if not reported.stands or reported.unknown:
             return meters_text(said)
         del said["in_text"]
         return meters_text(

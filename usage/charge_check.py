@@ -111,7 +111,7 @@ def _judge_parts(row: Any, meters: Mapping[str, int], version: PriceVersion) -> 
         parts = stored_parts(pricing, meters, version)
     except (PriceInvalid, MeterUnknown) as error:
         return WrongCharge(id, "", charge_nano, f"its parts have no price: {error}")
-    used = {name: 0 for name in meters}
+    used = dict.fromkeys(meters, 0)
     for part in parts:
         for name, count in part.meters.items():
             used[name] = used.get(name, 0) + count

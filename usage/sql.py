@@ -205,6 +205,15 @@ def tell_doubted(written: Sequence[RecordWritten]) -> Statement:
     }
 
 
+def tell_unknown(written: Sequence[RecordWritten]) -> Statement:
+    """Tell the operators of usage that nobody has classified (P28): one fact for a provider and
+    what is unknown of it, ever."""
+    return _TELL_UNKNOWN, {
+        "organisations": id_array([record.organisation_id for record in written]),
+        "ids": id_array([record.attempt_id for record in written]),
+    }
+
+
 def note_addresses(noted: Sequence[AddressNoted]) -> Statement:
     """Keep from where requests came, until `usage/client_addresses.py` forgets it."""
     return _NOTE_ADDRESSES, {
@@ -453,6 +462,21 @@ _TELL_DOUBTED = """
     JOIN usage_usagerecord r
       ON r.organisation_id = t.organisation_id AND r.id = t.id AND 'quarantine' = ANY (r.flags)
     JOIN accounts_organisation o ON o.id = r.organisation_id
+    WHERE r.pricing->'unknown' IS NULL
+    ON CONFLICT (id) DO NOTHING"""
+
+_TELL_UNKNOWN = """
+    INSERT INTO outbox_fact (id, kind, body)
+    SELECT DISTINCT ON (r.pricing->>'provider', r.pricing->'unknown')
+           md5('usage.unknown:' || (r.pricing->>'provider') || (r.pricing->>'unknown'))::uuid,
+           'usage.unknown',
+           jsonb_build_object(
+               'provider', r.pricing->>'provider', 'channel', r.channel_name, 'model', r.model,
+               'unknown', (SELECT string_agg(one, ', ')
+                           FROM jsonb_array_elements_text(r.pricing->'unknown') one))
+    FROM unnest(%(organisations)s::uuid[], %(ids)s::uuid[]) AS t (organisation_id, id)
+    JOIN usage_usagerecord r
+      ON r.organisation_id = t.organisation_id AND r.id = t.id AND r.pricing->'unknown' IS NOT NULL
     ON CONFLICT (id) DO NOTHING"""
 
 _NOTE_ADDRESSES = """

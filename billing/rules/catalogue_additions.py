@@ -33,9 +33,9 @@ _IN_US: Final[Mapping[str, Any]] = MappingProxyType(
         "date": "2026-11-24",
     }
 )
-# https://ai.google.dev/gemini-api/docs/optimization: flex has 50 % off, priority costs 75 % to 100 %
-# more. What the package has of priority, and what the pricing page says of Gemini 3.7 Flash (1.35
-# and 6.75 USD beside 0.75 and 3.75), is 1.8 times the standard price.
+# https://ai.google.dev/gemini-api/docs/optimization: flex has 50 % off, priority costs 75 % to
+# 100 % more. What the package has of priority, and what the pricing page says of Gemini 3.7 Flash
+# (1.35 and 6.75 USD beside 0.75 and 3.75), is 1.8 times the standard price.
 _GEMINI: Final = re.compile(r"gemini-(?:2\.5|3(?:\.\d)?)-(?:pro|flash|flash-lite)(?:-preview)?")
 _GEMINI_TIERS: Final = (
     ("flex", 50, "ai.google.dev optimization, 2026-11-24"),

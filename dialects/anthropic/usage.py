@@ -124,11 +124,12 @@ def _parts(usage: UsageMembers, whole: Meters) -> tuple[UsagePart, ...]:
     step of the model that has answered. An attempt that another model took over from before it had
     said anything is not billed (platform.claude.com, release notes, 2026-06-02).
     """
-    rows = [row for row in usage.members["iterations"] if isinstance(row, dict)]
-    kinds = [row.get("type") for row in rows]
+    told = usage.members["iterations"]
+    rows = [row for row in told if isinstance(row, dict)] if isinstance(told, list) else []
+    kinds = [str(row.get("type")) for row in rows]
     for kind in kinds:
         if kind not in _STEPS:
-            usage.unknown.append(f"iterations.type={str(kind)[:40]}")
+            usage.unknown.append(f"iterations.type={kind[:40]}")
     if len(rows) < 2 and kinds != ["compaction"]:
         return ()
     fell_back = "fallback_message" in kinds

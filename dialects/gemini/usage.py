@@ -20,7 +20,7 @@ from dialects.usage import Counts, Meters, Quantities, UsageMembers, present, re
 
 _SEARCHES = "webSearchCount"
 _MODALITIES = frozenset(
-    {None, "MODALITY_UNSPECIFIED", "TEXT", "AUDIO", "IMAGE", "VIDEO", "DOCUMENT"}
+    {"None", "MODALITY_UNSPECIFIED", "TEXT", "AUDIO", "IMAGE", "VIDEO", "DOCUMENT"}
 )
 
 
@@ -146,7 +146,7 @@ def _modality(usage: UsageMembers, name: str, modality: str) -> int:
         if isinstance(row, dict):
             if row.get("modality") == modality:
                 tokens += usage.count("tokenCount", row) or 0
-            elif modality == "AUDIO" and row.get("modality") not in _MODALITIES:
+            elif modality == "AUDIO" and str(row.get("modality")) not in _MODALITIES:
                 unknown = f"{name}.modality={str(row.get('modality'))[:40]}"
                 if unknown not in usage.unknown:
                     usage.unknown.append(unknown)

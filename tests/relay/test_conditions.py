@@ -18,7 +18,6 @@ from billing.rules.catalogue_additions import with_own_prices
 from lib.clock import now
 from lib.ids import id_text
 from tests.hub import RATES, Answer, Hub, Tenant
-from tests.relay.sweeper import receipt as receipt_of
 from tests.relay.canned import (
     Canned,
     canned,
@@ -28,6 +27,7 @@ from tests.relay.canned import (
     message_stream,
     response,
 )
+from tests.relay.sweeper import receipt as receipt_of
 
 ROWS = tuple(with_own_prices(convert_catalogue(data.providers).rows))
 OPUS, GEMINI, GPT = "claude-opus-5-5", "gemini-3.8-flash", "gpt-5"
@@ -299,8 +299,8 @@ def test_each_part_is_priced_by_the_model_that_made_it(
 def test_cache_writes_are_booked_by_their_lifetime(hub: Hub, upstream: Canned, gpt: str) -> None:
     """OpenAI's 30 minutes at the price of a write, its 12 hours at none that is listed (I14)."""
     tenant = hub.tenant()
-    details = {"cached_tokens": 0, "cache_write_tokens": 60,
-               "cache_write_tokens_details": {"ttl_30m_tokens": 60, "ttl_12h_tokens": 0}}  # fmt: skip
+    kept = {"ttl_30m_tokens": 60, "ttl_12h_tokens": 0}
+    details = {"cached_tokens": 0, "cache_write_tokens": 60, "cache_write_tokens_details": kept}
     usage = {"input_tokens": 100, "input_tokens_details": details, "output_tokens": 5,
              "output_tokens_details": {"reasoning_tokens": 0}, "total_tokens": 105}  # fmt: skip
     upstream.answer = response(GPT, usage)

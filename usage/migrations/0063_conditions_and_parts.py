@@ -17,4 +17,17 @@ class Migration(migrations.Migration):
                 " version, and what of its usage is not classified.",
             ),
         ),
+        migrations.AlterField(
+            model_name="review",
+            name="settle_as",
+            field=models.CharField(
+                max_length=6,
+                choices=[
+                    ("amount", "A specific amount"),
+                    ("bound", "The held amount"),
+                    ("free", "Free of charge"),
+                    ("count", "What is known of its count"),
+                ],
+            ),
+        ),
     ]
