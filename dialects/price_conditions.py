@@ -48,6 +48,9 @@ KINDS: Final[Mapping[str, Kind]] = {
     "processing": Kind(frozenset({""}), frozenset({"batch"}), ()),
 }
 
+# What a version of a price carries terms for; a service tier has a price of its own.
+OF_VERSIONS: Final[tuple[str, ...]] = tuple(kind for kind in KINDS if kind != TIER)
+
 # Google tells the traffic of Vertex AI in words of its own.
 TRAFFIC: Final[Mapping[str, str]] = {
     "TRAFFIC_TYPE_UNSPECIFIED": "standard",

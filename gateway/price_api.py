@@ -21,7 +21,7 @@ from billing.rules.conditions import PriceKey
 from billing.rules.meters import MeterUnknown, format_rate, parse_rate
 from billing.rules.money import MoneyInvalid, format_usd
 from billing.rules.written_conditions import read_conditions, write_conditions
-from dialects.price_conditions import KINDS
+from dialects.price_conditions import OF_VERSIONS
 from gateway.access import (
     access_preview,
     access_proposal,
@@ -66,7 +66,7 @@ class ConditionIn(Schema):
 
     model_config = ConfigDict(extra="forbid")
 
-    kind: str = Field(max_length=40, description=f"One of {', '.join(KINDS)}.")
+    kind: str = Field(max_length=40, description=f"One of {', '.join(OF_VERSIONS)}.")
     value: str = Field(max_length=40, description="Such as `fast`, `us` or `batch`.")
     multiplier: str | None = Field(
         None, max_length=24, description="Of all rates of tokens. Either this or `meters`."

@@ -36,7 +36,7 @@ from billing.rules.meters import (
     find_meter,
 )
 from billing.rules.money import INT64_MAX, round_half_even
-from dialects.price_conditions import KINDS, VALUE
+from dialects.price_conditions import KINDS, OF_VERSIONS, VALUE
 
 UNITS_PER_RATE: Final = 1_000_000
 PPM: Final = 1_000_000
@@ -565,10 +565,9 @@ def _read_conditions(stated: Rates, raw: object) -> tuple[Condition, ...]:
         at = f"conditions[{index}]"
         _refuse_unknown(row, _OF_CONDITION, at)
         kind, value = str(row.get("kind", "")), str(row.get("value", ""))
-        known = KINDS.get(kind)
-        if known is None:
-            raise PriceInvalid(f"{at}.kind: expected one of {', '.join(KINDS)}, got {kind!r}")
-        if not VALUE.fullmatch(value) or value in known.plain:
+        if kind not in OF_VERSIONS:
+            raise PriceInvalid(f"{at}.kind: expected one of {', '.join(OF_VERSIONS)}, got {kind!r}")
+        if not VALUE.fullmatch(value) or value in KINDS[kind].plain:
             raise PriceInvalid(f"{at}.value: {value!r} is not a {kind} with a price of its own")
         if any(one.kind == kind and one.value == value for one in conditions):
             raise PriceInvalid(f"{at}: {kind} {value} is there already")
