@@ -315,12 +315,36 @@ def unknown_members(wire: str, usage: Mapping[str, Any]) -> list[str]:
     """The members of a usage object that nobody has classified, or whose price nobody publishes,
     by their paths; at most UNKNOWN_MAX."""
     found: list[str] = []
-    for path in _walk(usage, _TREES[wire], ""):
+    tree = _TREES[wire]
+    if _is_known(usage, tree):
+        return found
+    for path in _walk(usage, tree, ""):
         if path not in found:
             found.append(path)
         if len(found) == UNKNOWN_MAX:
             break
     return found
+
+
+def _is_known(members: Mapping[str, Any], node: _Node) -> bool:
+    """Whether nothing of an object need be looked at twice: nearly all are so."""
+    for name, value in members.items():
+        known = node.get(name)
+        if known is _LEAF:
+            kind = value.__class__
+            if kind is dict or kind is list:
+                return False
+        elif known.__class__ is not _Branch:
+            return False
+        elif value is not None:
+            if not known.listed:
+                value = (value,)
+            elif value.__class__ is not list:
+                return False
+            for item in value:
+                if item.__class__ is not dict or not _is_known(item, known.inner):
+                    return False
+    return True
 
 
 def _walk(members: Mapping[str, Any], node: _Node, above: str) -> Iterator[str]:

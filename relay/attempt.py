@@ -160,6 +160,8 @@ class Attempt:
                 await self._intend(self._admitted.prepared.exchange)
             answer = await self._send(fresh=fresh)
             self._end.upstream_request_id = request_id_of(answer)
+            if self._usage_meter.prices.known:
+                self._usage_meter.prices.hear_head(answer.headers)
             self._probe.accepted()
             try:
                 outcome = await self._relay(answer)

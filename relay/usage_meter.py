@@ -137,6 +137,12 @@ class TierPrices:
         if self._costs is not None:
             self.cost = self._costs.for_tier(tier_name(tier))
 
+    def hear_head(self, headers: Mapping[str, str]) -> None:
+        """Google says in the head of an answer in which tier it is given, if it says so at all."""
+        tier = headers.get("x-gemini-service-tier", "").lower()
+        if KINDS[TIER].is_classified(tier):
+            self.hear(tier)
+
     @property
     def unknown(self) -> tuple[str, ...]:
         """The tier that it was answered in, where nobody knows its price (P28)."""
@@ -454,7 +460,13 @@ def count(
         return Bill(meters, 0, "free", (*flags, "unpriced"), raw)
     version = price_in_force.version
     parts: tuple[PricedPart, ...] = ()
-    if reported.conditions or reported.parts or asked or reported.unknown or unknown:
+    if (
+        asked
+        or unknown
+        or reported.unknown
+        or reported.parts
+        or (reported.conditions and _is_special(reported.conditions))
+    ):
         pricing = _Pricing(price_in_force, asked, others, names)
         parts = pricing.parts(reported, meters, stands=basis != "estimated")
         found = tuple(dict.fromkeys((*reported.unknown, *unknown, *pricing.unknown)))
@@ -485,6 +497,11 @@ def count(
         meters, min(charge, hold_nano), basis, flags, raw, max(charge - hold_nano, 0),
         parts=parts, told=reported.conditions, reported=reported.parts,
     )  # fmt: skip
+
+
+def _is_special(told: Mapping[str, str]) -> bool:
+    """Whether any of these conditions is more than the standard."""
+    return any(word not in KINDS[kind].plain for kind, word in told.items())
 
 
 class _Pricing:

@@ -219,6 +219,21 @@ def test_gemini_is_charged_by_its_service_tier(
     hub.assert_books_balance()
 
 
+def test_gemini_says_in_its_head_that_a_tier_was_not_granted(
+    hub: Hub, upstream: Canned, flash: str
+) -> None:
+    tenant = hub.tenant()
+    upstream.answer = content(
+        {"promptTokenCount": 100, "candidatesTokenCount": 10, "totalTokenCount": 110}
+    )
+    upstream.headers = {"x-gemini-service-tier": "standard"}
+    body = {"contents": [{"role": "user", "parts": [{"text": "a" * 200}]}],
+            "serviceTier": "priority", "generationConfig": {"maxOutputTokens": 100}}  # fmt: skip
+    answer = hub.post(tenant, body, path=f"/v1beta/models/{flash}:generateContent")
+    upstream.headers = {}
+    assert record_of(hub, tenant, answer)["charge_nano"] == 100 * 750 + 10 * 3_750
+
+
 UNKNOWN = [
     ("ultrafast", {}, "service_tier=ultrafast"),
     ("hyper", {}, "service_tier=hyper"),
