@@ -267,6 +267,22 @@ def test_what_nobody_has_classified_is_held_for_review_and_charged_to_nobody(
     assert hub.balance(tenant)["customer:held"] == record["hold_nano"] > 0
 
 
+def test_operators_get_one_letter_for_what_is_unknown(hub: Hub, upstream: Canned, gpt: str) -> None:
+    tenant, name = hub.tenant(), f"fee_{secrets.token_hex(4)}"
+    usage = {"prompt_tokens": 10, "completion_tokens": 100, "total_tokens": 110, name: 3}
+    upstream.answer = completion(GPT, usage)
+    body = {"model": gpt, "max_completion_tokens": 500,
+            "messages": [{"role": "user", "content": "Hi"}]}  # fmt: skip
+    for _ in range(3):
+        hub.record(hub.post(tenant, body).headers["x-request-id"])
+    told = hub.rows(
+        "SELECT body FROM outbox_fact WHERE kind = 'usage.unknown' AND body->>'unknown' = %s", name
+    )
+    assert [row["body"]["provider"] for row in told] == ["openai"]
+    doubted = "SELECT 1 FROM outbox_fact WHERE kind = 'count.doubted' AND body->>'model' = %s"
+    assert hub.rows(doubted, gpt) == []
+
+
 def test_a_price_of_ones_own_wins_over_what_a_vendor_lists(hub: Hub, upstream: Canned) -> None:
     """A reseller's terms: every tier and speed at one price, as the operator has set it."""
     tenant = hub.tenant()
