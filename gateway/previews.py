@@ -304,7 +304,7 @@ def _charge(row: _Row, version: PriceVersion) -> int | Unpriced:
     )
 
 
-def _read(stored: Any) -> Any:
+def _from_json(stored: Any) -> Any:
     """Django's connection gives JSON as text."""
     return json.loads(stored) if isinstance(stored, str) else stored
 
@@ -329,7 +329,7 @@ def _read(preview: PricePreview, organisation: UUID, after: UUID | None) -> list
     with connection.cursor() as cursor:
         cursor.execute(_READ, parameters)
         return [
-            _Row(*row)._replace(meters=_read(row[5]), pricing=_read(row[14]))
+            _Row(*row)._replace(meters=_from_json(row[5]), pricing=_from_json(row[14]))
             for row in cursor.fetchall()
         ]
 

@@ -66,7 +66,7 @@ class UnderReview(NamedTuple):
     @property
     def unknown(self) -> list[str]:
         """What of its usage nobody has classified (P28)."""
-        return (read_json(self.pricing) or {}).get("unknown", [])
+        return list((read_json(self.pricing) or {}).get("unknown", ()))
 
 
 class UnknownKind(NamedTuple):
@@ -242,7 +242,8 @@ def _charge(under_review: UnderReview, settle_as: SettleAs, amount_nano: int | N
 def _counted_nano(under_review: UnderReview) -> int:
     """What the part of its count that is known comes to at its price, no more than was held."""
     meters, pricing = read_json(under_review.meters), read_json(under_review.pricing)
-    stored = PriceVersion.objects.filter(pk=under_review.price_version_id).first()
+    version_id = under_review.price_version_id
+    stored = None if version_id is None else PriceVersion.objects.filter(pk=version_id).first()
     if stored is None or not meters:
         raise ReviewRefused("settle_as", gettext("There is no count with a price."))
     version = pricing_rules.PriceVersion.from_stored(stored.rates)

@@ -75,7 +75,21 @@ HONEST: dict[str, tuple[Any, dict[str, Any]]] = {
     ),
     "unary": (unary.input_quantities, {"prompt_tokens": 100, "total_tokens": 100}),
 }  # fmt: skip
-ODD = (None, True, 3, 2.5, "7", "", [], {}, [1], {"tokens": 5}, [{"tokens": 5}], -1, 10**30)
+ODD: tuple[Any, ...] = (
+    None,
+    True,
+    3,
+    2.5,
+    "7",
+    "",
+    [],
+    {},
+    [1],
+    {"tokens": 5},
+    [{"tokens": 5}],
+    -1,
+    10**30,
+)
 CONDITIONS = ("speed", "service_tier", "inference_geo", "serviceTier")
 
 
