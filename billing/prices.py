@@ -18,12 +18,10 @@ from accounts.actors import Actor
 from accounts.epoch import bump_epoch
 from billing.models import Price, PriceKind, PriceProposal, PriceVersion
 from billing.rules import pricing
+from billing.rules.catalogue import CATALOGUE as CATALOGUE
 from billing.rules.catalogue import CatalogueRow
 from billing.rules.conditions import ConditionInvalid, PriceKey, read_hours, tier_name
 from billing.rules.meters import MeterUnknown
-
-CATALOGUE = "genai-prices"
-"""How the source of a version begins that came with the shipped catalogue."""
 
 
 class PriceRefused(ValueError):

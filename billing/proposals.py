@@ -503,7 +503,15 @@ def _in_force(prices: Iterable[ListedPrice], at: dt.datetime) -> dict[PriceKey, 
 
 def _canonical(rates: Mapping[str, Any] | None) -> str:
     return (
-        "" if rates is None else repr((sorted(rates["meters"].items()), rates.get("tiers") or []))
+        ""
+        if rates is None
+        else repr(
+            (
+                sorted(rates["meters"].items()),
+                rates.get("tiers") or [],
+                rates.get("conditions") or [],
+            )
+        )
     )
 
 

@@ -1,7 +1,7 @@
 """Meters and rates as people read them: names, exact decimals with the unit that they are for."""
 
 from collections.abc import Iterable, Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Any, Final
 
 from django.utils.functional import Promise
@@ -10,7 +10,7 @@ from django.utils.translation import gettext_lazy as _
 
 from billing.prices import ListedPrice
 from billing.rules.meters import METERS, Meter, MeterUnknown, find_meter
-from billing.rules.money import format_price, format_scaled
+from billing.rules.money import format_multiplier, format_price, format_scaled
 from billing.rules.pricing import PPM
 from billing.words import money_symbol
 
@@ -21,6 +21,8 @@ METER_NAMES: Final[Mapping[str, Promise]] = {
     "in_image_cached": _("Cached image input"),
     "in_cache_write_1h": _("Cache write, 1 h"),
     "in_cache_write_5m": _("Cache write, 5 min"),
+    "in_cache_write_30m": _("Cache write, 30 min"),
+    "in_cache_write_12h": _("Cache write, 12 h"),
     "in_audio": _("Audio input"),
     "in_image": _("Image input"),
     "in_video_ms": _("Video input, ms"),
@@ -37,6 +39,11 @@ METER_NAMES: Final[Mapping[str, Promise]] = {
     "file_searches": _("File searches"),
     "code_sessions": _("Code sessions"),
     "requests": _("Requests"),
+}
+_CONDITIONS: Final[Mapping[tuple[str, str], Promise]] = {
+    ("speed", "fast"): _("fast mode"),
+    ("inference_geo", "us"): _("inference in the US only"),
+    ("processing", "batch"): _("batch"),
 }
 PER_MILLION: Final = pgettext_lazy("unit of a rate", "1M")
 _UNITS: Final[Mapping[str, Promise]] = {
@@ -72,13 +79,19 @@ class RateShown:
     mode: str
     rate: int
     multiplier_ppm: int = PPM
+    condition: tuple[str, str] | None = None
 
     @property
     def name(self) -> str:
-        return meter_name(self.meter)
+        if self.condition is None:
+            return meter_name(self.meter)
+        words = condition_words(*self.condition)
+        return f"{meter_name(self.meter)} · {words}" if self.meter else words
 
     @property
     def text(self) -> str:
+        if not self.meter:
+            return gettext("× %(n)s, all tokens") % {"n": format_multiplier(self.rate)}
         return rate_text(self.meter, self.rate, self.multiplier_ppm)
 
     @property
@@ -126,6 +139,25 @@ def shown_rates(stored: Mapping[str, Any], multiplier_ppm: int = PPM) -> list[Ra
         mode = tier.get("mode", "whole")
         shown += _shown(tier["meters"], tier["input_over"], mode, multiplier_ppm)
     return shown
+
+
+def shown_conditions(stored: Mapping[str, Any], multiplier_ppm: int = PPM) -> list[RateShown]:
+    """Every rate that a condition of a stored price has; one that multiplies has no meter."""
+    shown: list[RateShown] = []
+    for one in stored.get("conditions") or ():
+        held = (one["kind"], one["value"])
+        if "multiplier_ppm" in one:
+            shown.append(RateShown("", None, "", one["multiplier_ppm"], PPM, held))
+        else:
+            rates = shown_rates(one, multiplier_ppm)
+            shown += [replace(rate, condition=held) for rate in rates]
+    return shown
+
+
+def condition_words(kind: str, value: str) -> str:
+    """A condition of a price in words: `fast mode`."""
+    known = _CONDITIONS.get((kind, value))
+    return str(known) if known else f"{kind} {value}"
 
 
 def condition_text(service_tier: str, hours: str, channel: str = "") -> str:

@@ -30,6 +30,7 @@ from dialects.errors import ErrorKind, retry_after_s
 from dialects.events import Event, Step
 from dialects.media import MediaKind
 from dialects.operation import NO_NEEDS, Needs, Operation, chat_operation
+from dialects.steps import OtherSteps
 from dialects.upstream_errors import UpstreamFault
 from dialects.usage import Quantities
 from dialects.whole_answer import WholeAnswer
@@ -194,6 +195,10 @@ class Codec(ABC, Generic[F]):
     def response_of(self, stream: Any) -> bytes | None:
         """The whole answer at the end of a stream, by the decoder or encoder of this dialect that
         `stream` is; None where a dialect has none, or it was cut."""
+        return None
+
+    def other_steps(self, facts: F) -> OtherSteps | None:
+        """What the provider may do and bill for the request beside its own model's answer."""
         return None
 
     def searches_max(self, facts: F) -> int:

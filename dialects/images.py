@@ -239,14 +239,14 @@ def made(members: RawMembers, count: int, facts: ImageFacts) -> MadeImages:
 
 def token_quantities(raw: bytes | None) -> Quantities:
     """A raw usage object of tokens as meters; what is not told apart is a picture."""
-    usage = read_usage(raw)
+    usage = read_usage(raw, "unary")
     if isinstance(usage, Quantities):
         return usage
     input_details = usage.inner("input_tokens_details")
     output_details = usage.inner("output_tokens_details")
     given_tokens, made_tokens = usage.count("input_tokens"), usage.count("output_tokens")
     if given_tokens is None and made_tokens is None and not usage.flags:
-        return Quantities({}, ("usage_missing",))
+        return usage.missing()
     cached = usage.count("cached_tokens", input_details) or 0
     text = (usage.count("text_tokens", output_details) or 0) if output_details else 0
     if text > (made_tokens or 0):

@@ -165,12 +165,12 @@ def read_settings(raw: msgspec.Raw) -> SessionSettings:
 def quantities(raw: bytes | None) -> Quantities:
     """The usage object of a response as meters. Text, sound and pictures that were cached are told
     apart; where they are not, text was cached first."""
-    opened = read_members(raw)
+    opened = read_members(raw, "realtime")
     if isinstance(opened, Quantities):
         return opened
     total, made = opened.count("input_tokens"), opened.count("output_tokens")
     if total is None or made is None:
-        return opened.result({}) if opened.flags else Quantities({}, ("usage_missing",))
+        return opened.missing()
     heard, said = opened.inner("input_token_details"), opened.inner("output_token_details")
     output = opened.output_meters(made, 0, said)
     return opened.result(_input_meters(opened, total, heard) | output)

@@ -213,23 +213,23 @@ def written_bytes(answer: PassedAnswer | None) -> int:
 
 def told_ms(raw: bytes | None) -> Quantities:
     """A usage object `{"type": "duration", "seconds"}` as milliseconds."""
-    usage = read_usage(raw)
+    usage = read_usage(raw, "unary")
     if isinstance(usage, Quantities):
         return usage
     seconds = usage.count("seconds")
     if seconds is None:
-        return usage.result({}) if usage.flags else Quantities({}, ("usage_missing",))
+        return usage.missing()
     return usage.result({"audio_ms": seconds * 1000})
 
 
 def told_tokens(raw: bytes | None, side: Literal["said", "heard"]) -> Quantities:
     """A usage object of tokens; what is not told apart is the sound of that side."""
-    usage = read_usage(raw)
+    usage = read_usage(raw, "unary")
     if isinstance(usage, Quantities):
         return usage
     input_tokens, made = usage.count("input_tokens"), usage.count("output_tokens")
     if input_tokens is None or made is None:
-        return usage.result({}) if usage.flags else Quantities({}, ("usage_missing",))
+        return usage.missing()
     if side == "said":
         return usage.result({"in_text": input_tokens, "out_audio": made})
     parts = usage.inner("input_token_details")

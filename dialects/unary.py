@@ -78,7 +78,7 @@ def input_quantities(raw: bytes | None) -> Quantities:
     OpenAI and Jina tell prompt_tokens and total_tokens, others one of them or input_tokens; where
     they differ the total counts. A zero that was sent is a zero (F28).
     """
-    usage = read_members(raw)
+    usage = read_members(raw, "unary")
     if isinstance(usage, Quantities):
         return usage
     prompt = usage.count("prompt_tokens")
@@ -88,6 +88,6 @@ def input_quantities(raw: bytes | None) -> Quantities:
     if prompt is not None and total is not None and prompt != total:
         usage.flags.add("usage_mismatch")
     counted = prompt if total is None else total
-    if counted is None and QUARANTINE_FLAGS.isdisjoint(usage.flags):
+    if counted is None and QUARANTINE_FLAGS.isdisjoint(usage.flags) and not usage.unknown:
         return NOTHING
     return usage.result({} if counted is None else {"in_text": counted})

@@ -1,8 +1,9 @@
 """What an answer used, in the two neutral spellings.
 
     meters   disjoint: each token is in exactly one meter. Money is reckoned from these.
-             in_text in_cache_read in_cache_write_5m in_cache_write_1h in_audio in_audio_cached
+             in_text in_cache_read in_cache_write_5m _30m _1h _12h in_audio in_audio_cached
              in_image in_image_cached / out_text out_reasoning out_audio out_image / searches
+             code_sessions
     Counts   inclusive: each part lies inside its side's number. Usage objects are written from
              these.
 
@@ -12,9 +13,12 @@ A dialect reads its raw object by `usage.quantities(raw) -> Quantities` and writ
 
 import re
 from collections.abc import Mapping
-from typing import Any
+from typing import Any, Final
 
 import msgspec
+
+from dialects.price_conditions import KINDS
+from dialects.usage_members import unknown_members
 
 Meters = dict[str, int]
 
@@ -39,15 +43,33 @@ _OF_MEDIA = ("audio_tokens", "image_tokens")
 _ESCAPED_NUL = re.compile(rb"(?<!\\)((?:\\\\)*)\\u0000")
 
 
+_NO_CONDITIONS: Final[Mapping[str, str]] = {}
+_NO_LIFETIMES: Final[Mapping[str, int]] = {}
+
+
+class UsagePart(msgspec.Struct, frozen=True):
+    """What one model used of an answer that several models or steps have made; `model` is "" for
+    the one that was asked."""
+
+    model: str
+    meters: dict[str, int]
+
+
 class Quantities(msgspec.Struct, frozen=True):
     """What an upstream says it used.
 
     `meters`: in_text and out_text always, others when not 0; empty when nothing can be priced.
     `flags`: what is wrong with the count; sorted words, see QUARANTINE_FLAGS and usage_mismatch.
+    `conditions` are those that the object tells, {kind: value}, plain ones too. `parts` are priced
+    one by one, and add up to the meters; none where the whole is one. `unknown` names what nobody
+    has classified (P28): members by their path, values as `speed=warp`.
     """
 
     meters: dict[str, int]
     flags: tuple[str, ...]
+    conditions: Mapping[str, str] = _NO_CONDITIONS
+    parts: tuple[UsagePart, ...] = ()
+    unknown: tuple[str, ...] = ()
 
     @property
     def missing(self) -> bool:
@@ -72,6 +94,8 @@ class Counts(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=True):
     cache_read: int = 0
     cache_write_5m: int = 0
     cache_write_1h: int = 0
+    cache_write_30m: int = 0
+    cache_write_12h: int = 0
     input_audio: int = 0
     input_image: int = 0
     output: int = 0
@@ -84,6 +108,13 @@ class Counts(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=True):
     def total(self) -> int:
         """Input and output together."""
         return self.input + self.output
+
+    @property
+    def cache_write(self) -> int:
+        """What was written to a cache, for however long."""
+        return (
+            self.cache_write_5m + self.cache_write_1h + self.cache_write_30m + self.cache_write_12h
+        )
 
     @property
     def input_text(self) -> int:
@@ -104,6 +135,8 @@ class Counts(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=True):
             cache_read=_of(meters, "in_cache_read") + cached_audio + cached_image,
             cache_write_5m=_of(meters, "in_cache_write_5m"),
             cache_write_1h=_of(meters, "in_cache_write_1h"),
+            cache_write_30m=_of(meters, "in_cache_write_30m"),
+            cache_write_12h=_of(meters, "in_cache_write_12h"),
             input_audio=_of(meters, "in_audio") + cached_audio,
             input_image=_of(meters, "in_image") + cached_image,
             output=sum(count for name, count in meters.items() if name.startswith("out_")),
@@ -119,6 +152,17 @@ class UsageMembers(msgspec.Struct):
 
     members: dict[str, Any]
     flags: set[str] = set()
+    unknown: list[str] = []
+    conditions: dict[str, str] = {}
+
+    def hear(self, kind: str, value: Any) -> None:
+        """A condition that the object tells; None tells none."""
+        if value is None:
+            return
+        word = value.lower() if isinstance(value, str) else repr(value)
+        if not KINDS[kind].is_classified(word):
+            self.unknown.append(f"{kind}={word[:40]}")
+        self.conditions[kind] = word
 
     def inner(self, name: str) -> dict[str, Any]:
         """An object inside of it; {} for all else."""
@@ -136,8 +180,16 @@ class UsageMembers(msgspec.Struct):
             self.flags.add("usage_negative" if value < 0 else "usage_huge")
         return None
 
-    def input_meters(self, total: int, cached: int, written: int, side: dict[str, Any]) -> Meters:
-        """The meters of `total` input tokens; sound and pictures are told in `side`.
+    def input_meters(
+        self,
+        total: int,
+        cached: int,
+        written: int,
+        side: dict[str, Any],
+        lifetimes: Mapping[str, int] = _NO_LIFETIMES,
+    ) -> Meters:
+        """The meters of `total` input tokens; sound and pictures are told in `side`, and how much
+        of what was `written` to a cache is kept for how long in `lifetimes`, by meter.
 
         Cached tokens count against text first, then audio, then image.
         """
@@ -155,7 +207,8 @@ class UsageMembers(msgspec.Struct):
             return meters
         return meters | present(
             in_cache_read=cached_text,
-            in_cache_write_5m=written,
+            in_cache_write_5m=written - sum(lifetimes.values()),
+            **lifetimes,
             in_audio=audio - cached_audio,
             in_audio_cached=cached_audio,
             in_image=image - cached_image,
@@ -180,16 +233,29 @@ class UsageMembers(msgspec.Struct):
             return 0, 0
         return self.count("audio_tokens", side) or 0, self.count("image_tokens", side) or 0
 
-    def result(self, meters: Meters) -> Quantities:
+    def missing(self) -> Quantities:
+        """What an object without its counts comes to."""
+        if self.flags or self.unknown:
+            return self.result({})
+        return Quantities({}, ("usage_missing",))
+
+    def result(self, meters: Meters, parts: tuple[UsagePart, ...] = ()) -> Quantities:
         """The meters with the flags; without any when the count lies (F27)."""
-        if not self.flags:
+        if not (self.flags or self.unknown or self.conditions or parts):
             return Quantities(meters, ())
         lies = not QUARANTINE_FLAGS.isdisjoint(self.flags)
-        return Quantities({} if lies else meters, tuple(sorted(self.flags)))
+        return Quantities(
+            {} if lies else meters,
+            tuple(sorted(self.flags)),
+            self.conditions or _NO_CONDITIONS,
+            () if lies else parts,
+            tuple(self.unknown),
+        )
 
 
-def read_members(raw: bytes | None) -> UsageMembers | Quantities:
-    """A raw usage object, opened; what is none comes to Quantities that say so. Never raises."""
+def read_members(raw: bytes | None, wire: str) -> UsageMembers | Quantities:
+    """A raw usage object, opened; what is none comes to Quantities that say so. `wire` is the table
+    of its members (dialects/usage_members.py). Never raises."""
     if raw is None:
         return Quantities({}, ("usage_missing",))
     try:
@@ -200,7 +266,7 @@ def read_members(raw: bytes | None) -> UsageMembers | Quantities:
         return Quantities({}, ("usage_missing",))
     if not isinstance(usage, dict):
         return Quantities({}, ("usage_unreadable",))
-    return UsageMembers(usage)
+    return UsageMembers(usage, unknown=unknown_members(wire, usage))
 
 
 def present(**counts: int | None) -> Meters:

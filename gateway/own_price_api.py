@@ -1,6 +1,7 @@
 """The management API of prices: the organisation's own book. Pages call the same function."""
 
 import datetime as dt
+from collections.abc import Mapping
 from typing import Any, Literal
 
 from django.http import HttpRequest
@@ -12,6 +13,7 @@ from accounts.actors import Actor
 from billing.rules.meters import find_meter
 from billing.rules.money import format_scaled
 from billing.rules.patterns import matches
+from billing.rules.written_conditions import write_conditions
 from gateway.price_book import BookEntry, PriceBook, price_book
 from lib import clock, pagination
 from lib.api_instants import Instant
@@ -28,6 +30,18 @@ class TierOut(Schema):
     meters: Rates
 
 
+class OwnConditionOut(Schema):
+    """What is charged where a request is served in another way."""
+
+    kind: str
+    value: str
+    multiplier: str | None = Field(None, description="Of all rates of tokens.")
+    meters: Rates | None = Field(None, description="Rates that replace those above.")
+    tiers: list[TierOut] = []
+    source: str = ""
+    date: str = ""
+
+
 class PriceOut(Schema):
     model: str
     service_tier: str = Field(description="Empty for the standard price.")
@@ -39,6 +53,7 @@ class PriceOut(Schema):
         "includes the plan's multiplier."
     )
     tiers: list[TierOut]
+    conditions: list[OwnConditionOut]
 
 
 class PriceListOut(Schema):
@@ -103,10 +118,11 @@ def _shown(book: PriceBook, entry: BookEntry) -> dict[str, Any]:
             }
             for tier in price.rates.get("tiers") or ()
         ],
+        "conditions": write_conditions(price.rates, lambda meters: _rates(meters, ppm)),
     }
 
 
-def _rates(stored: dict[str, int], multiplier_ppm: int) -> Rates:
+def _rates(stored: Mapping[str, int], multiplier_ppm: int) -> Rates:
     return {meter: _rate(meter, rate, multiplier_ppm) for meter, rate in stored.items()}
 
 

@@ -25,7 +25,14 @@ from billing.models import PriceVersion as StoredVersion
 from billing.prices import ListedPrice, key_of, list_prices
 from billing.proposals import WAITING
 from billing.rules.conditions import PriceKey
-from billing.rules.pricing import PriceVersion, reached_tier, total_of
+from billing.rules.pricing import (
+    PriceVersion,
+    Unpriced,
+    reached_tier,
+    stored_parts,
+    total_of,
+    total_of_parts,
+)
 from gateway.models import PreviewState, PricePreview
 from gateway.price_lookup import Price, PriceList, PriceRow
 from gateway.replay_budgets import ReplayBudgets, crossed
@@ -172,6 +179,7 @@ class _Row(NamedTuple):
     team_id: UUID
     key_id: UUID
     user_id: int | None
+    pricing: dict[str, Any] | None
 
     def subjects(self) -> dict[str, str]:
         """What a budget may be for, by scope."""
@@ -210,7 +218,7 @@ class Book:
         price = self._find(row, tier)
         if price is not None and price.id < 0 and row.basis not in _UNCHARGED:
             version = price.version.multiplied(row.multiplier_ppm)
-            charge = total_of(_fitting(row.meters, version), version)
+            charge = _charge(row, version)
             if isinstance(charge, int):
                 draft_nano, repriced = charge, True
                 moved = before is not None and (
@@ -282,6 +290,25 @@ def _words(key: PriceKey) -> tuple[str, str, str, str, str]:
     return key.model, key.kind, key.channel, key.service_tier, key.hours
 
 
+def _charge(row: _Row, version: PriceVersion) -> int | Unpriced:
+    """What a record comes to at a version, part by part where it has parts."""
+    if not (row.pricing or {}).get("parts"):
+        return total_of(_fitting(row.meters, version), version)
+    parts = stored_parts(row.pricing, row.meters, version)
+    first, *others = parts
+    return total_of_parts(
+        [
+            (_fitting(dict(first.meters), first.version), first.version),
+            *((part.meters, part.version) for part in others),
+        ]
+    )
+
+
+def _from_json(stored: Any) -> Any:
+    """Django's connection gives JSON as text."""
+    return json.loads(stored) if isinstance(stored, str) else stored
+
+
 def _fitting(meters: dict[str, int], version: PriceVersion) -> dict[str, int]:
     """A charge per request is the price's own choice: it is counted where the version has one."""
     if "requests" in version.rates:
@@ -302,7 +329,7 @@ def _read(preview: PricePreview, organisation: UUID, after: UUID | None) -> list
     with connection.cursor() as cursor:
         cursor.execute(_READ, parameters)
         return [
-            _Row(*row)._replace(meters=json.loads(row[5]) if isinstance(row[5], str) else row[5])
+            _Row(*row)._replace(meters=_from_json(row[5]), pricing=_from_json(row[14]))
             for row in cursor.fetchall()
         ]
 
@@ -349,7 +376,8 @@ _COUNT: Final = f"""
 _READ: Final = f"""
     SELECT r.id, r.organisation_id, r.model, r.channel_name,
            extract(epoch FROM r.admitted_at)::bigint, r.meters, r.charge_nano, r.cost_nano,
-           r.basis, r.price_version_id, r.multiplier_ppm, r.team_id, r.key_id, r.user_id
+           r.basis, r.price_version_id, r.multiplier_ppm, r.team_id, r.key_id, r.user_id,
+           r.pricing
     FROM usage_usagerecord r
     WHERE r.organisation_id = %(organisation)s AND r.id > %(after)s AND {_IN_TIME}
     ORDER BY r.id LIMIT %(limit)s"""  # noqa: S608 - only this file's own condition is put in

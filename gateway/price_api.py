@@ -20,6 +20,8 @@ from billing.proposals import accept, draft_price, ignore, needs_two, withdraw
 from billing.rules.conditions import PriceKey
 from billing.rules.meters import MeterUnknown, format_rate, parse_rate
 from billing.rules.money import MoneyInvalid, format_usd
+from billing.rules.written_conditions import read_conditions, write_conditions
+from dialects.price_conditions import OF_VERSIONS
 from gateway.access import (
     access_preview,
     access_proposal,
@@ -59,6 +61,22 @@ class TierIn(Schema):
     meters: Rates = Field(min_length=1, description=_RATES)
 
 
+class ConditionIn(Schema):
+    """What a request is charged that is served in another way."""
+
+    model_config = ConfigDict(extra="forbid")
+
+    kind: str = Field(max_length=40, description=f"One of {', '.join(OF_VERSIONS)}.")
+    value: str = Field(max_length=40, description="Such as `fast`, `us` or `batch`.")
+    multiplier: str | None = Field(
+        None, max_length=24, description="Of all rates of tokens. Either this or `meters`."
+    )
+    meters: Rates | None = Field(None, description="Rates that replace those of the price.")
+    tiers: list[TierIn] = Field(default_factory=list, max_length=20)
+    source: str = Field("", max_length=120, description="Where it is published.")
+    date: str = Field("", max_length=40, description="When it was read there.")
+
+
 class ProposalIn(Schema):
     """A new version of a price. It may stand beside others of the same price."""
 
@@ -76,6 +94,7 @@ class ProposalIn(Schema):
     valid_from: Instant | None = Field(None, description="Null: takes effect when accepted.")
     meters: Rates = Field(min_length=1, description=_RATES)
     tiers: list[TierIn] = Field(default_factory=list, max_length=20)
+    conditions: list[ConditionIn] = Field(default_factory=list, max_length=20)
     note: str = Field("", max_length=500)
     replaces: str | None = Field(None, pattern=VERSION_ID, description=_REPLACES)
 
@@ -103,6 +122,16 @@ class PriceTierOut(Schema):
     meters: Rates
 
 
+class ConditionOut(Schema):
+    kind: str
+    value: str
+    multiplier: str | None = None
+    meters: Rates | None = None
+    tiers: list[PriceTierOut] = []
+    source: str = ""
+    date: str = ""
+
+
 class VersionOut(Schema):
     id: str
     model: str
@@ -114,6 +143,7 @@ class VersionOut(Schema):
     valid_to: dt.datetime | None
     meters: Rates
     tiers: list[PriceTierOut]
+    conditions: list[ConditionOut]
     source: str
 
 
@@ -138,6 +168,7 @@ class ProposalOut(Schema):
     valid_from: dt.datetime | None
     meters: Rates | None = Field(description="Null: the price ends.")
     tiers: list[PriceTierOut]
+    conditions: list[ConditionOut]
     replaced_meters: Rates | None = Field(description="The rates it was compared with.")
     needs_two: bool = Field(description="Whether a second operator must accept it.")
     state: str = Field(description="`open`, `second`, `accepted` or `ignored`.")
@@ -224,6 +255,13 @@ def create_proposal(request: HttpRequest, body: ProposalIn) -> Status[ProposalOu
             {"input_over": tier.input_over, "mode": tier.mode, "meters": _stored(tier.meters)}
             for tier in body.tiers
         ]
+    if body.conditions:
+        try:
+            rates["conditions"] = read_conditions(
+                [one.model_dump() for one in body.conditions], _stored
+            )
+        except MoneyInvalid as error:
+            raise PriceRefused(str(error)) from error
     draft = draft_price(
         actor,
         key,
@@ -328,6 +366,10 @@ def _tiers(rates: Mapping[str, Any]) -> list[PriceTierOut]:
     ]
 
 
+def _conditions(rates: Mapping[str, Any]) -> list[ConditionOut]:
+    return [ConditionOut(**one) for one in write_conditions(rates, _rates_out)]
+
+
 def _version(version: PriceVersion) -> VersionOut:
     return VersionOut(
         id=str(version.id),
@@ -336,6 +378,7 @@ def _version(version: PriceVersion) -> VersionOut:
         valid_to=version.valid_to,
         meters=_rates_out(version.rates["meters"]),
         tiers=_tiers(version.rates),
+        conditions=_conditions(version.rates),
         source=version.source,
     )
 
@@ -347,6 +390,7 @@ def _proposal(proposal: PriceProposal) -> ProposalOut:
         valid_from=proposal.valid_from,
         meters=None if proposal.rates is None else _rates_out(proposal.rates["meters"]),
         tiers=_tiers(proposal.rates or {}),
+        conditions=_conditions(proposal.rates or {}),
         replaced_meters=(
             None if proposal.replaces is None else _rates_out(proposal.replaces["meters"])
         ),

@@ -14,6 +14,7 @@ from billing.rate_words import (
     condition_text,
     rate_figure,
     rate_text,
+    shown_conditions,
     shown_rates,
     unit_word,
 )
@@ -54,6 +55,11 @@ class BookEntry:
     def rates(self) -> tuple[RateShown, ...]:
         """Its rates with the plan's multiplier."""
         return tuple(shown_rates(self.price.rates, self.multiplier_ppm))
+
+    @property
+    def terms(self) -> tuple[RateShown, ...]:
+        """Its rates, and those under conditions."""
+        return (*self.rates, *shown_conditions(self.price.rates, self.multiplier_ppm))
 
     @property
     def main(self) -> dict[str, RateShown]:

@@ -1,6 +1,7 @@
 """What the editor of a price sends: rows of meter, tier and rate, read into the stored form."""
 
 import datetime as dt
+import json
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import Any, Final, cast
@@ -13,10 +14,18 @@ from django.utils.translation import gettext, gettext_lazy
 
 from accounts.models import Organisation
 from billing.plans import Holder
-from billing.rate_words import meter_name, meter_names, shown_rates, unit_word
+from billing.rate_words import (
+    RateShown,
+    meter_name,
+    meter_names,
+    shown_conditions,
+    shown_rates,
+    unit_word,
+)
 from billing.rules.conditions import PriceKey
 from billing.rules.meters import MeterUnknown, format_rate, parse_rate
 from billing.rules.money import MoneyInvalid, parse_multiplier
+from billing.rules.pricing import PriceVersion
 from gateway.previews import DAYS
 from lib.ids import parse_id
 
@@ -48,6 +57,7 @@ class PriceEdit:
     valid_from: str = ""
     note: str = ""
     errors: list[str] = field(default_factory=list)
+    conditions: list[dict[str, Any]] = field(default_factory=list)
 
     @property
     def problems(self) -> bool:
@@ -83,7 +93,19 @@ class PriceEdit:
                 {"input_over": over, "mode": self.mode, "meters": rates}
                 for over, rates in sorted(tiers.items())
             ]
+        if self.conditions:
+            stored["conditions"] = self.conditions
         return stored
+
+    @property
+    def conditions_text(self) -> str:
+        """As the form sends them along."""
+        return json.dumps(self.conditions) if self.conditions else ""
+
+    @property
+    def conditions_shown(self) -> list[RateShown]:
+        """Their rates, which the form keeps as they are."""
+        return shown_conditions({"conditions": self.conditions})
 
     def begins_at(self) -> dt.datetime | None:
         """When the version begins (UTC); None for its publication."""
@@ -107,6 +129,7 @@ def edit_of(key: PriceKey, rates: Mapping[str, Any] | None) -> PriceEdit:
         rows = [RateRow(meter) for meter in ("in_text", "in_cache_read", "out_text")]
     tiers = (rates or {}).get("tiers") or [{}]
     edit = PriceEdit(key, rows, tiers[0].get("mode", "whole"))
+    edit.conditions = list((rates or {}).get("conditions") or [])
     edit.add_rows()
     return edit
 
@@ -131,9 +154,24 @@ def edit_from(sent: QueryDict) -> PriceEdit:
         sent.get("valid_from", ""),
         _word(sent, "note")[:500],
     )
+    edit.conditions = _sent_conditions(sent.get("conditions", ""), edit)
     if not edit.key.model:
         edit.errors.append(gettext("Enter a model name, or a pattern such as gpt-5*."))
     return edit
+
+
+def _sent_conditions(text: str, edit: PriceEdit) -> list[dict[str, Any]]:
+    """The conditions that the form was given along, where they are kept."""
+    if not text:
+        return []
+    try:
+        conditions = json.loads(text)
+        PriceVersion.from_stored({"meters": {}, "conditions": conditions})
+    except (ValueError, MeterUnknown):
+        edit.errors.append(gettext("The conditions could not be read. Reload the page."))
+        return []
+    kept: list[dict[str, Any]] = conditions
+    return kept
 
 
 def _word(sent: QueryDict, name: str) -> str:

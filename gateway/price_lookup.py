@@ -4,16 +4,22 @@ import bisect
 import logging
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, field, replace
+from typing import Final
 
 import msgspec
 
+from billing.rules.catalogue import CATALOGUE
 from billing.rules.conditions import SECONDS_PER_DAY, ConditionInvalid, Hours, read_hours, tier_name
 from billing.rules.meters import MeterUnknown
 from billing.rules.patterns import matches
 from billing.rules.pricing import PPM, PriceInvalid, PriceVersion, dearest
 from dialects.body import Body
+from dialects.price_conditions import KINDS, TIER
 
 log = logging.getLogger(__name__)
+
+_NO_CONDITIONS: Final[Mapping[str, str]] = {}
+_ASKED: Final = tuple((kind, name) for kind in KINDS if kind != TIER for name in KINDS[kind].asked)
 
 
 class PriceRow(msgspec.Struct):
@@ -28,12 +34,16 @@ class PriceRow(msgspec.Struct):
     valid_from: float
     valid_to: float | None
     rates: dict[str, object]
+    source: str = ""
 
 
 @dataclass(frozen=True, slots=True)
 class Price:
     """A price version with the span of time (Unix seconds) and the hours of the day in which it is
-    charged. `others` are the versions by service tier that a request may end at instead."""
+    charged. `others` are the versions by service tier that a request may end at instead. `tier` is
+    the service tier that the request asks for, `asked` are its other conditions. `listed`: it is of
+    the shipped price list, so that a condition without terms has an unknown price; an own price
+    holds under every condition that it has no other terms for."""
 
     id: int
     valid_from: float
@@ -41,25 +51,37 @@ class Price:
     version: PriceVersion
     hours: Hours | None = None
     others: Mapping[str, "Price"] = field(default_factory=dict)
+    tier: str = ""
+    asked: Mapping[str, str] = field(default_factory=dict)
+    listed: bool = False
 
     @property
     def bound(self) -> PriceVersion:
         """What a hold is sized by: nothing that the request may end at is dearer."""
         if not self.others:
-            return self.version
-        return dearest([self.version, *(other.version for other in self.others.values())])
+            return self.version.bound_under(self.asked) if self.asked else self.version
+        versions = [self.version, *(other.version for other in self.others.values())]
+        return dearest([version.bound_under(self.asked) for version in versions])
+
+    def asking(self, conditions: Mapping[str, str]) -> "Price":
+        """The price of a request that asks for conditions beside the service tier."""
+        return replace(self, asked=conditions) if conditions else self
 
     def for_request(self, tier: str) -> "Price":
         """The price of a request that asks for a service tier: that of the tier, and the plain one
         where the upstream gives no more. Nobody pays for a tier that was not asked for."""
         tier_price = self.others.get(tier)
         if tier_price is None:
-            return replace(self, others={})
-        return replace(tier_price, others={"": self, tier: tier_price})
+            return replace(self, others={}, tier=tier)
+        return replace(tier_price, others={"": self, tier: tier_price}, tier=tier)
 
     def for_tier(self, tier: str) -> "Price":
         """The price by the service tier that the upstream says it has given."""
         return self.others.get(tier, self)
+
+    def has_tier(self, tier: str) -> bool:
+        """Whether a service tier has a price of its own."""
+        return tier in self.others
 
     def multiplied(self, multiplier_ppm: int) -> "Price":
         """The same for an organisation whose plan has this multiplier."""
@@ -122,9 +144,27 @@ def requested_tier(body: Body) -> str:
     return tier_name(raw.decode(errors="replace").strip('"')) if raw.startswith(b'"') else ""
 
 
+def asked_conditions(body: Body) -> Mapping[str, str]:
+    """The conditions beside the service tier that a request asks for; plain ones are left out."""
+    members, asked = body.members, _NO_CONDITIONS
+    for kind, name in _ASKED:
+        if name in members and (raw := body.value(name)) is not None:
+            value = raw.decode(errors="replace").strip('"').lower()
+            if value not in KINDS[kind].plain:
+                asked = {**asked, kind: value[:40]}
+    return asked
+
+
 def _price(row: PriceRow) -> Price:
     version = PriceVersion.from_stored(row.rates)
-    return Price(row.id, row.valid_from, row.valid_to, version, read_hours(row.hours))
+    return Price(
+        row.id,
+        row.valid_from,
+        row.valid_to,
+        version,
+        read_hours(row.hours),
+        listed=row.source.startswith(CATALOGUE),
+    )
 
 
 def _in_force(versions: Iterable[Price], now: float) -> Price | None:

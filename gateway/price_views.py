@@ -33,9 +33,11 @@ from billing.proposals import (
 )
 from billing.rate_words import (
     condition_text,
+    condition_words,
     meter_name,
     meter_place,
     rate_text,
+    shown_conditions,
     shown_rates,
     source_name,
     unit_word,
@@ -173,7 +175,7 @@ def price_withdraw(request: HttpRequest, actor: Actor, id: int) -> HttpResponse:
         context = {
             **price_tabs("prices"),
             "version": version,
-            "rates": shown_rates(version.rates),
+            "rates": shown_rates(version.rates) + shown_conditions(version.rates),
             "condition": condition_text(key.service_tier, key.hours, key.channel),
         }
         return render(request, "gateway/price_withdraw.html", context)
@@ -200,7 +202,7 @@ def _price_page(
     history = [
         {
             "price": version,
-            "rates": shown_rates(version.rates),
+            "rates": shown_rates(version.rates) + shown_conditions(version.rates),
             "state": "now"
             if version.in_force_at(now)
             else "later"
@@ -384,7 +386,9 @@ def _proposal_page(
     context = {
         **price_tabs("proposals"),
         **_proposal_row(proposal),
-        "rates": shown_rates(proposal.row.rates) if proposal.row.rates else [],
+        "rates": shown_rates(proposal.row.rates) + shown_conditions(proposal.row.rates)
+        if proposal.row.rates
+        else [],
         "waits": waits,
         "replaced": planned_at(proposal.row) if waits else None,
         "next": planned_after(proposal.row, proposal.row.valid_from or clock.now())
@@ -484,8 +488,8 @@ def _proposal_row(proposal: ListedProposal) -> dict[str, Any]:
         "condition": condition_text(key.service_tier, key.hours, key.channel),
         "changes": [
             {
-                "name": meter_name(change.meter),
-                "unit": unit_word(change.meter),
+                "name": _change_name(change),
+                "unit": unit_word(change.meter) if change.meter else "",
                 "input_over": change.input_over,
                 "before": _rate_or_none(change.meter, change.before),
                 "after": _rate_or_none(change.meter, change.after),
@@ -494,6 +498,13 @@ def _proposal_row(proposal: ListedProposal) -> dict[str, Any]:
             for change in sorted(proposal.changes, key=_change_place)
         ],
     }
+
+
+def _change_name(change: RateChange) -> str:
+    if not change.condition:
+        return meter_name(change.meter)
+    words = condition_words(*change.condition)
+    return f"{meter_name(change.meter)} · {words}" if change.meter else words
 
 
 def _change_place(change: RateChange) -> tuple[int, int]:

@@ -46,6 +46,7 @@ _ITEMS: Final[Mapping[str, str]] = {
     "ids": "01JZ8Q4M0V5W6X7Y8Z9A0B1C2D",
     "permissions": "usage.read",
     "proposals": "01JZ8Q4M0V5W6X7Y8Z9A0B1C2D",
+    "unknown": "holo_tokens",
 }
 _FORMATS: Final[Mapping[str, str]] = {
     "date": "2026-01-31",

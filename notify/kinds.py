@@ -75,6 +75,11 @@ KINDS: Final = {
             gettext_lazy("Implausible usage reported by a provider"),
             operators=True,
         ),
+        Kind(
+            "usage.unknown",
+            gettext_lazy("Unknown usage reported by a provider"),
+            operators=True,
+        ),
         Kind("model.unpriced", gettext_lazy("Model used without a price"), operators=True),
         Kind("channel.troubled", gettext_lazy("Channel needs attention"), operators=True),
         Kind("channel.taken_out", gettext_lazy("Channel turned off by its rule"), operators=True),

@@ -79,6 +79,7 @@ class DrainLimit(NamedTuple):
             flags=(*bill.flags, "drain_limit"),
             excess_nano=bill.charge_nano + bill.excess_nano - charge,
             cut_from=bill.meters,
+            parts=(),
         )
 
 

@@ -39,7 +39,7 @@ from relay.snapshot import Channel
 from relay.stream import StreamRelay
 from relay.unary import Exchange, Passing
 from relay.upstream import Answer, UpstreamFailed, read_rest, request_id_of
-from relay.usage_meter import Bill, UsageMeter, cost_of
+from relay.usage_meter import Bill, OtherPrices, UsageMeter, cost_of
 from relay.video_order import AcceptedVideo
 from relay.whole_answer import WholeRelay
 
@@ -72,7 +72,14 @@ class Attempt:
         self._context = context
         self._admitted = admitted
         self._probe = probe
-        self._usage_meter = UsageMeter(admitted)
+        snapshot, principal = context.snapshot, context.principal
+        self._usage_meter = UsageMeter(
+            admitted,
+            OtherPrices(
+                lambda name: snapshot.price_of(name, principal.plan_id),
+                lambda name: snapshot.cost_of(name, admitted.channel.name),
+            ),
+        )
         self._end = AttemptEnd(context, admitted, self._usage_meter)
         # The memory that an unfinished event of its answer takes of the process.
         self._gathering = context.parts.large.gathering()
@@ -154,6 +161,8 @@ class Attempt:
                 await self._intend(self._admitted.prepared.exchange)
             answer = await self._send(fresh=fresh)
             self._end.upstream_request_id = request_id_of(answer)
+            if self._usage_meter.prices.known:
+                self._usage_meter.prices.hear_head(answer.headers)
             self._probe.accepted()
             await self._context.parts.turns.begin(self._context.principal)
             try:

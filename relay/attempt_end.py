@@ -23,7 +23,7 @@ from relay.large_events import Gathering
 from relay.request_context import Outcome, RequestContext
 from relay.settlement import Resolved
 from relay.upstream import UpstreamFailed
-from relay.usage_meter import Bill, UsageMeter, cost_of, meters_text, tokens_of
+from relay.usage_meter import Bill, UsageMeter, meters_text, tokens_of
 from usage.rules.savings import saved_of
 from usage.sql import DROPPED_LENGTH, Ending
 
@@ -235,13 +235,16 @@ class AttemptEnd:
             total_ms=outcome.total_ms,
             raw_usage=bill.raw_usage,
             flags=(*bill.flags, fault) if fault else bill.flags,
-            cost_nano=cost_of(bill.cut_from or bill.meters, cost),
+            cost_nano=self._usage_meter.cost_nano(bill),
             price_version_id=None if price is None else price.id,
             cost_version_id=None if cost is None else cost.id,
             upstream_request_id=self.upstream_request_id,
             dropped=dropped_text(self._admitted.prepared.dropped),
             address=self._context.options.address,
-            saved_nano=saved_of(bill.meters, None if price is None else price.version, bill.basis),
+            saved_nano=bill.saved_nano
+            if bill.parts
+            else saved_of(bill.meters, None if price is None else price.version, bill.basis),
+            pricing=bill.pricing_text(self._admitted.channel.provider.name),
         )
 
 

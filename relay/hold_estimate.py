@@ -37,6 +37,17 @@ class Size(msgspec.Struct, frozen=True):
     output_cap: int | None
 
 
+class Step(msgspec.Struct, frozen=True):
+    """What may be billed beside the answer (dialects/steps.py), `uses` times: it reads as
+    much as the request and its answer at most. None for `output_tokens` is as much as the answer;
+    `summary_tokens` are read again by the step behind it."""
+
+    version: PriceVersion
+    uses: int = 1
+    output_tokens: int | None = None
+    summary_tokens: int = 0
+
+
 class HoldEstimate:
     """The worst price of one request, under any output cap.
 
@@ -44,8 +55,9 @@ class HoldEstimate:
     the model reads although the body does not hold it. `tokens_max` is a limit of tokens per minute
     that input and output must fit, where the request names no cap. `thinking_tokens` is what a
     model may think beside its cap, for each choice; `searches` are those that it may make;
-    `added_bytes` is the most that a channel adds to the input. Raises Unpriced when the price
-    has no rate for what the request will surely be billed for.
+    `added_bytes` is the most that a channel adds to the input; `steps` may be billed beside the
+    answer. Raises Unpriced when the price has no rate for what the request will surely be billed
+    for.
     """
 
     def __init__(
@@ -61,6 +73,7 @@ class HoldEstimate:
         thinking_tokens: int = 0,
         searches: int = 0,
         added_bytes: int = 0,
+        steps: Sequence[Step] = (),
     ) -> None:
         self._facts = facts
         self._version = price_in_force.bound
@@ -69,6 +82,7 @@ class HoldEstimate:
         self._max_cost_nano = max_cost_nano
         self._thinking_tokens = thinking_tokens
         self._searches = searches
+        self._steps = steps
         text_tokens = text_tokens_max(facts.text_bytes + added_bytes)
         self._text_tokens = max(text_tokens, unseen_tokens)
         self._media_tokens = 0
@@ -86,7 +100,7 @@ class HoldEstimate:
 
     def first(self) -> Size:
         """The hold of the request as it is. Raises RequestFault `max_cost_exceeded`."""
-        hold_nano = self._price(self._quantities(self.cap))
+        hold_nano = self._under_cap(self.cap)
         limit = self._max_cost_nano
         if limit is None or hold_nano <= limit:
             return Size(hold_nano, self.cap if self._shortened else None)
@@ -100,7 +114,7 @@ class HoldEstimate:
     def least_nano(self) -> int:
         """The smallest hold that the request could be admitted with."""
         named = self._facts.output_cap is not None
-        return self._price(self._quantities(self.cap if named else min(self.cap, OUTPUT_CAP_MIN)))
+        return self._under_cap(self.cap if named else min(self.cap, OUTPUT_CAP_MIN))
 
     def within(self, available_nano: int) -> Size | None:
         """The largest hold that fits `available_nano`: with a smaller output cap where the client
@@ -109,8 +123,8 @@ class HoldEstimate:
             return None
         if self._max_cost_nano is not None:
             available_nano = min(available_nano, self._max_cost_nano)
-        cap = shrink_cap(available_nano, self.cap, self._quantities, self._price)
-        return None if cap is None else Size(self._price(self._quantities(cap)), cap)
+        cap = shrink_cap(available_nano, self.cap, self._under_cap)
+        return None if cap is None else Size(self._under_cap(cap), cap)
 
     def ways(self, cap: int | None) -> Sequence[Way]:
         """What it may be billed for under an output cap, None for its own."""
@@ -159,6 +173,26 @@ class HoldEstimate:
             searches=self._searches,
         )
         return with_request(quantities, self._version)
+
+    def _under_cap(self, cap: int) -> int:
+        """The most that the request can cost under an output cap."""
+        hold_nano = self._price(self._quantities(cap))
+        if self._steps:
+            hold_nano += sum(self._step(step, cap) for step in self._steps)
+        return hold_nano
+
+    def _step(self, step: Step, cap: int) -> int:
+        """The most that a step costs, as far as its model has a price."""
+        said = (cap + self._thinking_tokens) * self._facts.choices
+        output = said if step.output_tokens is None else step.output_tokens
+        worst = worst_quantities(
+            step.version,
+            text_tokens=self._text_tokens + said + step.summary_tokens,
+            media_tokens=self._media_tokens,
+            output_tokens=output,
+        )
+        nano = total_bound(worst, step.version)
+        return step.uses * nano if isinstance(nano, int) else 0
 
     def _price(self, quantities: Mapping[str, int]) -> int:
         nano = total_bound(quantities, self._version)
@@ -221,12 +255,7 @@ class UnaryHoldEstimate:
             return None
         if self._max_cost_nano is not None:
             available_nano = min(available_nano, self._max_cost_nano)
-        cap = shrink_cap(
-            available_nano,
-            unit.output_tokens,
-            lambda cap: self._quantities(unit, cap),
-            self._total,
-        )
+        cap = shrink_cap(available_nano, unit.output_tokens, lambda cap: self._price(unit, cap))
         return None if cap is None else Size(self._price(unit, cap), cap)
 
     def ways(self, cap: int | None) -> Sequence[Way]:

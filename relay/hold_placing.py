@@ -156,10 +156,10 @@ class HoldPlacer:
         if not snapshot.costs:
             return None
         cost = snapshot.cost_of(routed.model.name, channel.name)
-        if cost is None or not cost.others:
-            return cost
+        if cost is None:
+            return None
         tier = "" if _drops_tier(channel) else requested_tier(routed.facts.body)
-        return cost.for_request(tier)
+        return cost.for_request(tier) if tier or cost.others else cost
 
     def _opened(
         self, chosen: Chosen, number: int, size: Size, price: Price | None, cost: Price | None

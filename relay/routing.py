@@ -9,14 +9,14 @@ import msgspec
 
 from dialects.codec import Facts
 from dialects.errors import RequestFault
-from gateway.price_lookup import Price, requested_tier
+from gateway.price_lookup import Price, asked_conditions, requested_tier
 from gateway.providers.models import Capabilities, capabilities_of, find_row
 from gateway.providers.overrides import overridden
 from gateway.providers.suffixes import RequestedModel
 from gateway.rules.breaker import RetryBudget
 from gateway.rules.routing import Candidate, Skipped, plan
 from relay.channels_out import none_ready
-from relay.hold_estimate import HoldEstimate, UnaryHoldEstimate, Unpriced
+from relay.hold_estimate import HoldEstimate, Step, UnaryHoldEstimate, Unpriced
 from relay.model_products import misdirected_fault, unpriced_fault
 from relay.operator_alerts import Alert
 from relay.ordering import ordering_of
@@ -157,8 +157,13 @@ def _priced(
 
 def _price(context: RequestContext, facts: Facts, model: str) -> Price | None:
     price = context.snapshot.price_of(model, context.principal.plan_id)
-    # A price that is apart for some service tier: the tier that the body names decides.
-    return price.for_request(requested_tier(facts.body)) if price and price.others else price
+    if price is None:
+        return None
+    # The tier that the body names decides, and the other conditions that it asks for.
+    tier = requested_tier(facts.body)
+    if tier or price.others:
+        price = price.for_request(tier)
+    return price.asking(asked_conditions(facts.body))
 
 
 def _estimate(
@@ -201,7 +206,35 @@ def _estimate(
         thinking_tokens=thinking_tokens,
         searches=codec.searches_max(facts),
         added_bytes=added_bytes,
+        steps=_steps(context, facts, price, assumed_cap),
     )
+
+
+def _steps(context: RequestContext, facts: Facts, price: Price, output_max: int) -> Sequence[Step]:
+    """What may be billed beside the answer, at the prices of the models that may do it; one that
+    has no price is under review."""
+    wanted = context.invocation.codec.other_steps(facts)
+    if wanted is None:
+        return ()
+    snapshot, plan_id, asked = context.snapshot, context.principal.plan_id, price.asked
+    steps = []
+    if wanted.compacts:
+        # The whole is read once to be summed up, and the summary beside what is left of it.
+        steps.append(Step(price.bound, output_tokens=output_max))
+        steps.append(Step(price.bound, output_tokens=0, summary_tokens=output_max))
+    names = wanted.fallbacks
+    if wanted.any_fallback:
+        names += snapshot.dearest_like(facts.model, plan_id)
+    for name in names:
+        other = snapshot.price_of(name, plan_id)
+        if other is not None:
+            steps.append(Step(other.asking(asked).bound))
+    for advisor in wanted.advisors:
+        other = snapshot.price_of(advisor.model, plan_id)
+        if other is not None:
+            output = output_max if advisor.output_cap is None else advisor.output_cap
+            steps.append(Step(other.asking(asked).bound, advisor.uses, output))
+    return steps
 
 
 def _tokens_max(context: RequestContext, candidates: Sequence[Candidate]) -> int | None:

@@ -121,6 +121,13 @@ def statements(batch: Sequence[Settled]) -> list[Statement]:
         ]
         if doubted:
             statements.append(usage.tell_doubted(doubted))
+            unknown = [
+                record
+                for record in doubted
+                if record.ending.flags and "unknown_member" in record.ending.flags
+            ]
+            if unknown:
+                statements.append(usage.tell_unknown(unknown))
         lost = [item for item in resolved if item.loss_nano]
         if lost:
             statements += _losses(lost)

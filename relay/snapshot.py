@@ -160,6 +160,18 @@ class Snapshot:
             return price
         return price.multiplied(self.plans[plan_id].multiplier_ppm)
 
+    def dearest_like(self, model: str, plan_id: int | None) -> tuple[str, ...]:
+        """The priced model whose output is the dearest of those that are named by the same first
+        word, for a request whose provider chooses one of its own; none where no other is priced."""
+        family = model.split("-")[0] + "-"
+        rates = {
+            name: max(price.bound.rates.get("out_text", 0), price.bound.rates.get("in_text", 0))
+            for name in self.charges.names
+            if name.startswith(family) and "*" not in name
+            and (price := self.price_of(name, plan_id)) is not None
+        }  # fmt: skip
+        return (max(rates, key=lambda name: rates[name]),) if rates else ()
+
     def cost_of(self, model: str, channel: str) -> Price | None:
         """What a model costs us on a channel now: by the channel's own price, else by any's."""
         for name in (channel, ""):

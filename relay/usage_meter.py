@@ -1,16 +1,17 @@
 """What an attempt comes to. Its words are counted as they pass, for its high-water marks; its bill
 is the upstream's last count, else our own, priced once."""
 
+import dataclasses
 import sys
 from collections.abc import Callable, Mapping, Sequence
 from functools import partial
-from typing import Final
+from typing import Final, NamedTuple
 
 import msgspec
 
 from billing.rules.conditions import tier_name
 from billing.rules.meters import TOKEN_METERS
-from billing.rules.pricing import total_of
+from billing.rules.pricing import PPM, PriceVersion, saved_by_cache, total_of, total_of_parts
 from dialects.codec import Counting, Decoder
 from dialects.events import (
     Event,
@@ -23,7 +24,9 @@ from dialects.events import (
     Usage,
 )
 from dialects.passed_answer import PassedAnswer
-from dialects.usage import Quantities, storable
+from dialects.price_conditions import KINDS, TIER
+from dialects.usage import Quantities, UsagePart, storable
+from dialects.usage_members import UNKNOWN_MAX
 from gateway.price_lookup import Price
 from gateway.providers.models import find_row
 from gateway.rules.hold_bound import input_tokens_min
@@ -39,6 +42,34 @@ _MARK_PIECES: Final = 32
 _PIECES: Final = 64
 _BLOCK_CHARACTERS: Final = 2 * 1024
 _BLOCKS_MAX: Final = 64
+_PLAIN_TIERS: Final = KINDS[TIER].plain
+
+
+class PricedPart(msgspec.Struct, frozen=True):
+    """What one model used of an answer, at the version that its conditions give. `model` and
+    `price_version_id` are told of another model than the one that was asked."""
+
+    meters: Mapping[str, int]
+    version: PriceVersion
+    conditions: Mapping[str, str] = {}
+    model: str = ""
+    price_version_id: int | None = None
+
+    def stored(self) -> dict[str, object]:
+        """As a record keeps it."""
+        given: dict[str, object] = {"meters": self.meters}
+        if self.conditions:
+            given["conditions"] = self.conditions
+        if self.model:
+            # Its version may change when nothing else was charged by it: its rates stay here.
+            given |= {
+                "model": self.model,
+                "price_version_id": self.price_version_id,
+                "rates": self.version.stored(),
+            }
+            if self.version.token_ppm != PPM:
+                given["token_ppm"] = self.version.token_ppm
+        return given
 
 
 class Bill(msgspec.Struct, frozen=True):
@@ -46,7 +77,9 @@ class Bill(msgspec.Struct, frozen=True):
     `excess_nano` is what the provider counts above the hold, or what else is ours to bear. With the
     basis `held` no charge can be named: the hold is kept for an operator to decide (I14); with
     `none` nothing was sent. `cut_from` are the meters of the whole where less is charged, by the
-    limit of a charge rule; None where that is nothing."""
+    limit of a charge rule; None where that is nothing. `parts` are what it is the sum of, where it
+    is not its meters at the plain rates of its version, and `unknown` what of it nobody has
+    classified (P28). `told` are the conditions that the answer tells, `reported` its parts."""
 
     meters: Mapping[str, int]
     charge_nano: int
@@ -55,26 +88,75 @@ class Bill(msgspec.Struct, frozen=True):
     raw_usage: str | None
     excess_nano: int = 0
     cut_from: Mapping[str, int] | None = None
+    parts: tuple[PricedPart, ...] = ()
+    unknown: tuple[str, ...] = ()
+    told: Mapping[str, str] = {}
+    reported: tuple[UsagePart, ...] = ()
+
+    def pricing_text(self, provider: str) -> str | None:
+        """What its record says of how it was priced; None where that is its meters and version."""
+        pricing: dict[str, object] = {}
+        if self.parts:
+            pricing["parts"] = [part.stored() for part in self.parts]
+        if self.unknown:
+            pricing |= {"unknown": self.unknown, "provider": provider}
+        return msgspec.json.encode(pricing).decode() if pricing else None
+
+    @property
+    def saved_nano(self) -> int:
+        """What cached input saved of its parts."""
+        return sum(saved_by_cache(part.meters, part.version) for part in self.parts)
+
+
+class OtherPrices(NamedTuple):
+    """Where the prices of other models are found, for the parts of an answer that they made."""
+
+    charge: Callable[[str], Price | None]
+    cost: Callable[[str], Price | None]
 
 
 class TierPrices:
     """What an attempt is charged and costs, by the service tier that the upstream names: that is
     what is paid."""
 
-    __slots__ = ("_costs", "_prices", "cost", "known", "price")
+    __slots__ = ("_costs", "_heard", "_prices", "cost", "known", "price")
 
     def __init__(self, price: Price | None, cost: Price | None) -> None:
         self._prices = self.price = price
         self._costs = self.cost = cost
-        # Whether some tier has a price of its own.
-        self.known = bool((price and price.others) or (cost and cost.others))
+        self._heard: str | None = None
+        # Whether some tier has a price of its own, or the request asks for one.
+        self.known = bool((price and (price.others or price.tier)) or (cost and cost.others))
 
     def hear(self, tier: str) -> None:
         """The upstream says in which tier it answers, "" for none."""
-        if tier and self._prices is not None:
+        if not tier:
+            return
+        self._heard = tier.lower()
+        if self._prices is not None:
             self.price = self._prices.for_tier(tier_name(tier))
-        if tier and self._costs is not None:
+        if self._costs is not None:
             self.cost = self._costs.for_tier(tier_name(tier))
+
+    def hear_head(self, headers: Mapping[str, str]) -> None:
+        """Google says in the head of an answer in which tier it is given, if it says so at all."""
+        tier = headers.get("x-gemini-service-tier", "").lower()
+        if KINDS[TIER].is_classified(tier):
+            self.hear(tier)
+
+    @property
+    def unknown(self) -> tuple[str, ...]:
+        """The tier that it was answered in, where nobody knows its price (P28)."""
+        price = self._prices
+        if price is None or not (price.tier or self._heard):
+            return ()
+        tier = price.tier if self._heard is None else self._heard
+        if tier in _PLAIN_TIERS:
+            return ()
+        unpriced = tier == price.tier and price.listed and not price.has_tier(tier)
+        if unpriced or not KINDS[TIER].is_classified(tier):
+            return (f"{TIER}={tier[:40]}",)
+        return ()
 
 
 class Sample(msgspec.Struct):
@@ -119,6 +201,7 @@ class UsageMeter:
         "_counted_bytes",
         "_input_min",
         "_marked",
+        "_others",
         "_reasoning",
         "_text",
         "_tokens_allowed",
@@ -130,8 +213,9 @@ class UsageMeter:
         "prices",
     )
 
-    def __init__(self, admitted: AdmittedAttempt) -> None:
+    def __init__(self, admitted: AdmittedAttempt, others: OtherPrices | None = None) -> None:
         self._admitted = admitted
+        self._others = others
         self.id = admitted.hold.attempt_id
         self.prices = TierPrices(admitted.hold.price, admitted.hold.cost)
         # Reads the stream; None before it comes, and where there is none.
@@ -226,7 +310,7 @@ class UsageMeter:
         if self.decoder is None or self.decoder.usage is None:
             return meters_text(said)
         reported = self._admitted.prepared.codec.quantities(self.decoder)
-        if not reported.stands:
+        if not reported.stands or reported.unknown:
             return meters_text(said)
         del said["in_text"]
         return meters_text(
@@ -323,18 +407,70 @@ class UsageMeter:
         return None if known is None else known.context_max
 
     def _count(self, evidence: UsageEvidence, measured: str) -> Bill:
-        return count(evidence, self.prices.price, self._admitted.hold.size.hold_nano, measured)
+        admitted, prices = self._admitted, self.prices
+        if evidence.reported.conditions:
+            prices.hear(evidence.reported.conditions.get(TIER, ""))
+        price = prices.price
+        asked = price.asked if price is not None else {}
+        if asked and admitted.prepared.request is not None:
+            # Written anew for another dialect, which has no word for them.
+            asked = {}
+        return count(
+            evidence,
+            price,
+            admitted.hold.size.hold_nano,
+            measured,
+            asked=asked,
+            unknown=prices.unknown,
+            others=self._others,
+            names=(admitted.upstream_model, admitted.facts.model),
+        )
+
+    def cost_nano(self, bill: Bill) -> int | None:
+        """What a bill costs us; None where no price of the kind cost covers it."""
+        cost = self.prices.cost
+        special = {kind: word for kind, word in bill.told.items() if word not in KINDS[kind].plain}
+        special.pop(TIER, None)
+        if cost is None or bill.cut_from is not None or not (special or bill.reported):
+            return cost_of(bill.cut_from or bill.meters, cost)
+        total = 0
+        own_names = (self._admitted.upstream_model, self._admitted.facts.model)
+        for part in bill.reported or (UsagePart("", dict(bill.meters)),):
+            price: Price | None = cost
+            if not _is_own(part.model, own_names):
+                price = None if self._others is None else self._others.cost(part.model)
+            version = None if price is None else price.version.under(special)
+            if price is None or version is None:
+                return None
+            nano = cost_of(part.meters, dataclasses.replace(price, version=version))
+            if nano is None:
+                return None
+            total += nano
+        return total
+
+
+_NO_CONDITIONS: Final[Mapping[str, str]] = {}
 
 
 def count(
-    evidence: UsageEvidence, price_in_force: Price | None, hold_nano: int, measured: str
+    evidence: UsageEvidence,
+    price_in_force: Price | None,
+    hold_nano: int,
+    measured: str,
+    *,
+    asked: Mapping[str, str] = _NO_CONDITIONS,
+    unknown: tuple[str, ...] = (),
+    others: OtherPrices | None = None,
+    names: tuple[str, ...] = (),
 ) -> Bill:
     """The bill of an attempt that was answered, in whole or in part.
 
     `measured` is the basis when the upstream told its usage: measured, or drained when it was read
     on after the client had gone. Without usage the count is ours and the basis `estimated` (F25);
     so is it when the usage lies: then no more is charged than our own count, and the row is flagged
-    for review (F27). What has no rate has no charge until an operator says so: `held` (I14).
+    for review (F27). What has no rate has no charge until an operator says so: `held` (I14); and so
+    has what nobody has classified (P28), of which `unknown` is known already. `asked` are the
+    conditions that the request asks for, `names` what its model is called.
     """
     reported = evidence.reported
     meters, basis = _meters(evidence, measured)
@@ -343,11 +479,33 @@ def count(
     if price_in_force is None:
         return Bill(meters, 0, "free", (*flags, "unpriced"), raw)
     version = price_in_force.version
+    parts: tuple[PricedPart, ...] = ()
+    if (
+        asked
+        or unknown
+        or reported.unknown
+        or reported.parts
+        or (reported.conditions and _is_special(reported.conditions))
+    ):
+        pricing = _Pricing(price_in_force, asked, others, names)
+        parts = pricing.parts(reported, meters, stands=basis != "estimated")
+        found = tuple(dict.fromkeys((*reported.unknown, *unknown, *pricing.unknown)))
+        if found:
+            flags = (*flags, "unknown_member", "quarantine")
+            return Bill(
+                meters, 0, "held", flags, raw, unknown=found[:UNKNOWN_MAX],
+                told=reported.conditions, reported=reported.parts,
+            )  # fmt: skip
     meters = with_request(meters, version)
-    charge = total_of(meters, version)
+    charge = (
+        total_of_parts([(part.meters, part.version) for part in parts])
+        if parts
+        else (total_of(meters, version))
+    )
     if not isinstance(charge, int) and charge.reason != "unpriced_meter":
         flags, doubted = (*flags, charge.reason), True
         meters, basis = with_request(count_own(evidence), version), "estimated"
+        parts = ()
         charge = total_of(meters, version)
     if not isinstance(charge, int):
         return Bill(meters, 0, "held", (*flags, charge.reason, "quarantine"), raw)
@@ -355,7 +513,100 @@ def count(
         flags = (*flags, "above_hold")
     if doubted:
         flags = (*flags, "quarantine")
-    return Bill(meters, min(charge, hold_nano), basis, flags, raw, max(charge - hold_nano, 0))
+    return Bill(
+        meters, min(charge, hold_nano), basis, flags, raw, max(charge - hold_nano, 0),
+        parts=parts, told=reported.conditions, reported=reported.parts,
+    )  # fmt: skip
+
+
+def _is_special(told: Mapping[str, str]) -> bool:
+    """Whether any of these conditions is more than the standard."""
+    return any(word not in KINDS[kind].plain for kind, word in told.items())
+
+
+class _Pricing:
+    """Finds the versions by which the parts of an answer are charged, and what has none."""
+
+    def __init__(
+        self,
+        price: Price,
+        asked: Mapping[str, str],
+        others: OtherPrices | None,
+        names: tuple[str, ...],
+    ) -> None:
+        self._price = price
+        self._asked = asked
+        self._others = others
+        self._names = names
+        self.unknown: list[str] = []
+
+    def parts(
+        self, reported: Quantities, meters: Mapping[str, int], *, stands: bool
+    ) -> tuple[PricedPart, ...]:
+        """What is priced apart; none where it is the meters at the plain rates of the price."""
+        granted = self._granted(reported.conditions)
+        if not granted and not reported.parts:
+            return ()
+        rows: list[UsagePart] = list(reported.parts)
+        if not rows or not stands:
+            # A count of our own, or of one whole.
+            rows = [UsagePart("", dict(meters))]
+        priced = [self._priced(part, granted) for part in rows]
+        parts = [part for part in priced if part is not None]
+        if parts:
+            first = parts[0]
+            counted = with_request(first.meters, self._price.version)
+            parts[0] = msgspec.structs.replace(first, meters=counted)
+        if len(parts) == 1 and not parts[0].conditions and not parts[0].model:
+            return ()
+        return tuple(parts)
+
+    def _granted(self, told: Mapping[str, str]) -> Mapping[str, str]:
+        """The conditions that are charged for: those that were asked for, unless the answer says
+        otherwise, and those that no request can ask for."""
+        granted: dict[str, str] = {}
+        for kind, value in self._asked.items():
+            word = told.get(kind, value)
+            if not KINDS[kind].is_classified(word):
+                self.unknown.append(f"{kind}={word}")
+            elif word not in KINDS[kind].plain:
+                granted[kind] = word
+        for kind, word in told.items():
+            if not KINDS[kind].asked and word not in KINDS[kind].plain:
+                granted[kind] = word
+        return granted or _NO_CONDITIONS
+
+    def _priced(self, part: UsagePart, granted: Mapping[str, str]) -> PricedPart | None:
+        price: Price | None = self._price
+        own = _is_own(part.model, self._names)
+        if not own:
+            price = None if self._others is None else self._others.charge(part.model)
+            if price is None:
+                self.unknown.append(f"model={part.model[:60]}")
+                return None
+        version = price.version if price is not None else None
+        if price is None or version is None:
+            return None
+        held = {kind: word for kind, word in granted.items() if version.has_terms_for(kind, word)}
+        if price.listed and len(held) < len(granted):
+            self.unknown += [f"{kind}={granted[kind]}" for kind in granted.keys() - held.keys()]
+            return None
+        under = version.under(held)
+        if under is None:
+            self.unknown.append("+".join(f"{kind}={word}" for kind, word in held.items()))
+            return None
+        if own:
+            return PricedPart(part.meters, under, held)
+        return PricedPart(part.meters, under, held, part.model, price.id)
+
+
+def _is_own(model: str, names: tuple[str, ...]) -> bool:
+    """Whether a part was made by the model that was asked: by its name, with a date or without."""
+    return not model or any(
+        model == name or model.startswith(f"{name}-20") or name.startswith(f"{model}-20")
+        for name in names
+        if name
+    )
 
 
 def cost_of(meters: Mapping[str, int], cost: Price | None) -> int | None:

@@ -7,6 +7,7 @@ The receipt is what GET /api/v1/requests/{id}/receipt gives, or the download on 
 From its meters, its price and what was held alone, every other figure is computed again:
 
     amount of a line = quantity x rate / per x multiplier          exact, no rounding
+                       (x the multiplier of conditions, for language-model tokens)
     rounding         = (sum of the lines, half-even to 1e-9 USD) - (sum of the lines)
     charge           = sum of the lines + rounding - above_hold - waived
     paid             = charge + what was corrected after the request had ended
@@ -27,17 +28,22 @@ INPUT = [
     "in_cache_read",
     "in_audio_cached",
     "in_image_cached",
+    "in_cache_write_12h",
     "in_cache_write_1h",
     "in_cache_write_5m",
+    "in_cache_write_30m",
     "in_text",
     "in_audio",
     "in_image",
 ]
+# Language-model tokens, in and out: what a multiplier of a condition holds for.
+TOKENS = [*INPUT, "out_text", "out_reasoning", "out_audio", "out_image"]
 # A meter without a rate of its own has that of the other.
 FALLBACKS = {
     "in_cache_read": "in_text",
     "in_cache_write_1h": "in_text",
     "in_cache_write_5m": "in_text",
+    "in_cache_write_30m": "in_cache_write_5m",
     "out_reasoning": "out_text",
 }
 UNCHARGED = ["absorbed", "free", "held", "none"]
@@ -51,8 +57,8 @@ def complete(rates: dict[str, Any]) -> dict[str, Any]:
     """The rates with those that others stand in for."""
     filled = dict(rates)
     for meter, other in FALLBACKS.items():
-        if meter not in rates and other in rates:
-            filled[meter] = rates[other]
+        if meter not in rates and other in filled:
+            filled[meter] = filled[other]
     return filled
 
 
@@ -94,19 +100,51 @@ def half_even(amount: Fraction) -> Fraction:
     return Fraction(round(amount * NANO), NANO)
 
 
+def under(price: dict[str, Any], conditions: dict[str, str]) -> dict[str, Any]:
+    """The price where some of its conditions hold: rates that replace others, multipliers of the
+    rates of tokens."""
+    held = dict(price)
+    multiplier = Fraction(price.get("token_multiplier", "1"))
+    for one in price.get("conditions", []):
+        if conditions.get(one["kind"]) != one["value"]:
+            continue
+        if "multiplier" in one:
+            multiplier *= Fraction(one["multiplier"])
+        else:
+            held["rates"] = {**price["rates"], **one["rates"]}
+            held["tiers"] = one["tiers"]
+    held["token_multiplier"] = multiplier
+    return held
+
+
+def parts_of(receipt: dict[str, Any]) -> list[tuple[dict[str, int], dict[str, Any]]]:
+    """What is priced apart: [(meters, price)]; one part where it is all one."""
+    price = receipt["price"]
+    if not receipt.get("parts"):
+        return [(receipt["meters"], under(price, {}))]
+    return [
+        (part["meters"], under(part["price"] or price, {} if part["price"] else part["conditions"]))
+        for part in receipt["parts"]
+    ]
+
+
 def recompute(receipt: dict[str, Any]) -> dict[str, Any]:
     """Every figure of a receipt that follows from its meters, its price and its hold."""
     price = receipt["price"]
     lines = []
     total = exact = Fraction(0)
     if price is not None:
-        for meter, quantity, rates in split(receipt["meters"], price):
-            if meter not in rates or quantity < 0:
-                raise MeterWithoutRate(meter)
-            rate = rates[meter]
-            amount = quantity * Fraction(rate["usd"]) / rate["per"] * Fraction(price["multiplier"])
-            exact += amount
-            lines.append((meter, quantity, rate, amount))
+        for meters, priced in parts_of(receipt):
+            for meter, quantity, rates in split(meters, priced):
+                if meter not in rates or quantity < 0:
+                    raise MeterWithoutRate(meter)
+                rate = rates[meter]
+                amount = quantity * Fraction(rate["usd"]) / rate["per"]
+                amount *= Fraction(price["multiplier"])
+                if meter in TOKENS:
+                    amount *= priced["token_multiplier"]
+                exact += amount
+                lines.append((meter, quantity, rate, amount))
         total = half_even(exact)
     waived = total if receipt["basis"] in UNCHARGED else Fraction(0)
     above = max(total - waived - Fraction(receipt["held"]), Fraction(0))

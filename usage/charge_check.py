@@ -9,7 +9,15 @@ from django.db import connection
 
 from accounts.models import Organisation
 from billing.models import PriceVersion as StoredVersion
-from billing.rules.pricing import PriceVersion, saved_by_cache, total_of
+from billing.rules.meters import MeterUnknown
+from billing.rules.pricing import (
+    PriceInvalid,
+    PriceVersion,
+    saved_by_cache,
+    stored_parts,
+    total_of,
+    total_of_parts,
+)
 from usage.rules.outcomes import UNCHARGED
 
 _ROWS: Final = 5_000
@@ -78,18 +86,44 @@ def wrong_charges_after(
 
 
 def _judge(row: Any, versions: Mapping[int, PriceVersion]) -> WrongCharge | None:
-    id, stored, charge_nano, version_id, multiplier_ppm, hold_nano, basis, saved_nano = row
+    id, stored, charge_nano, version_id, multiplier_ppm, hold_nano, basis, saved_nano, priced = row
     # Django's connection gives JSON as text.
     meters: Mapping[str, int] = json.loads(stored) if isinstance(stored, str) else stored
     if basis in UNCHARGED or version_id is None:
         return _wrong(id, "charged", 0, charge_nano)
     version = versions[version_id].multiplied(multiplier_ppm)
+    if priced is not None:
+        return _judge_parts(row, meters, version)
     total = total_of(meters, version)
     if not isinstance(total, int):
         return WrongCharge(id, "", charge_nano, f"its meters have no price: {total.reason}")
     wrong = _wrong(id, "charged", min(total, hold_nano), charge_nano)
     if wrong is None and saved_nano is not None:
         return _wrong(id, "saved", saved_by_cache(meters, version), saved_nano)
+    return wrong
+
+
+def _judge_parts(row: Any, meters: Mapping[str, int], version: PriceVersion) -> WrongCharge | None:
+    """The same of a record whose charge is the sum of parts, or under conditions."""
+    id, _, charge_nano, _, _, hold_nano, _, saved_nano, priced = row
+    pricing = json.loads(priced) if isinstance(priced, str) else priced
+    try:
+        parts = stored_parts(pricing, meters, version)
+    except (PriceInvalid, MeterUnknown) as error:
+        return WrongCharge(id, "", charge_nano, f"its parts have no price: {error}")
+    used = dict.fromkeys(meters, 0)
+    for part in parts:
+        for name, count in part.meters.items():
+            used[name] = used.get(name, 0) + count
+    if used != meters:
+        return WrongCharge(id, dict(meters), used, "its parts are not what it used")
+    total = total_of_parts([(part.meters, part.version) for part in parts])
+    if not isinstance(total, int):
+        return WrongCharge(id, "", charge_nano, f"its parts have no price: {total.reason}")
+    wrong = _wrong(id, "charged", min(total, hold_nano), charge_nano)
+    if wrong is None and saved_nano is not None:
+        saved = sum(saved_by_cache(part.meters, part.version) for part in parts)
+        return _wrong(id, "saved", saved, saved_nano)
     return wrong
 
 
@@ -100,6 +134,7 @@ def _wrong(id: UUID, what: str, expected: int, found: int) -> WrongCharge | None
 
 
 _RECORDS: Final = """
-    SELECT id, meters, charge_nano, price_version_id, multiplier_ppm, hold_nano, basis, saved_nano
+    SELECT id, meters, charge_nano, price_version_id, multiplier_ppm, hold_nano, basis, saved_nano,
+        pricing
     FROM usage_usagerecord WHERE organisation_id = %(organisation)s AND id > %(after)s
     ORDER BY id LIMIT %(limit)s"""

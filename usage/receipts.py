@@ -7,7 +7,7 @@ the one rounding, and what was not charged (I10, I13).
 
 import datetime as dt
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass, replace
+from dataclasses import dataclass, field, replace
 from typing import Any, Final, NamedTuple
 from uuid import UUID
 
@@ -18,8 +18,15 @@ from accounts.actors import Actor
 from accounts.models import Key
 from billing import promo
 from billing.rules.meters import MeterUnknown, find_meter, format_rate
-from billing.rules.money import format_multiplier, format_scaled, format_usd
-from billing.rules.pricing import PPM, CostLines, PriceInvalid, PriceVersion, price
+from billing.rules.money import format_multiplier, format_scaled, format_usd, round_half_even
+from billing.rules.pricing import (
+    PPM,
+    CostLines,
+    PriceInvalid,
+    PriceVersion,
+    price,
+    stored_parts,
+)
 from billing.rules.promo import Payers
 from lib.ids import id_text, parse_id
 from usage.client_addresses import address_of
@@ -30,9 +37,9 @@ from usage.request_log import RequestRow
 from usage.rules.outcomes import UNCHARGED
 from usage.visibility import run, visible
 
-# quantity x nano per million x parts per million, in USD: 10^9 x 10^6 x 10^6.
-_EXACT_DIGITS: Final = 21
-_EXACT_PER_NANO: Final = 10**12
+# quantity x nano per million x two multipliers in parts per million, in USD: 10^9 x 10^6 x 10^12.
+_EXACT_DIGITS: Final = 27
+_EXACT_PER_NANO: Final = 10**18
 RECEIPT_FORMAT: Final = "weir-receipt-1"
 # What these bases stand for is never charged, whatever was counted.
 
@@ -96,12 +103,17 @@ class AttemptShown:
 
 @dataclass(frozen=True)
 class ReceiptLine:
-    """One meter: its exact amount is a decimal of USD, without rounding."""
+    """One meter: its exact amount is a decimal of USD, without rounding. `condition_ppm` is what
+    conditions multiply it by, `conditions` those that hold for it, and `model` the one that used
+    it, "" for the one that was asked."""
 
     meter: str
     quantity: int
     rate_nano_per_million: int
     amount: str
+    condition_ppm: int = PPM
+    conditions: Mapping[str, str] = field(default_factory=dict)
+    model: str = ""
 
 
 @dataclass(frozen=True)
@@ -227,6 +239,7 @@ def request_detail(actor: Actor, id: str) -> RequestDetail:
         upstream_request_id=last.upstream_request_id or "",
         dropped=last.dropped or (),
         saved_nano=last.saved_nano,
+        pricing=read_json(last.pricing),
     )
     in_force = _price(last)
     return RequestDetail(
@@ -276,30 +289,44 @@ def receipt(row: RequestRow, in_force: PriceShown | None) -> Receipt:
         return empty
     try:
         version = PriceVersion.from_stored(in_force.rates).multiplied(in_force.multiplier_ppm)
+        parts = stored_parts(row.pricing, row.meters, version)
     except (PriceInvalid, MeterUnknown) as error:
         return replace(empty, computed_nano=None, problem=str(error))
-    cost = price(row.meters, version)
-    if not isinstance(cost, CostLines):
-        problem = f"{cost.reason}: {', '.join(cost.meters)}"
-        return replace(empty, computed_nano=None, problem=problem)
-    exact = [
-        line.quantity * line.rate_nano_per_million * line.multiplier_ppm for line in cost.lines
-    ]
-    rounding = cost.total_nano * _EXACT_PER_NANO - sum(exact)
+    lines: list[ReceiptLine] = []
+    exact = 0
+    for part in parts:
+        cost = price(part.meters, part.version)
+        if not isinstance(cost, CostLines):
+            problem = f"{cost.reason}: {', '.join(cost.meters)}"
+            return replace(empty, computed_nano=None, problem=problem)
+        for line in cost.lines:
+            amount = (
+                line.quantity
+                * line.rate_nano_per_million
+                * line.multiplier_ppm
+                * line.condition_ppm
+            )
+            exact += amount
+            rate, conditions = line.rate_nano_per_million, part.conditions
+            lines.append(
+                ReceiptLine(
+                    line.meter, line.quantity, rate, _usd(amount), line.condition_ppm,
+                    conditions, part.model,
+                )
+            )  # fmt: skip
+    total_nano = round_half_even(exact, _EXACT_PER_NANO)
+    rounding = total_nano * _EXACT_PER_NANO - exact
     above = waived = 0
     if row.basis in UNCHARGED:
-        waived = cost.total_nano
+        waived = total_nano
     else:
-        above = max(cost.total_nano - row.hold_nano, 0)
+        above = max(total_nano - row.hold_nano, 0)
     return Receipt(
-        lines=tuple(
-            ReceiptLine(line.meter, line.quantity, line.rate_nano_per_million, _usd(amount))
-            for line, amount in zip(cost.lines, exact, strict=True)
-        ),
+        lines=tuple(lines),
         rounding=_usd(rounding) if rounding else "",
         above_hold=_usd(above * _EXACT_PER_NANO) if above else "",
         waived=_usd(waived * _EXACT_PER_NANO) if waived else "",
-        computed_nano=cost.total_nano - above - waived,
+        computed_nano=total_nano - above - waived,
         charge_nano=row.charge_nano,
     )
 
@@ -327,12 +354,15 @@ def document(detail: RequestDetail) -> dict[str, Any] | None:
         "basis": row.basis,
         "meters": row.meters,
         "held": format_usd(row.hold_nano),
+        "parts": _stated_parts(row, detail.price),
+        "unknown": list((row.pricing or {}).get("unknown", ())),
         "price": None if detail.price is None or not row.meters else _stated(detail.price),
         "lines": [
             {
                 "meter": line.meter,
                 "quantity": line.quantity,
                 **_written_rate(line.meter, line.rate_nano_per_million, "rate"),
+                **_told_of(line),
                 "amount": line.amount,
             }
             for line in made.lines
@@ -370,15 +400,70 @@ def _stated(price: PriceShown) -> dict[str, Any]:
         "valid_to": price.valid_to,
         "multiplier": format_multiplier(price.multiplier_ppm),
         "rates": _stated_rates(stored["meters"]),
-        "tiers": [
+        "tiers": _stated_tiers(stored),
+        "conditions": [
             {
-                "input_over": tier["input_over"],
-                "mode": tier.get("mode", "whole"),
-                "rates": _stated_rates(tier["meters"]),
+                "kind": one["kind"],
+                "value": one["value"],
+                "multiplier": format_multiplier(one["multiplier_ppm"]),
             }
-            for tier in stored.get("tiers") or ()
+            if "multiplier_ppm" in one
+            else {
+                "kind": one["kind"],
+                "value": one["value"],
+                "rates": _stated_rates(one["meters"]),
+                "tiers": _stated_tiers(one),
+            }
+            for one in stored.get("conditions") or ()
         ],
     }
+
+
+def _stated_parts(row: RequestRow, price: PriceShown | None) -> list[dict[str, Any]] | None:
+    """The parts that are priced apart; None where the meters are priced as one. One of another
+    model has a price of its own."""
+    rows = (row.pricing or {}).get("parts")
+    if not rows or price is None:
+        return None
+    return [
+        {
+            "model": part.get("model", row.model),
+            "conditions": part.get("conditions", {}),
+            "meters": part["meters"],
+            "price": None
+            if "rates" not in part
+            else {
+                "multiplier": format_multiplier(price.multiplier_ppm),
+                "token_multiplier": format_multiplier(part.get("token_ppm", PPM)),
+                "rates": _stated_rates(part["rates"]["meters"]),
+                "tiers": _stated_tiers(part["rates"]),
+            },
+        }
+        for part in rows
+    ]
+
+
+def _told_of(line: ReceiptLine) -> dict[str, Any]:
+    """Of a line what only parts and conditions have."""
+    told: dict[str, Any] = {}
+    if line.model:
+        told["model"] = line.model
+    if line.conditions:
+        told["conditions"] = dict(line.conditions)
+    if line.condition_ppm != PPM:
+        told["multiplier"] = format_multiplier(line.condition_ppm)
+    return told
+
+
+def _stated_tiers(stored: Mapping[str, Any]) -> list[dict[str, Any]]:
+    return [
+        {
+            "input_over": tier["input_over"],
+            "mode": tier.get("mode", "whole"),
+            "rates": _stated_rates(tier["meters"]),
+        }
+        for tier in stored.get("tiers") or ()
+    ]
 
 
 def _stated_rates(meters: Mapping[str, int]) -> dict[str, Any]:
@@ -444,6 +529,7 @@ class _AttemptRow(NamedTuple):
     upstream_request_id: str | None
     dropped: list[str] | None
     saved_nano: int | None
+    pricing: Any
 
 
 def _cost_nano(rows: Sequence[_AttemptRow]) -> int | None:
@@ -541,7 +627,7 @@ _DETAIL: Final = """
                coalesce(u.client_app, a.client_app) AS client_app,
                coalesce(u.session_id, a.session_id) AS session_id,
                coalesce(u.end_user, a.end_user) AS end_user, u.upstream_request_id, u.dropped,
-               u.saved_nano
+               u.saved_nano, u.pricing
         FROM attempt a FULL JOIN record u USING (id)
     )
     SELECT w.id, w.n, w.admitted_at, o.slug, t.slug, w.key_id, k.name, p.email, w.model,
@@ -564,7 +650,7 @@ _DETAIL: Final = """
            priced.model, version.valid_from, version.valid_to, version.source, version.rates,
            w.multiplier_ppm, w.cost_nano, w.skipped, w.why, w.channel_key, w.asked_model,
            w.project, w.tags, w.customer, w.client_app, w.session_id, w.end_user,
-           w.upstream_request_id, w.dropped, w.saved_nano
+           w.upstream_request_id, w.dropped, w.saved_nano, w.pricing
     FROM whole w
     JOIN accounts_organisation o ON o.id = w.organisation_id
     LEFT JOIN accounts_team t ON t.id = w.team_id

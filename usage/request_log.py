@@ -27,7 +27,8 @@ class RequestRow:
     attempt before the last is charged. `cost_nano` is for operators: what all attempts cost us, as
     far as it is known; and so is what the provider calls the last one. `dropped` are the parameters
     that were left out, `saved_nano` is what cached input saved, None where it was not counted.
-    `session_id` is that of its realtime session.
+    `session_id` is that of its realtime session. `pricing` is how it was priced where that is not
+    its meters at its version; only a request by itself has it.
     """
 
     id: UUID
@@ -68,6 +69,7 @@ class RequestRow:
     upstream_request_id: str = ""
     dropped: Sequence[str] = ()
     saved_nano: int | None = None
+    pricing: Mapping[str, Any] | None = None
 
     @property
     def running(self) -> bool:

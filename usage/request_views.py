@@ -14,9 +14,10 @@ from django.views.decorators.http import require_POST, require_safe
 from accounts.actors import Actor
 from accounts.guards import organisation_page
 from billing.idempotency import Answer, FormSent, form_answered
-from billing.rate_words import PER_MILLION
+from billing.rate_words import PER_MILLION, condition_words
 from billing.rules.meters import find_meter, format_rate
-from billing.rules.money import format_usd
+from billing.rules.money import format_multiplier, format_usd
+from billing.rules.pricing import PPM
 from billing.words import money_symbol
 from lib import clock
 from lib.formatting import MINUS, SPEED_FROM_MS
@@ -225,9 +226,9 @@ def _receipt(made: receipts.Receipt) -> dict[str, Any]:
     return {
         "receipt_lines": [
             {
-                "word": words.meter_word(line.meter),
+                "word": " · ".join(_told_of(line)),
                 "quantity": line.quantity,
-                "rate": _rate(line.meter, line.rate_nano_per_million),
+                "rate": _line_rate(line),
                 "amount": _usd(line.amount),
             }
             for line in made.lines
@@ -237,6 +238,19 @@ def _receipt(made: receipts.Receipt) -> dict[str, Any]:
         "waived": made.waived and _usd(f"-{made.waived}"),
         "charge": _usd(format_usd(made.charge_nano)),
     }
+
+
+def _told_of(line: receipts.ReceiptLine) -> list[str]:
+    """What a line is for: its meter, what holds for it, and the model that used it."""
+    held = [condition_words(kind, value) for kind, value in line.conditions.items()]
+    return [words.meter_word(line.meter), *held, *([line.model] if line.model else [])]
+
+
+def _line_rate(line: receipts.ReceiptLine) -> str:
+    rate = _rate(line.meter, line.rate_nano_per_million)
+    if line.condition_ppm == PPM:
+        return rate
+    return f"{rate} × {format_multiplier(line.condition_ppm)}"
 
 
 def _payers(detail: receipts.RequestDetail) -> dict[str, Any]:

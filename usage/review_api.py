@@ -25,8 +25,9 @@ class ReviewIn(Schema):
 
     model_config = ConfigDict(extra="forbid")
 
-    settle_as: Literal["amount", "bound", "free"] = Field(
-        description="`amount`: the given amount. `bound`: all that was held. `free`: nothing."
+    settle_as: Literal["amount", "bound", "free", "count"] = Field(
+        description="`amount`: the given amount. `bound`: all that was held. `free`: nothing. "
+        "`count`: what is known of its count, at its price."
     )
     amount: str | None = Field(
         None, max_length=40, description="Exact decimal in USD, at most the maximum cost."
@@ -51,9 +52,43 @@ class ReviewItem(Schema):
     model: str
     channel: str
     flags: list[str]
+    unknown: list[str] = Field(description="What of the usage is not classified.")
     charge: str = Field(description="What was charged based on our own count.")
     bound: str = Field(description="The amount held; with `kept` it is still held.")
     kept: bool = Field(description="No charge could be determined.")
+
+
+class UnknownKindOut(Schema):
+    provider: str
+    unknown: list[str] = Field(description="Members or values of usage without a classification.")
+    first_at: dt.datetime
+    last_at: dt.datetime
+    requests: int
+    waiting: int = Field(description="How many of the requests are not settled.")
+    held: str = Field(description="What these hold, in USD.")
+
+
+class UnknownKinds(Schema):
+    items: list[UnknownKindOut]
+
+
+class KindIn(Schema):
+    """How all requests of a kind are settled."""
+
+    model_config = ConfigDict(extra="forbid")
+
+    provider: str = Field(max_length=60)
+    unknown: list[str] = Field(min_length=1, max_length=8)
+    settle_as: Literal["bound", "free", "count"] = Field(
+        description="`bound`: all that was held. `free`: nothing. `count`: what is known of the "
+        "count, at its price."
+    )
+    reason: str = Field("", max_length=500)
+
+
+class KindSettledOut(Schema):
+    settled: int
+    waiting: int = Field(description="How many still wait: send the same again.")
 
 
 class ReviewPage(Schema):
@@ -68,6 +103,45 @@ def list_reviews(request: HttpRequest, query: Query[pagination.PageQuery]) -> di
     reviews_ = reviews.open_reviews(actors.actor_of(request), query.limit + 1, before)
     page = pagination.cut(reviews_, query.limit, lambda review: review.attempt_id)
     return {"items": [_item(review) for review in page.items], "next": page.next}
+
+
+@router.get("/review-kinds", response=UnknownKinds, summary="List unknown kinds of usage")
+def list_kinds(request: HttpRequest) -> dict[str, Any]:
+    """What providers told in their usage that is not classified, by provider, latest first."""
+    kinds = reviews.unknown_kinds(actors.actor_of(request))
+    return {
+        "items": [
+            {
+                "provider": kind.provider,
+                "unknown": list(kind.unknown),
+                "first_at": kind.first_at,
+                "last_at": kind.last_at,
+                "requests": kind.requests,
+                "waiting": kind.waiting,
+                "held": format_usd(kind.held_nano),
+            }
+            for kind in kinds
+        ]
+    }
+
+
+@router.post(
+    "/review-kinds/settle",
+    response=KindSettledOut,
+    summary="Settle all requests of a kind",
+    openapi_extra=also_answers(404),
+)
+def settle_kind(request: HttpRequest, body: KindIn) -> dict[str, Any]:
+    """Settles every request under review for the same unknown usage of a provider, up to 1,000 at
+    once. A request that was settled before is left as it is."""
+    settled = reviews.settle_kind(
+        actors.actor_of(request),
+        body.provider,
+        body.unknown,
+        SettleAs(body.settle_as),
+        reason=body.reason,
+    )
+    return settled._asdict()
 
 
 @router.post(
@@ -113,6 +187,7 @@ def _item(review: UnderReview) -> dict[str, Any]:
         "model": review.model,
         "channel": review.channel_name,
         "flags": [flag for flag in review.flags if flag != "quarantine"],
+        "unknown": review.unknown,
         "charge": format_usd(review.charge_nano),
         "bound": format_usd(review.hold_nano),
         "kept": review.basis == "held",

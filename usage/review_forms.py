@@ -34,6 +34,20 @@ class ReviewForm(OnceForm):
     )
 
 
+class KindForm(forms.Form):
+    """All requests of a kind, and how they are settled."""
+
+    provider = forms.CharField(max_length=60)
+    unknown = forms.JSONField()
+    settle_as = forms.ChoiceField(choices=SettleAs.choices)
+
+    def clean_unknown(self) -> list[str]:
+        unknown = self.cleaned_data["unknown"]
+        if not isinstance(unknown, list) or not all(isinstance(one, str) for one in unknown):
+            raise forms.ValidationError("unknown")
+        return unknown
+
+
 def review_shown(actor: Actor, request_id: UUID, form: ReviewForm | None = None) -> dict[str, Any]:
     """The context of a request that is or was under review; the form for who may decide."""
     under_review, decided = reviews.review_of(request_id)

@@ -2,19 +2,26 @@
 
 from typing import Any
 
-from django.http import HttpRequest, HttpResponseBase
+from django.contrib import messages
+from django.http import Http404, HttpRequest, HttpResponse, HttpResponseBase
 from django.urls import reverse
+from django.utils.translation import gettext, ngettext
 from django.utils.translation import gettext_lazy as _
-from django.views.decorators.http import require_safe
+from django.views.decorators.http import require_POST, require_safe
 
 from accounts.actors import Actor
 from accounts.guards import operator_page
 from accounts.table_preferences import read_table
+from lib.htmx import see_other
 from lib.ids import id_text
 from lib.tables.pages import answer_table
 from lib.tables.table import Badge, Column, Filter, Table
 from usage import reviews, words
-from usage.reviews import UnderReview
+from usage.models import SettleAs
+from usage.review_forms import KindForm
+from usage.reviews import ReviewRefused, UnderReview
+
+_SETTLEMENTS = [choice for choice in SettleAs.choices if choice[0] != SettleAs.AMOUNT]
 
 REVIEWS = Table(
     "reviews",
@@ -81,12 +88,41 @@ def review_list(request: HttpRequest, actor: Actor) -> HttpResponseBase:
         return [_row(review) for review in rows]
 
     templates = ("usage/reviews.html", "usage/_reviews.html")
-    return answer_table(request, state, source, templates, {}, make)
+    context = {"kinds": reviews.unknown_kinds(actor), "settlements": _SETTLEMENTS}
+    return answer_table(request, state, source, templates, context, make)
+
+
+@operator_page("credits.write")
+@require_POST
+def kind_settle(request: HttpRequest, actor: Actor) -> HttpResponse:
+    """End the review of all requests of a kind."""
+    form = KindForm(request.POST)
+    if not form.is_valid():
+        messages.error(request, gettext("The form is incomplete. Reload the page and try again."))
+        return see_other("reviews")
+    given = form.cleaned_data
+    try:
+        settled = reviews.settle_kind(
+            actor, given["provider"], given["unknown"], SettleAs(given["settle_as"])
+        )
+    except ReviewRefused as refused:
+        messages.error(request, str(refused))
+    except Http404:
+        messages.info(request, gettext("No request of this kind waits any more."))
+    else:
+        done = ngettext("%(n)s request settled.", "%(n)s requests settled.", settled.settled)
+        messages.success(request, done % {"n": settled.settled})
+        if settled.waiting:
+            more = gettext("More of the same kind wait. Settle them again.")
+            messages.info(request, more)
+    return see_other("reviews")
 
 
 def _row(review: UnderReview) -> dict[str, Any]:
     rid = id_text(review.request_id)
-    flags = ", ".join(words.flag_word(flag) for flag in review.flags if flag != "quarantine")
+    flags = ", ".join(
+        [*(words.flag_word(flag) for flag in review.flags if flag != "quarantine"), *review.unknown]
+    )
     return {
         "review": review,
         "id": review.attempt_id,

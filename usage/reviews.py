@@ -1,12 +1,15 @@
 """Requests under review: what an operator decides that they are charged (I14, F27).
 
-A count that cannot be right was charged by our own; where no charge could be named the hold is
-kept. Either way one decision ends the review: the books are led to it by an adjustment, the hold is
-released, and what was written of the request stays as it was (I7).
+A count that cannot be right was charged by our own; where no charge could be named, or some of it
+is not classified (P28), the hold is kept. Either way one decision ends the review: the books are
+led to it by an adjustment, the hold is released, and what was written of the request stays as it
+was (I7).
 """
 
 import datetime as dt
-from typing import Final, NamedTuple
+import json
+from collections.abc import Sequence
+from typing import Any, Final, NamedTuple
 from uuid import UUID
 
 from django.db import transaction
@@ -17,15 +20,21 @@ from accounts import access, audit
 from accounts.actors import Actor
 from accounts.models import Organisation
 from billing import usage_corrections
+from billing.models import PriceVersion
+from billing.rules import pricing as pricing_rules
 from billing.rules.money import format_usd
 from billing.usage_corrections import Borne
 from lib.ids import id_text
 from lib.refusal import Refused
 from lib.tables.sources import StatementSource
 from usage.models import Review, SettleAs
+from usage.reports import read_json
 from usage.visibility import run
 
 COUNT_MAX: Final = 99
+KINDS_MAX: Final = 50
+# So many reviews are ended by one click, each in its own transaction.
+KIND_BATCH: Final = 1000
 
 
 class ReviewRefused(Refused):
@@ -49,6 +58,75 @@ class UnderReview(NamedTuple):
     charge_nano: int
     hold_nano: int
     cost_nano: int | None
+    meters: Any
+    pricing: Any
+    price_version_id: int | None
+    multiplier_ppm: int
+
+    @property
+    def unknown(self) -> list[str]:
+        """What of its usage nobody has classified (P28)."""
+        return list((read_json(self.pricing) or {}).get("unknown", ()))
+
+
+class UnknownKind(NamedTuple):
+    """What several requests of a provider are under review for: the same members or values that
+    nobody has classified. `waiting` of `requests` are undecided, and hold `held_nano`."""
+
+    provider: str
+    unknown: Sequence[str]
+    first_at: dt.datetime
+    last_at: dt.datetime
+    requests: int
+    waiting: int
+    held_nano: int
+
+    @property
+    def name(self) -> str:
+        return ", ".join(self.unknown)
+
+    @property
+    def unknown_json(self) -> str:
+        """As a form names it."""
+        return json.dumps(list(self.unknown))
+
+
+class KindSettled(NamedTuple):
+    """How many requests of a kind were settled, and how many still wait."""
+
+    settled: int
+    waiting: int
+
+
+def unknown_kinds(actor: Actor) -> list[UnknownKind]:
+    """What providers have told that nobody has classified, the latest first; KINDS_MAX at most."""
+    access.require(actor, "credits.read")
+    rows = run(_KINDS, {"limit": KINDS_MAX})
+    return [UnknownKind(provider, read_json(unknown), *rest) for provider, unknown, *rest in rows]
+
+
+def settle_kind(
+    actor: Actor, provider: str, unknown: Sequence[str], settle_as: SettleAs, *, reason: str = ""
+) -> KindSettled:
+    """End the review of all requests of a kind in the same way, KIND_BATCH of them at most.
+
+    Raises ReviewRefused, and Http404 where none waits.
+    """
+    access.require(actor, "credits.write")
+    if settle_as == SettleAs.AMOUNT:
+        text = gettext("Requests of a kind have no amount in common. Choose another settlement.")
+        raise ReviewRefused("settle_as", text)
+    named = {"provider": provider, "unknown": json.dumps(list(unknown)), "limit": KIND_BATCH}
+    ids = [row[0] for row in run(_OF_KIND, named)]
+    if not ids:
+        raise Http404
+    reason = reason.strip() or gettext("Settled with all requests of its kind: %(unknown)s") % {
+        "unknown": ", ".join(unknown)[:400]
+    }
+    for request_id in ids:
+        settle_review(actor, request_id, settle_as, amount_nano=None, reason=reason)
+    ((waiting,),) = run(_COUNT_OF_KIND, named)
+    return KindSettled(len(ids), int(waiting))
 
 
 def open_reviews(actor: Actor, limit: int, before: UUID | None = None) -> list[UnderReview]:
@@ -88,7 +166,8 @@ def settle_review(
     actor: Actor, request_id: UUID, settle_as: SettleAs, *, amount_nano: int | None, reason: str
 ) -> Review:
     """End the review of a request: the customer pays an operator's figure, the bound (which is the
-    hold), or nothing. What the customer is spared so of what was charged, we bear.
+    hold), what is known of its count, or nothing. What the customer is spared so of what was
+    charged, we bear.
 
     Raises ReviewRefused, also where it was decided before, and Http404 where nothing is doubted.
     """
@@ -150,6 +229,8 @@ def _charge(under_review: UnderReview, settle_as: SettleAs, amount_nano: int | N
             raise ReviewRefused(
                 "amount", gettext("Only enter an amount when settling a specific amount.")
             )
+        if settle_as == SettleAs.COUNT:
+            return _counted_nano(under_review)
         return under_review.hold_nano if settle_as == SettleAs.BOUND else 0
     if amount_nano is None:
         raise ReviewRefused("amount", gettext("Enter the amount to charge."))
@@ -160,9 +241,27 @@ def _charge(under_review: UnderReview, settle_as: SettleAs, amount_nano: int | N
     return amount_nano
 
 
+def _counted_nano(under_review: UnderReview) -> int:
+    """What the part of its count that is known comes to at its price, no more than was held."""
+    meters, pricing = read_json(under_review.meters), read_json(under_review.pricing)
+    version_id = under_review.price_version_id
+    stored = None if version_id is None else PriceVersion.objects.filter(pk=version_id).first()
+    if stored is None or not meters:
+        raise ReviewRefused("settle_as", gettext("There is no count with a price."))
+    version = pricing_rules.PriceVersion.from_stored(stored.rates)
+    version = version.multiplied(under_review.multiplier_ppm)
+    parts = pricing_rules.stored_parts(pricing, meters, version)
+    total = pricing_rules.total_of_parts([(part.meters, part.version) for part in parts])
+    if not isinstance(total, int):
+        text = gettext("The count has no price: %(meters)s. Set one, or choose another settlement.")
+        raise ReviewRefused("settle_as", text % {"meters": ", ".join(total.meters)})
+    return min(total, under_review.hold_nano)
+
+
 _COLUMNS: Final = """
     r.id AS attempt_id, r.request_id, r.organisation_id, o.slug, o.name AS organisation, r.model,
-    r.channel_name, r.admitted_at, r.flags, r.basis, r.charge_nano, r.hold_nano, r.cost_nano"""
+    r.channel_name, r.admitted_at, r.flags, r.basis, r.charge_nano, r.hold_nano, r.cost_nano,
+    r.meters, r.pricing, r.price_version_id, r.multiplier_ppm"""
 # As the index says it.
 _DOUBTED: Final = "'quarantine' = ANY (r.flags)"
 _UNDECIDED: Final = (
@@ -186,6 +285,25 @@ _FOUND: Final = f"""
 _COUNT: Final = f"""
     SELECT count(*) FROM (
         SELECT FROM usage_usagerecord r WHERE {_UNDECIDED} LIMIT %(limit)s) found"""  # noqa: S608
+
+_KINDS: Final = f"""
+    SELECT r.pricing->>'provider', r.pricing->'unknown', min(r.admitted_at), max(r.admitted_at),
+           count(*), count(*) FILTER (WHERE v.attempt_id IS NULL),
+           coalesce(sum(r.hold_nano) FILTER (WHERE v.attempt_id IS NULL), 0)::bigint
+    FROM usage_usagerecord r LEFT JOIN usage_review v ON v.attempt_id = r.id
+    WHERE {_DOUBTED} AND r.pricing->'unknown' IS NOT NULL
+    GROUP BY 1, 2 ORDER BY 4 DESC LIMIT %(limit)s"""  # noqa: S608
+
+_ONE_KIND: Final = f"""{_UNDECIDED} AND r.pricing->>'provider' = %(provider)s
+    AND r.pricing->'unknown' = %(unknown)s::jsonb"""
+
+_OF_KIND: Final = f"""
+    SELECT r.request_id FROM usage_usagerecord r WHERE {_ONE_KIND}
+    ORDER BY r.id LIMIT %(limit)s"""  # noqa: S608
+
+_COUNT_OF_KIND: Final = f"""
+    SELECT count(*) FROM (
+        SELECT FROM usage_usagerecord r WHERE {_ONE_KIND} LIMIT %(limit)s) found"""  # noqa: S608
 
 _OF_REQUEST: Final = f"""
     SELECT {_COLUMNS} FROM usage_usagerecord r

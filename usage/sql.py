@@ -72,6 +72,8 @@ class Ending(msgspec.Struct, frozen=True, array_like=True):
     (I13). `total_ms` None = until now, by the database's clock.
     `upstream_request_id` is what the upstream calls it, `dropped` the parameters that were left
     out, joined by a comma, `address` the client's, "" where it is not kept.
+    `pricing` says of how it was priced what its meters and version do not: its parts and their
+    conditions, and what of its usage nobody has classified (P28).
     `saved_nano` is what cached input saved its customer (`billing.rules.pricing.saved_by_cache`).
     `cost_nano` is what it cost us, None = unknown. The versions of price and cost are those of the
     attempt unless they are named here: an upstream tells its service tier only at the end.
@@ -96,6 +98,7 @@ class Ending(msgspec.Struct, frozen=True, array_like=True):
     dropped: str | None = None
     address: str = ""
     saved_nano: int = 0
+    pricing: str | None = None
 
     def cost_beside(self, loss_nano: int) -> int:
         """What we owe its provider beside what is posted as a loss: where no price of the kind cost
@@ -202,6 +205,15 @@ def tell_doubted(written: Sequence[RecordWritten]) -> Statement:
     }
 
 
+def tell_unknown(written: Sequence[RecordWritten]) -> Statement:
+    """Tell the operators of usage that nobody has classified (P28): one fact for a provider and
+    what is unknown of it, ever."""
+    return _TELL_UNKNOWN, {
+        "organisations": id_array([record.organisation_id for record in written]),
+        "ids": id_array([record.attempt_id for record in written]),
+    }
+
+
 def note_addresses(noted: Sequence[AddressNoted]) -> Statement:
     """Keep from where requests came, until `usage/client_addresses.py` forgets it."""
     return _NOTE_ADDRESSES, {
@@ -274,7 +286,7 @@ def key_charges(organisation_id: UUID, key_id: UUID, days: tuple[str, str] | Non
 def _endings(endings: Sequence[Ending]) -> dict[str, Parameter]:
     (
         finals, statuses, kinds, messages, finish_reasons, meters, charges, bases, ttfts, totals,
-        raw_usages, flags, costs, _, _, upstream_requests, dropped, _, saved,
+        raw_usages, flags, costs, _, _, upstream_requests, dropped, _, saved, pricings,
     ) = zip(*map(msgspec.structs.astuple, endings), strict=True)  # fmt: skip
     return {
         "finals": _array(finals),
@@ -294,6 +306,7 @@ def _endings(endings: Sequence[Ending]) -> dict[str, Parameter]:
         "upstream_requests": _quoted(upstream_requests),
         "dropped": _quoted(dropped) if any(dropped) else "{}",
         "saved": _array(saved),
+        "pricings": _quoted(pricings) if any(pricings) else "{}",
     }
 
 
@@ -371,10 +384,10 @@ _ENDING_ARRAYS = """
         %(finish_reasons)s::text[], %(meters)s::jsonb[], %(charges)s::bigint[], %(bases)s::text[],
         %(ttfts)s::int[], %(totals)s::int[], %(raw_usages)s::jsonb[], %(flags)s::text[],
         %(costs)s::bigint[], %(upstream_requests)s::text[], %(dropped)s::text[],
-        %(saved)s::bigint[]"""
+        %(saved)s::bigint[], %(pricings)s::jsonb[]"""
 _ENDING_COLUMNS = """
         final, status, kind, message, finish_reason, meters, charge_nano, basis, ttft_ms, total_ms,
-        raw_usage, flags, cost_nano, upstream_request_id, dropped, saved_nano"""
+        raw_usage, flags, cost_nano, upstream_request_id, dropped, saved_nano, pricing"""
 
 _WRITE_RECORDS = f"""
     INSERT INTO usage_usagerecord (
@@ -393,7 +406,7 @@ _WRITE_RECORDS = f"""
            least(t.charge_nano, a.hold_nano), t.basis, t.ttft_ms,
            coalesce(t.total_ms, extract(epoch FROM now() - a.admitted_at) * 1000)::int,
            t.raw_usage, string_to_array(t.flags, ','), t.cost_nano, t.upstream_request_id,
-           string_to_array(t.dropped, ','), t.saved_nano
+           string_to_array(t.dropped, ','), t.saved_nano, t.pricing
     FROM unnest(
         %(organisations)s::uuid[], %(ids)s::uuid[], %(price_versions)s::bigint[],
         %(cost_versions)s::bigint[], {_ENDING_ARRAYS}
@@ -420,7 +433,7 @@ _REFUSALS = f"""
            t.final, t.status, t.kind, t.message, t.finish_reason, t.meters,
            t.charge_nano, t.basis, t.ttft_ms, coalesce(t.total_ms, 0),
            t.raw_usage, string_to_array(t.flags, ','), t.cost_nano, t.upstream_request_id,
-           string_to_array(t.dropped, ','), t.saved_nano
+           string_to_array(t.dropped, ','), t.saved_nano, t.pricing
     FROM unnest(
         %(organisations)s::uuid[], %(requests)s::uuid[], %(teams)s::uuid[], %(keys)s::uuid[],
         %(users)s::bigint[], %(models)s::text[], %(dialects)s::text[], %(operations)s::text[],
@@ -449,6 +462,21 @@ _TELL_DOUBTED = """
     JOIN usage_usagerecord r
       ON r.organisation_id = t.organisation_id AND r.id = t.id AND 'quarantine' = ANY (r.flags)
     JOIN accounts_organisation o ON o.id = r.organisation_id
+    WHERE r.pricing->'unknown' IS NULL
+    ON CONFLICT (id) DO NOTHING"""
+
+_TELL_UNKNOWN = """
+    INSERT INTO outbox_fact (id, kind, body)
+    SELECT DISTINCT ON (r.pricing->>'provider', r.pricing->'unknown')
+           md5('usage.unknown:' || (r.pricing->>'provider') || (r.pricing->>'unknown'))::uuid,
+           'usage.unknown',
+           jsonb_build_object(
+               'provider', r.pricing->>'provider', 'channel', r.channel_name, 'model', r.model,
+               'unknown', (SELECT string_agg(one, ', ')
+                           FROM jsonb_array_elements_text(r.pricing->'unknown') one))
+    FROM unnest(%(organisations)s::uuid[], %(ids)s::uuid[]) AS t (organisation_id, id)
+    JOIN usage_usagerecord r
+      ON r.organisation_id = t.organisation_id AND r.id = t.id AND r.pricing->'unknown' IS NOT NULL
     ON CONFLICT (id) DO NOTHING"""
 
 _NOTE_ADDRESSES = """

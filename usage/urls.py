@@ -151,5 +151,6 @@ urlpatterns = [
         name="finding_acknowledge",
     ),
     path("admin/reviews", review_views.review_list, name="reviews"),
+    path("admin/reviews/kinds", review_views.kind_settle, name="review_kind_settle"),
     path("o/<slug:o>/requests/<str:rid>/review", request_views.review_settle, name="review_settle"),
 ]

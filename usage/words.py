@@ -155,6 +155,7 @@ FLAGS: Final[Mapping[str, Promise]] = {
     "usage_cached_above_input": _("More cached than input tokens"),
     "usage_parts_above_total": _("Parts exceed their total"),
     "usage_mismatch": _("Counts contradict each other"),
+    "unknown_member": _("Usage that is not classified"),
     # By which rule a request was charged that was abandoned, or failed midway.
     "measured_by_organisation": _("Organisation's rule: charged until it was closed"),
     "measured_by_model": _("Model's rule: charged until it was closed"),

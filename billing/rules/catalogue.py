@@ -8,6 +8,7 @@ loads an HTTP client. Only its shape is used here:
     prices     one set, or a list of (constraint, prices) of which the last active one holds
     set        attributes such as input_mtok: a Decimal, or base with tiers (start, price)
     constraint None, start_date, or start_time with end_time
+    variant    when (service_tier, speed, processing, …), constraint, prices
     match      equals, starts_with, regex, contains, ends_with, or_, and_
 
 What cannot be carried over without a guess is not carried over, and `skipped` says why.
@@ -18,14 +19,19 @@ and under a pattern for its dated names (`gpt-4o-20*`).
 """
 
 import re
-from collections.abc import Callable, Iterable, Iterator, Mapping
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from datetime import UTC, date, datetime, time
 from decimal import Decimal
 from fractions import Fraction
+from types import MappingProxyType
 from typing import Any, Final, Literal, NamedTuple, cast
 
 from billing.rules.conditions import Hours, read_hours, tier_name
 from billing.rules.money import INT64_MAX
+from dialects.price_conditions import KINDS, TIER
+
+CATALOGUE: Final = "genai-prices"
+"""How the source of a version begins that came with the shipped catalogue."""
 
 MAKERS: Final = (
     "openai",
@@ -100,7 +106,7 @@ SkipReason = Literal[
     "time_of_day",  # hours that overlap each other: the whole model is left out
     "not_exact",  # a rate is no whole number of nano per million: that version is left out
     "no_meter",  # we count nothing that this price key is for: only the key is left out
-    "variant",  # prices for what no request of ours asks (batches): only these are left out
+    "variant",  # prices under a condition that no request or answer of ours tells: left out
 ]
 
 
@@ -210,16 +216,21 @@ def _convert_model(
     if isinstance(hourly, str):
         skip("time_of_day", hourly)
         return
-    for hours, dated in hourly.items():
-        yield from _rows(provider_id, model, names, _versions(dated), skip, hours=hours)
     tiers: dict[str, _Dated] = {}
+    conditions: dict[tuple[str, str], _Dated] = {}
     for variant in model.price_variants or ():
-        tier = tier_name(variant.when.get("service_tier"))
-        if not tier or len(variant.when) > 1:
-            skip("variant", ", ".join(f"{name} {word}" for name, word in variant.when.items()))
-            continue
+        ((kind, word), *more) = variant.when.items()
         start = getattr(variant.constraint, "start_date", None)
-        tiers.setdefault(tier, []).append((start, _keys(variant.prices)))
+        tier = tier_name(word) if kind == TIER else ""
+        if tier and not more:
+            tiers.setdefault(tier, []).append((start, _keys(variant.prices)))
+        elif kind in KINDS and word in KINDS[kind].known and not more:
+            conditions.setdefault((kind, word), []).append((start, _keys(variant.prices)))
+        elif not (kind == TIER and word in KINDS[TIER].plain):
+            skip("variant", ", ".join(f"{name} {word}" for name, word in variant.when.items()))
+    for hours, dated in hourly.items():
+        held = conditions if hours == "" else {}
+        yield from _rows(provider_id, model, names, _versions(dated, held), skip, hours=hours)
     for tier, variants in tiers.items():
         versions = _tier_versions(hourly[""], variants)
         yield from _rows(provider_id, model, names, versions, skip, service_tier=tier)
@@ -235,11 +246,15 @@ def _rows(
     service_tier: str = "",
     hours: str = "",
 ) -> Iterator[CatalogueRow]:
-    for valid_from, valid_to, keys in versions:
+    for valid_from, valid_to, keys, conditions in versions:
         for key in sorted(keys.keys() - _KEYS.keys()):
             skip("no_meter", key)
         try:
             rates = _with_media_output(_rates(keys), model.id)
+            if conditions:
+                rates["conditions"] = [
+                    _condition(rates, model.id, *condition) for condition in conditions
+                ]
         except _NotExact as inexact:
             skip("not_exact", str(inexact))
             continue
@@ -256,7 +271,9 @@ def _rows(
 # The keys of a set of prices that have a value; sets with the date from which they are active.
 _Keys = dict[str, Any]
 _Dated = list[tuple[date | None, _Keys]]
-_Version = tuple[datetime, datetime | None, _Keys]
+# The kind and value of a condition, the date from which it is known, and what holds under it.
+_Held = tuple[str, str, date | None, _Keys]
+_Version = tuple[datetime, datetime | None, _Keys, Sequence[_Held]]
 
 
 def _keys(prices: Any) -> _Keys:
@@ -295,26 +312,60 @@ def _clock(at: time) -> str:
     return f"{at:%H:%M}"
 
 
-def _versions(dated: _Dated) -> Iterator[_Version]:
-    """Spans of time that tile it, each with the set that holds: the last one active in the list.
+def _versions(
+    dated: _Dated, conditions: Mapping[tuple[str, str], _Dated] = MappingProxyType({})
+) -> Iterator[_Version]:
+    """Spans of time that tile it, each with the set that holds: the last one active in the list,
+    and the sets under conditions.
 
-    Before anything is active the first of the list holds, as the package has it.
+    Before anything is active the first of the list holds, as the package has it. A condition holds
+    from the beginning as it was first known; later dates of it begin a span.
     """
-    for begin, end in _spans(dated):
+    later = [
+        one
+        for variants in conditions.values()
+        for one in variants
+        if one[0] is not None and one[0] != _first_date(variants)
+    ]
+    for begin, end in _spans([*dated, *later]):
         active = _active(dated, begin)
-        yield begin, end, active[-1] if active else dated[0][1]
+        keys = active[-1] if active else dated[0][1]
+        held: list[_Held] = []
+        for (kind, value), variants in conditions.items():
+            # Of several active ones the first in the list holds.
+            over = next(iter(_active(variants, begin)), variants[-1][1])
+            held.append((kind, value, _first_date(variants), {**keys, **over}))
+        yield begin, end, keys, held
+
+
+def _first_date(variants: _Dated) -> date | None:
+    return min((start for start, _ in variants if start is not None), default=None)
+
+
+def _condition(
+    plain: Mapping[str, Any], model: str, kind: str, value: str, since: date | None, keys: _Keys
+) -> dict[str, Any]:
+    """A condition in the stored form: the rates that it replaces, and its own tiers."""
+    rates = _with_media_output(_rates(keys), model)
+    stated = plain["meters"]
+    replaced = {name: rate for name, rate in rates["meters"].items() if stated.get(name) != rate}
+    condition = {"kind": kind, "value": value, "meters": replaced, "tiers": rates["tiers"]}
+    dated = {"date": since.isoformat()} if since else {}
+    return condition | {"source": CATALOGUE} | dated
 
 
 def _tier_versions(standard: _Dated, variants: _Dated) -> Iterator[_Version]:
     """The same for a service tier: the plain set, and over it what the tier has else; of several
     active ones the first in the list holds. Nothing before the tier's first date."""
     for begin, end in _spans([*standard, *variants]):
-        (stated,) = (keys for at, until, keys in _versions(standard) if _within(begin, at, until))
+        (stated,) = (
+            keys for at, until, keys, _ in _versions(standard) if _within(begin, at, until)
+        )
         over: _Keys = {}
         for keys in _active(variants, begin):
             over = {**keys, **over}
         if over:
-            yield begin, end, {**stated, **over}
+            yield begin, end, {**stated, **over}, ()
 
 
 def _spans(dated: _Dated) -> Iterator[tuple[datetime, datetime | None]]:

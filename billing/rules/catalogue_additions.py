@@ -4,16 +4,40 @@ A model of which no published price in USD is found is not here: it has none unt
 names one. Where the catalogue has a row for a name, that holds.
 """
 
+import re
 from collections.abc import Iterable, Iterator, Mapping
 from types import MappingProxyType
 from typing import Any, Final, NamedTuple
 
 from billing.rules.catalogue import UNDATED, CatalogueRow
-from billing.rules.meters import parse_rate
+from billing.rules.meters import TOKEN_METERS, parse_rate
 
 # Other names that a provider has for a model of the catalogue.
 _ALIASES: Final[Mapping[str, str]] = MappingProxyType(
     {"nano-banana-pro": "gemini-3-pro-image-preview"}
+)
+
+
+# A request that names `inference_geo: "us"` pays 1.1 times all rates of tokens, on Claude Opus 4.6,
+# Claude Sonnet 4.6 and later models: https://platform.claude.com/docs/en/manage-claude/data-residency
+_CLAUDE: Final = re.compile(r"claude-(?:opus|sonnet|haiku|fable|mythos)-(\d+)(?:-(\d+))?")
+_PLACED_SINCE: Final = (4, 6)
+_IN_US: Final[Mapping[str, Any]] = MappingProxyType(
+    {
+        "kind": "inference_geo",
+        "value": "us",
+        "multiplier_ppm": 1_100_000,
+        "source": "platform.claude.com data-residency",
+        "date": "2026-11-24",
+    }
+)
+# https://ai.google.dev/gemini-api/docs/optimization: flex has 50 % off, priority costs 75 % to
+# 100 % more. What the package has of priority, and what the pricing page says of Gemini 3.7 Flash
+# (1.35 and 6.75 USD beside 0.75 and 3.75), is 1.8 times the standard price.
+_GEMINI: Final = re.compile(r"gemini-(?:2\.5|3(?:\.\d)?)-(?:pro|flash|flash-lite)(?:-preview)?")
+_GEMINI_TIERS: Final = (
+    ("flex", 50, "ai.google.dev optimization, 2026-11-24"),
+    ("priority", 180, "ai.google.dev pricing, 2026-11-24"),
 )
 
 
@@ -198,7 +222,8 @@ _OWN: Final = (
 
 def with_own_prices(rows: Iterable[CatalogueRow]) -> Iterator[CatalogueRow]:
     """The rows of the catalogue, and the prices of our own for names that it lacks."""
-    listed = list(rows)
+    listed = [_with_conditions(row) for row in rows]
+    listed += [tier for row in listed for tier in _tiers(row)]
     taken = {row.model for row in listed}
     yield from listed
     for alias, model in _ALIASES.items():
@@ -207,6 +232,45 @@ def with_own_prices(rows: Iterable[CatalogueRow]) -> Iterator[CatalogueRow]:
                 row._replace(model=alias, alias_of=model) for row in listed if row.model == model
             )
     yield from (_row(own) for own in _OWN if own.model not in taken)
+
+
+def _with_conditions(row: CatalogueRow) -> CatalogueRow:
+    """The row with the terms of inference in one place, where its provider offers that."""
+    found = _CLAUDE.fullmatch(row.alias_of or row.model)
+    if row.provider != "anthropic" or found is None:
+        return row
+    if (int(found[1]), int(found[2] or 0)) < _PLACED_SINCE:
+        return row
+    conditions = [*row.rates.get("conditions", ()), dict(_IN_US)]
+    return row._replace(rates={**row.rates, "conditions": conditions})
+
+
+def _tiers(row: CatalogueRow) -> Iterator[CatalogueRow]:
+    """The service tiers of Gemini, of which the package has those of speech alone."""
+    model = row.alias_of or row.model
+    if row.provider != "google" or row.service_tier or not _GEMINI.fullmatch(model):
+        return
+    for tier, percent, source in _GEMINI_TIERS:
+        rates = _scaled(row.rates, percent)
+        if rates is not None:
+            yield row._replace(service_tier=tier, rates=rates, source=source)
+
+
+def _scaled(rates: Mapping[str, Any], percent: int) -> dict[str, Any] | None:
+    """Rates of tokens at a share of themselves, all others as they are; None where one would not
+    be whole."""
+
+    def scale(meters: Mapping[str, int]) -> dict[str, int]:
+        return {
+            name: rate * percent // 100 if name in TOKEN_METERS else rate
+            for name, rate in meters.items()
+        }
+
+    tables = [rates["meters"], *(tier["meters"] for tier in rates["tiers"])]
+    if any(rate * percent % 100 for meters in tables for rate in meters.values()):
+        return None
+    tiers = [{**tier, "meters": scale(tier["meters"])} for tier in rates["tiers"]]
+    return {"meters": scale(rates["meters"]), "tiers": tiers}
 
 
 def own_models() -> frozenset[str]:

@@ -38,8 +38,11 @@ METERS: Final[dict[str, Meter]] = {
         Meter("in_cache_read", "token", "in", "per_million", fallback="in_text"),
         Meter("in_audio_cached", "token", "in", "per_million"),
         Meter("in_image_cached", "token", "in", "per_million"),
+        # No other lifetime's rate stands in for the longest: who has none for it names one (I14).
+        Meter("in_cache_write_12h", "token", "in", "per_million"),
         Meter("in_cache_write_1h", "token", "in", "per_million", fallback="in_text"),
         Meter("in_cache_write_5m", "token", "in", "per_million", fallback="in_text"),
+        Meter("in_cache_write_30m", "token", "in", "per_million", fallback="in_cache_write_5m"),
         Meter("in_text", "token", "in", "per_million"),
         Meter("in_audio", "token", "in", "per_million"),
         Meter("in_image", "token", "in", "per_million"),

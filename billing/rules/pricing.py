@@ -14,21 +14,36 @@ first, see METERS), and output comes after all input. A version's tiers share on
 
 A quantity on a meter without a rate is never free by accident: the result is Unpriced, and the
 caller quarantines the row (I14).
+
+Conditions. A version may carry rates for requests that are served in another way: at another speed,
+in another place, as a batch (dialects/price_conditions.py lists the kinds). A condition either
+replaces rates or multiplies those of language-model tokens; `under` gives the version that holds.
+
+Parts. A request that several models or sampling steps answered is priced part by part, each at its
+own version, tiers by the part's own input; the sum of all parts is rounded once.
 """
 
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from fractions import Fraction
-from typing import Final, Literal, NamedTuple
+from typing import Any, Final, Literal, NamedTuple
 
-from billing.rules.meters import FALLBACKS, INPUT_TOKEN_METERS, PLAIN_OF, find_meter
+from billing.rules.meters import (
+    FALLBACKS,
+    INPUT_TOKEN_METERS,
+    PLAIN_OF,
+    TOKEN_METERS,
+    find_meter,
+)
 from billing.rules.money import INT64_MAX, round_half_even
+from dialects.price_conditions import KINDS, OF_VERSIONS, VALUE
 
 UNITS_PER_RATE: Final = 1_000_000
 PPM: Final = 1_000_000
 
 _DENOMINATOR: Final = UNITS_PER_RATE * PPM
 _INPUT_TOKENS: Final = frozenset(INPUT_TOKEN_METERS)
+_OF_CONDITION: Final = {"kind", "value", "meters", "tiers", "multiplier_ppm", "source", "date"}
 
 TierMode = Literal["whole", "marginal"]
 Rates = Mapping[str, int]
@@ -45,12 +60,14 @@ class CostLine(NamedTuple):
     quantity: int
     rate_nano_per_million: int
     multiplier_ppm: int
+    condition_ppm: int = PPM
 
     @property
     def amount_nano(self) -> Fraction:
         """The exact, unrounded part of this line in nano."""
         return Fraction(
-            self.quantity * self.rate_nano_per_million * self.multiplier_ppm, _DENOMINATOR
+            self.quantity * self.rate_nano_per_million * self.multiplier_ppm * self.condition_ppm,
+            _DENOMINATOR * PPM,
         )
 
 
@@ -81,18 +98,37 @@ class Tier:
 
 
 @dataclass(frozen=True, slots=True)
+class Condition:
+    """What a version charges where `kind` is `value`: `rates` and `tiers` in the place of its own,
+    or its own with those of tokens multiplied. `source` and `date` say where it is published, and
+    when it was read there."""
+
+    kind: str
+    value: str
+    rates: Rates | None = None
+    tiers: tuple[Tier, ...] = ()
+    mode: TierMode = "whole"
+    token_ppm: int = PPM
+    source: str = ""
+    date: str = ""
+
+
+@dataclass(frozen=True, slots=True)
 class PriceVersion:
     """The rates of one model in one span of time, ready for use; made by `from_stored`.
 
     `rates` and every tier's rates are complete: lower tiers and fallback meters are already laid
     in, so that pricing is one look-up per meter. `tiers` ascend. `multiplier_ppm` is the plan's, in
-    parts per million; it enters the exact sum, which is rounded once.
+    parts per million; it enters the exact sum, which is rounded once. `token_ppm` multiplies the
+    rates of tokens alone: conditions that hold.
     """
 
     rates: Rates
     tiers: tuple[Tier, ...] = ()
     mode: TierMode = "whole"
     multiplier_ppm: int = PPM
+    conditions: tuple[Condition, ...] = ()
+    token_ppm: int = PPM
     _dearest: dict[tuple[str, ...], str] = field(
         default_factory=dict, init=False, repr=False, compare=False
     )
@@ -111,6 +147,55 @@ class PriceVersion:
         """The same rates for an organisation whose plan has this multiplier."""
         return replace(self, multiplier_ppm=multiplier_ppm)
 
+    def under(self, held: Mapping[str, str]) -> "PriceVersion | None":
+        """The version that holds where these conditions do, {kind: value}; one that it has no terms
+        for changes nothing. None where two of them would each replace the rates."""
+        if not held or not self.conditions:
+            return self
+        version, replaced = self, False
+        for condition in self.conditions:
+            if held.get(condition.kind) != condition.value:
+                continue
+            if condition.rates is not None:
+                if replaced:
+                    return None
+                replaced = True
+                version = replace(
+                    version,
+                    rates=condition.rates,
+                    tiers=condition.tiers,
+                    mode=condition.mode,
+                )
+            token_ppm = version.token_ppm * condition.token_ppm
+            if token_ppm % PPM:
+                return None
+            version = replace(version, token_ppm=token_ppm // PPM)
+        return replace(version, conditions=())
+
+    def stored(self) -> dict[str, object]:
+        """The rates as `from_stored` reads them, without conditions and multipliers."""
+        tiers = [
+            {"input_over": tier.input_over, "mode": self.mode, "meters": dict(tier.rates)}
+            for tier in self.tiers
+        ]
+        return {"meters": dict(self.rates), "tiers": tiers}
+
+    def has_terms_for(self, kind: str, value: str) -> bool:
+        """Whether the version says what it charges where `kind` is `value`."""
+        return any(one.kind == kind and one.value == value for one in self.conditions)
+
+    def bound_under(self, asked: Mapping[str, str]) -> "PriceVersion":
+        """What a hold is sized by: nothing is dearer, whichever of the conditions that a request
+        asks for hold in the end."""
+        kinds = [kind for kind in asked if self.has_terms_for(kind, asked[kind])]
+        if not kinds:
+            return self
+        granted: list[list[str]] = [[]]
+        for kind in kinds:
+            granted += [[*some, kind] for some in granted]
+        versions = [self.under({kind: asked[kind] for kind in some}) for some in granted]
+        return dearest([version for version in versions if version is not None])
+
     def shown_rates(self) -> Rates:
         """The rates below the first tier with the plan's multiplier in them, for eyes: each is
         rounded half-even to 1 nano per million units, which a charge never is."""
@@ -126,30 +211,21 @@ class PriceVersion:
         """Build from the stored form, all rates integer nano per million units:
 
             {"meters": {"in_text": 150000000, …},
-             "tiers": [{"input_over": 200000, "mode": "whole" | "marginal", "meters": {…}}]}
+             "tiers": [{"input_over": 200000, "mode": "whole" | "marginal", "meters": {…}}],
+             "conditions": [
+                {"kind": "speed", "value": "fast", "meters": {…}, "tiers": […],
+                 "source": "genai-prices 0.2.3", "date": "2026-11-24"},
+                {"kind": "inference_geo", "value": "us", "multiplier_ppm": 1100000, …}]}
 
-        `tiers` may be absent. Raises PriceInvalid (MeterUnknown for a name that is no meter).
+        `tiers` and `conditions` may be absent. The meters of a condition are laid over those of the
+        version; its tiers stand in the place of the version's. Raises PriceInvalid (MeterUnknown
+        for a name that is no meter).
         """
-        _refuse_unknown(stored, {"meters", "tiers"}, "price")
+        _refuse_unknown(stored, {"meters", "tiers", "conditions"}, "price")
         stated = _read_meters(stored.get("meters"), "meters")
-        tiers: list[Tier] = []
-        modes: set[TierMode] = set()
-        laid = dict(stated)
-        for index, raw in enumerate(_read_list(stored.get("tiers", []))):
-            where = f"tiers[{index}]"
-            _refuse_unknown(raw, {"input_over", "mode", "meters"}, where)
-            input_over = _read_integer(raw.get("input_over"), f"{where}.input_over")
-            if tiers and input_over <= tiers[-1].input_over:
-                raise PriceInvalid(f"{where}.input_over: expected more than the tier before it")
-            mode = raw.get("mode", "whole")
-            if mode not in ("whole", "marginal"):
-                raise PriceInvalid(f'{where}.mode: expected "whole" or "marginal", got {mode!r}')
-            modes.add(mode)
-            laid.update(_read_meters(raw.get("meters"), f"{where}.meters"))
-            tiers.append(Tier(input_over, _with_fallbacks(laid)))
-        if len(modes) > 1:
-            raise PriceInvalid("tiers: expected one mode for all tiers of a version")
-        return cls(_with_fallbacks(stated), tuple(tiers), modes.pop() if modes else "whole")
+        tiers, mode = _read_tiers(stated, stored.get("tiers", []), "")
+        conditions = _read_conditions(stated, stored.get("conditions", []))
+        return cls(_with_fallbacks(stated), tiers, mode, conditions=conditions)
 
 
 def price(quantities: Mapping[str, int], version: PriceVersion) -> CostLines | Unpriced:
@@ -159,6 +235,8 @@ def price(quantities: Mapping[str, int], version: PriceVersion) -> CostLines | U
     Never raises for what an upstream may report: that is Unpriced.
     """
     multiplier_ppm = version.multiplier_ppm
+    if version.token_ppm != PPM:
+        return price_parts([(quantities, version)])
     if version.tiers:
         reached = _reached(quantities, version)
         if reached and version.mode == "marginal":
@@ -181,8 +259,81 @@ def price(quantities: Mapping[str, int], version: PriceVersion) -> CostLines | U
     return _round(lines, total * multiplier_ppm)
 
 
+class StoredPart(NamedTuple):
+    """One part of a request as its record keeps it: what was used, by which model ("" for the one
+    that was asked), under which conditions, and the version that gives its price."""
+
+    meters: Mapping[str, int]
+    version: PriceVersion
+    conditions: Mapping[str, str]
+    model: str
+
+
+def stored_parts(
+    pricing: Mapping[str, Any] | None, meters: Mapping[str, int], version: PriceVersion
+) -> list[StoredPart]:
+    """What a record was charged for: its `meters` at its `version`, or the parts that it names.
+
+    Raises PriceInvalid where the version has no such terms.
+    """
+    rows = (pricing or {}).get("parts")
+    if not rows:
+        return [StoredPart(meters, version, {}, "")]
+    parts = []
+    for row in rows:
+        conditions = row.get("conditions", {})
+        if "rates" in row:
+            read = PriceVersion.from_stored(row["rates"])
+            at: PriceVersion | None = replace(
+                read,
+                multiplier_ppm=version.multiplier_ppm,
+                token_ppm=row.get("token_ppm", PPM),
+            )
+        else:
+            at = version.under(conditions)
+        if at is None:
+            raise PriceInvalid("the conditions of a part exclude each other")
+        parts.append(StoredPart(row["meters"], at, conditions, row.get("model", "")))
+    return parts
+
+
+def price_parts(
+    parts: Sequence[tuple[Mapping[str, int], PriceVersion]],
+) -> CostLines | Unpriced:
+    """The charge of a request in parts: each at its own version, the sum of all rounded once."""
+    lines: list[CostLine] = []
+    for quantities, version in parts:
+        cost = price(quantities, replace(version, token_ppm=PPM))
+        if not isinstance(cost, CostLines):
+            return cost
+        lines += [
+            line._replace(condition_ppm=version.token_ppm)
+            if line.meter in TOKEN_METERS and version.token_ppm != PPM
+            else line
+            for line in cost.lines
+        ]
+    numerator = sum(
+        line.quantity * line.rate_nano_per_million * line.multiplier_ppm * line.condition_ppm
+        for line in lines
+    )
+    return _round(lines, numerator, _DENOMINATOR * PPM)
+
+
+def total_of_parts(
+    parts: Sequence[tuple[Mapping[str, int], PriceVersion]],
+) -> int | Unpriced:
+    """`price_parts(…).total_nano` without its lines."""
+    if len(parts) == 1:
+        return total_of(*parts[0])
+    cost = price_parts(parts)
+    return cost.total_nano if isinstance(cost, CostLines) else cost
+
+
 def total_of(quantities: Mapping[str, int], version: PriceVersion) -> int | Unpriced:
     """`price(…).total_nano` without its lines, for who prices millions of rows."""
+    if version.token_ppm != PPM:
+        cost = price_parts([(quantities, version)])
+        return cost.total_nano if isinstance(cost, CostLines) else cost
     rates = version.rates
     if version.tiers:
         reached = _reached(quantities, version)
@@ -232,7 +383,9 @@ def saved_by_cache(quantities: Mapping[str, int], version: PriceVersion) -> int:
             difference = sums[0] - sums[1] if len(sums) == 2 else 0
         else:
             difference = _cheaper(cached, reached[-1].rates if reached else version.rates)
-    return round_half_even(difference * version.multiplier_ppm, _DENOMINATOR)
+    return round_half_even(
+        difference * version.multiplier_ppm * version.token_ppm, _DENOMINATOR * PPM
+    )
 
 
 def _cheaper(cached: Mapping[str, int], rates: Rates) -> int:
@@ -267,7 +420,7 @@ def price_bound(quantities: Mapping[str, int], version: PriceVersion) -> CostLin
         return price(quantities, version)
     candidates = [version.rates, *(tier.rates for tier in _reached(quantities, version))]
     return price(
-        quantities, PriceVersion(_dearest_rates(candidates), (), "whole", version.multiplier_ppm)
+        quantities, replace(version, rates=_dearest_rates(candidates), tiers=(), mode="whole")
     )
 
 
@@ -297,6 +450,7 @@ def dearest(versions: Sequence[PriceVersion]) -> PriceVersion:
         tiers,
         "whole",
         max(version.multiplier_ppm for version in versions),
+        token_ppm=max(version.token_ppm for version in versions),
     )
 
 
@@ -359,8 +513,10 @@ def _price_marginal(
     return _round(lines, total * multiplier_ppm)
 
 
-def _round(lines: list[CostLine], numerator: int) -> CostLines | Unpriced:
-    total = round_half_even(numerator, _DENOMINATOR)
+def _round(
+    lines: list[CostLine], numerator: int, denominator: int = _DENOMINATOR
+) -> CostLines | Unpriced:
+    total = round_half_even(numerator, denominator)
     if total > INT64_MAX:
         return Unpriced("out_of_range", tuple(line.meter for line in lines))
     return CostLines(tuple(lines), total)
@@ -377,9 +533,67 @@ def _unpriced(quantities: Mapping[str, int], rates: Rates) -> Unpriced:
 def _with_fallbacks(stated: Rates) -> Rates:
     rates = dict(stated)
     for meter, fallback in FALLBACKS.items():
-        if meter not in stated and fallback in stated:
-            rates[meter] = stated[fallback]
+        if meter not in stated and fallback in rates:
+            rates[meter] = rates[fallback]
     return rates
+
+
+def _read_tiers(stated: Rates, raw: object, where: str) -> tuple[tuple[Tier, ...], TierMode]:
+    tiers: list[Tier] = []
+    modes: set[TierMode] = set()
+    laid = dict(stated)
+    for index, row in enumerate(_read_list(raw, f"{where}tiers")):
+        at = f"{where}tiers[{index}]"
+        _refuse_unknown(row, {"input_over", "mode", "meters"}, at)
+        input_over = _read_integer(row.get("input_over"), f"{at}.input_over")
+        if tiers and input_over <= tiers[-1].input_over:
+            raise PriceInvalid(f"{at}.input_over: expected more than the tier before it")
+        mode = row.get("mode", "whole")
+        if mode not in ("whole", "marginal"):
+            raise PriceInvalid(f'{at}.mode: expected "whole" or "marginal", got {mode!r}')
+        modes.add(mode)
+        laid.update(_read_meters(row.get("meters"), f"{at}.meters"))
+        tiers.append(Tier(input_over, _with_fallbacks(laid)))
+    if len(modes) > 1:
+        raise PriceInvalid(f"{where}tiers: expected one mode for all tiers of a version")
+    return tuple(tiers), modes.pop() if modes else "whole"
+
+
+def _read_conditions(stated: Rates, raw: object) -> tuple[Condition, ...]:
+    conditions: list[Condition] = []
+    for index, row in enumerate(_read_list(raw, "conditions")):
+        at = f"conditions[{index}]"
+        _refuse_unknown(row, _OF_CONDITION, at)
+        kind, value = str(row.get("kind", "")), str(row.get("value", ""))
+        if kind not in OF_VERSIONS:
+            raise PriceInvalid(f"{at}.kind: expected one of {', '.join(OF_VERSIONS)}, got {kind!r}")
+        if not VALUE.fullmatch(value) or value in KINDS[kind].plain:
+            raise PriceInvalid(f"{at}.value: {value!r} is not a {kind} with a price of its own")
+        if any(one.kind == kind and one.value == value for one in conditions):
+            raise PriceInvalid(f"{at}: {kind} {value} is there already")
+        source, date = (
+            _read_text(row.get(name, ""), f"{at}.{name}") for name in ("source", "date")
+        )
+        if ("meters" in row) == ("multiplier_ppm" in row):
+            raise PriceInvalid(f"{at}: expected either meters or multiplier_ppm")
+        if "multiplier_ppm" in row:
+            if "tiers" in row:
+                raise PriceInvalid(f"{at}: a multiplier has no tiers")
+            token_ppm = _read_integer(row["multiplier_ppm"], f"{at}.multiplier_ppm")
+            conditions.append(Condition(kind, value, token_ppm=token_ppm, source=source, date=date))
+            continue
+        laid = {**stated, **_read_meters(row["meters"], f"{at}.meters")}
+        tiers, mode = _read_tiers(laid, row.get("tiers", []), f"{at}.")
+        conditions.append(
+            Condition(kind, value, _with_fallbacks(laid), tiers, mode, source=source, date=date)
+        )
+    return tuple(conditions)
+
+
+def _read_text(raw: object, where: str) -> str:
+    if not isinstance(raw, str) or len(raw) > 120:
+        raise PriceInvalid(f"{where}: expected a text of at most 120 characters")
+    return raw
 
 
 def _read_meters(raw: object, where: str) -> dict[str, int]:
@@ -392,9 +606,9 @@ def _read_meters(raw: object, where: str) -> dict[str, int]:
     return rates
 
 
-def _read_list(raw: object) -> list[Mapping[str, object]]:
+def _read_list(raw: object, where: str) -> list[Mapping[str, object]]:
     if not isinstance(raw, list) or not all(isinstance(item, Mapping) for item in raw):
-        raise PriceInvalid(f"tiers: expected a list of objects, got {raw!r}")
+        raise PriceInvalid(f"{where}: expected a list of objects, got {raw!r}")
     return raw
 
 

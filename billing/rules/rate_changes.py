@@ -13,12 +13,15 @@ _ORDER: Final = {name: place for place, name in enumerate(METERS)}
 class RateChange(NamedTuple):
     """One rate: its meter, the tier that it stands in (None = below the first), before and after in
     nano per million units; None = it has none. `permille` is the change in tenths of a percent,
-    rounded half-even; None where there was nothing, or nothing is left."""
+    rounded half-even; None where there was nothing, or nothing is left. `condition` is what it
+    holds under; a condition that multiplies all rates of tokens has no meter, and its multiplier in
+    parts per million."""
 
     meter: str
     input_over: int | None
     before: int | None
     after: int | None
+    condition: tuple[str, str] | None = None
 
     @property
     def permille(self) -> int | None:
@@ -33,9 +36,9 @@ def rate_changes(
     """Every rate that differs between two stored forms of rules/pricing.py; None = no price."""
     old, new = dict(_rates(before)), dict(_rates(after))
     return tuple(
-        RateChange(meter, over, old.get((over, meter)), new.get((over, meter)))
-        for over, meter in sorted({*old, *new}, key=_place)
-        if old.get((over, meter)) != new.get((over, meter))
+        RateChange(place.meter, place.over, old.get(place), new.get(place), place.condition)
+        for place in sorted({*old, *new}, key=_order)
+        if old.get(place) != new.get(place)
     )
 
 
@@ -52,16 +55,41 @@ def falls_by_more_than_half(
     )
 
 
-def _rates(stored: Mapping[str, Any] | None) -> Iterator[tuple[tuple[int | None, str], int]]:
+class _Place(NamedTuple):
+    """Where a rate stands in a price."""
+
+    condition: tuple[str, str] | None
+    over: int | None
+    meter: str
+
+
+def _rates(stored: Mapping[str, Any] | None) -> Iterator[tuple[_Place, int]]:
     if stored is None:
         return
+    yield from _table(stored, None)
+    for one in stored.get("conditions") or ():
+        held = (one["kind"], one["value"])
+        if "multiplier_ppm" in one:
+            yield _Place(held, None, ""), one["multiplier_ppm"]
+        else:
+            yield from _table(one, held)
+
+
+def _table(
+    stored: Mapping[str, Any], condition: tuple[str, str] | None
+) -> Iterator[tuple[_Place, int]]:
     for meter, rate in stored["meters"].items():
-        yield (None, meter), rate
+        yield _Place(condition, None, meter), rate
     for tier in stored.get("tiers") or ():
         for meter, rate in tier["meters"].items():
-            yield (tier["input_over"], meter), rate
+            yield _Place(condition, tier["input_over"], meter), rate
 
 
-def _place(key: tuple[int | None, str]) -> tuple[int, int, str]:
-    over, meter = key
-    return (-1 if over is None else over, _ORDER.get(meter.split("[")[0], len(_ORDER)), meter)
+def _order(place: _Place) -> tuple[tuple[str, ...], int, int, str]:
+    over, meter = place.over, place.meter
+    return (
+        place.condition or (),
+        -1 if over is None else over,
+        _ORDER.get(meter.split("[")[0], len(_ORDER)),
+        meter,
+    )

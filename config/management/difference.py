@@ -11,6 +11,7 @@ from typing import Final, Literal, NamedTuple, cast
 
 from billing.rules.meters import format_rate
 from billing.rules.money import format_multiplier, format_usd
+from billing.rules.written_conditions import write_conditions
 from config.management.yaml_source import Path
 from gateway.channel_fields import EGRESS_SECRETS
 
@@ -399,6 +400,8 @@ def rates_as_written(stored: Mapping[str, Value]) -> dict[str, object]:
             }
             for tier in tiers
         ]
+    if stored.get("conditions"):
+        written["conditions"] = write_conditions(stored, _meters)
     return written
 
 

@@ -19,6 +19,7 @@ from billing.rules.budget import LABEL_SCOPES, BudgetInvalid, check_budget, defa
 from billing.rules.conditions import PriceKey
 from billing.rules.meters import parse_rate
 from billing.rules.pricing import PriceInvalid, PriceVersion
+from billing.rules.written_conditions import read_conditions
 from config.management import shape
 from config.management.yaml_source import FileInvalid, Path, Problem, Source, read_yaml
 from gateway.channel_fields import EGRESS_SECRETS
@@ -78,6 +79,9 @@ def stored_rates(price: shape.Price) -> dict[str, object]:
             {"input_over": tier.input_over, "mode": tier.mode, "meters": _rates(tier.meters)}
             for tier in price.tiers
         ]
+    if price.conditions:
+        written = [one.model_dump() for one in price.conditions]
+        stored["conditions"] = read_conditions(written, _rates)
     return stored
 
 

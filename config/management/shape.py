@@ -322,6 +322,16 @@ class Tier(Part):
     meters: Meters
 
 
+class Condition(Part):
+    kind: Literal["speed", "inference_geo", "processing"]
+    value: Annotated[str, Field(min_length=1, max_length=40)]
+    multiplier: Annotated[Decimal, AfterValidator(_multiplier)] | None = None
+    meters: Meters | None = None
+    tiers: list[Tier] = []
+    source: Annotated[str, Field(max_length=120)] = ""
+    date: Annotated[str, Field(max_length=40)] = ""
+
+
 class Price(Part):
     model: ModelName
     kind: Literal["charge", "cost"] = "charge"
@@ -332,6 +342,7 @@ class Price(Part):
     valid_to: Instant | None = None
     meters: Meters
     tiers: list[Tier] = []
+    conditions: list[Condition] = []
 
 
 class Plan(Part):

@@ -21,6 +21,7 @@ from dialects.chat import ChatRequest, Flag, JsonObject, Upstream
 from dialects.codec import Codec, Decoder, Encoder, Target
 from dialects.errors import ErrorKind
 from dialects.searches import most_searches, search_tools
+from dialects.steps import OtherSteps, other_steps
 from dialects.usage import Quantities
 from dialects.whole_answer import WholeAnswer
 
@@ -82,6 +83,9 @@ class MessagesCodec(Codec[ChatFacts]):
 
     def fail(self, decoder: Any, kind: ErrorKind, message: str, request_id: str) -> bytes:
         return errors.frame(kind, message, request_id=request_id)
+
+    def other_steps(self, facts: ChatFacts) -> OtherSteps | None:
+        return other_steps(facts.body)
 
     def quantities(self, answer: Any) -> Quantities:
         return usage.quantities(answer.usage)

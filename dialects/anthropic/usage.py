@@ -4,7 +4,9 @@
     cached  cache_read_input_tokens; cache_creation_input_tokens, which `cache_creation` splits into
             those kept for 5 minutes and for 1 hour (without a split all are of 5 minutes)
     output  output_tokens, with output_tokens_details.thinking_tokens inside
-    search  server_tool_use.web_search_requests
+    search  server_tool_use.web_search_requests; code_execution_requests beside it
+    parts   iterations: the steps of an answer, each with the model that made it. Compactions and
+            advice are not in the counts of the object
 
 In a stream `message_start` counts the input and `message_delta` all that has changed, cumulative:
 `merge` lays one over the other. A zero that was sent is a zero, not a missing value (F28).
@@ -14,8 +16,17 @@ from typing import Any
 
 import msgspec
 
-from dialects.usage import Counts, Quantities, UsageMembers, present, read_members
+from dialects.usage import (
+    Counts,
+    Meters,
+    Quantities,
+    UsageMembers,
+    UsagePart,
+    present,
+    read_members,
+)
 
+_STEPS = frozenset({"message", "compaction", "advisor_message", "fallback_message"})
 _members = msgspec.json.Decoder(dict[str, msgspec.Raw])
 
 
@@ -36,20 +47,20 @@ def merge(before: bytes | None, after: bytes) -> bytes:
 
 def quantities(raw: bytes | None) -> Quantities:
     """Read a raw usage object (of a stream: the merged one). Never raises."""
-    usage = read_members(raw)
+    usage = read_members(raw, "anthropic")
     return usage if isinstance(usage, Quantities) else _meters(usage)
 
 
 def encode(counts: Counts) -> dict[str, Any]:
     """The usage object for a client; what is unknown is 0."""
-    written = counts.cache_write_5m + counts.cache_write_1h
+    written = counts.cache_write
     body: dict[str, Any] = {
         "input_tokens": max(0, counts.input - counts.cache_read - written),
         "cache_creation_input_tokens": written,
         "cache_read_input_tokens": counts.cache_read,
         "cache_creation": {
-            "ephemeral_5m_input_tokens": counts.cache_write_5m,
-            "ephemeral_1h_input_tokens": counts.cache_write_1h,
+            "ephemeral_5m_input_tokens": counts.cache_write_5m + counts.cache_write_30m,
+            "ephemeral_1h_input_tokens": counts.cache_write_1h + counts.cache_write_12h,
         },
         "output_tokens": counts.output,
     }
@@ -61,34 +72,105 @@ def encode(counts: Counts) -> dict[str, Any]:
 
 
 def _meters(usage: UsageMembers) -> Quantities:
-    uncached = usage.count("input_tokens")
-    output = usage.count("output_tokens")
+    members = usage.members
+    if members.get("service_tier") == "batch":
+        usage.hear("processing", "batch")
+    else:
+        usage.hear("service_tier", members.get("service_tier"))
+    usage.hear("speed", members.get("speed"))
+    usage.hear("inference_geo", members.get("inference_geo"))
+    thinking = usage.count("thinking_tokens", usage.inner("output_tokens_details")) or 0
+    meters = _tokens(usage, members, thinking)
+    tools = usage.inner("server_tool_use")
+    if tools:
+        meters |= present(
+            searches=usage.count("web_search_requests", tools),
+            code_sessions=usage.count("code_execution_requests", tools),
+        )
+    parts = _parts(usage, meters) if members.get("iterations") else ()
+    if not parts:
+        return usage.result(meters)
+    whole: Meters = {}
+    for part in parts:
+        for name, count in part.meters.items():
+            whole[name] = whole.get(name, 0) + count
+    return usage.result(whole, parts)
+
+
+def _tokens(usage: UsageMembers, members: dict[str, Any], thinking: int = 0) -> Meters:
+    """The tokens of the whole object, or of one of its parts."""
+    uncached = usage.count("input_tokens", members)
+    output = usage.count("output_tokens", members)
     if uncached is None or output is None:
         usage.flags.add("usage_unreadable")
-        return usage.result({})
-    short, long = _written(usage)
-    thinking = usage.count("thinking_tokens", usage.inner("output_tokens_details")) or 0
+        return {}
     if thinking > output:
         usage.flags.add("usage_parts_above_total")
+    short, long = _written(usage, members)
     rest = present(
-        in_cache_read=usage.count("cache_read_input_tokens"),
+        in_cache_read=usage.count("cache_read_input_tokens", members),
         in_cache_write_5m=short,
         in_cache_write_1h=long,
         out_reasoning=thinking,
-        searches=usage.count("web_search_requests", usage.inner("server_tool_use")),
     )
-    return usage.result({"in_text": uncached, "out_text": output - thinking} | rest)
+    return {"in_text": uncached, "out_text": output - thinking} | rest
 
 
-def _written(usage: UsageMembers) -> tuple[int, int]:
+def _parts(usage: UsageMembers, whole: Meters) -> tuple[UsagePart, ...]:
+    """The steps of an answer where they are not one: compactions, advice and declined attempts
+    stand beside the counts of the object, which are those of its own steps alone.
+
+    What counts the thinking and the calls of tools is of the whole object, so it goes to the last
+    step of the model that has answered. An attempt that another model took over from before it had
+    said anything is not billed (platform.claude.com, release notes, 2026-06-02).
+    """
+    told = usage.members["iterations"]
+    rows = [row for row in told if isinstance(row, dict)] if isinstance(told, list) else []
+    kinds = [str(row.get("type")) for row in rows]
+    for kind in kinds:
+        if kind not in _STEPS:
+            usage.unknown.append(f"iterations.type={kind[:40]}")
+    if len(rows) < 2 and kinds != ["compaction"]:
+        return ()
+    fell_back = "fallback_message" in kinds
+    parts: list[UsagePart] = []
+    own = -1
+    for row, kind in zip(rows, kinds, strict=True):
+        model = row.get("model") or ""
+        if not isinstance(model, str):
+            usage.unknown.append("iterations.model")
+            model = ""
+        meters = _tokens(usage, row)
+        if kind == "message" and fell_back and not meters.get("out_text"):
+            continue
+        if kind == ("fallback_message" if fell_back else "message"):
+            own = len(parts)
+        parts.append(UsagePart(model, meters))
+    if own < 0:
+        # Nothing but steps beside the answer: what the object counts is a step of its own.
+        return (*parts, UsagePart("", whole))
+    last = parts[own]
+    thinking = min(whole.get("out_reasoning", 0), last.meters.get("out_text", 0))
+    of_whole = present(
+        out_reasoning=thinking,
+        searches=whole.get("searches"),
+        code_sessions=whole.get("code_sessions"),
+    )
+    said = {"out_text": last.meters.get("out_text", 0) - thinking}
+    parts[own] = UsagePart(last.model, last.meters | said | of_whole)
+    return tuple(parts)
+
+
+def _written(usage: UsageMembers, members: dict[str, Any]) -> tuple[int, int]:
     """What was written to the cache for 5 minutes and for 1 hour.
 
     The total is what counts, for it alone goes on while a stream runs.
     """
-    split = usage.inner("cache_creation")
+    split = members.get("cache_creation")
+    split = split if isinstance(split, dict) else {}
     short = usage.count("ephemeral_5m_input_tokens", split) or 0
     long = usage.count("ephemeral_1h_input_tokens", split) or 0
-    total = usage.count("cache_creation_input_tokens")
+    total = usage.count("cache_creation_input_tokens", members)
     if total is None or total == short + long:
         return short, long
     if short or long:

@@ -15,14 +15,18 @@ against text first, then audio, then image.
 
 from typing import Any
 
+from dialects.price_conditions import TIER, TRAFFIC
 from dialects.usage import Counts, Meters, Quantities, UsageMembers, present, read_members
 
 _SEARCHES = "webSearchCount"
+_MODALITIES = frozenset(
+    {"None", "MODALITY_UNSPECIFIED", "TEXT", "AUDIO", "IMAGE", "VIDEO", "DOCUMENT"}
+)
 
 
 def quantities(raw: bytes | None) -> Quantities:
     """Read a raw usage object (the last one of a stream, F26). Never raises."""
-    usage = read_members(raw)
+    usage = read_members(raw, "gemini")
     return usage if isinstance(usage, Quantities) else _meters(usage)
 
 
@@ -59,6 +63,7 @@ def _details(count: int, audio: int, image: int) -> list[dict[str, Any]]:
 
 
 def _meters(usage: UsageMembers) -> Quantities:
+    _hear_tier(usage)
     tools = usage.count("toolUsePromptTokenCount") or 0
     thoughts = usage.count("thoughtsTokenCount") or 0
     prompt = usage.count("promptTokenCount")
@@ -81,6 +86,17 @@ def _meters(usage: UsageMembers) -> Quantities:
     if searches := usage.count(_SEARCHES):
         meters["searches"] = searches
     return usage.result(meters)
+
+
+def _hear_tier(usage: UsageMembers) -> None:
+    traffic, tier = usage.members.get("trafficType"), usage.members.get("serviceTier")
+    if traffic is not None:
+        word = TRAFFIC.get(traffic) if isinstance(traffic, str) else None
+        if word is None:
+            usage.unknown.append(f"trafficType={str(traffic)[:40]}")
+        elif tier is None:
+            tier = word
+    usage.hear(TIER, tier)
 
 
 def _input_meters(usage: UsageMembers, prompt: int, tools: int) -> Meters:
@@ -125,8 +141,13 @@ def _output_meters(usage: UsageMembers, candidates: int, thoughts: int) -> Meter
 def _modality(usage: UsageMembers, name: str, modality: str) -> int:
     details = usage.members.get(name)
     rows = details if isinstance(details, list) else []
-    return sum(
-        usage.count("tokenCount", row) or 0
-        for row in rows
-        if isinstance(row, dict) and row.get("modality") == modality
-    )
+    tokens = 0
+    for row in rows:
+        if isinstance(row, dict):
+            if row.get("modality") == modality:
+                tokens += usage.count("tokenCount", row) or 0
+            elif modality == "AUDIO" and str(row.get("modality")) not in _MODALITIES:
+                unknown = f"{name}.modality={str(row.get('modality'))[:40]}"
+                if unknown not in usage.unknown:
+                    usage.unknown.append(unknown)
+    return tokens

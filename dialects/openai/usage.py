@@ -25,14 +25,14 @@ _OF_SEARCHES: Final = ("num_sources_used", "plugins")
 
 def quantities(raw: bytes | None) -> Quantities:
     """Read a raw usage object (the last one of a stream, F26). Never raises."""
-    usage = read_members(raw)
+    usage = read_members(raw, "chat")
     return usage if isinstance(usage, Quantities) else _meters(usage)
 
 
 def completion_with_reasoning(raw: bytes) -> int | None:
     """All output of a usage object that counts its reasoning outside of the completion; None where
     it stands inside already, or cannot be told."""
-    usage = read_members(raw)
+    usage = read_members(raw, "chat")
     if isinstance(usage, Quantities):
         return None
     prompt, completion = usage.count("prompt_tokens"), usage.count("completion_tokens")
@@ -62,8 +62,8 @@ def encode(counts: Counts) -> dict[str, Any]:
             "image_tokens": counts.output_image,
         },
     }
-    if written := counts.cache_write_5m + counts.cache_write_1h:
-        body["prompt_tokens_details"]["cache_write_tokens"] = written
+    if counts.cache_write:
+        body["prompt_tokens_details"]["cache_write_tokens"] = counts.cache_write
     if counts.searches:
         body["num_sources_used"] = counts.searches
     return body

@@ -31,7 +31,7 @@ def read(raw: bytes, *, translate: bool = False) -> WholeAnswer:
     reader = AnswerReader(translate=translate)
     events = reader.finish(response)
     return WholeAnswer(
-        events, given(response.usage), reader.text_bytes, reader.reasoning_bytes, reader.searches
+        events, response.whole_usage, reader.text_bytes, reader.reasoning_bytes, reader.searches
     )
 
 

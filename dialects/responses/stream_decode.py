@@ -130,7 +130,7 @@ class Decoder(FrameDecoder):
     def _finish(self, raw: bytes, kind: str, response: Response, whole: msgspec.Raw) -> Step:
         response.status = kind.removeprefix("response.")
         events = self._reader.finish(response)
-        self.usage = given(response.usage)
+        self.usage = response.whole_usage
         self.response = bytes(whole)
         self._closed = self.complete = True
         return Step(raw, [*events, End(marked=True)])

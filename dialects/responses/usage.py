@@ -1,6 +1,7 @@
 """The usage object of the responses dialect as disjoint meters.
 
-    input   input_tokens holds cached and cache-written tokens (input_tokens_details)
+    input   input_tokens holds cached and cache-written tokens (input_tokens_details; what was
+            written is kept for 30 minutes or 12 hours, cache_write_tokens_details)
     output  output_tokens holds reasoning tokens (output_tokens_details)
     search  not in the object: the number of web_search_call items of the answer, for the caller
             to tell
@@ -16,7 +17,7 @@ from dialects.usage import Counts, Quantities, UsageMembers, present, read_membe
 
 def quantities(raw: bytes | None, *, searches: int = 0) -> Quantities:
     """Read a raw usage object; `searches` is what the decoder counted. Never raises."""
-    usage = read_members(raw)
+    usage = read_members(raw, "responses")
     return usage if isinstance(usage, Quantities) else _meters(usage, searches)
 
 
@@ -24,7 +25,7 @@ def encode(counts: Counts) -> dict[str, Any]:
     """The usage object for a client; details that are unknown are 0."""
     inputs = {
         "cached_tokens": counts.cache_read,
-        "cache_write_tokens": counts.cache_write_5m + counts.cache_write_1h,
+        "cache_write_tokens": counts.cache_write,
     }
     outputs = {"reasoning_tokens": counts.reasoning}
     return {
@@ -49,9 +50,23 @@ def _meters(usage: UsageMembers, searches: int) -> Quantities:
     inputs, outputs = usage.inner("input_tokens_details"), usage.inner("output_tokens_details")
     cached = usage.count("cached_tokens", inputs) or 0
     written = usage.count("cache_write_tokens", inputs) or 0
+    lifetimes = _lifetimes(usage, inputs, written) if written else {}
     reasoning = usage.count("reasoning_tokens", outputs) or 0
     return usage.result(
-        usage.input_meters(input_, cached, written, inputs)
+        usage.input_meters(input_, cached, written, inputs, lifetimes)
         | usage.output_meters(output, reasoning, outputs)
         | present(searches=searches)
     )
+
+
+def _lifetimes(usage: UsageMembers, inputs: dict[str, Any], written: int) -> dict[str, int]:
+    """For how long what was written to the cache is kept; {} where it is not told."""
+    split = inputs.get("cache_write_tokens_details")
+    if not isinstance(split, dict):
+        return {}
+    short = usage.count("ttl_30m_tokens", split) or 0
+    long = usage.count("ttl_12h_tokens", split) or 0
+    if short + long > written:
+        usage.flags.add("usage_parts_above_total")
+        return {}
+    return present(in_cache_write_30m=short, in_cache_write_12h=long)

@@ -8,7 +8,7 @@ from typing import Any, TypeVar
 
 import msgspec
 
-from dialects.raw_json import ABSENT, members_of, parser, top_members
+from dialects.raw_json import ABSENT, given, members_of, parser, top_members
 
 _INTEGER_MAX = 2**53
 _T = TypeVar("_T", "StreamEvent", "Response")
@@ -47,6 +47,18 @@ class Response(msgspec.Struct, gc=False):
     incomplete_details: msgspec.Raw = ABSENT
     output: msgspec.Raw = ABSENT
     usage: msgspec.Raw = ABSENT
+    tool_usage: msgspec.Raw = ABSENT
+
+    @property
+    def whole_usage(self) -> bytes | None:
+        """The raw usage, with that of the tools in it where pictures were made: the model of these
+        is another one."""
+        usage = given(self.usage)
+        if usage is None or b'"image_gen"' not in bytes(self.tool_usage):
+            return usage
+        body = usage.rstrip()
+        comma = b"" if body[1:-1].strip() == b"" else b","
+        return body[:-1] + comma + b'"tool_usage":%b}' % bytes(self.tool_usage)
 
     @property
     def reason(self) -> str:

@@ -15,7 +15,14 @@ OUTPUT_CAP_MIN = 16
 BYTES_PER_ESTIMATED_TOKEN = 4
 
 # What plain text may turn out to be on the upstream's bill.
-_TEXT_IN = ("in_text", "in_cache_read", "in_cache_write_5m", "in_cache_write_1h")
+_TEXT_IN = (
+    "in_text",
+    "in_cache_read",
+    "in_cache_write_5m",
+    "in_cache_write_30m",
+    "in_cache_write_1h",
+    "in_cache_write_12h",
+)
 _MEDIA_IN = ("in_audio", "in_audio_cached", "in_image", "in_image_cached")
 _ANY_IN = _TEXT_IN + _MEDIA_IN
 _TEXT_OUT = ("out_text", "out_reasoning")
@@ -42,8 +49,6 @@ _READ: Final = frozenset(
     )
 )
 _READ_BYTES_MAX: Final = 1024 * 1024
-
-Price = Callable[[Mapping[str, int]], int]
 
 
 def text_tokens_max(text_bytes: int) -> int:
@@ -123,21 +128,19 @@ def _sizes(version: PriceVersion) -> tuple[str, ...]:
 def shrink_cap(
     available_nano: int,
     cap_tokens_max: int,
-    quantities_of: Callable[[int], Mapping[str, int]],
-    price: Price,
+    price_of: Callable[[int], int],
 ) -> int | None:
     """The largest output cap, at most `cap_tokens_max`, whose price the balance affords.
 
     None when not even 16 tokens can be held, or `cap_tokens_max` itself where that is less.
-    `quantities_of(cap)` gives the worst quantities under a cap, `price` their nano; the price may
-    not fall when the cap grows.
+    `price_of(cap)` is the most that a request costs under a cap; it may not fall when that grows.
     """
     low, high = min(OUTPUT_CAP_MIN, cap_tokens_max), cap_tokens_max
-    if price(quantities_of(low)) > available_nano:
+    if price_of(low) > available_nano:
         return None
     while low < high:
         middle = (low + high + 1) // 2
-        if price(quantities_of(middle)) <= available_nano:
+        if price_of(middle) <= available_nano:
             low = middle
         else:
             high = middle - 1

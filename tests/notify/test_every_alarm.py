@@ -174,6 +174,7 @@ def causes(*kinds: str) -> Callable[[Cause], Cause]:
 # worker calls.
 OF_REQUESTS: Final = {
     "video.completed", "video.failed", "task.completed", "task.failed", "count.doubted",
+    "usage.unknown",
     "model.unpriced", "channel.troubled", "channel.models_changed",
 }  # fmt: skip
 

@@ -313,6 +313,17 @@ def test_operators_read_where_a_doubted_count_is_looked_at(people: cast.Cast) ->
     assert "usage_huge" in letter.body
 
 
+def test_operators_read_what_usage_is_unknown(people: cast.Cast) -> None:
+    """P28: what, of whom, and where it is settled."""
+    body = {"provider": "openai", "channel": "east", "model": "gpt-5", "unknown": "holo_tokens"}
+    happen(people, "usage.unknown", **body)
+    assert tell() == 1
+    (letter,) = mail.outbox
+    assert (letter.to, "openai" in letter.subject) == (["dora@example.org"], True)
+    assert "holo_tokens" in letter.body
+    assert "/admin/reviews" in letter.body
+
+
 @pytest.mark.parametrize(
     ("cause", "says"),
     [

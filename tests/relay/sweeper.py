@@ -3,10 +3,12 @@ one for each thread that asks, so that those asked at once sweep at once: it tak
 than to sweep."""
 
 import atexit
+import json
 import os
 import threading
 from collections.abc import Callable
 from functools import cache
+from typing import Any
 
 from tests.beside import Beside
 from tests.hub import Hub
@@ -40,3 +42,29 @@ def sweep_database(name: str) -> int:
     connection.close()
     connection.close_pool()  # type: ignore[attr-defined]
     return resolved
+
+
+def receipt(hub: Hub, secret: str, request_id: str) -> dict[str, Any]:
+    """The receipt of a request, as its key's owner gets it."""
+    text = _process(threading.get_ident()).call(
+        receipt_text, hub.connection.info.dbname, secret, request_id
+    )
+    shown: dict[str, Any] = json.loads(text)
+    return shown
+
+
+def receipt_text(name: str, secret: str, request_id: str) -> str:
+    """Beside the hub."""
+    from django.core.serializers.json import DjangoJSONEncoder
+    from django.db import connection
+
+    from accounts.actors import key_actor
+    from usage import receipts
+
+    connection.settings_dict["NAME"] = name
+    actor = key_actor(secret)
+    assert actor is not None
+    document = receipts.document(receipts.request_detail(actor, request_id))
+    connection.close()
+    connection.close_pool()  # type: ignore[attr-defined]
+    return json.dumps(document, cls=DjangoJSONEncoder)

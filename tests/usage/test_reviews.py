@@ -12,7 +12,7 @@ from django.test import Client
 from accounts.access import AccessDenied
 from accounts.models import AuditEvent, Key
 from billing import budgets
-from billing.models import BudgetWindow, Hold, Posting
+from billing.models import BudgetWindow, Hold, Posting, PriceVersion
 from billing.wallets import balance
 from lib import clock
 from lib.ids import id_text, new_id
@@ -21,7 +21,7 @@ from tests import cast
 from tests.books import assert_books_balance
 from tests.lists import file_of, rows_of
 from tests.markup import squeezed
-from tests.usage.rows import admit, end, happen
+from tests.usage.rows import admit, end, happen, price_version
 from usage import reviews
 from usage.models import Review, SettleAs, UsageRecord
 from usage.reviews import ReviewRefused
@@ -254,3 +254,67 @@ def test_the_api_lists_and_settles(people: cast.Cast, key: Key) -> None:
     assert post(dora, f"/requests/{id_text(new_id())}/review", asked).status_code == 404
     assert post(api_of(people, "alice"), path, asked).status_code == 403
     assert_books_balance()
+
+
+def unknown(key: Key, *members: str, provider: str = "openai", **over: Any) -> UsageRecord:
+    """A request whose usage told what nobody has classified: its hold is kept."""
+    version = PriceVersion.objects.filter(price__model="gpt-5").first() or price_version()
+    attempt = admit(key, clock.now(), hold_nano=HOLD, price_version_id=version.id)
+    flags = ["unknown_member", "quarantine"]
+    pricing = {"unknown": list(members), "provider": provider}
+    meters = {"in_text": 1000, "out_text": 100}
+    return end(attempt, 0, basis="held", meters=meters, flags=flags, pricing=pricing, **over)
+
+
+def test_unknown_usage_is_listed_by_provider_and_settled_at_once(
+    people: cast.Cast, key: Key
+) -> None:
+    """P28: first and last time of each, one decision for all of a kind, and no other is touched."""
+    dora = cast.actor(people.dora)
+    first, second = (unknown(key, "holo_tokens") for _ in range(2))
+    other, tier = unknown(key, "holo_tokens", provider="xai"), unknown(key, "service_tier=ultra")
+    kinds = {(kind.provider, kind.name): kind for kind in reviews.unknown_kinds(dora)}
+    assert set(kinds) == {
+        ("openai", "holo_tokens"), ("xai", "holo_tokens"), ("openai", "service_tier=ultra")
+    }  # fmt: skip
+    kind = kinds["openai", "holo_tokens"]
+    assert (kind.requests, kind.waiting, kind.held_nano) == (2, 2, 2 * HOLD)
+    assert (kind.first_at, kind.last_at) == (first.admitted_at, second.admitted_at)
+    settled = reviews.settle_kind(dora, "openai", ["holo_tokens"], SettleAs.COUNT)
+    assert settled == (2, 0)
+    decided = {review.request_id: review.charge_nano for review in Review.objects.all()}
+    # 1,000 tokens at 150 nano and 100 at 600: what is known of the count.
+    assert decided == {first.request_id: 210_000, second.request_id: 210_000}
+    assert {kind.waiting for kind in reviews.unknown_kinds(dora)} == {0, 1}
+    with pytest.raises(Http404):
+        reviews.settle_kind(dora, "openai", ["holo_tokens"], SettleAs.COUNT)
+    with pytest.raises(ReviewRefused):
+        reviews.settle_kind(dora, "xai", ["holo_tokens"], SettleAs.AMOUNT)
+    reviews.settle_kind(dora, "xai", ["holo_tokens"], SettleAs.FREE)
+    reviews.settle_kind(dora, "openai", ["service_tier=ultra"], SettleAs.BOUND)
+    after = {review.request_id: review.charge_nano for review in Review.objects.all()}
+    assert (after[other.request_id], after[tier.request_id]) == (0, HOLD)
+    assert_books_balance()
+
+
+def test_who_runs_no_installation_settles_no_kind(people: cast.Cast, key: Key) -> None:
+    unknown(key, "holo_tokens")
+    with pytest.raises(AccessDenied):
+        reviews.settle_kind(
+            cast.actor(people.alice, people.acme), "openai", ["holo_tokens"], SettleAs.FREE
+        )
+
+
+def test_a_kind_is_settled_on_the_page_and_by_the_api(people: cast.Cast, key: Key) -> None:
+    unknown(key, "holo_tokens", "speed=warp")
+    client = Client()
+    client.force_login(people.dora)
+    page = client.get("/admin/reviews").content.decode()
+    assert "holo_tokens, speed=warp" in squeezed(html.unescape(page))
+    sent = {"provider": "openai", "unknown": '["holo_tokens", "speed=warp"]', "settle_as": "free"}
+    assert client.post("/admin/reviews/kinds", sent).status_code == 303
+    (review,) = Review.objects.all()
+    assert (review.settle_as, review.charge_nano) == ("free", 0)
+    assert "holo_tokens" in review.reason
+    broken = client.post("/admin/reviews/kinds", sent | {"unknown": "[5"})
+    assert broken.status_code == 303

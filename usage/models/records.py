@@ -147,6 +147,11 @@ class UsageRecord(models.Model):
     saved_nano = models.BigIntegerField(
         null=True, help_text="What cached input saved; null in records of before it was counted."
     )
+    pricing = models.JSONField(
+        null=True,
+        help_text="Its parts and conditions where it is not its meters at the rates of its version,"
+        " and what of its usage is not classified.",
+    )
 
     class Meta:
         constraints = [

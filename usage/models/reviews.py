@@ -9,6 +9,7 @@ class SettleAs(models.TextChoices):
     AMOUNT = "amount", _("A specific amount")
     BOUND = "bound", _("The held amount")
     FREE = "free", _("Free of charge")
+    COUNT = "count", _("What is known of its count")
 
 
 class Review(models.Model):

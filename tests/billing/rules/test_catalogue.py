@@ -181,7 +181,7 @@ def test_hours_that_overlap_leave_the_model_out_and_it_is_said() -> None:
     )
 
 
-def test_service_tiers_begin_at_their_date_and_batches_are_left_out() -> None:
+def test_service_tiers_begin_at_their_date_and_batches_are_conditions() -> None:
     def variant(start: date | None = None, **words: str) -> Shape:
         constraint = Shape(start_date=start) if start else None
         return Shape(when=words, prices=usd(output_mtok="9"), constraint=constraint)
@@ -201,9 +201,16 @@ def test_service_tiers_begin_at_their_date_and_batches_are_left_out() -> None:
         ("priority", datetime(2026, 2, 1, tzinfo=UTC)),
         ("flex", UNDATED),
     ]
-    assert [skip.detail for skip in converted.skipped] == [
-        "service_tier default",
-        "processing batch",
+    assert converted.skipped == ()
+    plain = converted.rows[0].rates
+    assert plain["conditions"] == [
+        {
+            "kind": "processing",
+            "value": "batch",
+            "meters": {"out_text": 9 * 10**9},
+            "tiers": [],
+            "source": "genai-prices",
+        }
     ]
 
 
@@ -233,9 +240,15 @@ def test_service_tiers_begin_at_their_date_and_batches_are_left_out() -> None:
             [("no_meter", "output_video_mtok")],
         ),
         (
-            convert(model("m", PLAIN, variants=[Shape(when={"speed": "fast"})])),
+            convert(
+                model(
+                    "m",
+                    PLAIN,
+                    variants=[Shape(when={"route": "eu"}, constraint=None, prices=PLAIN)],
+                )
+            ),
             1,
-            [("variant", "speed fast")],
+            [("variant", "route eu")],
         ),
     ],
     ids=["none", "below nano", "hour", "negative", "unknown only", "unknown too", "variants"],

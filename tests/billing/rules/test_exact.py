@@ -75,6 +75,7 @@ class Oracle:
         for name, fallback in (
             ("in_cache_read", "in_text"),
             ("in_cache_write_5m", "in_text"),
+            ("in_cache_write_30m", "in_cache_write_5m"),
             ("in_cache_write_1h", "in_text"),
             ("out_reasoning", "out_text"),
         ):

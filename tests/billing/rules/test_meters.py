@@ -13,7 +13,8 @@ from billing.rules.meters import (
 from billing.rules.money import INT64_MAX, MoneyInvalid
 
 # The meters that the billing cases list, in their words.
-LISTED = """in_text in_cache_read in_cache_write_5m in_cache_write_1h in_audio in_audio_cached
+LISTED = """in_text in_cache_read in_cache_write_5m in_cache_write_30m in_cache_write_1h
+in_cache_write_12h in_audio in_audio_cached
 in_image in_image_cached in_video_ms out_text out_reasoning out_audio out_image images video_ms
 audio_ms characters pages searches file_searches code_sessions requests""".split()  # noqa: SIM905 - a list of words
 
@@ -29,6 +30,7 @@ def test_only_reasoning_and_caches_fall_back() -> None:
         "in_cache_read": "in_text",
         "in_cache_write_5m": "in_text",
         "in_cache_write_1h": "in_text",
+        "in_cache_write_30m": "in_cache_write_5m",
     }
 
 
@@ -37,8 +39,10 @@ def test_input_tokens_stand_in_the_order_of_a_prompt() -> None:
         "in_cache_read",
         "in_audio_cached",
         "in_image_cached",
+        "in_cache_write_12h",
         "in_cache_write_1h",
         "in_cache_write_5m",
+        "in_cache_write_30m",
         "in_text",
         "in_audio",
         "in_image",

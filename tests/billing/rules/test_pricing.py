@@ -337,7 +337,9 @@ def exact_nano(
         for over, tier in tiers:
             if passed > over:
                 laid |= tier
-        return laid[meter] if meter in laid else laid[FALLBACKS[meter]]
+        while meter not in laid:
+            meter = FALLBACKS[meter]
+        return laid[meter]
 
     input_tokens = sum(used.get(meter, 0) for meter in INPUT_TOKEN_METERS)
     charge = Fraction(0)

@@ -59,7 +59,7 @@ def test_a_meter_that_is_dear_only_in_a_tier_is_found() -> None:
 def test_cap_shrinks_to_what_the_balance_affords(
     available: int, most: int, cap: int | None
 ) -> None:
-    got = shrink_cap(available, most, lambda cap: {"out": cap}, lambda q: 200 + 2 * q["out"])
+    got = shrink_cap(available, most, lambda cap: 200 + 2 * cap)
     assert got == cap
 
 
@@ -77,7 +77,7 @@ def test_the_shrunk_cap_is_affordable_and_the_largest(
         assert isinstance(got, CostLines)
         return got.total_nano
 
-    cap = shrink_cap(available, most, quantities_of, cost)
+    cap = shrink_cap(available, most, lambda cap: cost(quantities_of(cap)))
     if cap is None:
         assert cost(quantities_of(min(16, most))) > available
     else:

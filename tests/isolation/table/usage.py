@@ -87,6 +87,7 @@ PAGES: Final[dict[str, Route]] = {
     "seller": at("credits.write"),
     "tax_rate_add": at("credits.write"),
     "reviews": at("credits.read"),
+    "review_kind_settle": at("credits.write"),
     "findings": at("channels.read"),
     "finding": at("channels.read", FINDING),
     "finding_acknowledge": at("channels.write", FINDING),
@@ -155,6 +156,10 @@ OPERATIONS: Final[dict[str, Route]] = {
         "credits.write", DOCUMENT, body=sends(amount="1", reference="r", paid_on="2026-01-01")
     ),
     "GET /reviews": at("credits.read"),
+    "GET /review-kinds": at("credits.read"),
+    "POST /review-kinds/settle": at(
+        "credits.write", body=sends(provider="p", unknown=["u"], settle_as="free"), nothing=True
+    ),
     "GET /findings": at("channels.read"),
     "GET /findings/{id}": at("channels.read", FINDING),
     "POST /findings/{id}/acknowledge": at(

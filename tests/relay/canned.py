@@ -1,0 +1,126 @@
+"""An upstream that answers every request with the bytes that it was given."""
+
+import json
+import threading
+from collections.abc import Iterator
+from contextlib import contextmanager
+from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
+from typing import Any
+
+
+class Canned:
+    """`answer` is the next answer's body: an object, or the bytes of an event stream."""
+
+    def __init__(self) -> None:
+        self.answer: dict[str, Any] | bytes = {}
+        self.headers: dict[str, str] = {}
+        self.asked: list[dict[str, Any]] = []
+        outer = self
+
+        class Handler(BaseHTTPRequestHandler):
+            protocol_version = "HTTP/1.1"
+
+            def do_POST(self) -> None:
+                length = int(self.headers.get("content-length", 0))
+                outer.asked.append(json.loads(self.rfile.read(length)))
+                answer = outer.answer
+                streamed = isinstance(answer, bytes)
+                body = answer if isinstance(answer, bytes) else json.dumps(answer).encode()
+                self.send_response(200)
+                kind = "text/event-stream" if streamed else "application/json"
+                for name, value in {"content-type": kind, **outer.headers}.items():
+                    self.send_header(name, value)
+                self.send_header("content-length", str(len(body)))
+                self.end_headers()
+                self.wfile.write(body)
+
+            def log_message(self, *_: object) -> None:
+                pass
+
+        self._server = ThreadingHTTPServer(("127.0.0.1", 0), Handler)
+        self._thread = threading.Thread(target=self._server.serve_forever, daemon=True)
+        self._thread.start()
+
+    @property
+    def url(self) -> str:
+        return f"http://127.0.0.1:{self._server.server_port}"
+
+    def stop(self) -> None:
+        self._server.shutdown()
+        self._server.server_close()
+
+
+@contextmanager
+def canned() -> Iterator[Canned]:
+    upstream = Canned()
+    try:
+        yield upstream
+    finally:
+        upstream.stop()
+
+
+def message(model: str, usage: Any, *, text: str = "Hello.") -> dict[str, Any]:
+    """A whole answer of the anthropic dialect."""
+    return {
+        "id": "msg_1", "type": "message", "role": "assistant", "model": model,
+        "content": [{"type": "text", "text": text}], "stop_reason": "end_turn",
+        "stop_sequence": None, "usage": usage,
+    }  # fmt: skip
+
+
+def message_stream(model: str, first: Any, last: Any) -> bytes:
+    """The same as a stream that tells `first` at its beginning and `last` at its end."""
+    start = message(model, first) | {"content": [], "stop_reason": None}
+    events: list[dict[str, Any]] = [
+        {"type": "message_start", "message": start},
+        {"type": "content_block_start", "index": 0, "content_block": {"type": "text", "text": ""}},
+        {"type": "content_block_delta", "index": 0, "delta": {"type": "text_delta", "text": "Hi"}},
+        {"type": "content_block_stop", "index": 0},
+        {
+            "type": "message_delta",
+            "delta": {"stop_reason": "end_turn", "stop_sequence": None},
+            "usage": last,
+        },
+        {"type": "message_stop"},
+    ]
+    return b"".join(
+        b"event: %s\ndata: %s\n\n" % (str(event["type"]).encode(), json.dumps(event).encode())
+        for event in events
+    )
+
+
+def completion(model: str, usage: Any, **over: Any) -> dict[str, Any]:
+    """A whole answer of the openai dialect."""
+    choice = {
+        "index": 0,
+        "message": {"role": "assistant", "content": "Hello."},
+        "finish_reason": "stop",
+    }
+    return {
+        "id": "chatcmpl-1", "object": "chat.completion", "created": 1, "model": model,
+        "choices": [choice], "usage": usage, **over,
+    }  # fmt: skip
+
+
+def response(model: str, usage: Any, **over: Any) -> dict[str, Any]:
+    """A whole answer of the responses dialect."""
+    item = {
+        "id": "msg_1", "type": "message", "role": "assistant", "status": "completed",
+        "content": [{"type": "output_text", "text": "Hello.", "annotations": []}],
+    }  # fmt: skip
+    return {
+        "id": "resp_1", "object": "response", "created_at": 1, "model": model,
+        "status": "completed", "output": [item], "usage": usage, "error": None,
+        "incomplete_details": None, "instructions": None, "metadata": {}, "parallel_tool_calls":
+        True, "temperature": 1, "tool_choice": "auto", "tools": [], "top_p": 1, **over,
+    }  # fmt: skip
+
+
+def content(usage: Any) -> dict[str, Any]:
+    """A whole answer of the gemini dialect."""
+    candidate = {
+        "content": {"role": "model", "parts": [{"text": "Hello."}]},
+        "finishReason": "STOP",
+        "index": 0,
+    }
+    return {"candidates": [candidate], "usageMetadata": usage, "modelVersion": "gemini"}

@@ -1,0 +1,346 @@
+"""Conditions and parts of a price (P28): what the vendors list is charged to the nano, on the
+receipt, in the ledger and by the script that recomputes it; what nobody has classified is held for
+review and charged to nobody."""
+
+import json
+import secrets
+import subprocess
+import sys
+from collections.abc import Iterator
+from pathlib import Path
+from typing import Any
+
+import pytest
+from genai_prices import data
+
+from billing.rules.catalogue import CatalogueRow, convert_catalogue
+from billing.rules.catalogue_additions import with_own_prices
+from lib.clock import now
+from lib.ids import id_text
+from tests.hub import RATES, Answer, Hub, Tenant
+from tests.relay.canned import (
+    Canned,
+    canned,
+    completion,
+    content,
+    message,
+    message_stream,
+    response,
+)
+from tests.relay.sweeper import receipt as receipt_of
+
+ROWS = tuple(with_own_prices(convert_catalogue(data.providers).rows))
+OPUS, GEMINI, GPT = "claude-opus-5-5", "gemini-3.8-flash", "gpt-5"
+PROVIDERS = {OPUS: "anthropic", GEMINI: "gemini", GPT: "openai"}
+SCRIPT = Path(__file__).resolve().parents[2] / "static" / "recompute_receipt.py"
+
+
+@pytest.fixture(scope="module")
+def upstream() -> Iterator[Canned]:
+    with canned() as one:
+        yield one
+
+
+def in_force(model: str) -> list[CatalogueRow]:
+    at = now()
+    return [
+        row
+        for row in ROWS
+        if row.model == model
+        and row.valid_from <= at
+        and (row.valid_to is None or at < row.valid_to)
+    ]
+
+
+def listed(hub: Hub, upstream: Canned, model: str, provider: str = "") -> str:
+    """A model of its own, at the shipped prices of a vendor's."""
+    name = served(hub, upstream, model, provider)
+    for row in in_force(model):
+        hub.price(name, row.rates["meters"], service_tier=row.service_tier)
+        hub.connection.execute(
+            "UPDATE billing_priceversion v SET rates = %s, source = 'genai-prices of a test' "
+            "FROM billing_price p WHERE p.id = v.price_id AND p.model = %s AND p.service_tier = %s",
+            [json.dumps(row.rates), name, row.service_tier],
+        )
+    hub.know(name)
+    return name
+
+
+def served(hub: Hub, upstream: Canned, model: str, provider: str = "") -> str:
+    """A name of its own for a vendor's model, which the canned upstream serves."""
+    name, provider = f"m-{secrets.token_hex(6)}", provider or PROVIDERS[model]
+    url = f"{upstream.url}/v1" if provider == "openai" else upstream.url
+    hub.channel(name, url, "sk-of-a-test", provider=provider, upstream_model=model)
+    return name
+
+
+def messages(hub: Hub, tenant: Tenant, model: str, **over: Any) -> Answer:
+    body = {
+        "model": model,
+        "max_tokens": 8_000,
+        "messages": [{"role": "user", "content": "Hi"}],
+        **over,
+    }
+    return hub.post(tenant, body, path="/v1/messages", headers={"anthropic-version": "2023-06-01"})
+
+
+def record_of(hub: Hub, tenant: Tenant, answer: Answer) -> dict[str, Any]:
+    assert answer.status == 200, answer.body
+    hub.settled(tenant)
+    return hub.record(answer.headers["x-request-id"])
+
+
+ANTHROPIC_ROWS = [
+    pytest.param(
+        {"speed": "fast"}, {"input_tokens": 10, "output_tokens": 1_000, "speed": "fast"},
+        40_080_000, id="fast",
+    ),
+    pytest.param(
+        {"speed": "fast"}, {"input_tokens": 10, "output_tokens": 1_000}, 40_080_000,
+        id="fast, and the answer tells no speed",
+    ),
+    pytest.param(
+        {"speed": "fast"}, {"input_tokens": 10, "output_tokens": 1_000, "speed": "standard"},
+        20_040_000, id="fast was not granted",
+    ),
+    pytest.param(
+        {}, {"input_tokens": 10, "output_tokens": 1_000, "speed": "fast"}, 20_040_000,
+        id="fast was not asked for",
+    ),
+    pytest.param(
+        {"inference_geo": "us"},
+        {"input_tokens": 10, "output_tokens": 1_000, "inference_geo": "us"}, 22_044_000, id="us",
+    ),
+    pytest.param(
+        {"inference_geo": "us", "speed": "fast"},
+        {"input_tokens": 10, "output_tokens": 1_000, "inference_geo": "us", "speed": "fast",
+         "server_tool_use": {"web_search_requests": 2, "web_fetch_requests": 3}},
+        44_088_000 + 20_000_000, id="fast in the us, and searches at their own price",
+    ),
+    pytest.param(
+        {}, {"input_tokens": 10, "output_tokens": 1_000, "service_tier": "batch"}, 10_020_000,
+        id="batch",
+    ),
+    pytest.param(
+        {"context_management": {"edits": [{"type": "compact_20260112"}]}},
+        {"input_tokens": 23_000, "output_tokens": 1_000, "iterations": [
+            {"type": "compaction", "input_tokens": 180_000, "output_tokens": 3_500,
+             "cache_creation_input_tokens": 0, "cache_read_input_tokens": 0},
+            {"type": "message", "input_tokens": 23_000, "output_tokens": 1_000,
+             "cache_creation_input_tokens": 0, "cache_read_input_tokens": 0}]},
+        902_000_000, id="compaction",
+    ),
+]  # fmt: skip
+
+
+@pytest.mark.parametrize(("asked", "usage", "charge"), ANTHROPIC_ROWS)
+@pytest.mark.parametrize("stream", [False, True])
+def test_claude_is_charged_by_its_conditions_and_parts(
+    hub: Hub, upstream: Canned, asked: dict[str, Any], usage: dict[str, Any], charge: int,
+    stream: bool, opus: str,
+) -> None:  # fmt: skip
+    tenant = hub.tenant()
+    whole = {"cache_creation_input_tokens": 0, "cache_read_input_tokens": 0, **usage}
+    upstream.answer = message(OPUS, whole)
+    if stream:
+        upstream.answer = message_stream(OPUS, whole | {"output_tokens": 1}, whole)
+    before = hub.balance(tenant)["customer:available"]
+    # A prompt whose tokens the hold may be sized by.
+    text = "a" * 190_000 if "iterations" in usage else "a" * 1_000
+    record = record_of(
+        hub, tenant,
+        messages(hub, tenant, opus, stream=stream, messages=[{"role": "user", "content": text}],
+                 tools=[{"type": "web_search_20250305", "name": "web_search", "max_uses": 2}],
+                 **asked),
+    )  # fmt: skip
+    assert (record["charge_nano"], record["basis"]) == (charge, "measured")
+    assert "above_hold" not in record["flags"]
+    assert before - hub.balance(tenant)["customer:available"] == charge
+    assert recomputed(hub, tenant, record) == charge
+    hub.assert_books_balance()
+
+
+@pytest.fixture(scope="module")
+def opus(hub: Hub, upstream: Canned) -> str:
+    return listed(hub, upstream, OPUS)
+
+
+@pytest.fixture(scope="module")
+def flash(hub: Hub, upstream: Canned) -> str:
+    return listed(hub, upstream, GEMINI)
+
+
+@pytest.fixture(scope="module")
+def gpt(hub: Hub, upstream: Canned) -> str:
+    return listed(hub, upstream, GPT)
+
+
+def recomputed(hub: Hub, tenant: Tenant, record: dict[str, Any]) -> int:
+    """The charge by the receipt and the script that is given with it, in nano."""
+    receipt = receipt_of(hub, tenant.key, id_text(record["request_id"]))
+    ran = subprocess.run(
+        [sys.executable, "-I", str(SCRIPT)],
+        input=json.dumps(receipt), capture_output=True, text=True, check=False,
+    )  # fmt: skip
+    assert ran.returncode == 0, ran.stdout + ran.stderr
+    whole, _, part = receipt["charge"].partition(".")
+    return int(whole) * 10**9 + int(part.ljust(9, "0") or 0)
+
+
+@pytest.mark.parametrize(
+    ("asked", "usage", "charge"),
+    [
+        ("priority", {"serviceTier": "priority"}, 141_750_000),
+        ("priority", {}, 141_750_000),
+        ("priority", {"serviceTier": "standard"}, 78_750_000),
+        ("flex", {"serviceTier": "flex"}, 39_375_000),
+        ("flex", {"trafficType": "ON_DEMAND_FLEX"}, 39_375_000),
+        (None, {"serviceTier": "standard"}, 78_750_000),
+    ],
+)
+def test_gemini_is_charged_by_its_service_tier(
+    hub: Hub, upstream: Canned, flash: str, asked: str | None, usage: dict[str, str], charge: int
+) -> None:
+    tenant = hub.tenant()
+    upstream.answer = content(
+        {"promptTokenCount": 100_000, "candidatesTokenCount": 1_000, "totalTokenCount": 101_000,
+         **usage}
+    )  # fmt: skip
+    body: dict[str, Any] = {
+        "contents": [{"role": "user", "parts": [{"text": "a" * 110_000}]}],
+        "generationConfig": {"maxOutputTokens": 2_000},
+    }
+    if asked:
+        body["serviceTier"] = asked
+    answer = hub.post(tenant, body, path=f"/v1beta/models/{flash}:generateContent")
+    record = record_of(hub, tenant, answer)
+    assert (record["charge_nano"], record["basis"]) == (charge, "measured")
+    assert recomputed(hub, tenant, record) == charge
+    hub.assert_books_balance()
+
+
+def test_gemini_says_in_its_head_that_a_tier_was_not_granted(
+    hub: Hub, upstream: Canned, flash: str
+) -> None:
+    tenant = hub.tenant()
+    upstream.answer = content(
+        {"promptTokenCount": 100, "candidatesTokenCount": 10, "totalTokenCount": 110}
+    )
+    upstream.headers = {"x-gemini-service-tier": "standard"}
+    body = {"contents": [{"role": "user", "parts": [{"text": "a" * 200}]}],
+            "serviceTier": "priority", "generationConfig": {"maxOutputTokens": 100}}  # fmt: skip
+    answer = hub.post(tenant, body, path=f"/v1beta/models/{flash}:generateContent")
+    upstream.headers = {}
+    assert record_of(hub, tenant, answer)["charge_nano"] == 100 * 750 + 10 * 3_750
+
+
+UNKNOWN = [
+    ("ultrafast", {}, "service_tier=ultrafast"),
+    ("hyper", {}, "service_tier=hyper"),
+    (None, {"thinking_fee_tokens": 7}, "thinking_fee_tokens"),
+    (None, {"prompt_tokens_details": {"cached_tokens": 1, "holo_tokens": 0}},
+     "prompt_tokens_details.holo_tokens"),
+    (None, {"prompt_tokens_details": 5}, "prompt_tokens_details"),
+    (None, {"queue_time": {"more": 1}}, "queue_time"),
+    (None, {"num_server_side_tools_used": 2}, "num_server_side_tools_used"),
+]  # fmt: skip
+
+
+@pytest.mark.parametrize(("tier", "more", "unknown"), UNKNOWN)
+def test_what_nobody_has_classified_is_held_for_review_and_charged_to_nobody(
+    hub: Hub, upstream: Canned, gpt: str, tier: str | None, more: dict[str, Any], unknown: str
+) -> None:
+    tenant = hub.tenant()
+    usage = {"prompt_tokens": 10, "completion_tokens": 100, "total_tokens": 110} | more
+    over = {"service_tier": tier} if tier else {}
+    upstream.answer = completion(GPT, usage, **over)
+    body = {"model": gpt, "max_completion_tokens": 500, **over,
+            "messages": [{"role": "user", "content": "Hi"}]}  # fmt: skip
+    answer = hub.post(tenant, body)
+    assert answer.status == 200
+    request_id = answer.headers["x-request-id"]
+    record = hub.record(request_id)
+    assert (record["charge_nano"], record["basis"]) == (0, "held")
+    assert {"unknown_member", "quarantine"} <= set(record["flags"])
+    assert record["pricing"]["unknown"] == [unknown]
+    assert record["raw_usage"] == usage
+    assert hub.balance(tenant)["customer:held"] == record["hold_nano"] > 0
+
+
+def test_operators_get_one_letter_for_what_is_unknown(hub: Hub, upstream: Canned, gpt: str) -> None:
+    tenant, name = hub.tenant(), f"fee_{secrets.token_hex(4)}"
+    usage = {"prompt_tokens": 10, "completion_tokens": 100, "total_tokens": 110, name: 3}
+    upstream.answer = completion(GPT, usage)
+    body = {"model": gpt, "max_completion_tokens": 500,
+            "messages": [{"role": "user", "content": "Hi"}]}  # fmt: skip
+    for _ in range(3):
+        hub.record(hub.post(tenant, body).headers["x-request-id"])
+    told = hub.rows(
+        "SELECT body FROM outbox_fact WHERE kind = 'usage.unknown' AND body->>'unknown' = %s", name
+    )
+    assert [row["body"]["provider"] for row in told] == ["openai"]
+    doubted = "SELECT 1 FROM outbox_fact WHERE kind = 'count.doubted' AND body->>'model' = %s"
+    assert hub.rows(doubted, gpt) == []
+
+
+def test_a_price_of_ones_own_wins_over_what_a_vendor_lists(hub: Hub, upstream: Canned) -> None:
+    """A reseller's terms: every tier and speed at one price, as the operator has set it."""
+    tenant = hub.tenant()
+    model = served(hub, upstream, GPT)
+    hub.price(model, RATES)
+    hub.know(model)
+    usage = {"prompt_tokens": 10, "completion_tokens": 100, "total_tokens": 110}
+    upstream.answer = completion(GPT, usage, service_tier="ultrafast")
+    body = {"model": model, "max_completion_tokens": 500, "service_tier": "ultrafast",
+            "messages": [{"role": "user", "content": "Hi"}]}  # fmt: skip
+    record = record_of(hub, tenant, hub.post(tenant, body))
+    assert record["basis"] == "measured"
+    assert record["charge_nano"] > 0
+
+
+def test_each_part_is_priced_by_the_model_that_made_it(
+    hub: Hub, upstream: Canned, opus: str
+) -> None:
+    """An advisor's tokens at its own price; an attempt that was declined before it said anything
+    at none."""
+    other = f"claude-other-{opus}"
+    hub.price(other, {"in_text": 1_000_000_000, "out_text": 5_000_000_000})
+    hub.know(hub.model(upstream.url))
+    tenant = hub.tenant()
+    counts = {"cache_creation_input_tokens": 0, "cache_read_input_tokens": 0}
+    own = {"input_tokens": 100, "output_tokens": 10, **counts}
+    upstream.answer = message(OPUS, own | {"iterations": [
+        {"type": "message", **own},
+        {"type": "advisor_message", "model": other, "input_tokens": 1_000, "output_tokens": 200,
+         **counts}]})  # fmt: skip
+    tool = {"type": "advisor_20260301", "name": "advisor", "model": other, "max_uses": 1}
+    record = record_of(hub, tenant, messages(hub, tenant, opus, tools=[tool]))
+    assert record["charge_nano"] == 600_000 + 2_000_000
+    assert record["meters"] == {"in_text": 1_100, "out_text": 210}
+    assert recomputed(hub, tenant, record) == record["charge_nano"]
+    upstream.answer = message(other, own | {"iterations": [
+        {"type": "message", "model": OPUS, "input_tokens": 100, "output_tokens": 0, **counts},
+        {"type": "fallback_message", "model": other, **own}]})  # fmt: skip
+    record = record_of(hub, tenant, messages(hub, tenant, opus, fallbacks=[{"model": other}]))
+    assert record["charge_nano"] == 100_000 + 50_000
+    assert recomputed(hub, tenant, record) == record["charge_nano"]
+    hub.assert_books_balance()
+
+
+def test_cache_writes_are_booked_by_their_lifetime(hub: Hub, upstream: Canned, gpt: str) -> None:
+    """OpenAI's 30 minutes at the price of a write, its 12 hours at none that is listed (I14)."""
+    tenant = hub.tenant()
+    kept = {"ttl_30m_tokens": 60, "ttl_12h_tokens": 0}
+    details = {"cached_tokens": 0, "cache_write_tokens": 60, "cache_write_tokens_details": kept}
+    usage = {"input_tokens": 100, "input_tokens_details": details, "output_tokens": 5,
+             "output_tokens_details": {"reasoning_tokens": 0}, "total_tokens": 105}  # fmt: skip
+    upstream.answer = response(GPT, usage)
+    body = {"model": gpt, "input": "a" * 200, "max_output_tokens": 100}
+    record = record_of(hub, tenant, hub.post(tenant, body, path="/v1/responses"))
+    assert record["meters"] == {"in_text": 40, "in_cache_write_30m": 60, "out_text": 5}
+    details["cache_write_tokens_details"] = {"ttl_30m_tokens": 0, "ttl_12h_tokens": 60}
+    upstream.answer = response(GPT, usage)
+    answer = hub.post(tenant, body, path="/v1/responses")
+    record = hub.record(answer.headers["x-request-id"])
+    assert (record["basis"], record["charge_nano"]) == ("held", 0)
+    assert record["meters"]["in_cache_write_12h"] == 60

@@ -1,0 +1,164 @@
+"""P28, I13: whatever conditions and steps a request can bring about, it never costs more than was
+held for it."""
+
+import itertools
+import json
+import random
+from collections.abc import Mapping
+from types import SimpleNamespace
+from typing import Any, cast
+
+from genai_prices import data
+
+from billing.rules.catalogue import convert_catalogue
+from billing.rules.catalogue_additions import with_own_prices
+from billing.rules.pricing import PriceVersion
+from dialects.usage import Quantities, UsagePart
+from gateway.price_lookup import Price, PriceList, PriceRow
+from lib.clock import now
+from relay.hold_estimate import HoldEstimate, Step
+from relay.own_count import UsageEvidence
+from relay.usage_meter import OtherPrices, TierPrices, count
+
+TEXT_BYTES, CAP = 300_000, 2_000
+ASKED: Mapping[str, tuple[str, ...]] = {
+    "speed": ("", "fast"), "inference_geo": ("", "us"),
+}  # fmt: skip
+TIERS = ("", "flex", "priority", "fast")
+PLAIN = {"speed": "standard", "inference_geo": "global"}
+
+
+def prices() -> PriceList:
+    at = now()
+    rows = [
+        row
+        for row in with_own_prices(convert_catalogue(data.providers).rows)
+        if row.valid_from <= at
+        and (row.valid_to is None or at < row.valid_to)
+        and not row.hours
+        and row.model.startswith(("claude-", "gpt-", "gemini-"))
+        and "*" not in row.model
+    ]
+    return PriceList(
+        PriceRow(
+            number, row.model, "charge", "", row.service_tier, "", 0, None, row.rates,
+            "genai-prices of a test",
+        )
+        for number, row in enumerate(rows)
+    )  # fmt: skip
+
+
+def estimate(price: Price, steps: tuple[Step, ...] = ()) -> int:
+    facts = SimpleNamespace(
+        output_cap=CAP, text_bytes=TEXT_BYTES, choices=1, media={}, audio_output=False, model="m"
+    )
+    return (
+        HoldEstimate(
+            cast(Any, facts), price, [], assumed_cap=CAP, max_cost_nano=None, searches=2,
+            steps=steps,
+        )
+        .first()
+        .hold_nano
+    )  # fmt: skip
+
+
+def split(dice: random.Random, total: int, meters: tuple[str, ...]) -> dict[str, int]:
+    """A total on some meters."""
+    cuts = sorted(dice.randrange(total + 1) for _ in meters[1:])
+    ends = [0, *cuts, total]
+    return {
+        meter: end - begin
+        for meter, begin, end in zip(meters, ends, ends[1:], strict=False)
+    }  # fmt: skip
+
+
+def used(dice: random.Random, price: Price, size: int) -> dict[str, int]:
+    inputs = ("in_text", "in_cache_read", "in_cache_write_5m", "in_cache_write_1h")
+    meters = split(dice, size, inputs) | split(dice, CAP, ("out_text", "out_reasoning"))
+    if "searches" in price.version.rates:
+        meters["searches"] = 2
+    return {name: n for name, n in meters.items() if n or name in ("in_text", "out_text")}
+
+
+def test_hold_covers_charge_under_every_combination() -> None:
+    dice, listed = random.Random(28), prices()
+    seen = held_back = 0
+    for name in listed.names:
+        found = listed.find([name], 1.0)
+        if found is None or not {"in_text", "out_text"} <= found.version.rates.keys():
+            continue
+        for tier, *words in itertools.product(TIERS, *ASKED.values()):
+            asked = {kind: word for kind, word in zip(ASKED, words, strict=True) if word}
+            price = found.for_request(tier).asking(asked)
+            hold_nano = estimate(price)
+            for told_tier, *granted in itertools.product(
+                ("", "default", tier), *[(word, "plain", None) for word in words]
+            ):
+                conditions = {
+                    kind: PLAIN[kind] if word in ("plain", "") else word
+                    for kind, word in zip(ASKED, granted, strict=True)
+                    if word is not None
+                }
+                by_tier = TierPrices(price, None)
+                by_tier.hear(told_tier or "")
+                size = dice.choice((1, 1_000, 199_999, 200_001, TEXT_BYTES))
+                told = Quantities(used(dice, price, size), (), conditions)
+                bill = count(
+                    UsageEvidence(40, told, b"{}"), by_tier.price, hold_nano, "measured",
+                    asked=asked, unknown=by_tier.unknown,
+                )  # fmt: skip
+                assert bill.excess_nano == 0, (name, tier, asked, told)
+                assert "above_hold" not in bill.flags
+                seen += 1
+                held_back += bill.basis == "held"
+    assert seen > 5_000
+    assert 0 < held_back < seen
+
+
+def test_hold_covers_the_steps_beside_the_answer() -> None:
+    """Compaction, a fallback and advice, each as large as it may be."""
+    dice, listed = random.Random(29), prices()
+    own, other = (listed.find([name], 1.0) for name in ("claude-opus-5-5", "claude-opus-4-8"))
+    assert own is not None
+    assert other is not None
+    output_max = 32_000
+    for asked in ({}, {"inference_geo": "us"}, {"speed": "fast"}):
+        price = own.asking(asked)
+        dear = other.asking(asked)
+        hold_nano = estimate(
+            price,
+            (
+                Step(price.bound, output_tokens=output_max),
+                Step(price.bound, output_tokens=0, summary_tokens=output_max),
+                Step(dear.bound),
+                Step(dear.bound, 2, output_max),
+            ),
+        )
+        for _ in range(300):
+            parts = (
+                UsagePart("", split(dice, TEXT_BYTES, ("in_text", "in_cache_read"))
+                          | {"out_text": output_max}),
+                UsagePart("", {"in_text": TEXT_BYTES + output_max, "out_text": CAP}),
+                UsagePart("other", {"in_text": TEXT_BYTES, "out_text": CAP}),
+                UsagePart("other", {"in_text": TEXT_BYTES + CAP, "out_text": output_max}),
+                UsagePart("other", {"in_text": TEXT_BYTES + CAP, "out_text": output_max}),
+            )  # fmt: skip
+            told = Quantities({"in_text": 1, "out_text": 1}, (), {}, parts)
+            bill = count(
+                UsageEvidence(40, told, b"{}"), price, hold_nano, "measured", asked=asked,
+                others=OtherPrices(lambda _: other, lambda _: None),
+            )  # fmt: skip
+            assert bill.basis == "measured"
+            assert bill.excess_nano == 0
+
+
+def test_conditions_that_exclude_each_other_have_no_price() -> None:
+    stored = {
+        "meters": {"in_text": 10, "out_text": 10},
+        "conditions": [
+            {"kind": "speed", "value": "fast", "meters": {"in_text": 20}},
+            {"kind": "processing", "value": "batch", "meters": {"in_text": 5}},
+        ],
+    }
+    version = PriceVersion.from_stored(json.loads(json.dumps(stored)))
+    assert version.under({"speed": "fast", "processing": "batch"}) is None
