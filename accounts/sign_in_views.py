@@ -33,7 +33,7 @@ def slowed(action: Action) -> Callable[[View], View]:
                     throttle.count(_limits(action, request))
                 return cast(HttpResponseBase, view(request, **kwargs))
             except throttle.TooManyTries as refused:
-                return _not_now(request, 429, refused.wait_s)
+                return _not_now(request, 429, refused.wait_s, ways_in=action == "sign_in")
             except HashingBusy:
                 return _not_now(request, 503, _BUSY_S)
             except signin.PasswordChanged:
@@ -52,8 +52,10 @@ def _limits(action: Action, request: HttpRequest) -> tuple[Limit, ...]:
     return limits
 
 
-def _not_now(request: HttpRequest, status: int, wait_s: int) -> HttpResponse:
-    context = {"seconds": wait_s, "minutes": -(-wait_s // 60)}
+def _not_now(
+    request: HttpRequest, status: int, wait_s: int, *, ways_in: bool = False
+) -> HttpResponse:
+    context = {"seconds": wait_s, "minutes": -(-wait_s // 60), "ways_in": ways_in}
     response = render(request, f"{status}.html", context, status=status)
     response["Retry-After"] = str(wait_s)
     response["Cache-Control"] = "private, no-store"

@@ -283,8 +283,10 @@ class NextAttempts:
             for failed in self._here
             if FAULTS[failed.failure.fault].health in _CHANNEL_OUT
         }
-        if FAULTS[last.failure.fault].health in _KEY_OUT and not health.has_other_key(
-            last.candidate, organisation_id, last.key
+        if (
+            FAULTS[last.failure.fault].health in _KEY_OUT
+            and not health.has_other_key(last.candidate, organisation_id, last.key)
+            and not health.take_retry(last.candidate, last.key)
         ):
             out.add(last.candidate.channel_id)
         return out

@@ -1,8 +1,8 @@
 """How one channel stands: what of it may be asked, what a fault or a good answer does to it.
 
     channel                              breaker (count), misconfigured (F3, F21)
-    key                                  refused (F5), without credit (F9); its own breaker, where a
-                                         channel has several
+    key                                  refused twice in a row (F5), without credit (F9); its own
+                                         breaker, where a channel has several
     key x upstream model                 at its provider's limit (F8)
     key x upstream model x organisation  forbidden (403), unknown (F7)
 
@@ -28,6 +28,8 @@ Reason = Literal["key_refused", "no_credit", "misconfigured", "model_unknown"]
 # so long: providers take keys back and models up, and nobody tells us.
 OFF_S: Final = 300.0
 DOUBTED_MAX: Final = 3
+DOUBT_S: Final = 60.0
+"""So long after a first refusal of a key a second one counts as its confirmation."""
 _CONNECTS: Final = frozenset({"F1", "F2", "F3", "F4"})
 # Clients choose the names that patterns meet.
 _MODELS_MAX: Final = 1024
@@ -82,7 +84,16 @@ class _Doubt:
 class Key:
     """One key of a channel."""
 
-    __slots__ = ("_doubts", "_limits", "breaker", "reason", "rest", "since")
+    __slots__ = (
+        "_doubts",
+        "_limits",
+        "_refused_at",
+        "_retry_left",
+        "breaker",
+        "reason",
+        "rest",
+        "since",
+    )
 
     def __init__(self, breaker: Breaker | None) -> None:
         self.breaker = breaker
@@ -90,6 +101,9 @@ class Key:
         # Why it was refused, the last time, and since when.
         self.reason: KeyReason | None = None
         self.since = 0.0
+        # When it was refused (401) although it was well, and whether somebody may try once more.
+        self._refused_at: float | None = None
+        self._retry_left = False
         self._limits: dict[str, Rest] = {}
         self._doubts: dict[str, dict[UUID, _Doubt]] = {}
 
@@ -152,6 +166,22 @@ class Key:
         self.reason = reason
         self.rest.fail(now, began, OFF_S)
 
+    def confirm_refusal(self, now: float, began: float) -> bool:
+        """Its provider does not take it; whether that was so before. One 401 may be a hiccup: the
+        key rests only when a request that began behind it hears the same."""
+        known_at = self._refused_at
+        if not self.rest.calm(now):
+            return True
+        if known_at is None or now - known_at > DOUBT_S:
+            self._refused_at, self._retry_left = now, True
+            return False
+        return began >= known_at
+
+    def take_retry(self) -> bool:
+        """Whether the caller is the one that may try it once more behind its first refusal."""
+        left, self._retry_left = self._retry_left, False
+        return left
+
     def adopt(self, now: float, rest_s: float, reason: KeyReason | None, since: float) -> None:
         """Another process heard that its provider takes it no more."""
         self.reason, self.since = reason, since
@@ -208,6 +238,8 @@ class Key:
     def good(self, model: str, began: float) -> None:
         """It was taken, for this model: what was held against either ends for everybody."""
         self.rest.end(began)
+        if self._refused_at is not None and began >= self._refused_at:
+            self._refused_at, self._retry_left = None, False
         if self._limits and (limit := self._limits.get(model)) is not None:
             limit.end(began)
         if self._doubts:
@@ -329,6 +361,8 @@ class Standing:
             case "key_off" if fault.row == "F5" and fault.status == 403:
                 held = key.doubt(sought, "key_refused", now, fault.began)
                 return "key_refused" if held else None
+            case "key_off" if fault.row == "F5" and not key.confirm_refusal(now, fault.began):
+                return None
             case "key_off":
                 reason: KeyReason = "no_credit" if fault.row == "F9" else "key_refused"
                 key.refuse(reason, now, fault.began)

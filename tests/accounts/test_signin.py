@@ -185,6 +185,24 @@ def test_strangers_do_not_lock_the_owner_out(people: Cast) -> None:
     assert sign_in().status_code == 302
 
 
+def test_strangers_leave_the_owner_a_way_in_from_a_new_network(people: Cast) -> None:
+    """The page that slows down names it: the link of a letter, which makes the network known."""
+    for n in range(10, 14):
+        fail(5, come_from=f"192.0.2.{n}")
+    refused = sign_in(come_from="192.0.2.99")
+    assert refused.status_code == 429
+    page = refused.content.decode()
+    assert "You can sign in without waiting: with a passkey" in page
+    assert 'href="/password/reset"' in page
+    browser = Client(REMOTE_ADDR="192.0.2.99")
+    form = browser.get(reset_link(), follow=True).redirect_chain[-1][0]
+    new = {"password1": "quite another one", "password2": "quite another one"}
+    browser.post(form, new, follow=True)
+    assert sign_in(password="quite another one", come_from="192.0.2.99").status_code == 302
+    # From elsewhere it is slowed down as before.
+    assert sign_in(password="quite another one", come_from="192.0.2.98").status_code == 429
+
+
 def test_an_own_network_is_slowed_down_too(people: Cast) -> None:
     assert sign_in().status_code == 302
     fail(10)

@@ -61,6 +61,9 @@ EFFECTS: dict[str, tuple[str, str]] = {
 def test_health_effect_of_every_row(fault: str) -> None:
     """The column of the table; a model that is out takes no other of its channel with it."""
     often, once = EFFECTS[FAULTS[fault].health]
+    if fault == "F5":
+        # One 401 may be a hiccup; the next one confirms it.
+        once = "good"
     health = Health()
     for n in range(20):
         health.begin(CANDIDATE, CHANNEL, WHO).failed(UpstreamFailed(fault, "upstream_error", "x"))
@@ -86,14 +89,14 @@ def why(*faults: tuple[Channel, str, int]) -> str:
 
 def test_a_cause_is_told_where_it_is_the_only_one() -> None:
     other = replace(CHANNEL, id="d")
-    assert "the channel's key" in why((CHANNEL, "F5", 1))
-    assert "the channel's key" in why((CHANNEL, "F5", 1), (other, "F9", 1))
+    assert "the channel's key" in why((CHANNEL, "F5", 2))
+    assert "the channel's key" in why((CHANNEL, "F5", 2), (other, "F9", 1))
     assert "cannot connect" in why((CHANNEL, "F3", 1))
     assert "the model" in why((CHANNEL, "F7", 3))
     # A provider that fails may be well again in a moment, and nobody was told.
     assert why((CHANNEL, "F10", 20)) == ""
-    assert why((CHANNEL, "F5", 1), (other, "F10", 20)) == ""
-    assert why((CHANNEL, "F5", 1), (other, "F3", 1)) == ""
+    assert why((CHANNEL, "F5", 2), (other, "F10", 20)) == ""
+    assert why((CHANNEL, "F5", 2), (other, "F3", 1)) == ""
 
 
 @pytest.fixture(scope="module")
@@ -252,7 +255,7 @@ def test_channel_that_was_changed_starts_anew(hub: Hub, fake: FakeUpstream) -> N
 
 
 def test_key_that_is_refused_gives_way_to_the_next(hub: Hub, keyring: FakeUpstream) -> None:
-    """F5: within the same request, and for good."""
+    """F5: within the same request, and for good once it was asked a second time."""
     tenant, model = hub.tenant(), f"m-{keyring.port}-refused"
     hub.channel(model, keyring.url, ("sk-of-nobody-1", "sk-second"))
     hub.price(model, {"in_text": 10**6, "out_text": 10**6})
@@ -260,8 +263,8 @@ def test_key_that_is_refused_gives_way_to_the_next(hub: Hub, keyring: FakeUpstre
     before = keyring.totals()["unauthorized"]
     answers = posts(hub, tenant, ask(model, "#tokens=1"), 6)
     assert {answer.status for answer in answers} == {200}
-    assert keyring.totals()["unauthorized"] == before + 1
-    assert attempts(hub, model) == 7
+    assert keyring.totals()["unauthorized"] == before + 2
+    assert attempts(hub, model) == 8
 
 
 @pytest.mark.parametrize("fault", ["F5:401", "F9:429"])
@@ -270,7 +273,7 @@ def test_clients_hear_that_the_key_is_at_fault(hub: Hub, fake: FakeUpstream, fau
     tenant = hub.tenant()
     model = hub.model(fake, retries=0)
     body = ask(model, f"#fault={fault}")
-    first = hub.post(tenant, body)
+    first, _ = hub.post(tenant, body), hub.post(tenant, body)
     assert (first.status, first.error["code"]) == (502, "upstream_error")
     answers = [one for one in posts(hub, tenant, body, 20) if refused_without_attempt(hub, one)]
     # One at a time is asked nevertheless, ever less often.
@@ -280,6 +283,20 @@ def test_clients_hear_that_the_key_is_at_fault(hub: Hub, fake: FakeUpstream, fau
         "channel's key; the operator has been notified"
     }
     assert not any(fake.key in str(one.error) for one in (first, *answers))
+
+
+def test_one_401_is_tried_once_more(hub: Hub, fake: FakeUpstream) -> None:
+    """P26, P21, F5: by the request that met it, and by no further one."""
+    tenant, model = hub.tenant(), hub.model(fake, retries=2)
+    assert hub.post(tenant, ask(model, "#1.fault=F5:401 #tokens=1")).status == 200
+    assert attempts(hub, model) == 2
+    model = hub.model(fake, retries=2)
+    body = ask(model, "#fault=F5:401")
+    assert hub.post(tenant, body).status == 502
+    assert attempts(hub, model) == 2
+    posts(hub, tenant, body, 6)
+    # While it rests, one at a time is asked, ever less often.
+    assert attempts(hub, model) <= 4
 
 
 def two_models(hub: Hub, fake: FakeUpstream) -> tuple[str, str]:
@@ -303,7 +320,10 @@ def test_a_refused_key_without_another_is_asked_again(
     """P26, F5, F9: after a second; the first good answer ends it for everybody."""
     tenant, other_tenant = hub.tenant(), hub.tenant()
     model, other = two_models(hub, fake)
-    assert hub.post(tenant, ask(model, f"#fault={fault}")).status == 502
+    assert {one.status for one in posts(hub, tenant, ask(model, f"#fault={fault}"), 2)} <= {
+        502,
+        503,
+    }
     well = ask(model, "#tokens=1")
     hub.wait(lambda: hub.post(other_tenant, well).status == 200, "it stays out")
     for who in (tenant, other_tenant):
@@ -335,7 +355,8 @@ def test_who_cannot_pay_keeps_nobody_from_asking(hub: Hub, fake: FakeUpstream) -
     """P26: the one request that asks is one that was admitted."""
     tenant, broke = hub.tenant(), hub.tenant("0")
     model = hub.model(fake, retries=0)
-    assert hub.post(tenant, ask(model, "#fault=F5:401")).status == 502
+    for _ in range(2):
+        assert hub.post(tenant, ask(model, "#fault=F5:401")).status == 502
     well = ask(model, "#tokens=1")
 
     def asked_by_both() -> int:

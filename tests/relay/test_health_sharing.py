@@ -132,7 +132,8 @@ def test_two_that_fail_at_once_make_each_others_rest_no_longer(
 
 def test_a_key_that_is_refused_is_refused_for_all(clock: Clock) -> None:
     one, other = Process(clock, 0, TWO_KEYS), Process(clock, -700, TWO_KEYS)
-    one.fail("F5", 1, "upstream_auth")
+    # The keys take turns: one of them is refused twice.
+    one.fail("F5", 3, "upstream_auth")
     other.hear(one, age_s=30)
     told = [key.status(other.health.now()) for key in other.health.state_of(TWO_KEYS).keys]
     (refused,) = [status for status in told if status.condition == "paused"]

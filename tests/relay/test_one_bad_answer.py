@@ -66,7 +66,6 @@ BAD = {name: bad for row in FAULTS for name, bad in VARIANTS.get(row, {row: Bad(
 NONE = Kept(0, 0, 0, 0)
 ONCE = {
     "misconfigured": Kept(1, 1, 1, 10),
-    "F5 401": Kept(1, 1, 1, 300),
     "F9": Kept(1, 1, 1, 300),
     "F8 untold": Kept(1, 0, 1, 1),
     "F8 after 7 s": Kept(7, 0, 7, 7),
@@ -75,6 +74,7 @@ ONCE = {
 # What only one tenant met is held against no other: a client may have brought it about.
 OFTEN = ONCE | {
     "count": Kept(1, 1, 1, 10),
+    "F5 401": Kept(1, 1, 1, 300),
     "F5 403": Kept(1, 0, 0, 300),
     "F7": Kept(1, 0, 0, 300),
 }
@@ -208,13 +208,40 @@ def test_a_breaker_that_opens_at_the_first_failure(health: Health, row: str) -> 
 
 def test_a_probe_that_tells_nothing_keeps_nobody_waiting(health: Health) -> None:
     """As one whose client cannot pay, or has left."""
-    begin(health).failed(BAD["F5 401"].failure())
+    for _ in range(2):
+        begin(health).failed(BAD["F5 401"].failure())
     for n in range(50):
         set_clock(health, 1 + n / 100)
         assert health.ready([CANDIDATE], OTHER) == [CANDIDATE]
         probe = begin(health, who=OTHER)
         assert health.ready([CANDIDATE], ONE) == []
         probe.close()
+
+
+def test_one_401_is_tried_once_more_by_one_request(health: Health) -> None:
+    """However many hear it at once; only a request that began behind it confirms it."""
+    crowd = [begin(health, who=who) for who in (ONE, OTHER) for _ in range(10)]
+    set_clock(health, 0.1)
+    for probe in crowd:
+        probe.failed(BAD["F5 401"].failure())
+    retries = [health.take_retry(CANDIDATE, 0) for _ in crowd]
+    assert retries == [True] + [False] * 19
+    for candidate in (CANDIDATE, ANOTHER):
+        assert health.ready([candidate, SPARE], OTHER) == [candidate, SPARE]
+    set_clock(health, 0.2)
+    begin(health).failed(BAD["F5 401"].failure())
+    assert health.ready([CANDIDATE], ONE) == []
+
+
+def test_a_good_answer_or_a_minute_ends_the_doubt(health: Health) -> None:
+    for at_s, answers in ((0, True), (10, False), (71, False)):
+        set_clock(health, at_s)
+        begin(health).failed(BAD["F5 401"].failure())
+        assert health.take_retry(CANDIDATE, 0)
+        assert health.ready([CANDIDATE], ONE) == [CANDIDATE]
+        if answers:
+            probe = begin(health)
+            probe.good()
 
 
 def test_one_tenants_refusals_stop_no_other(health: Health) -> None:
