@@ -44,7 +44,7 @@ _SUM: Final = "the sum of what is counted apart"
 _INSIDE: Final = "inside a count that is priced"
 _TOLD_TWICE: Final = "the same counts in another spelling"
 _COST: Final = "what the provider charges its own account"
-_TIME: Final = "a duration; nobody charges for it"
+_TIME: Final = "how fast it went; nobody charges for it"
 
 _DETAILS_IN: Final = {
     "cached_tokens": _meter("in_cache_read, in_audio_cached, in_image_cached"),
@@ -131,6 +131,23 @@ CHAT: Final[Mapping[str, Member]] = MappingProxyType(
         "prompt_time": _free(_TIME, "Groq"),
         "completion_time": _free(_TIME, "Groq"),
         "total_time": _free(_TIME, "Groq"),
+        **{
+            name: _free(_TIME, "SambaNova")
+            for name in (
+                "acceptance_rate",
+                "completion_tokens_after_first_per_sec",
+                "completion_tokens_after_first_per_sec_first_ten",
+                "completion_tokens_after_first_per_sec_graph",
+                "completion_tokens_per_sec",
+                "end_time",
+                "is_last_response",
+                "start_time",
+                "stop_reason",
+                "time_to_first_token",
+                "total_latency",
+                "total_tokens_per_sec",
+            )
+        },
         "prompt_audio_seconds": Member("review", "Mistral charges for it by the second", "Mistral"),
         "num_cached_tokens": _free(_TOLD_TWICE, "Mistral"),
         "total_characters": _free("of tokens that are counted", "MiniMax"),
