@@ -14,7 +14,7 @@ from django.contrib.sessions.exceptions import SessionInterrupted
 from django.contrib.sessions.middleware import SessionMiddleware
 from django.core.handlers.asgi import ASGIRequest
 from django.db import close_old_connections
-from django.http import HttpRequest, HttpResponseBase, StreamingHttpResponse
+from django.http import HttpRequest, HttpResponse, HttpResponseBase, StreamingHttpResponse
 from django.utils.decorators import sync_and_async_middleware
 
 from accounts.guards import sign_in_first
@@ -113,10 +113,8 @@ class Sessions(SessionMiddleware):
     """Sends to the sign-in page whoever signed in or out in another request meanwhile, as their
     next request would be; Django answers 400."""
 
-    def process_response(
-        self, request: HttpRequest, response: HttpResponseBase
-    ) -> HttpResponseBase:
+    def process_response(self, request: HttpRequest, response: HttpResponse) -> HttpResponse:
         try:
             return super().process_response(request, response)
         except SessionInterrupted:
-            return sign_in_first(request)
+            return cast(HttpResponse, sign_in_first(request))
