@@ -11,13 +11,22 @@ from collections.abc import Iterator
 from tests.deploy.client import WAIT_SECONDS
 from tests.deploy.stage import CHAT, bearer
 
+# Before a byte of the answer has come.
+_CLOSED_BETWEEN = (http.client.RemoteDisconnected, BrokenPipeError, ConnectionResetError)
+
 
 class Load:
-    """What became of the requests: `whole` were answered, and of the others `lost` says how."""
+    """What became of the requests: `whole` were answered, and of the others `lost` says how.
 
-    def __init__(self, port: int) -> None:
+    Where nginx reads its files again, it closes connections between two requests. Clients that keep
+    theirs, the providers' own among them, then send on a new one: `reconnected` counts these. That
+    nothing was done twice is for the test to say.
+    """
+
+    def __init__(self, port: int, *, reconnecting: bool = False) -> None:
         self.port = port
-        self.whole = 0
+        self.reconnecting = reconnecting
+        self.whole = self.reconnected = 0
         self.lost: Counter[str] = Counter()
         self._ending = threading.Event()
         self._lock = threading.Lock()
@@ -30,15 +39,21 @@ class Load:
         message = {"role": "user", "content": words}
         body = json.dumps({"model": "fake", "stream": streams, "messages": [message]}).encode()
         connection: http.client.HTTPConnection | None = None
+        kept = False
         while not self._ending.is_set():
             if connection is None:
-                connection = http.client.HTTPConnection(
-                    "127.0.0.1", self.port, timeout=WAIT_SECONDS
-                )
+                connection, kept = self._connection(), False
             try:
                 end = _end_of(connection, body, streams)
             except (OSError, http.client.HTTPException) as error:
                 end = type(error).__name__
+                if kept and self.reconnecting and isinstance(error, _CLOSED_BETWEEN):
+                    connection.close()
+                    connection = None
+                    with self._lock:
+                        self.reconnected += 1
+                    continue
+            kept = True
             with self._lock:
                 if end:
                     self.lost[end] += 1
@@ -50,6 +65,9 @@ class Load:
         if connection is not None:
             connection.close()
 
+    def _connection(self) -> http.client.HTTPConnection:
+        return http.client.HTTPConnection("127.0.0.1", self.port, timeout=WAIT_SECONDS)
+
     def end(self) -> None:
         self._ending.set()
 
@@ -59,16 +77,19 @@ def _end_of(connection: http.client.HTTPConnection, body: bytes, streams: bool) 
     headers = {"Content-Type": "application/json", **bearer()}
     connection.request("POST", CHAT, body, headers)
     response = connection.getresponse()
-    read = response.read()
+    try:
+        read = response.read()
+    except (OSError, http.client.HTTPException) as error:
+        return f"cut by {type(error).__name__}"
     if response.status != 200:
         return f"{response.status} {read[:200].decode(errors='replace')}"
     return "cut" if streams and b"[DONE]" not in read else ""
 
 
 @contextlib.contextmanager
-def load_on(port: int, clients: int) -> Iterator[Load]:
+def load_on(port: int, clients: int, *, reconnecting: bool = False) -> Iterator[Load]:
     """So many clients ask for the length of the block; each ends with its running request."""
-    load = Load(port)
+    load = Load(port, reconnecting=reconnecting)
     threads = [threading.Thread(target=load.run, args=(number,)) for number in range(clients)]
     for thread in threads:
         thread.start()

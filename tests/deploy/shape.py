@@ -40,10 +40,10 @@ def program(name: str) -> str:
     return found
 
 
-def until(holds: Callable[[], bool], what: str) -> None:
+def until(holds: Callable[[], bool], what: str, seconds: float = WAIT_SECONDS) -> None:
     """Block until it holds; ask ever less often, for what starts needs the machine too, and a
-    question may be a process. AssertionError after WAIT_SECONDS: it never did."""
-    deadline, pause_s = time.monotonic() + WAIT_SECONDS, 0.02
+    question may be a process. AssertionError after so many seconds: it never did."""
+    deadline, pause_s = time.monotonic() + seconds, 0.02
     pause = threading.Event()
     while not holds():
         assert time.monotonic() < deadline, what
