@@ -260,7 +260,7 @@ REALTIME: Final[Mapping[str, Member]] = MappingProxyType(
 )
 
 # Embeddings, moderations, pictures, speech, transcriptions: which of them are meters is decided
-# by the price of the model (docs/prices.md, "Images and audio").
+# by the price of the model (docs/prices.md).
 UNARY: Final[Mapping[str, Member]] = MappingProxyType(
     {
         "type": _free("names the unit of the count"),

@@ -9,6 +9,7 @@ from pathlib import Path
 from dialects import request_members
 from dialects.usage_members import TABLES, Member
 
+PATH = Path(__file__).with_name("price-members.md")
 _TITLES = {
     "chat": "Chat completions",
     "responses": "Responses",
@@ -70,4 +71,4 @@ def _request(title: str, table: Mapping[str, str]) -> str:
 
 
 if __name__ == "__main__":
-    Path(__file__).with_name("price-members.md").write_text(page(), encoding="utf-8")
+    PATH.write_text(page(), encoding="utf-8")

@@ -107,7 +107,7 @@ def list_reviews(request: HttpRequest, query: Query[pagination.PageQuery]) -> di
 
 @router.get("/review-kinds", response=UnknownKinds, summary="List unknown kinds of usage")
 def list_kinds(request: HttpRequest) -> dict[str, Any]:
-    """What providers told in their usage that is not classified, by provider, latest first."""
+    """What of the usage that providers report is not classified, by provider, latest first."""
     kinds = reviews.unknown_kinds(actors.actor_of(request))
     return {
         "items": [
