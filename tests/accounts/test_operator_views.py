@@ -124,28 +124,6 @@ def test_an_archived_organisation_is_brought_back(people: Cast) -> None:
     assert signed_in(people.alice).get("/o/acme/teams").status_code == 200
 
 
-@pytest.mark.parametrize(
-    "path",
-    [
-        "people/{id}/deactivate",
-        "people/{id}/activate",
-        "people/{id}/end-sessions",
-        "people/{id}/reset-factors",
-        "organisations/acme/suspend",
-        "organisations/acme/unsuspend",
-        "organisations/acme/restore",
-    ],
-)
-def test_others_do_not_find_it(people: Cast, path: str) -> None:
-    for user in (people.alice, people.bob, people.charlie):
-        address = f"/admin/{path.format(id=people.bob.pk)}"
-        assert signed_in(user).post(address, {"reason": "x"}).status_code == 404
-    people.acme.refresh_from_db()
-    assert people.acme.suspended_at is None
-    assert signed_in(people.dora).post("/admin/organisations/none/suspend").status_code == 404
-    assert signed_in(people.dora).post("/admin/people/99999999/activate").status_code == 404
-
-
 def test_an_operator_creates_an_organisation_and_adds_members(people: Cast) -> None:
     dora = signed_in(people.dora)
     page = "/admin/organisations/new"

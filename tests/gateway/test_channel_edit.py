@@ -337,13 +337,3 @@ def test_a_channel_is_turned_off_archived_and_brought_back(dora: Client, channel
     assert Channel.objects.get().enabled is False
     dora.post(path_of(channel, "/archive"), {"restore": "1"})
     assert Channel.objects.get().archived_at is None
-
-
-def test_these_pages_are_for_operators(people: Cast, channel: Channel) -> None:
-    alice = cast.signed_in(people.alice)
-    key = id_text(channel.keys.get().id)
-    for rest in ("/edit", "/models", "/models/fetch", "/enable", "/copy", "/archive", "/keys",
-                 f"/keys/{key}"):  # fmt: skip
-        assert alice.post(path_of(channel, rest), {"act": "remove"}).status_code == 404
-    stored = Channel.objects.get()
-    assert (stored.enabled, stored.keys.count(), stored.routes.count()) == (True, 1, 3)

@@ -67,17 +67,6 @@ def page(client: Client, path: str) -> str:
     return response.content.decode()
 
 
-def test_only_operators_know_of_these_pages(people: Cast, channel: Channel) -> None:
-    paths = ["/admin/channels", f"/admin/channels/{id_text(channel.id)}", "/admin/models"]
-    for person in (people.alice, people.bob, people.charlie):
-        client = cast.signed_in(person)
-        assert [client.get(path).status_code for path in paths] == [404] * 3
-        assert client.post(f"{paths[1]}/test", {"model": "fake"}).status_code == 404
-    for path in paths:
-        assert Client().get(path).status_code == 302
-    assert Channel.objects.get().last_test is None
-
-
 def test_what_is_no_channel_is_not_found(dora: Client, channel: Channel) -> None:
     for id in ("0" * 26, "nonsense", str(channel.id)):
         assert dora.get(f"/admin/channels/{id}").status_code == 404

@@ -123,6 +123,25 @@ def test_a_task_without_an_end_fails_after_24_hours(
     report(task, VideoStatus("running", 10))
     task.refresh_from_db()
     assert (task.state, revenue(task)) == (state, 0)
+    ended = [(record.status, record.kind) for record in UsageRecord.objects.all()]
+    assert ended == ([] if state == "running" else [(504, "timeout")])
+
+
+def test_a_failure_of_the_provider_is_recorded_as_one(task: MediaTask) -> None:
+    report(task, FAILED)
+    record = UsageRecord.objects.get()
+    assert (record.status, record.kind, record.message) == (502, "upstream_error", "Blocked.")
+    assert (record.charge_nano, revenue(task)) == (0, 0)
+
+
+@pytest.mark.parametrize(("early_us", "taken"), [(1, 0), (0, 1), (-1, 1)])
+def test_a_task_is_asked_for_when_it_is_due_and_by_one_worker(
+    task: MediaTask, monkeypatch: pytest.MonkeyPatch, early_us: int, taken: int
+) -> None:
+    at = clock.now()
+    MediaTask.objects.update(next_poll_at=at + dt.timedelta(microseconds=early_us))
+    monkeypatch.setattr(clock, "now", lambda: at)
+    assert [len(media_tasks._take(9)) for _ in range(2)] == [taken, 0]
 
 
 # What the relay writes of a task, by its own statements ------------------------------------------

@@ -56,15 +56,6 @@ def post(client: Client, address: str, /, *args: object, **data: Any) -> Any:
     return client.post(reverse(address, args=args), data)
 
 
-OPERATOR = ("prices", "price_new", "price_proposals", "price_plans")
-
-
-@pytest.mark.parametrize("name", OPERATOR)
-def test_pages_of_the_installation_are_for_operators(served: Cast, name: str) -> None:
-    assert signed_in(served.dora).get(reverse(name)).status_code == 200
-    assert signed_in(served.alice).get(reverse(name)).status_code == 404
-
-
 def test_every_role_reads_its_own_price_book_and_no_other(served: Cast) -> None:
     mine, theirs = (
         reverse("organisation_prices", args=[o.slug]) for o in (served.acme, served.stranger)
