@@ -168,6 +168,23 @@ def test_a_stream_is_cut_at_its_cap_where_its_tokens_can_be_counted(
     hub.assert_books_balance()
 
 
+def test_a_stream_that_is_read_for_a_whole_answer_is_cut_at_its_cap(
+    hub: Hub, fake: FakeUpstream
+) -> None:
+    """F18: of a model that can only be asked for a stream."""
+    tenant, name = hub.tenant(), "qwen3-omni-flash"
+    model = hub.model(fake, upstream_model=name, provider="qwen")
+    answer = hub.post(tenant, ask(model, "#fault=F18 #uncapped", max_tokens=1091))
+    assert answer.json()["choices"][0]["finish_reason"] == "length"
+    record = hub.record(answer.headers["x-request-id"])
+    assert record["finish_reason"] == "length"
+    assert "F18" in record["flags"]
+    most = tokens_allowed(1091, family_of(name)) + READ_AT_ONCE
+    assert 1091 < record["meters"]["out_text"] <= most
+    assert record["charge_nano"] <= record["hold_nano"]
+    hub.wait(lambda: fake.totals()["open"] == 0, "the upstream goes on")
+
+
 @pytest.mark.parametrize("lang", ["en", "cjk", "emoji", "mixed"])
 @pytest.mark.parametrize("upstream_model", ["fake", "gpt-4o"])
 def test_a_stream_that_keeps_to_its_cap_is_not_cut(
