@@ -294,7 +294,9 @@ PARENTS: Final[dict[str, Callable[[Hand, FakeUpstream], Any]]] = {
     "/prompts/{slug}/versions": lambda hand, fake: hand.made("/prompts", example_of("/prompts")),
 }
 SENT: Final[dict[str, Body]] = {
-    "/budgets": lambda hand, fake: {"scope": "team", "subject": "core"},
+    "/budgets": lambda hand, fake: {
+        "scope": "team", "subject": hand.made("/teams", {"name": "Research Lab"})["slug"],
+    },
     "/budgets/{id}/requests": lambda hand, fake: {
         "amount": "5.00", "until": clock.rfc3339(clock.now() + dt.timedelta(days=30)),
     },
