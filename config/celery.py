@@ -1,14 +1,16 @@
 """The Celery app. Its broker only wakes workers: tasks carry ids only and may run twice or late."""
 
 import logging
+import math
 import os
 import sys
-from typing import Any
+import time
+from typing import Any, Final
 
 from celery import Celery, Task
 from celery.signals import beat_init, celeryd_init, worker_init
 from django.conf import settings
-from django.db import DatabaseError
+from django.db import DatabaseError, connection
 from psycopg.conninfo import conninfo_to_dict, make_conninfo
 
 os.environ.setdefault("DJANGO_SETTINGS_MODULE", "config.settings")
@@ -19,6 +21,7 @@ from accounts.origin import ORIGIN, Origin
 from config.beat_in_worker import offer_beat
 from config.job_times import beat_schedule
 from config.log_handler import log_uncaught
+from lib.code_migrations import pending_migrations
 from lib.env import ConfigurationError
 from lib.log_context import REQUEST_ID
 from lib.vault import VaultError
@@ -56,6 +59,10 @@ def _transport_options(broker_url: str) -> dict[str, Any]:
 
 
 _broker_url = settings.BROKER_URL or _EMBEDDED
+
+# How often a process that waits for its tables looks for them, and says that it waits.
+_LOOK_EACH_S: Final = 2.0
+_SAY_EACH_S: Final = 60.0
 
 
 class RecordedTask(Task):  # type: ignore[misc]
@@ -101,6 +108,25 @@ app.autodiscover_tasks()
 offer_beat(app)
 
 
+def _wait_for_tables(**_: Any) -> None:
+    """Wait until the database has the tables of this version: without them every job would fail as
+    soon as it is started."""
+    said_at = -math.inf
+    try:
+        while pending := pending_migrations():
+            connection.close()
+            if time.monotonic() - said_at >= _SAY_EACH_S:
+                said_at = time.monotonic()
+                log.warning(
+                    "waiting: the database lacks %d migrations of this version; run "
+                    "`manage.py migrate`",
+                    len(pending),
+                )
+            time.sleep(_LOOK_EACH_S)
+    except DatabaseError as error:
+        log.warning("the tables are not looked for, the database is away: %s", error)
+
+
 def _check_secrets(**_: Any) -> None:
     # Models can be imported only now that Django stands.
     from config.secret_check import check_secrets
@@ -129,5 +155,7 @@ def _log_everything(**_: Any) -> None:
 
 celeryd_init.connect(_log_everything)
 beat_init.connect(_log_everything)
+worker_init.connect(_wait_for_tables)
+beat_init.connect(_wait_for_tables)
 worker_init.connect(_check_secrets)
 beat_init.connect(_check_secrets)
