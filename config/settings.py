@@ -224,9 +224,8 @@ EMAIL_HOST_PASSWORD = env.text("EMAIL_PASSWORD", "")
 EMAIL_USE_SSL = EMAIL_PORT == 465
 EMAIL_USE_TLS = EMAIL_PORT == 587
 EMAIL_TIMEOUT = 10
-# Without a mail server, letters are printed to the log.
 EMAIL_BACKEND = (
-    "config.smtp.EmailBackend" if EMAIL_HOST else "django.core.mail.backends.console.EmailBackend"
+    "config.email_backends.ServerBackend" if EMAIL_HOST else "config.email_backends.NoServerBackend"
 )
 # Authorities that every outgoing connection trusts beside the public ones. OpenSSL reads the
 # variable by itself, and would take an empty one, as compose passes it, for a file.

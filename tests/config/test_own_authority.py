@@ -144,7 +144,7 @@ def ask_channel(url: str) -> None:
 
 def send_email(url: str) -> None:
     port = int(url.rpartition(":")[2])
-    backend = "config.smtp.EmailBackend"
+    backend = "config.email_backends.ServerBackend"
     get_connection(backend, host="127.0.0.1", port=port, use_ssl=True, use_tls=False).open()
 
 
