@@ -446,7 +446,7 @@ def _settlement(task: MediaTask, status: VideoStatus) -> tuple[Ending, Ended]:
     units = unsettled_holds.units_held(task.id)
     if version is not None:
         meters = with_request(meters, version)
-        total, paid = total_of(meters, version), paid_by_units(meters, version, units)
+        total, paid = total_of(meters, version), paid_by_units([(meters, version)], units)
         # It was held at this price, so that it has a rate.
         charge, basis = (total, "measured") if isinstance(total, int) else (0, "absorbed")
     flags = ("usage_mismatch",) if told_ms is not None and told_ms > asked_ms else ()

@@ -153,7 +153,9 @@ class AttemptEnd:
         held, price = self._admitted.hold.units, self._usage_meter.prices.price
         if not held or price is None or not bill.charge_nano:
             return 0, ()
-        paid = paid_by_units(bill.meters, price.version, held)
+        # The plan includes units of the model that was asked; what others did is paid otherwise.
+        own = [(part.meters, part.version) for part in bill.parts if not part.model]
+        paid = paid_by_units(own if bill.parts else [(bill.meters, price.version)], held)
         return min(paid.nano, bill.charge_nano), paid.of_each(held)
 
     def entrust(self) -> Outcome:

@@ -176,10 +176,14 @@ class HoldEstimate:
 
     def _under_cap(self, cap: int) -> int:
         """The most that the request can cost under an output cap."""
-        hold_nano = self._price(self._quantities(cap))
-        if self._steps:
-            hold_nano += sum(self._step(step, cap) for step in self._steps)
-        return hold_nano
+        return self._price(self._quantities(cap)) + self.steps_nano(cap)
+
+    def steps_nano(self, cap: int | None) -> int:
+        """The most that all steps beside the answer cost under an output cap, None for its own."""
+        if not self._steps:
+            return 0
+        cap = self.cap if cap is None else cap
+        return sum(self._step(step, cap) for step in self._steps)
 
     def _step(self, step: Step, cap: int) -> int:
         """The most that a step costs, as far as its model has a price."""
@@ -257,6 +261,10 @@ class UnaryHoldEstimate:
             available_nano = min(available_nano, self._max_cost_nano)
         cap = shrink_cap(available_nano, unit.output_tokens, lambda cap: self._price(unit, cap))
         return None if cap is None else Size(self._price(unit, cap), cap)
+
+    def steps_nano(self, cap: int | None) -> int:
+        """As of a chat; nothing is done beside such an answer."""
+        return 0
 
     def ways(self, cap: int | None) -> Sequence[Way]:
         """What it may be billed for, one way or another; with an output cap where `cap` is one."""

@@ -235,7 +235,7 @@ def taken_by(
             (found[name], min(n, left.get(str(found[name].id), n))) for name, n in wanted.items()
         ]
         return Taken(tuple((one, count) for one, count in some if count), 0)
-    beyond = beyond_nano(ways, wanted, estimate.version)
+    beyond = beyond_nano(ways, wanted, estimate.version) + estimate.steps_nano(size.output_cap)
     units = tuple((found[name], count) for name, count in wanted.items())
     return Taken(units, max(size.hold_nano - beyond, 0))
 

@@ -65,7 +65,7 @@ def _paid(cut: Cut, versions: "Versions", charge_nano: int) -> Paid:
     if not charge_nano or not cut.mark or not cut.units or versions.charge is None:
         return NOTHING_PAID
     meters = with_request(cut.mark, versions.charge)
-    return paid_by_units(meters, versions.charge, cut.units)
+    return paid_by_units([(meters, versions.charge)], cut.units)
 
 
 def write_crash_cut(cuts: Iterable[tuple[Cut, sql.Ending]]) -> None:

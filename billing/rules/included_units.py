@@ -10,17 +10,17 @@ prices of the price book, whose tiers count all of the request.
 from collections.abc import Container, Iterable, Mapping, Sequence
 from typing import Final, NamedTuple
 
-from billing.rules.meters import FALLBACKS, find_meter
+from billing.rules.meters import FALLBACKS, TOKEN_METERS, find_meter
 from billing.rules.money import round_half_even
 from billing.rules.patterns import matches
-from billing.rules.pricing import PPM, UNITS_PER_RATE, CostLines, PriceVersion, price
+from billing.rules.pricing import PPM, UNITS_PER_RATE, CostLines, PriceVersion, price_parts
 
 UNITS_MAX: Final = 10**15
 """The most units of a meter that a month includes."""
 TERMS_MAX: Final = 20
 MODELS_MAX: Final = 20
 
-_DENOMINATOR: Final = UNITS_PER_RATE * PPM
+_DENOMINATOR: Final = UNITS_PER_RATE * PPM * PPM
 
 
 UnitKind = tuple[str, tuple[str, ...]]
@@ -107,18 +107,23 @@ def beyond_nano(ways: Iterable[Way], meters: Iterable[str], version: PriceVersio
         total = 0
         for bound in way:
             others = [name for name in bound.meters if _counts_to(name, included) is None]
-            rates = [table[name] for table in tables for name in others if name in table]
+            rates = [
+                table[name] * (version.token_ppm if name in TOKEN_METERS else PPM)
+                for table in tables
+                for name in others
+                if name in table
+            ]
             total += bound.most * max(rates, default=0)
         most = max(most, total)
     return -(-most * version.multiplier_ppm // _DENOMINATOR)
 
 
 def paid_by_units(
-    quantities: Mapping[str, int], version: PriceVersion, held: Mapping[str, int]
+    parts: Sequence[tuple[Mapping[str, int], PriceVersion]], held: Mapping[str, int]
 ) -> Paid:
-    """What the units that a request holds pay of what it was counted at; nothing of what has no
-    price."""
-    cost = price(quantities, version)
+    """What the units that a request holds pay of its parts, each with its quantities and the
+    version that gives its price; nothing of what has no price."""
+    cost = price_parts(parts)
     if not isinstance(cost, CostLines):
         return NOTHING_PAID
     left, rest = dict(held), 0
@@ -127,7 +132,8 @@ def paid_by_units(
         taken = 0 if name is None else min(left[name], line.quantity)
         if name is not None:
             left[name] -= taken
-        rest += (line.quantity - taken) * line.rate_nano_per_million * line.multiplier_ppm
+        rate = line.rate_nano_per_million * line.multiplier_ppm * line.condition_ppm
+        rest += (line.quantity - taken) * rate
     used = {name: count - left[name] for name, count in held.items() if count > left[name]}
     rest_nano = round_half_even(rest, _DENOMINATOR)
     return Paid(cost.total_nano - rest_nano if used else 0, used)
@@ -136,11 +142,10 @@ def paid_by_units(
 def _counts_to(meter: str, included: Container[str]) -> str | None:
     """Of which of these units one on this meter is: of its own, else of those of the meter whose
     rate it has where it has none, as cached input of input."""
-    name = find_meter(meter).name
-    if name in included:
-        return name
-    fallback = FALLBACKS.get(name)
-    return fallback if fallback in included else None
+    name: str | None = find_meter(meter).name
+    while name is not None and name not in included:
+        name = FALLBACKS.get(name)
+    return name
 
 
 def kept_back(charge_nano: int, removed: Iterable[tuple[int, int]]) -> int:

@@ -1,6 +1,8 @@
 """Included units: what a request may come to is never below what it then uses, and what they pay is
 never more than they are worth."""
 
+from dataclasses import replace
+
 from hypothesis import given
 from hypothesis import strategies as st
 
@@ -19,7 +21,9 @@ from billing.rules.pricing import CostLines, PriceVersion, price
 PRICE = PriceVersion.from_stored(
     {"meters": {"in_text": 2_000_000_000, "out_text": 8_000_000_000, "images": 4 * 10**13}}
 )
-INPUTS = ("in_text", "in_cache_read", "in_cache_write_5m", "in_cache_write_1h")
+INPUTS = (
+    "in_text", "in_cache_read", "in_cache_write_5m", "in_cache_write_30m", "in_cache_write_1h",
+)  # fmt: skip
 counts = st.integers(0, 5_000)
 rates = st.integers(0, 10**10)
 
@@ -35,7 +39,7 @@ def test_a_variant_is_of_its_meter() -> None:
     ways = [[Bound(("images[1024,hd]",), 3)], [Bound(("out_image",), 9)]]
     assert wanted_units(ways, ["images", "in_text"]) == {"images": 3}
     version = PriceVersion.from_stored({"meters": {"images[1024,hd]": 4 * 10**13}})
-    assert paid_by_units({"images[1024,hd]": 3}, version, {"images": 2}) == Paid(
+    assert paid_by_units([({"images[1024,hd]": 3}, version)], {"images": 2}) == Paid(
         80_000_000, {"images": 2}
     )
 
@@ -45,7 +49,7 @@ def test_what_is_left_is_at_the_tier_of_the_whole_request() -> None:
     version = PriceVersion.from_stored(
         {"meters": {"in_text": 2_000_000_000, "out_text": 8_000_000_000}, "tiers": tiers}
     )
-    paid = paid_by_units({"in_text": 1_500, "out_text": 10}, version, {"in_text": 1_000})
+    paid = paid_by_units([({"in_text": 1_500, "out_text": 10}, version)], {"in_text": 1_000})
     assert paid == Paid(4_000_000, {"in_text": 1_000})
 
 
@@ -56,20 +60,28 @@ def test_what_is_left_is_at_the_tier_of_the_whole_request() -> None:
     rates,
     st.sets(st.sampled_from(["in_text", "in_cache_read", "out_text"])),
     st.integers(1, 2_000_000),
+    st.integers(1, 3_000_000),
 )
 def test_what_is_held_covers_what_is_left_to_pay(
-    used: tuple[int, int, int], text: int, cached: int, out: int, meters: set[str], ppm: int
+    used: tuple[int, int, int],
+    text: int,
+    cached: int,
+    out: int,
+    meters: set[str],
+    ppm: int,
+    condition_ppm: int,
 ) -> None:
     """P2: the balance holds enough, however the input is counted in the end."""
     rate = {"in_text": text, "in_cache_read": cached, "out_text": out}
     version = PriceVersion.from_stored({"meters": rate}).multiplied(ppm)
+    version = replace(version, token_ppm=condition_ppm)
     quantities = dict(zip(rate, used, strict=True))
     way = [Bound(INPUTS, used[0] + used[1]), Bound(("out_text", "out_reasoning"), used[2])]
     wanted = wanted_units([way], meters)
     assert all(quantities[name] <= wanted.get(name, 0) for name in meters)
     cost = price(quantities, version)
     assert isinstance(cost, CostLines)
-    paid = paid_by_units(quantities, version, wanted)
+    paid = paid_by_units([(quantities, version)], wanted)
     assert 0 <= paid.nano <= cost.total_nano
     assert cost.total_nano - paid.nano <= beyond_nano([way], wanted, version)
     assert all(count <= wanted[name] for name, count in paid.units.items())
