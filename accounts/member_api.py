@@ -21,7 +21,7 @@ from accounts.rules.roles import PERMISSIONS
 from lib import clock, pagination
 from lib.after_commit import finish_after_commit
 from lib.ids import id_text
-from lib.openapi import Schema
+from lib.openapi import Schema, json_body
 from lib.refusal import Refused
 from lib.whole_numbers import Whole
 
@@ -341,7 +341,7 @@ def _sent(actor: Actor, made: list[Sendable]) -> list[NewInvitationOut]:
 
 
 def _send_all(actor: Actor, made: list[Sendable]) -> list[dict[str, Any]]:
-    return [row.model_dump(mode="json") for row in _sent(actor, made)]
+    return [json_body(row) for row in _sent(actor, made)]
 
 
 def _new(sendable: Sendable, errors: Mapping[str, str] | None = None) -> NewInvitationOut:

@@ -36,7 +36,7 @@ from lib.openapi import Schema, also_answers
 from lib.whole_numbers import Whole
 
 router = Router(tags=["Subscription"])
-operator_router = Router(tags=["Operator billing"], auth=api_auth.installation_auth)
+operator_router = Router(tags=["Subscription plans"], auth=api_auth.installation_auth)
 
 
 class UnitsOut(Schema):

@@ -16,13 +16,11 @@ from typing import Any, Final
 from django.http import HttpRequest, HttpResponse
 from ninja import Status
 from ninja.operation import Operation
-from ninja.responses import NinjaJSONEncoder
-from pydantic import BaseModel
 
 from accounts.actors import actor_of
 from billing.idempotency import KEY_LENGTH_MAX, Answer, answered
 from lib.after_commit import finish_of
-from lib.openapi import declared_error
+from lib.openapi import declared_error, json_body
 
 HEADER: Final = "Idempotency-Key"
 _PARAMETER: Final = {
@@ -49,12 +47,12 @@ def answer_once(view: Callable[..., Any]) -> Callable[..., Any]:
     @wraps(view)
     def respond(request: HttpRequest, *args: Any, **kwargs: Any) -> Any:
         def act() -> Answer:
-            return Answer(201, _body_of(view(request, *args, **kwargs)))
+            return Answer(201, json_body(view(request, *args, **kwargs).value))
 
         if HEADER not in request.headers:
             result = view(request, *args, **kwargs)
             finish = finish_of(request)
-            return result if finish is None else Status(201, finish(_body_of(result)))
+            return result if finish is None else Status(201, finish(json_body(result.value)))
         response = answered(request, actor_of(request), act)
         finish = finish_of(request)
         if finish is not None:
@@ -69,10 +67,3 @@ def describe_creation(operation: dict[str, Any]) -> None:
     if 201 in operation["responses"]:
         operation.setdefault("parameters", []).append(_PARAMETER)
         operation["responses"].setdefault(409, declared_error(409))
-
-
-def _body_of(result: Status[BaseModel]) -> dict[str, Any]:
-    body: dict[str, Any] = json.loads(
-        json.dumps(result.value.model_dump(by_alias=True), cls=NinjaJSONEncoder)
-    )
-    return body

@@ -128,16 +128,17 @@ class ConcurrencyLimit:
             raise NotAdmitted(503)
         self._waiting += 1
         self._by_network[network] += 1
+        entered = False
         try:
             async with asyncio.timeout(self._wait_s):
                 await self._free.acquire()
-        except BaseException as error:
-            self._forget(network)
-            if isinstance(error, TimeoutError):
-                raise NotAdmitted(503) from None
-            raise
+            entered = True
+        except TimeoutError:
+            raise NotAdmitted(503) from None
         finally:
             self._waiting -= 1
+            if not entered:
+                self._forget(network)
 
     def leave(self, network: str = "") -> None:
         self._free.release()

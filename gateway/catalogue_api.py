@@ -36,7 +36,7 @@ from gateway.rules import channel_bounds as bounds
 from gateway.rules import model_facts
 from lib import pagination
 from lib.ids import id_text
-from lib.openapi import Schema
+from lib.openapi import Schema, json_body
 from lib.refusal import Refused
 
 router = Router(tags=["Price book"], auth=api_auth.installation_auth)
@@ -166,7 +166,7 @@ def compare_catalogue(request: HttpRequest, body: UpdateIn) -> HttpResponse:
 
     def act() -> Answer:
         update = _update(update_catalogue(actor, text, source, choice))
-        return Answer(201, update.model_dump(mode="json"))
+        return Answer(201, json_body(update))
 
     # The list was fetched before: no transaction is open while waiting for the network (I9).
     return answered(request, actor, act)

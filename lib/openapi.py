@@ -1,9 +1,12 @@
 """What the description of the management API is made of: schemas of its bodies, and errors."""
 
+import json
 from http import HTTPStatus
-from typing import Any, Final
+from typing import Any, Final, cast
 
 import ninja
+from ninja.responses import NinjaJSONEncoder
+from pydantic import BaseModel
 
 ERROR: Final = "Error"
 ERROR_SCHEMA: Final[dict[str, Any]] = {
@@ -24,6 +27,12 @@ ERROR_SCHEMA: Final[dict[str, Any]] = {
         "request_id": {"type": ["string", "null"]},
     },
 }
+
+
+def json_body(schema: BaseModel) -> dict[str, Any]:
+    """The body that an operation which returns this schema answers with."""
+    text = json.dumps(schema.model_dump(by_alias=True), cls=NinjaJSONEncoder)
+    return cast(dict[str, Any], json.loads(text))
 
 
 def also_answers(*statuses: int) -> dict[str, Any]:

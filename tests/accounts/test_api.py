@@ -247,7 +247,7 @@ def test_pages_join_without_gap_or_double(people: Cast) -> None:
         ({"name": ""}, 422, "invalid_value", "name"),
         ({"name": "ci", "kind": "playground"}, 422, "invalid_value", "kind"),
         ({"name": "ci", "models": ["a b"]}, 422, "invalid_value", "models.0"),
-        ({"name": "taken"}, 422, "invalid_value", "name"),
+        ({"name": "taken"}, 409, "already_exists", "name"),
         ({"name": "ci", "expires_at": "2001-01-01T00:00:00Z"}, 422, "invalid_value", "expires_at"),
     ],
 )

@@ -24,6 +24,8 @@ from tests.browser.visitor import Visitor, findings
                 "/api/v1/docs",
                 "/api/v1/docs/operators",
                 "/api/v1/docs/operator-billing",
+                "/api/v1/docs/reconciliation",
+                "/api/v1/docs/subscription-plans",
             )
         ),
     ],

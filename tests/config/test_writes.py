@@ -172,6 +172,7 @@ ELSEWHERE: Final = {
     "usage.bills.settle_difference": "bill_difference.settled",
     "usage.months.attach": "month.attached",
     "usage.months.detach": "month.detached",
+    "usage.reviews.settle_kind": "request.reviewed",
     "usage.reviews.settle_review": "request.reviewed",
 }
 # Nobody is signed in who could be named: the installation does it.

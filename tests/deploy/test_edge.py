@@ -251,11 +251,11 @@ def test_tls_ends_here_too(tmp_path: Path) -> None:
         capture_output=True,
     )
     shape.mount("nginx")
-    edge = folder / "edge.conf"
+    edge = folder / "nginx/tls.conf"
     # nginx learnt this directive in 1.25; distributions still ship older ones.
     edge.write_text(edge.read_text().replace("    http2 on;\n", ""))
     done = subprocess.run(
-        [program("nginx"), "-t", "-c", str(folder / "nginx.conf")],
+        [program("nginx"), "-t", "-c", str(folder / "nginx/nginx.conf")],
         capture_output=True,
         text=True,
         check=False,

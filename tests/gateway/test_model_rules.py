@@ -151,7 +151,7 @@ def test_aliases_on_the_page_and_by_the_api(dora: Client) -> None:
     )
     made = send(dora, "post", "/aliases", {"name": "small", "target": "gpt"}).json()
     assert "served by gpt" in squeezed(dora.get(PAGE).content.decode())
-    assert send(dora, "post", "/aliases", {"name": "small", "target": "x"}).status_code == 422
+    assert send(dora, "post", "/aliases", {"name": "small", "target": "x"}).status_code == 409
     changed = send(dora, "patch", f"/aliases/{made['id']}", {"target": "o3"}).json()
     assert send(dora, "get", f"/aliases/{made['id']}").json() == changed
     assert [row["target"] for row in send(dora, "get", "/aliases").json()["items"]] == [

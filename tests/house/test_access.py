@@ -139,6 +139,7 @@ def test_only_operators_operations_look_at_all_organisations() -> None:
         ("Price book",),
         ("Reconciliation",),
         ("Reviews",),
+        ("Subscription plans",),
     }
     alone = {name for name, one in operations() if list(one.auth_callbacks) == [installation_auth]}
     assert alone == {"POST /top-ups/{id}/confirm"}

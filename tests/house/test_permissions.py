@@ -23,7 +23,7 @@ ASKED: Final = {
     "budgets.write": "accounts.limits.limited_subjects",
     "channels.read": """
         gateway.access.access_channel_key gateway.access.access_model
-        gateway.access.access_test_run gateway.access.every_channel
+        gateway.access.every_channel gateway.access.visible_test_runs
         gateway.access.visible_aliases gateway.access.visible_announcements
         gateway.access.visible_entries gateway.access.visible_model_proposals
         gateway.access.visible_models gateway.access.visible_rules
@@ -40,11 +40,12 @@ ASKED: Final = {
         billing.access.visible_credits billing.access.visible_subscription_plans
         usage.bills.access_difference usage.bills.kept_mappings usage.bills.visible_bills
         usage.margin.margin usage.reviews.count_open usage.reviews.found_reviews
-        usage.reviews.open_reviews
+        usage.reviews.open_reviews usage.reviews.unknown_kinds
     """,
     "credits.write": """
         billing.invoices._person usage.bills.reconcile usage.bills.reopen_difference
-        usage.bills.settle_difference usage.reviews.settle_review
+        usage.bills.settle_difference usage.reviews.settle_kind
+        usage.reviews.settle_review
     """,
     "keys.read": "accounts.access.visible_keys accounts.access.visible_service_accounts",
     "keys.write": "accounts.access.writable_key accounts.access.writable_service_account",
@@ -74,15 +75,15 @@ ASKED: Final = {
         playground.preferences.choose_default_model playground.preferences.choose_keys
         playground.preferences.choose_leaving playground.preferences.choose_title_model
         playground.preferences.toggle_favourite playground.presets.save_preset
-        playground.prompts.put_in_production playground.prompts.save_prompt
-        playground.realtime.charges_of
+        playground.prompts.put_in_production playground.prompts.require_person
+        playground.prompts.save_prompt playground.realtime.charges_of
         playground.realtime.issue_ticket playground.sharing.revoke_link
         playground.sharing.share_branch playground.turns.add_column
         playground.turns.begin_turns
     """,
     "playground.write": """
         playground.payer_rules.change_rules playground.preferences.choose_organisation_model
-        playground.preferences.set_leaving_rule
+        playground.preferences.set_leaving_rule playground.prompts.owned_prompt
     """,
     "prices.write": """
         gateway.access.access_price gateway.access.visible_ignore_rules
@@ -99,7 +100,7 @@ ASKED: Final = {
         usage.chart_notes.add_note usage.chart_notes.writable_notes
     """,
     "usage.read": """
-        usage.chart_notes.visible_notes usage.saved_views.save_view
+        usage.chart_notes.visible_notes usage.saved_views.require_person
         usage.saved_views.visible_views
     """,
     "webhooks.read": "notify.access.visible_deliveries notify.access.visible_endpoints",

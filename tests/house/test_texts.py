@@ -438,6 +438,7 @@ def test_a_word_that_is_left_over_is_found() -> None:
         ("/api/v1/docs/operators", 200),
         ("/api/v1/docs/operator-billing", 200),
         ("/api/v1/docs/reconciliation", 200),
+        ("/api/v1/docs/subscription-plans", 200),
     ],
 )
 def test_pages_of_everybody_are_chinese(people: Cast, path: str, status: int) -> None:

@@ -218,7 +218,8 @@ def without_nulls(chunk: dict[str, Any]) -> dict[str, Any]:
 
 @pytest.mark.parametrize("upstream", ["openai", "gemini"])
 def test_embeddings(hub: Hub, fake: FakeUpstream, upstream: str) -> None:
-    model = open_model(hub, fake, upstream)
+    computes = {"upstream_model": "gemini-embedding-001"} if upstream == "gemini" else {}
+    model = open_model(hub, fake, upstream, **computes)
     answer = hub.post(hub.tenant(), {"model": model, "input": ["a", "b"]}, path="/v1/embeddings")
     assert answer.status == 200, answer.body
     check(answer.json(), "openai", "CreateEmbeddingResponse")

@@ -249,7 +249,9 @@ async def test_a_preview_says_why_others_are_skipped_and_asks_nobody(
         health, channels = relay._life.parts.health, relay._life.snapshot.channels
         failure = UpstreamFailed("F5", "upstream_auth", "x", upstream_status=401)
         sought = Sought("fake", UUID(str(tenant.organisation_id)))
-        health.blame(health.state_of(channels[first]), 0, sought, health.now(), failure)
+        # The first 401 is tried once more.
+        for _ in range(2):
+            health.blame(health.state_of(channels[first]), 0, sought, health.now(), failure)
         who = await principal(relay, hub, tenant)
         asked_before = len(fake.books()) + len(other_fake.books())
         told = await relay.in_process.preview_route(who, PATH, json.dumps(ask(model)).encode())

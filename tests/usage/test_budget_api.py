@@ -105,7 +105,7 @@ def test_developer_reads_its_own_and_writes_none(people: Cast, owner: Client) ->
     bob = with_key(make_key(people.core, "bm", kind=KeyKind.MANAGEMENT, user=people.bob)[1])
     for client in (bob, with_key(text)):
         (only,) = client.get(URL).json()["items"]
-        assert only["subject"] == "ci"
+        assert (only["subject"], only["subject_name"]) == (id_text(key.id), "ci")
         assert send(client, "POST", URL, body).status_code == 403
         assert send(client, "PATCH", f"{URL}/{only['id']}", {"amount": "9"}).status_code == 403
         assert client.delete(f"{URL}/{only['id']}").status_code == 403
