@@ -37,8 +37,9 @@ puts them behind the one face of `codec.Codec`:
 
 An encoder of requests drops what its dialect has no counterpart for and names it in
 `Encoded.dropped` (`client_names.dropped_names`), or refuses it with RequestFault
-`unsupported_capability` where a silent loss would mislead: media that the dialect cannot take, a
-web search it cannot make, server tools of another dialect, audio output. An Encoder of a stream
+`unsupported_capability` where a loss would mislead: media that the dialect cannot take, audio
+output, a web search it cannot make and server tools of another dialect as far as
+`client_names.omit_tool` refuses them. An Encoder of a stream
 ignores UpstreamError, Broken and End: the relay calls `fail` or `end`.
 
 Ids that an encoder makes are derived from `request_id` (`turns.derive_id`), for codecs know no
@@ -206,12 +207,26 @@ class Message(msgspec.Struct, frozen=True):
     citations: tuple[Source, ...] = ()
 
 
+class ClientTool(msgspec.Struct, frozen=True):
+    """A tool of the responses dialect for which a function stands (responses/client_tools.py).
+
+    `kind` is the type of the items that call it, `declared` the tool as the client declared it:
+    that of its whole namespace where it has one.
+    """
+
+    kind: str
+    name: str
+    namespace: str = ""
+    declared: JsonObject = {}
+
+
 class FunctionTool(msgspec.Struct, frozen=True, tag=True):
     """A function that the client runs. `schema` is JSON Schema, None without parameters.
 
     `strict` None means the client did not say; a decoder resolves responses' default (true).
     `freeform` is the client's own declaration of a tool whose input is a text (custom_tools.py),
-    whose `grammar` an upstream is told in words only.
+    whose `grammar` an upstream is told in words only. `client` is the tool for which the function
+    stands, None where it stands for itself.
     """
 
     name: str
@@ -221,6 +236,7 @@ class FunctionTool(msgspec.Struct, frozen=True, tag=True):
     cache: CacheMark | None = None
     freeform: JsonObject | None = None
     grammar: bool = False
+    client: ClientTool | None = None
 
 
 # How a client asked for a web search, or how an upstream wants to be asked.
@@ -259,7 +275,7 @@ class WebSearch(msgspec.Struct, frozen=True, tag=True):
 class OwnTool(msgspec.Struct, frozen=True, tag=True):
     """A server tool that only `dialect` has (code execution, file search, MCP …).
 
-    Encoders of other dialects refuse it: unsupported_capability.
+    Encoders of other dialects leave it out or refuse it: `client_names.omit_tool`.
     """
 
     dialect: Dialect

@@ -41,6 +41,14 @@ _SEARCH_LIMITS: Final[Mapping[str, str]] = MappingProxyType(
 )
 # Those that Grok alone has.
 _LIVE_SEARCH: Final = ("from_date", "to_date", "max_search_results")
+# Forms of a search that are tools among others. The others are a wish for this very answer.
+_SEARCH_TOOLS: Final = frozenset({"anthropic", "responses", "gemini"})
+# Hosted tools that an agent can do without, by the beginnings of their types. A search for tools
+# has nothing to find where all tools are offered at once.
+_OPTIONAL: Final[Mapping[Dialect, tuple[str, ...]]] = MappingProxyType(
+    {"responses": ("image_generation", "tool_search"), "anthropic": ("tool_search_tool_",)}
+)
+_NO_SEARCH: Final = "this model does not support web search"
 # Fields that all but gemini call as we do are not listed.
 _GENERATION: Final = "generationConfig."
 _NAMES: Final[Mapping[Dialect, Mapping[str, str]]] = MappingProxyType(
@@ -138,13 +146,36 @@ def lost_of_search(search: WebSearch, *kept: str) -> tuple[str, ...]:
     return tuple(dict.fromkeys(names))
 
 
-def own_tool_fault(tool: OwnTool) -> RequestFault:
-    """The refusal of a tool that only its own dialect has."""
-    what = (
-        f"tools: {quote_value(_own_name(tool))} is a tool of the {tool.dialect} dialect alone, and "
-        "this model is reached in another one; declare a function in its place, or leave it out"
-    )
-    return RequestFault("unsupported_capability", "tools", what)
+def omit_tool(
+    request: ChatRequest,
+    tool: OwnTool | WebSearch,
+    why: str = "this model does not support web search",
+) -> str:
+    """The name of a hosted tool that this model is not offered, for `Encoded.dropped`; `why` says
+    of a search what stands against it.
+
+    Agents declare such tools with every request, beside functions of their own, and do without.
+    Raises RequestFault unsupported_capability where the client could take the answer for one that
+    has used the tool: where it is the only one, where the client calls for it, and for tools that
+    look up or run what the model cannot know otherwise (file search, code, MCP, computer use).
+    """
+    name = "web_search" if isinstance(tool, WebSearch) else _own_name(tool)
+    if _is_optional(tool, name) and any(type(other) is FunctionTool for other in request.tools):
+        return f"tools.{name}"
+    if isinstance(tool, WebSearch):
+        what = why
+    else:
+        what = (
+            f"tools: {quote_value(name)} is a tool of the {tool.dialect} dialect alone, and "
+            "this model is reached in another one; declare a function in its place, or leave it out"
+        )
+    raise RequestFault("unsupported_capability", "tools", what)
+
+
+def _is_optional(tool: OwnTool | WebSearch, name: str) -> bool:
+    if isinstance(tool, WebSearch):
+        return tool.form in _SEARCH_TOOLS
+    return name.startswith(_OPTIONAL.get(tool.dialect, ()))
 
 
 def _lost_of_history(request: ChatRequest, dialect: Dialect, *, marks: bool) -> list[str]:

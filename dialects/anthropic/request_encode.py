@@ -28,7 +28,7 @@ from dialects.chat import (
     Upstream,
     WebSearch,
 )
-from dialects.client_names import client_name, dropped_names, lost_of_search, own_tool_fault
+from dialects.client_names import client_name, dropped_names, lost_of_search, omit_tool
 from dialects.errors import RequestFault
 from dialects.reasoning import DYNAMIC, budget_of, effort_of, nearest, thinks
 
@@ -162,11 +162,12 @@ class _RequestWriter:
         if choice is not None and choice.mode == "required" and len(names) == 1:
             names = ()
         # The dialect can name one tool; where a client names several, the others are not offered.
-        tools = [
+        offered = (
             self._write_tool(tool)
             for tool in self._request.tools
             if not names or not isinstance(tool, FunctionTool) or tool.name in names
-        ]
+        )
+        tools = [tool for tool in offered if tool is not None]
         if tools:
             self._body["tools"] = tools
             self._write_choice(choice)
@@ -185,13 +186,14 @@ class _RequestWriter:
             tool_choice["disable_parallel_tool_use"] = not parallel
         self._body["tool_choice"] = tool_choice
 
-    def _write_tool(self, tool: Tool) -> JsonObject:
+    def _write_tool(self, tool: Tool) -> JsonObject | None:
         if isinstance(tool, WebSearch):
             return self._write_search(tool)
         if isinstance(tool, OwnTool):
             if tool.dialect == "anthropic":
                 return tool.value
-            raise own_tool_fault(tool)
+            self._dropped.append(omit_tool(self._request, tool))
+            return None
         body: JsonObject = {"name": tool.name}
         if tool.description is not None:
             body["description"] = tool.description

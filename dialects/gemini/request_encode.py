@@ -26,7 +26,7 @@ from dialects.client_names import (
     dropped_names,
     given,
     lost_of_search,
-    own_tool_fault,
+    omit_tool,
 )
 from dialects.errors import RequestFault
 from dialects.gemini.contents_encode import reads_address, write_contents
@@ -35,6 +35,8 @@ from dialects.gemini.schema import cut_schema
 from dialects.gemini.thinking import write_thinking
 from dialects.turns import urls
 
+# Gemini 2 refuses the two together; Gemini 3 wants an answer that no other dialect can carry.
+_NO_SEARCH: Final = "tools: this model does not search the web beside functions of the client"
 # Fields without a counterpart.
 _FOREIGN: Final = (
     "logit_bias",
@@ -175,10 +177,17 @@ class _RequestWriter:
             match tool:
                 case FunctionTool():
                     functions.append(self._function(tool))
+                case OwnTool(dialect="gemini", value=value):
+                    others.append(value)
                 case OwnTool():
-                    others.append(self._own(tool))
+                    self._dropped.append(omit_tool(request, tool))
+                case WebSearch(form="gemini", own=own):
+                    others.append(own)
+                case _ if any(isinstance(other, FunctionTool) for other in request.tools):
+                    self._dropped.append(omit_tool(request, tool, _NO_SEARCH))
                 case _:
-                    others.append(self._search(tool))
+                    self._dropped += lost_of_search(tool)
+                    others.append({"googleSearch": {}})
         tools: list[JsonObject] = [{"functionDeclarations": functions}] if functions else []
         if tools or others:
             self._body["tools"] = tools + others
@@ -206,17 +215,6 @@ class _RequestWriter:
         if self._has("no_parameters_json_schema"):
             return function | {"parameters": cut_schema(schema)}
         return function | {"parametersJsonSchema": schema}
-
-    def _own(self, tool: OwnTool) -> JsonObject:
-        if tool.dialect == "gemini":
-            return tool.value
-        raise own_tool_fault(tool)
-
-    def _search(self, search: WebSearch) -> JsonObject:
-        if search.form == "gemini":
-            return search.own
-        self._dropped += lost_of_search(search)
-        return {"googleSearch": {}}
 
     def _write_extra(self) -> None:
         """What only this dialect has goes back to where it stood."""

@@ -27,7 +27,7 @@ from dialects.client_names import (
     dropped_names,
     given,
     lost_of_search,
-    own_tool_fault,
+    omit_tool,
 )
 from dialects.errors import RequestFault
 from dialects.openai.message_encode import write_messages
@@ -261,14 +261,16 @@ class _RequestWriter:
         if isinstance(tool, OwnTool):
             if tool.dialect == "openai":
                 return tool.value
-            raise own_tool_fault(tool)
+            self._dropped.append(omit_tool(self._request, tool))
+            return None
         return self._write_search(tool)
 
     def _write_search(self, search: WebSearch) -> dict[str, Any] | None:
         """A search as a member of the body (None comes back) or as a tool."""
         form = self._upstream.search or (search.form if search.form in _OWN_FORMS else None)
         if form is None or form == "kimi" != search.form or self._has("no_web_search_options"):
-            raise _unsupported("tools", "this model does not support web search")
+            self._dropped.append(omit_tool(self._request, search))
+            return None
         if search.form != form:
             self._dropped += lost_of_search(search, *_SEARCH_LIMITS.get(form, ()))
         if form in ("web_search_options", "search_parameters"):

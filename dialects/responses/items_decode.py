@@ -32,12 +32,18 @@ from dialects.events import Seal, Source
 from dialects.media import audio_type, read_base64, read_url
 from dialects.members import Members
 from dialects.raw_json import dicts
+from dialects.responses.client_tools import (
+    CLIENT_CALLS,
+    flat_name,
+    read_arguments,
+    read_output,
+)
 from dialects.responses.request_read import read_file_source
 from dialects.turns import mark_seal, read_seal
 
 _ROLES: Final[tuple[Role, ...]] = ("user", "assistant", "system", "developer")
 _REDACTED: Final = "redacted:"
-# Items of server tools and of tools that only this dialect has.
+# Items of server tools.
 _OWN_ITEMS: Final = frozenset(
     {
         "web_search_call",
@@ -45,19 +51,10 @@ _OWN_ITEMS: Final = frozenset(
         "code_interpreter_call",
         "computer_call",
         "computer_call_output",
-        "local_shell_call",
-        "local_shell_call_output",
-        "shell_call",
-        "shell_call_output",
-        "apply_patch_call",
-        "apply_patch_call_output",
         "mcp_list_tools",
         "mcp_approval_request",
         "mcp_approval_response",
         "mcp_call",
-        "tool_search_call",
-        "tool_search_output",
-        "additional_tools",
         "program",
         "program_output",
     }
@@ -182,25 +179,49 @@ class _Reader:
 
     def add_call(self, item: Members) -> None:
         """A function_call."""
-        id_ = item.due("call_id", item.text("call_id"))
-        name = item.due("name", item.text("name"))
-        self._calls.add(id_)
-        self.add_message("assistant", [ToolCall(id_, name, item.text("arguments") or "")])
+        self._call(item, _called(item), item.text("arguments") or "")
 
     def add_freeform_call(self, item: Members) -> None:
         """A custom_tool_call."""
+        self._call(item, _called(item), write_arguments(item.text("input") or ""))
+
+    def add_client_call(self, item: Members) -> None:
+        """A call of a shell, a patch or a search for tools; the provider's own is only its own."""
+        arguments = read_arguments(item)
+        if arguments is None:
+            self.add_message("assistant", [OwnPart("responses", item.value)])
+        else:
+            kind = item.due("type", item.text("type"))
+            self._call(item, kind.removesuffix("_call"), arguments)
+
+    def _call(self, item: Members, name: str, arguments: str) -> None:
         id_ = item.due("call_id", item.text("call_id"))
-        name = item.due("name", item.text("name"))
         self._calls.add(id_)
-        self.add_message(
-            "assistant", [ToolCall(id_, name, write_arguments(item.text("input") or ""))]
-        )
+        self.add_message("assistant", [ToolCall(id_, name, arguments)])
+
+    def add_client_result(self, item: Members) -> None:
+        """What the client's shell, patch or search for tools gave."""
+        if item.text("execution") == "server":
+            self.add_message("assistant", [OwnPart("responses", item.value)])
+            return
+        # The output of a local_shell_call may have the call's id as its own.
+        id_ = self._answered(item, item.text("call_id") or item.text("id"))
+        output = read_output(item)
+        failed = item.text("status") == "failed"
+        self.add_message("tool", [ToolResult(id_, (Text(output),) if output else (), failed)])
+
+    def add_tools(self, item: Members) -> None:
+        """Tools that stand in the input are read with the request's: `client_tools.read_tools`."""
+
+    def _answered(self, item: Members, id_: str | None) -> str:
+        id_ = item.due("call_id", id_)
+        if id_ not in self._calls and not self._open_history:
+            item.refuse("invalid_type", "call_id", "must be that of an earlier call")
+        return id_
 
     def add_result(self, item: Members) -> None:
         """A function_call_output, or a custom_tool_call_output."""
-        id_ = item.due("call_id", item.text("call_id"))
-        if id_ not in self._calls and not self._open_history:
-            item.refuse("invalid_type", "call_id", "must be that of an earlier call")
+        id_ = self._answered(item, item.text("call_id"))
         output = item.value.get("output")
         parts: list[Part] = []
         if isinstance(output, str):
@@ -238,7 +259,18 @@ _ITEMS: Final[Mapping[str, Callable[[_Reader, Members], None]]] = {
     "custom_tool_call_output": _Reader.add_result,
     "reasoning": _Reader.add_reasoning,
     "image_generation_call": _Reader.add_image,
+    **dict.fromkeys(CLIENT_CALLS, _Reader.add_client_call),
+    "local_shell_call_output": _Reader.add_client_result,
+    "shell_call_output": _Reader.add_client_result,
+    "apply_patch_call_output": _Reader.add_client_result,
+    "tool_search_output": _Reader.add_client_result,
+    "additional_tools": _Reader.add_tools,
 }
+
+
+def _called(item: Members) -> str:
+    """The name under which the called function is offered."""
+    return flat_name(item.text("namespace") or "", item.due("name", item.text("name")))
 
 
 def read_thought(item: Mapping[str, Any]) -> str:

@@ -13,23 +13,20 @@ from dialects.chat import (
     AnyJson,
     ChatRequest,
     Effort,
-    FunctionTool,
     JsonSchema,
     Message,
-    OwnTool,
     ReasoningSettings,
     Text,
     Tool,
     ToolChoice,
-    WebSearch,
 )
-from dialects.custom_tools import declare
 from dialects.errors import RequestFault
 from dialects.media import check_sizes
 from dialects.members import Members, read_members
+from dialects.responses.client_tools import read_called, read_tools
 from dialects.responses.items_decode import read_items
 from dialects.responses.request_read import OUTPUT_CAP_MIN
-from dialects.shared_members import check_names, read_json_schema, read_place, read_settings
+from dialects.shared_members import check_names, read_json_schema, read_settings
 
 TOOL_CALLS_MAX: Final = 1_000_000
 LOGPROBS_WORD: Final = "message.output_text.logprobs"
@@ -37,8 +34,6 @@ LOGPROBS_WORD: Final = "message.output_text.logprobs"
 _EFFORTS: Final[tuple[Effort, ...]] = get_args(Effort)
 _OUTPUT_FORMS: Final = ("text", "json_object", "json_schema")
 _CHOICES: Final = ("none", "auto", "required")
-_CALLABLE: Final = ("function", "custom")
-_SEARCHES: Final = ("web_search", "web_search_preview")
 
 # `max_cost` and `models` are our own, `stream_options` says nothing to others.
 _KNOWN: Final = frozenset(
@@ -170,55 +165,11 @@ def _read_reasoning(body: Members) -> ReasoningSettings | None:
 
 
 def _read_tools(body: Members) -> tuple[Tool, ...]:
-    tools = [_read_tool(tool) for tool in body.objects("tools")]
+    tools = read_tools(body)
     if len(tools) > TOOLS_MAX:
         body.refuse_value("tools", f"must have at most {TOOLS_MAX} items")
     check_names(body, tools)
     return tuple(tools)
-
-
-def _read_tool(tool: Members) -> Tool:
-    kind = tool.due("type", tool.text("type"))
-    if kind == "function":
-        return _read_function(tool)
-    if kind == "custom":
-        return _read_freeform(tool)
-    if kind.startswith(_SEARCHES):
-        return _read_search(tool)
-    return OwnTool("responses", tool.value)
-
-
-def _read_freeform(tool: Members) -> FunctionTool:
-    form = tool.object("format") or Members({})
-    return declare(
-        tool.tool_name(),
-        tool.text("description"),
-        tool.value,
-        form.text("syntax") or "",
-        form.text("definition") or "",
-    )
-
-
-def _read_function(function: Members) -> FunctionTool:
-    return FunctionTool(
-        name=function.tool_name(),
-        description=function.text("description"),
-        schema=function.json("parameters"),
-        strict=function.boolean("strict") is not False,
-    )
-
-
-def _read_search(tool: Members) -> WebSearch:
-    place = tool.object("user_location")
-    filters = tool.object("filters") or Members({})
-    return WebSearch(
-        "responses",
-        tool.value,
-        context_size=tool.text("search_context_size"),
-        allowed_domains=filters.texts("allowed_domains"),
-        blocked_domains=filters.texts("blocked_domains"),
-        **read_place(place),
-    )
 
 
 def _read_tool_choice(body: Members) -> ToolChoice | None:
@@ -231,14 +182,13 @@ def _read_tool_choice(body: Members) -> ToolChoice | None:
                 return ToolChoice(mode)
         body.refuse_value("tool_choice", "must be none, auto, required, or an object")
     choice = body.due("tool_choice", body.object("tool_choice"))
-    kind = choice.due("type", choice.text("type"))
-    if kind in _CALLABLE:
-        return ToolChoice("required", (choice.due("name", choice.text("name")),))
-    if kind != "allowed_tools":
-        choice.refuse("unsupported_capability", "type", "a server tool cannot be called for")
+    if choice.value.get("type") != "allowed_tools":
+        name = read_called(choice)
+        if name is None:
+            choice.refuse("unsupported_capability", "type", "a server tool cannot be called for")
+        return ToolChoice("required", (name,))
     tools = choice.objects("tools")
-    names = [tool.text("name") for tool in tools if tool.value.get("type") in _CALLABLE]
-    named = tuple(name for name in names if name)
+    named = tuple(name for tool in tools if (name := read_called(tool)) is not None)
     if not named or len(named) < len(tools):
         raise RequestFault(
             "unsupported_capability", choice.at("tools"), "only functions can be allowed here"

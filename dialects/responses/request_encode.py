@@ -30,7 +30,7 @@ from dialects.client_names import (
     dropped_names,
     given,
     lost_of_search,
-    own_tool_fault,
+    omit_tool,
 )
 from dialects.errors import RequestFault
 from dialects.reasoning import effort_of, nearest, thinks
@@ -231,8 +231,12 @@ class _RequestWriter:
         return any("json" in text.lower() for text in texts)
 
     def _write_tools(self) -> None:
-        tools = [write_tool(tool) for tool in self._request.tools]
+        tools = []
         for tool in self._request.tools:
+            if isinstance(tool, OwnTool) and tool.dialect != "responses":
+                self._dropped.append(omit_tool(self._request, tool))
+                continue
+            tools.append(write_tool(tool))
             if isinstance(tool, WebSearch) and tool.form != "responses":
                 self._dropped += lost_of_search(tool, *_SEARCH_LIMITS)
         if tools:
@@ -260,14 +264,12 @@ def write_schema(form: JsonSchema) -> JsonObject:
 
 
 def write_tool(tool: Tool) -> JsonObject:
-    """A tool; raises RequestFault for server tools of other dialects."""
+    """A tool; server tools are those of this dialect."""
     match tool:
         case FunctionTool():
             return _write_function(tool)
-        case OwnTool(dialect="responses", value=value):
+        case OwnTool(value=value):
             return value
-        case OwnTool():
-            raise own_tool_fault(tool)
         case WebSearch(form="responses", own=own):
             return own
         case _:

@@ -13,6 +13,7 @@ from dialects.chat import (
     ToolChoice,
 )
 from dialects.custom_tools import freeform_names
+from dialects.responses.client_tools import CLIENT_CALLS, client_tools
 from dialects.responses.request_encode import write_choice, write_form, write_tool
 from dialects.turns import derive_id
 
@@ -62,11 +63,7 @@ def _settings(request: ChatRequest) -> JsonObject:
         "temperature": 1.0 if request.temperature is None else request.temperature,
         "text": text,
         "tool_choice": "auto" if choice is None else _echo_choice(choice, request),
-        "tools": [
-            _echo_tool(tool)
-            for tool in request.tools
-            if not isinstance(tool, OwnTool) or tool.dialect == "responses"
-        ],
+        "tools": _echo_tools(request.tools),
         "top_logprobs": request.top_logprobs or 0,
         "top_p": 1.0 if request.top_p is None else request.top_p,
         "presence_penalty": 0,
@@ -83,15 +80,36 @@ def _instructions(messages: tuple[Message, ...]) -> str | None:
             return None
 
 
+def _echo_tools(tools: tuple[Tool, ...]) -> list[JsonObject]:
+    """The tools as they were declared; those of one namespace were declared together."""
+    echoed: list[JsonObject] = []
+    for tool in tools:
+        if isinstance(tool, OwnTool) and tool.dialect != "responses":
+            continue
+        written = _echo_tool(tool)
+        if not any(written is other for other in echoed):
+            echoed.append(written)
+    return echoed
+
+
 def _echo_tool(tool: Tool) -> JsonObject:
     """A tool as it was declared; a function always has a description, if only null."""
     if isinstance(tool, FunctionTool):
+        if tool.client is not None:
+            return tool.client.declared
         return tool.freeform or {"description": None} | write_tool(tool)
     return write_tool(tool)
 
 
 def _echo_choice(choice: ToolChoice, request: ChatRequest) -> str | JsonObject:
-    if choice.mode == "required" and len(choice.names) == 1:
-        custom = choice.names[0] in freeform_names(request.tools)
-        return {"type": "custom" if custom else "function", "name": choice.names[0]}
-    return write_choice(choice)
+    if choice.mode != "required" or len(choice.names) != 1:
+        return write_choice(choice)
+    (name,) = choice.names
+    custom = name in freeform_names(request.tools)
+    named: JsonObject = {"type": "custom" if custom else "function", "name": name}
+    client = client_tools(request.tools).get(name)
+    if client is None:
+        return named
+    if client.kind in CLIENT_CALLS:
+        return {"type": client.name}
+    return named | {"name": client.name, "namespace": client.namespace}

@@ -20,11 +20,12 @@ import msgspec
 
 from dialects import events as neutral
 from dialects.api_errors import name_request
-from dialects.chat import ChatRequest, JsonObject
+from dialects.chat import ChatRequest, ClientTool, JsonObject
 from dialects.custom_tools import InputReader, freeform_names
 from dialects.errors import ErrorKind
 from dialects.fold import join_base64
 from dialects.media import audio_format
+from dialects.responses.client_tools import CLIENT_CALLS, client_tools, write_item
 from dialects.responses.errors import failed_code, frame
 from dialects.responses.finish_reasons import status_of
 from dialects.responses.items_decode import write_mark
@@ -56,6 +57,7 @@ class Encoder:
         self._request = request
         self._writer = _ItemWriter(request.request_id)
         self._freeform = freeform_names(request.tools)
+        self._client_tools = client_tools(request.tools)
         self._reason: neutral.FinishReason | None = None
         self._counts: Counts | None = None
         self._begun = False
@@ -137,9 +139,13 @@ class Encoder:
                 return writing.write_seal(write_mark(seal))
             case neutral.ToolCallStart(index=index, id=id_, name=name):
                 self._call = index
+                tool = self._client_tools.get(name)
+                if tool is not None and tool.kind in CLIENT_CALLS:
+                    return writing.open_client_call(id_, tool.kind)
+                own = {"name": name} if tool is None else _name_called(tool)
                 if name in self._freeform:
-                    return writing.open_freeform(id_, name)
-                return writing.open_call(id_, name)
+                    return writing.open_freeform(id_, own)
+                return writing.open_call(id_, own)
             case neutral.ToolCallEnd():
                 self._call = None
                 return writing.close()
@@ -365,15 +371,18 @@ class _ItemWriter:
 
     # ---- calls and pictures
 
-    def open_call(self, call_id: str, name: str) -> bytes:
-        """A tool call begins."""
-        members = {"status": "in_progress", "arguments": "", "call_id": call_id, "name": name}
+    def open_call(self, call_id: str, called: JsonObject) -> bytes:
+        """A call of the function that `called` names begins."""
+        members = {"status": "in_progress", "arguments": "", "call_id": call_id} | called
         written = self._open("function_call", "fc_", members)
         self._prepare("response.function_call_arguments.delta", self._item_place())
         return written
 
     def write_arguments(self, text: str) -> bytes:
         """A piece of arguments; one whose call was never opened has no place."""
+        if self._kind in CLIENT_CALLS:
+            self._pieces.append(text)
+            return b""
         if self._kind == _FREEFORM:
             text = self._input.feed(text)
         elif self._kind != "function_call":
@@ -390,10 +399,15 @@ class _ItemWriter:
         call = {"name": item["name"], "arguments": item["arguments"]}
         return self.event("response.function_call_arguments.done", self._item_place() | call)
 
-    def open_freeform(self, call_id: str, name: str) -> bytes:
+    def open_client_call(self, call_id: str, kind: str) -> bytes:
+        """A call of another client's tool begins; its arguments are told whole, at its end."""
+        members = {"status": "in_progress", "call_id": call_id} | write_item(kind, "")
+        return self._open(kind, _CLIENT_PREFIXES[kind], members)
+
+    def open_freeform(self, call_id: str, called: JsonObject) -> bytes:
         """A call of a freeform tool begins."""
         self._input = InputReader()
-        members = {"status": "in_progress", "call_id": call_id, "name": name, "input": ""}
+        members = {"status": "in_progress", "call_id": call_id} | called | {"input": ""}
         written = self._open(_FREEFORM, "ctc_", members)
         self._prepare("response.custom_tool_call_input.delta", self._item_place())
         return written
@@ -438,6 +452,9 @@ class _ItemWriter:
                 written = self._close_call(item, status)
             case "custom_tool_call":
                 written = self._close_freeform(item, status)
+            case kind if kind in CLIENT_CALLS:
+                item |= write_item(kind, "".join(self._pieces))
+                written = b""
             case _:
                 written = b""
         if "status" in item:
@@ -472,6 +489,17 @@ class _ItemWriter:
         return before + _encode(text) + after % sequence
 
 
+def _name_called(tool: ClientTool) -> JsonObject:
+    return {"name": tool.name, "namespace": tool.namespace}
+
+
+# As OpenAI's ids of these items begin.
+_CLIENT_PREFIXES: Final = {
+    "tool_search_call": "tsc_",
+    "local_shell_call": "lsh_",
+    "shell_call": "sh_",
+    "apply_patch_call": "apc_",
+}
 _EMPTY_PARTS: Final[dict[str, dict[str, Any]]] = {
     _TEXT: {"text": "", "annotations": [], "logprobs": []},
     _REFUSAL: {"refusal": ""},

@@ -9,8 +9,10 @@ from dialects.chat import (
     OwnTool,
     Text,
     ToolResult,
+    WebSearch,
 )
-from dialects.client_names import client_name, dropped_names, own_tool_fault
+from dialects.client_names import client_name, dropped_names, omit_tool
+from dialects.errors import RequestFault
 from tests.dialects.neutral import request
 
 
@@ -77,17 +79,50 @@ def test_history_that_only_its_own_dialect_has_is_named() -> None:
     assert dropped_names(chat_request, "gemini") == ("server_tool_use",)
 
 
+BASH = OwnTool("anthropic", {"type": "bash_20250124", "name": "bash"})
+PICTURES = OwnTool("responses", {"type": "image_generation"})
+FILES = OwnTool("responses", {"type": "file_search", "vector_store_ids": ["vs_1"]})
+TOOL_SEARCH = OwnTool("anthropic", {"type": "tool_search_tool_bm25_20251119", "name": "s"})
+SEARCH = WebSearch("responses", {"type": "web_search"})
+OWN = FunctionTool("read_file")
+
+
 @pytest.mark.parametrize(
     ("tool", "name"),
     [
-        (OwnTool("anthropic", {"type": "bash_20250124", "name": "bash"}), "bash_20250124"),
+        (BASH, "bash_20250124"),
+        (FILES, "file_search"),
         (OwnTool("gemini", {"codeExecution": {}}), "codeExecution"),
         (OwnTool("gemini", {}), ""),
     ],
 )
 def test_a_tool_of_one_dialect_is_named_with_what_to_do(tool: OwnTool, name: str) -> None:
-    fault = own_tool_fault(tool)
-    assert (fault.kind, fault.param) == ("unsupported_capability", "tools")
-    prefix = f"tools: {name} is a tool of the {tool.dialect} dialect alone"
-    assert fault.what.startswith(prefix)
-    assert "declare a function" in fault.what
+    """Beside the client's functions too: the answer would pretend to have used it."""
+    for tools in ((tool,), (tool, OWN)):
+        with pytest.raises(RequestFault) as raised:
+            omit_tool(structs.replace(request(), tools=tools), tool)
+        fault = raised.value
+        assert (fault.kind, fault.param) == ("unsupported_capability", "tools")
+        prefix = f"tools: {name} is a tool of the {tool.dialect} dialect alone"
+        assert fault.what.startswith(prefix)
+        assert "declare a function" in fault.what
+
+
+@pytest.mark.parametrize(
+    ("tool", "name"),
+    [
+        (PICTURES, "tools.image_generation"),
+        (TOOL_SEARCH, "tools.tool_search_tool_bm25_20251119"),
+        (SEARCH, "tools.web_search"),
+    ],
+)
+def test_an_agent_does_without_a_hosted_tool(tool: OwnTool | WebSearch, name: str) -> None:
+    assert omit_tool(structs.replace(request(), tools=(tool, OWN)), tool) == name
+    with pytest.raises(RequestFault):
+        omit_tool(structs.replace(request(), tools=(tool,)), tool)
+
+
+def test_a_search_that_is_no_tool_among_others_is_never_left_out() -> None:
+    search = WebSearch("web_search_options", {})
+    with pytest.raises(RequestFault):
+        omit_tool(structs.replace(request(), tools=(search, OWN)), search)

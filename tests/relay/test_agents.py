@@ -368,6 +368,110 @@ def test_responses_agent_with_a_freeform_tool(
         assert call.input.startswith("上海 ")
 
 
+FILES = {
+    "type": "namespace",
+    "name": "files",
+    "description": "Files of the project.",
+    "tools": [
+        {"type": "function", "name": "read", "parameters": TOOLS["read_file"], "strict": False},
+        {"type": "custom", "name": "edit"},
+    ],
+}
+# As Codex 0.169 declares them with every request, and what OpenAI documents beside them.
+CODEX_TOOLS = [
+    FILES,
+    {
+        "type": "tool_search",
+        "execution": "client",
+        "description": "Find tools.",
+        "parameters": {"type": "object", "properties": {"query": {"type": "string"}}},
+    },
+    {"type": "local_shell"},
+    {"type": "shell", "environment": {"type": "local"}},
+    {"type": "apply_patch"},
+    {"type": "web_search", "search_content_types": ["text", "image"]},
+    {"type": "image_generation"},
+]
+CALLED = [
+    ("function_call", "files__read"),
+    ("custom_tool_call", "files__edit"),
+    ("tool_search_call", "tool_search"),
+    ("local_shell_call", "local_shell"),
+    ("shell_call", "shell"),
+    ("apply_patch_call", "apply_patch"),
+]
+
+
+def answer_calls(calls: list[Any]) -> list[dict[str, Any]]:
+    """What a client sends for one call of each kind, in the order of CALLED."""
+    found = {"type": "namespace", "name": "crm", "description": "", "tools": [FILES["tools"][0]]}
+    outputs: list[dict[str, Any]] = [
+        {"output": "read"},
+        {"output": "edited"},
+        {"execution": "client", "status": "completed", "tools": [found]},
+        {"id": calls[3].call_id, "output": "ran"},
+        {"output": [{"stdout": "ran", "stderr": "", "outcome": {"type": "exit", "exit_code": 0}}]},
+        {"status": "completed", "output": "patched"},
+    ]
+    kinds = [call.type for call in calls]
+    answers = [kind.replace("search_call", "search") + "_output" for kind in kinds]
+    return [
+        {"type": kind, "call_id": call.call_id} | output
+        for kind, call, output in zip(answers, calls, outputs, strict=True)
+    ]
+
+
+@pytest.mark.parametrize("upstream", [name for name in UPSTREAMS if name != "responses"])
+def test_responses_agent_with_tools_of_its_own_dialect(
+    hub: Hub, fake_of_agents: FakeUpstream, upstream: str
+) -> None:
+    """Codex on every model: each tool is called in its own item, and its output is heard."""
+    fake = fake_of_agents
+    session = open_session(hub, fake, "responses", upstream)
+    items: list[Any] = [{"role": "user", "content": TASK}]
+    request: dict[str, Any] = {
+        "model": session.model,
+        "instructions": SYSTEM,
+        "tools": CODEX_TOOLS,
+        "store": False,
+    }
+    with openai.OpenAI(
+        base_url=f"{hub.url}/v1", api_key=session.tenant.key, max_retries=0
+    ) as client:
+        responses: Any = client.responses
+        fake.script("#tools=6 #arg=input #args=2")
+        with responses.stream(**request, input=items) as stream:
+            told = stream.get_final_response()
+            headers = stream._response.headers
+        row = session.judge(headers["x-request-id"])
+        assert "tools.image_generation" in dropped(headers)
+        assert ("tools.web_search" in dropped(headers)) == (upstream != "anthropic")
+        assert "crm__read" not in row["body"]
+        calls = [item for item in told.output if item.type.endswith("_call")]
+        assert [call.type for call in calls] == [kind for kind, _ in CALLED]
+        assert [(call.namespace, call.name) for call in calls[:2]] == [
+            ("files", "read"),
+            ("files", "edit"),
+        ]
+        items += [item.model_dump(mode="json", exclude_none=True) for item in told.output]
+        items += answer_calls(calls)
+        fake.script("#tokens=2")
+        with responses.stream(**request, input=items) as stream:
+            told = stream.get_final_response()
+            headers = stream._response.headers
+    answer = Answer(200, {"x-request-id": headers["x-request-id"]}, b"")
+    heard = booked(hub, fake, answer, SPEAKERS["responses"], upstream, stream=True)
+    assert [line.split()[1] for line in heard["heard"] if line.startswith("call: ")] == [
+        name for _, name in CALLED
+    ]
+    results = [line.removeprefix("result: ") for line in heard["heard"] if "result: " in line]
+    assert results[:4] == ["read", "edited", "Tools found: crm__read", "ran"]
+    assert json.loads(results[4])[0]["stdout"] == "ran"
+    assert results[5] == "patched"
+    assert "crm__read" in heard["body"]
+    assert told.status == "completed"
+
+
 @pytest.mark.extended
 @pytest.mark.parametrize("upstream", [name for name in UPSTREAMS if name != "openai"])
 def test_chat_agent_with_a_freeform_tool(

@@ -299,11 +299,8 @@ def test_strict_has_no_counterpart() -> None:
 
 def test_a_search_and_what_it_loses() -> None:
     search = WebSearch("anthropic", {"x": 1}, uses_max=3, allowed_domains=("a",), country="IT")
-    encoded = encode(request(tools=(FunctionTool("f"), search)), PLAIN)
-    assert json.loads(encoded.body)["tools"] == [
-        {"functionDeclarations": [{"name": "f"}]},
-        {"googleSearch": {}},
-    ]
+    encoded = encode(request(tools=(search,)), PLAIN)
+    assert json.loads(encoded.body)["tools"] == [{"googleSearch": {}}]
     assert encoded.dropped == (
         "tools.max_uses",
         "tools.allowed_domains",
@@ -323,6 +320,16 @@ def test_a_search_and_what_it_loses() -> None:
     )
     own = WebSearch("gemini", {"googleSearch": {"a": 1}}, blocked_domains=("a",))
     assert encoded_body(request(tools=(own,)))["tools"] == [{"googleSearch": {"a": 1}}]
+
+
+def test_a_search_beside_functions_is_left_out() -> None:
+    """Gemini refuses the two together, unless the client says so in Gemini's own form."""
+    search, options = WebSearch("anthropic", {"x": 1}), WebSearch("web_search_options", {})
+    encoded = encode(request(tools=(FunctionTool("f"), search)), PLAIN)
+    assert json.loads(encoded.body)["tools"] == [{"functionDeclarations": [{"name": "f"}]}]
+    assert encoded.dropped == ("tools.web_search",)
+    with pytest.raises(RequestFault):
+        encode(request(tools=(FunctionTool("f"), options)), PLAIN)
 
 
 def test_server_tools() -> None:
