@@ -10,13 +10,14 @@ goes on from there. What it finds is stored with the same step (`usage/findings.
 """
 
 import datetime as dt
+import logging
 import sys
 import time
 from collections import Counter
 from collections.abc import Iterable, Iterator, Mapping
 from typing import Any, Final, NamedTuple
 
-from django.db import DatabaseError, DataError, connection, transaction
+from django.db import DatabaseError, DataError, OperationalError, connection, transaction
 from django.db.backends.utils import CursorWrapper
 
 from billing.models import BooksWalk, CheckedSum
@@ -26,6 +27,8 @@ from lib import clock
 from lib.code_migrations import schema_difference
 from usage import findings as found_rows
 from usage.invariants import Span, Sums, of_spans, of_the_present, rows_that_break, sums_of
+
+log = logging.getLogger(__name__)
 
 NEW: Final = "new"
 DAY: Final = "day"
@@ -97,6 +100,16 @@ class Place(NamedTuple):
     to_at: dt.datetime | None
     sums: Sums
     reached: bool
+
+
+def index_new_postings() -> None:
+    """Bring the index of postings by time up to date. Postgres does it when it vacuums, and reads
+    all postings since then for every span. Where a vacuum is at it, this leaves it to that one."""
+    try:
+        with transaction.atomic(), connection.cursor() as cursor:
+            cursor.execute(_INDEX_NEW)
+    except OperationalError as error:
+        log.info("postings are not indexed by time now: %s", str(error).strip())
 
 
 def walk(name: str, findings: Findings, seconds: float, to_at: dt.datetime | None = None) -> Place:
@@ -265,6 +278,10 @@ class SumRow(NamedTuple):
 
 
 SUMMED: Final = "I3 what was summed before is the sum of what stands there"
+
+_INDEX_NEW: Final = """
+    SET LOCAL lock_timeout = '100ms';
+    SELECT brin_summarize_new_values('posting_by_time')"""
 
 _PLACE: Final = """
     SELECT stored.to_at, summed.kind, summed.subject_id, summed.nano
