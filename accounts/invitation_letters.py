@@ -18,6 +18,7 @@ from accounts.invitations import Sendable
 from accounts.models import Invitation, User
 from accounts.rules.throttle import limits_of_invitations
 from lib import clock
+from lib.mail import mail_is_set_up
 
 _TEMPLATES: Final = "accounts/email/invitation"
 
@@ -43,11 +44,6 @@ def send_letters(sendables: Sequence[Sendable], inviter: User) -> dict[str, str]
         return {letter.invitation.email: _send(letter, inviter, mail) for letter in letters}
     finally:
         mail.close()
-
-
-def mail_is_set_up() -> bool:
-    """Whether letters can be sent."""
-    return not settings.EMAIL_BACKEND.endswith("NoServerBackend")
 
 
 def _all(letters: Sequence[Sendable], text: str) -> dict[str, str]:

@@ -19,7 +19,7 @@ from django.views.decorators.http import require_http_methods, require_POST, req
 from accounts import access, actors, guards, invitations, member_access, sign_up
 from accounts.actors import LAST_ORGANISATION, Actor, organisation_of, slug_of
 from accounts.guards import organisation_page
-from accounts.invitation_letters import mail_is_set_up, send_letters
+from accounts.invitation_letters import send_letters
 from accounts.invitations import InvitationEnded, InvitationState, Sendable, state_of
 from accounts.member_forms import InviteForm, NewPersonForm, role_label
 from accounts.models import Invitation, SignUpMode, User
@@ -29,6 +29,7 @@ from accounts.table_preferences import read_table
 from lib import clock
 from lib.htmx import back_to, render_dialog, see_other
 from lib.ids import id_text
+from lib.mail import mail_is_set_up
 from lib.refusal import Refused
 from lib.tables.pages import answer_table
 from lib.tables.sources import ListSource

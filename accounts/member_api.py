@@ -2,7 +2,7 @@
 
 import datetime as dt
 from collections.abc import Mapping, Sequence
-from typing import Annotated, Any, Literal
+from typing import Annotated, Any, Final, Literal
 
 from django.conf import settings
 from django.http import HttpRequest
@@ -26,6 +26,9 @@ from lib.refusal import Refused
 from lib.whole_numbers import Whole
 
 router = Router(tags=["Members"])
+
+# What an Idempotency-Key answers where the process ended while the emails were sent.
+_UNKNOWN: Final = "It is not known whether the email was sent. Resend the invitation if it was not."
 
 RoleName = Annotated[str, Field(
     min_length=1, max_length=60,
@@ -304,7 +307,10 @@ def create_invitations(request: HttpRequest, body: InvitationIn) -> Status[NewIn
     offer = Offer(role, custom, _teams(actor, body.teams), body.expires_in_days, body.message)
     made = invitations.invite(actors.organisation_of(actor), body.emails, offer, actor=actor)
     finish_after_commit(request, lambda body: {**body, "items": _send_all(actor, made)})
-    return Status(201, NewInvitations(items=[_new(sendable) for sendable in made]))
+    unknown = {
+        sendable.invitation.email: _UNKNOWN for sendable in made if sendable.invitation.email
+    }
+    return Status(201, NewInvitations(items=[_new(sendable, unknown) for sendable in made]))
 
 
 @router.get("/invitations/{id}", response=InvitationOut, summary="Show an invitation")

@@ -33,9 +33,9 @@ def slowed(action: Action) -> Callable[[View], View]:
                     throttle.count(_limits(action, request))
                 return cast(HttpResponseBase, view(request, **kwargs))
             except throttle.TooManyTries as refused:
-                return _not_now(request, 429, refused.wait_s, ways_in=action == "sign_in")
+                return _not_now(request, 429, refused.wait_s, action)
             except HashingBusy:
-                return _not_now(request, 503, _BUSY_S)
+                return _not_now(request, 503, _BUSY_S, action)
             except signin.PasswordChanged:
                 # What the page says now: the link is used, or who changed it signs in again.
                 return redirect(request.path)
@@ -52,10 +52,8 @@ def _limits(action: Action, request: HttpRequest) -> tuple[Limit, ...]:
     return limits
 
 
-def _not_now(
-    request: HttpRequest, status: int, wait_s: int, *, ways_in: bool = False
-) -> HttpResponse:
-    context = {"seconds": wait_s, "minutes": -(-wait_s // 60), "ways_in": ways_in}
+def _not_now(request: HttpRequest, status: int, wait_s: int, action: Action) -> HttpResponse:
+    context = {"seconds": wait_s, "minutes": -(-wait_s // 60), "action": action}
     response = render(request, f"{status}.html", context, status=status)
     response["Retry-After"] = str(wait_s)
     response["Cache-Control"] = "private, no-store"

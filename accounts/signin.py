@@ -1,5 +1,7 @@
 """Signing in: the one-time link, and what allauth asks of us when a person signs up."""
 
+import logging
+import smtplib
 from typing import Any, cast
 
 from allauth.account.adapter import DefaultAccountAdapter
@@ -7,9 +9,11 @@ from allauth.account.app_settings import EmailVerificationMethod
 from allauth.account.auth_backends import AuthenticationBackend
 from allauth.account.internal.flows.login import perform_login, record_authentication
 from allauth.account.models import Login
+from allauth.core.exceptions import ImmediateHttpResponse
 from django.conf import settings
 from django.db import transaction
 from django.http import HttpRequest, HttpResponse, HttpResponseBase
+from django.shortcuts import render
 from django.urls import reverse
 from django.utils.http import url_has_allowed_host_and_scheme
 from django.utils.translation import gettext, gettext_lazy
@@ -25,7 +29,10 @@ from accounts.rules import link_life
 from accounts.rules.throttle import limits_of_failures
 from accounts.security_changes import network_of_request, oneself, place_of_request, record_change
 from lib import clock
+from lib.mail import mail_is_set_up
 from outbox.facts import put
+
+log = logging.getLogger(__name__)
 
 _CONFIRM_WAYS = {
     "reauthenticate": gettext_lazy("Use your password"),
@@ -203,7 +210,13 @@ class AccountAdapter(DefaultAccountAdapter):  # type: ignore[misc]
         }
         # The mail server may take its time; no connection waits for it.
         let_go()
-        super().send_mail(template_prefix, email, {**context, **urls})
+        try:
+            super().send_mail(template_prefix, email, {**context, **urls})
+        except (smtplib.SMTPException, OSError) as error:
+            log.error("an email of sign-in was not sent: %s", type(error).__name__)
+            context = {"mail_is_set_up": mail_is_set_up()}
+            answer = render(self.request, "accounts/email_not_sent.html", context, status=503)
+            raise ImmediateHttpResponse(answer) from error
 
     def add_message(self, *args: Any, **kwargs: Any) -> None:
         """Being signed in or out is seen on the page; nothing is announced."""

@@ -105,6 +105,14 @@ def once(
         return answer
 
 
+def replace_body(actor: Actor, key: str, body: Mapping[str, Any]) -> None:
+    """Keep another body as the answer of a key: the one that was given, once what was left to do
+    behind the commit is done."""
+    owner, digest = _owner(actor), _digest(key.encode())
+    kept = IdempotentAnswer.objects.filter(owner=owner, key_digest=digest)
+    kept.update(sealed=seal(json.dumps(body), _place(owner, digest)))
+
+
 def drop_old_answers() -> int:
     """Forget answers past their time; how many."""
     return IdempotentAnswer.objects.filter(created_at__lt=clock.now() - KEPT).delete()[0]

@@ -18,7 +18,7 @@ from ninja import Status
 from ninja.operation import Operation
 
 from accounts.actors import actor_of
-from billing.idempotency import KEY_LENGTH_MAX, Answer, answered
+from billing.idempotency import KEY_LENGTH_MAX, Answer, answered, replace_body
 from lib.after_commit import finish_of
 from lib.openapi import declared_error, json_body
 
@@ -53,10 +53,13 @@ def answer_once(view: Callable[..., Any]) -> Callable[..., Any]:
             result = view(request, *args, **kwargs)
             finish = finish_of(request)
             return result if finish is None else Status(201, finish(json_body(result.value)))
-        response = answered(request, actor_of(request), act)
+        actor = actor_of(request)
+        response = answered(request, actor, act)
         finish = finish_of(request)
         if finish is not None:
-            response.content = json.dumps(finish(json.loads(response.content))).encode()
+            body = finish(json.loads(response.content))
+            replace_body(actor, request.headers[HEADER], body)
+            response.content = json.dumps(body).encode()
         return response
 
     return respond

@@ -11,6 +11,7 @@ from django.core.mail import EmailMessage
 from django.core.mail.backends import smtp
 from django.core.mail.backends.base import BaseEmailBackend
 
+from lib.mail import NoMailServer
 from lib.trust import trusted_context
 
 log = logging.getLogger(__name__)
@@ -36,9 +37,9 @@ class ServerBackend(smtp.EmailBackend):
 
 
 class NoServerBackend(BaseEmailBackend):
-    """Sends nothing, and says so."""
+    """Sends nothing, and raises NoMailServer: nobody takes an email for sent."""
 
     def send_messages(self, email_messages: Sequence[EmailMessage]) -> int:
         count = len(email_messages)
         log.warning("%d emails are not sent: no mail server is set (EMAIL_HOST)", count)
-        return 0
+        raise NoMailServer("No mail server is set up (EMAIL_HOST).")

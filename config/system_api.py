@@ -82,6 +82,9 @@ class SystemOut(Schema):
     clickhouse_error: str = Field(
         description="Of the last run that sent usage; empty if it worked."
     )
+    mail_server: bool = Field(description="Whether a mail server is set up (`EMAIL_HOST`).")
+    emails_unsent: int = Field(description="Emails of the last 7 days that were not sent.")
+    emails_error: str = Field(description="The error of the last one; empty if there is none.")
     own_authorities: list[AuthorityOut] = Field(
         description="The installation's own certificate authorities, which outgoing connections "
         "trust in addition to public ones."

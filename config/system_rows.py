@@ -8,7 +8,7 @@ from django.urls import reverse
 from django.utils.formats import date_format
 from django.utils.translation import gettext, gettext_lazy, ngettext
 
-from config.system_state import Backup, Checked, SystemState
+from config.system_state import Backup, Checked, Emails, SystemState
 from lib import clock
 from lib.formatting import data_size, grouped
 from lib.trust import Authority
@@ -52,6 +52,7 @@ def system_rows(state: SystemState) -> list[SystemRow]:
         _clock(state),
         _partitions(state),
         _authorities(state.authorities),
+        _emails(state.emails),
         *([_clickhouse(state.clickhouse)] if state.clickhouse else []),
     ]
 
@@ -157,6 +158,17 @@ def _authorities(own: Sequence[Authority]) -> SystemRow:
     if first.ends_at < clock.now():
         return SystemRow(title, value, gettext("One has expired"), "warn", first.ends_at)
     return SystemRow(title, value, gettext("OK"), "ok")
+
+
+def _emails(emails: Emails) -> SystemRow:
+    title = gettext("Emails")
+    count = ngettext("%(n)s not sent in 7 days", "%(n)s not sent in 7 days", emails.unsent)
+    unsent = count % {"n": grouped(emails.unsent)}
+    if not emails.server:
+        return SystemRow(title, unsent, gettext("No mail server is set up"), "warn", emails.at)
+    if emails.unsent:
+        return SystemRow(title, f"{unsent}: {emails.error}", gettext("Failed"), "warn", emails.at)
+    return SystemRow(title, unsent, gettext("OK"))
 
 
 def _backup(backup: Backup) -> SystemRow:

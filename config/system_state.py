@@ -19,6 +19,8 @@ from config.queues import Queue, read_queues
 from config.version import VERSION
 from lib import clock, trust
 from lib.code_migrations import pending_migrations
+from lib.mail import mail_is_set_up
+from notify import deliveries
 from usage import books_whole, clickhouse_sink, findings, partitions
 from usage.clickhouse_sink import Backlog
 from usage.detached import detached_within, names_of
@@ -74,6 +76,16 @@ class Backup(NamedTuple):
     late: bool
 
 
+class Emails(NamedTuple):
+    """Whether a mail server is set up, how many emails of the last days were given up, and the
+    error and time of the last one."""
+
+    server: bool
+    unsent: int
+    error: str
+    at: dt.datetime | None
+
+
 class SystemState(NamedTuple):
     """All of it; `clock_skew` is by how much the database's clock is ahead of this process's."""
 
@@ -92,6 +104,7 @@ class SystemState(NamedTuple):
     whole_at: dt.datetime | None
     open_findings: int
     clickhouse: Backlog | None
+    emails: Emails
     authorities: Sequence[trust.Authority]
 
     @property
@@ -118,6 +131,7 @@ def system_state() -> SystemState:
         whole_at=books_whole.complete_at(),
         open_findings=findings.open_count(),
         clickhouse=clickhouse_sink.backlog(),
+        emails=Emails(mail_is_set_up(), *deliveries.unsent_letters()),
         authorities=trust.own_authorities(),
     )
 
@@ -200,6 +214,9 @@ def as_json(state: SystemState) -> dict[str, Any]:
         "clickhouse_waiting": state.clickhouse.waiting if state.clickhouse else None,
         "clickhouse_complete_to": state.clickhouse.complete_to if state.clickhouse else None,
         "clickhouse_error": state.clickhouse.error if state.clickhouse else "",
+        "mail_server": state.emails.server,
+        "emails_unsent": state.emails.unsent,
+        "emails_error": state.emails.error,
         "own_authorities": [
             {"name": one.name, "ends_at": one.ends_at} for one in state.authorities
         ],

@@ -12,6 +12,9 @@ from types import FrameType
 
 from uvicorn.main import main
 
+# The log is JSON before uvicorn sets up its own.
+import config  # noqa: F401
+
 
 def leave(number: int, frame: FrameType | None) -> None:
     sys.exit(0)

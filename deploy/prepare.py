@@ -7,6 +7,7 @@ fresh installation, and then makes the installation equal to every *.yaml in DIR
 of their names. Every step may run again.
 """
 
+import contextlib
 import os
 import sys
 from pathlib import Path
@@ -14,6 +15,7 @@ from pathlib import Path
 import django
 from django.core.management import call_command
 
+import config  # noqa: F401 - the log is JSON from here on
 from lib.env import ConfigurationError
 from lib.vault import VaultError
 
@@ -39,4 +41,6 @@ def prepare(directory: Path) -> None:
 if __name__ == "__main__":
     os.environ.setdefault("DJANGO_SETTINGS_MODULE", "config.settings")
     django.setup()
-    prepare(Path(sys.argv[1]))
+    # What commands say is a line of the log too.
+    with contextlib.redirect_stdout(sys.stderr):
+        prepare(Path(sys.argv[1]))

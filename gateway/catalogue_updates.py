@@ -135,7 +135,7 @@ def add_ignore_rule(actor: Actor, model: str, field: str) -> CatalogueIgnoreRule
     with transaction.atomic():
         rule, made = CatalogueIgnoreRule.objects.get_or_create(model=model, field=field)
         if not made:
-            raise _rule_exists()
+            raise _rule_exists(rule)
         audit.record(actor, None, "catalogue.ignored", rule, model=model, field=field)
     return rule
 
@@ -152,16 +152,17 @@ def change_ignore_rule(
         _check_ignore_rule(locked.model, locked.field)
         same = CatalogueIgnoreRule.objects.filter(model=locked.model, field=locked.field)
         if same.exclude(pk=locked.pk).exists():
-            raise _rule_exists()
+            raise _rule_exists(same[0])
         locked.save(update_fields=["model", "field"])
         after = {"model": locked.model, "field": locked.field}
         audit.record(actor, None, "catalogue.ignored", locked, before=before, after=after)
     return locked
 
 
-def _rule_exists() -> Refused:
-    text = gettext("There is already a rule for this model and field.")
-    return Refused("model", text, already_exists=True)
+def _rule_exists(rule: CatalogueIgnoreRule) -> Refused:
+    text = gettext("There is already a rule for %(field)s of %(model)s.")
+    named = {"field": rule.field, "model": rule.model}
+    return Refused("model", text % named, already_exists=True)
 
 
 def _check_ignore_rule(model: str, field: str) -> None:

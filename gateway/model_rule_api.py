@@ -139,9 +139,8 @@ def create_rule(request: HttpRequest, body: ModelRuleIn) -> Status[ModelRuleOut]
     actor = actors.actor_of(request)
     access.require(actor, "channels.write")
     if visible_rules(actor).filter(model=body.model).exists():
-        raise Refused(
-            "model", gettext("There is already a rule for this model."), already_exists=True
-        )
+        text = gettext("There is already a rule for %(model)s.") % {"model": body.model}
+        raise Refused("model", text, already_exists=True)
     return Status(201, _rule(save_rule(actor, body.model, **_stated(body))))
 
 
@@ -184,9 +183,8 @@ def create_alias(request: HttpRequest, body: AliasIn) -> Status[AliasOut]:
     actor = actors.actor_of(request)
     access.require(actor, "channels.write")
     if visible_aliases(actor).filter(name=body.name).exists():
-        raise Refused(
-            "name", gettext("There is already an alias with this name."), already_exists=True
-        )
+        text = gettext("There is already an alias named %(name)s.") % {"name": body.name}
+        raise Refused("name", text, already_exists=True)
     return Status(201, _alias(save_alias(actor, body.name, body.target)))
 
 

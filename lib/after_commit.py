@@ -1,7 +1,8 @@
 """What an operation of the management API does behind its transaction, such as sending a letter.
 
-It gets the body of the answer and returns the body to send; the answer that an Idempotency-Key
-keeps is the first one, and what was done for it is not done again.
+It gets the body of the answer and returns the body to send, which an Idempotency-Key then keeps;
+until then, and where the process ended between, it keeps the first one. What was done is not done
+again.
 """
 
 from collections.abc import Callable

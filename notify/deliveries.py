@@ -30,6 +30,7 @@ from outbox.models import Fact
 LEASE_S: Final = 30
 KEPT_DAYS: Final = 30
 # Ids are made by the processes' clocks, times by the database's.
+_UNSENT_SHOWN: Final = dt.timedelta(days=7)
 _SLACK: Final = dt.timedelta(minutes=5)
 
 
@@ -134,6 +135,17 @@ def send_again(actor: Actor, delivery: Delivery) -> Delivery:
         organisation = locked.endpoint.organisation if locked.endpoint else None
         audit.record(actor, organisation, "delivery.repeated", locked)
     return locked
+
+
+def unsent_letters() -> tuple[int, str, dt.datetime | None]:
+    """How many emails to people were given up in the last days, with the error and time of the
+    last one."""
+    since = first_id_at(clock.now() - _UNSENT_SHOWN)
+    unsent = Delivery.objects.filter(id__gte=since, state=DeliveryState.DEAD).exclude(user=None)
+    last = unsent.order_by("-id").first()
+    if last is None:
+        return 0, "", None
+    return unsent.count(), str(last.tries[-1]["error"]) if last.tries else "", last.ended_at
 
 
 def drop_old() -> int:

@@ -18,6 +18,7 @@ from accounts.key_lookup import key_state
 from accounts.models import Key, Organisation, User
 from lib import clock, egress
 from lib.ids import id_text
+from lib.mail import NoMailServer
 from lib.tenancy import within
 from lib.vault import VaultError
 from notify.deliveries import end_try, open_hook
@@ -189,6 +190,8 @@ def _write(user: User | None, fact: Fact) -> Outcome:
         subject, text = _words(fact, user)
     try:
         send_mail(subject, text, None, [user.email])
+    except NoMailServer:
+        return Outcome(None, "No mail server is set up.", final=True)
     except (smtplib.SMTPException, OSError) as error:
         return Outcome(None, f"The mail server refused: {type(error).__name__}.")
     except ValueError:

@@ -10,13 +10,14 @@ goes on from there. What it finds is stored with the same step (`usage/findings.
 """
 
 import datetime as dt
+import logging
 import sys
 import time
 from collections import Counter
 from collections.abc import Iterable, Iterator, Mapping
 from typing import Any, Final, NamedTuple
 
-from django.db import DatabaseError, DataError, connection, transaction
+from django.db import DatabaseError, DataError, OperationalError, connection, transaction
 from django.db.backends.utils import CursorWrapper
 
 from billing.models import BooksWalk, CheckedSum
@@ -27,6 +28,8 @@ from lib.code_migrations import schema_difference
 from usage import findings as found_rows
 from usage.invariants import Span, Sums, of_spans, of_the_present, rows_that_break, sums_of
 
+log = logging.getLogger(__name__)
+
 NEW: Final = "new"
 DAY: Final = "day"
 WHOLE: Final = "whole"
@@ -36,14 +39,12 @@ PRESENT: Final = "present"
 ROWS_MAX: Final = 20
 """So many rows of one invariant are named by one statement."""
 _SPAN_ROWS: Final = 10_000
-# The rows of a span are few and each is looked up by its key, whatever the planner knows of the end
-# of a table: any other plan reads a table for each span.
+# What a statement asks of a large table is few rows, by its indexes, whatever the planner knows of
+# the table: where it was filled since its statistics were taken, that is nothing.
 _LOOK_UP: Final = "".join(
     f"SET LOCAL {setting};"
     for setting in (
         "enable_seqscan = off",
-        "enable_hashjoin = off",
-        "enable_mergejoin = off",
         "random_page_cost = 1.1",
         "max_parallel_workers_per_gather = 0",
     )
@@ -60,7 +61,7 @@ class Findings:
         self.unfinished: list[str] = []
         self._until, self._statement_s, self._rows_max = until, statement_s, rows_max
 
-    def look(self, names: Iterable[str], parameters: Mapping[str, Any], prepare: str = "") -> None:
+    def look(self, names: Iterable[str], parameters: Mapping[str, Any]) -> None:
         """Look for what breaks these invariants, each by itself: none keeps the others from being
         checked."""
         limit = f"SET LOCAL statement_timeout = {int(self._statement_s * 1000)};"
@@ -70,7 +71,7 @@ class Findings:
                 continue
             try:
                 with transaction.atomic(), connection.cursor() as cursor:
-                    cursor.execute(prepare + limit)
+                    cursor.execute(_LOOK_UP + limit)
                     rows = rows_that_break(cursor, name, parameters, self._rows_max)
             except DataError as error:
                 self.cannot_read(name, error)
@@ -85,7 +86,7 @@ class Findings:
         self.broken[name] = [(str(error).strip(),)]
 
     def look_at_span(self, span: Span) -> None:
-        self.look(of_spans(), span.parameters(), _LOOK_UP)
+        self.look(of_spans(), span.parameters())
 
     def look_at_present(self, open_end: Span, sums: Sums) -> None:
         """What stands now; `sums` are those of everything before the open end of the books."""
@@ -99,6 +100,16 @@ class Place(NamedTuple):
     to_at: dt.datetime | None
     sums: Sums
     reached: bool
+
+
+def index_new_postings() -> None:
+    """Bring the index of postings by time up to date. Postgres does it when it vacuums, and reads
+    all postings since then for every span. Where a vacuum is at it, this leaves it to that one."""
+    try:
+        with transaction.atomic(), connection.cursor() as cursor:
+            cursor.execute(_INDEX_NEW)
+    except OperationalError as error:
+        log.info("postings are not indexed by time now: %s", str(error).strip())
 
 
 def walk(name: str, findings: Findings, seconds: float, to_at: dt.datetime | None = None) -> Place:
@@ -267,6 +278,10 @@ class SumRow(NamedTuple):
 
 
 SUMMED: Final = "I3 what was summed before is the sum of what stands there"
+
+_INDEX_NEW: Final = """
+    SET LOCAL lock_timeout = '100ms';
+    SELECT brin_summarize_new_values('posting_by_time')"""
 
 _PLACE: Final = """
     SELECT stored.to_at, summed.kind, summed.subject_id, summed.nano

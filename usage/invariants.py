@@ -81,21 +81,44 @@ _TOUCHED: Final = f"""
         UNION ALL
         SELECT {_ATTEMPT} FROM billing_posting p
         WHERE {_SPAN} AND p.kind IN ('hold', 'settle', 'void', 'expire') AND {_OF_BEFORE}"""
-_HOLDS: Final = f"({_TOUCHED}) touched JOIN billing_hold h ON h.id = touched.id"
+
+# Ends a subquery that depends on the rows before it. The planner then reads those first and runs
+# the subquery for each of them. Otherwise it chooses the order, and without statistics that order
+# may begin with all records of an organisation.
+_EACH: Final = "OFFSET 0"
+
+
+def _hold(which: str) -> str:
+    return f"CROSS JOIN LATERAL (SELECT * FROM billing_hold WHERE {which} {_EACH}) h"
+
+
+def _account(kind: str, which: str = "organisation_id = p.organisation_id") -> str:
+    return f"""CROSS JOIN LATERAL (
+            SELECT * FROM billing_account WHERE {which} AND kind = '{kind}' {_EACH}) a"""
+
+
+_HOLDS: Final = f"({_TOUCHED}) touched {_hold('id = touched.id')}"
 # Each organisation by itself, for it is what the indexes begin with.
 _RECORDS_BY_ID: Final = f"""(
         SELECT r.* FROM accounts_organisation o CROSS JOIN LATERAL (
-            SELECT * FROM usage_usagerecord WHERE organisation_id = o.id AND id {_IDS}) r) r"""
+            SELECT * FROM usage_usagerecord
+            WHERE organisation_id = o.id AND id {_IDS} {_EACH}) r) r"""
 _ATTEMPTS_BY_ID: Final = f"""(
         SELECT a.* FROM accounts_organisation o CROSS JOIN LATERAL (
-            SELECT * FROM usage_attempt WHERE organisation_id = o.id AND id {_IDS}) a) a"""
-_RECORD_OF_POSTING: Final = (
-    f"usage_usagerecord r ON r.organisation_id = p.organisation_id AND r.id = {_ATTEMPT}"
-)
+            SELECT * FROM usage_attempt WHERE organisation_id = o.id AND id {_IDS} {_EACH}) a) a"""
+_RECORD_OF_POSTING: Final = f"""CROSS JOIN LATERAL (
+            SELECT * FROM usage_usagerecord
+            WHERE organisation_id = p.organisation_id AND id = {_ATTEMPT} {_EACH}) r"""
+_LINE_OF_POSTING: Final = f"""CROSS JOIN LATERAL (
+            SELECT account_id, amount_nano FROM billing_ledgerentry
+            WHERE posting_id = p.id {_EACH}) e"""
+_LINE_OF_ACCOUNT: Final = f"""LEFT JOIN LATERAL (
+            SELECT amount_nano FROM billing_ledgerentry
+            WHERE posting_id = p.id AND account_id = a.id {_EACH}) e ON true"""
 _RECORDS: Final = f"""(
         SELECT * FROM {_RECORDS_BY_ID}
         UNION ALL
-        SELECT r.* FROM billing_posting p JOIN {_RECORD_OF_POSTING}
+        SELECT r.* FROM billing_posting p {_RECORD_OF_POSTING}
         WHERE {_SPAN} AND {_ENDS} AND {_OF_BEFORE}) r"""
 # Each by its own index, in which only the few are that are not resolved.
 _UNRESOLVED: Final = """(
@@ -106,30 +129,25 @@ _UNRESOLVED: Final = """(
 # Of a span: (subject_id, nano).
 _BY_ACCOUNT: Final = f"""
         SELECT e.account_id AS subject_id, e.amount_nano AS nano
-        FROM billing_posting p JOIN billing_ledgerentry e ON e.posting_id = p.id
+        FROM billing_posting p {_LINE_OF_POSTING}
         WHERE {_SPAN}"""
 _SOLD: Final = f"""
         SELECT a.id AS subject_id, r.charge_nano AS nano
-        FROM billing_posting p JOIN {_RECORD_OF_POSTING}
-        JOIN billing_account a ON a.organisation_id = p.organisation_id AND a.kind = 'revenue'
+        FROM billing_posting p {_RECORD_OF_POSTING} {_account("revenue")}
         WHERE {_SPAN} AND {_CHARGES}
         UNION ALL
-        SELECT a.id, e.amount_nano FROM billing_posting p
-        JOIN billing_ledgerentry e ON e.posting_id = p.id
-        JOIN billing_account a ON a.id = e.account_id AND a.kind = 'revenue'
+        SELECT e.account_id, e.amount_nano FROM billing_posting p {_LINE_OF_POSTING}
+        {_account("revenue", "id = e.account_id")}
         WHERE {_SPAN} AND p.kind = 'correct'"""
 _BY_WINDOW: Final = f"""
         SELECT window_id AS subject_id, r.charge_nano AS nano
-        FROM billing_posting p
-        JOIN billing_hold h ON h.id = {_ATTEMPT} AND h.window_ids IS NOT NULL
-        JOIN usage_usagerecord r ON r.organisation_id = h.organisation_id AND r.id = h.id,
-        unnest(h.window_ids) AS window_id
+        FROM billing_posting p {_hold(f"id = {_ATTEMPT} AND window_ids IS NOT NULL")}
+        {_RECORD_OF_POSTING}, unnest(h.window_ids) AS window_id
         WHERE {_SPAN} AND {_CHARGES}
         UNION ALL
-        SELECT window_id, e.amount_nano FROM billing_posting p
-        JOIN billing_ledgerentry e ON e.posting_id = p.id
-        JOIN billing_account a ON a.id = e.account_id AND a.kind = 'revenue'
-        JOIN billing_hold h ON h.id = {_CORRECTED}, unnest(h.window_ids) AS window_id
+        SELECT window_id, e.amount_nano FROM billing_posting p {_LINE_OF_POSTING}
+        {_account("revenue", "id = e.account_id")} {_hold(f"id = {_CORRECTED}")},
+        unnest(h.window_ids) AS window_id
         WHERE {_SPAN} AND p.kind = 'correct'"""
 
 
@@ -221,12 +239,12 @@ INVARIANTS: Final = {
     "I1 every posting has its lines": f"""
         SELECT p.id FROM billing_posting p
         WHERE {_SPAN} AND NOT EXISTS (
-            SELECT FROM billing_ledgerentry e WHERE e.posting_id = p.id)""",
+            SELECT FROM billing_ledgerentry e WHERE e.posting_id = p.id {_EACH})""",
     "I1 every line has its posting": f"""
         SELECT line.id, line.posting_id FROM billing_ledgerline line
         WHERE line.posting_id {_IDS} AND NOT EXISTS (
             SELECT FROM billing_posting p
-            WHERE p.id = line.posting_id AND p.account_ids IS NULL)""",
+            WHERE p.id = line.posting_id AND p.account_ids IS NULL {_EACH})""",
     "I2 what is written once is guarded": """
         SELECT guarded.name, trigger.name FROM unnest(ARRAY[
             'billing_posting', 'billing_ledgerline', 'billing_seal', 'accounts_auditevent',
@@ -260,7 +278,7 @@ INVARIANTS: Final = {
         WHERE h.id IS NULL OR a.id IS NULL OR h.amount_nano <> a.hold_nano""",
     "I5 a hold has a posting of its own where it says so": f"""
         SELECT h.id FROM {_HOLDS} WHERE h.posted <> EXISTS (
-            SELECT FROM billing_posting p WHERE p.idempotency_id = 'hold:' || h.id)""",
+            SELECT FROM billing_posting p WHERE p.idempotency_id = 'hold:' || h.id {_EACH})""",
     "I6 a hold is resolved by exactly one posting": f"""
         SELECT h.id, h.state AS found FROM {_HOLDS}
         WHERE (h.state NOT IN ('open', 'kept'))::int <> (
@@ -283,38 +301,35 @@ INVARIANTS: Final = {
         WHERE a.kind = 'revenue' AND a.balance_nano <> coalesce(sold.nano, 0)""",
     "I10 revenue of a record is its charge": f"""
         SELECT r.id, r.charge_nano AS expected, e.amount_nano AS found
-        FROM billing_posting p JOIN {_RECORD_OF_POSTING}
-        JOIN billing_account a ON a.organisation_id = r.organisation_id AND a.kind = 'revenue'
-        LEFT JOIN billing_ledgerentry e ON e.posting_id = p.id AND e.account_id = a.id
+        FROM billing_posting p {_RECORD_OF_POSTING} {_account("revenue")} {_LINE_OF_ACCOUNT}
         WHERE {_SPAN} AND {_CHARGES} AND coalesce(e.amount_nano, 0) <> r.charge_nano""",
     "I10 what a record is charged is posted": f"""
         SELECT r.id, r.charge_nano AS expected FROM {_RECORDS_BY_ID}
         WHERE r.charge_nano <> 0 AND NOT EXISTS (
             SELECT FROM billing_posting p WHERE p.attempt_id = r.id AND {_CHARGES}
-            OR p.idempotency_id IN ('settle:' || r.id, 'expire:' || r.id))""",
+            OR p.idempotency_id IN ('settle:' || r.id, 'expire:' || r.id) {_EACH})""",
     "I7 every late truth is posted once, and linked to its attempt": f"""
         SELECT p.id FROM billing_posting p
         WHERE {_SPAN} AND p.kind IN ('correct', 'loss') AND NOT EXISTS (
             SELECT FROM billing_hold h WHERE h.id = {_CORRECTED}
-            AND h.state NOT IN ('open', 'kept'))
+            AND h.state NOT IN ('open', 'kept') {_EACH})
         AND NOT EXISTS (
             SELECT FROM usage_detachedmonth m
             WHERE {_CORRECTED} >= m.first_id AND {_CORRECTED} < m.end_id)""",
     "I14 a hold is kept until it is decided on what has no charge": f"""
-        SELECT h.id, h.state AS found FROM {_RECORDS} JOIN billing_hold h ON h.id = r.id
+        SELECT h.id, h.state AS found FROM {_RECORDS} {_hold("id = r.id")}
         WHERE r.basis = 'held' AND h.state <> 'kept'
-        AND NOT EXISTS (SELECT FROM usage_review v WHERE v.attempt_id = h.id)
+        AND NOT EXISTS (SELECT FROM usage_review v WHERE v.attempt_id = h.id {_EACH})
         UNION ALL
-        SELECT h.id, h.state AS found FROM billing_hold h
-        JOIN usage_usagerecord r ON r.organisation_id = h.organisation_id AND r.id = h.id
+        SELECT h.id, h.state AS found FROM billing_hold h CROSS JOIN LATERAL (
+            SELECT basis FROM usage_usagerecord
+            WHERE organisation_id = h.organisation_id AND id = h.id {_EACH}) r
         WHERE h.state = 'kept' AND (r.basis <> 'held'
-            OR EXISTS (SELECT FROM usage_review v WHERE v.attempt_id = h.id))""",
+            OR EXISTS (SELECT FROM usage_review v WHERE v.attempt_id = h.id {_EACH}))""",
     "I15 what an attempt cost is owed to its provider": f"""
         SELECT r.id, r.cost_nano AS expected, -e.amount_nano AS found
-        FROM billing_posting p JOIN {_RECORD_OF_POSTING}
-        JOIN billing_account a ON a.organisation_id = r.organisation_id
-            AND a.kind = 'provider:cost'
-        LEFT JOIN billing_ledgerentry e ON e.posting_id = p.id AND e.account_id = a.id
+        FROM billing_posting p {_RECORD_OF_POSTING} {_account("provider:cost")}
+        {_LINE_OF_ACCOUNT}
         WHERE {_SPAN} AND {_CHARGES} AND -coalesce(e.amount_nano, 0) <> CASE
             WHEN r.basis = 'held' THEN 0
             WHEN r.cost_nano IS NULL THEN r.charge_nano
@@ -468,7 +483,7 @@ INVARIANTS: Final = {
         SELECT DISTINCT r.request_id FROM {_RECORDS} WHERE r.final AND EXISTS (
             SELECT FROM usage_usagerecord other
             WHERE other.organisation_id = r.organisation_id AND other.request_id = r.request_id
-            AND other.final AND other.id <> r.id)""",
+            AND other.final AND other.id <> r.id {_EACH})""",
 }
 _BOUNDS: Final = ("%(from)s", "%(first)s", "%(quarter)s")
 

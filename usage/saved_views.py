@@ -77,7 +77,12 @@ def check_free(actor: Actor, page: str, name: str) -> None:
     require_person(actor)
     own = SavedView.objects.filter(organisation=organisation_of(actor), user=actor.user, page=page)
     if own.filter(name=_name(name)).exists():
-        raise Refused("name", gettext("You have a view of this name."), already_exists=True)
+        raise _taken(_name(name))
+
+
+def _taken(name: str) -> Refused:
+    text = gettext("You already have a view named %(name)s.") % {"name": name}
+    return Refused("name", text, already_exists=True)
 
 
 def change_view(
@@ -93,7 +98,7 @@ def change_view(
         organisation=view.organisation_id, user=view.user_id, page=view.page, name=view.name
     )
     if same.exclude(id=view.id).exists():
-        raise Refused("name", gettext("You have a view of this name."), already_exists=True)
+        raise _taken(view.name)
     with transaction.atomic():
         view.save(update_fields=["name", "shared", "query"])
         after = {"name": view.name, "shared": view.shared}

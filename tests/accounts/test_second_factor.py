@@ -15,7 +15,7 @@ from accounts.actors import SYSTEM
 from accounts.models import AuditEvent, User
 from lib.vault import VaultError
 from outbox.models import Fact
-from tests.accounts.factors import App, Owner, with_app
+from tests.accounts.factors import App, Owner, Passkey, with_app
 from tests.accounts.test_signin import at_once, reset_link
 from tests.cast import PASSWORD, Cast, person, signed_in
 from tests.notify.test_telling import tell
@@ -157,6 +157,41 @@ def test_five_wrong_codes_slow_down(bob: Owner) -> None:
     browser = password()
     assert [send(browser, "000000").status_code for _ in range(6)] == [200] * 5 + [429]
     assert send(browser, bob.app.code()).status_code == 429
+
+
+def test_who_waits_for_a_code_is_told_how_long_and_what_else_works(
+    bob: Owner, people: Cast
+) -> None:
+    browser = password()
+    passkey = Passkey(people.bob)
+    for _ in range(6):
+        refused = send(browser, "000000")
+    page = refused.content.decode()
+    assert refused.status_code == 429
+    assert 290 < int(refused["Retry-After"]) <= 300
+    assert "Try again in 5 minutes." in page
+    assert "Your code was not checked." in page
+    assert "You can sign in without waiting: with a passkey" in page
+    # Both named ways work, from this address.
+    other = Client(REMOTE_ADDR="192.0.2.1")
+    passkey.sign_in(other)
+    assert is_in(other)
+    form = Client(REMOTE_ADDR="192.0.2.1")
+    link = form.get(reset_link(), follow=True).redirect_chain[-1][0]
+    form.post(link, {"password1": PASSWORD, "password2": PASSWORD}, follow=True)
+    assert send(password(), bob.app.code()).status_code == 302
+
+
+def test_a_passkey_signs_in_where_passwords_are_refused(people: Cast) -> None:
+    passkey = Passkey(people.bob)
+    browser = Client(REMOTE_ADDR="192.0.2.1")
+    for _ in range(6):
+        wrong = {"login": "bob@example.org", "password": "wrong wrong"}
+        refused = browser.post("/login", wrong)
+    assert refused.status_code == 429
+    assert "with a passkey" in refused.content.decode()
+    passkey.sign_in(browser)
+    assert is_in(browser)
 
 
 def test_strangers_with_the_password_do_not_lock_the_owner_out(bob: Owner) -> None:

@@ -118,6 +118,23 @@ def test_a_reset_says_the_same_to_everybody(people: Cast) -> None:
     ]
 
 
+@pytest.mark.parametrize(
+    ("backend", "words"),
+    [
+        ("config.email_backends.NoServerBackend", "This installation sends no emails"),
+        ("config.email_backends.ServerBackend", "The mail server did not accept it"),
+    ],
+)
+@pytest.mark.parametrize("email", ["bob@example.org", "zoe@example.org"])
+def test_a_reset_whose_email_was_not_sent_says_so(
+    people: Cast, settings: Any, backend: str, words: str, email: str
+) -> None:
+    settings.EMAIL_BACKEND, settings.EMAIL_HOST, settings.EMAIL_PORT = backend, "127.0.0.1", 9
+    answer = Client().post("/password/reset", {"email": email}, follow=True)
+    assert answer.status_code == 503
+    assert words in answer.content.decode()
+
+
 def sign_in(
     email: str = "bob@example.org",
     password: str = PASSWORD,

@@ -82,6 +82,23 @@ def bearer() -> dict[str, str]:
     return {"Authorization": f"Bearer {KEY}"}
 
 
+def settings_of(folder: Path, fake: FakeUpstream) -> dict[str, str]:
+    """Settings of an installation that applies INSTALLATION, from a folder made for it."""
+    apply = folder / "apply"
+    apply.mkdir()
+    (apply / "10-all.yaml").write_text(INSTALLATION)
+    return {
+        # Pages look at the port; the edge's is known only once the shape is made.
+        **fresh_settings("http://127.0.0.1"),
+        "FRONT_SUBNET": "127.0.0.0/8",
+        "APPLY_DIR": str(apply),
+        "FAKE_URL": fake.url,
+        "FAKE_KEY": fake.key,
+        "CI_KEY": KEY,
+        "LIMITED_KEY": LIMITED_KEY,
+    }
+
+
 @contextlib.contextmanager
 def staged(folder: Path, web_ports: Sequence[int] = ()) -> Iterator[Stage]:
     """The shape with two web processes; `web_ports` are those that the edge knows, also of those
@@ -89,20 +106,7 @@ def staged(folder: Path, web_ports: Sequence[int] = ()) -> Iterator[Stage]:
     with contextlib.ExitStack() as until_done:
         fake = until_done.enter_context(FakeUpstream("fake"))
         database_url = until_done.enter_context(own_database("weir_shape"))
-        apply = folder / "apply"
-        apply.mkdir()
-        (apply / "10-all.yaml").write_text(INSTALLATION)
-        given = {
-            # Pages look at the port; the edge's is known only once the shape is made.
-            **fresh_settings("http://127.0.0.1"),
-            "FRONT_SUBNET": "127.0.0.0/8",
-            "APPLY_DIR": str(apply),
-            "FAKE_URL": fake.url,
-            "FAKE_KEY": fake.key,
-            "CI_KEY": KEY,
-            "LIMITED_KEY": LIMITED_KEY,
-        }
-        shape = Shape(folder / "shape", given, database_url)
+        shape = Shape(folder / "shape", settings_of(folder, fake), database_url)
         shape.web_ports = list(web_ports)
         until_done.callback(shape.close)
         shape.build()

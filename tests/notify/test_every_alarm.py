@@ -55,7 +55,7 @@ from lib import clock
 from lib.ids import new_id
 from notify import endpoints, sending
 from notify.kinds import KINDS
-from notify.models import WebhookEndpoint
+from notify.models import Delivery, DeliveryState, WebhookEndpoint
 from outbox.models import Fact
 from relay.database import PipelinedConnection
 from relay.operator_alerts import DamagedRecords, damaged_statement
@@ -69,6 +69,7 @@ from tests.databases import own_database
 from tests.fakes.processor import SECRET_KEY, WEBHOOK_SECRET, FakeProcessor, fake_processor
 from tests.hub import ROOT
 from tests.invoicing import charged, mid_month
+from tests.markup import squeezed
 from tests.notify.chats import ADDRESSES, Chats
 from tests.notify.mail_server import MailServer, mail_server
 from tests.notify.receiver import Receiver, receiver
@@ -442,13 +443,13 @@ def _connect_to(name: str) -> None:
 
 
 @contextmanager
-def worker(dsn: str, post: MailServer, bank: FakeProcessor, log: Path) -> Iterator[Celery]:
+def worker(dsn: str, post: MailServer | None, bank: FakeProcessor, log: Path) -> Iterator[Celery]:
     """The worker with its beat, and the app by which it is sent work."""
     environment = os.environ | {
         "DATABASE_URL": dsn,
         "BROKER_URL": "",
-        "EMAIL_HOST": "127.0.0.1",
-        "EMAIL_PORT": str(post.port),
+        "EMAIL_HOST": "127.0.0.1" if post else "",
+        "EMAIL_PORT": str(post.port if post else 25),
         "WEBHOOK_EGRESS_ALLOW": "127.0.0.1/32",
         "STRIPE_SECRET_KEY": SECRET_KEY,
         "STRIPE_WEBHOOK_SECRET": WEBHOOK_SECRET,
@@ -557,3 +558,35 @@ def test_every_kind_has_a_cause() -> None:
 @pytest.mark.parametrize("kind", CAUSES)
 def test_it_is_received_from_a_real_worker(kind: str, received: Received) -> None:
     assert received.lacks(kind) == []
+
+
+def test_what_nobody_can_send_is_not_taken_for_sent(
+    django_db_blocker: DjangoDbBlocker, tmp_path: Path
+) -> None:
+    """Without a mail server an email ends at once as not sent, and operators see why."""
+    with (
+        django_db_blocker.unblock(),
+        own_database("unmailed") as dsn,
+        django_on(dsn),
+        fake_processor() as bank,
+    ):
+        load_queues(dsn)
+        people = cast.assemble()
+        credits.ask_credit(cast.actor(people.dora), people.acme, 5_000 * USD, reason="r")
+        letters = Delivery.objects.filter(fact__kind="credit.asked", user=people.dora)
+        with worker(dsn, None, bank, tmp_path / "worker.log") as app:
+            app.send_task("notify.tasks.tell")
+            until = time.monotonic() + WAIT_S
+            while not letters.exclude(ended_at=None).exists():
+                assert time.monotonic() < until, (tmp_path / "worker.log").read_text()
+                time.sleep(0.2)
+        ended = letters.get()
+        [tried] = ended.tries
+        assert (ended.state, tried["error"]) == (DeliveryState.DEAD, "No mail server is set up.")
+        operator = cast.signed_in(people.dora)
+        with override_settings(EMAIL_BACKEND="config.email_backends.NoServerBackend"):
+            told = operator.get("/api/v1/system").json()
+            shown = squeezed(operator.get("/admin/health").content.decode())
+        assert (told["mail_server"], told["emails_error"]) == (False, "No mail server is set up.")
+        assert told["emails_unsent"] >= 1
+        assert "No mail server is set up" in shown

@@ -61,7 +61,7 @@ def test_the_same_name_is_the_same_view(people: cast.Cast) -> None:
     other = SavedView.objects.get(name="Other")
     refused = alice.post(f"{VIEWS}/{view_id(other)}", {"name": "Zebra"})
     assert refused.status_code == 422
-    assert "You have a view of this name." in html.unescape(refused.content.decode())
+    assert "You already have a view named Zebra." in html.unescape(refused.content.decode())
 
 
 @pytest.mark.extended
