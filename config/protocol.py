@@ -17,6 +17,9 @@ A process that stops answers with `Connection: close`. What is still open when i
 connections is closed only once it has been silent for as long as the process went on accepting: a
 proxy that keeps connections for less never sends a request into one that is just being closed.
 
+A busy process reads late. What came in time is answered, however late it is read: before a
+connection is closed for its silence, the kernel is asked whether something of it is unread.
+
 All connections together are as many as files may be opened for; the one that has said nothing for
 the longest time makes room for the next.
 """
@@ -24,8 +27,9 @@ the longest time makes room for the next.
 import asyncio
 import re
 import resource
+import select
 from collections.abc import Callable
-from functools import cache
+from functools import cache, partial
 from operator import itemgetter
 from typing import Any, Final
 from urllib.parse import unquote
@@ -60,6 +64,8 @@ _STALL_S = 30.0
 _LOOKS: Final = 6
 _DROPPED_BYTES_FREE: Final = 256 * 1024
 _DROP_EVERY_S: Final = 0.1
+# What the kernel has is read before this has passed, or as soon as the process is less busy.
+_UNREAD_S: Final = 0.01
 # What may stand in `Host` (RFC 3986, section 3.2.2, with a port behind it; or nothing).
 _HOST: Final = re.compile(rb"(?:\[[0-9A-Za-z.:]+\]|[\w.~!$&'()*+,;=%-]*)(?::[0-9]*)?", re.ASCII)
 _REFUSALS: Final[dict[int, ErrorAnswer]] = {
@@ -396,17 +402,40 @@ class Protocol(HttpToolsProtocol):
             self._head_timer.cancel()
             self._head_timer = None
 
-    def _head_is_late(self) -> None:
+    def _head_is_late(self, *, looked: bool = False) -> None:
         self._head_timer = None
-        if self._open_bytes:
+        if not looked and self._has_unread():
+            # Once: who sends a byte from time to time has no more time for it.
+            self._head_timer = self.loop.call_later(
+                _UNREAD_S, partial(self._head_is_late, looked=True)
+            )
+        elif self._open_bytes:
             self._refuse(_REFUSALS[408])
         else:
             self._stop_awaiting()
             self.transport.close()
 
+    def timeout_keep_alive_handler(self) -> None:
+        if self._has_unread():
+            # Reading it ends this timer.
+            self.timeout_keep_alive_task = self.loop.call_later(
+                _UNREAD_S, self.timeout_keep_alive_handler
+            )
+        else:
+            super().timeout_keep_alive_handler()
+
+    def _has_unread(self) -> bool:
+        """Whether something has come from the client that the event loop has still to read."""
+        connection = self.transport.get_extra_info("socket")
+        if connection is None or self.flow.read_paused or self.transport.is_closing():
+            return False
+        poll = select.poll()
+        poll.register(connection.fileno(), select.POLLIN)
+        return bool(poll.poll(0))
+
     def _make_room(self) -> bool:
         """Close the connection that has been silent for the longest time, if there is one."""
-        longest = next(iter(self._awaiting), None)
+        longest = next((one for one in self._awaiting if not one._has_unread()), None)
         if longest is None:
             return False
         del self._awaiting[longest]
@@ -417,17 +446,18 @@ class Protocol(HttpToolsProtocol):
 
     def shutdown(self) -> None:
         linger_s = _linger_s()
-        if not linger_s:
-            super().shutdown()
-            return
         self.timeout_keep_alive = linger_s  # type: ignore[assignment]
-        if not self.answering:
-            self._unset_keepalive_if_required()
+        if self.answering:
+            if not self.cycle.response_started:
+                self.cycle.keep_alive = False
+            return
+        self._unset_keepalive_if_required()
+        if linger_s:
             self.timeout_keep_alive_task = self.loop.call_later(
                 linger_s, self.timeout_keep_alive_handler
             )
-        elif not self.cycle.response_started:
-            self.cycle.keep_alive = False
+        else:
+            self.timeout_keep_alive_handler()
 
     # ---- waiting for a reader
 
@@ -440,7 +470,7 @@ class Protocol(HttpToolsProtocol):
         cycle.scope[RESPOND] = self.respond
         cycle.scope[HEED] = self.heed
         self._running = cycle
-        if _linger_s():
+        if not self.timeout_keep_alive or _linger_s():
             cycle.keep_alive = False
         unchunked = cycle.scope["http_version"] == "1.0"
         super()._start_asgi_task(cycle, _unchunked(cycle, app) if unchunked else app)

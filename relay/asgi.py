@@ -207,12 +207,12 @@ class Relay:
             credentials = read_credentials(scope["headers"], query, scope["path"], subprotocols)
             principal = await life.authenticator.principal(credentials, snapshot.now())
             caller = _Caller(credentials, principal, snapshot, began)
-        organisation_id = None if caller is None else caller.principal.organisation_id
-        if not life.load.enter(organisation_id):
+        asks = None if caller is None else caller.principal
+        if not life.load.enter(asks):
             await sink.refuse(too_busy(life.load.come_again_ms()))
             return
         try:
-            await life.turns.begin(None if caller is None else caller.principal)
+            await life.turns.begin(asks)
             if caller is None:
                 serve = _CONTENT[endpoint.handler]
                 await serve(life.parts, life.snapshot, None, scope, receive, sink)
@@ -224,7 +224,7 @@ class Relay:
                 caller = _Caller(credentials, principal, snapshot, began)
             await self._answer_caller(life, endpoint, sink, scope, receive, caller)
         finally:
-            life.load.leave(organisation_id)
+            life.load.leave(asks)
 
     async def _answer_caller(
         self,

@@ -8,9 +8,15 @@ from collections.abc import Callable
 from random import uniform
 from uuid import UUID
 
-from gateway.rules.load_shedding import MEASURED_EACH_S, UNDER_WAY_MIN, LoadShedding
+from gateway.rules.load_shedding import (
+    MEASURED_EACH_S,
+    UNDER_WAY_MIN,
+    LoadShedding,
+    is_within_share,
+)
 from gateway.rules.turns import TURNS_EACH
 from gateway.total_sql import add_to_total
+from relay.auth import Principal
 from relay.database import Statement
 
 log = logging.getLogger(__name__)
@@ -27,34 +33,48 @@ class Load:
         self._watched = wait_s_max > 0
         self._under_way = under_way
         self._turn_wait_s = turn_wait_s
-        # The requests under way of each organisation that has some.
-        self._each: dict[UUID | None, int] = {}
+        # The requests under way of each key that has some, by its organisation. Those who need no
+        # key are one organisation.
+        self._organisations: dict[UUID | None, dict[UUID | None, int]] = {}
         # So many are under way that some may have to be refused.
         self._crowded = asyncio.Event()
         # Those that no total counts yet.
         self._refused = 0
 
-    def enter(self, organisation_id: UUID | None) -> bool:
+    def enter(self, principal: Principal | None) -> bool:
         """Whether a request that is under way is to be answered, where `leave` is called at its
-        end; one that is not is counted. None is the organisation of who needs no key."""
+        end; one that is not is counted."""
         beside = self._under_way() - 1
         if beside >= UNDER_WAY_MIN:
             self._crowded.set()
-        own = self._each.get(organisation_id, 0)
-        taken = self._shedding.takes(beside, own, self._each.values())
+        organisation_id, key_id = _payer(principal)
+        keys = self._organisations.get(organisation_id, {})
+        of_key = keys.get(key_id, 0)
+
+        def within_share(limit: float) -> bool:
+            others = [
+                sum(each.values()) for each in self._organisations.values() if each is not keys
+            ]
+            other_keys = [count for other, count in keys.items() if other != key_id]
+            return is_within_share(limit, of_key, other_keys, others)
+
+        taken = self._shedding.takes(beside, within_share)
         if taken:
-            self._each[organisation_id] = own + 1
+            keys[key_id] = of_key + 1
+            self._organisations[organisation_id] = keys
         else:
             self._refused += 1
         return taken
 
-    def leave(self, organisation_id: UUID | None) -> None:
+    def leave(self, principal: Principal | None) -> None:
         """A request that was to be answered has ended."""
-        left = self._each[organisation_id] - 1
-        if left:
-            self._each[organisation_id] = left
-        else:
-            del self._each[organisation_id]
+        organisation_id, key_id = _payer(principal)
+        keys = self._organisations[organisation_id]
+        keys[key_id] -= 1
+        if not keys[key_id]:
+            del keys[key_id]
+            if not keys:
+                del self._organisations[organisation_id]
 
     def come_again_ms(self) -> int:
         """When one who is refused now shall come again: each at another time."""
@@ -103,6 +123,10 @@ class Load:
     def put_back(self, refused: int) -> None:
         """These could not be counted."""
         self._refused += refused
+
+
+def _payer(principal: Principal | None) -> tuple[UUID | None, UUID | None]:
+    return (None, None) if principal is None else (principal.organisation_id, principal.key_id)
 
 
 def count_refused(refused: int) -> Statement:

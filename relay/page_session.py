@@ -68,7 +68,7 @@ async def carry_session(
         principal = await life.authenticator.principal_of_key(
             session.key_id, life.snapshot.now(), session.user_id
         )
-        if not life.load.enter(principal.organisation_id):
+        if not life.load.enter(principal):
             await sink.refuse(too_busy(life.load.come_again_ms()))
             return
         try:
@@ -77,7 +77,7 @@ async def carry_session(
             LAST_USES.note(principal.key_id, principal.digest, "", PLAYGROUND)
             await _converse(life, principal, session, sink, scope)
         finally:
-            life.load.leave(principal.organisation_id)
+            life.load.leave(principal)
     except RequestFault as fault:
         await sink.fault(fault)
     except (DatabaseAway, DatabaseRefused):

@@ -8,8 +8,9 @@ overload. From then on one is taken as one ends:
     the wait stays long    a few fewer than there are: the longer it took to measure, the fewer
     it was short           a few more than before; no limit, once it is far above what is under way
 
-Refused is the organisation that has most under way: another one takes a place beyond the limit, and
-the next that ends of the largest is not replaced.
+Refused is who has more than a fair share of the limit: an organisation of all places, a key of
+those of its organisation. Others take a place beyond the limit, and the next that ends of the
+largest is not replaced.
 
 Requests come in waves, each of which makes others wait for a moment. The process rests behind it,
 and to take fewer would only make its rest longer.
@@ -17,7 +18,7 @@ and to take fewer would only make its rest longer.
 All times are seconds of one clock that only goes forward, and are given by the caller.
 """
 
-from collections.abc import Iterable
+from collections.abc import Callable, Iterable
 from math import exp
 from typing import Final
 
@@ -87,11 +88,12 @@ class LoadShedding:
         if now - self._long_since >= patience_s:
             self.limit = max(UNDER_WAY_MIN, under_way * _FALL**times)
 
-    def takes(self, under_way: int, own: int = 0, each: Iterable[int] = ()) -> bool:
-        """Whether a request that has just come is taken beside so many: above the limit only if
-        some organisation would still have more than its own, which has `own` of them. `each` is how
-        many every organisation has (P35)."""
-        if self.limit is None or under_way < self.limit or any(others > own + 1 for others in each):
+    def takes(
+        self, under_way: int, is_within_share: Callable[[float], bool] = lambda limit: False
+    ) -> bool:
+        """Whether a request that has just come is taken beside so many: above the limit only if who
+        asks stays within their fair share of it (P35)."""
+        if self.limit is None or under_way < self.limit or is_within_share(self.limit):
             self._taken += 1
             return True
         self._refused += 1
@@ -112,3 +114,14 @@ class LoadShedding:
         weight = 1 - exp(-elapsed_s / _RATE_OVER_S)
         self._taken_each_s += weight * (self._taken / elapsed_s - self._taken_each_s)
         self._taken = self._refused = 0
+
+
+def is_within_share(
+    limit: float, of_key: int, of_keys: Iterable[int], of_organisations: Iterable[int]
+) -> bool:
+    """Whether a key that has so many requests under way may have one more of `limit`: whether they
+    would all have room if no other key of its organisation had more than it then has, and no other
+    organisation more than these keys together. What the others really have is given."""
+    of_key += 1
+    own = of_key + sum(min(others, of_key) for others in of_keys)
+    return own + sum(min(others, own) for others in of_organisations) <= limit

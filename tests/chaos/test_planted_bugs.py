@@ -11,8 +11,6 @@ import pytest
 
 from tests.databases import ROOT
 
-pytestmark = pytest.mark.slow
-
 _LEFT_OUT: Final = shutil.ignore_patterns(".*", "node_modules", "images")
 # What pytest says when a test has failed, and not that it could not run.
 _FAILED: Final = 1
@@ -80,8 +78,8 @@ BUGS: Final = {
     ),
     "a charge that is cut off, not rounded": Bug(
         "billing/rules/pricing.py",
-        "round_half_even(numerator, _DENOMINATOR)",
-        "numerator // _DENOMINATOR",
+        "round_half_even(numerator, denominator)",
+        "numerator // denominator",
         "tests/billing/rules/test_pricing.py::test_billing_case",
     ),
     "a payment that anybody reports": Bug(
@@ -100,15 +98,22 @@ BUGS: Final = {
 
 
 @pytest.mark.parametrize("name", BUGS)
+def test_what_a_bug_spoils_is_there(name: str) -> None:
+    bug = BUGS[name]
+    assert (ROOT / bug.file).read_text().count(bug.right) == 1
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize("name", BUGS)
 def test_a_planted_bug_turns_its_test_red(tree: Path, name: str) -> None:
     bug = BUGS[name]
     source = (tree / bug.file).read_text()
-    assert source.count(bug.right) == 1, f"{bug.file} no longer has what is to be spoiled"
     (tree / bug.file).write_text(source.replace(bug.right, bug.wrong))
     run = run_tests(tree, bug.test)
     assert run.returncode == _FAILED, run.stdout[-3000:]
 
 
+@pytest.mark.slow
 def test_none_is_red_without_its_bug(tree: Path) -> None:
     run = run_tests(tree, *(bug.test for bug in BUGS.values()))
     assert run.returncode == 0, run.stdout[-3000:]

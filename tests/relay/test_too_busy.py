@@ -4,7 +4,8 @@ who that is."""
 import asyncio
 import json
 from types import SimpleNamespace
-from typing import Any
+from typing import Any, cast
+from uuid import UUID
 
 import pytest
 
@@ -14,6 +15,7 @@ from gateway.rules.turns import TURNS_EACH
 from lib.asgi import Message
 from lib.ids import new_id
 from relay.asgi import Relay
+from relay.auth import Principal
 from relay.config import RelayConfig
 from relay.load import Load
 
@@ -98,8 +100,9 @@ async def test_the_wait_is_measured_while_the_loop_runs(
     monkeypatch.setattr("relay.load.MEASURED_EACH_S", 0.001)
     too_busy = asyncio.Event()
     monkeypatch.setattr(Load, "_tell", lambda load: too_busy.set())
-    load = Load(1e-9, lambda: 2 * load_shedding.UNDER_WAY_MIN, float)
-    assert load.enter(None)
+    many = 2 * load_shedding.UNDER_WAY_MIN
+    load = Load(1e-9, lambda: many, float)
+    assert all(load.enter(None) for _ in range(many))
     watching = asyncio.create_task(load.watch())
     await asyncio.wait_for(too_busy.wait(), 30)
     watching.cancel()
@@ -124,9 +127,13 @@ async def test_a_wait_for_a_turn_is_a_wait(monkeypatch: pytest.MonkeyPatch) -> N
     watching.cancel()
 
 
+def key_of(organisation_id: UUID) -> Principal:
+    return cast(Principal, SimpleNamespace(organisation_id=organisation_id, key_id=new_id()))
+
+
 def test_a_full_process_takes_who_has_least_under_way() -> None:
     """P35: a place that the largest organisation leaves is not given back to it."""
-    load, large, small = Load(1.0, lambda: 501, float), new_id(), new_id()
+    load, large, small = Load(1.0, lambda: 501, float), key_of(new_id()), key_of(new_id())
     assert all(load.enter(large) for _ in range(500))
     load._shedding.limit = 500.0
     assert not load.enter(large)
@@ -138,6 +145,22 @@ def test_a_full_process_takes_who_has_least_under_way() -> None:
         load.leave(small)
     assert load.enter(small)
     assert load.take_refused() == 2
+
+
+def test_a_key_with_few_is_taken_beside_a_crowd_of_its_organisation() -> None:
+    load, organisation = Load(1.0, lambda: 101, float), new_id()
+    crowd, few = key_of(organisation), key_of(organisation)
+    assert all(load.enter(crowd) for _ in range(100))
+    load._shedding.limit = 100.0
+    assert not load.enter(crowd)
+    assert all(load.enter(few) for _ in range(5))
+    # So many keys with a few each are the crowd themselves.
+    many = [key_of(organisation) for _ in range(200)]
+    taken = sum(load.enter(one) for one in many)
+    assert taken < 100
+    assert not load.enter(many[-1])
+    # Of another organisation they take no place.
+    assert all(load.enter(other) for other in 5 * [key_of(new_id())])
 
 
 async def test_nothing_is_measured_where_nobody_is_refused() -> None:

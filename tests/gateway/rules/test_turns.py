@@ -1,13 +1,14 @@
 """P35: in which order requests begin that wait, and how many do so at once."""
 
 from collections import Counter
+from functools import partial
 from random import Random
 
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from gateway.rules.load_shedding import LoadShedding
+from gateway.rules.load_shedding import LoadShedding, is_within_share
 from gateway.rules.turns import BEGUN_MAX, TURN_S_MAX, TurnQueue, in_turn, next_allowance
 
 Waiting = list[tuple[str, str, int]]
@@ -89,17 +90,28 @@ def test_how_many_begin_follows_from_the_last_turn(
 
 
 @pytest.mark.parametrize(
-    ("own", "others", "taken"),
+    ("of_key", "of_keys", "of_organisations", "taken"),
     [
-        pytest.param(5, [500, 5], True, id="another organisation has more"),
-        pytest.param(500, [500, 5], False, id="it has most itself"),
-        pytest.param(4, [5, 4], False, id="it would have as many"),
-        pytest.param(0, [1] * 1000, False, id="all have one"),
-        pytest.param(0, [], False, id="nobody has any"),
+        pytest.param(5, [], [500, 5], True, id="another organisation has more than its share"),
+        pytest.param(100, [], [5], False, id="it has more itself"),
+        pytest.param(4, [], [50, 50], True, id="it has little"),
+        pytest.param(0, [], [1] * 99, True, id="there is one for each"),
+        pytest.param(0, [], [1] * 1000, False, id="there is not one for each"),
+        pytest.param(5, [100], [], True, id="another key of its organisation has more"),
+        pytest.param(100, [5], [], False, id="its key has more"),
+        pytest.param(0, [1] * 99, [], True, id="there is one for each key"),
+        pytest.param(0, [1] * 100, [], False, id="there is not one for each key"),
+        pytest.param(0, [1] * 49, [50], True, id="half is its organisation's"),
+        pytest.param(0, [1] * 50, [50], False, id="more than half would be its organisation's"),
     ],
 )
-def test_above_the_limit_the_largest_is_refused(own: int, others: list[int], taken: bool) -> None:
+def test_above_the_limit_nobody_takes_more_than_a_fair_share(
+    of_key: int, of_keys: list[int], of_organisations: list[int], taken: bool
+) -> None:
     shedding = LoadShedding()
     shedding.limit = 100.0
-    assert shedding.takes(99, own, others)
-    assert shedding.takes(100, own, others) is taken
+    share = partial(
+        is_within_share, of_key=of_key, of_keys=of_keys, of_organisations=of_organisations
+    )
+    assert shedding.takes(99, share)
+    assert shedding.takes(100, share) is taken
