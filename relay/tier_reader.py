@@ -1,0 +1,37 @@
+"""Hears in which service tier an upstream answers, of whatever passes of its stream."""
+
+from collections.abc import Callable
+from typing import Protocol
+
+from dialects.events import Step
+from dialects.service_tier import tier_of_frames
+
+
+class Source(Protocol):
+    """A decoder, or what stands before one."""
+
+    def feed(self, chunk: bytes) -> list[Step]: ...
+    def end(self) -> list[Step]: ...
+
+
+class TierReader:
+    """Stands before a source, and tells what its frames name."""
+
+    __slots__ = ("_hear", "_source")
+
+    def __init__(self, source: Source, hear: Callable[[str], None]) -> None:
+        self._source = source
+        self._hear = hear
+
+    def feed(self, chunk: bytes) -> list[Step]:
+        """What is whole now."""
+        return self._listen(self._source.feed(chunk))
+
+    def end(self) -> list[Step]:
+        """The upstream has closed."""
+        return self._listen(self._source.end())
+
+    def _listen(self, steps: list[Step]) -> list[Step]:
+        for step in steps:
+            self._hear(tier_of_frames(step.raw))
+        return steps
