@@ -79,6 +79,7 @@ class Attempt:
                 lambda name: snapshot.price_of(name, principal.plan_id),
                 lambda name: snapshot.cost_of(name, admitted.channel.name),
             ),
+            snapshot.accepted.get(admitted.channel.provider.name, {}),
         )
         self._end = AttemptEnd(context, admitted, self._usage_meter)
         # The memory that an unfinished event of its answer takes of the process.

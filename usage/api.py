@@ -335,6 +335,9 @@ class ReceiptOut(Schema):
     unknown: list[str] = Field(
         description="Usage whose price is not known, by which the request is under review."
     )
+    accepted: list[str] = Field(
+        description="Unknown usage that an operator counts as free; nothing is charged for it."
+    )
     price: ReceiptPriceOut | None = Field(description="null: there was nothing to charge for.")
     lines: list[ReceiptLineOut]
     rounding: str = Field(

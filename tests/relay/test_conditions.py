@@ -567,3 +567,47 @@ def test_what_is_told_for_drawing_an_svg_is_reviewed(
     record = hub.record(answer.headers["x-request-id"])
     assert (record["basis"], record["charge_nano"]) == ("held", 0)
     assert record["pricing"]["unknown"] == ["svg_usage"]
+
+
+def test_a_member_that_is_accepted_is_free_and_nothing_else_is(
+    hub: Hub, upstream: Canned, gpt: str
+) -> None:
+    """Charged for the rest of its usage, as the receipt says; what stands beside or inside of the
+    member, at another provider or after it is revoked, is reviewed."""
+    name, other = f"holo_{secrets.token_hex(4)}", f"fee_{secrets.token_hex(4)}"
+    person = hub.person(hub.tenant(), operator=True)
+
+    def ask(more: dict[str, Any]) -> dict[str, Any]:
+        tenant = hub.tenant()
+        upstream.answer = completion(GPT, CHAT_USAGE | more)
+        body = {"model": gpt, "max_completion_tokens": 500,
+                "messages": [{"role": "user", "content": "Hi"}]}  # fmt: skip
+        answer = hub.post(tenant, body)
+        record = hub.record(answer.headers["x-request-id"])
+        if record["basis"] == "measured":
+            hub.settled(tenant)
+            receipt = receipt_of(hub, tenant.key, id_text(record["request_id"]))
+            assert receipt["accepted"] == [name]
+            assert recomputed(hub, tenant, record) == record["charge_nano"]
+        return record
+
+    def accept(provider: str, member: str) -> None:
+        hub.connection.execute(
+            "INSERT INTO usage_acceptedmember (provider, wire, member, reason, accepted_by_id) "
+            "VALUES (%s, 'chat', %s, 'free', %s)", [provider, member, person],
+        )  # fmt: skip
+
+    assert ask({name: 3})["pricing"]["wire"] == "chat"
+    accept("xai", name)
+    accept("openai", name)
+    hub.alias(f"knows-{secrets.token_hex(6)}", gpt)
+    record = ask({name: 3})
+    assert (record["basis"], record["charge_nano"]) == ("measured", 10 * 1_250 + 100 * 10_000)
+    assert record["pricing"] == {"accepted": [name]}
+    assert ask({name: 3, other: 1})["pricing"]["unknown"] == [other]
+    assert ask({name: {"inner": 3}})["pricing"]["unknown"] == [f"{name}.inner"]
+    many = {f"{other}_{n}": 1 for n in range(70)}
+    assert len(ask({name: 3} | many)["pricing"]["unknown"]) == 8
+    hub.connection.execute("UPDATE usage_acceptedmember SET revoked_at = now()")
+    hub.alias(f"knows-{secrets.token_hex(6)}", gpt)
+    assert ask({name: 3})["basis"] == "held"
