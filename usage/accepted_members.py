@@ -68,11 +68,8 @@ def revoke_member(actor: Actor, id: str) -> AcceptedMember:
     if actor.user is None:
         raise Refused("id", gettext("Only a person can make this decision."))
     with transaction.atomic():
-        stored = (
-            AcceptedMember.objects.select_for_update()
-            .filter(pk=parse_number(id), revoked_at=None)
-            .first()
-        )
+        accepted = AcceptedMember.objects.select_for_update().filter(revoked_at=None)
+        stored = accepted.filter(pk=parse_number(id) or 0).first()
         if stored is None:
             raise Http404
         stored.revoked_at, stored.revoked_by = clock.now(), actor.user

@@ -54,18 +54,19 @@ def test_every_row_of_the_tables(dialect: str, name: str, role: str, body: dict[
 
 @pytest.mark.parametrize("dialect", ["responses", "anthropic", "gemini"])
 def test_a_tool_that_no_table_has_is_found(dialect: str) -> None:
-    tool = {"type": "holo_scan"} if dialect != "gemini" else {"holoScan": {}}
+    tool: dict[str, Any] = {"type": "holo_scan"} if dialect != "gemini" else {"holoScan": {}}
     assert found(dialect, {"tools": [tool, tool]}) == ["holo_scan"]
 
 
 def test_a_later_version_of_a_known_tool_is_as_the_known_one() -> None:
-    kinds = ("web_search_20270101", "text_editor_20270101", "bash_20270101")
+    kinds = ["web_search_20270101", "text_editor_20270101", "bash_20270101"]
     assert found("anthropic", {"tools": [{"type": kind} for kind in kinds]}) == []
-    kinds = ("web_search_2027_01_01", "web_search_preview_2027_01_01")
+    kinds = ["web_search_2027_01_01", "web_search_preview_2027_01_01"]
     assert found("responses", {"tools": [{"type": kind} for kind in kinds]}) == []
 
 
 def test_tools_of_odd_types_are_for_others_to_refuse() -> None:
-    for tools in (None, 5, "x", [5, None], [{"name": "f"}], [{"type": 5}], {}):
+    odd: list[Any] = [None, 5, "x", [5, None], [{"name": "f"}], [{"type": 5}], {}]
+    for tools in odd:
         assert found("anthropic", {"tools": tools}) == []
         assert found("responses", {"tools": tools}) == []
