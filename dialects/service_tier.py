@@ -24,14 +24,15 @@ class _Place(msgspec.Struct):
 
 _decoder = msgspec.json.Decoder(_Place)
 _NOWHERE = _Place()
-_NAME = b'"service_tier"'
+NAME = b'"service_tier"'
+"""The name as it stands in JSON, and never inside of a text there."""
 _DATA = b"data:"
 _WORD_MAX = 40
 
 
 def tier_of_answer(raw: bytes) -> str:
     """What a whole answer names, "" when it names none. Never raises."""
-    if _NAME not in raw:
+    if NAME not in raw:
         return ""
     answer = _place(raw)
     return _tier_at(answer) or _tier_at(_place(answer.response)) or _tier_at(_place(answer.message))
@@ -39,7 +40,7 @@ def tier_of_answer(raw: bytes) -> str:
 
 def tier_of_frames(raw: bytes) -> str:
     """What the last of some frames of a stream names that names any."""
-    if _NAME not in raw:
+    if NAME not in raw:
         return ""
     lines = (line for line in reversed(raw.splitlines()) if line.startswith(_DATA))
     tiers = (tier_of_answer(line[len(_DATA) :]) for line in lines)

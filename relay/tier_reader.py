@@ -4,7 +4,7 @@ from collections.abc import Callable
 from typing import Protocol
 
 from dialects.events import Step
-from dialects.service_tier import tier_of_frames
+from dialects.service_tier import NAME, tier_of_frames
 
 
 class Source(Protocol):
@@ -17,11 +17,13 @@ class Source(Protocol):
 class TierReader:
     """Stands before a source, and tells what its frames name."""
 
-    __slots__ = ("_hear", "_source")
+    __slots__ = ("_hear", "_heard", "_source")
 
     def __init__(self, source: Source, hear: Callable[[str], None]) -> None:
         self._source = source
         self._hear = hear
+        # The member that was heard last; chunks repeat it, and are not read for it again.
+        self._heard = b""
 
     def feed(self, chunk: bytes) -> list[Step]:
         """What is whole now."""
@@ -33,5 +35,11 @@ class TierReader:
 
     def _listen(self, steps: list[Step]) -> list[Step]:
         for step in steps:
-            self._hear(tier_of_frames(step.raw))
+            raw = step.raw
+            if NAME not in raw or (self._heard and raw.count(NAME) == raw.count(self._heard)):
+                continue
+            tier = tier_of_frames(raw)
+            if tier:
+                self._heard = b'%b:"%b"' % (NAME, tier.encode(errors="replace"))
+                self._hear(tier)
         return steps
