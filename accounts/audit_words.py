@@ -44,6 +44,7 @@ _OBJECTS: Final[Mapping[str, Promise]] = {
     "promptversion": _("Prompt version"),
     "reportschedule": _("Report by email"),
     "review": _("Review"),
+    "acceptedmember": _("Accepted usage member"),
     "sealcut": _("Audit log"),
     "savedview": _("Saved view"),
     "secretcheck": _("Encryption keys"),

@@ -32,6 +32,7 @@ from dialects.raw_json import value_of
 from dialects.unary import RawMembers, broken, given, open_answer
 from dialects.usage import Quantities, present
 from dialects.usage import read_members as read_usage
+from dialects.usage_members import counts_anything
 
 ImageOperation = Literal["image_generations", "image_edits", "image_variations"]
 
@@ -233,8 +234,16 @@ def made(members: RawMembers, count: int, facts: ImageFacts) -> MadeImages:
         count,
         size or facts.size,
         quality or facts.quality,
-        token_quantities(given(members, "usage")),
+        _with_drawing(token_quantities(given(members, "usage")), members),
     )
+
+
+def _with_drawing(told: Quantities, members: RawMembers) -> Quantities:
+    """What is told beside the usage for drawing an SVG is of a model that nobody names (P28)."""
+    drawing = given(members, "svg_usage")
+    if drawing is None or not counts_anything(value_of(drawing)):
+        return told
+    return msgspec.structs.replace(told, unknown=(*told.unknown, "svg_usage"))
 
 
 def token_quantities(raw: bytes | None) -> Quantities:

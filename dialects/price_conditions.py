@@ -9,6 +9,9 @@ answer says what was granted, and which of its values are known.
     inference_geo   inference_geo (anthropic) usage.inference_geo
     processing      nothing of ours           anthropic: usage.service_tier "batch"
 
+What an answer tells is always read, whether its request asked for it or not: known terms that
+nobody asked for are not charged for, unknown ones are reviewed.
+
 Input size is a tier of a price, cache lifetime and resolution are meters of their own
 (billing/rules/meters.py). A value that is neither plain nor known here puts its request under
 review: nobody has decided what it costs.
@@ -37,8 +40,9 @@ class Kind(NamedTuple):
 TIER: Final = "service_tier"
 KINDS: Final[Mapping[str, Kind]] = {
     TIER: Kind(
-        frozenset({"", "auto", "default", "standard", "standard_only", "unspecified"}),
-        frozenset({"flex", "priority", "fast", "scale", "ultrafast", "batch"}),
+        # `on_demand` is Groq's word.
+        frozenset({"", "auto", "default", "standard", "standard_only", "unspecified", "on_demand"}),
+        frozenset({"flex", "priority", "fast", "scale", "ultrafast", "batch", "performance"}),
         ("service_tier", "serviceTier"),
     ),
     "speed": Kind(frozenset({"", "standard"}), frozenset({"fast"}), ("speed",)),

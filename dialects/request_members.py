@@ -3,15 +3,21 @@
     condition  it asks for other terms (dialects/price_conditions.py)
     meter      it decides how much is counted, and on which meters: the answer's usage tells
     part       it lets other models or steps answer, whose usage is priced apart (dialects/steps.py)
-    review     it can bring about charges that no usage tells; what is told of them is not priced
+    review     it can bring about charges that no usage tells, or that nobody publishes: a request
+               that asks for it at a listed price is refused (`unpriced_members`)
     free       it changes what is answered, and no price
 
-Nothing here is read at run time but by those files; the table is what a test holds against the
-clients' own types, so that a member that a vendor adds is classified before an update goes in.
+A test holds the tables against the clients' own types, so that a member that a vendor adds is
+classified before an update goes in. A tool that no table has is refused as one under `review` is; a
+later version of a known tool, which has only another date in its name, is as the known one.
 """
 
-from collections.abc import Mapping
-from typing import Final, Literal
+import re
+from collections.abc import Iterable, Mapping
+from typing import Any, Final, Literal
+
+from dialects.body import Body
+from dialects.raw_json import dicts, members_of, value_of
 
 Role = Literal["condition", "meter", "part", "review", "free"]
 
@@ -82,3 +88,68 @@ GENERATE_TOOLS: Final = _table(
         retrieval""",
     free="code_execution computer_use function_declarations mcp_servers url_context",
 )
+
+
+_DATE: Final = re.compile(r"(_\d+)+$")
+_CAPITAL: Final = re.compile(r"(?<=[a-z0-9])([A-Z])")
+_NAME_MAX: Final = 60
+
+
+def unpriced_members(dialect: str, body: Body) -> list[str]:
+    """The members and tools that a request names in the words of its dialect, and that can bring
+    about charges which nobody can compute."""
+    if dialect == "anthropic":
+        found = [name for name in _REVIEWED[dialect] if body.value(name) is not None]
+        return found + _unpriced_tools(body, MESSAGES_TOOLS)
+    if dialect == "responses":
+        return _unpriced_tools(body, RESPONSES_TOOLS)
+    if dialect == "gemini":
+        return _unpriced_of_gemini(body)
+    return []
+
+
+def _reviewed(table: Mapping[str, Role]) -> tuple[str, ...]:
+    return tuple(name for name, role in table.items() if role == "review")
+
+
+_REVIEWED: Final = {"anthropic": _reviewed(MESSAGES), "gemini": _reviewed(GENERATE)}
+
+
+def _unpriced_tools(body: Body, table: Mapping[str, Role]) -> list[str]:
+    raw = body.value("tools")
+    if raw is None:
+        return []
+    kinds = {
+        kind: None for tool in dicts(value_of(raw)) if isinstance(kind := tool.get("type"), str)
+    }
+    return _unpriced(kinds, table)
+
+
+def _unpriced(names: Iterable[str], table: Mapping[str, Role]) -> list[str]:
+    return [name[:_NAME_MAX] for name in names if _role(name, table) == "review"]
+
+
+def _unpriced_of_gemini(body: Body) -> list[str]:
+    """Google takes each name in either spelling."""
+    config: dict[str, Any] = {}
+    for name in ("generationConfig", "generation_config"):
+        config |= members_of(body.value(name))
+    asked = {_snake(name) for name in (*body.members, *config)}
+    found = [name for name in _REVIEWED["gemini"] if name in asked]
+    tools = value_of(body.value("tools"))
+    rows = [tools] if isinstance(tools, dict) else dicts(tools)
+    return found + _unpriced(
+        dict.fromkeys(_snake(name) for row in rows for name in row), GENERATE_TOOLS
+    )
+
+
+def _role(name: str, table: Mapping[str, Role]) -> Role:
+    if name in table:
+        return table[name]
+    plain = _DATE.sub("", name)
+    alike = (role for known, role in table.items() if _DATE.sub("", known) == plain)
+    return next(alike, "review")
+
+
+def _snake(name: str) -> str:
+    return _CAPITAL.sub(r"_\1", name).lower()

@@ -6,49 +6,63 @@ a client writes into its metadata or prompt comes back in answers too.
     openai      service_tier                 of the answer, or of a chunk
     responses   service_tier                 of the response, whole or inside an event
     anthropic   usage.service_tier           of the message, whole or inside message_start
+
+What is no text is told as JSON has it: it is no tier that anybody knows (P28).
 """
 
 import msgspec
 
-
-class _Usage(msgspec.Struct):
-    service_tier: str | None = None
+_NOTHING = msgspec.Raw()
 
 
-class _Whole(msgspec.Struct):
-    service_tier: str | None = None
-    usage: _Usage | None = None
-
-    def tier(self) -> str:
-        return self.service_tier or (self.usage and self.usage.service_tier) or ""
-
-
-class _Frame(_Whole):
-    response: _Whole | None = None
-    message: _Whole | None = None
+class _Place(msgspec.Struct):
+    service_tier: msgspec.Raw = _NOTHING
+    usage: msgspec.Raw = _NOTHING
+    response: msgspec.Raw = _NOTHING
+    message: msgspec.Raw = _NOTHING
 
 
-_decoder = msgspec.json.Decoder(_Frame)
+_decoder = msgspec.json.Decoder(_Place)
+_NOWHERE = _Place()
+NAME = b'"service_tier"'
+"""The name as it stands in JSON, and never inside of a text there."""
 _DATA = b"data:"
+_WORD_MAX = 40
 
 
 def tier_of_answer(raw: bytes) -> str:
     """What a whole answer names, "" when it names none. Never raises."""
-    try:
-        answer = _decoder.decode(raw)
-    except (msgspec.DecodeError, RecursionError, UnicodeDecodeError):
+    if NAME not in raw:
         return ""
-    inner = answer.response or answer.message
-    return answer.tier() or (inner.tier() if inner is not None else "")
+    answer = _place(raw)
+    return _tier_at(answer) or _tier_at(_place(answer.response)) or _tier_at(_place(answer.message))
 
 
 def tier_of_frames(raw: bytes) -> str:
     """What the last of some frames of a stream names that names any."""
-    if b"service_tier" not in raw:
+    if NAME not in raw:
         return ""
-    tiers = (
-        tier_of_answer(line[len(_DATA) :])
-        for line in raw.splitlines()
-        if line.startswith(_DATA) and b"service_tier" in line
-    )
-    return next((tier for tier in reversed(list(tiers)) if tier), "")
+    lines = (line for line in reversed(raw.splitlines()) if line.startswith(_DATA))
+    tiers = (tier_of_answer(line[len(_DATA) :]) for line in lines)
+    return next(filter(None, tiers), "")
+
+
+def _tier_at(place: _Place) -> str:
+    return _word(place.service_tier) or _word(_place(place.usage).service_tier)
+
+
+def _place(raw: bytes | msgspec.Raw) -> _Place:
+    try:
+        return _decoder.decode(raw) if raw else _NOWHERE
+    except (msgspec.DecodeError, RecursionError, UnicodeDecodeError):
+        return _NOWHERE
+
+
+def _word(raw: msgspec.Raw) -> str:
+    text = bytes(raw)
+    if text in (b"", b"null"):
+        return ""
+    try:
+        return msgspec.json.decode(text, type=str)
+    except (msgspec.DecodeError, UnicodeDecodeError):
+        return text[:_WORD_MAX].decode(errors="replace")

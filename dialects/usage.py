@@ -62,7 +62,7 @@ class Quantities(msgspec.Struct, frozen=True):
     `flags`: what is wrong with the count; sorted words, see QUARANTINE_FLAGS and usage_mismatch.
     `conditions` are those that the object tells, {kind: value}, plain ones too. `parts` are priced
     one by one, and add up to the meters; none where the whole is one. `unknown` names what nobody
-    has classified (P28): members by their path, values as `speed=warp`.
+    has classified (P28): members by their path in the table `wire`, values as `speed=warp`.
     """
 
     meters: dict[str, int]
@@ -70,6 +70,7 @@ class Quantities(msgspec.Struct, frozen=True):
     conditions: Mapping[str, str] = _NO_CONDITIONS
     parts: tuple[UsagePart, ...] = ()
     unknown: tuple[str, ...] = ()
+    wire: str = ""
 
     @property
     def missing(self) -> bool:
@@ -151,6 +152,7 @@ class UsageMembers(msgspec.Struct):
     """One usage object while it is read: every odd value leaves a flag and counts as absent."""
 
     members: dict[str, Any]
+    wire: str = ""
     flags: set[str] = set()
     unknown: list[str] = []
     conditions: dict[str, str] = {}
@@ -250,6 +252,7 @@ class UsageMembers(msgspec.Struct):
             self.conditions or _NO_CONDITIONS,
             () if lies else parts,
             tuple(self.unknown),
+            self.wire,
         )
 
 
@@ -266,7 +269,7 @@ def read_members(raw: bytes | None, wire: str) -> UsageMembers | Quantities:
         return Quantities({}, ("usage_missing",))
     if not isinstance(usage, dict):
         return Quantities({}, ("usage_unreadable",))
-    return UsageMembers(usage, unknown=unknown_members(wire, usage))
+    return UsageMembers(usage, wire, unknown=unknown_members(wire, usage))
 
 
 def present(**counts: int | None) -> Meters:

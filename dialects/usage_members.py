@@ -18,8 +18,9 @@ from typing import Any, Final, Literal, NamedTuple
 
 Role = Literal["meter", "condition", "part", "free", "review"]
 
-# So much of what an unknown member is called is kept.
+# So much of what an unknown member is called is kept, and so many of them are read and told.
 _NAME_MAX: Final = 80
+READ_MAX: Final = 64
 UNKNOWN_MAX: Final = 8
 
 
@@ -330,7 +331,7 @@ _TREES: Final = {name: _tree(table) for name, table in TABLES.items()}
 
 def unknown_members(wire: str, usage: Mapping[str, Any]) -> list[str]:
     """The members of a usage object that nobody has classified, or whose price nobody publishes,
-    by their paths; at most UNKNOWN_MAX."""
+    by their paths; at most READ_MAX."""
     found: list[str] = []
     tree = _TREES[wire]
     if _is_known(usage, tree):
@@ -338,7 +339,7 @@ def unknown_members(wire: str, usage: Mapping[str, Any]) -> list[str]:
     for path in _walk(usage, tree, ""):
         if path not in found:
             found.append(path)
-        if len(found) == UNKNOWN_MAX:
+        if len(found) == READ_MAX:
             break
     return found
 
@@ -370,13 +371,13 @@ def _walk(members: Mapping[str, Any], node: _Node, above: str) -> Iterator[str]:
         known = node.get(name)
         if known is _LEAF:
             if value.__class__ is dict or value.__class__ is list:
-                yield _path(above, name)
+                yield from _leaves(value, _path(above, name))
         elif known is None:
-            if not anything or (node["*"] is _REVIEW and _counts(value)):
-                yield _path(above, name)
+            if not anything or (node["*"] is _REVIEW and counts_anything(value)):
+                yield from _leaves(value, _path(above, name))
         elif known is _REVIEW:
-            if _counts(value):
-                yield _path(above, name)
+            if counts_anything(value):
+                yield from _leaves(value, _path(above, name))
         elif value is None:
             continue
         elif known.listed:
@@ -394,12 +395,40 @@ def _walk(members: Mapping[str, Any], node: _Node, above: str) -> Iterator[str]:
             yield _path(above, name)
 
 
-def _counts(value: Any) -> bool:
+def may_be_accepted(wire: str, path: str) -> bool:
+    """Whether an operator may count a member as free: it is one whole name that no table gives a
+    meaning, none of a condition, and nothing inside of what is counted."""
+    if wire not in TABLES or "=" in path or "?" in path or len(path) >= _NAME_MAX:
+        return False
+    known = {name.replace("[]", ""): member.role for name, member in TABLES[wire].items()}
+    above = path
+    while "." in above:
+        above = above.rpartition(".")[0]
+        if known.get(above, "review") not in ("review", "free"):
+            return False
+    holds_known = any(name.startswith(f"{path}.") for name in known)
+    return known.get(path, "review") == "review" and not holds_known
+
+
+def _leaves(value: Any, path: str) -> Iterator[str]:
+    """What of something unknown holds values, so that no other can come to stand under its name."""
+    inner = value if value and len(path) < _NAME_MAX else None
+    if inner.__class__ is dict:
+        for name, item in inner.items():
+            yield from _leaves(item, _path(path, name))
+    elif inner.__class__ is list and any(item.__class__ in (dict, list) for item in inner):
+        for item in inner:
+            yield from _leaves(item, f"{path}[]")
+    else:
+        yield path
+
+
+def counts_anything(value: Any) -> bool:
     """Whether a value, or any that is in it, is more than nothing."""
     if isinstance(value, dict):
-        return any(map(_counts, value.values()))
+        return any(map(counts_anything, value.values()))
     if isinstance(value, list):
-        return any(map(_counts, value))
+        return any(map(counts_anything, value))
     return bool(value)
 
 

@@ -150,7 +150,7 @@ def _read(body: bytes) -> tuple[Mapping[str, int], str | None] | None:
     except (msgspec.DecodeError, RecursionError):
         return None
     counted = openai_usage.quantities(bytes(read_answer.usage))
-    if not read_answer.final or counted.missing or counted.quarantined:
+    if not read_answer.final or counted.missing or counted.quarantined or counted.unknown:
         return None
     return counted.meters, storable(bytes(read_answer.usage)).decode(errors="replace")
 

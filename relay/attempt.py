@@ -79,6 +79,7 @@ class Attempt:
                 lambda name: snapshot.price_of(name, principal.plan_id),
                 lambda name: snapshot.cost_of(name, admitted.channel.name),
             ),
+            snapshot.accepted.get(admitted.channel.provider.name, {}),
         )
         self._end = AttemptEnd(context, admitted, self._usage_meter)
         # The memory that an unfinished event of its answer takes of the process.
@@ -161,8 +162,7 @@ class Attempt:
                 await self._intend(self._admitted.prepared.exchange)
             answer = await self._send(fresh=fresh)
             self._end.upstream_request_id = request_id_of(answer)
-            if self._usage_meter.prices.known:
-                self._usage_meter.prices.hear_head(answer.headers)
+            self._usage_meter.prices.hear_head(answer.headers)
             self._probe.accepted()
             await self._context.parts.turns.begin(self._context.principal)
             try:

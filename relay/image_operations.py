@@ -69,7 +69,7 @@ def _reported(made: MadeImages, rates: Rates) -> Quantities:
         meter = images.bound_meter(made.size, made.quality, rates)
     if meter is None:
         return made.tokens
-    return Quantities({meter: made.count}, ())
+    return Quantities({meter: made.count}, (), unknown=made.tokens.unknown)
 
 
 class Images(MediaOperation):

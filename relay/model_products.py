@@ -9,7 +9,7 @@ Where a price covers the request, only a model at its own maker is refused: the 
 model of that name.
 """
 
-from collections.abc import Collection, Iterable, Mapping
+from collections.abc import Collection, Iterable, Mapping, Sequence
 from typing import Final, NamedTuple
 from urllib.parse import quote
 
@@ -159,6 +159,18 @@ def unpriced_fault(
     return RequestFault(
         "model_unpriced", "model", f"{what}. An operator sets it at {page}", model=asked
     )
+
+
+def unpriced_members_fault(
+    model: RequestedModel, names: Sequence[str], public_url: str
+) -> RequestFault:
+    """The refusal of a request for what the listed price does not cover (P28)."""
+    asked, named = model.alias or model.name, ", ".join(names)
+    what = (
+        f" for {named}: its provider charges for it beside the tokens. Leave it out. An operator "
+        f"allows it by a price of their own at {public_url}{_price_page(model)}"
+    )
+    return RequestFault("model_unpriced", "tools", what, model=asked)
 
 
 def _price_page(model: RequestedModel) -> str:

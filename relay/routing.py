@@ -9,6 +9,7 @@ import msgspec
 
 from dialects.codec import Facts
 from dialects.errors import RequestFault
+from dialects.request_members import unpriced_members
 from gateway.price_lookup import Price, asked_conditions, requested_tier
 from gateway.providers.models import Capabilities, capabilities_of, find_row
 from gateway.providers.overrides import overridden
@@ -17,7 +18,7 @@ from gateway.rules.breaker import RetryBudget
 from gateway.rules.routing import Candidate, Skipped, plan
 from relay.channels_out import none_ready
 from relay.hold_estimate import HoldEstimate, Step, UnaryHoldEstimate, Unpriced
-from relay.model_products import misdirected_fault, unpriced_fault
+from relay.model_products import misdirected_fault, unpriced_fault, unpriced_members_fault
 from relay.operator_alerts import Alert
 from relay.ordering import ordering_of
 from relay.request_context import RequestContext
@@ -136,7 +137,7 @@ def _priced(
     context: RequestContext, facts: Facts, model: RequestedModel, candidates: Sequence[Candidate]
 ) -> tuple[Price | None, HoldEstimate | UnaryHoldEstimate | None]:
     """The price that holds and what must be held, None where the model is free. Raises RequestFault
-    where the model makes something else, or no price covers the request."""
+    where the model makes something else, or no price covers the request or what it names."""
     price, operation = _price(context, facts, model.name), context.invocation.operation
     names = (*(candidate.upstream_model for candidate in candidates), model.name)
     known = next(filter(None, map(find_row, names)), None)
@@ -145,6 +146,11 @@ def _priced(
     misdirected = misdirected_fault(model, operation, known, price, providers)
     if misdirected is not None:
         raise misdirected
+    public_url = context.parts.config.public_url
+    if price is not None and price.listed:
+        unpriced = unpriced_members(context.invocation.codec.name, facts.body)
+        if unpriced:
+            raise unpriced_members_fault(model, unpriced, public_url)
     try:
         if price is not None:
             return price, _estimate(context, facts, price, candidates)
@@ -152,7 +158,7 @@ def _priced(
             return None, None
     except Unpriced:
         pass
-    raise unpriced_fault(model, operation, known, price, context.parts.config.public_url)
+    raise unpriced_fault(model, operation, known, price, public_url)
 
 
 def _price(context: RequestContext, facts: Facts, model: str) -> Price | None:

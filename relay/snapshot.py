@@ -124,6 +124,8 @@ class Snapshot:
     shadowed: bool = False
     # Names that stand for others, each with the one at the end of its way.
     aliases: Mapping[str, str] = field(default_factory=dict)
+    # Members of usage that operators count as free, by provider and table of members.
+    accepted: Mapping[str, Mapping[str, frozenset[str]]] = field(default_factory=dict)
     # What operators state of models, by name.
     entries: Mapping[str, ModelEntry] = field(default_factory=dict)
     _known: dict[str, "_Matched"] = field(default_factory=dict)

@@ -92,6 +92,7 @@ def build(text: str, vault: Vault) -> Snapshot:
         charge_ruled=any(rule.charge_rule is not None for rule in rules),
         shadowed=any(rule.shadow is not None for rule in rules),
         aliases=resolved(raw.aliases),
+        accepted=_accepted(raw.accepted),
         entries={
             entry.name: entry
             for entry in (_entry(row, plan_ids) for row in raw.entries)
@@ -101,8 +102,24 @@ def build(text: str, vault: Vault) -> Snapshot:
     )
 
 
+def _accepted(rows: Sequence["AcceptedRow"]) -> dict[str, dict[str, frozenset[str]]]:
+    found: dict[str, dict[str, frozenset[str]]] = {}
+    for row in rows:
+        members = found.setdefault(row.provider, {})
+        members[row.wire] = members.get(row.wire, frozenset()) | {row.member}
+    return found
+
+
 # What a channel is left out for.
 _UNUSABLE = (UnknownProvider, BadAddress, BadProxy, VaultError, msgspec.ValidationError)
+
+
+class AcceptedRow(msgspec.Struct):
+    """A member of usage that an operator counts as free, as it is stored."""
+
+    provider: str
+    wire: str
+    member: str
 
 
 class RouteRow(msgspec.Struct):
@@ -191,6 +208,7 @@ class _Catalogue(msgspec.Struct):
     rules: list[_RuleRow]
     aliases: dict[str, str]
     entries: list[_EntryRow]
+    accepted: list[AcceptedRow]
     # The ids of the organisations and teams that conditions of channels name.
     condition_holders: dict[str, UUID]
 

@@ -130,6 +130,9 @@ _LOAD = """
                 'replacement', replacement, 'forwards', forwards,
                 'plans', to_json(plans), 'roles', to_json(roles)))
             FROM gateway_modelentry), '[]'::json),
+        'accepted', coalesce((
+            SELECT json_agg(json_build_object('provider', provider, 'wire', wire, 'member', member))
+            FROM usage_acceptedmember WHERE revoked_at IS NULL), '[]'::json),
         'condition_holders', coalesce((
             SELECT json_object_agg(named.holder, coalesce(team.id, owner.id))
             FROM (

@@ -11,7 +11,7 @@ long as there is nothing to decide.
 """
 
 from collections.abc import Awaitable, Callable, Sequence
-from typing import Any, Final, Protocol
+from typing import Any, Final
 
 import msgspec
 
@@ -22,7 +22,6 @@ from dialects.events import Broken, End, Event, Finish, Start, Step, UpstreamErr
 from dialects.lone_surrogates import Pairs
 from dialects.model_alias import FrameNaming, name_answer
 from dialects.openai.outside_reasoning import InsideDecoder
-from dialects.service_tier import tier_of_frames
 from lib.ids import id_text
 from lib.waiting import timeout
 from relay.admitted_attempt import AdmittedAttempt
@@ -34,17 +33,11 @@ from relay.error_answers import answer_behind_content, failure_inside
 from relay.large_events import Gathering
 from relay.prepared_request import PreparedRequest
 from relay.request_context import Outcome, RequestContext
+from relay.tier_reader import Source, TierReader
 from relay.upstream import Answer, UpstreamFailed, upstream_failure
 from relay.usage_meter import Bill, UsageMeter
 
 # In another dialect -------------------------------------------------------------------------------
-
-
-class Source(Protocol):
-    """A decoder, or what stands before one."""
-
-    def feed(self, chunk: bytes) -> list[Step]: ...
-    def end(self) -> list[Step]: ...
 
 
 class Translating:
@@ -62,10 +55,11 @@ class Translating:
         choices: int,
         client: Codec[Any],
         target: Target,
+        hear_tier: Callable[[str], None],
     ) -> None:
         # What knows how far the answer is.
         self.decoder: Decoder = prepared.translating_decoder(request)
-        self._source: Source = prepared.untagging(self.decoder, choices)
+        self._source: Source = TierReader(prepared.untagging(self.decoder, choices), hear_tier)
         self._encoder = client.encoder(request, target)
         self._client = client
         # Choices that have not finished.
@@ -122,12 +116,17 @@ class Forwarding:
     __slots__ = ("_codec", "_naming", "_request_id", "decoder", "end", "feed")
 
     def __init__(
-        self, prepared: PreparedRequest, facts: Facts, target: Target, request_id: str
+        self,
+        prepared: PreparedRequest,
+        facts: Facts,
+        target: Target,
+        request_id: str,
+        hear_tier: Callable[[str], None],
     ) -> None:
         codec = prepared.codec
         # What knows how far the answer is.
         self.decoder: Decoder = codec.decoder(facts, target)
-        reader: Source = prepared.untagging(self.decoder, facts.choices)
+        reader: Source = TierReader(prepared.untagging(self.decoder, facts.choices), hear_tier)
         if prepared.traits.normalises_usage:
             reader = InsideDecoder(reader)
         self._naming: FrameNaming | None = None
@@ -139,11 +138,6 @@ class Forwarding:
         # Those of the outermost reader: a chunk passes no layer that has nothing to do with it.
         self.feed: Callable[[bytes], list[Step]] = reader.feed
         self.end: Callable[[], list[Step]] = reader.end
-
-    def hear_tiers(self, hear: Callable[[str], None]) -> None:
-        """Tell the service tiers that the frames name."""
-        layer = _TierReader(self.feed, self.end, hear)
-        self.feed, self.end = layer.feed, layer.end
 
     def cut(self) -> bytes:
         """What ends the client's stream as if it had reached its length (F18)."""
@@ -160,32 +154,6 @@ class Forwarding:
     def _named(self, frames: bytes) -> bytes:
         """What we add to the stream, which may repeat what the upstream said."""
         return frames if self._naming is None else self._naming.show(frames)
-
-
-class _TierReader:
-    """Hears the service tier of what passes."""
-
-    def __init__(
-        self,
-        feed: Callable[[bytes], list[Step]],
-        end: Callable[[], list[Step]],
-        hear: Callable[[str], None],
-    ) -> None:
-        self._feed = feed
-        self._end = end
-        self._hear = hear
-
-    def feed(self, chunk: bytes) -> list[Step]:
-        """What is whole now."""
-        return self._listen(self._feed(chunk))
-
-    def end(self) -> list[Step]:
-        """The upstream has closed."""
-        return self._listen(self._end())
-
-    def _listen(self, steps: list[Step]) -> list[Step]:
-        self._hear(tier_of_frames(b"".join(step.raw for step in steps)))
-        return steps
 
 
 # Its chunks ---------------------------------------------------------------------------------------
@@ -424,14 +392,19 @@ class StreamRelay:
     def _open_reader(self) -> Forwarding | Translating:
         context, facts, prepared = self._context, self._admitted.facts, self._admitted.prepared
         invocation = context.invocation
+        hear_tier = self._usage_meter.prices.hear
         if prepared.request is not None:
             return Translating(
-                prepared, prepared.request, facts.choices, invocation.codec, invocation.target
+                prepared,
+                prepared.request,
+                facts.choices,
+                invocation.codec,
+                invocation.target,
+                hear_tier,
             )
-        reader = Forwarding(prepared, facts, invocation.target, id_text(context.request_id))
-        if self._usage_meter.prices.known:
-            reader.hear_tiers(self._usage_meter.prices.hear)
-        return reader
+        return Forwarding(
+            prepared, facts, invocation.target, id_text(context.request_id), hear_tier
+        )
 
     # ---- between two chunks
 

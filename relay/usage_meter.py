@@ -12,13 +12,13 @@ import msgspec
 from billing.rules.conditions import tier_name
 from billing.rules.meters import TOKEN_METERS
 from billing.rules.pricing import PPM, PriceVersion, saved_by_cache, total_of, total_of_parts
+from dialects.cache_lifetime import UNTOLD, with_lifetime
 from dialects.codec import Counting, Decoder
 from dialects.events import (
     Event,
     Finish,
     ReasoningDelta,
     RefusalDelta,
-    Start,
     TextDelta,
     ToolArgumentsDelta,
     Usage,
@@ -26,7 +26,7 @@ from dialects.events import (
 from dialects.passed_answer import PassedAnswer
 from dialects.price_conditions import KINDS, TIER
 from dialects.usage import Quantities, UsagePart, storable
-from dialects.usage_members import UNKNOWN_MAX
+from dialects.usage_members import READ_MAX, UNKNOWN_MAX
 from gateway.price_lookup import Price
 from gateway.providers.models import find_row
 from gateway.rules.hold_bound import input_tokens_min
@@ -43,6 +43,7 @@ _PIECES: Final = 64
 _BLOCK_CHARACTERS: Final = 2 * 1024
 _BLOCKS_MAX: Final = 64
 _PLAIN_TIERS: Final = KINDS[TIER].plain
+_NOTHING_ACCEPTED: Final[Mapping[str, frozenset[str]]] = {}
 
 
 class PricedPart(msgspec.Struct, frozen=True):
@@ -79,7 +80,8 @@ class Bill(msgspec.Struct, frozen=True):
     `none` nothing was sent. `cut_from` are the meters of the whole where less is charged, by the
     limit of a charge rule; None where that is nothing. `parts` are what it is the sum of, where it
     is not its meters at the plain rates of its version, and `unknown` what of it nobody has
-    classified (P28). `told` are the conditions that the answer tells, `reported` its parts."""
+    classified (P28) in the table `wire` of members; `accepted` is free by an operator's word.
+    `told` are the conditions that the answer tells, `reported` its parts."""
 
     meters: Mapping[str, int]
     charge_nano: int
@@ -90,6 +92,8 @@ class Bill(msgspec.Struct, frozen=True):
     cut_from: Mapping[str, int] | None = None
     parts: tuple[PricedPart, ...] = ()
     unknown: tuple[str, ...] = ()
+    accepted: tuple[str, ...] = ()
+    wire: str = ""
     told: Mapping[str, str] = {}
     reported: tuple[UsagePart, ...] = ()
 
@@ -99,7 +103,9 @@ class Bill(msgspec.Struct, frozen=True):
         if self.parts:
             pricing["parts"] = [part.stored() for part in self.parts]
         if self.unknown:
-            pricing |= {"unknown": self.unknown, "provider": provider}
+            pricing |= {"unknown": self.unknown, "provider": provider, "wire": self.wire}
+        if self.accepted:
+            pricing["accepted"] = self.accepted
         return msgspec.json.encode(pricing).decode() if pricing else None
 
     @property
@@ -119,14 +125,12 @@ class TierPrices:
     """What an attempt is charged and costs, by the service tier that the upstream names: that is
     what is paid."""
 
-    __slots__ = ("_costs", "_heard", "_prices", "cost", "known", "price")
+    __slots__ = ("_costs", "_heard", "_prices", "cost", "price")
 
     def __init__(self, price: Price | None, cost: Price | None) -> None:
         self._prices = self.price = price
         self._costs = self.cost = cost
         self._heard: str | None = None
-        # Whether some tier has a price of its own, or the request asks for one.
-        self.known = bool((price and (price.others or price.tier)) or (cost and cost.others))
 
     def hear(self, tier: str) -> None:
         """The upstream says in which tier it answers, "" for none."""
@@ -140,9 +144,7 @@ class TierPrices:
 
     def hear_head(self, headers: Mapping[str, str]) -> None:
         """Google says in the head of an answer in which tier it is given, if it says so at all."""
-        tier = headers.get("x-gemini-service-tier", "").lower()
-        if KINDS[TIER].is_classified(tier):
-            self.hear(tier)
+        self.hear(headers.get("x-gemini-service-tier", ""))
 
     @property
     def unknown(self) -> tuple[str, ...]:
@@ -197,6 +199,7 @@ class UsageMeter:
     """The running count of one attempt."""
 
     __slots__ = (
+        "_accepted",
         "_admitted",
         "_counted_bytes",
         "_input_min",
@@ -213,8 +216,15 @@ class UsageMeter:
         "prices",
     )
 
-    def __init__(self, admitted: AdmittedAttempt, others: OtherPrices | None = None) -> None:
+    def __init__(
+        self,
+        admitted: AdmittedAttempt,
+        others: OtherPrices | None = None,
+        accepted: Mapping[str, frozenset[str]] = _NOTHING_ACCEPTED,
+    ) -> None:
         self._admitted = admitted
+        # What operators count as free of the usage of its provider, by the table of its members.
+        self._accepted = accepted
         self._others = others
         self.id = admitted.hold.attempt_id
         self.prices = TierPrices(admitted.hold.price, admitted.hold.cost)
@@ -279,8 +289,6 @@ class UsageMeter:
                 thoughts.append(event.text)  # type: ignore[attr-defined]
             elif kind is Finish:
                 self.finish_reason = event.reason  # type: ignore[attr-defined]
-            elif kind is Start and self.prices.known:
-                self.prices.hear(event.service_tier)  # type: ignore[attr-defined]
             elif kind is Usage and self.decoder is not None:
                 said = self.decoder.text_bytes + self.decoder.reasoning_bytes
                 since = events[events.index(event) + 1 :]
@@ -408,14 +416,23 @@ class UsageMeter:
 
     def _count(self, evidence: UsageEvidence, measured: str) -> Bill:
         admitted, prices = self._admitted, self.prices
+        if UNTOLD in evidence.reported.meters and admitted.prepared.request is None:
+            # Written anew for another dialect, it asks for no lifetime.
+            reported = with_lifetime(evidence.reported, admitted.facts.body)
+            evidence = msgspec.structs.replace(evidence, reported=reported)
         if evidence.reported.conditions:
             prices.hear(evidence.reported.conditions.get(TIER, ""))
+        accepted = self._accepted_of(evidence.reported)
+        if accepted:
+            unknown = tuple(name for name in evidence.reported.unknown if name not in accepted)
+            reported = msgspec.structs.replace(evidence.reported, unknown=unknown)
+            evidence = msgspec.structs.replace(evidence, reported=reported)
         price = prices.price
         asked = price.asked if price is not None else {}
         if asked and admitted.prepared.request is not None:
             # Written anew for another dialect, which has no word for them.
             asked = {}
-        return count(
+        bill = count(
             evidence,
             price,
             admitted.hold.size.hold_nano,
@@ -425,6 +442,14 @@ class UsageMeter:
             others=self._others,
             names=(admitted.upstream_model, admitted.facts.model),
         )
+        return msgspec.structs.replace(bill, accepted=accepted) if accepted else bill
+
+    def _accepted_of(self, reported: Quantities) -> tuple[str, ...]:
+        """What is unknown of a usage and accepted; nothing of one that has more than is read."""
+        if not reported.unknown or len(reported.unknown) >= READ_MAX:
+            return ()
+        accepted = self._accepted.get(reported.wire, frozenset())
+        return tuple(name for name in reported.unknown if name in accepted)
 
     def cost_nano(self, bill: Bill) -> int | None:
         """What a bill costs us; None where no price of the kind cost covers it."""
@@ -493,7 +518,7 @@ def count(
         if found:
             flags = (*flags, "unknown_member", "quarantine")
             return Bill(
-                meters, 0, "held", flags, raw, unknown=found[:UNKNOWN_MAX],
+                meters, 0, "held", flags, raw, unknown=found[:UNKNOWN_MAX], wire=reported.wire,
                 told=reported.conditions, reported=reported.parts,
             )  # fmt: skip
     meters = with_request(meters, version)

@@ -23,6 +23,7 @@ from relay.attempt_end import AttemptParts
 from relay.cost_in_answer import with_cost
 from relay.error_answers import failure_inside
 from relay.request_context import Outcome
+from relay.tier_reader import TierReader
 from relay.unary import Exchange
 from relay.upstream import Answer, UpstreamFailed, upstream_failure
 from relay.usage_meter import Bill
@@ -75,11 +76,10 @@ class WholeRelay:
         return await self._answer(whole, whole.events, raw)
 
     def _read_chat(self, raw: bytes) -> WholeAnswer:
-        prepared, prices = self._admitted.prepared, self._usage_meter.prices
+        prepared = self._admitted.prepared
+        self._usage_meter.prices.hear(tier_of_answer(raw))
         if prepared.request is not None:
             return prepared.codec.translate_answer(raw, prepared.request, prepared.answer_tool)
-        if prices.known:
-            prices.hear(tier_of_answer(raw))
         return prepared.codec.read_answer(raw)
 
     async def _relay_exchange(self, answer: Answer, exchange: Exchange) -> Outcome:
@@ -122,7 +122,9 @@ class WholeRelay:
         """A stream, because there is no other, for a client that wants a whole answer."""
         admitted, prepared = self._admitted, self._admitted.prepared
         decoder = self._usage_meter.decoder = prepared.translating_decoder(request)
-        reader = prepared.untagging(decoder, admitted.facts.choices)
+        reader = TierReader(
+            prepared.untagging(decoder, admitted.facts.choices), self._usage_meter.prices.hear
+        )
         events, pairs, meter = list[Event](), Pairs(), self._usage_meter
         while True:
             chunk = await _next_chunk(answer)

@@ -248,6 +248,21 @@ class ReceiptTierOut(Schema):
     rates: Rates
 
 
+class MultipliedConditionOut(Schema):
+    kind: str
+    value: str
+    multiplier: str = Field(description="Of all rates of language-model tokens.")
+
+
+class RatedConditionOut(Schema):
+    """Its rates replace those of the price; its tiers hold in place of the price's."""
+
+    kind: str
+    value: str
+    rates: Rates
+    tiers: list[ReceiptTierOut]
+
+
 class ReceiptPriceOut(Schema):
     version: int
     model: str
@@ -256,6 +271,25 @@ class ReceiptPriceOut(Schema):
     multiplier: str = Field(description="Of the plan; it is not in the rates.")
     rates: Rates
     tiers: list[ReceiptTierOut]
+    conditions: list[MultipliedConditionOut | RatedConditionOut] = Field(
+        description="What the price has for conditions; `parts` names those that held."
+    )
+
+
+class PartPriceOut(Schema):
+    """The price of another model that made a part of the answer."""
+
+    multiplier: str = Field(description="Of the plan; it is not in the rates.")
+    token_multiplier: str = Field(description="Of conditions, for language-model tokens.")
+    rates: Rates
+    tiers: list[ReceiptTierOut]
+
+
+class ReceiptPartOut(Schema):
+    model: str = Field(description="The model that made this part.")
+    conditions: dict[str, str] = Field(description="Under which it is priced.")
+    meters: Meters
+    price: PartPriceOut | None = Field(description="null: the price of the receipt.")
 
 
 class ReceiptLineOut(Schema):
@@ -263,7 +297,14 @@ class ReceiptLineOut(Schema):
     quantity: int
     rate: str
     per: int
-    amount: str = Field(description="quantity x rate / per x multiplier, not rounded.")
+    amount: str = Field(
+        description="quantity x rate / per x multiplier of the plan and of conditions, not rounded."
+    )
+    model: str | None = Field(None, description="Set where another model made it.")
+    conditions: dict[str, str] = Field(
+        default_factory=dict, description="Under which it is priced."
+    )
+    multiplier: str | None = Field(None, description="Of conditions; null: none.")
 
 
 class CorrectionOut(Schema):
@@ -288,6 +329,15 @@ class ReceiptOut(Schema):
     basis: str
     meters: Meters
     held: str
+    parts: list[ReceiptPartOut] | None = Field(
+        description="What is priced apart; null: the meters are priced as one."
+    )
+    unknown: list[str] = Field(
+        description="Usage whose price is not known, by which the request is under review."
+    )
+    accepted: list[str] = Field(
+        description="Unknown usage that an operator counts as free; nothing is charged for it."
+    )
     price: ReceiptPriceOut | None = Field(description="null: there was nothing to charge for.")
     lines: list[ReceiptLineOut]
     rounding: str = Field(

@@ -356,6 +356,7 @@ def document(detail: RequestDetail) -> dict[str, Any] | None:
         "held": format_usd(row.hold_nano),
         "parts": _stated_parts(row, detail.price),
         "unknown": list((row.pricing or {}).get("unknown", ())),
+        "accepted": list((row.pricing or {}).get("accepted", ())),
         "price": None if detail.price is None or not row.meters else _stated(detail.price),
         "lines": [
             {

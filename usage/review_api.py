@@ -4,6 +4,7 @@ import datetime as dt
 from typing import Any, Literal
 
 from django.http import Http404, HttpRequest, HttpResponse
+from django.utils.translation import gettext
 from ninja import Query, Router
 from pydantic import ConfigDict, Field
 
@@ -13,8 +14,8 @@ from billing.rules.money import MoneyInvalid, format_usd, parse_usd
 from lib import clock, pagination
 from lib.ids import id_text, parse_id
 from lib.openapi import Schema, also_answers
-from usage import reviews
-from usage.models import Review, SettleAs
+from usage import accepted_members, reviews
+from usage.models import AcceptedMember, Review, SettleAs
 from usage.reviews import ReviewRefused, UnderReview
 
 router = Router(tags=["Reviews"], auth=api_auth.installation_auth)
@@ -60,6 +61,7 @@ class ReviewItem(Schema):
 
 class UnknownKindOut(Schema):
     provider: str
+    dialect: str = Field(description="The dialect of the usage; empty for old requests.")
     unknown: list[str] = Field(description="Members or values of usage without a classification.")
     first_at: dt.datetime
     last_at: dt.datetime
@@ -83,7 +85,30 @@ class KindIn(Schema):
         description="`bound`: all that was held. `free`: nothing. `count`: what is known of the "
         "count, at its price."
     )
-    reason: str = Field("", max_length=500)
+    reason: str = Field("", max_length=500, description="Required with `accept`.")
+    accept: bool = Field(
+        False,
+        description="Count these members as free from now on: later requests are charged for the "
+        "rest of their usage.",
+    )
+    dialect: str = Field(
+        "", max_length=12, description="The dialect of the usage. Required with `accept`."
+    )
+
+
+class AcceptedMemberOut(Schema):
+    id: str
+    provider: str
+    dialect: str
+    member: str
+    reason: str
+    accepted_by: str
+    accepted_at: dt.datetime
+
+
+class AcceptedMembers(Schema):
+    items: list[AcceptedMemberOut]
+    next: str | None
 
 
 class KindSettledOut(Schema):
@@ -113,6 +138,7 @@ def list_kinds(request: HttpRequest) -> dict[str, Any]:
         "items": [
             {
                 "provider": kind.provider,
+                "dialect": kind.wire,
                 "unknown": list(kind.unknown),
                 "first_at": kind.first_at,
                 "last_at": kind.last_at,
@@ -134,14 +160,48 @@ def list_kinds(request: HttpRequest) -> dict[str, Any]:
 def settle_kind(request: HttpRequest, body: KindIn) -> dict[str, Any]:
     """Settles every request under review for the same unknown usage of a provider, up to 1,000 at
     once. A request that was settled before is left as it is."""
+    if body.accept and not body.dialect:
+        raise ReviewRefused("dialect", gettext("Enter the dialect of the usage to accept it."))
     settled = reviews.settle_kind(
         actors.actor_of(request),
         body.provider,
         body.unknown,
         SettleAs(body.settle_as),
         reason=body.reason,
+        accept_in=body.dialect if body.accept else "",
     )
     return settled._asdict()
+
+
+@router.get("/accepted-members", response=AcceptedMembers, summary="List accepted usage members")
+def list_accepted(request: HttpRequest, query: Query[pagination.PageQuery]) -> dict[str, Any]:
+    """Members of usage without a classification that an operator counts as free, oldest first."""
+    found = accepted_members.accepted_members(actors.actor_of(request))
+    page = pagination.page_by_number(found, query.limit, query.cursor)
+    return {"items": [_accepted(member) for member in page.items], "next": page.next}
+
+
+@router.post(
+    "/accepted-members/{id}/revoke",
+    response=AcceptedMemberOut,
+    summary="Revoke an accepted usage member",
+    openapi_extra=also_answers(404),
+)
+def revoke_accepted(request: HttpRequest, id: str) -> dict[str, Any]:
+    """Later requests whose usage has the member are under review again."""
+    return _accepted(accepted_members.revoke_member(actors.actor_of(request), id))
+
+
+def _accepted(member: AcceptedMember) -> dict[str, Any]:
+    return {
+        "id": str(member.id),
+        "provider": member.provider,
+        "dialect": member.wire,
+        "member": member.member,
+        "reason": member.reason,
+        "accepted_by": member.accepted_by.email,
+        "accepted_at": member.accepted_at,
+    }
 
 
 @router.post(

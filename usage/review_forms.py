@@ -40,6 +40,9 @@ class KindForm(forms.Form):
     provider = forms.CharField(max_length=60)
     unknown = forms.JSONField()
     settle_as = forms.ChoiceField(choices=SettleAs.choices)
+    wire = forms.CharField(max_length=12, required=False)
+    accept = forms.BooleanField(required=False)
+    reason = forms.CharField(max_length=500, required=False)
 
     def clean_unknown(self) -> list[str]:
         unknown = self.cleaned_data["unknown"]

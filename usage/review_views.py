@@ -14,12 +14,13 @@ from accounts.guards import operator_page
 from accounts.table_preferences import read_table
 from lib.htmx import see_other
 from lib.ids import id_text
+from lib.refusal import Refused
 from lib.tables.pages import answer_table
 from lib.tables.table import Badge, Column, Filter, Table
-from usage import reviews, words
+from usage import accepted_members, reviews, words
 from usage.models import SettleAs
 from usage.review_forms import KindForm
-from usage.reviews import ReviewRefused, UnderReview
+from usage.reviews import UnderReview
 
 _SETTLEMENTS = [choice for choice in SettleAs.choices if choice[0] != SettleAs.AMOUNT]
 
@@ -88,7 +89,11 @@ def review_list(request: HttpRequest, actor: Actor) -> HttpResponseBase:
         return [_row(review) for review in rows]
 
     templates = ("usage/reviews.html", "usage/_reviews.html")
-    context = {"kinds": reviews.unknown_kinds(actor), "settlements": _SETTLEMENTS}
+    context = {
+        "kinds": reviews.unknown_kinds(actor),
+        "settlements": _SETTLEMENTS,
+        "accepted": accepted_members.accepted_members(actor).order_by("-id"),
+    }
     return answer_table(request, state, source, templates, context, make)
 
 
@@ -103,18 +108,36 @@ def kind_settle(request: HttpRequest, actor: Actor) -> HttpResponse:
     given = form.cleaned_data
     try:
         settled = reviews.settle_kind(
-            actor, given["provider"], given["unknown"], SettleAs(given["settle_as"])
+            actor,
+            given["provider"],
+            given["unknown"],
+            SettleAs(given["settle_as"]),
+            reason=given["reason"],
+            accept_in=given["wire"] if given["accept"] else "",
         )
-    except ReviewRefused as refused:
+    except Refused as refused:
         messages.error(request, str(refused))
     except Http404:
         messages.info(request, gettext("No request of this kind waits any more."))
     else:
         done = ngettext("%(n)s request settled.", "%(n)s requests settled.", settled.settled)
         messages.success(request, done % {"n": settled.settled})
+        if given["accept"]:
+            free = gettext("%(members)s costs nothing from now on.")
+            messages.success(request, free % {"members": ", ".join(given["unknown"])})
         if settled.waiting:
             more = gettext("More of the same kind wait. Settle them again.")
             messages.info(request, more)
+    return see_other("reviews")
+
+
+@operator_page("credits.write")
+@require_POST
+def member_revoke(request: HttpRequest, actor: Actor, id: str) -> HttpResponse:
+    """Put requests that tell a member under review again."""
+    revoked = accepted_members.revoke_member(actor, id)
+    done = gettext("Requests whose usage has %(member)s are reviewed again.")
+    messages.success(request, done % {"member": revoked.member})
     return see_other("reviews")
 
 

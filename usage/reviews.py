@@ -24,9 +24,11 @@ from billing.models import PriceVersion
 from billing.rules import pricing as pricing_rules
 from billing.rules.money import format_usd
 from billing.usage_corrections import Borne
+from dialects.usage_members import may_be_accepted
 from lib.ids import id_text
 from lib.refusal import Refused
 from lib.tables.sources import StatementSource
+from usage.accepted_members import accept_members
 from usage.models import Review, SettleAs
 from usage.reports import read_json
 from usage.visibility import run
@@ -71,9 +73,11 @@ class UnderReview(NamedTuple):
 
 class UnknownKind(NamedTuple):
     """What several requests of a provider are under review for: the same members or values that
-    nobody has classified. `waiting` of `requests` are undecided, and hold `held_nano`."""
+    nobody has classified in the table `wire` of members, "" where that is not kept. `waiting` of
+    `requests` are undecided, and hold `held_nano`."""
 
     provider: str
+    wire: str
     unknown: Sequence[str]
     first_at: dt.datetime
     last_at: dt.datetime
@@ -84,6 +88,11 @@ class UnknownKind(NamedTuple):
     @property
     def name(self) -> str:
         return ", ".join(self.unknown)
+
+    @property
+    def may_be_accepted(self) -> bool:
+        """Whether its members may be counted as free from now on."""
+        return all(may_be_accepted(self.wire, member) for member in self.unknown)
 
     @property
     def unknown_json(self) -> str:
@@ -102,23 +111,36 @@ def unknown_kinds(actor: Actor) -> list[UnknownKind]:
     """What providers have told that nobody has classified, the latest first; KINDS_MAX at most."""
     access.require(actor, "credits.read")
     rows = run(_KINDS, {"limit": KINDS_MAX})
-    return [UnknownKind(provider, read_json(unknown), *rest) for provider, unknown, *rest in rows]
+    return [
+        UnknownKind(provider, wire, read_json(unknown), *rest)
+        for provider, wire, unknown, *rest in rows
+    ]
 
 
 def settle_kind(
-    actor: Actor, provider: str, unknown: Sequence[str], settle_as: SettleAs, *, reason: str = ""
+    actor: Actor,
+    provider: str,
+    unknown: Sequence[str],
+    settle_as: SettleAs,
+    *,
+    reason: str = "",
+    accept_in: str = "",
 ) -> KindSettled:
-    """End the review of all requests of a kind in the same way, KIND_BATCH of them at most.
+    """End the review of all requests of a kind in the same way, KIND_BATCH of them at most. With
+    the table of members that they are missing in, `accept_in`, they are free from now on.
 
-    Raises ReviewRefused, and Http404 where none waits.
+    Raises ReviewRefused, Refused where they cannot be accepted, and Http404 where none waits and
+    none is accepted.
     """
     access.require(actor, "credits.write")
     if settle_as == SettleAs.AMOUNT:
         text = gettext("Requests of a kind have no amount in common. Choose another settlement.")
         raise ReviewRefused("settle_as", text)
     named = {"provider": provider, "unknown": json.dumps(list(unknown)), "limit": KIND_BATCH}
+    if accept_in:
+        accept_members(actor, provider, accept_in, unknown, reason=reason)
     ids = [row[0] for row in run(_OF_KIND, named)]
-    if not ids:
+    if not ids and not accept_in:
         raise Http404
     reason = reason.strip() or gettext("Settled with all requests of its kind: %(unknown)s") % {
         "unknown": ", ".join(unknown)[:400]
@@ -287,12 +309,13 @@ _COUNT: Final = f"""
         SELECT FROM usage_usagerecord r WHERE {_UNDECIDED} LIMIT %(limit)s) found"""  # noqa: S608
 
 _KINDS: Final = f"""
-    SELECT r.pricing->>'provider', r.pricing->'unknown', min(r.admitted_at), max(r.admitted_at),
+    SELECT r.pricing->>'provider', coalesce(r.pricing->>'wire', ''), r.pricing->'unknown',
+           min(r.admitted_at), max(r.admitted_at),
            count(*), count(*) FILTER (WHERE v.attempt_id IS NULL),
            coalesce(sum(r.hold_nano) FILTER (WHERE v.attempt_id IS NULL), 0)::bigint
     FROM usage_usagerecord r LEFT JOIN usage_review v ON v.attempt_id = r.id
     WHERE {_DOUBTED} AND r.pricing->'unknown' IS NOT NULL
-    GROUP BY 1, 2 ORDER BY 4 DESC LIMIT %(limit)s"""  # noqa: S608
+    GROUP BY 1, 2, 3 ORDER BY 5 DESC LIMIT %(limit)s"""  # noqa: S608
 
 _ONE_KIND: Final = f"""{_UNDECIDED} AND r.pricing->>'provider' = %(provider)s
     AND r.pricing->'unknown' = %(unknown)s::jsonb"""

@@ -152,5 +152,10 @@ urlpatterns = [
     ),
     path("admin/reviews", review_views.review_list, name="reviews"),
     path("admin/reviews/kinds", review_views.kind_settle, name="review_kind_settle"),
+    path(
+        "admin/reviews/accepted/<str:id>/revoke",
+        review_views.member_revoke,
+        name="accepted_member_revoke",
+    ),
     path("o/<slug:o>/requests/<str:rid>/review", request_views.review_settle, name="review_settle"),
 ]

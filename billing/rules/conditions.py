@@ -8,11 +8,12 @@ one that was charged, so that nothing has to be decided again when it is recompu
 import re
 from typing import Final, NamedTuple
 
+from dialects.price_conditions import KINDS, TIER
+
 SECONDS_PER_DAY: Final = 86_400
 
 _HOURS: Final = re.compile(r"([01][0-9]|2[0-3]):([0-5][0-9])-([01][0-9]|2[0-3]):([0-5][0-9])")
-# What clients and upstreams call the plain price, in one dialect or the other.
-_PLAIN_TIERS: Final = frozenset({"", "auto", "default", "standard", "standard_only"})
+_PLAIN_TIERS: Final = KINDS[TIER].plain
 _TIER: Final = re.compile(r"[a-z0-9_-]{1,40}")
 
 

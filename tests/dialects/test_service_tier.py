@@ -19,7 +19,8 @@ from dialects.service_tier import tier_of_answer, tier_of_frames
         ({"metadata": {"service_tier": "flex"}}, ""),
         ({"choices": [{"message": {"content": '"service_tier":"flex"'}}]}, ""),
         ({"service_tier": None}, ""),
-        ({"service_tier": 7}, ""),
+        ({"service_tier": 7}, "7"),
+        ({"service_tier": {"is": "flex"}}, '{"is": "flex"}'),
         ([], ""),
     ],
 )

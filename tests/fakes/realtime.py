@@ -44,13 +44,15 @@ class Session:
 
 class FakeRealtime:
     """A server on a port of its own, in a thread of its own. `refuses` is the status that further
-    handshakes get, with the body of an error."""
+    handshakes get, with the body of an error; `usage` is what responses tell in place of what they
+    used."""
 
     key = "sk-realtime-upstream-0123456789"
 
     def __init__(self) -> None:
         self.sessions: list[Session] = []
         self.refuses: tuple[int, dict[str, Any], dict[str, str]] | None = None
+        self.usage: dict[str, Any] | None = None
         self._loop = asyncio.new_event_loop()
         self._ready = threading.Event()
         self._thread = threading.Thread(target=self._run, daemon=True)
@@ -114,7 +116,7 @@ class FakeRealtime:
         headers = {name.lower(): value for name, value in connection.request.headers.raw_items()}
         session = Session(connection.request.path, headers)
         self.sessions.append(session)
-        talk = _Talk(connection, session)
+        talk = _Talk(connection, session, self.usage)
         try:
             await talk.run()
         except ConnectionClosed:
@@ -127,8 +129,11 @@ class FakeRealtime:
 class _Talk:
     """One conversation."""
 
-    def __init__(self, connection: ServerConnection, session: Session) -> None:
+    def __init__(
+        self, connection: ServerConnection, session: Session, usage: dict[str, Any] | None
+    ) -> None:
         self._connection = connection
+        self._told = usage
         self._session = session
         self._context = 0
         self._heard_ms = 0
@@ -313,6 +318,7 @@ class _Talk:
             },
         }
         assert usage is not None
+        usage = self._told or usage
         self._session.responses.append(usage)
         if fault == "lie":
             usage = {**usage, "output_tokens": -5}

@@ -99,8 +99,8 @@ def test_a_provider_that_never_ends_its_answer_is_asked_for_a_while(
     [
         b"[" * 60_000,
         b'{"usage":' + b"[" * 60_000,
-        b'{"usage":{"prompt_tokens":1,"completion_tokens":1,"x":"\\ud800"},"final":true}',
-        b'{"usage":{"prompt_tokens":1,"completion_tokens":1,"x":"\\u0000"},"final":true}',
+        b'{"usage":{"prompt_tokens":1,"completion_tokens":1,"usage_source":"\\ud800"},"final":true}',
+        b'{"usage":{"prompt_tokens":1,"completion_tokens":1,"usage_source":"\\u0000"},"final":true}',
         b'{"usage":{"prompt_tokens":1e400,"completion_tokens":-1}}',
         b"\xff" * 10,
         b" " * 70_000,
@@ -114,3 +114,15 @@ def test_no_answer_of_a_provider_is_a_defect_of_ours(provider: Provider, body: b
     assert provider.asked == 3
     with connection.cursor() as cursor:
         cursor.execute("SELECT 1")
+
+
+@pytest.mark.usefixtures("unsure")
+@pytest.mark.parametrize(("more", "learnt"), [(b"", 3), (b',"holo_tokens":7', 0)])
+def test_a_usage_that_tells_something_unknown_moves_no_money(
+    provider: Provider, more: bytes, learnt: int
+) -> None:
+    """P28: its known part would be less than what is owed."""
+    provider.body = b'{"usage":{"prompt_tokens":1,"completion_tokens":1%b},"final":true}' % more
+    usage_reconciliation.reconcile()
+    assert provider.asked == 3
+    assert LateTruth.objects.filter(meters__isnull=False).count() == learnt

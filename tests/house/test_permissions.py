@@ -41,9 +41,11 @@ ASKED: Final = {
         usage.bills.access_difference usage.bills.kept_mappings usage.bills.visible_bills
         usage.margin.margin usage.reviews.count_open usage.reviews.found_reviews
         usage.reviews.open_reviews usage.reviews.unknown_kinds
+        usage.accepted_members.accepted_members
     """,
     "credits.write": """
         billing.invoices._person usage.bills.reconcile usage.bills.reopen_difference
+        usage.accepted_members.accept_members usage.accepted_members.revoke_member
         usage.bills.settle_difference usage.reviews.settle_kind
         usage.reviews.settle_review
     """,

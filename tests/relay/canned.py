@@ -102,6 +102,20 @@ def completion(model: str, usage: Any, **over: Any) -> dict[str, Any]:
     }  # fmt: skip
 
 
+def completion_stream(model: str, usage: Any, **over: Any) -> bytes:
+    """The same as a stream, whose last chunk tells the usage."""
+    chunk = {"id": "chatcmpl-1", "object": "chat.completion.chunk", "created": 1, "model": model}
+    said = {"index": 0, "delta": {"role": "assistant", "content": "Hello."}, "finish_reason": None}
+    end = {"index": 0, "delta": {}, "finish_reason": "stop"}
+    chunks = [
+        chunk | {"choices": [said], "usage": None} | over,
+        chunk | {"choices": [end], "usage": None} | over,
+        chunk | {"choices": [], "usage": usage} | over,
+    ]
+    lines = [b"data: %s\n\n" % json.dumps(one).encode() for one in chunks]
+    return b"".join(lines) + b"data: [DONE]\n\n"
+
+
 def response(model: str, usage: Any, **over: Any) -> dict[str, Any]:
     """A whole answer of the responses dialect."""
     item = {
@@ -114,6 +128,39 @@ def response(model: str, usage: Any, **over: Any) -> dict[str, Any]:
         "incomplete_details": None, "instructions": None, "metadata": {}, "parallel_tool_calls":
         True, "temperature": 1, "tool_choice": "auto", "tools": [], "top_p": 1, **over,
     }  # fmt: skip
+
+
+def response_stream(model: str, usage: Any, **over: Any) -> bytes:
+    """The same as a stream, whose last event is the whole."""
+    whole = response(model, usage, **over)
+    (item,) = whole["output"]
+    (part,) = item["content"]
+    begun = whole | {"status": "in_progress", "output": [], "usage": None}
+    place = {"item_id": item["id"], "output_index": 0, "content_index": 0}
+    events: list[dict[str, Any]] = [
+        {"type": "response.created", "response": begun},
+        {"type": "response.output_item.added", "output_index": 0,
+         "item": item | {"status": "in_progress", "content": []}},
+        {"type": "response.content_part.added", **place, "part": part | {"text": ""}},
+        {"type": "response.output_text.delta", **place, "delta": part["text"], "logprobs": []},
+        {"type": "response.output_text.done", **place, "text": part["text"], "logprobs": []},
+        {"type": "response.content_part.done", **place, "part": part},
+        {"type": "response.output_item.done", "output_index": 0, "item": item},
+        {"type": "response.completed", "response": whole},
+    ]  # fmt: skip
+    return b"".join(
+        b"event: %s\ndata: %s\n\n"
+        % (event["type"].encode(), json.dumps(event | {"sequence_number": number}).encode())
+        for number, event in enumerate(events)
+    )
+
+
+def content_stream(usage: Any) -> bytes:
+    """A stream of the gemini dialect, whose last chunk tells the usage."""
+    last = content(usage)
+    (candidate,) = last["candidates"]
+    first = {"candidates": [{name: candidate[name] for name in ("content", "index")}]}
+    return b"".join(b"data: %s\n\n" % json.dumps(one).encode() for one in (first, last))
 
 
 def content(usage: Any) -> dict[str, Any]:

@@ -22,10 +22,13 @@ from tests.relay.canned import (
     Canned,
     canned,
     completion,
+    completion_stream,
     content,
+    content_stream,
     message,
     message_stream,
     response,
+    response_stream,
 )
 from tests.relay.sweeper import receipt as receipt_of
 
@@ -241,7 +244,8 @@ UNKNOWN = [
     (None, {"prompt_tokens_details": {"cached_tokens": 1, "holo_tokens": 0}},
      "prompt_tokens_details.holo_tokens"),
     (None, {"prompt_tokens_details": 5}, "prompt_tokens_details"),
-    (None, {"queue_time": {"more": 1}}, "queue_time"),
+    (None, {"queue_time": {"more": 1}}, "queue_time.more"),
+    (None, {"fees": {"a": {"b": 1}}}, "fees.a.b"),
     (None, {"num_server_side_tools_used": 2}, "num_server_side_tools_used"),
 ]  # fmt: skip
 
@@ -265,6 +269,91 @@ def test_what_nobody_has_classified_is_held_for_review_and_charged_to_nobody(
     assert record["pricing"]["unknown"] == [unknown]
     assert record["raw_usage"] == usage
     assert hub.balance(tenant)["customer:held"] == record["hold_nano"] > 0
+
+
+CHAT_USAGE = {"prompt_tokens": 10, "completion_tokens": 100, "total_tokens": 110}
+RESPONSE_USAGE = {"input_tokens": 10, "output_tokens": 100, "total_tokens": 110}
+CLAUDE_USAGE = {"input_tokens": 10, "output_tokens": 100, "cache_read_input_tokens": 0,
+                "cache_creation_input_tokens": 0}  # fmt: skip
+GOOGLE_USAGE = {"promptTokenCount": 10, "candidatesTokenCount": 100, "totalTokenCount": 110}
+# What answers, in which words, to whom, and what of it is unknown.
+TOLD_UNASKED: dict[str, tuple[str, Any, str, str]] = {
+    "chat": (GPT, completion(GPT, CHAT_USAGE, service_tier="hyper"), "chat", "hyper"),
+    "chat, streamed":
+        (GPT, completion_stream(GPT, CHAT_USAGE, service_tier="hyper"), "chat", "hyper"),
+    "chat, a tier that is a number":
+        (GPT, completion(GPT, CHAT_USAGE, service_tier=7), "chat", "7"),
+    "chat, for a client of messages":
+        (GPT, completion(GPT, CHAT_USAGE, service_tier="hyper"), "messages", "hyper"),
+    "chat, streamed to a client of messages":
+        (GPT, completion_stream(GPT, CHAT_USAGE, service_tier="hyper"), "messages", "hyper"),
+    "responses": (GPT, response(GPT, RESPONSE_USAGE, service_tier="hyper"), "responses", "hyper"),
+    "responses, streamed":
+        (GPT, response_stream(GPT, RESPONSE_USAGE, service_tier="hyper"), "responses", "hyper"),
+    "messages": (OPUS, message(OPUS, CLAUDE_USAGE | {"service_tier": "hyper"}), "messages",
+                 "hyper"),
+    "messages, streamed":
+        (OPUS, message_stream(OPUS, CLAUDE_USAGE | {"service_tier": "hyper"},
+                              CLAUDE_USAGE | {"service_tier": "hyper"}), "messages", "hyper"),
+    "messages, for a client of chat":
+        (OPUS, message(OPUS, CLAUDE_USAGE | {"service_tier": "hyper"}), "chat", "hyper"),
+    "messages, a speed":
+        (OPUS, message(OPUS, CLAUDE_USAGE | {"speed": "warp"}), "messages", "speed=warp"),
+    "messages, a place": (OPUS, message(OPUS, CLAUDE_USAGE | {"inference_geo": "moon"}), "chat",
+                          "inference_geo=moon"),
+    "gemini": (GEMINI, content(GOOGLE_USAGE | {"serviceTier": "hyper"}), "chat", "hyper"),
+    "gemini, streamed":
+        (GEMINI, content_stream(GOOGLE_USAGE | {"serviceTier": "hyper"}), "chat", "hyper"),
+}  # fmt: skip
+
+
+@pytest.mark.parametrize("case", TOLD_UNASKED)
+def test_unknown_terms_that_nobody_asked_for_are_reviewed(
+    hub: Hub, upstream: Canned, gpt: str, opus: str, flash: str, case: str
+) -> None:
+    tenant = hub.tenant()
+    vendor, upstream.answer, client, unknown = TOLD_UNASKED[case]
+    model = {GPT: gpt, OPUS: opus, GEMINI: flash}[vendor]
+    turns = [{"role": "user", "content": "Hi"}]
+    body: dict[str, Any] = {"model": model, "stream": isinstance(upstream.answer, bytes)}
+    paths = {"chat": "/v1/chat/completions", "responses": "/v1/responses",
+             "messages": "/v1/messages"}  # fmt: skip
+    body |= {"input": "Hi", "max_output_tokens": 500} if client == "responses" else {
+        "messages": turns, "max_tokens": 500}  # fmt: skip
+    answer = hub.post(tenant, body, path=paths[client], headers={"anthropic-version": "2023-06-01"})
+    assert answer.status == 200, answer.body
+    record = hub.record(answer.headers["x-request-id"])
+    assert (record["charge_nano"], record["basis"]) == (0, "held")
+    assert record["pricing"]["unknown"] == [
+        unknown if "=" in unknown else f"service_tier={unknown}"
+    ]
+    assert hub.balance(tenant)["customer:held"] == record["hold_nano"] > 0
+
+
+def test_a_tier_in_the_head_that_nobody_knows_is_reviewed(
+    hub: Hub, upstream: Canned, flash: str
+) -> None:
+    tenant = hub.tenant()
+    upstream.answer = content(GOOGLE_USAGE)
+    upstream.headers = {"x-gemini-service-tier": "Hyper"}
+    body = {"contents": [{"role": "user", "parts": [{"text": "a"}]}],
+            "generationConfig": {"maxOutputTokens": 500}}  # fmt: skip
+    answer = hub.post(tenant, body, path=f"/v1beta/models/{flash}:generateContent")
+    upstream.headers = {}
+    record = hub.record(answer.headers["x-request-id"])
+    assert record["pricing"]["unknown"] == ["service_tier=hyper"]
+
+
+@pytest.mark.parametrize("tier", ["default", "on_demand", "flex", "priority", "scale"])
+def test_known_terms_that_nobody_asked_for_are_charged_plainly(
+    hub: Hub, upstream: Canned, gpt: str, tier: str
+) -> None:
+    tenant = hub.tenant()
+    upstream.answer = completion(GPT, CHAT_USAGE, service_tier=tier)
+    body = {"model": gpt, "max_completion_tokens": 500,
+            "messages": [{"role": "user", "content": "Hi"}]}  # fmt: skip
+    record = record_of(hub, tenant, hub.post(tenant, body))
+    assert (record["charge_nano"], record["basis"]) == (10 * 1_250 + 100 * 10_000, "measured")
 
 
 def test_operators_get_one_letter_for_what_is_unknown(hub: Hub, upstream: Canned, gpt: str) -> None:
@@ -344,3 +433,181 @@ def test_cache_writes_are_booked_by_their_lifetime(hub: Hub, upstream: Canned, g
     record = hub.record(answer.headers["x-request-id"])
     assert (record["basis"], record["charge_nano"]) == ("held", 0)
     assert record["meters"]["in_cache_write_12h"] == 60
+
+
+HOSTED: dict[str, tuple[str, str, dict[str, Any], str]] = {
+    "responses": ("/v1/responses", GPT, {"tools": [{"type": "code_interpreter"}]},
+                  "code_interpreter"),
+    "responses, translated": ("/v1/responses", OPUS, {"tools": [{"type": "file_search"}]},
+                              "file_search"),
+    "messages": ("/v1/messages", OPUS, {"fallback_credit_token": "t"}, "fallback_credit_token"),
+    "messages, translated": ("/v1/messages", GPT, {"tools": [{"type": "holo_scan_20270101"}]},
+                             "holo_scan_20270101"),
+    "gemini": ("", GEMINI, {"tools": [{"googleMaps": {}}]}, "google_maps"),
+    "gemini, translated": ("", OPUS, {"tools": [{"enterpriseWebSearch": {}}]},
+                           "enterprise_web_search"),
+}  # fmt: skip
+
+
+@pytest.mark.parametrize("case", HOSTED)
+def test_what_has_no_price_is_refused_before_it_is_asked_for(
+    hub: Hub, upstream: Canned, gpt: str, opus: str, flash: str, case: str
+) -> None:
+    """Decided by the table of the client's dialect, whatever the request is translated to; a price
+    of the operator's own covers it."""
+    tenant, path = hub.tenant(), HOSTED[case][0]
+    _, vendor, over, unpriced = HOSTED[case]
+
+    def ask(model: str) -> Answer:
+        body: dict[str, Any] = {"model": model, **over}
+        if path == "/v1/messages":
+            body |= {"max_tokens": 100, "messages": [{"role": "user", "content": "Hi"}]}
+        elif path:
+            body |= {"max_output_tokens": 100, "input": "Hi"}
+        else:
+            del body["model"]
+            body |= {"contents": [{"role": "user", "parts": [{"text": "Hi"}]}]}
+        where = path or f"/v1beta/models/{model}:generateContent"
+        return hub.post(tenant, body, path=where, headers={"anthropic-version": "2023-06-01"})
+
+    asked = len(upstream.asked)
+    refused = ask({GPT: gpt, OPUS: opus, GEMINI: flash}[vendor])
+    assert refused.status == 402, refused.body
+    assert unpriced in refused.body.decode()
+    assert "/admin/prices/new?model=" in refused.body.decode()
+    assert len(upstream.asked) == asked
+    assert hub.balance(tenant).get("customer:held", 0) == 0
+    own = served(hub, upstream, vendor)
+    hub.price(own, RATES)
+    hub.know(own)
+    assert b"has no price" not in ask(own).body
+
+
+LIFETIMES: list[tuple[str | None, dict[str, int], dict[str, int], list[str]]] = [
+    (None, {}, {"in_cache_write_5m": 60}, []),
+    ("30m", {}, {"in_cache_write_30m": 60}, []),
+    ("30m", {"ttl_30m_tokens": 20, "ttl_12h_tokens": 0}, {"in_cache_write_30m": 60}, []),
+    ("12h", {}, {"in_cache_write_12h": 60}, []),
+    ("72h", {}, {"in_cache_write_5m": 60}, ["prompt_cache_options.ttl=72h"]),
+]
+
+
+@pytest.mark.parametrize(
+    ("dialect", "ttl", "split", "meters", "unknown"),
+    [
+        (dialect, *row)
+        for dialect in ("chat", "responses")
+        for row in LIFETIMES
+        # Chat completions have no split.
+        if dialect == "responses" or not row[1]
+    ],
+)
+def test_cache_writes_that_tell_no_lifetime_are_of_the_one_asked_for(
+    hub: Hub, upstream: Canned, gpt: str, dialect: str, ttl: str | None, split: dict[str, int],
+    meters: dict[str, int], unknown: list[str],
+) -> None:  # fmt: skip
+    """12 hours have no listed price, and others no meter: both wait for an operator."""
+    tenant = hub.tenant()
+    details: dict[str, Any] = {"cached_tokens": 0, "cache_write_tokens": 60}
+    if split:
+        details["cache_write_tokens_details"] = split
+    body: dict[str, Any] = {"model": gpt} | (
+        {"prompt_cache_options": {"ttl": ttl}} if ttl else {"prompt_cache_options": {}}
+    )
+    if dialect == "chat":
+        upstream.answer = completion(
+            GPT,
+            {
+                "prompt_tokens": 100,
+                "completion_tokens": 5,
+                "total_tokens": 105,
+                "prompt_tokens_details": details,
+            },
+        )
+        path = "/v1/chat/completions"
+        body |= {"messages": [{"role": "user", "content": "a" * 200}], "max_completion_tokens": 99}
+    else:
+        upstream.answer = response(
+            GPT,
+            {
+                "input_tokens": 100,
+                "output_tokens": 5,
+                "total_tokens": 105,
+                "input_tokens_details": details,
+            },
+        )
+        path = "/v1/responses"
+        body |= {"input": "a" * 200, "max_output_tokens": 99}
+    answer = hub.post(tenant, body, path=path)
+    assert answer.status == 200, answer.body
+    record = hub.record(answer.headers["x-request-id"])
+    assert record["meters"] == {"in_text": 40, "out_text": 5, **meters}
+    held = ttl in ("12h", "72h")
+    assert record["basis"] == ("held" if held else "measured")
+    assert (record["pricing"] or {}).get("unknown", []) == unknown
+
+
+@pytest.mark.parametrize(
+    ("rates", "size"),
+    [({"images": 10**15}, "1024x1024"), ({"in_text": 10**6, "out_image": 10**6}, "auto")],
+)
+def test_what_is_told_for_drawing_an_svg_is_reviewed(
+    hub: Hub, upstream: Canned, rates: dict[str, int], size: str
+) -> None:
+    """Beside the usage, of a model that the answer does not name."""
+    tenant, model = hub.tenant("10000.00"), served(hub, upstream, "gpt-image-1", "openai")
+    hub.price(model, rates)
+    hub.know(model)
+    usage = {"input_tokens": 5, "output_tokens": 7, "total_tokens": 12}
+    upstream.answer = {"created": 1, "data": [{"b64_json": "aGk="}], "usage": usage,
+                       "svg_usage": {"total_tokens": 50}}  # fmt: skip
+    body = {"model": model, "prompt": "A hat", "size": size}
+    answer = hub.post(tenant, body, path="/v1/images/generations")
+    assert answer.status == 200, answer.body
+    record = hub.record(answer.headers["x-request-id"])
+    assert (record["basis"], record["charge_nano"]) == ("held", 0)
+    assert record["pricing"]["unknown"] == ["svg_usage"]
+
+
+def test_a_member_that_is_accepted_is_free_and_nothing_else_is(
+    hub: Hub, upstream: Canned, gpt: str
+) -> None:
+    """Charged for the rest of its usage, as the receipt says; what stands beside or inside of the
+    member, at another provider or after it is revoked, is reviewed."""
+    name, other = f"holo_{secrets.token_hex(4)}", f"fee_{secrets.token_hex(4)}"
+    person = hub.person(hub.tenant(), operator=True)
+
+    def ask(more: dict[str, Any]) -> dict[str, Any]:
+        tenant = hub.tenant()
+        upstream.answer = completion(GPT, CHAT_USAGE | more)
+        body = {"model": gpt, "max_completion_tokens": 500,
+                "messages": [{"role": "user", "content": "Hi"}]}  # fmt: skip
+        answer = hub.post(tenant, body)
+        record = hub.record(answer.headers["x-request-id"])
+        if record["basis"] == "measured":
+            hub.settled(tenant)
+            receipt = receipt_of(hub, tenant.key, id_text(record["request_id"]))
+            assert receipt["accepted"] == [name]
+            assert recomputed(hub, tenant, record) == record["charge_nano"]
+        return record
+
+    def accept(provider: str, member: str) -> None:
+        hub.connection.execute(
+            "INSERT INTO usage_acceptedmember (provider, wire, member, reason, accepted_by_id) "
+            "VALUES (%s, 'chat', %s, 'free', %s)", [provider, member, person],
+        )  # fmt: skip
+
+    assert ask({name: 3})["pricing"]["wire"] == "chat"
+    accept("xai", name)
+    accept("openai", name)
+    hub.alias(f"knows-{secrets.token_hex(6)}", gpt)
+    record = ask({name: 3})
+    assert (record["basis"], record["charge_nano"]) == ("measured", 10 * 1_250 + 100 * 10_000)
+    assert record["pricing"] == {"accepted": [name]}
+    assert ask({name: 3, other: 1})["pricing"]["unknown"] == [other]
+    assert ask({name: {"inner": 3}})["pricing"]["unknown"] == [f"{name}.inner"]
+    many = {f"{other}_{n}": 1 for n in range(70)}
+    assert len(ask({name: 3} | many)["pricing"]["unknown"]) == 8
+    hub.connection.execute("UPDATE usage_acceptedmember SET revoked_at = now()")
+    hub.alias(f"knows-{secrets.token_hex(6)}", gpt)
+    assert ask({name: 3})["basis"] == "held"

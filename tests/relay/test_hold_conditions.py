@@ -13,6 +13,8 @@ from genai_prices import data
 from billing.rules.catalogue import convert_catalogue
 from billing.rules.catalogue_additions import with_own_prices
 from billing.rules.pricing import PriceVersion
+from dialects.body import read_body
+from dialects.cache_lifetime import UNTOLD, with_lifetime
 from dialects.usage import Quantities, UsagePart
 from gateway.price_lookup import Price, PriceList, PriceRow
 from lib.clock import now
@@ -73,7 +75,9 @@ def split(dice: random.Random, total: int, meters: tuple[str, ...]) -> dict[str,
 
 
 def used(dice: random.Random, price: Price, size: int) -> dict[str, int]:
-    inputs = ("in_text", "in_cache_read", "in_cache_write_5m", "in_cache_write_1h")
+    inputs = (
+        "in_text", "in_cache_read", "in_cache_write_5m", "in_cache_write_30m", "in_cache_write_1h",
+    )  # fmt: skip
     meters = split(dice, size, inputs) | split(dice, CAP, ("out_text", "out_reasoning"))
     if "searches" in price.version.rates:
         meters["searches"] = 2
@@ -92,7 +96,8 @@ def test_hold_covers_charge_under_every_combination() -> None:
             price = found.for_request(tier).asking(asked)
             hold_nano = estimate(price)
             for told_tier, *granted in itertools.product(
-                ("", "default", tier), *[(word, "plain", None) for word in words]
+                ("", "default", tier, "priority", "hyper"),
+                *[(word, "plain", None) for word in words],
             ):
                 conditions = {
                     kind: PLAIN[kind] if word in ("plain", "") else word
@@ -150,6 +155,23 @@ def test_hold_covers_the_steps_beside_the_answer() -> None:
             )  # fmt: skip
             assert bill.basis == "measured"
             assert bill.excess_nano == 0
+
+
+def test_hold_covers_every_lifetime_of_a_cache_write() -> None:
+    """The request says for how long, and the usage need not (`prompt_cache_options.ttl`)."""
+    meters = ("in_cache_write_5m", "in_cache_write_30m", "in_cache_write_1h", "in_cache_write_12h")
+    for dear in meters:
+        rates = {"in_text": 10_000_000, "out_text": 20_000_000, "in_cache_write_12h": 1}
+        version = PriceVersion.from_stored({"meters": rates | {dear: 90_000_000}})
+        price = Price(1, 0.0, None, version)
+        hold_nano = estimate(price)
+        for asked in ("5m", "30m", "1h", "12h"):
+            body = read_body(json.dumps({"prompt_cache_options": {"ttl": asked}}).encode())
+            told = Quantities({"in_text": 0, UNTOLD: TEXT_BYTES, "out_text": CAP}, ())
+            told = with_lifetime(told, body)
+            assert told.meters[f"in_cache_write_{asked}"] == TEXT_BYTES
+            bill = count(UsageEvidence(40, told, b"{}"), price, hold_nano, "measured")
+            assert (bill.basis, bill.excess_nano) == ("measured", 0)
 
 
 def test_conditions_that_exclude_each_other_have_no_price() -> None:

@@ -44,7 +44,7 @@ def snapshot(
     raw = {"now": now, "changed": 5.5, "epoch": 7, "egress_allow": ["10.0.0.0/8"],
            "egress_allow_users": [],
            "unpriced_models": "reject", "channels": channels, "prices": prices or [],
-           "plans": plans or [], "rules": [], "aliases": {}, "entries": [],
+           "plans": plans or [], "rules": [], "aliases": {}, "entries": [], "accepted": [],
            "condition_holders": {}}  # fmt: skip
     return build(json.dumps(raw), VAULT)
 

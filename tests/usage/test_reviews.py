@@ -16,14 +16,15 @@ from billing.models import BudgetWindow, Hold, Posting, PriceVersion
 from billing.wallets import balance
 from lib import clock
 from lib.ids import id_text, new_id
+from lib.refusal import Refused
 from lib.tables.exports import usd
 from tests import cast
 from tests.books import assert_books_balance
 from tests.lists import file_of, rows_of
 from tests.markup import squeezed
 from tests.usage.rows import admit, end, happen, price_version
-from usage import reviews
-from usage.models import Review, SettleAs, UsageRecord
+from usage import accepted_members, reviews
+from usage.models import AcceptedMember, Review, SettleAs, UsageRecord
 from usage.reviews import ReviewRefused
 
 HOLD = 10**9
@@ -256,12 +257,14 @@ def test_the_api_lists_and_settles(people: cast.Cast, key: Key) -> None:
     assert_books_balance()
 
 
-def unknown(key: Key, *members: str, provider: str = "openai", **over: Any) -> UsageRecord:
+def unknown(
+    key: Key, *members: str, provider: str = "openai", wire: str = "", **over: Any
+) -> UsageRecord:
     """A request whose usage told what nobody has classified: its hold is kept."""
     version = PriceVersion.objects.filter(price__model="gpt-5").first() or price_version()
     attempt = admit(key, clock.now(), hold_nano=HOLD, price_version_id=version.id)
     flags = ["unknown_member", "quarantine"]
-    pricing = {"unknown": list(members), "provider": provider}
+    pricing = {"unknown": list(members), "provider": provider, "wire": wire}
     meters = {"in_text": 1000, "out_text": 100}
     return end(attempt, 0, basis="held", meters=meters, flags=flags, pricing=pricing, **over)
 
@@ -295,6 +298,70 @@ def test_unknown_usage_is_listed_by_provider_and_settled_at_once(
     after = {review.request_id: review.charge_nano for review in Review.objects.all()}
     assert (after[other.request_id], after[tier.request_id]) == (0, HOLD)
     assert_books_balance()
+
+
+def test_members_of_a_kind_are_free_from_now_on(people: cast.Cast, key: Key) -> None:
+    """P28: chosen with the settlement, with a reason; listed, revocable, and in the audit log."""
+    dora = cast.actor(people.dora)
+    unknown(key, "holo_tokens", "fees.a", wire="chat")
+    (kind,) = reviews.unknown_kinds(dora)
+    assert (kind.wire, kind.may_be_accepted) == ("chat", True)
+    names = ["holo_tokens", "fees.a"]
+
+    def accept(members: list[str] = names, reason: str = "Told for statistics") -> None:
+        reviews.settle_kind(
+            dora, "openai", members, SettleAs.COUNT, reason=reason, accept_in="chat"
+        )
+
+    for members, reason in (
+        (names, " "), (["speed=warp"], "r"), (["prompt_tokens"], "r"), (["prompt_tokens.a"], "r"),
+        (["prompt_tokens_details"], "r"), (["a?b"], "r"), (["x" * 80], "r"),
+    ):  # fmt: skip
+        with pytest.raises(Refused):
+            accept(members, reason)
+    assert not AcceptedMember.objects.exists()
+    assert not Review.objects.exists()
+    accept()
+    accept()
+    assert Review.objects.get().charge_nano == 210_000
+    listed = {member.member: member for member in accepted_members.accepted_members(dora)}
+    assert set(listed) == set(names)
+    assert listed["fees.a"].accepted_by == people.dora
+    accepted_members.revoke_member(dora, str(listed["fees.a"].id))
+    with pytest.raises(Http404):
+        accepted_members.revoke_member(dora, str(listed["fees.a"].id))
+    assert [one.member for one in accepted_members.accepted_members(dora)] == ["holo_tokens"]
+    events = AuditEvent.objects.filter(object_type="acceptedmember").order_by("id")
+    assert [event.action for event in events] == [
+        "member.accepted", "member.accepted", "member.revoked",
+    ]  # fmt: skip
+    assert_books_balance()
+
+
+def test_members_are_accepted_and_revoked_on_the_page_and_by_the_api(
+    people: cast.Cast, key: Key
+) -> None:
+    from tests.billing.test_operator_api import api_of, post
+
+    unknown(key, "holo_tokens", wire="chat")
+    client, dora = Client(), api_of(people, "dora")
+    client.force_login(people.dora)
+    assert 'name="accept"' in client.get("/admin/reviews").content.decode()
+    sent = {"provider": "openai", "unknown": '["holo_tokens"]', "settle_as": "free",
+            "wire": "chat", "accept": "on", "reason": "Free by their list"}  # fmt: skip
+    assert client.post("/admin/reviews/kinds", sent).status_code == 303
+    page = squeezed(client.get("/admin/reviews").content.decode())
+    assert "Free by their list" in page
+    (item,) = dora.get("/api/v1/accepted-members").json()["items"]
+    assert (item["member"], item["accepted_by"]) == ("holo_tokens", people.dora.email)
+    assert client.post(f"/admin/reviews/accepted/{item['id']}/revoke").status_code == 303
+    body = {"provider": "openai", "unknown": ["holo_tokens"], "settle_as": "free",
+            "accept": True, "reason": "Again"}  # fmt: skip
+    assert post(dora, "/review-kinds/settle", body).status_code == 422
+    assert post(dora, "/review-kinds/settle", body | {"dialect": "chat"}).status_code == 200
+    (item,) = dora.get("/api/v1/accepted-members").json()["items"]
+    assert post(dora, f"/accepted-members/{item['id']}/revoke", {}).status_code == 200
+    assert dora.get("/api/v1/accepted-members").json()["items"] == []
 
 
 def test_who_runs_no_installation_settles_no_kind(people: cast.Cast, key: Key) -> None:

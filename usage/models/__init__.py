@@ -1,5 +1,8 @@
 """What happened, and what is made of it: a file for each noun."""
 
+from usage.models.accepted_members import (
+    AcceptedMember,
+)
 from usage.models.bills import (
     BillDifference,
     BillMapping,
@@ -55,6 +58,7 @@ from usage.models.saved_views import (
 )
 
 __all__ = [
+    "AcceptedMember",
     "Attempt",
     "BillDifference",
     "BillMapping",

@@ -7,7 +7,15 @@ from lib import clock
 from lib.ids import id_text
 from tests.isolation.world import NANO, Kind, Place, World, of_installation, personal
 from tests.usage.rows import happen
-from usage.models import ChartNote, Export, Finding, ProviderBill, SavedView, UsageRecord
+from usage.models import (
+    AcceptedMember,
+    ChartNote,
+    Export,
+    Finding,
+    ProviderBill,
+    SavedView,
+    UsageRecord,
+)
 
 
 def _request(world: World, at: Place) -> str:
@@ -60,6 +68,14 @@ def _review(world: World, at: Place) -> str:
     return id_text(record.request_id)
 
 
+def _accepted_member(world: World, at: Place) -> str:
+    made = AcceptedMember.objects.create(
+        provider="openai", wire="chat", member=f"{at.word}_tokens", reason="r",
+        accepted_by=world.dora,
+    )  # fmt: skip
+    return str(made.id)
+
+
 # Of an organisation or a team.
 NOTE: Final = Kind("note", "teams.write", _note)
 # Of a person, in an organisation.
@@ -69,4 +85,5 @@ SAVED_VIEW: Final = personal("saved view", "usage.read", _saved_view, private=Tr
 # Of the installation.
 BILL: Final = of_installation("bill", "credits.read", _bill)
 FINDING: Final = of_installation("finding", "channels.read", _finding)
+ACCEPTED_MEMBER: Final = of_installation("accepted member", "credits.read", _accepted_member)
 REVIEW: Final = of_installation("review", "credits.read", _review)

@@ -5,7 +5,15 @@ from typing import Final
 from lib import clock
 from tests.isolation.kinds.accounts import KEY, LIMIT, MEMBER, TEAM
 from tests.isolation.kinds.billing import BUDGET, DOCUMENT, LINKED_BUDGET, RAISE, REMOVED_BUDGET
-from tests.isolation.kinds.usage import EXPORT, FINDING, NOTE, REQUEST, REVIEW, SAVED_VIEW
+from tests.isolation.kinds.usage import (
+    ACCEPTED_MEMBER,
+    EXPORT,
+    FINDING,
+    NOTE,
+    REQUEST,
+    REVIEW,
+    SAVED_VIEW,
+)
 from tests.isolation.table.route import WRITES_KEYS, Route, at, listed, sends
 
 _THIS_MONTH: Final = {"period": f"{clock.now():%Y-%m}"}
@@ -88,6 +96,7 @@ PAGES: Final[dict[str, Route]] = {
     "tax_rate_add": at("credits.write"),
     "reviews": at("credits.read"),
     "review_kind_settle": at("credits.write"),
+    "accepted_member_revoke": at("credits.write", ACCEPTED_MEMBER),
     "findings": at("channels.read"),
     "finding": at("channels.read", FINDING),
     "finding_acknowledge": at("channels.write", FINDING),
@@ -160,6 +169,8 @@ OPERATIONS: Final[dict[str, Route]] = {
     "POST /review-kinds/settle": at(
         "credits.write", body=sends(provider="p", unknown=["u"], settle_as="free"), nothing=True
     ),
+    "GET /accepted-members": at("credits.read"),
+    "POST /accepted-members/{id}/revoke": at("credits.write", ACCEPTED_MEMBER),
     "GET /findings": at("channels.read"),
     "GET /findings/{id}": at("channels.read", FINDING),
     "POST /findings/{id}/acknowledge": at(
