@@ -62,6 +62,8 @@ from gateway.price_columns import PRICE_COLUMNS, with_cells
 from gateway.price_forms import (
     DaysForm,
     PriceEdit,
+    condition_kinds,
+    condition_values,
     edit_from,
     edit_of,
     meter_choices,
@@ -217,7 +219,9 @@ def _price_page(
         "condition": condition_text(key.service_tier, key.hours, key.channel),
         "history": history,
         "edit": edit,
-        "meters": meter_choices(edit.rows),
+        "meters": meter_choices([*edit.rows, *edit.condition_rows]),
+        "condition_kinds": condition_kinds(),
+        "condition_values": condition_values(),
         "new": not versions,
     }
     return render(request, "gateway/price.html", context, status=status)
