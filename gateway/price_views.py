@@ -283,7 +283,7 @@ PROPOSALS: Final = Table(
     ),
     default_sort="model",
     filters=(
-        Filter("q", _("Model, tier or channel"), "search"),
+        Filter("q", _("Model, tier, channel or source"), "search"),
         Filter(
             "what",
             _("Change"),
@@ -332,12 +332,13 @@ def _proposals_of(state: State) -> list[ListedProposal]:
     return [
         proposal
         for proposal in list_proposals()
-        if query in str(proposal.key).lower() and what in ("", _kind_of(proposal))
+        if query in f"{proposal.key} {proposal.row.source}".lower()
+        and what in ("", _kind_of(proposal))
     ]
 
 
 def _kind_of(proposal: ListedProposal) -> str:
-    return proposal.what if proposal.from_catalogue else "draft"
+    return "draft" if proposal.is_draft else proposal.what
 
 
 def proposal_words(proposal: ListedProposal) -> dict[str, Any]:

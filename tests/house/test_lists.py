@@ -50,6 +50,7 @@ NO_LIST = {
     "playground/_embedded.html": "one answer",
     "playground/_keys.html": "shortcuts",
     "gateway/channel_model_changes.html": "a form",
+    "gateway/channel_prices.html": "what of one list is not understood",
     "playground/_compare_summary.html": "one chat",
     "playground/_tokens.html": "one answer",
     "playground/_tools_import.html": "a form",
