@@ -47,7 +47,7 @@ _CONDITIONS: Final[Mapping[tuple[str, str], Promise]] = {
     ("processing", "batch"): _("batch"),
 }
 _CONDITION_KINDS: Final[Mapping[str, Promise]] = {
-    "speed": _("Speed"),
+    "speed": _("Serving speed"),
     "inference_geo": _("Place of inference"),
     "processing": _("Processing"),
 }

@@ -89,7 +89,8 @@ class PriceEdit:
 
     @property
     def problems(self) -> bool:
-        return bool(self.errors) or any(row.error for row in (*self.rows, *self.condition_rows))
+        noted = [*(row.error for row in self.rows), *(row.error for row in self.condition_rows)]
+        return bool(self.errors) or any(noted)
 
     def add_rows(self) -> None:
         """More empty rows at the end."""

@@ -31,8 +31,8 @@ Form = Literal["models", "pricing"]
 
 MODELS_MAX: Final = 20_000
 """Of so many models a list is read; a longer one is refused."""
-_USD_PER_TOKEN_MAX: Final = Fraction(1, 100)
-_USD_PER_ONE_MAX: Final = Fraction(1000)
+_UNIT_USD_MAX: Final = "0.01"
+_CALL_USD_MAX: Final = "1000"
 _NANO_PER_MILLION: Final = 10**9 * 10**6
 _NUMBER: Final = re.compile(r"-?[0-9]{1,30}(?:\.[0-9]{1,40})?(?:[eE][+-]?[0-9]{1,2})?")
 _NAME: Final = re.compile(r"[^\s*\x00-\x1f\x7f]{1,200}")
@@ -168,11 +168,11 @@ def _priced(pricing: Any, unknown: Counter[str]) -> Iterator[tuple[str, int]]:
     base = {"prompt", "completion"}
     for member, meters in _PER_TOKEN.items():
         if member in base or not _is_nothing(pricing.get(member)):
-            rate = _nano(member, _number(member, pricing[member]), _USD_PER_TOKEN_MAX)
+            rate = _nano(member, _number(member, pricing[member]), _UNIT_USD_MAX)
             yield from ((meter, rate) for meter in meters)
     for member, meter in _PER_ONE.items():
         if not _is_nothing(pricing.get(member)):
-            yield meter, _nano(member, _number(member, pricing[member]), _USD_PER_ONE_MAX)
+            yield meter, _nano(member, _number(member, pricing[member]), _CALL_USD_MAX)
 
 
 # New API -----------------------------------------------------------------------------------------
@@ -222,14 +222,14 @@ def _by_ratios(
         raise _NotUnderstood(f"quota_type {_shown(str(kind))} is not known")
     if kind == 1:
         price = _number("model_price", entry.get("model_price")) * of_group
-        yield "requests", _nano("model_price", price, _USD_PER_ONE_MAX)
+        yield "requests", _nano("model_price", price, _CALL_USD_MAX)
         return
 
     def ratio(member: str) -> Fraction:
         return _number(member, entry.get(member))
 
     def rate(member: str, usd: Fraction) -> int:
-        return _nano(member, usd, _USD_PER_TOKEN_MAX)
+        return _nano(member, usd, _UNIT_USD_MAX)
 
     text = ratio("model_ratio") * of_group * Fraction(2, 10**6)
     yield "in_text", rate("model_ratio", text)
@@ -302,14 +302,12 @@ def _number(member: str, value: Any) -> Fraction:
     return Fraction(Decimal(text))
 
 
-def _nano(member: str, usd: Fraction, most: Fraction) -> int:
+def _nano(member: str, usd: Fraction, most: str) -> int:
     """USD of one unit as nano per million units."""
     if usd < 0:
         raise _NotUnderstood(f"{member} is below 0, so it varies from request to request")
-    if usd > most:
-        raise _NotUnderstood(
-            f"{member} is more than {Decimal(most.numerator) / most.denominator} USD"
-        )
+    if usd > Fraction(most):
+        raise _NotUnderstood(f"{member} is more than {most} USD")
     nano = usd * _NANO_PER_MILLION
     if nano.denominator != 1 or nano > INT64_MAX:
         raise _NotUnderstood(f"{member} is not exact to a nano per million tokens")

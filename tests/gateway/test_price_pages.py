@@ -354,7 +354,8 @@ def drafted_conditions(client: Client, sent: dict[str, Any]) -> list[dict[str, A
     PriceProposal.objects.all().delete()
     answer = client.post(reverse("price_draft"), sent)
     assert answer.status_code == 303, text_errors(answer)
-    conditions: list[dict[str, Any]] = PriceProposal.objects.get().rates.get("conditions", [])
+    rates = PriceProposal.objects.get().rates or {}
+    conditions: list[dict[str, Any]] = rates.get("conditions", [])
     return conditions
 
 

@@ -36,6 +36,7 @@ NO_LIST = {
     "gateway/announcements.html": "the latest few announcements",
     "gateway/model_rules.html": "forms beside what they made",
     "gateway/price.html": "one price",
+    "gateway/_price_conditions.html": "one price",
     "gateway/proposal.html": "one proposal",
     "gateway/proposals.html": "the latest few previews",
     "gateway/settings.html": "the latest few changes",
