@@ -1,16 +1,17 @@
 """Plans: what is paid, as a multiple of the prices, and which models are shown.
 
 An organisation can be on a plan, and so can one of its teams or members: a request is charged by
-the plan of the person, else of the team of its key, else of the organisation, else at the prices
-as they are. A change holds for the requests that are admitted after it: each attempt carries the
-multiplier that it was admitted with (I11).
+the plan of the person, else of the team of its key, else of the organisation, else at the prices as
+they are. The subscription of an organisation may multiply the prices of some models, in the place
+of the organisation's plan. A change holds for the requests that are admitted after it: each attempt
+carries the multiplier that it was admitted with (I11).
 
 A change by which somebody pays less than half of what it was needs two operators, as such a price
 does: the first asks for it, another one does the same.
 """
 
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Any, Final, Literal, NamedTuple, TypeAlias
 
 from django.db import transaction
@@ -22,8 +23,18 @@ from accounts.actors import Actor
 from accounts.epoch import bump_epoch
 from accounts.models import Key, Membership, Organisation, Team
 from accounts.names import check_name
-from billing.models import MemberPlan, OrganisationPlan, Plan, PlanCut, TeamPlan
+from billing.models import (
+    MemberPlan,
+    OrganisationPlan,
+    Plan,
+    PlanCut,
+    Subscription,
+    SubscriptionState,
+    TeamPlan,
+)
+from billing.rules.multipliers import Multiplier, multiplier_for
 from billing.rules.pricing import PPM
+from billing.subscription_plans import multipliers_of_plan
 
 
 class PlanRefused(ValueError):
@@ -39,12 +50,18 @@ class SecondPersonNeeded(PlanRefused):
 
 @dataclass(frozen=True, slots=True)
 class ListedPlan:
-    """A plan as it is shown; `model_patterns` () = every model."""
+    """A plan as it is shown; `model_patterns` () = every model. `subscribed` are the multipliers of
+    a subscription, where they hold."""
 
     name: str
     multiplier_ppm: int
     model_patterns: tuple[str, ...]
     organisations: int
+    subscribed: tuple[Multiplier, ...] = ()
+
+    def multiplier_for(self, model: str) -> int:
+        """What the prices of a model are multiplied by, in parts per million."""
+        return multiplier_for(self.subscribed, model, self.multiplier_ppm)
 
 
 STANDARD = ListedPlan("", PPM, (), 0)
@@ -238,11 +255,19 @@ def plan_in_force(
 ) -> PlanInForce:
     """The plan of a request of that team and that person, as far as each is given: the nearest
     wins. The relay has the same order (`relay/auth.py`)."""
-    for holder in (member, team, organisation):
+    for holder in (member, team):
         row = _rows_of(holder).select_related("plan").first() if holder else None
         if holder is not None and row is not None:
             return PlanInForce(_listed(row.plan, 0), _KINDS[type(holder)].level)
-    return PlanInForce(STANDARD, "organisation")
+    row = _rows_of(organisation).select_related("plan").first()
+    plan = _listed(row.plan, 0) if row else STANDARD
+    return PlanInForce(replace(plan, subscribed=_subscribed(organisation)), "organisation")
+
+
+def _subscribed(organisation: Organisation) -> tuple[Multiplier, ...]:
+    active = Subscription.objects.filter(state=SubscriptionState.ACTIVE, organisation=organisation)
+    subscription = active.select_related("plan").first()
+    return multipliers_of_plan(subscription.plan) if subscription else ()
 
 
 def _member(actor: Actor) -> Membership | None:

@@ -73,8 +73,9 @@ class ListedProposal:
         return "changed" if self.row.replaces is not None else "added"
 
     @property
-    def from_catalogue(self) -> bool:
-        return self.row.source.startswith(CATALOGUE)
+    def is_draft(self) -> bool:
+        """Whether a person wrote it; else a list says so."""
+        return self.row.source == DRAFT
 
 
 class Proposed(NamedTuple):
@@ -185,6 +186,66 @@ def propose_list(
                 actor, None, "catalogue.proposed", made[0], source=source, **counts._asdict()
             )
     return counts
+
+
+class UpstreamProposed(NamedTuple):
+    """What an upstream's prices came to, and how many of the proposals were not there before."""
+
+    proposed: Proposed
+    new: int
+
+
+def propose_upstream(
+    actor: Actor,
+    rates: Mapping[PriceKey, dict[str, Any]],
+    source: str,
+    *,
+    ended: Collection[PriceKey],
+) -> UpstreamProposed:
+    """Proposals for what an upstream says otherwise than the prices in force; those of `ended` it
+    has no more, which ends the prices that came from it.
+
+    The open proposals of the same source go, unless they stay the same; what was dismissed of it is
+    not proposed again.
+    """
+    now = clock.now()
+    current = _in_force([*list_prices(), *list_prices(kind=PriceKind.COST)], now)
+    with transaction.atomic():
+        rows = PriceProposal.objects.select_for_update().filter(source=source)
+        waiting = {
+            (key_of(row), _canonical(row.rates)): row for row in rows.filter(state__in=WAITING)
+        }
+        put_away = {
+            (key_of(row), _canonical(row.rates)) for row in rows.filter(state=ProposalState.IGNORED)
+        }
+        wanted: dict[PriceKey, dict[str, Any] | None] = {
+            key: stated
+            for key, stated in rates.items()
+            if (there := current.get(key)) is None or not _same(there.rates, stated)
+        }
+        for key in ended:
+            if key in current and current[key].source == source:
+                wanted[key] = None
+        named = {(key, _canonical(stated)): key for key, stated in wanted.items()}
+        named = {name: key for name, key in named.items() if name not in put_away}
+        gone = [row.id for name, row in waiting.items() if name not in named]
+        PriceProposal.objects.filter(id__in=gone).delete()
+        made = [
+            _proposal(key, wanted[key], current.get(key), source)
+            for name, key in named.items()
+            if name not in waiting
+        ]
+        PriceProposal.objects.bulk_create(made)
+        open_now = [*made, *(row for name, row in waiting.items() if name in named)]
+        removed = sum(1 for row in open_now if row.rates is None)
+        added = sum(1 for row in open_now if row.replaces is None)
+        counts = Proposed(added, len(open_now) - added - removed, removed)
+        if made:
+            audit.record(
+                actor, None, "upstream.prices_proposed", made[0],
+                source=source, new=len(made), **counts._asdict(),
+            )  # fmt: skip
+    return UpstreamProposed(counts, len(made))
 
 
 def draft_price(

@@ -11,6 +11,7 @@ from django.utils.translation import gettext_lazy as _
 from billing.prices import ListedPrice
 from billing.rules.meters import METERS, Meter, MeterUnknown, find_meter
 from billing.rules.money import format_multiplier, format_price, format_scaled
+from billing.rules.multipliers import Multiplier
 from billing.rules.pricing import PPM
 from billing.words import money_symbol
 
@@ -44,6 +45,11 @@ _CONDITIONS: Final[Mapping[tuple[str, str], Promise]] = {
     ("speed", "fast"): _("fast mode"),
     ("inference_geo", "us"): _("inference in the US only"),
     ("processing", "batch"): _("batch"),
+}
+_CONDITION_KINDS: Final[Mapping[str, Promise]] = {
+    "speed": _("Serving speed"),
+    "inference_geo": _("Place of inference"),
+    "processing": _("Processing"),
 }
 PER_MILLION: Final = pgettext_lazy("unit of a rate", "1M")
 _UNITS: Final[Mapping[str, Promise]] = {
@@ -113,6 +119,11 @@ def unit_word(meter: str) -> str:
     return str(_UNITS[row.unit]) if row else ""
 
 
+def multiplier_words(multipliers: Iterable[Multiplier]) -> str:
+    """What a subscription multiplies prices by: ``gpt-5* × 0.8, o3 × 2``."""
+    return ", ".join(f"{one.pattern} × {format_multiplier(one.ppm)}" for one in multipliers)
+
+
 def rate_figure(meter: str, rate: int, multiplier_ppm: int = PPM) -> str:
     """The rate for one such unit, in USD, exact, with the plan's multiplier in it."""
     return format_scaled(rate * multiplier_ppm, _digits(meter))
@@ -158,6 +169,11 @@ def condition_words(kind: str, value: str) -> str:
     """A condition of a price in words: `fast mode`."""
     known = _CONDITIONS.get((kind, value))
     return str(known) if known else f"{kind} {value}"
+
+
+def condition_kind_name(kind: str) -> str:
+    """What a condition is about, in words."""
+    return str(_CONDITION_KINDS[kind])
 
 
 def condition_text(service_tier: str, hours: str, channel: str = "") -> str:

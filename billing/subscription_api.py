@@ -27,9 +27,16 @@ from billing.models import Subscription, SubscriptionPlan
 from billing.operator_api import amount_of
 from billing.rules.included_units import TERMS_MAX, UNITS_MAX
 from billing.rules.invoice import month_after
-from billing.rules.money import format_usd
+from billing.rules.money import format_multiplier, format_usd
+from billing.rules.multipliers import MULTIPLIERS_MAX
 from billing.rules.subscription import Terms
-from billing.subscription_plans import DESCRIPTION_MAX, SubscriptionRefused, unit_term
+from billing.subscription_plans import (
+    DESCRIPTION_MAX,
+    SubscriptionRefused,
+    multipliers_of_plan,
+    read_multiplier,
+    unit_term,
+)
 from lib import clock, pagination
 from lib.ids import id_text
 from lib.openapi import Schema, also_answers
@@ -70,6 +77,22 @@ class UnitsIn(Schema):
     units: Whole = Field(ge=1, le=UNITS_MAX)
 
 
+class MultiplierOut(Schema):
+    """What the prices of the models that fit a pattern are multiplied by."""
+
+    pattern: str
+    multiplier: str
+
+
+class MultiplierIn(Schema):
+    """What to multiply the prices of the models that fit a pattern by."""
+
+    model_config = ConfigDict(extra="forbid")
+
+    pattern: str = Field(min_length=1, max_length=200, description="A model, or such as gpt-5*.")
+    multiplier: str = Field(max_length=40, description="From 0 to 1000, such as 0.8.")
+
+
 class SubscriptionPlanOut(Schema):
     """A subscription plan. Amounts are exact decimals in USD, of a whole month."""
 
@@ -79,6 +102,10 @@ class SubscriptionPlanOut(Schema):
     price: str
     included: str = Field(description="Usage at list prices that the price includes.")
     units: list[UnitsOut] = Field(description="Units that the price includes, by meter.")
+    multipliers: list[MultiplierOut] = Field(
+        description="The first that fits the model applies, in the place of the multiplier of the "
+        "organisation's price plan."
+    )
     overage: Literal["balance", "refuse"] = Field(
         description="What becomes of requests beyond that: paid from the balance, or rejected."
     )
@@ -137,6 +164,11 @@ class SubscriptionPlanIn(Schema):
     price: str = Field(max_length=40, description="Exact decimal, per month.")
     included: str = Field(max_length=40, description="Included usage, as an exact decimal.")
     units: list[UnitsIn] = Field(default_factory=list, max_length=TERMS_MAX)
+    multipliers: list[MultiplierIn] = Field(
+        default_factory=list,
+        max_length=MULTIPLIERS_MAX,
+        description="In their order: the first that fits a model applies.",
+    )
     overage: Literal["balance", "refuse"] = "balance"
 
 
@@ -267,7 +299,12 @@ def create_subscription_plan(request: HttpRequest, body: SubscriptionPlanIn) -> 
         units = tuple(unit_term(one.meter, one.models, one.units) for one in body.units)
         terms = Terms(amount_of(body.price), amount_of(body.included), units)
         plan = subscription_plans.write_plan(
-            actor, body.name, terms, description=body.description, overage=body.overage
+            actor,
+            body.name,
+            terms,
+            multipliers=[read_multiplier(one.pattern, one.multiplier) for one in body.multipliers],
+            description=body.description,
+            overage=body.overage,
         )
         return Answer(201, _written(plan))
 
@@ -326,6 +363,10 @@ def _plan(plan: SubscriptionPlan) -> dict[str, Any]:
         "price": format_usd(plan.price_nano),
         "included": format_usd(plan.included_nano),
         "units": plan.units,
+        "multipliers": [
+            {"pattern": one.pattern, "multiplier": format_multiplier(one.ppm)}
+            for one in multipliers_of_plan(plan)
+        ],
         "overage": str(plan.overage),
     }
 

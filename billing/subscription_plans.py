@@ -17,7 +17,16 @@ from billing.credits import limit_nano
 from billing.models import Overage, SubscriptionPlan, SubscriptionPlanState
 from billing.rules.included_units import MODELS_MAX, TERMS_MAX, UNITS_MAX, UnitTerm
 from billing.rules.meters import METERS
-from billing.rules.money import NANO_PER_USD, format_usd
+from billing.rules.money import (
+    NANO_PER_USD,
+    MoneyInvalid,
+    format_multiplier,
+    format_usd,
+    parse_multiplier,
+)
+from billing.rules.multipliers import MULTIPLIERS_MAX, Multiplier
+from billing.rules.patterns import matches
+from billing.rules.pricing import PPM
 from billing.rules.subscription import Terms
 from lib.refusal import Refused, check_text
 
@@ -35,6 +44,7 @@ def write_plan(
     name: str,
     terms: Terms,
     *,
+    multipliers: Sequence[Multiplier] = (),
     description: str = "",
     overage: str = Overage.BALANCE,
 ) -> SubscriptionPlan:
@@ -47,8 +57,10 @@ def write_plan(
             most = f"{MONTH_MAX_NANO // NANO_PER_USD:,}"
             raise SubscriptionRefused(field, text % {"most": most})
     _check_units(terms.units, overage)
-    if not terms.price_nano and not terms.included_nano and not terms.units:
-        raise SubscriptionRefused("price", gettext("Enter a price or included usage."))
+    _check_multipliers(multipliers)
+    if not (terms.price_nano or terms.included_nano or terms.units or multipliers):
+        text = gettext("Enter a price, included usage or multipliers.")
+        raise SubscriptionRefused("price", text)
     with transaction.atomic():
         try:
             with transaction.atomic():
@@ -58,6 +70,7 @@ def write_plan(
                     price_nano=terms.price_nano,
                     included_nano=terms.included_nano,
                     units=[term._asdict() for term in terms.units],
+                    multipliers=[list(one) for one in multipliers],
                     overage=Overage(overage),
                     written_by=actor.user,
                 )
@@ -76,8 +89,8 @@ def offer_plan(actor: Actor, plan: SubscriptionPlan) -> SubscriptionPlan:
             return locked
         if needs_another(locked) and (actor.user is None or actor.user.id == locked.written_by_id):
             text = gettext(
-                "This plan includes units, or more than %(limit)s USD beyond its price. Another "
-                "operator has to offer it."
+                "This plan includes units, includes more than %(limit)s USD beyond its price, or "
+                "more than halves prices. Another operator has to offer it."
             )
             raise SubscriptionRefused("plan", text % {"limit": format_usd(limit_nano())})
         locked.state, locked.offered_by = SubscriptionPlanState.OFFERED, actor.user
@@ -99,8 +112,9 @@ def archive_plan(actor: Actor, plan: SubscriptionPlan) -> SubscriptionPlan:
 
 def needs_another(plan: SubscriptionPlan) -> bool:
     """Whether who wrote the plan may not offer it alone; what units are worth is for the price
-    book of each day to say."""
-    return bool(plan.units) or plan.included_nano - plan.price_nano > limit_nano()
+    book of each day to say. A price that falls by more than half needs two, as any such price."""
+    halves = any(2 * one.ppm < PPM for one in multipliers_of_plan(plan))
+    return bool(plan.units) or halves or plan.included_nano - plan.price_nano > limit_nano()
 
 
 def terms_of(plan: SubscriptionPlan) -> Terms:
@@ -112,6 +126,20 @@ def units_of_plan(plan: SubscriptionPlan) -> tuple[UnitTerm, ...]:
     return tuple(
         UnitTerm(term["meter"], tuple(term["models"]), term["units"]) for term in plan.units
     )
+
+
+def multipliers_of_plan(plan: SubscriptionPlan) -> tuple[Multiplier, ...]:
+    """What the plan multiplies prices by, in its order."""
+    return tuple(Multiplier(pattern, ppm) for pattern, ppm in plan.multipliers)
+
+
+def read_multiplier(pattern: str, text: str) -> Multiplier:
+    """A pattern and its multiplier as people write it. Raises SubscriptionRefused."""
+    try:
+        return Multiplier(check_text("multipliers", pattern, 200), parse_multiplier(text))
+    except MoneyInvalid as error:
+        message = gettext("Enter a multiplier from 0 to 1000, such as 0.8, for %(pattern)s.")
+        raise SubscriptionRefused("multipliers", message % {"pattern": pattern[:80]}) from error
 
 
 def unit_term(meter: str, models: Iterable[str], units: int) -> UnitTerm:
@@ -143,11 +171,28 @@ def _check_units(terms: Sequence[UnitTerm], overage: str) -> None:
             raise SubscriptionRefused("units", text % {"most": f"{UNITS_MAX:,}"})
 
 
+def _check_multipliers(multipliers: Sequence[Multiplier]) -> None:
+    if len(multipliers) > MULTIPLIERS_MAX:
+        text = gettext("Enter at most %(n)s multipliers.")
+        raise SubscriptionRefused("multipliers", text % {"n": MULTIPLIERS_MAX})
+    patterns = [one.pattern for one in multipliers]
+    for place, pattern in enumerate(patterns):
+        if not pattern or any(letter.isspace() for letter in pattern):
+            text = gettext("Enter a model or a pattern without spaces: %(pattern)s")
+            raise SubscriptionRefused("multipliers", text % {"pattern": pattern[:80]})
+        if any(matches(before, pattern) for before in patterns[:place]):
+            text = gettext("%(pattern)s is never reached: a line above it covers the same models.")
+            raise SubscriptionRefused("multipliers", text % {"pattern": pattern[:80]})
+
+
 def _facts(plan: SubscriptionPlan) -> dict[str, object]:
     return {
         "name": plan.name,
         "price": format_usd(plan.price_nano),
         "included": format_usd(plan.included_nano),
         "units": plan.units,
+        "multipliers": {
+            one.pattern: format_multiplier(one.ppm) for one in multipliers_of_plan(plan)
+        },
         "overage": str(plan.overage),
     }

@@ -25,10 +25,17 @@ from billing.access import (
 )
 from billing.forms import MoneyField
 from billing.models import Overage, SubscriptionPlan, SubscriptionPlanState
+from billing.rate_words import multiplier_words
 from billing.rules.included_units import UnitTerm
 from billing.rules.invoice import month_after
+from billing.rules.multipliers import Multiplier
 from billing.rules.subscription import Terms
-from billing.subscription_plans import DESCRIPTION_MAX, unit_term
+from billing.subscription_plans import (
+    DESCRIPTION_MAX,
+    multipliers_of_plan,
+    read_multiplier,
+    unit_term,
+)
 from lib.htmx import back_to, see_other
 from lib.refusal import Refused
 from lib.tables.pages import answer_table
@@ -69,6 +76,12 @@ PLANS = Table(
             sort=True,
             chosen=False,
         ),
+        Column(
+            "multipliers",
+            _("Price multipliers"),
+            value=lambda row: multiplier_words(multipliers_of_plan(row)),
+            chosen=False,
+        ),
         Column("subscribers", _("Subscribers"), "number", sort=True, priority=2),
         Column("description", _("Description"), sort=True, priority=3),
         Column("by", _("Created by"), value="written_by.email", chosen=False),
@@ -98,6 +111,16 @@ class PlanForm(forms.Form):
         required=False,
         widget=forms.Textarea(attrs={"rows": 3}),
     )
+    multipliers = forms.CharField(
+        label=_("Price multipliers"),
+        help_text=_(
+            "One model or pattern per line, and what its prices are multiplied by. The first line "
+            "that fits a model applies. For example: gpt-5* 0.8"
+        ),
+        max_length=12_000,
+        required=False,
+        widget=forms.Textarea(attrs={"rows": 3, "class": "mono"}),
+    )
     overage = forms.ChoiceField(
         label=_("Beyond the included usage"), choices=Overage.choices, initial=Overage.BALANCE
     )
@@ -122,6 +145,21 @@ class PlanForm(forms.Form):
             except Refused as refused:
                 raise forms.ValidationError(refused.message) from refused
         return tuple(terms)
+
+    def clean_multipliers(self) -> tuple[Multiplier, ...]:
+        multipliers = []
+        for line in self.cleaned_data["multipliers"].splitlines():
+            words = line.split()
+            if not words:
+                continue
+            if len(words) != 2:
+                text = gettext("Enter a model or pattern and a multiplier: %(line)s")
+                raise forms.ValidationError(text % {"line": line[:80]})
+            try:
+                multipliers.append(read_multiplier(*words))
+            except Refused as refused:
+                raise forms.ValidationError(refused.message) from refused
+        return tuple(multipliers)
 
 
 class ChooseForm(forms.Form):
@@ -262,6 +300,7 @@ def _written(actor: Actor, form: PlanForm) -> bool:
             actor,
             cleaned["name"],
             Terms(cleaned["price"], cleaned["included"], cleaned["units"]),
+            multipliers=cleaned["multipliers"],
             description=cleaned["description"],
             overage=cleaned["overage"],
         )

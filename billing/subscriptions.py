@@ -18,6 +18,7 @@ from django.utils.translation import gettext
 
 from accounts import audit
 from accounts.actors import SYSTEM, Actor
+from accounts.epoch import bump_epoch
 from accounts.models import Organisation
 from billing import budgets, promo
 from billing.billing_details import zone_of
@@ -155,6 +156,7 @@ def choose_plan(
             text = gettext("The balance is %(amount)s USD short. Top up first.")
             raise SubscriptionRefused("plan", text % {"amount": format_usd(preview.missing_nano)})
         before = subscription.plan.name if subscription else ""
+        _tell_of_multipliers(plan, *([subscription.plan] if subscription else []))
         if subscription is None:
             subscription = Subscription.objects.create(
                 organisation=organisation,
@@ -248,6 +250,8 @@ def _renew(organisation_id: UUID) -> None:
         if terms.price_nano and lock_wallet(organisation_id).cash_nano < terms.price_nano:
             _go_without(subscription)
             return
+        if subscription.state == SubscriptionState.UNPAID:
+            _tell_of_multipliers(subscription.plan)
         subscription.month = month
         subscription.state, subscription.unpaid_since = SubscriptionState.ACTIVE, None
         subscription.save(update_fields=["month", "state", "unpaid_since"])
@@ -267,6 +271,7 @@ def _go_without(subscription: Subscription) -> None:
     if subscription.unpaid_since is None:
         subscription.state, subscription.unpaid_since = SubscriptionState.UNPAID, now
         subscription.save(update_fields=["state", "unpaid_since"])
+        _tell_of_multipliers(subscription.plan)
         audit.record(
             SYSTEM, subscription.organisation, "subscription.unpaid", subscription,
             plan=subscription.plan.name,
@@ -282,6 +287,7 @@ def _end(subscription: Subscription, reason: str, actor: Actor) -> None:
     subscription.state, subscription.ended_at = SubscriptionState.ENDED, clock.now()
     subscription.unpaid_since = None
     subscription.save(update_fields=["state", "ended_at", "unpaid_since"])
+    _tell_of_multipliers(subscription.plan)
     _limit_usage(subscription)
     audit.record(
         actor, subscription.organisation, "subscription.ended", subscription,
@@ -291,6 +297,12 @@ def _end(subscription: Subscription, reason: str, actor: Actor) -> None:
         "subscription.ended", subscription.organisation_id,
         **_told(subscription), unpaid=reason == "unpaid",
     )  # fmt: skip
+
+
+def _tell_of_multipliers(*plans: SubscriptionPlan) -> None:
+    """The relay is to know what prices are multiplied by from now on."""
+    if any(plan.multipliers for plan in plans):
+        bump_epoch()
 
 
 def _preview(

@@ -66,6 +66,7 @@ from gateway.previews import PreviewRefused
 from gateway.price_api import router as price_router
 from gateway.setting_api import router as setting_router
 from gateway.shadow_api import router as shadow_router
+from gateway.upstream_price_api import router as upstream_price_router
 from gateway.usage_mark_api import router as usage_mark_router
 from lib.api_examples import example_of
 from lib.openapi import ERROR, ERROR_SCHEMA, declared_error, errors_of, say_additional_properties
@@ -286,6 +287,7 @@ api.add_router("", price_router)
 api.add_router("", plan_router)
 api.add_router("", channel_router)
 api.add_router("", model_change_router)
+api.add_router("", upstream_price_router)
 api.add_router("", model_router)
 api.add_router("", catalogue_router)
 api.add_router("", model_rule_router)

@@ -66,7 +66,7 @@ SCHEDULE: Final = (
     Job("gateway.tasks.go_on_with_previews", 2, 90, _("Compute price previews")),
     Job("gateway.tasks.test_channels", 15, 180, _("Test channels")),
     Job("gateway.tasks.go_on_with_channel_tests", 2, 180, _("Test all channels")),
-    Job("gateway.tasks.check_models", 60, 240, _("Check providers for new models")),
+    Job("gateway.tasks.check_models", 60, 240, _("Check providers for new models and prices")),
     Job("playground.tasks.interrupt_lost_runs", 3, 90, _("End interrupted answers")),
     Job("playground.tasks.drop_deleted_chats", 3600, 7200, _("Purge deleted chats")),
     Job("playground.tasks.drop_unsent_files", 3600, 7200, _("Delete files that were never sent")),

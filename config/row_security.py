@@ -253,6 +253,7 @@ CLOSED: Final[Mapping[str, str]] = {
     "usage.MonthFile": "Sums over all organisations.",
     "gateway.ChannelKey": "The keys to providers.",
     "gateway.ModelListing": "Of the installation's channels.",
+    "gateway.UpstreamPriceList": "Of the installation's channels.",
     "gateway.ChannelTestRun": "Of the installation's channels.",
     "gateway.ModelProposal": "Of the installation's models.",
     "gateway.CatalogueIgnoreRule": "Of the installation's models.",

@@ -167,6 +167,18 @@ FAULTS: Final[dict[Fault, tuple[Promise, Promise]]] = {
         gettext_lazy("The provider has no list of models at this address."),
         gettext_lazy("Check the path in the base URL, or enter the model names yourself."),
     ),
+    "no_prices": (
+        gettext_lazy("The provider publishes no prices at this address."),
+        gettext_lazy("Check the base URL, or enter the prices yourself."),
+    ),
+    "not_prices": (
+        gettext_lazy("The response is not a list of prices."),
+        gettext_lazy("Check the base URL, or enter the prices yourself."),
+    ),
+    "no_group": (
+        gettext_lazy("The provider's prices depend on the group of your key."),
+        gettext_lazy("Enter the group that your key has there."),
+    ),
     "not_list": (
         gettext_lazy("The response is not a list of models."),
         gettext_lazy(

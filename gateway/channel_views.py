@@ -25,6 +25,7 @@ from gateway.model_changes import changes_of
 from gateway.models import Channel, Route
 from gateway.served import prices_in_force, testable_names
 from gateway.shown_models import CAPABILITIES
+from gateway.upstream_prices import open_proposals, publishes_prices
 from gateway.uptime import uptime_by_channel
 from lib.htmx import is_htmx, render_part, see_other
 from lib.tables.pages import answer_table
@@ -167,6 +168,8 @@ def _channel_page(
         "may_write": scope_of(actor, "channels.write") is not None,
         "may_test": scope_of(actor, "channels.test") is not None,
         "model_changes": len(changes_of(channel)),
+        "publishes_prices": publishes_prices(channel),
+        "price_proposals": open_proposals(channel),
         "limits": limits_of(channel),
         "taken_out": taken_out_words(channel),
         "switches": SwitchForm(_models(channel)),

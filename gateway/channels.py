@@ -36,7 +36,7 @@ from gateway.channel_fields import (
 )
 from gateway.channel_overrides import check_overrides
 from gateway.channel_refusals import ChannelRefused, ChannelStale
-from gateway.models import Channel, ChannelKey, ModelListing, Route
+from gateway.models import Channel, ChannelKey, ModelListing, Route, UpstreamPriceList
 from gateway.rules import channel_bounds as bounds
 from gateway.rules.breaker import BreakerRule
 from gateway.rules.channel_testing import CheckRule, TakenOut
@@ -263,6 +263,7 @@ def _save(actor: Actor, channel: Channel, fields: ChannelFields, action: str) ->
         if moved:
             # Another provider's list says nothing of this one's.
             ModelListing.objects.filter(channel=channel).delete()
+            UpstreamPriceList.objects.filter(channel=channel).delete()
             keys = keys or ()
             if any(isinstance(key, ChannelKey) for key in keys):
                 text = gettext(

@@ -11,10 +11,10 @@ from pydantic import Field
 from accounts import access, actors
 from accounts.actors import Actor
 from billing.rules.meters import find_meter
-from billing.rules.money import format_scaled
+from billing.rules.money import format_multiplier, format_scaled
 from billing.rules.patterns import matches
 from billing.rules.written_conditions import write_conditions
-from gateway.price_book import BookEntry, PriceBook, price_book
+from gateway.price_book import BookEntry, price_book
 from lib import clock, pagination
 from lib.api_instants import Instant
 from lib.openapi import Schema
@@ -48,9 +48,12 @@ class PriceOut(Schema):
     hours: str = Field(description="In UTC. Empty: all day.")
     valid_from: dt.datetime
     valid_to: dt.datetime | None
+    multiplier: str = Field(
+        description="Of the subscription, where one of its patterns fits the model, else of the "
+        "plan. The rates include it."
+    )
     meters: Rates = Field(
-        description="USD per million tokens, characters or milliseconds, otherwise per unit; "
-        "includes the plan's multiplier."
+        description="USD per million tokens, characters or milliseconds, otherwise per unit."
     )
     tiers: list[TierOut]
     conditions: list[OwnConditionOut]
@@ -58,7 +61,7 @@ class PriceOut(Schema):
 
 class PriceListOut(Schema):
     plan: str | None
-    multiplier: str
+    multiplier: str = Field(description="Of the plan.")
     as_of: dt.datetime
     items: list[PriceOut]
     next: str | None
@@ -86,7 +89,7 @@ def list_prices(request: HttpRequest, query: Query[PriceQuery]) -> dict[str, Any
         "plan": book.plan.name or None,
         "multiplier": book.multiplier,
         "as_of": at,
-        "items": [_shown(book, entry) for entry in page.items],
+        "items": [_shown(entry) for entry in page.items],
         "next": page.next,
     }
 
@@ -101,14 +104,15 @@ def _may_use(actor: Actor, model: str) -> bool:
     return not patterns or any(matches(pattern, model) for pattern in patterns)
 
 
-def _shown(book: PriceBook, entry: BookEntry) -> dict[str, Any]:
-    price, ppm = entry.price, book.plan.multiplier_ppm
+def _shown(entry: BookEntry) -> dict[str, Any]:
+    price, ppm = entry.price, entry.multiplier_ppm
     return {
         "model": entry.model,
         "service_tier": price.key.service_tier,
         "hours": price.key.hours,
         "valid_from": price.valid_from,
         "valid_to": price.valid_to,
+        "multiplier": format_multiplier(ppm),
         "meters": _rates(price.rates["meters"], ppm),
         "tiers": [
             {

@@ -186,6 +186,9 @@ class ProposalPage(Schema):
 
 class ProposalQuery(pagination.ModelPageQuery):
     state: Literal["open", "second", "accepted", "ignored"] | None = None
+    source: str | None = Field(
+        None, max_length=60, description="Only those of this source, such as a provider's prices."
+    )
 
 
 class PricePreviewOut(Schema):
@@ -235,10 +238,12 @@ def withdraw_version(request: HttpRequest, id: int) -> VersionOut:
 
 @router.get("/price-proposals", response=ProposalPage, summary="List price proposals")
 def list_proposals(request: HttpRequest, query: Query[ProposalQuery]) -> ProposalPage:
-    """Drafts and proposals from newer catalogues, newest first."""
+    """Drafts, and what newer catalogues and the prices of providers propose, newest first."""
     rows = visible_proposals(actors.actor_of(request))
     if query.state is not None:
         rows = rows.filter(state=query.state)
+    if query.source is not None:
+        rows = rows.filter(source=query.source)
     page = pagination.page_by_id(query.of_model(rows), query.limit, query.cursor)
     return ProposalPage(items=[_proposal(proposal) for proposal in page.items], next=page.next)
 

@@ -12,6 +12,7 @@ from billing.prices import ListedPrice, list_prices
 from billing.rate_words import (
     RateShown,
     condition_text,
+    multiplier_words,
     rate_figure,
     rate_text,
     shown_conditions,
@@ -105,6 +106,11 @@ class PriceBook:
     def multiplier(self) -> str:
         return format_multiplier(self.plan.multiplier_ppm)
 
+    @property
+    def subscribed(self) -> str:
+        """What their subscription multiplies prices by, in words."""
+        return multiplier_words(self.plan.subscribed)
+
 
 @dataclass(frozen=True, slots=True)
 class Calculated:
@@ -140,9 +146,9 @@ def price_book(actor: Actor | None, at: dt.datetime) -> PriceBook:
         if model in absent:
             continue
         for listed_price in price_of(model, in_force) or ():
-            entries.append(BookEntry(model, listed_price, plan.multiplier_ppm))
+            entries.append(BookEntry(model, listed_price, plan.multiplier_for(model)))
         for listed_price in price_of(model, later) or ():
-            entry = BookEntry(model, listed_price, plan.multiplier_ppm)
+            entry = BookEntry(model, listed_price, plan.multiplier_for(model))
             upcoming.append(Upcoming(entry, listed_price.valid_from))
     upcoming.sort(key=lambda item: (item.begins_at, item.entry.model))
     return PriceBook(plan, tuple(entries), tuple(upcoming), absent)
@@ -155,7 +161,7 @@ def calculate(book: PriceBook, model: str, meters: Mapping[str, int]) -> Calcula
     )
     if entry is None:
         return None
-    version = PriceVersion.from_stored(entry.price.rates).multiplied(book.plan.multiplier_ppm)
+    version = PriceVersion.from_stored(entry.price.rates).multiplied(entry.multiplier_ppm)
     used = {meter: count for meter, count in meters.items() if count}
     if "requests" in version.rates:
         used["requests"] = 1
@@ -190,8 +196,8 @@ def table_of(book: PriceBook) -> Iterator[tuple[object, ...]]:
                 "" if shown.input_over is None else shown.input_over,
                 shown.mode,
                 rate_figure(shown.meter, shown.rate),
-                book.multiplier,
-                rate_figure(shown.meter, shown.rate, book.plan.multiplier_ppm),
+                format_multiplier(entry.multiplier_ppm),
+                rate_figure(shown.meter, shown.rate, entry.multiplier_ppm),
                 listed_price.valid_from.isoformat(),
                 listed_price.valid_to.isoformat() if listed_price.valid_to else "",
             )

@@ -2,7 +2,7 @@
 
 import datetime as dt
 import json
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import Any, Final, cast
 from uuid import UUID
@@ -15,17 +15,17 @@ from django.utils.translation import gettext, gettext_lazy
 from accounts.models import Organisation
 from billing.plans import Holder
 from billing.rate_words import (
-    RateShown,
+    condition_kind_name,
     meter_name,
     meter_names,
-    shown_conditions,
     shown_rates,
     unit_word,
 )
 from billing.rules.conditions import PriceKey
 from billing.rules.meters import MeterUnknown, format_rate, parse_rate
-from billing.rules.money import MoneyInvalid, parse_multiplier
-from billing.rules.pricing import PriceVersion
+from billing.rules.money import MoneyInvalid, format_multiplier, parse_multiplier
+from billing.rules.pricing import PPM, PriceVersion
+from dialects.price_conditions import KINDS, OF_VERSIONS, VALUE
 from gateway.previews import DAYS
 from lib.ids import parse_id
 
@@ -48,6 +48,31 @@ class RateRow:
 
 
 @dataclass(slots=True)
+class ConditionRow:
+    """One rate under a condition as it was typed; without a meter it multiplies all tokens."""
+
+    kind: str = ""
+    value: str = ""
+    meter: str = ""
+    over: str = ""
+    number: str = ""
+    error: str = ""
+
+    @property
+    def blank(self) -> bool:
+        return not self.number.strip()
+
+    @property
+    def condition(self) -> tuple[str, str]:
+        return self.kind, self.value
+
+    @property
+    def typed(self) -> tuple[str, ...]:
+        """What it says, without its error."""
+        return self.kind, self.value, self.meter, self.over, self.number.strip()
+
+
+@dataclass(slots=True)
 class PriceEdit:
     """A new version of a price while it is typed."""
 
@@ -57,15 +82,21 @@ class PriceEdit:
     valid_from: str = ""
     note: str = ""
     errors: list[str] = field(default_factory=list)
+    condition_rows: list[ConditionRow] = field(default_factory=list)
+    # The conditions that the form began with, in the stored form: of those that nobody changes,
+    # what no row says is kept (where it is published, how far its tiers go).
     conditions: list[dict[str, Any]] = field(default_factory=list)
 
     @property
     def problems(self) -> bool:
-        return bool(self.errors) or any(row.error for row in self.rows)
+        noted = [*(row.error for row in self.rows), *(row.error for row in self.condition_rows)]
+        return bool(self.errors) or any(noted)
 
     def add_rows(self) -> None:
         """More empty rows at the end."""
         self.rows += [RateRow() for _ in range(min(_BLANK_ROWS, _ROWS_MAX - len(self.rows)))]
+        more = min(_BLANK_ROWS, _ROWS_MAX - len(self.condition_rows))
+        self.condition_rows += [ConditionRow() for _ in range(more)]
 
     def stored(self) -> dict[str, Any]:
         """The rates in the stored form of billing's pricing; what cannot be read is noted at its
@@ -93,19 +124,33 @@ class PriceEdit:
                 {"input_over": over, "mode": self.mode, "meters": rates}
                 for over, rates in sorted(tiers.items())
             ]
-        if self.conditions:
-            stored["conditions"] = self.conditions
+        conditions = self._stored_conditions()
+        if conditions:
+            stored["conditions"] = conditions
+        return stored
+
+    def _stored_conditions(self) -> list[dict[str, Any]]:
+        """The conditions that the rows say, in their order; those that nobody changed as they
+        were."""
+        by_condition: dict[tuple[str, str], list[ConditionRow]] = {}
+        for row in self.condition_rows:
+            if not row.blank:
+                by_condition.setdefault(row.condition, []).append(row)
+        before = {(one["kind"], one["value"]): one for one in self.conditions}
+        stored = []
+        for condition, rows in by_condition.items():
+            one = before.get(condition)
+            if one is not None and _typed(rows) == _typed(_condition_rows(one)):
+                stored.append(one)
+                continue
+            tiers = (one or {}).get("tiers") or [{}]
+            stored.append(_read_condition(condition, rows, tiers[0].get("mode", self.mode)))
         return stored
 
     @property
     def conditions_text(self) -> str:
         """As the form sends them along."""
         return json.dumps(self.conditions) if self.conditions else ""
-
-    @property
-    def conditions_shown(self) -> list[RateShown]:
-        """Their rates, which the form keeps as they are."""
-        return shown_conditions({"conditions": self.conditions})
 
     def begins_at(self) -> dt.datetime | None:
         """When the version begins (UTC); None for its publication."""
@@ -130,6 +175,8 @@ def edit_of(key: PriceKey, rates: Mapping[str, Any] | None) -> PriceEdit:
     tiers = (rates or {}).get("tiers") or [{}]
     edit = PriceEdit(key, rows, tiers[0].get("mode", "whole"))
     edit.conditions = list((rates or {}).get("conditions") or [])
+    for one in edit.conditions:
+        edit.condition_rows += _condition_rows(one)
     edit.add_rows()
     return edit
 
@@ -154,6 +201,17 @@ def edit_from(sent: QueryDict) -> PriceEdit:
         sent.get("valid_from", ""),
         _word(sent, "note")[:500],
     )
+    edit.condition_rows = [
+        ConditionRow(*(text.replace("\x00", "").strip() for text in typed))
+        for typed in zip(
+            sent.getlist("condition_kind")[:_ROWS_MAX],
+            sent.getlist("condition_value"),
+            sent.getlist("condition_meter"),
+            sent.getlist("condition_over"),
+            sent.getlist("condition_number"),
+            strict=False,
+        )
+    ]
     edit.conditions = _sent_conditions(sent.get("conditions", ""), edit)
     if not edit.key.model:
         edit.errors.append(gettext("Enter a model name, or a pattern such as gpt-5*."))
@@ -161,7 +219,7 @@ def edit_from(sent: QueryDict) -> PriceEdit:
 
 
 def _sent_conditions(text: str, edit: PriceEdit) -> list[dict[str, Any]]:
-    """The conditions that the form was given along, where they are kept."""
+    """The conditions that the form was given along."""
     if not text:
         return []
     try:
@@ -174,11 +232,100 @@ def _sent_conditions(text: str, edit: PriceEdit) -> list[dict[str, Any]]:
     return kept
 
 
+def _condition_rows(one: Mapping[str, Any]) -> list[ConditionRow]:
+    """The rows of a stored condition. One that replaces no rate multiplies them by 1."""
+    kind, value = one["kind"], one["value"]
+    rates = shown_rates(one) if "meters" in one else []
+    if not rates:
+        multiplier_ppm = one.get("multiplier_ppm", PPM)
+        return [ConditionRow(kind, value, number=format_multiplier(multiplier_ppm))]
+    return [
+        ConditionRow(
+            kind,
+            value,
+            rate.meter,
+            "" if rate.input_over is None else str(rate.input_over),
+            format_rate(rate.meter, rate.rate),
+        )
+        for rate in rates
+    ]
+
+
+def _typed(rows: Iterable[ConditionRow]) -> list[tuple[str, ...]]:
+    return sorted(row.typed for row in rows)
+
+
+def _read_condition(
+    condition: tuple[str, str], rows: Sequence[ConditionRow], mode: str
+) -> dict[str, Any]:
+    """A condition in the stored form; what cannot be read is noted at its row."""
+    kind, value = condition
+    meters: dict[str, int] = {}
+    tiers: dict[int, dict[str, int]] = {}
+    multiplier_ppm = None
+    for row in rows:
+        row.error = _condition_error(kind, value)
+        if row.error:
+            continue
+        try:
+            over = _threshold(row.over)
+            if row.meter:
+                rate = parse_rate(row.meter, row.number)
+                rates = meters if over is None else tiers.setdefault(over, {})
+                if row.meter in rates:
+                    row.error = gettext("This rate is listed twice.")
+                rates[row.meter] = rate
+            elif over is not None:
+                row.error = gettext("A multiplier applies to all tokens, without a tier.")
+            elif len(rows) > 1:
+                row.error = gettext(
+                    "A condition either has one multiplier or replaces rates. Remove one of them."
+                )
+            else:
+                multiplier_ppm = parse_multiplier(row.number)
+        except (MeterUnknown, MoneyInvalid, ValueError) as error:
+            row.error = _error_text(error) if row.meter else multiplier_error()
+    if multiplier_ppm is not None:
+        return {"kind": kind, "value": value, "multiplier_ppm": multiplier_ppm}
+    stored: dict[str, Any] = {"kind": kind, "value": value, "meters": meters}
+    if tiers:
+        stored["tiers"] = [
+            {"input_over": over, "mode": mode, "meters": rates}
+            for over, rates in sorted(tiers.items())
+        ]
+    return stored
+
+
+def _condition_error(kind: str, value: str) -> str:
+    if kind not in OF_VERSIONS:
+        return gettext("Choose what the condition is about.")
+    if not VALUE.fullmatch(value):
+        return gettext("Enter a value as the request or the answer says it, such as fast or us.")
+    if value in KINDS[kind].plain:
+        return gettext("%(value)s is the standard, whose rates are above.") % {"value": value}
+    return ""
+
+
+def condition_kinds() -> list[tuple[str, str]]:
+    """What a condition can be about, with words."""
+    return [(kind, condition_kind_name(kind)) for kind in OF_VERSIONS]
+
+
+def condition_values() -> list[str]:
+    """The values that are known to have prices of their own."""
+    return sorted({value for kind in OF_VERSIONS for value in KINDS[kind].known})
+
+
+def multiplier_error() -> str:
+    """What a number that is no multiplier is answered with."""
+    return gettext("Enter a number from 0 to 1000, such as 1.07.")
+
+
 def _word(sent: QueryDict, name: str) -> str:
     return str(sent.get(name, "")).replace("\x00", "").strip()
 
 
-def meter_choices(rows: Sequence[RateRow]) -> list[tuple[str, str]]:
+def meter_choices(rows: Sequence[RateRow | ConditionRow]) -> list[tuple[str, str]]:
     """Every meter with the unit of its rate, and the variants that stand in the rows."""
     names = [*meter_names(), *dict.fromkeys(row.meter for row in rows if "[" in row.meter)]
     return [(name, f"{meter_name(name)} · {_typed_unit(name)}") for name in names]
@@ -244,9 +391,7 @@ class PlanForm(forms.Form):
         try:
             return parse_multiplier(self.cleaned_data["multiplier"].strip())
         except MoneyInvalid as error:
-            raise forms.ValidationError(
-                gettext("Enter a number from 0 to 1000, such as 1.07.")
-            ) from error
+            raise forms.ValidationError(multiplier_error()) from error
 
     def clean_models(self) -> list[str]:
         sent: str = self.cleaned_data["models"]

@@ -62,6 +62,8 @@ from gateway.price_columns import PRICE_COLUMNS, with_cells
 from gateway.price_forms import (
     DaysForm,
     PriceEdit,
+    condition_kinds,
+    condition_values,
     edit_from,
     edit_of,
     meter_choices,
@@ -217,7 +219,9 @@ def _price_page(
         "condition": condition_text(key.service_tier, key.hours, key.channel),
         "history": history,
         "edit": edit,
-        "meters": meter_choices(edit.rows),
+        "meters": meter_choices([*edit.rows, *edit.condition_rows]),
+        "condition_kinds": condition_kinds(),
+        "condition_values": condition_values(),
         "new": not versions,
     }
     return render(request, "gateway/price.html", context, status=status)
@@ -279,7 +283,7 @@ PROPOSALS: Final = Table(
     ),
     default_sort="model",
     filters=(
-        Filter("q", _("Model, tier or channel"), "search"),
+        Filter("q", _("Model, tier, channel or source"), "search"),
         Filter(
             "what",
             _("Change"),
@@ -328,12 +332,13 @@ def _proposals_of(state: State) -> list[ListedProposal]:
     return [
         proposal
         for proposal in list_proposals()
-        if query in str(proposal.key).lower() and what in ("", _kind_of(proposal))
+        if query in f"{proposal.key} {proposal.row.source}".lower()
+        and what in ("", _kind_of(proposal))
     ]
 
 
 def _kind_of(proposal: ListedProposal) -> str:
-    return proposal.what if proposal.from_catalogue else "draft"
+    return "draft" if proposal.is_draft else proposal.what
 
 
 def proposal_words(proposal: ListedProposal) -> dict[str, Any]:

@@ -62,6 +62,9 @@ Fault = Literal[
     "not_cancelled",
     "no_list",
     "not_list",
+    "no_prices",
+    "not_prices",
+    "no_group",
 ]
 """Why a call failed; pages have a cause and a fix in words for each."""
 

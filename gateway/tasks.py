@@ -2,7 +2,15 @@
 
 from celery import shared_task
 
-from gateway import channel_tests, media_tasks, model_changes, previews, shadow_answers, traffic
+from gateway import (
+    channel_tests,
+    media_tasks,
+    model_changes,
+    previews,
+    shadow_answers,
+    traffic,
+    upstream_prices,
+)
 from gateway.expired_content import drop_expired
 from gateway.unsettled_attempts import sweep
 
@@ -45,7 +53,7 @@ def go_on_with_channel_tests() -> int:
 
 @shared_task  # type: ignore[untyped-decorator]
 def check_models() -> int:
-    return model_changes.work_off_schedule()
+    return model_changes.work_off_schedule() + upstream_prices.work_off_schedule()
 
 
 @shared_task  # type: ignore[untyped-decorator]

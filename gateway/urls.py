@@ -19,6 +19,7 @@ from gateway import (
     shadow_views,
     status_views,
     task_callback_views,
+    upstream_price_views,
     usage_mark_views,
 )
 
@@ -77,6 +78,21 @@ urlpatterns = [
         "admin/channels/<str:id>/models/decide",
         model_change_views.channel_models_decide,
         name="channel_models_decide",
+    ),
+    path(
+        "admin/channels/<str:id>/prices",
+        upstream_price_views.channel_prices,
+        name="channel_prices",
+    ),
+    path(
+        "admin/channels/<str:id>/prices/follow",
+        upstream_price_views.channel_prices_follow,
+        name="channel_prices_follow",
+    ),
+    path(
+        "admin/channels/<str:id>/prices/unfollow",
+        upstream_price_views.channel_prices_unfollow,
+        name="channel_prices_unfollow",
     ),
     path(
         "admin/channels/<str:id>/enable", channel_edit_views.channel_enable, name="channel_enable"

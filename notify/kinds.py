@@ -84,6 +84,7 @@ KINDS: Final = {
         Kind("channel.troubled", gettext_lazy("Channel needs attention"), operators=True),
         Kind("channel.taken_out", gettext_lazy("Channel turned off by its rule"), operators=True),
         Kind("channel.models_changed", gettext_lazy("Provider's models changed"), operators=True),
+        Kind("channel.prices_changed", gettext_lazy("Provider's prices changed"), operators=True),
         Kind("bill.differs", gettext_lazy("Provider's bill differs"), operators=True),
         Kind("books.wrong", gettext_lazy("Ledger check failed"), operators=True),
         Kind("books.unchecked", gettext_lazy("Ledger check did not finish"), operators=True),

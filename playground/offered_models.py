@@ -91,7 +91,7 @@ def offered_models(actor: Actor) -> list[OfferedModel]:
     plan = plan_of_actor(actor, key)
     names -= absent_names(plan.name, str(actor.role or ""), clock.now())
     offered = [
-        OfferedModel(name, price_of(name, prices), plan.multiplier_ppm)
+        OfferedModel(name, price_of(name, prices), plan.multiplier_for(name))
         for name in sorted(names)
         if not plan.model_patterns or any(matches(shown, name) for shown in plan.model_patterns)
     ]
@@ -118,7 +118,7 @@ def price_version_of(actor: Actor, key: Key, model: str) -> PriceVersion | None:
     if listed is None:
         return None
     version = PriceVersion.from_stored(listed.rates)
-    return version.multiplied(plan_of_actor(actor, key).multiplier_ppm)
+    return version.multiplied(plan_of_actor(actor, key).multiplier_for(model))
 
 
 def capabilities_of_model(model: str) -> Capabilities:

@@ -15,6 +15,7 @@ from collections.abc import Awaitable
 from typing import Final
 
 from billing.rules.charge_rule import ChargeRule
+from billing.rules.pricing import PPM
 from lib.ids import id_text
 from lib.waiting import timeout
 from relay.abandoned import may_be_absorbed
@@ -72,11 +73,12 @@ class Attempt:
         self._context = context
         self._admitted = admitted
         self._probe = probe
-        snapshot, principal = context.snapshot, context.principal
+        snapshot, price = context.snapshot, admitted.hold.price
+        multiplier_ppm = PPM if price is None else price.version.multiplier_ppm
         self._usage_meter = UsageMeter(
             admitted,
             OtherPrices(
-                lambda name: snapshot.price_of(name, principal.plan_id),
+                lambda name: snapshot.price_of(name, multiplier_ppm),
                 lambda name: snapshot.cost_of(name, admitted.channel.name),
             ),
             snapshot.accepted.get(admitted.channel.provider.name, {}),

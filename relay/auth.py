@@ -23,6 +23,7 @@ from accounts.sql import holder_stands
 from billing.rules.budget import Scope
 from billing.rules.charge_rule import ChargeRule, read_rule
 from billing.rules.included_units import Allowance
+from billing.rules.multipliers import Multiplier
 from billing.rules.patterns import matches
 from dialects.errors import RequestFault
 from relay.database import Row
@@ -61,6 +62,9 @@ class Principal:
     that its key, its team or its organisation asks of a request,
     `project` the label that the key's requests have unless they say another.
 
+    `multipliers` are those of the organisation's subscription, none where its person or its team
+    has a plan.
+
     `keeps_addresses`: its organisation wants to know from which addresses its requests come.
     `limited` says that the key, its team, its organisation or who asks has a limit of requests or
     tokens, `tpm` is the lowest of tokens. `budgets` are those that its requests may fall under, and
@@ -95,6 +99,7 @@ class Principal:
     allowances: tuple[Allowance, ...] = ()
     digest: bytes = b""
     keeps_addresses: bool = False
+    multipliers: tuple[Multiplier, ...] = ()
 
     def may_come_from(self, address: str) -> bool:
         """Whether the key may be used from there; what is no address is nowhere."""
@@ -300,6 +305,7 @@ class _KeyPolicy(msgspec.Struct):
     allowances: list[Allowance] = []
     charge_rule: dict[str, Any] | None = None
     keeps_addresses: bool = False
+    multipliers: list[Multiplier] = []
 
 
 _key_policy = msgspec.json.Decoder(_KeyPolicy)
@@ -337,6 +343,7 @@ def _principal(row: Row, digest: bytes = b"") -> Principal:
         allowances=tuple(decoded.allowances),
         digest=digest,
         keeps_addresses=decoded.keeps_addresses,
+        multipliers=tuple(decoded.multipliers),
     )
 
 
@@ -406,6 +413,17 @@ _COLUMNS = f"""
                    FROM billing_includedunits units
                    WHERE units.organisation_id = key.organisation_id AND units.ends_at > now()
                ), '[]'::json),
+               'multipliers', coalesce((
+                   SELECT plan.multipliers
+                   FROM billing_subscription subscription
+                   JOIN billing_subscriptionplan plan ON plan.id = subscription.plan_id
+                   WHERE subscription.organisation_id = key.organisation_id
+                     AND subscription.state = 'active'
+                     AND NOT EXISTS (SELECT FROM billing_memberplan own
+                                     WHERE own.membership_id = member.id)
+                     AND NOT EXISTS (SELECT FROM billing_teamplan own
+                                     WHERE own.team_id = key.team_id)
+               ), '[]'::jsonb),
                'budgets', coalesce((
                    SELECT json_agg(json_build_array(budget.id, budget.scope, budget.subject)
                                    ORDER BY budget.id)

@@ -64,7 +64,9 @@ def _has_ended(snapshot: Snapshot, name: str) -> bool:
 def _row(snapshot: Snapshot, principal: Principal, name: str) -> ModelRow:
     candidate = plan(snapshot.served_name(name), snapshot.routes_of(name), seed=0)[0]
     capabilities = _capabilities(candidate, name)
-    price = snapshot.price_of(name, principal.plan_id)
+    price = snapshot.price_of(
+        name, snapshot.multiplier_for(name, principal.plan_id, principal.multipliers)
+    )
     rates = {} if price is None else price.version.shown_rates()
     provider = snapshot.channels[candidate.channel_id].provider.name
     modalities = capabilities.inputs | capabilities.outputs if capabilities is not None else ()

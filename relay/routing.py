@@ -162,7 +162,9 @@ def _priced(
 
 
 def _price(context: RequestContext, facts: Facts, model: str) -> Price | None:
-    price = context.snapshot.price_of(model, context.principal.plan_id)
+    snapshot, principal = context.snapshot, context.principal
+    multiplier_ppm = snapshot.multiplier_for(model, principal.plan_id, principal.multipliers)
+    price = snapshot.price_of(model, multiplier_ppm)
     if price is None:
         return None
     # The tier that the body names decides, and the other conditions that it asks for.
@@ -222,7 +224,9 @@ def _steps(context: RequestContext, facts: Facts, price: Price, output_max: int)
     wanted = context.invocation.codec.other_steps(facts)
     if wanted is None:
         return ()
-    snapshot, plan_id, asked = context.snapshot, context.principal.plan_id, price.asked
+    # The multiplier is that of the request, whichever model does a part of it.
+    snapshot, multiplier_ppm = context.snapshot, price.version.multiplier_ppm
+    asked = price.asked
     steps = []
     if wanted.compacts:
         # The whole is read once to be summed up, and the summary beside what is left of it.
@@ -230,13 +234,13 @@ def _steps(context: RequestContext, facts: Facts, price: Price, output_max: int)
         steps.append(Step(price.bound, output_tokens=0, summary_tokens=output_max))
     names = wanted.fallbacks
     if wanted.any_fallback:
-        names += snapshot.dearest_like(facts.model, plan_id)
+        names += snapshot.dearest_like(facts.model)
     for name in names:
-        other = snapshot.price_of(name, plan_id)
+        other = snapshot.price_of(name, multiplier_ppm)
         if other is not None:
             steps.append(Step(other.asking(asked).bound))
     for advisor in wanted.advisors:
-        other = snapshot.price_of(advisor.model, plan_id)
+        other = snapshot.price_of(advisor.model, multiplier_ppm)
         if other is not None:
             output = output_max if advisor.output_cap is None else advisor.output_cap
             steps.append(Step(other.asking(asked).bound, advisor.uses, output))

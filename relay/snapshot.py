@@ -12,7 +12,9 @@ from typing import NamedTuple
 from uuid import UUID
 
 from billing.rules.channel_limits import ChannelLimits
+from billing.rules.multipliers import Multiplier, multiplier_for
 from billing.rules.patterns import matches
+from billing.rules.pricing import PPM
 from dialects.chat import Dialect
 from gateway.price_lookup import Price, PriceList
 from gateway.providers.provider import Address, Provider
@@ -155,14 +157,20 @@ class Snapshot:
         """What operators rule for a model."""
         return self._match(model).rule
 
-    def price_of(self, model: str, plan_id: int | None = None) -> Price | None:
-        """The price in force for who is on a plan; an exact name beats the longest pattern."""
+    def price_of(self, model: str, multiplier_ppm: int = PPM) -> Price | None:
+        """The price in force, multiplied; an exact name beats the longest pattern."""
         price = self.charges.find(self._match(model).price_names, self.now())
-        if price is None or plan_id is None or plan_id not in self.plans:
-            return price
-        return price.multiplied(self.plans[plan_id].multiplier_ppm)
+        return None if price is None else price.multiplied(multiplier_ppm)
 
-    def dearest_like(self, model: str, plan_id: int | None) -> tuple[str, ...]:
+    def multiplier_for(
+        self, model: str, plan_id: int | None, multipliers: Sequence[Multiplier]
+    ) -> int:
+        """What a request for a model is multiplied by, for who is on a plan, or subscribed to one
+        with multipliers of its own."""
+        plan = None if plan_id is None else self.plans.get(plan_id)
+        return multiplier_for(multipliers, model, PPM if plan is None else plan.multiplier_ppm)
+
+    def dearest_like(self, model: str) -> tuple[str, ...]:
         """The priced model whose output is the dearest of those that are named by the same first
         word, for a request whose provider chooses one of its own; none where no other is priced."""
         family = model.split("-")[0] + "-"
@@ -170,7 +178,7 @@ class Snapshot:
             name: max(price.bound.rates.get("out_text", 0), price.bound.rates.get("in_text", 0))
             for name in self.charges.names
             if name.startswith(family) and "*" not in name
-            and (price := self.price_of(name, plan_id)) is not None
+            and (price := self.price_of(name)) is not None
         }  # fmt: skip
         return (max(rates, key=lambda name: rates[name]),) if rates else ()
 

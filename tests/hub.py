@@ -388,6 +388,21 @@ class Hub:
             [self._new_plan(multiplier_ppm), user_id],
         )
 
+    def subscription(self, tenant: Tenant, *multipliers: tuple[str, int]) -> None:
+        """Subscribe the tenant's organisation to a plan with these multipliers; the hub hears of it
+        at `bump`."""
+        plan = new_id()
+        self.connection.execute(
+            "INSERT INTO billing_subscriptionplan (id, name, description, price_nano, "
+            "included_nano, multipliers, state) VALUES (%s, %s, '', 0, 0, %s, 'offered')",
+            [plan, id_text(plan), Jsonb([list(one) for one in multipliers])],
+        )
+        self.connection.execute(
+            "INSERT INTO billing_subscription (id, organisation_id, plan_id, state, zone, month, "
+            "started_at) VALUES (%s, %s, %s, 'active', 'UTC', date_trunc('month', now()), now())",
+            [new_id(), tenant.organisation_id, plan],
+        )
+
     def charge_rule(self, tenant: Tenant, rule: Mapping[str, Any]) -> None:
         """Rule what the tenant's organisation is charged for abandoned requests; a key that was
         used already is read again at `bump`."""

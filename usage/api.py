@@ -268,7 +268,7 @@ class ReceiptPriceOut(Schema):
     model: str
     valid_from: dt.datetime
     valid_to: dt.datetime | None
-    multiplier: str = Field(description="Of the plan; it is not in the rates.")
+    multiplier: str = Field(description="Of the plan or subscription; it is not in the rates.")
     rates: Rates
     tiers: list[ReceiptTierOut]
     conditions: list[MultipliedConditionOut | RatedConditionOut] = Field(

@@ -17,6 +17,7 @@ from accounts.models import Key, Membership, Organisation, Team
 from billing.charge_rules import charge_rule_of
 from billing.models import Budget, BudgetScope
 from billing.plans import plan_in_force
+from billing.rate_words import multiplier_words
 from billing.words import charge_rule_words
 from usage.budget_forms import PERIOD_NAMES, SCOPE_NAMES
 
@@ -131,6 +132,9 @@ def _models(
 ) -> Iterator[Setting]:
     plan, level = plan_in_force(organisation, team=team, member=member)
     yield Setting(gettext("Plan"), _PLAN_LEVELS[level], plan.name or gettext("Standard"))
+    if plan.subscribed:
+        title, source = gettext("Price multipliers"), gettext("Subscription")
+        yield Setting(title, source, multiplier_words(plan.subscribed))
     if plan.model_patterns:
         listed = ", ".join(plan.model_patterns)
         yield Setting(gettext("Visible models"), gettext("Plan"), listed)

@@ -148,7 +148,7 @@ def _detail(
         **_session(row, zone),
         "callback": _callback(actor, shown),
         "tokens": reports.tokens_of(row.meters),
-        **(_receipt(shown.receipt) if shown.receipt else {}),
+        **(_receipt(shown.receipt, shown.price) if shown.receipt else {}),
         **(_recomputed(receipts.recompute(detail)) if recompute else {}),
         **reviewed,
     }
@@ -221,18 +221,20 @@ def _attempt(detail: receipts.RequestDetail, attempt: receipts.AttemptShown) -> 
     }
 
 
-def _receipt(made: receipts.Receipt) -> dict[str, Any]:
+def _receipt(made: receipts.Receipt, price: receipts.PriceShown | None) -> dict[str, Any]:
     """The receipt's figures as exact texts of USD."""
+    multiplier_ppm = PPM if price is None else price.multiplier_ppm
     return {
         "receipt_lines": [
             {
                 "word": " · ".join(_told_of(line)),
                 "quantity": line.quantity,
-                "rate": _line_rate(line),
+                "rate": _line_rate(line, multiplier_ppm),
                 "amount": _usd(line.amount),
             }
             for line in made.lines
         ],
+        "multiplier": "" if multiplier_ppm == PPM else format_multiplier(multiplier_ppm),
         "rounding": made.rounding and _usd(made.rounding),
         "above_hold": made.above_hold and _usd(f"-{made.above_hold}"),
         "waived": made.waived and _usd(f"-{made.waived}"),
@@ -246,11 +248,10 @@ def _told_of(line: receipts.ReceiptLine) -> list[str]:
     return [words.meter_word(line.meter), *held, *([line.model] if line.model else [])]
 
 
-def _line_rate(line: receipts.ReceiptLine) -> str:
+def _line_rate(line: receipts.ReceiptLine, multiplier_ppm: int) -> str:
     rate = _rate(line.meter, line.rate_nano_per_million)
-    if line.condition_ppm == PPM:
-        return rate
-    return f"{rate} × {format_multiplier(line.condition_ppm)}"
+    factors = [ppm for ppm in (multiplier_ppm, line.condition_ppm) if ppm != PPM]
+    return " × ".join([rate, *map(format_multiplier, factors)])
 
 
 def _payers(detail: receipts.RequestDetail) -> dict[str, Any]:

@@ -38,6 +38,8 @@ class SubscriptionPlan(models.Model):
     included_nano = models.BigIntegerField()
     # [{"meter", "models": names or patterns, [] = all, "units": of a month}]
     units = models.JSONField(default=list, db_default=[])
+    # [[pattern, parts per million]]: what prices are multiplied by, the first that fits applies.
+    multipliers = models.JSONField(default=list, db_default=[])
     overage = models.CharField(
         max_length=7, choices=Overage.choices, default=Overage.BALANCE, db_default=Overage.BALANCE
     )

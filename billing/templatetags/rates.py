@@ -4,7 +4,9 @@ from collections.abc import Iterable
 
 from django import template
 
-from billing.rate_words import PER_MILLION, meter_name
+from billing.models import SubscriptionPlan
+from billing.rate_words import PER_MILLION, meter_name, multiplier_words
+from billing.subscription_plans import multipliers_of_plan
 from billing.templatetags.money import money_price
 from lib.formatting import MISSING
 
@@ -24,6 +26,12 @@ def metered(meter: str, models: Iterable[str]) -> str:
     """A meter and the models that it is counted for: ``Input (gpt-5*, o3)``."""
     names = ", ".join(models)
     return f"{meter_name(meter)} ({names})" if names else meter_name(meter)
+
+
+@register.filter
+def multiplied(plan: SubscriptionPlan) -> str:
+    """What a plan multiplies prices by: ``gpt-5* × 0.8, o3 × 2``."""
+    return multiplier_words(multipliers_of_plan(plan))
 
 
 @register.filter

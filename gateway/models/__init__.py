@@ -25,6 +25,7 @@ from gateway.models.channels import (
     ModelListing,
     OnLeave,
     Route,
+    UpstreamPriceList,
 )
 from gateway.models.media_tasks import MediaTask, TaskState
 from gateway.models.price_previews import (
@@ -83,4 +84,5 @@ __all__ = [
     "TrafficBucket",
     "TrafficCursor",
     "TrafficTotal",
+    "UpstreamPriceList",
 ]

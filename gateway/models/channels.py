@@ -141,6 +141,30 @@ class ModelListing(models.Model):
         return f"{len(self.listed)} models"
 
 
+class UpstreamPriceList(models.Model):
+    """The prices that a channel's provider publishes, read each day (gateway/upstream_prices.py).
+
+    `group` is that of our key there, "" where there are none. With `markup_ppm` sale prices are
+    proposed as well: the cost times it. `result` is what the last list came to, `fault` and
+    `detail` why the last reading came to nothing, "" where it did not.
+    """
+
+    channel = models.OneToOneField(
+        Channel, models.CASCADE, primary_key=True, related_name="upstream_prices"
+    )
+    group = models.CharField(max_length=120, blank=True, default="")
+    markup_ppm = models.BigIntegerField(null=True)
+    result = models.JSONField(default=dict)
+    checked_at = models.DateTimeField(null=True)
+    read_at = models.DateTimeField(null=True)
+    next_check_at = models.DateTimeField(null=True)
+    fault = models.CharField(max_length=20, blank=True, default="")
+    detail = models.CharField(max_length=500, blank=True, default="")
+
+    def __str__(self) -> str:
+        return f"prices of {self.channel_id}"
+
+
 class Route(models.Model):
     """A model name, or a pattern of names, that a channel serves."""
 

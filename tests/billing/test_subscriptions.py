@@ -13,7 +13,7 @@ from uuid import UUID
 import pytest
 from django.db import connection
 
-from accounts.models import AuditEvent, Key, KeyKind, Organisation, User
+from accounts.models import AuditEvent, Epoch, Key, KeyKind, Organisation, User
 from billing import budgets, promo, subscription_plans
 from billing.budgets import BudgetRefused
 from billing.credits import CreditRefused, ask_credit, ask_reversal
@@ -27,13 +27,21 @@ from billing.models import (
     SubscriptionCharge,
     SubscriptionPlan,
 )
+from billing.plans import plan_in_force, plan_of, put_on_plan, save_plan
 from billing.rules.included_units import TERMS_MAX, UNITS_MAX
 from billing.rules.money import format_usd
+from billing.rules.multipliers import MULTIPLIERS_MAX
 from billing.rules.promo import Payers
 from billing.rules.subscription import GRACE, Terms
 from billing.sql.place_holds import HoldRequest
 from billing.statement import statement
-from billing.subscription_plans import SubscriptionRefused, offer_plan, unit_term, write_plan
+from billing.subscription_plans import (
+    SubscriptionRefused,
+    offer_plan,
+    read_multiplier,
+    unit_term,
+    write_plan,
+)
 from billing.subscriptions import (
     Included,
     cancel_subscription,
@@ -100,6 +108,64 @@ def accounts_of(key: Key) -> dict[str, int]:
     rows = Account.objects.filter(organisation=key.organisation)
     kinds = rows.exclude(kind__startswith="provider:").values_list("kind", "balance_nano")
     return {kind: nano for kind, nano in kinds if nano}
+
+
+def test_multipliers_are_checked_and_told_to_the_relay(people: cast.Cast, key: Key) -> None:
+    dora, alice = cast.actor(people.dora), cast.actor(people.alice, people.acme)
+
+    def write(name: str, *multipliers: tuple[str, str]) -> SubscriptionPlan:
+        read = [read_multiplier(*one) for one in multipliers]
+        return write_plan(dora, name, Terms(0, 0), multipliers=read)
+
+    for wrong in (
+        [("gpt-*", "0.9"), ("gpt-5*", "0.8")],
+        [("o3", "1"), ("o3", "2")],
+        [("o3", "-1")],
+        [("o3", "1e3")],
+        [("o3", "NaN")],
+        [("o 3", "1")],
+        [("", "1")],
+        [(f"o{n}", "1") for n in range(MULTIPLIERS_MAX + 1)],
+    ):
+        with pytest.raises(Refused) as refused:
+            write("Wrong", *wrong)
+        assert refused.value.field == "multipliers", wrong
+    assert not SubscriptionPlan.objects.filter(name="Wrong").exists()
+    # A price that falls by more than half needs two operators.
+    cheap = write("Cheap", ("gpt-5*", "0.49"))
+    with pytest.raises(SubscriptionRefused, match="more than halves"):
+        offer_plan(dora, cheap)
+    pro = offer_plan(dora, write("Pro", ("gpt-5*", "0.5"), ("*", "1.2")))
+    save_plan(dora, "dear", multiplier_ppm=2_000_000)
+    put_on_plan(dora, people.acme, "dear")
+    before = Epoch.objects.get(id=1).n
+    choose_plan(alice, people.acme, pro)
+    assert Epoch.objects.get(id=1).n > before
+    in_force = plan_of(people.acme)
+    assert (in_force.name, in_force.multiplier_for("gpt-5-mini")) == ("dear", 500_000)
+    assert in_force.multiplier_for("o3") == 1_200_000
+    save_plan(dora, "own", multiplier_ppm=1_900_000)
+    put_on_plan(dora, people.core, "own")
+    of_team = plan_in_force(people.acme, team=people.core)
+    assert (of_team.level, of_team.plan.multiplier_for("gpt-5-mini")) == ("team", 1_900_000)
+    fact = AuditEvent.objects.get(action="subscription_plan.offered").detail
+    assert fact["multipliers"] == {"gpt-5*": "0.5", "*": "1.2"}
+
+
+def test_multipliers_end_with_the_subscription(people: cast.Cast, key: Key, at: NextAt) -> None:
+    """The relay is told where a renewal is unpaid, and where the subscription ends."""
+    dora, alice = cast.actor(people.dora), cast.actor(people.alice, people.acme)
+    multipliers = [read_multiplier("*", "0.5")]
+    written = write_plan(dora, "Pro", Terms(90 * USD, 0), multipliers=multipliers)
+    choose_plan(alice, people.acme, offer_plan(dora, written))
+    assert plan_of(people.acme).multiplier_for("o3") == 500_000
+    for now in (MIDDLE + 16 * DAY, MIDDLE + 16 * DAY + GRACE + DAY):
+        at(now)
+        before = Epoch.objects.get(id=1).n
+        renew_subscriptions()
+        assert Epoch.objects.get(id=1).n > before
+        assert plan_of(people.acme).multiplier_for("o3") == 1_000_000
+    assert subscription_of(people.acme) is None
 
 
 def test_half_a_month_costs_and_includes_half(people: cast.Cast, key: Key) -> None:
@@ -536,6 +602,49 @@ def test_units_are_written_chosen_and_shown(people: cast.Cast) -> None:
     assert [(one["meter"], one["used"], one["held"]) for one in units] == [
         ("in_text", 0, 0), ("images", 7, 2),
     ]  # fmt: skip
+
+
+def test_multipliers_are_written_chosen_and_shown(people: cast.Cast) -> None:
+    add_opening_credit(people.acme, 100 * USD)
+    operator, page = cast.signed_in(people.dora), "/admin/subscription-plans"
+    body = {"name": "Pro", "price": "20", "included": "0", "overage": "balance"}
+    for wrong in ("gpt-5*", "gpt-5* x", "gpt 5 1", "gpt-5* -1", f"{LONG} 1", "* 1\no3 2"):
+        answer = operator.post(page, {**body, "multipliers": wrong})
+        assert answer.status_code == 422, wrong
+    lines = "gpt-5*   0.8\n\n* 1.25"
+    assert operator.post(page, {**body, "multipliers": lines}).status_code == 303
+    written = SubscriptionPlan.objects.get()
+    assert written.multipliers == [["gpt-5*", 800_000], ["*", 1_250_000]]
+    written = offer_plan(cast.actor(people.dora), written)
+    client, own = cast.signed_in(people.alice), f"/o/{people.acme.slug}/billing/plan"
+    words = "gpt-5* × 0.8, * × 1.25"
+    for shown in (client.get(own), client.post(own, {"plan": str(written.id)})):
+        assert words in shown.content.decode()
+    choose_plan(cast.actor(people.alice, people.acme), people.acme, written)
+    assert "Prices are multiplied" in client.get(own).content.decode()
+    assert words in client.get(f"/o/{people.acme.slug}/prices").content.decode()
+    _, text = cast.make_key(people.core, "m", user=people.alice, kind=KeyKind.MANAGEMENT)
+    told = cast.with_key(text).get("/api/v1/subscription").json()["subscription"]["terms"]
+    assert told["multipliers"] == [
+        {"pattern": "gpt-5*", "multiplier": "0.8"}, {"pattern": "*", "multiplier": "1.25"},
+    ]  # fmt: skip
+
+
+def test_the_api_writes_multipliers(people: cast.Cast) -> None:
+    operator, url = cast.signed_in(people.dora), "/api/v1/subscription-plans"
+    listed = [{"pattern": "gpt-5*", "multiplier": "0.8"}, {"pattern": "*", "multiplier": "2"}]
+    body = {"name": "Pro", "price": "20", "included": "0", "multipliers": listed}
+
+    def post(given: dict[str, Any]) -> Any:
+        return operator.post(url, given, content_type="application/json")
+
+    for wrong in ("0.0000001", "1001", "1e2", "Infinity", "-0.5", ""):
+        one = {"pattern": "o3", "multiplier": wrong}
+        answer = post({**body, "multipliers": [one]})
+        assert (answer.status_code, "multipliers" in answer.content.decode()) == (422, True), wrong
+    made = post(body)
+    assert (made.status_code, made.json()["multipliers"]) == (201, listed)
+    assert operator.get(f"{url}/{made.json()['id']}").json()["multipliers"] == listed
 
 
 def test_a_plan_with_every_line_replaces_another_on_its_page(people: cast.Cast) -> None:

@@ -304,6 +304,7 @@ def furnish() -> dict[str, str]:
         "model rule": f"/admin/models/rules/{rule.id}",
         "test of all channels": f"/admin/channels/tests/{id_text(tested.id)}",
         "model changes": f"/admin/channels/{id_text(channel.id)}/models/changes",
+        "provider's prices": f"/admin/channels/{id_text(channel.id)}/prices",
         "ledger findings": "/admin/findings",
         "ledger finding": f"/admin/findings/{finding.id}",
         "acknowledge a finding": f"/admin/findings/{finding.id}/acknowledge",

@@ -164,6 +164,8 @@ ELSEWHERE: Final = {
     "gateway.model_changes.check_models": "channel.models_changed",
     "gateway.model_changes.decide": "channel.models_decided",
     "gateway.model_changes.work_off_schedule": "channel.models_changed",
+    "gateway.upstream_prices.check_prices": "upstream.prices_proposed",
+    "gateway.upstream_prices.work_off_schedule": "upstream.prices_proposed",
     "gateway.channels.take_in": "channel.taken_in",
     "gateway.probes.probe_model": "model.probed",
     "gateway.channels.take_out": "channel.taken_out",

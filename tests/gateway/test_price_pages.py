@@ -2,6 +2,7 @@
 
 import csv
 import datetime as dt
+import html
 import io
 import re
 from typing import Any
@@ -19,11 +20,13 @@ from billing.prices import CATALOGUE, list_prices, load_catalogue, set_price
 from billing.proposals import draft_price, propose_catalogue
 from billing.rules.catalogue import CatalogueRow
 from billing.rules.conditions import PriceKey
+from billing.wallets import add_opening_credit
 from gateway.models import Channel, PricePreview, Route
 from gateway.previews import work_off
 from lib import clock
 from lib.ids import id_text
 from tests.cast import Cast, actor, make_key, member, person, signed_in, with_key
+from tests.usage.rows import happen
 
 pytestmark = pytest.mark.django_db
 
@@ -307,6 +310,150 @@ def test_proposals_of_a_catalogue_are_accepted_one_by_one_or_all(served: Cast) -
     post(client, "price_decide", act="accept", everything="all")
     states = dict(PriceProposal.objects.values_list("model", "state"))
     assert states == {"a": "accepted", "b": "accepted", "c": "second"}
+
+
+FAST = {
+    "kind": "speed", "value": "fast", "meters": {"in_text": 300_000_000},
+    "tiers": [{"input_over": 200_000, "mode": "whole", "meters": {"in_text": 500_000_000}}],
+    "source": "list", "date": "2026-01-01",
+}  # fmt: skip
+US = {"kind": "inference_geo", "value": "us", "multiplier_ppm": 1_100_000, "source": "list"}
+BATCH = {"kind": "processing", "value": "batch", "meters": {}, "tiers": [], "source": "list"}
+NAMES = ("kind", "value", "meter", "over", "number")
+
+
+def form_of(client: Client, address: str) -> dict[str, list[str]]:
+    """What a browser would send of the page's editor, by name, each in the order of the page."""
+    page = client.get(address).content.decode()
+    page = page[page.index(reverse("price_draft")) :]
+    sent: dict[str, list[str]] = {}
+    for tag in re.finditer(
+        r'<input\b[^>]*\bname="([^"]+)"[^>]*>|<select\b[^>]*\bname="([^"]+)".*?</select>',
+        page,
+        re.S,
+    ):
+        chosen = re.search(r'<option value="([^"]*)"[^>]*\bselected', tag[0])
+        value = re.search(r'\bvalue="([^"]*)"', tag[0])
+        text = chosen[1] if chosen else value[1] if value and tag[1] else ""
+        sent.setdefault(tag[1] or tag[2], []).append(html.unescape(text))
+    return sent
+
+
+def conditions_of(sent: dict[str, list[str]]) -> list[tuple[str, ...]]:
+    """The rows of conditions that say something."""
+    rows = zip(*(sent[f"condition_{name}"] for name in NAMES), strict=True)
+    return [row for row in rows if row[-1]]
+
+
+def typed(*rows: tuple[str, ...]) -> dict[str, list[str]]:
+    """These rows of conditions as a browser sends them."""
+    return {f"condition_{name}": [row[n] for row in rows] for n, name in enumerate(NAMES)}
+
+
+def drafted_conditions(client: Client, sent: dict[str, Any]) -> list[dict[str, Any]]:
+    PriceProposal.objects.all().delete()
+    answer = client.post(reverse("price_draft"), sent)
+    assert answer.status_code == 303, text_errors(answer)
+    rates = PriceProposal.objects.get().rates or {}
+    conditions: list[dict[str, Any]] = rates.get("conditions", [])
+    return conditions
+
+
+def text_errors(answer: Any) -> list[str]:
+    return re.findall(r'class="error">.*?<span>(.*?)</span>', answer.content.decode(), re.S)
+
+
+def test_conditions_are_added_changed_and_removed_in_the_editor(served: Cast) -> None:
+    """What nobody touches stays as it was stored, with its source; what changes is the
+    operator's own."""
+    rates = {**RATES, "conditions": [FAST, US, BATCH]}
+    version = set_price(SYSTEM, "gpt-4o", SINCE + dt.timedelta(days=1), rates, source="file")
+    client, address = signed_in(served.dora), reverse("price", args=[version.price_id])
+    sent = form_of(client, address)
+    fast, fast_above, us, batch = conditions_of(sent)
+    assert fast == ("speed", "fast", "in_text", "", "0.3")
+    assert fast_above == ("speed", "fast", "in_text", "200000", "0.5")
+    assert us == ("inference_geo", "us", "", "", "1.1")
+    assert batch == ("processing", "batch", "", "", "1")
+    # As it came, and then with another rate beside: nothing of the conditions is lost.
+    assert drafted_conditions(client, sent) == [FAST, US, BATCH]
+    sent["rate"][0] = "0.16"
+    assert drafted_conditions(client, sent) == [FAST, US, BATCH]
+    # Changed, added, and one removed.
+    dearer, eu = (*us[:4], "1.2"), ("inference_geo", "eu", "", "", "1.05")
+    cleared = (*batch[:4], "")
+    sent |= typed(fast, fast_above, dearer, cleared, eu)
+    assert drafted_conditions(client, sent) == [
+        FAST,
+        {"kind": "inference_geo", "value": "us", "multiplier_ppm": 1_200_000},
+        {"kind": "inference_geo", "value": "eu", "multiplier_ppm": 1_050_000},
+    ]
+    page = text_of(
+        client, reverse("price_proposal", args=[id_text(PriceProposal.objects.get().id)])
+    )
+    assert "inference in the US only" in page
+    assert "× 1.2, all tokens" in page
+    # A multiplier in the place of rates, and rates in the place of a multiplier.
+    sent |= typed(("speed", "fast", "", "", "2"), (*us[:2], "out_text", "", "0.7"))
+    assert drafted_conditions(client, sent) == [
+        {"kind": "speed", "value": "fast", "multiplier_ppm": 2_000_000},
+        {"kind": "inference_geo", "value": "us", "meters": {"out_text": 700_000_000}},
+    ]
+    sent |= typed()
+    assert drafted_conditions(client, sent) == []
+
+
+def test_a_preview_shows_the_effect_of_a_condition(served: Cast) -> None:
+    """Usage that was served under it is priced by it, other usage is not."""
+    key, _ = make_key(served.core)
+    add_opening_credit(served.acme, 10**10)
+    used, yesterday = {"in_text": 1_000_000}, clock.now() - dt.timedelta(days=1)
+    part = {"meters": used, "conditions": {"speed": "fast"}}
+    for pricing in (None, {"parts": [part]}):
+        happen(
+            key, yesterday, 150_000_000, model="gpt-4o", meters=used, pricing=pricing,
+            price_version_id=list_prices(["gpt-4o"])[0].version_id,
+        )  # fmt: skip
+    client = signed_in(served.dora)
+    fields = draft_fields(
+        meter=["in_text"], over=[""], rate=["0.15"], **typed(("speed", "fast", "", "", "3"))
+    )
+    location = post(client, "price_draft", **fields)["location"]
+    previewed = post(client, "price_decide", id=[location.rsplit("/")[-1]], act="preview", days="7")
+    work_off()
+    preview = PricePreview.objects.get()
+    assert preview.result is not None
+    assert preview.result["total"][1:3] == [300_000_000, 600_000_000]
+    assert "$0.60" in text_of(client, previewed["location"])
+
+
+@pytest.mark.parametrize(
+    ("rows", "said"),
+    [
+        ([("", "fast", "", "", "2")], "Choose what the condition is about."),
+        ([("weather", "fast", "", "", "2")], "Choose what the condition is about."),
+        ([("speed", "", "", "", "2")], "Enter a value as the request or the answer says it"),
+        ([("speed", "Fast!", "", "", "2")], "Enter a value as the request or the answer says it"),
+        ([("speed", "standard", "", "", "2")], "standard is the standard"),
+        ([("speed", "fast", "", "", "-2")], "Enter a number from 0 to 1000"),
+        ([("speed", "fast", "", "", "1e2")], "Enter a number from 0 to 1000"),
+        ([("speed", "fast", "", "5", "2")], "A multiplier applies to all tokens"),
+        ([("speed", "fast", "in_text", "", "NaN")], "Enter a rate of 0 or more"),
+        ([("speed", "fast", "tokens", "", "2")], "Choose a meter."),
+        ([("speed", "fast", "in_text", "x", "2")], "threshold must be a whole number"),
+        ([("speed", "fast", "", "", "2"), ("speed", "fast", "", "", "3")], "either has one"),
+        ([("speed", "fast", "", "", "2"), ("speed", "fast", "in_text", "", "3")], "either has"),
+        ([("speed", "fast", "in_text", "", "2")] * 2, "This rate is listed twice."),
+    ],
+)
+def test_a_condition_that_cannot_be_is_said_at_its_row(
+    served: Cast, rows: list[tuple[str, ...]], said: str
+) -> None:
+    answer = post(signed_in(served.dora), "price_draft", **draft_fields(**typed(*rows)))
+    assert answer.status_code == 422
+    assert any(said in error for error in text_errors(answer)), text_errors(answer)
+    assert f'value="{rows[0][-1]}"' in answer.content.decode()
+    assert not PriceProposal.objects.exists()
 
 
 def test_a_preview_can_be_stopped_from_its_page(served: Cast) -> None:

@@ -177,6 +177,7 @@ OF_REQUESTS: Final = {
     "video.completed", "video.failed", "task.completed", "task.failed", "count.doubted",
     "usage.unknown",
     "model.unpriced", "channel.troubled", "channel.models_changed",
+    "channel.prices_changed",
 }  # fmt: skip
 
 

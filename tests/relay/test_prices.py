@@ -74,6 +74,59 @@ def test_the_plan_of_the_person_wins_over_the_teams_and_that_over_the_organisati
     hub.assert_books_balance()
 
 
+def test_the_first_multiplier_of_a_subscription_holds_for_hold_charge_and_shown_rates(
+    hub: Hub, fake: FakeUpstream
+) -> None:
+    """I11: in the place of the organisation's plan, whose multiplier holds where none fits; the
+    plan of a team comes before both. The hold covers the charge."""
+    tenant, model, other = hub.tenant(), hub.model(fake, rates=RATES), hub.model(fake, rates=RATES)
+    hub.plan(tenant, 1_500_000)
+    hub.subscription(
+        tenant, (f"{model[:-1]}?", 9_000_000), (f"*{model[1:]}", 700_001), (model, 3_000_000)
+    )
+    hub.know(hub.model(fake))
+    body = "#tokens=11"
+
+    def charged(name: str) -> tuple[int, int]:
+        answer = hub.post(tenant, ask(name, body, max_tokens=11))
+        row = hub.record(answer.headers["x-request-id"])
+        meters, ppm = row["meters"], row["multiplier_ppm"]
+        total = sum(count * RATES[meter] for meter, count in meters.items()) * ppm
+        assert row["charge_nano"] == round(Fraction(total, 10**12))
+        assert row["hold_nano"] >= row["charge_nano"]
+        return ppm, row["charge_nano"]
+
+    assert charged(model)[0] == 700_001
+    assert charged(other)[0] == 1_500_000
+    listed = {row["id"]: row for row in hub.get("/v1/models", tenant).json()["data"]}
+    shown = [listed[name]["pricing"]["out_text"] for name in (model, other)]
+    assert shown == ["0.002100003", "0.0045"]
+    hub.team_plan(tenant, 2_000_000)
+    hub.know(hub.model(fake))
+    assert charged(model)[0] == 2_000_000
+    hub.assert_books_balance()
+
+
+def test_a_subscription_that_is_unpaid_multiplies_nothing(hub: Hub, fake: FakeUpstream) -> None:
+    tenant, model = hub.tenant(), hub.model(fake, rates=RATES)
+    hub.subscription(tenant, ("*", 500_000))
+    hub.know(hub.model(fake))
+
+    def multiplier() -> int:
+        answer = hub.post(tenant, ask(model, "#tokens=3", max_tokens=5))
+        ppm: int = hub.record(answer.headers["x-request-id"])["multiplier_ppm"]
+        return ppm
+
+    assert multiplier() == 500_000
+    hub.connection.execute(
+        "UPDATE billing_subscription SET state = 'unpaid', unpaid_since = now() "
+        "WHERE organisation_id = %s", [tenant.organisation_id],
+    )  # fmt: skip
+    hub.know(hub.model(fake))
+    assert multiplier() == 1_000_000
+    hub.assert_books_balance()
+
+
 def test_a_model_that_the_plan_does_not_show_does_not_exist(hub: Hub, fake: FakeUpstream) -> None:
     tenant, hidden = hub.tenant(), hub.model(fake)
     shown = hub.model(fake)

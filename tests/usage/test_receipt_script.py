@@ -166,6 +166,18 @@ def test_the_page_gives_both_files(people: cast.Cast, key: Key) -> None:
     assert alice.get("/o/acme/requests/none/receipt.json").status_code == 404
 
 
+def test_the_page_says_what_prices_are_multiplied_by(people: cast.Cast, key: Key) -> None:
+    """Rate, multiplier and amount of each line are there, by which it can be computed."""
+    record = paid(key, RATES, {"in_text": 1000, "out_text": 100}, multiplier_ppm=800_000)
+    alice, path = cast.signed_in(people.alice), f"/o/acme/requests/{id_text(record.request_id)}"
+    page = alice.get(path).content.decode()
+    assert "times 0.8, from the plan or subscription" in page
+    assert page.count(" × 0.8</td>") == 2
+    plain = paid(key, RATES, {"in_text": 1000, "out_text": 100})
+    page = alice.get(f"/o/acme/requests/{id_text(plain.request_id)}").content.decode()
+    assert ("times" in page, " × " in page) == (False, False)
+
+
 def test_the_script_knows_the_meters() -> None:
     known = runpy.run_path(str(SCRIPT))
     assert known["FALLBACKS"] == meters.FALLBACKS

@@ -96,6 +96,9 @@ WRITES: Final[Writes] = {
         w.dora, PriceKey("m-4"), RATES, valid_from=None
     ),
     "billing.proposals.ignore": lambda w: proposals.ignore(w.dora, [w.draft.id]),
+    "billing.proposals.propose_upstream": lambda w: proposals.propose_upstream(
+        w.dora, {PriceKey("m-1", "cost", "main"): RATES}, "upstream main", ended=[]
+    ),
     "billing.proposals.propose_list": lambda w: proposals.propose_list(
         w.dora, {"m-9": RATES}, "list x"
     ),

@@ -16,6 +16,7 @@ from gateway import (
     model_proposals,
     model_rules,
     previews,
+    upstream_prices,
 )
 from gateway.models import Announcement, ModelProposal, PricePreview
 from tests.config.writes.world import CHANNEL, World, Writes
@@ -43,6 +44,9 @@ def announce(w: World) -> Announcement:
 BEFORE: Final[Writes] = {
     "gateway.channels.restore_channel": lambda w: channels.archive_channel(SYSTEM, w.channel),
     "gateway.previews.cancel_preview": lambda w: previews.start_preview(w.dora, [w.draft.id], 7),
+    "gateway.upstream_prices.unfollow_prices": lambda w: upstream_prices.follow_prices(
+        SYSTEM, w.channel
+    ),
 }
 WRITES: Final[Writes] = {
     "gateway.announcements.publish_announcement": lambda w: announce(w),
@@ -108,6 +112,12 @@ WRITES: Final[Writes] = {
         w.dora, w.channel, "m-1", "tools", False
     ),
     "gateway.channel_tests.start_run": lambda w: channel_tests.start_run(w.dora, "plain"),
+    "gateway.upstream_prices.follow_prices": lambda w: upstream_prices.follow_prices(
+        w.dora, w.channel
+    ),
+    "gateway.upstream_prices.unfollow_prices": lambda w: upstream_prices.unfollow_prices(
+        w.dora, w.channel
+    ),
     "gateway.installation.save_settings": lambda w: installation.save_settings(
         w.dora, egress_allow=["10.0.0.0/8"]
     ),

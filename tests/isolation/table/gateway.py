@@ -71,6 +71,9 @@ PAGES: Final[dict[str, Route]] = {
     "channel_model_changes": at("channels.read", CHANNEL_ROW),
     "channel_models_check": at("channels.test", CHANNEL_ROW),
     "channel_models_decide": at("channels.write", CHANNEL_ROW),
+    "channel_prices": at("channels.read", CHANNEL_ROW),
+    "channel_prices_follow": at("prices.write", CHANNEL_ROW),
+    "channel_prices_unfollow": at("prices.write", CHANNEL_ROW),
     "channel_copy": at("channels.write", CHANNEL_ROW),
     "channel_archive": at("channels.write", CHANNEL_ROW),
     "channel_key_add": at("channels.write", CHANNEL_ROW),
@@ -192,6 +195,9 @@ OPERATIONS: Final[dict[str, Route]] = {
     "POST /channels/{id}/provider-models": at("channels.test", CHANNEL_ROW),
     "GET /channels/{id}/model-changes": at("channels.read", CHANNEL_ROW),
     "POST /channels/{id}/model-changes": at("channels.write", CHANNEL_ROW, body=sends()),
+    "GET /channels/{id}/upstream-prices": at("channels.read", CHANNEL_ROW),
+    "PUT /channels/{id}/upstream-prices": at("prices.write", CHANNEL_ROW, body=sends()),
+    "DELETE /channels/{id}/upstream-prices": at("prices.write", CHANNEL_ROW),
     "POST /channels/{id}/model-changes/check": at("channels.test", CHANNEL_ROW),
     "POST /provider-models": at(
         "channels.write", body=sends(provider="openai_compatible", base_url="http://127.0.0.1:9")
