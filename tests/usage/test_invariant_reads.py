@@ -68,18 +68,24 @@ def rows_read(node: dict[str, Any]) -> float:
     return rows + sum(rows_read(below) for below in node.get("Plans", ()))
 
 
-def check_by_reading_little_else() -> None:
+def rows_in_range() -> int:
+    """How many postings a range of blocks has; to be asked before they are written anew."""
+    with connection.cursor() as cursor:
+        cursor.execute(
+            "SELECT 32 * count(*) / (pg_relation_size('billing_posting') / 8192)"
+            " FROM billing_posting"
+        )
+        ((rows,),) = cursor.fetchall()
+    return int(rows)
+
+
+def check_by_reading_little_else(in_range: int) -> None:
     with connection.cursor() as cursor:
         cursor.execute(
             "SELECT created_at FROM billing_posting ORDER BY created_at DESC OFFSET %s LIMIT 1",
             [NEW - 1],
         )
         ((since,),) = cursor.fetchall()
-        cursor.execute(
-            "SELECT 32 * count(*) / (pg_relation_size('billing_posting') / 8192)"
-            " FROM billing_posting"
-        )
-        ((in_range,),) = cursor.fetchall()
     index_new_postings()
     found = Findings(float("inf"), 60)
     before = _sums(Span(None, since), found)
@@ -96,11 +102,12 @@ def check_by_reading_little_else() -> None:
 
 
 def test_what_is_new_is_checked_by_reading_little_else(filled: None) -> None:
-    check_by_reading_little_else()
+    in_range = rows_in_range()
+    check_by_reading_little_else(in_range)
     # As older processes post, also beside newer ones.
     with transaction.atomic(), connection.cursor() as cursor:
         cursor.execute(_LINES_APART)
-    check_by_reading_little_else()
+    check_by_reading_little_else(in_range)
 
 
 _LINES_APART = """
