@@ -340,7 +340,8 @@ INVARIANTS: Final = {
         -- Since there is that account; its index gives the oldest line first.
         AND (p.account_ids IS NOT NULL OR (
             SELECT id FROM billing_ledgerline WHERE account_id = a.id LIMIT 1) <= (
-            SELECT max(id) FROM billing_ledgerline WHERE posting_id = p.id))""",
+            SELECT max(id) FROM (
+                SELECT id FROM billing_ledgerline WHERE posting_id = p.id {_EACH}) line))""",
     "I15 what we owe is what was sold and what we bear": """
         SELECT organisation_id, 0 AS expected, sum(balance_nano) AS found FROM billing_account
         WHERE kind IN ('platform:loss', 'provider:cost', 'provider:payable')

@@ -81,7 +81,7 @@ class Passkey:
         self._handle = user_pk_to_url_str(user).encode()
         self._key = ec.generate_private_key(ec.SECP256R1())
         self._id = secrets.token_bytes(16)
-        public = ES256.from_cryptography_key(self._key.public_key())
+        public = ES256.from_cryptography_key(self._key.public_key())  # type: ignore[no-untyped-call]
         kept = AttestedCredentialData.create(bytes(16), self._id, public)
         flags = self._UNLOCKED | AuthenticatorData.FLAG.AT
         attested = AttestationObject.create("none", self._data(flags, kept), {})
@@ -107,7 +107,8 @@ class Passkey:
         self, flags: AuthenticatorData.FLAG, kept: AttestedCredentialData | None = None
     ) -> AuthenticatorData:
         host = hashlib.sha256(self._HOST.encode()).digest()
-        return AuthenticatorData.create(host, flags, 0, kept or b"")
+        data: AuthenticatorData = AuthenticatorData.create(host, flags, 0, kept or b"")
+        return data
 
     def _client_data(self, type: str, challenge: bytes) -> CollectedClientData:
         return CollectedClientData.create(type, challenge, f"https://{self._HOST}")
