@@ -39,7 +39,7 @@ def principal() -> Principal:
 
 
 async def test_a_process_with_little_to_do_keeps_nobody_waiting() -> None:
-    turns, who = Turns(), principal()
+    turns, who = Turns(lambda: 500), principal()
     for _ in range(3):
         for _ in range(BEGUN_MAX):
             begun = turns.begin(who)
@@ -50,8 +50,17 @@ async def test_a_process_with_little_to_do_keeps_nobody_waiting() -> None:
     assert turns.longest_wait_s() == 0.0
 
 
+async def test_few_who_are_under_way_are_not_counted() -> None:
+    turns, who = Turns(lambda: BEGUN_MAX), principal()
+    for _ in range(10 * BEGUN_MAX):
+        begun = turns.begin(who)
+        with pytest.raises(StopIteration):
+            begun.send(None)
+    assert not turns._counting
+
+
 async def test_who_comes_behind_a_crowd_begins_before_it() -> None:
-    turns, crowd, other = Turns(), principal(), principal()
+    turns, crowd, other = Turns(lambda: 500), principal(), principal()
     begun: list[str] = []
 
     async def begin(who: Principal | None, name: str) -> None:
@@ -69,7 +78,7 @@ async def test_who_comes_behind_a_crowd_begins_before_it() -> None:
 
 
 async def test_who_leaves_the_queue_takes_no_turn() -> None:
-    turns, who = Turns(), principal()
+    turns, who = Turns(lambda: 500), principal()
     waiting = [asyncio.create_task(turns.begin(who)) for _ in range(100)]
     await asyncio.sleep(0)
     for task in waiting[BEGUN_MAX:-1]:
