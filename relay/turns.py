@@ -2,6 +2,7 @@
 
 import asyncio
 import time
+from collections.abc import Callable
 
 from gateway.rules.turns import BEGUN_MAX, TurnQueue, next_allowance
 from relay.auth import Principal
@@ -11,11 +12,12 @@ _Waiting = tuple[float, "asyncio.Future[None]"]
 
 
 class Turns:
-    """The requests of one process that may not begin yet."""
+    """The requests of one process that may not begin yet; `under_way` counts all that it has."""
 
-    __slots__ = ("_allowance", "_counting", "_cpu_s", "_left", "_loop", "_queue")
+    __slots__ = ("_allowance", "_counting", "_cpu_s", "_left", "_loop", "_queue", "_under_way")
 
-    def __init__(self) -> None:
+    def __init__(self, under_way: Callable[[], int]) -> None:
+        self._under_way = under_way
         self._loop = asyncio.get_running_loop()
         self._queue = TurnQueue[_Waiting]()
         # How many may begin in a turn of the event loop, and in this turn still.
@@ -27,6 +29,9 @@ class Turns:
     async def begin(self, principal: Principal | None) -> None:
         """Wait until a request of this principal may begin, not at all in a process that has little
         to do. Those who need no key are one organisation."""
+        if self._under_way() <= BEGUN_MAX and not self._queue:
+            # All of them may begin in one turn, so there is nothing to count.
+            return
         if not self._counting:
             self._counting = True
             self._cpu_s = time.thread_time()

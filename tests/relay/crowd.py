@@ -1,5 +1,5 @@
 """Clients that ask again as soon as they are answered, each over a connection that it keeps; who is
-told to come again later does so."""
+told to come again later does so. Of a page that there is not, 404 is the answer."""
 
 import asyncio
 import time
@@ -15,7 +15,7 @@ import httptools
 import uvloop
 
 from tests import forks
-from tests.bench.process import cpu_ns
+from tests.bench.process import cpu_clock
 
 _OPENED_AT_ONCE = 64
 _LIMIT_S = 60.0
@@ -23,22 +23,25 @@ _LIMIT_S = 60.0
 
 @dataclass
 class Taken:
-    """What a crowd was answered. While it was measured: `served_s` is how long each answer with 200
-    took, `cpu_s` what the process used. From its first request on: `ids` of those that were served,
-    `refused_s` how long each refusal took; `untyped` are those that have no kind or no wait."""
+    """What a crowd was answered. While it was measured: `served_s` is how long each answer took,
+    `served_cpu_s` what the process used meanwhile, for whomever; `cpu_s` what it used in all. From
+    its first request on: `ids` of those that a model answered, `refused_s` how long each refusal
+    took; `untyped` are those that have no kind or no wait. `lost_s` has a request whose connection
+    ended before its answer: for how long the connection had been silent before."""
 
     served_s: list[float] = field(default_factory=list)
+    served_cpu_s: list[float] = field(default_factory=list)
     ids: list[str] = field(default_factory=list)
     refused_s: list[float] = field(default_factory=list)
     statuses: Counter[int] = field(default_factory=Counter)
     untyped: list[bytes] = field(default_factory=list)
-    lost: int = 0
+    lost_s: list[float] = field(default_factory=list)
     cpu_s: float = 0.0
     measured_s: float = 0.0
 
     @property
     def goodput(self) -> float:
-        """Answers with 200, each second."""
+        """Answers each second."""
         return len(self.served_s) / self.measured_s
 
     @property
@@ -48,7 +51,17 @@ class Taken:
 
     @property
     def p99_s(self) -> float:
-        return sorted(self.served_s)[len(self.served_s) * 99 // 100]
+        return _p99(self.served_s)
+
+    @property
+    def p99_cpu_s(self) -> float:
+        """As `p99_s`, by a clock that only goes while the process works: what other processes of
+        the machine take from it changes nothing."""
+        return _p99(self.served_cpu_s)
+
+
+def _p99(values: list[float]) -> float:
+    return sorted(values)[len(values) * 99 // 100]
 
 
 def put_on(
@@ -64,37 +77,48 @@ def put_on(
     so long once each of them has had an answer, and the process `settling_s` to get used to them;
     then the last ones are heard to their end."""
     with asyncio.Runner(loop_factory=uvloop.new_event_loop) as runner:
-        return runner.run(_put_on(_Crowd(port, requests), clients, seconds, pid, settling_s))
+        return runner.run(_put_on(_Crowd(port, requests, pid), clients, seconds, settling_s))
 
 
 @contextmanager
-def crowd_beside(port: int, request: bytes, clients: int) -> Iterator[int]:
-    """So many clients that ask as long as the block runs, in a process of their own, whose id is
-    given once each of them has had an answer."""
+def crowd_beside(
+    port: int, requests: Sequence[bytes], clients: int, *, pid: int
+) -> Iterator[Taken]:
+    """So many clients that ask the process `pid` as long as the block runs, from a process of their
+    own; they go on once each of them has had an answer. What they were answered is known behind
+    the block."""
     ours, theirs = forks.context.Pipe()
-    process = forks.context.Process(target=_keep_asking, args=(theirs, port, request, clients))
+    process = forks.context.Process(
+        target=_keep_asking, args=(theirs, port, requests, clients, pid)
+    )
     process.start()
     theirs.close()
     try:
         assert ours.recv() is None
-        assert process.pid is not None
-        yield process.pid
+        taken = Taken()
+        yield taken
         ours.send(None)
-        taken: Taken = ours.recv()
+        vars(taken).update(vars(ours.recv()))
     finally:
         process.terminate()
         process.join()
-    assert (taken.lost, taken.untyped) == (0, [])
+    assert not taken.lost_s, taken.lost_s
+    assert not taken.untyped, taken.untyped[0]
 
 
-def _keep_asking(pipe: "Connection[Any, Any]", port: int, request: bytes, clients: int) -> None:
+def _keep_asking(
+    pipe: "Connection[Any, Any]", port: int, requests: Sequence[bytes], clients: int, pid: int
+) -> None:
     async def keep_asking() -> Taken:
-        crowd, told = _Crowd(port, [request]), asyncio.Event()
+        crowd, told = _Crowd(port, requests, pid), asyncio.Event()
         asyncio.get_running_loop().add_reader(pipe.fileno(), told.set)
         async with asyncio.timeout(_LIMIT_S):
             await crowd.gather(clients)
+            began, cpu = time.monotonic(), crowd.cpu_ns()
+            crowd.measuring = True
             pipe.send(None)
             await told.wait()
+            crowd.measure_until_now(began, cpu)
             await crowd.end()
         return crowd.taken
 
@@ -102,25 +126,22 @@ def _keep_asking(pipe: "Connection[Any, Any]", port: int, request: bytes, client
         pipe.send(runner.run(keep_asking()))
 
 
-async def _put_on(
-    crowd: "_Crowd", clients: int, seconds: float, pid: int, settling_s: float
-) -> Taken:
+async def _put_on(crowd: "_Crowd", clients: int, seconds: float, settling_s: float) -> Taken:
     async with asyncio.timeout(_LIMIT_S):
         await crowd.gather(clients)
         await asyncio.sleep(settling_s)
-        began, cpu = time.monotonic(), cpu_ns([pid])
+        began, cpu = time.monotonic(), crowd.cpu_ns()
         crowd.measuring = True
         await asyncio.sleep(seconds)
-        crowd.measuring = False
-        crowd.taken.measured_s = time.monotonic() - began
-        crowd.taken.cpu_s = (cpu_ns([pid]) - cpu) / 1e9
+        crowd.measure_until_now(began, cpu)
         await crowd.end()
     return crowd.taken
 
 
 class _Crowd:
-    def __init__(self, port: int, requests: Sequence[bytes]) -> None:
+    def __init__(self, port: int, requests: Sequence[bytes], pid: int) -> None:
         self.port = port
+        self._clock = cpu_clock(pid)
         self.requests = cycle(requests)
         self.taken = Taken()
         self.measuring = False
@@ -130,6 +151,15 @@ class _Crowd:
         self._silent = 0
         self._quiet = asyncio.Event()
         self._connecting = set[asyncio.Future[Any]]()
+
+    def cpu_ns(self) -> int:
+        """What the process that is asked has used."""
+        return time.clock_gettime_ns(self._clock)
+
+    def measure_until_now(self, began: float, cpu: int) -> None:
+        self.measuring = False
+        self.taken.measured_s = time.monotonic() - began
+        self.taken.cpu_s = (self.cpu_ns() - cpu) / 1e9
 
     async def gather(self, clients: int) -> None:
         """Connect so many, and wait until each of them has had an answer."""
@@ -179,7 +209,8 @@ class _Client(asyncio.Protocol):
         self._parser = httptools.HttpResponseParser(self)
         self._headers: dict[bytes, bytes] = {}
         self._body = b""
-        self._asked_at = 0.0
+        self._asked_at = self._answered_at = 0.0
+        self._asked_cpu = 0
         self._heard = False
         self.asking = False
 
@@ -190,7 +221,7 @@ class _Client(asyncio.Protocol):
     def connection_lost(self, exc: Exception | None) -> None:
         if self.asking:
             self.asking = False
-            self._crowd.taken.lost += 1
+            self._crowd.taken.lost_s.append(self._asked_at - self._answered_at)
             self._crowd.rest()
 
     def close(self) -> None:
@@ -205,7 +236,7 @@ class _Client(asyncio.Protocol):
             self._crowd.connect_again(self)
             return
         self.asking, self._headers, self._body = True, {}, b""
-        self._asked_at = time.monotonic()
+        self._asked_at, self._asked_cpu = time.monotonic(), self._crowd.cpu_ns()
         self._transport.write(next(self._crowd.requests))
 
     # ---- what comes
@@ -222,12 +253,15 @@ class _Client(asyncio.Protocol):
     def on_message_complete(self) -> None:
         crowd, status = self._crowd, self._parser.get_status_code()
         self.asking = False
-        took_s, wait_s = time.monotonic() - self._asked_at, 0.0
+        self._answered_at = time.monotonic()
+        took_s, wait_s = self._answered_at - self._asked_at, 0.0
         crowd.taken.statuses[status] += 1
-        if status == 200:
-            crowd.taken.ids.append(self._headers[b"x-request-id"].decode())
+        if status in (200, 404):
+            if status == 200:
+                crowd.taken.ids.append(self._headers[b"x-request-id"].decode())
             if crowd.measuring:
                 crowd.taken.served_s.append(took_s)
+                crowd.taken.served_cpu_s.append((crowd.cpu_ns() - self._asked_cpu) / 1e9)
         else:
             crowd.taken.refused_s.append(took_s)
             wait_s = self._wait_s(status)
