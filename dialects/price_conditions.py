@@ -37,6 +37,11 @@ class Kind(NamedTuple):
         return value in self.plain or value in self.known
 
 
+def condition_word(value: str) -> str:
+    """A value as it is compared: Google also writes SERVICE_TIER_PRIORITY for `priority`."""
+    return value.lower().removeprefix("service_tier_")
+
+
 TIER: Final = "service_tier"
 KINDS: Final[Mapping[str, Kind]] = {
     TIER: Kind(

@@ -17,7 +17,7 @@ from typing import Any, Final
 
 import msgspec
 
-from dialects.price_conditions import KINDS
+from dialects.price_conditions import KINDS, condition_word
 from dialects.usage_members import unknown_members
 
 Meters = dict[str, int]
@@ -161,7 +161,7 @@ class UsageMembers(msgspec.Struct):
         """A condition that the object tells; None tells none."""
         if value is None:
             return
-        word = value.lower() if isinstance(value, str) else repr(value)
+        word = condition_word(value) if isinstance(value, str) else repr(value)
         if not KINDS[kind].is_classified(word):
             self.unknown.append(f"{kind}={word[:40]}")
         self.conditions[kind] = word

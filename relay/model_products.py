@@ -167,10 +167,10 @@ def unpriced_members_fault(
     """The refusal of a request for what the listed price does not cover (P28)."""
     asked, named = model.alias or model.name, ", ".join(names)
     what = (
-        f" for {named}: its provider charges for it beside the tokens. Leave it out. An operator "
-        f"allows it by a price of their own at {public_url}{_price_page(model)}"
+        f" for {named}, which its provider charges for beside the tokens. Remove it from the "
+        f"request, or let an operator set a price of their own at {public_url}{_price_page(model)}"
     )
-    return RequestFault("model_unpriced", "tools", what, model=asked)
+    return RequestFault("model_unpriced", None, what, model=asked)
 
 
 def _price_page(model: RequestedModel) -> str:

@@ -24,7 +24,7 @@ from dialects.events import (
     Usage,
 )
 from dialects.passed_answer import PassedAnswer
-from dialects.price_conditions import KINDS, TIER
+from dialects.price_conditions import KINDS, TIER, condition_word
 from dialects.usage import Quantities, UsagePart, storable
 from dialects.usage_members import READ_MAX, UNKNOWN_MAX
 from gateway.price_lookup import Price
@@ -136,7 +136,7 @@ class TierPrices:
         """The upstream says in which tier it answers, "" for none."""
         if not tier:
             return
-        self._heard = tier.lower()
+        self._heard = condition_word(tier)
         if self._prices is not None:
             self.price = self._prices.for_tier(tier_name(tier))
         if self._costs is not None:

@@ -53,7 +53,7 @@ def accept_members(
             )
             if is_new:
                 audit.record(
-                    actor, None, "member.accepted", stored, provider=provider, wire=wire,
+                    actor, None, "usage_member.accepted", stored, provider=provider, wire=wire,
                     member=member, reason=stored.reason,
                 )  # fmt: skip
             accepted.append(stored)
@@ -75,7 +75,7 @@ def revoke_member(actor: Actor, id: str) -> AcceptedMember:
         stored.revoked_at, stored.revoked_by = clock.now(), actor.user
         stored.save(update_fields=["revoked_at", "revoked_by"])
         audit.record(
-            actor, None, "member.revoked", stored, provider=stored.provider, wire=stored.wire,
+            actor, None, "usage_member.revoked", stored, provider=stored.provider, wire=stored.wire,
             member=stored.member, before=stored.reason,
         )  # fmt: skip
         bump_epoch()

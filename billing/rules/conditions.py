@@ -8,7 +8,7 @@ one that was charged, so that nothing has to be decided again when it is recompu
 import re
 from typing import Final, NamedTuple
 
-from dialects.price_conditions import KINDS, TIER
+from dialects.price_conditions import KINDS, TIER, condition_word
 
 SECONDS_PER_DAY: Final = 86_400
 
@@ -78,5 +78,5 @@ def read_hours(text: str) -> Hours | None:
 def tier_name(word: str | None) -> str:
     """The service tier that a request or an answer names; "" for the plain one and for what is no
     name of a tier."""
-    name = (word or "").lower()
+    name = condition_word(word or "")
     return "" if name in _PLAIN_TIERS or not _TIER.fullmatch(name) else name

@@ -196,6 +196,8 @@ def recomputed(hub: Hub, tenant: Tenant, record: dict[str, Any]) -> int:
         ("priority", {"serviceTier": "priority"}, 141_750_000),
         ("priority", {}, 141_750_000),
         ("priority", {"serviceTier": "standard"}, 78_750_000),
+        ("SERVICE_TIER_PRIORITY", {"serviceTier": "SERVICE_TIER_PRIORITY"}, 141_750_000),
+        ("SERVICE_TIER_PRIORITY", {"serviceTier": "SERVICE_TIER_STANDARD"}, 78_750_000),
         ("flex", {"serviceTier": "flex"}, 39_375_000),
         ("flex", {"trafficType": "ON_DEMAND_FLEX"}, 39_375_000),
         (None, {"serviceTier": "standard"}, 78_750_000),

@@ -333,7 +333,7 @@ def test_members_of_a_kind_are_free_from_now_on(people: cast.Cast, key: Key) -> 
     assert [one.member for one in accepted_members.accepted_members(dora)] == ["holo_tokens"]
     events = AuditEvent.objects.filter(object_type="acceptedmember").order_by("id")
     assert [event.action for event in events] == [
-        "member.accepted", "member.accepted", "member.revoked",
+        "usage_member.accepted", "usage_member.accepted", "usage_member.revoked",
     ]  # fmt: skip
     assert_books_balance()
 
