@@ -47,9 +47,9 @@ _CONDITIONS: Final[Mapping[tuple[str, str], Promise]] = {
     ("processing", "batch"): _("batch"),
 }
 _CONDITION_KINDS: Final[Mapping[str, Promise]] = {
-    "speed": _("Serving speed"),
-    "inference_geo": _("Place of inference"),
-    "processing": _("Processing"),
+    "speed": pgettext_lazy("condition of a price", "Speed"),
+    "inference_geo": pgettext_lazy("condition of a price", "Place"),
+    "processing": pgettext_lazy("condition of a price", "Processing"),
 }
 PER_MILLION: Final = pgettext_lazy("unit of a rate", "1M")
 _UNITS: Final[Mapping[str, Promise]] = {

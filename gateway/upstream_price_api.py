@@ -13,6 +13,7 @@ from gateway.access import access_channel
 from gateway.channel_check_words import words_of
 from gateway.models import Channel
 from gateway.price_forms import multiplier_error
+from gateway.upstream_price_words import reason_words
 from gateway.upstream_prices import (
     GROUP_MAX,
     follow_prices,
@@ -131,7 +132,9 @@ def _shown(channel: Channel) -> UpstreamPricesOut:
         groups=result.get("groups", []),
         **{name: result.get(name, 0) for name in ("listed", "served")},
         **{name: proposed.get(name, 0) for name in ("added", "changed", "removed")},
-        not_understood=result.get("not_understood", {}),
+        not_understood={
+            name: reason_words(why) for name, why in result.get("not_understood", {}).items()
+        },
         not_understood_count=result.get("not_understood_count", 0),
         unknown=result.get("unknown", {}),
         missing=result.get("missing", []),

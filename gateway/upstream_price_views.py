@@ -19,6 +19,7 @@ from gateway.access import access_channel
 from gateway.channel_check_words import words_of
 from gateway.models import Channel
 from gateway.price_forms import multiplier_error
+from gateway.upstream_price_words import reason_words
 from gateway.upstream_prices import (
     GROUP_MAX,
     follow_prices,
@@ -112,6 +113,10 @@ def _page(
         "id": id_text(channel.id),
         "followed": followed,
         "result": followed.result if followed and followed.read_at else None,
+        "not_understood": [
+            (name, reason_words(why))
+            for name, why in (followed.result.get("not_understood", {}) if followed else {}).items()
+        ],
         "groups": followed.result.get("groups", ()) if followed else (),
         "cause": cause,
         "fix": fix,

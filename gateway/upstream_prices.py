@@ -29,6 +29,7 @@ from billing.rules.pricing import PPM
 from billing.rules.upstream_prices import (
     GroupNeeded,
     PricesInvalid,
+    Reason,
     UpstreamPrices,
     read_upstream_prices,
 )
@@ -189,8 +190,10 @@ def _keep(actor: Actor, channel: Channel, followed: UpstreamPriceList, found: Pr
         followed.result = {**followed.result, "groups": list(found.groups)}
     if found.prices is not None:
         followed.read_at = followed.checked_at
+        before = followed.result.get("not_understood", {})
         proposed = _propose(actor, channel, followed, found.prices)
-        if proposed.new and actor == SYSTEM:
+        lost = followed.result["not_understood"].keys() - before.keys()
+        if (proposed.new or lost) and actor == SYSTEM:
             put(
                 "channel.prices_changed", None, channel=channel.name,
                 channel_id=id_text(channel.id), new=proposed.new,
@@ -207,7 +210,7 @@ def _propose(
     served = served_names(channel, prices.names)
     rates: dict[PriceKey, dict[str, Any]] = {}
     ended: list[PriceKey] = []
-    not_understood: dict[str, str] = {}
+    not_understood: dict[str, Reason] = {}
     missing: list[str] = []
     for public, upstream in served.items():
         keys = _keys(channel, public, followed)

@@ -88,6 +88,21 @@ class GroupNeeded(PricesInvalid):
         self.groups = groups
 
 
+ReasonCode = Literal[
+    "no_prices", "twice", "member_twice", "no_meter", "unknown", "missing", "other_group",
+    "quota_type", "alone", "no_name", "bad_name", "free", "no_number", "below_zero", "too_much",
+    "not_exact",
+]  # fmt: skip
+
+
+class Reason(NamedTuple):
+    """Why a model is not understood: the member that it is about, and what that says."""
+
+    code: ReasonCode
+    member: str = ""
+    given: str = ""
+
+
 class UpstreamPrices(NamedTuple):
     """`rates` by the upstream's name of a model, in the stored form of rules/pricing.py;
     `not_understood` says of others why. `unknown` are members that nobody has classified, with the
@@ -95,7 +110,7 @@ class UpstreamPrices(NamedTuple):
 
     form: Form
     rates: dict[str, dict[str, Any]]
-    not_understood: dict[str, str]
+    not_understood: dict[str, Reason]
     unknown: dict[str, int]
     groups: tuple[str, ...] = ()
 
@@ -106,7 +121,11 @@ class UpstreamPrices(NamedTuple):
 
 
 class _NotUnderstood(Exception):
-    """Why a model is left out."""
+    """A model is left out."""
+
+    def __init__(self, code: ReasonCode, member: str = "", given: str = "") -> None:
+        super().__init__(code)
+        self.reason = Reason(code, _shown(member), _shown(given))
 
 
 class _Twice(dict[str, Any]):
@@ -146,25 +165,24 @@ def _prices(entries: list[Any]) -> UpstreamPrices:
     for name, entry in _named(entries, "id", found):
         try:
             found.rates[name] = _checked(dict(_priced(entry.get("pricing"), unknown)))
-        except _NotUnderstood as reason:
-            found.not_understood[name] = str(reason)
+        except _NotUnderstood as error:
+            found.not_understood[name] = error.reason
     return found._replace(unknown=dict(unknown))
 
 
 def _priced(pricing: Any, unknown: Counter[str]) -> Iterator[tuple[str, int]]:
     if not isinstance(pricing, dict):
-        raise _NotUnderstood("it has no prices")
+        raise _NotUnderstood("no_prices")
     if isinstance(pricing, _Twice):
-        raise _NotUnderstood("a price is there twice")
+        raise _NotUnderstood("member_twice")
     unread = sorted(pricing.keys() - _PER_TOKEN.keys() - _PER_ONE.keys() - _WITHOUT_METER)
     unknown.update(_shown(member) for member in unread)
     for member in (*unread, *sorted(_WITHOUT_METER)):
         if not _is_nothing(pricing.get(member)):
-            why = "has no counterpart" if member in _WITHOUT_METER else "is not known"
-            raise _NotUnderstood(f"{_shown(member)} {why}")
+            raise _NotUnderstood("no_meter" if member in _WITHOUT_METER else "unknown", member)
     for member in ("prompt", "completion"):
         if member not in pricing:
-            raise _NotUnderstood(f"{member} is missing")
+            raise _NotUnderstood("missing", member)
     base = {"prompt", "completion"}
     for member, meters in _PER_TOKEN.items():
         if member in base or not _is_nothing(pricing.get(member)):
@@ -190,16 +208,16 @@ def _ratios(document: Mapping[str, Any], entries: list[Any], group: str) -> Upst
     try:
         of_group = _number("group_ratio", stated[group])
         if of_group < 0:
-            raise _NotUnderstood("group_ratio is below 0")
-    except _NotUnderstood as reason:
-        raise PricesInvalid(str(reason)) from reason
+            raise PricesInvalid("the ratio of the group is below 0")
+    except _NotUnderstood as error:
+        raise PricesInvalid("the ratio of the group is no number") from error
     unknown: Counter[str] = Counter()
     found = UpstreamPrices("pricing", {}, {}, {}, groups)
     for name, entry in _named(entries, "model_name", found):
         try:
             found.rates[name] = _checked(dict(_by_ratios(entry, group, of_group, unknown)))
-        except _NotUnderstood as reason:
-            found.not_understood[name] = str(reason)
+        except _NotUnderstood as error:
+            found.not_understood[name] = error.reason
     return found._replace(unknown=dict(unknown))
 
 
@@ -210,16 +228,16 @@ def _by_ratios(
     unknown.update(map(_shown, unread))
     for member in unread:
         if _OF_PRICE.search(member) and not _is_nothing(entry[member]):
-            raise _NotUnderstood(f"{_shown(member)} is not known")
+            raise _NotUnderstood("unknown", member)
     for member in ("billing_mode", "billing_expr"):
         if entry.get(member):
-            raise _NotUnderstood(f"{member} has no counterpart")
+            raise _NotUnderstood("no_meter", member)
     groups = entry.get("enable_groups")
     if not isinstance(groups, list) or not {group, _ALL_GROUPS} & {*map(str, groups)}:
-        raise _NotUnderstood(f"it is not for the group {_shown(group)}")
+        raise _NotUnderstood("other_group", given=group)
     kind = entry.get("quota_type")
     if type(kind) is not int or kind not in (0, 1):
-        raise _NotUnderstood(f"quota_type {_shown(str(kind))} is not known")
+        raise _NotUnderstood("quota_type", "quota_type", str(kind))
     if kind == 1:
         price = _number("model_price", entry.get("model_price")) * of_group
         yield "requests", _nano("model_price", price, _CALL_USD_MAX)
@@ -248,7 +266,7 @@ def _by_ratios(
             spoken = audio * ratio("audio_completion_ratio")
             yield "out_audio", rate("audio_completion_ratio", spoken)
     elif entry.get("audio_completion_ratio") is not None:
-        raise _NotUnderstood("audio_completion_ratio stands without audio_ratio")
+        raise _NotUnderstood("alone", "audio_completion_ratio", "audio_ratio")
 
 
 # Both --------------------------------------------------------------------------------------------
@@ -265,20 +283,20 @@ def _named(
     )
     for place, entry in enumerate(entries, 1):
         if not isinstance(entry, dict) or not isinstance(entry.get(member), str):
-            found.not_understood[f"#{place}"] = f"it has no {member}"
+            found.not_understood[f"#{place}"] = Reason("no_name", member)
             continue
         name = entry[member]
         if not _NAME.fullmatch(name) or not name.isprintable():
-            found.not_understood[f"#{place} {_shown(name)}"] = "not a name that a model can have"
+            found.not_understood[f"#{place} {_shown(name)}"] = Reason("bad_name")
         elif names[name] > 1 or isinstance(entry, _Twice):
-            found.not_understood[name] = "it is there twice"
+            found.not_understood[name] = Reason("twice")
         else:
             yield name, entry
 
 
 def _checked(meters: dict[str, int]) -> dict[str, Any]:
     if not any(meters.values()):
-        raise _NotUnderstood("it costs nothing")
+        raise _NotUnderstood("free")
     return {"meters": meters, "tiers": []}
 
 
@@ -295,22 +313,22 @@ def _is_nothing(value: Any) -> bool:
 def _number(member: str, value: Any) -> Fraction:
     """A number, as JSON's or as a text, exact."""
     if isinstance(value, bool) or not isinstance(value, str | int | Decimal):
-        raise _NotUnderstood(f"{_shown(member)} is no number")
+        raise _NotUnderstood("no_number", member, json.dumps(value, default=str))
     text = str(value)
     if not _NUMBER.fullmatch(text):
-        raise _NotUnderstood(f"{_shown(member)} is no number: {_shown(text)}")
+        raise _NotUnderstood("no_number", member, text)
     return Fraction(Decimal(text))
 
 
 def _nano(member: str, usd: Fraction, most: str) -> int:
     """USD of one unit as nano per million units."""
     if usd < 0:
-        raise _NotUnderstood(f"{member} is below 0, so it varies from request to request")
+        raise _NotUnderstood("below_zero", member)
     if usd > Fraction(most):
-        raise _NotUnderstood(f"{member} is more than {most} USD")
+        raise _NotUnderstood("too_much", member, most)
     nano = usd * _NANO_PER_MILLION
     if nano.denominator != 1 or nano > INT64_MAX:
-        raise _NotUnderstood(f"{member} is not exact to a nano per million tokens")
+        raise _NotUnderstood("not_exact", member)
     return int(nano)
 
 

@@ -105,9 +105,7 @@ def test_prices_are_proposed_applied_by_hand_and_nothing_is_billed_before(
     new = {"meters": {"in_text": 1_200_000_000, "out_text": 4_000_000_000}, "tiers": []}
     assert proposals() == {("cost", "fast"): new}
     result = followed.result
-    assert result["not_understood"] == {
-        "vendor/slow": "prompt is below 0, so it varies from request to request"
-    }
+    assert result["not_understood"] == {"vendor/slow": ("below_zero", "prompt", "")}
     assert (result["missing"], result["listed"], result["served"]) == (["vendor/gone"], 3, 3)
     (listed,) = list_proposals()
     assert [(c.meter, c.before, c.after, c.permille) for c in listed.changes] == [
@@ -179,11 +177,15 @@ def test_the_schedule_tells_operators_once(
     assert proposals() == {}
     publish(fake, fast=("0.0000012", "0.000002"))
     assert told() == 2
+    # A model that is not understood any more is news too.
+    publish(fake, fast=("0.0000012", "0.000002"), gone=("-1", "-1"))
+    assert told() == told() == 3
     deliveries.spread_facts(100)
     for delivery_id in deliveries.lease_due(100):
         sending.send(delivery_id)
     bodies = [letter.body for letter in mail.outbox]
-    assert len(bodies) == 2
+    assert len(bodies) == 3
+    assert any("Not understood (1): vendor/gone\n" in body for body in bodies)
     (named,) = (body for body in bodies if "Not understood (1): vendor/slow\n" in body)
     assert "New proposals: 1." in named
     assert f"/admin/channels/{id_text(channel.id)}/prices" in named
@@ -218,7 +220,7 @@ def test_a_new_api_is_asked_for_its_ratios_without_the_key(
     assert proposals() == {
         ("cost", "fast"): {"meters": {"in_text": 10**9, "out_text": 2 * 10**9}, "tiers": []}
     }
-    assert followed.result["not_understood"] == {"vendor/slow": "it is not for the group vip"}
+    assert followed.result["not_understood"] == {"vendor/slow": ("other_group", "", "vip")}
     # Where there is none, its list of models may have prices.
     del fake.answers["/api/pricing"]
     publish(fake, slow=("0.000001", "0.000001"))
@@ -340,7 +342,8 @@ def test_the_same_by_the_api(channel: Channel, fake: FakePrices, people: Cast) -
     assert (told["followed"], told["markup"], told["added"], told["fault"]) == (
         True, "1.5", 2, None,
     )  # fmt: skip
-    assert list(told["not_understood"]) == ["vendor/slow"]
+    reason = "prompt is below 0: it varies from request to request."
+    assert told["not_understood"] == {"vendor/slow": reason}
     assert told == api.get(url).json()
     listed = api.get("/api/v1/price-proposals", {"source": SOURCE}).json()["items"]
     assert {(row["kind"], row["model"], row["channel"]) for row in listed} == {

@@ -12,7 +12,8 @@ from genai_prices import data
 
 from billing.rules.catalogue import convert_catalogue
 from billing.rules.catalogue_additions import with_own_prices
-from billing.rules.pricing import PriceVersion
+from billing.rules.multipliers import Multiplier, multiplier_for
+from billing.rules.pricing import PPM, PriceVersion
 from dialects.body import read_body
 from dialects.cache_lifetime import UNTOLD, with_lifetime
 from dialects.usage import Quantities, UsagePart
@@ -27,6 +28,10 @@ ASKED: Mapping[str, tuple[str, ...]] = {
     "speed": ("", "fast"), "inference_geo": ("", "us"),
 }  # fmt: skip
 TIERS = ("", "flex", "priority", "fast")
+SUBSCRIBED = (
+    Multiplier("claude-opus-*", 1_070_001), Multiplier("*-mini*", 333_333),
+    Multiplier("gpt-*", 9_000_000),
+)  # fmt: skip
 PLAIN = {"speed": "standard", "inference_geo": "global"}
 
 
@@ -85,15 +90,17 @@ def used(dice: random.Random, price: Price, size: int) -> dict[str, int]:
 
 
 def test_hold_covers_charge_under_every_combination() -> None:
+    """Also where a subscription multiplies the prices of some models."""
     dice, listed = random.Random(28), prices()
     seen = held_back = 0
     for name in listed.names:
         found = listed.find([name], 1.0)
         if found is None or not {"in_text", "out_text"} <= found.version.rates.keys():
             continue
+        ppm = multiplier_for(SUBSCRIBED, name, PPM)
         for tier, *words in itertools.product(TIERS, *ASKED.values()):
             asked = {kind: word for kind, word in zip(ASKED, words, strict=True) if word}
-            price = found.for_request(tier).asking(asked)
+            price = found.multiplied(ppm).for_request(tier).asking(asked)
             hold_nano = estimate(price)
             for told_tier, *granted in itertools.product(
                 ("", "default", tier, "priority", "hyper"),
@@ -127,9 +134,13 @@ def test_hold_covers_the_steps_beside_the_answer() -> None:
     assert own is not None
     assert other is not None
     output_max = 32_000
-    for asked in ({}, {"inference_geo": "us"}, {"speed": "fast"}):
-        price = own.asking(asked)
-        dear = other.asking(asked)
+    cases: tuple[tuple[dict[str, str], int], ...] = (
+        ({}, 333_333), ({"inference_geo": "us"}, PPM), ({"speed": "fast"}, 1_070_001),
+    )  # fmt: skip
+    for asked, ppm in cases:
+        price = own.multiplied(ppm).asking(asked)
+        theirs = other.multiplied(ppm)
+        dear = theirs.asking(asked)
         hold_nano = estimate(
             price,
             (
@@ -151,7 +162,7 @@ def test_hold_covers_the_steps_beside_the_answer() -> None:
             told = Quantities({"in_text": 1, "out_text": 1}, (), {}, parts)
             bill = count(
                 UsageEvidence(40, told, b"{}"), price, hold_nano, "measured", asked=asked,
-                others=OtherPrices(lambda _: other, lambda _: None),
+                others=OtherPrices(lambda _, theirs=theirs: theirs, lambda _: None),
             )  # fmt: skip
             assert bill.basis == "measured"
             assert bill.excess_nano == 0
