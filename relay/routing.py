@@ -142,13 +142,17 @@ def _priced(
     names = (*(candidate.upstream_model for candidate in candidates), model.name)
     known = next(filter(None, map(find_row, names)), None)
     channels = context.snapshot.channels
-    providers = (channels[candidate.channel_id].provider.name for candidate in candidates)
-    misdirected = misdirected_fault(model, operation, known, price, providers)
+    providers = [channels[candidate.channel_id].provider for candidate in candidates]
+    makers = (provider.name for provider in providers)
+    misdirected = misdirected_fault(model, operation, known, price, makers)
     if misdirected is not None:
         raise misdirected
     public_url = context.parts.config.public_url
-    if price is not None and price.listed:
-        unpriced = unpriced_members(context.invocation.codec.name, facts.body)
+    dialect = context.invocation.codec.name
+    # A translation carries no hosted tool of the client's dialect (`client_names.omit_tool`).
+    as_it_came = any(dialect in provider.dialects for provider in providers)
+    if price is not None and price.listed and as_it_came:
+        unpriced = unpriced_members(dialect, facts.body)
         if unpriced:
             raise unpriced_members_fault(model, unpriced, public_url)
     try:

@@ -440,40 +440,42 @@ def test_cache_writes_are_booked_by_their_lifetime(hub: Hub, upstream: Canned, g
 HOSTED: dict[str, tuple[str, str, dict[str, Any], str]] = {
     "responses": ("/v1/responses", GPT, {"tools": [{"type": "code_interpreter"}]},
                   "code_interpreter"),
-    "responses, translated": ("/v1/responses", OPUS, {"tools": [{"type": "file_search"}]},
-                              "file_search"),
     "messages": ("/v1/messages", OPUS, {"fallback_credit_token": "t"}, "fallback_credit_token"),
-    "messages, translated": ("/v1/messages", GPT, {"tools": [{"type": "holo_scan_20270101"}]},
-                             "holo_scan_20270101"),
     "gemini": ("", GEMINI, {"tools": [{"googleMaps": {}}]}, "google_maps"),
-    "gemini, translated": ("", OPUS, {"tools": [{"enterpriseWebSearch": {}}]},
-                           "enterprise_web_search"),
 }  # fmt: skip
+
+
+# Where the model is reached in another dialect, the tool cannot be asked for at all.
+TRANSLATED: dict[str, tuple[str, str, dict[str, Any], str]] = {
+    "responses": ("/v1/responses", OPUS, {"tools": [{"type": "file_search"}]}, "file_search"),
+    "messages": ("/v1/messages", GPT, {"tools": [{"type": "holo_scan_20270101"}]},
+                 "holo_scan_20270101"),
+    "gemini": ("", OPUS, {"tools": [{"enterpriseWebSearch": {}}]}, "enterpriseWebSearch"),
+}  # fmt: skip
+
+
+def ask_for(hub: Hub, tenant: Tenant, path: str, model: str, over: dict[str, Any]) -> Answer:
+    """A short request in the dialect of the path, that of Gemini where it is empty."""
+    body: dict[str, Any] = {"model": model, **over}
+    if path == "/v1/messages":
+        body |= {"max_tokens": 100, "messages": [{"role": "user", "content": "Hi"}]}
+    elif path:
+        body |= {"max_output_tokens": 100, "input": "Hi"}
+    else:
+        del body["model"]
+        body |= {"contents": [{"role": "user", "parts": [{"text": "Hi"}]}]}
+    where = path or f"/v1beta/models/{model}:generateContent"
+    return hub.post(tenant, body, path=where, headers={"anthropic-version": "2023-06-01"})
 
 
 @pytest.mark.parametrize("case", HOSTED)
 def test_what_has_no_price_is_refused_before_it_is_asked_for(
     hub: Hub, upstream: Canned, gpt: str, opus: str, flash: str, case: str
 ) -> None:
-    """Decided by the table of the client's dialect, whatever the request is translated to; a price
-    of the operator's own covers it."""
-    tenant, path = hub.tenant(), HOSTED[case][0]
-    _, vendor, over, unpriced = HOSTED[case]
-
-    def ask(model: str) -> Answer:
-        body: dict[str, Any] = {"model": model, **over}
-        if path == "/v1/messages":
-            body |= {"max_tokens": 100, "messages": [{"role": "user", "content": "Hi"}]}
-        elif path:
-            body |= {"max_output_tokens": 100, "input": "Hi"}
-        else:
-            del body["model"]
-            body |= {"contents": [{"role": "user", "parts": [{"text": "Hi"}]}]}
-        where = path or f"/v1beta/models/{model}:generateContent"
-        return hub.post(tenant, body, path=where, headers={"anthropic-version": "2023-06-01"})
-
-    asked = len(upstream.asked)
-    refused = ask({GPT: gpt, OPUS: opus, GEMINI: flash}[vendor])
+    """A price of the operator's own covers it."""
+    path, vendor, over, unpriced = HOSTED[case]
+    tenant, asked = hub.tenant(), len(upstream.asked)
+    refused = ask_for(hub, tenant, path, {GPT: gpt, OPUS: opus, GEMINI: flash}[vendor], over)
     assert refused.status == 402, refused.body
     assert unpriced in refused.body.decode()
     assert "/admin/prices/new?model=" in refused.body.decode()
@@ -482,7 +484,29 @@ def test_what_has_no_price_is_refused_before_it_is_asked_for(
     own = served(hub, upstream, vendor)
     hub.price(own, RATES)
     hub.know(own)
-    assert b"has no price" not in ask(own).body
+    assert b"has no price" not in ask_for(hub, tenant, path, own, over).body
+
+
+@pytest.mark.parametrize("case", TRANSLATED)
+def test_what_no_translation_carries_is_refused_for_what_it_is(
+    hub: Hub, upstream: Canned, gpt: str, opus: str, case: str
+) -> None:
+    path, vendor, over, tool = TRANSLATED[case]
+    asked = len(upstream.asked)
+    refused = ask_for(hub, hub.tenant(), path, {GPT: gpt, OPUS: opus}[vendor], over)
+    assert refused.status == 400, refused.body
+    assert tool in refused.body.decode()
+    assert len(upstream.asked) == asked
+
+
+def test_an_agents_tools_that_are_left_out_need_no_price(
+    hub: Hub, upstream: Canned, opus: str
+) -> None:
+    tools = [{"type": "function", "name": "f", "parameters": {}}, {"type": "image_generation"}]
+    asked = len(upstream.asked)
+    answer = ask_for(hub, hub.tenant(), "/v1/responses", opus, {"tools": tools})
+    assert b"has no price" not in answer.body
+    assert len(upstream.asked) > asked
 
 
 LIFETIMES: list[tuple[str | None, dict[str, int], dict[str, int], list[str]]] = [
