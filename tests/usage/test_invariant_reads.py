@@ -15,7 +15,7 @@ from usage.invariants import INVARIANTS, SUMS, Span
 
 pytestmark = [pytest.mark.django_db(transaction=True), pytest.mark.extended]
 
-REQUESTS = 20_000
+REQUESTS = 30_000
 NEW = 200
 LARGE = ("billing_posting", "billing_ledgerline", "billing_hold", "usage_attempt", "usage_usagerec")
 # How often a statement looks for postings by their time, in an index that knows only ranges of
