@@ -14,13 +14,13 @@ _LINE: Final = JsonLine()
 
 
 class JsonStream(io.TextIOBase):
-    """Takes the place of stderr: argparse, Celery and Python write text there."""
+    """Takes the place of stderr, where argparse, Celery and Python write text, or of stdout."""
 
     encoding = "utf-8"
     errors = "backslashreplace"
 
-    def __init__(self, stream: TextIO) -> None:
-        self._stream = stream
+    def __init__(self, stream: TextIO, name: str, level: int) -> None:
+        self._stream, self._name, self._level = stream, name, level
         self._rest = ""
 
     def write(self, text: str) -> int:
@@ -42,7 +42,7 @@ class JsonStream(io.TextIOBase):
 
     def _write_line(self, text: str) -> None:
         if text.strip():
-            record = logging.LogRecord("stderr", logging.ERROR, "", 0, text.strip(), None, None)
+            record = logging.LogRecord(self._name, self._level, "", 0, text.strip(), None, None)
             self._stream.write(_LINE.format(record) + "\n")
 
 
@@ -52,6 +52,6 @@ def write_json_from_the_start() -> None:
     handler.setFormatter(_LINE)
     logging.getLogger().addHandler(handler)
     log_uncaught()
-    stream = JsonStream(sys.stderr)
+    stream = JsonStream(sys.stderr, "stderr", logging.ERROR)
     sys.stderr = stream
     atexit.register(stream.write_rest)

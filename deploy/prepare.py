@@ -8,14 +8,17 @@ of their names. Every step may run again.
 """
 
 import contextlib
+import logging
 import os
 import sys
 from pathlib import Path
 
 import django
+from django.conf import settings
 from django.core.management import call_command
 
-import config  # noqa: F401 - the log is JSON from here on
+# The log is JSON from here on.
+from config.early_log import JsonStream
 from lib.env import ConfigurationError
 from lib.vault import VaultError
 
@@ -41,6 +44,9 @@ def prepare(directory: Path) -> None:
 if __name__ == "__main__":
     os.environ.setdefault("DJANGO_SETTINGS_MODULE", "config.settings")
     django.setup()
-    # What commands say is a line of the log too.
-    with contextlib.redirect_stdout(sys.stderr):
+    with contextlib.ExitStack() as until_done:
+        if settings.LOG_FORMAT == "json":
+            # What commands say is a line of the log too.
+            said = JsonStream(sys.stdout, "prepare", logging.INFO)
+            until_done.enter_context(contextlib.redirect_stdout(said))
         prepare(Path(sys.argv[1]))

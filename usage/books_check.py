@@ -39,7 +39,8 @@ def check_books() -> dict[str, list[str]] | None:
     """Check what is new, store what is wrong and raise the alarm; {invariant: [object, …]} of all
     that is wrong now, or None while it rests or stands aside.
 
-    What could not be checked in time is reported as that, and not as wrong.
+    What could not be checked in time is reported as that, and not as wrong; with what is newer than
+    an hour the next check goes on.
     """
     if stands_aside() or not _claim():
         return None
@@ -49,7 +50,7 @@ def check_books() -> dict[str, list[str]] | None:
     place = books_walk.walk(NEW, found, _WALK_S)
     if place.reached and place.to_at is not None:
         _look_at_today(found, place.to_at)
-    elif not found.unfinished:
+    elif not found.unfinished and clock.now() - (place.to_at or BEGINNING) > _HOUR:
         found.unfinished.append(f"postings since {place.to_at or BEGINNING}")
     findings.note(WHOLE, found.broken)
     if place.reached:

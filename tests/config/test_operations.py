@@ -129,7 +129,7 @@ class HttpClient:
 NUMBERS: Final = count(1)
 # So many operations answer their own example with success. The others need what the example does
 # not have: a month that is over, a request, a code, a processor of payments, a member to remove.
-SUCCESSFUL_MIN: Final = 0
+SUCCESSFUL_MIN: Final = 204
 
 
 def named_anew(body: dict[str, Any]) -> dict[str, Any]:
@@ -137,29 +137,48 @@ def named_anew(body: dict[str, Any]) -> dict[str, Any]:
     return {**body, "name": f"{body['name']}-{next(NUMBERS)}"} if "name" in body else body
 
 
+class Maker(Hand):
+    """Makes each thing under a name that nothing has yet."""
+
+    def made(self, path: str, body: Any) -> Any:
+        return super().made(path, named_anew(body))
+
+
+def sendable(hand: Hand, fake: FakeUpstream, path: str) -> tuple[str, dict[str, Any]] | None:
+    """What a creating operation is sent; None where what it refers to can be made once only."""
+    try:
+        where, body = sent_to(hand, fake, path)
+    except AssertionError:
+        return None
+    return where, named_anew(body)
+
+
 def ready(hand: Hand, fake: FakeUpstream, method: str, path: str) -> tuple[str, Any]:
     """The address and the body of an operation's own example, for an object that is made for it;
     "nothing" where none can be."""
-    if method == "POST" and path in TRIED:
-        where, body = sent_to(hand, fake, path)
-        return where, named_anew(body)
-    content = BY_NAME[f"{method} /api/v1{path}"].get("requestBody", {}).get("content", {})
+    if method == "POST" and path in TRIED and (sent := sendable(hand, fake, path)):
+        return sent
+    operation = BY_NAME[f"{method} /api/v1{path}"]
+    whole = {
+        one["name"]
+        for one in operation.get("parameters", [])
+        if one["schema"].get("type") == "integer"
+    }
+    content = operation.get("requestBody", {}).get("content", {})
     example = content.get("application/json", {}).get("example")
     while found := re.search(r"/\{(\w+)\}", path):
         above = path[: found.start()]
         one = made_in(hand, fake, above) or (listed_in(hand, above) if method == "GET" else {})
-        own = one.get(found[1], one.get("id", "nothing"))
+        own = one.get(found[1], one.get("id", 0 if found[1] in whole else "nothing"))
         path = path.replace(found[0], f"/{quote(str(own), safe='')}", 1)
     return path, example
 
 
 def made_in(hand: Hand, fake: FakeUpstream, collection: str) -> dict[str, Any]:
     """What its creating operation makes, if it can be made again."""
-    if collection not in TRIED:
-        return {}
-    where, body = sent_to(hand, fake, collection)
-    answer = hand.ask("POST", where, named_anew(body))
-    if answer.status_code != 201:
+    sent = sendable(hand, fake, collection) if collection in TRIED else None
+    answer = hand.ask("POST", *sent) if sent else None
+    if answer is None or answer.status_code != 201:
         return {}
     made: dict[str, Any] = answer.json()
     return made["items"][0] if "items" in made else made
@@ -177,7 +196,7 @@ def test_every_operation_answers_its_own_example(
 ) -> None:
     """/api/v1/models belonged to the relay, so four operations could not be reached."""
     url = {"embedded": running.hub.url, "nginx": running.nginx}[front]
-    hand = Hand(HttpClient(url), running.key)
+    hand = Maker(HttpClient(url), running.key)
     faults, successful, others = [], 0, []
     for method, path, operation in described():
         filled, body = ready(hand, fake, method, path.removeprefix("/api/v1"))
@@ -194,7 +213,7 @@ def test_every_operation_answers_its_own_example(
         else:
             others.append(f"{method} {path}: {status} {said[:150]}")
     assert not faults, "\n".join(faults)
-    assert successful >= SUCCESSFUL_MIN, "\n".join(others)
+    assert successful >= SUCCESSFUL_MIN, f"{successful}:\n" + "\n".join(others)
 
 
 def test_a_path_of_the_relay_is_refused() -> None:

@@ -453,15 +453,18 @@ def test_a_turn_is_followed_by_a_rest_of_nineteen_times_as_long(key: Key) -> Non
     assert list(BooksWalk.objects.order_by("name").values()) == before
 
 
+@pytest.mark.parametrize("hours", [0, 1])
 def test_what_the_check_is_behind_with_is_told_and_not_looked_at_at_once(
-    key: Key, monkeypatch: pytest.MonkeyPatch
+    key: Key, monkeypatch: pytest.MonkeyPatch, hours: int
 ) -> None:
-    """After an update of old books."""
+    """After an update of old books; not of what is new, with which the next check goes on."""
     rows.happen(key, clock.now(), charge_nano=5)
     settle(monkeypatch)
     monkeypatch.setattr(books_walk, "_SPAN_ROWS", 1)
     monkeypatch.setattr(books_check, "_WALK_S", 0)
+    monkeypatch.setattr(books_check, "_HOUR", dt.timedelta(hours=hours))
     assert books_check.check_books() == {}
-    (text,) = BooksWalk.objects.get(name="new").unfinished
-    assert text.startswith("postings since ")
-    assert Fact.objects.get().kind == "books.unchecked"
+    unfinished = BooksWalk.objects.get(name="new").unfinished
+    assert [text[:15] for text in unfinished] == ([] if hours else ["postings since "])
+    kinds = list(Fact.objects.values_list("kind", flat=True))
+    assert kinds == ([] if hours else ["books.unchecked"])
