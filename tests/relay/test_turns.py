@@ -214,7 +214,7 @@ def test_a_lone_organisation_loses_nothing_by_turns(own_hub: Hub, provider: Fake
             crowd_beside(without.port, other_requests, 100, pid=other_pid) as plain,
             watch_work(pid) as busy,
         ):
-            turns = put_on(own_hub.port, requests, 100, seconds=30.0, pid=pid, settling_s=5.0)
+            turns = put_on(own_hub.port, requests, 100, seconds=20.0, pid=pid, settling_s=5.0)
     print(  # noqa: T201
         f"\nCPU of an answer with turns {1e6 * turns.cpu_each_s:.0f} µs, without "
         f"{1e6 * plain.cpu_each_s:.0f} µs; answers/s {turns.goodput:.0f} and {plain.goodput:.0f}; "
