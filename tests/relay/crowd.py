@@ -2,6 +2,7 @@
 told to come again later does so. Of a page that there is not, 404 is the answer."""
 
 import asyncio
+import os
 import time
 from collections import Counter
 from collections.abc import Iterator, Sequence
@@ -123,7 +124,10 @@ def _keep_asking(
         return crowd.taken
 
     with asyncio.Runner(loop_factory=uvloop.new_event_loop) as runner:
-        pipe.send(runner.run(keep_asking()))
+        taken = runner.run(keep_asking())
+    # The loop has read from it, and left it without blocking.
+    os.set_blocking(pipe.fileno(), True)
+    pipe.send(taken)
 
 
 async def _put_on(crowd: "_Crowd", clients: int, seconds: float, settling_s: float) -> Taken:

@@ -22,7 +22,7 @@ from relay.auth import Principal
 from relay.turns import Turns
 from tests.bench.process import cpu_ns
 from tests.fakes.upstream import FakeUpstream
-from tests.hub import Hub, running_hub
+from tests.hub import Hub
 from tests.relay.asking import ask
 from tests.relay.costly_hub import COST_S
 from tests.relay.crowd import crowd_beside, put_on
@@ -192,36 +192,6 @@ def test_organisations_that_ask_as_much_are_answered_as_much(
     counts = [answered[tenant.organisation_id] for tenant in tenants]
     print(f"\nanswers of each: {min(counts)} to {max(counts)}, {crowd.statuses}")  # noqa: T201
     assert min(counts) >= max(counts) / 2
-
-
-@pytest.mark.slow
-def test_a_lone_organisation_loses_nothing_by_turns(own_hub: Hub, provider: FakeUpstream) -> None:
-    """Two hubs at once, so that whatever the machine does meets both; in the second, every request
-    begins as soon as it comes. An answer costs the first one hardly more CPU, and it does not rest
-    while requests wait."""
-    environment = {"UVICORN_TIMEOUT_KEEP_ALIVE": "75"}
-    own_hub.application, own_hub.environment = "tests.from_source", environment
-    own_hub.start()
-    with running_hub(environment, application="tests.relay.hub_without_turns") as without:
-        assert own_hub.process is not None
-        assert without.process is not None
-        pid, other_pid = own_hub.process.pid, without.process.pid
-        requests, other_requests = (
-            [request_of(hub.tenant("1000"), hub.model(provider), "#tokens=4")]
-            for hub in (own_hub, without)
-        )
-        with (
-            crowd_beside(without.port, other_requests, 100, pid=other_pid) as plain,
-            watch_work(pid) as busy,
-        ):
-            turns = put_on(own_hub.port, requests, 100, seconds=30.0, pid=pid, settling_s=5.0)
-    print(  # noqa: T201
-        f"\nCPU of an answer with turns {1e6 * turns.cpu_each_s:.0f} µs, without "
-        f"{1e6 * plain.cpu_each_s:.0f} µs; answers/s {turns.goodput:.0f} and {plain.goodput:.0f}; "
-        f"something to do {100 * busy[0]:.0f} % of the time, worked {100 * busy[1]:.0f} %"
-    )
-    assert set(turns.statuses) == {200}
-    assert turns.cpu_each_s <= 1.1 * plain.cpu_each_s
 
 
 @contextmanager
