@@ -29,8 +29,9 @@ chaos: python git
 		-n 2 --dist loadfile --max-worker-restart 0 $(if $(PART),--part $(PART)) $(ARGS)
 
 # Plant small bugs in the code that decides about money and authority, and list those that no test
-# notices. In what changed since a commit: make mutants ARGS="--base HEAD~20"; in some files:
-# ARGS="billing/codes.py"; drawn from all of them: ARGS="--sample 500"
+# notices: in the lines changed since the newest tag, else in the last 20 commits; since another
+# commit: make mutants ARGS="--base HEAD~5"; in some files: ARGS="billing/codes.py"; drawn from all
+# of them: ARGS="--sample 500"; for so long: ARGS="--minutes 10"
 mutants: python git
 	@$(INSTALL) --dev
 	@$(BIN)/python -m tests.mutants $(ARGS)

@@ -62,6 +62,10 @@ def enter(environment: Mapping[str, str]) -> None:
     os.environ.clear()
     os.environ.update(environment)
     _forget_settings()
+    if "WEIR_MUTANTS_WORKER" in environment:
+        from tests.mutants import reach
+
+        reach.measure_beside()
 
 
 def _forget_settings() -> None:

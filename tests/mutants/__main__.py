@@ -1,13 +1,15 @@
 """`make mutants`: plant small bugs in what decides about money and authority, and name those that
 the tests let through.
 
-    python -m tests.mutants                        files changed since the commit before the last
-    python -m tests.mutants --base REV             files changed since REV
+    python -m tests.mutants                        the lines changed since the newest tag
+    python -m tests.mutants --base REV             the lines changed since REV
     python -m tests.mutants --sample 500 --seed 1  so many mutants, drawn from all targets
     python -m tests.mutants billing/codes.py       all mutants of these files
 
-Exit code 1: a mutant survived that tests/mutants/equivalent.txt does not name; 2: a test failed
-without any mutant.
+A sample is tried against every test that reaches it; else the test files that are named like a
+changed file, or import it, are measured, and what is known of others from before.
+
+Exit code 1: a mutant survived that tests/mutants/equivalent.txt does not name.
 """
 
 import argparse
@@ -15,6 +17,7 @@ import contextlib
 import json
 import os
 import random
+import re
 import shutil
 import subprocess
 import sys
@@ -28,68 +31,107 @@ from typing import Any, Final
 from stack import postgres
 from tests.mutants.mutations import Mutation, mutations
 from tests.mutants.outcome import UNREACHED, Outcome
+from tests.mutants.reach import Reach, close_ones, test_files
 from tests.mutants.targets import target_files
 
 ROOT: Final = Path(__file__).parents[2]
 EQUIVALENT: Final = Path(__file__).with_name("equivalent.txt")
-# Browsers, benchmarks and installations take too long, and judge other things.
-_LEFT_OUT: Final = ("bench", "bench_checks", "browser", "chaos", "deploy", "fakes_checks", "house",
-                    "mutants", "mutants_checks", "stack")  # fmt: skip
-
-
-# The database server of each tree.
-_SERVERS: Final[dict[Path, str]] = {}
+KEPT: Final = ROOT / "build" / "mutants" / "reach.json"
+# Browsers, benchmarks and installations take too long, and judge other things; what knows neither
+# money nor people reaches no target.
+_LEFT_OUT: Final = ("acceptance", "bench", "bench_checks", "browser", "chaos", "deploy", "dialects",
+                    "fakes_checks", "house", "mutants", "mutants_checks", "reference",
+                    "stack")  # fmt: skip
+# How much longer the last test may take that is measured.
+_LAST_TEST_S: Final = 60
+# Without a tag, so many commits are looked at.
+_COMMITS: Final = 20
 
 
 def main() -> int:
     arguments = _arguments()
+    until = time.time() + 60 * arguments.minutes
     chosen = _chosen(arguments)
     if not chosen:
-        print("Nothing to mutate: no file that decides about money or authority has changed.")
+        print("Nothing to mutate in what decides about money and authority.")
         return 0
     print(f"{len(chosen)} mutants in {len({one.file for one in chosen})} files.", flush=True)
-    until = time.time() + 60 * arguments.minutes
+    reach = Reach(KEPT, ROOT)
     with _trees(arguments.workers) as trees:
-        known = _mapped(trees[0], arguments, {one.file for one in chosen})
-        outcomes = _tried(trees, chosen, known, until)
-    return _report(outcomes, len(chosen), known["failed"])
+        _measure(trees[0], reach, arguments, {one.file for one in chosen})
+        outcomes = _try(trees, chosen, reach, until)
+    return _report(outcomes, len(chosen))
 
 
 def _arguments() -> argparse.Namespace:
-    parser = argparse.ArgumentParser(prog="make mutants", description=__doc__)
+    parser = argparse.ArgumentParser(
+        prog="make mutants", description=__doc__, formatter_class=argparse.RawTextHelpFormatter
+    )
     parser.add_argument("files", nargs="*")
-    parser.add_argument("--base", default="", help="mutate what has changed since this commit")
+    parser.add_argument("--base", default="", help="mutate the lines changed since this commit")
     parser.add_argument("--sample", type=int, default=0, help="so many of all targets")
     parser.add_argument("--seed", type=int, default=1)
-    parser.add_argument("--minutes", type=float, default=60, help="stop trying after so long")
+    parser.add_argument("--minutes", type=float, default=60, help="begin no mutant after so long")
     parser.add_argument("--workers", type=int, default=2)
     return parser.parse_args()
+
+
+# Choosing ----------------------------------------------------------------------------------------
 
 
 def _chosen(arguments: argparse.Namespace) -> list[Mutation]:
     targets = list(target_files(ROOT))
     if arguments.files:
-        files = [file for file in targets if file in set(arguments.files)]
+        found = [one for file in arguments.files for one in _mutations_of(file)]
     elif arguments.sample:
-        files = targets
+        found = [one for file in targets for one in _mutations_of(file)]
     else:
-        changed = _changed(arguments.base)
-        files = [file for file in targets if file in changed]
-    found = [one for file in files for one in mutations(file, (ROOT / file).read_text())]
-    drawn = random.Random(arguments.seed)
-    drawn.shuffle(found)
+        changed = _changed_lines(arguments.base or _base())
+        found = [
+            one
+            for file in targets
+            for one in _mutations_of(file)
+            if changed.get(file, set()).intersection(range(one.statement, one.line + 1))
+        ]
+    random.Random(arguments.seed).shuffle(found)
     return found[: arguments.sample] if arguments.sample else found
 
 
-def _changed(base: str) -> set[str]:
-    """Files that differ from `base`, or from the commit before the last one."""
-    names = _git("diff", "--name-only", base or "HEAD~1")
-    return set(names.splitlines())
+def _mutations_of(file: str) -> list[Mutation]:
+    return mutations(file, (ROOT / file).read_text())
+
+
+def _base() -> str:
+    """The newest tag, or some commits before the last one; "" in a checkout without a past."""
+    for asked in (("describe", "--tags", "--abbrev=0"), ("rev-parse", f"HEAD~{_COMMITS}")):
+        with contextlib.suppress(subprocess.CalledProcessError):
+            return _git(*asked).strip()
+    print(f"This checkout has no tag and fewer than {_COMMITS} commits to compare with.")
+    return ""
+
+
+def _changed_lines(base: str) -> dict[str, set[int]]:
+    """The lines of each file that are not as they were at `base`."""
+    changed, file = dict[str, set[int]](), ""
+    difference = _git("diff", "--unified=0", "--no-renames", base, "--", "*.py") if base else ""
+    for line in difference.splitlines():
+        if line.startswith("+++ b/"):
+            file = line.removeprefix("+++ b/")
+        elif found := re.match(r"@@ \S+ \+(\d+)(?:,(\d+))? @@", line):
+            first, count = int(found[1]), int(found[2] or 1)
+            changed.setdefault(file, set()).update(range(first, first + count))
+    return changed
 
 
 def _git(*arguments: str) -> str:
     command = ["git", *arguments]
     return subprocess.run(command, cwd=ROOT, capture_output=True, text=True, check=True).stdout
+
+
+# Copies of the tree ------------------------------------------------------------------------------
+
+# The database server of each.
+_SERVERS: Final[dict[Path, str]] = {}
 
 
 @contextlib.contextmanager
@@ -116,118 +158,115 @@ def _trees(count: int) -> Iterator[list[Path]]:
         yield trees
 
 
-def _test_folders(tree: Path) -> list[str]:
-    return [
-        f"tests/{folder.name}"
-        for folder in sorted((tree / "tests").iterdir())
-        if folder.is_dir() and folder.name not in _LEFT_OUT and any(folder.rglob("test_*.py"))
-    ]
-
-
-def _candidates(tree: Path, arguments: argparse.Namespace, files: set[str]) -> list[str]:
-    """The tests to map: all for a sample; else those of the files' rooms, and those that name one
-    of the files' modules."""
-    folders = _test_folders(tree)
-    if arguments.sample:
-        return folders
-    rooms = {file.partition("/")[0] for file in files}
-    own = [folder for folder in folders if folder.rpartition("/")[2] in rooms]
-    words = {Path(file).stem for file in files}
-    others = [
-        path.relative_to(tree).as_posix()
-        for folder in folders
-        if folder not in own
-        for path in sorted((tree / folder).rglob("test_*.py"))
-        if words & set(path.read_text().replace(".", " ").replace(",", " ").split())
-    ]
-    return [*own, *others]
-
-
-def _mapped(tree: Path, arguments: argparse.Namespace, files: set[str]) -> dict[str, Any]:
-    out = tree.parent / "map"
-    out.mkdir()
-    job = {"phase": "map", "files": sorted(files), "out": str(out)}
-    tests = _candidates(tree, arguments, files)
-    print(f"Mapping the tests of {len(tests)} places to lines …", flush=True)
-    many = ["-n", str(arguments.workers), "--dist", "loadfile"]
-    _pytest(tree, job, "map.json", [*many, *tests]).wait()
-    whole: dict[str, Any] = {"lines": {}, "seconds": {}, "failed": []}
-    for part in out.glob("map-*.json"):
-        found = json.loads(part.read_text())
-        whole["seconds"] |= found["seconds"]
-        whole["failed"] += found["failed"]
-        for file, lines in found["lines"].items():
-            mine = whole["lines"].setdefault(file, {})
-            for line, names in lines.items():
-                mine.setdefault(line, []).extend(names)
-    whole["tests"] = tests
-    (tree.parent / "map.json").write_text(json.dumps(whole))
-    return whole
-
-
-def _tried(
-    trees: Sequence[Path], chosen: Sequence[Mutation], known: dict[str, Any], until: float
-) -> list[Outcome]:
-    out = trees[0].parent / "outcomes"
-    out.mkdir()
-    running = []
-    for n, tree in enumerate(trees):
-        job = {
-            "phase": "try",
-            "mutations": chosen[n :: len(trees)],
-            "map": str(tree.parent / "map.json"),
-            "out": str(out),
-            "until": until,
-        }
-        running.append(_pytest(tree, job, f"try-{n}.json", known["tests"]))
-    for n, process in enumerate(running):
-        if process.wait():
-            log = (trees[0].parent / f"try-{n}.log").read_text()
-            raise SystemExit(f"The tests of tree {n} could not be tried:\n{log[-3000:]}")
-    return [
-        Outcome(Mutation(*mutation), result, test)
-        for part in sorted(out.glob("*.jsonl"))
-        for mutation, result, test in map(json.loads, part.read_text().splitlines())
-    ]
-
-
 def _pytest(
     tree: Path, job: dict[str, Any], name: str, arguments: Sequence[str]
 ) -> "subprocess.Popen[bytes]":
-    place = tree.parent / name
+    place = tree.parent / f"{name}.json"
     place.write_text(json.dumps(job))
-    plugins = ["-p", "tests.mutants.plugin", "-p", "no:cacheprovider"]
+    temporary = tree.with_suffix(".tmp")
+    temporary.mkdir(exist_ok=True)
     environment = {
         **os.environ,
         "WEIR_MUTANTS": str(place),
         "DATABASE_URL": _SERVERS[tree],
         "WEIR_TEST_TEMPLATE": "weir_template_mutants",
+        "TMPDIR": str(temporary),
     }
-    log = place.with_suffix(".log").open("wb")
     return subprocess.Popen(
-        [sys.executable, "-m", "pytest", "-q", *plugins, *arguments],
-        cwd=tree, env=environment, stdout=log, stderr=subprocess.STDOUT,
+        [sys.executable, "-m", "pytest", "-q", "-p", "tests.mutants.plugin",
+         "-p", "no:cacheprovider", *arguments],
+        cwd=tree, env=environment, stdout=place.with_suffix(".log").open("wb"),
+        stderr=subprocess.STDOUT,
     )  # fmt: skip
 
 
-def _report(outcomes: Sequence[Outcome], wanted: int, failed: Sequence[str]) -> int:
-    for test in failed:
-        print(f"failed without a mutant, and was left out: {test}")
+# Measuring and trying ----------------------------------------------------------------------------
+
+
+def _measure(tree: Path, reach: Reach, arguments: argparse.Namespace, files: set[str]) -> None:
+    """Measure the tests that matter, as far as they are not known, in half of the time."""
+    tests = test_files(ROOT, _LEFT_OUT)
+    missing = reach.missing(tests if arguments.sample else close_ones(ROOT, tests, files))
+    if not missing:
+        return
+    print(f"Measuring which lines {len(missing)} test files reach …", flush=True)
+    out = tree.parent / "map"
+    out.mkdir()
+    until = time.time() + 30 * arguments.minutes
+    job = {"phase": "map", "files": list(target_files(ROOT)), "out": str(out), "until": until}
+    many = ["-n", str(arguments.workers), "--dist", "loadfile"]
+    running = _pytest(tree, job, "map", [*many, *missing])
+    try:
+        running.wait(until + _LAST_TEST_S - time.time())
+    except subprocess.TimeoutExpired:
+        print("A test did not end; what else was measured counts.")
+        running.kill()
+        running.wait()
+    reach.take(out, tree, whole=time.time() < until)
+
+
+def _try(
+    trees: Sequence[Path], chosen: Sequence[Mutation], reach: Reach, until: float
+) -> list[Outcome]:
+    out = trees[0].parent / "outcomes"
+    out.mkdir()
+    trials = [(one, reach.choose(one), reach.closest(one)) for one in chosen]
+    unreached = [Outcome(one, UNREACHED, "") for one, *tests in trials if not any(tests)]
+    trials = [one for one in trials if one[1] or one[2]]
+    running = []
+    for n, tree in enumerate(trees):
+        mine = trials[n :: len(trees)]
+        tests = {test for _, its, _ in mine for test in its}
+        job = {
+            "phase": "try",
+            "trials": mine,
+            "seconds": {test: reach.seconds(test) for test in tests},
+            "out": str(out),
+            "until": until,
+        }
+        named = {test.partition("::")[0] for test in tests}
+        files = sorted(named.union(*(closest for _, _, closest in mine)))
+        running.append(_pytest(tree, job, f"try-{n}", files) if mine else None)
+    for n, process in enumerate(running):
+        if process is not None and process.wait():
+            log = (trees[0].parent / f"try-{n}.log").read_text()
+            raise SystemExit(f"The mutants of tree {n} could not be tried:\n{log[-3000:]}")
+    tried = [
+        Outcome(Mutation(*mutation), *rest)
+        for part in sorted(out.glob("*.jsonl"))
+        for mutation, *rest in map(json.loads, part.read_text().splitlines())
+    ]
+    tried += unreached
+    texts = [f"{one.result} {one.test} {one.seconds:.1f} s: {_describe(one)}\n" for one in tried]
+    KEPT.with_name("outcomes.txt").write_text("".join(texts))
+    return tried
+
+
+# Reporting ---------------------------------------------------------------------------------------
+
+
+def _report(outcomes: Sequence[Outcome], wanted: int) -> int:
     accepted = _accepted()
     survivors = [one for one in outcomes if not one.caught]
-    named = {
-        one: one.mutation.describe((ROOT / one.mutation.file).read_text()) for one in survivors
-    }
+    named = {one: _describe(one) for one in survivors}
     new = [one for one in survivors if _key(named[one]) not in accepted]
-    for one in sorted(survivors, key=lambda one: (one.mutation.file, one.mutation.line)):
+    for one in sorted(new, key=lambda one: (one.mutation.file, one.mutation.line)):
         note = " (no test reaches it)" if one.result == UNREACHED else ""
-        known = "" if one in new else f" (accepted: {accepted[_key(named[one])]})"
-        print(f"survived: {named[one]}{note}{known}")
+        print(f"survived: {named[one]}{note}")
     counts = Counter(one.result for one in outcomes)
-    told = ", ".join(f"{count} {result}" for result, count in counts.most_common())
-    share = 100 * (len(outcomes) - len(survivors)) / len(outcomes) if outcomes else 100
-    print(f"{len(outcomes)} of {wanted} mutants tried: {told}; {share:.1f} % caught.")
-    return 2 if failed else int(bool(new))
+    results = ", ".join(f"{count} {result}" for result, count in counts.most_common())
+    share = 100 * (len(outcomes) - len(new)) / len(outcomes) if outcomes else 100
+    seconds = sum(one.seconds for one in outcomes)
+    print(
+        f"{len(outcomes)} of {wanted} mutants tried in {seconds:.0f} s: {results}; "
+        f"{len(survivors) - len(new)} of the survivors are known to be equivalent. "
+        f"{share:.1f} % are caught or equivalent."
+    )
+    return int(bool(new))
+
+
+def _describe(outcome: Outcome) -> str:
+    return outcome.mutation.describe((ROOT / outcome.mutation.file).read_text())
 
 
 def _key(described: str) -> str:

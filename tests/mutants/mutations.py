@@ -14,7 +14,8 @@ class Mutation(NamedTuple):
     """Replace `text[start:end]` with `new`.
 
     `function` is the qualified name of the outermost function that contains it, "" in a module or
-    class body, and `first_line` where that function's code begins.
+    class body, and `first_line` where that function's code begins. `statement` is the first line of
+    the innermost statement: a line inside a text is never reached, its statement is.
     """
 
     file: str
@@ -25,16 +26,19 @@ class Mutation(NamedTuple):
     kind: str
     function: str = ""
     first_line: int = 0
+    statement: int = 0
 
     def applied(self, text: str) -> str:
         return text[: self.start] + self.new + text[self.end :]
 
     def describe(self, text: str) -> str:
-        """The place and the change on one line."""
-        old = " ".join(text[self.start : self.end].split())
-        return (
-            f"{self.file}:{self.line}: {self.kind}: {old[:100]} -> {self.new.strip() or 'nothing'}"
-        )
+        """The place, and its lines before and after, on one line."""
+        first = text.rfind("\n", 0, self.start) + 1
+        last = text.find("\n", self.end)
+        before, after = text[first : self.start], text[self.end : last]
+        old = " ".join(f"{before}{text[self.start : self.end]}{after}".split())
+        new = " ".join(f"{before}{self.new}{after}".split())
+        return f"{self.file}:{self.line}: {self.kind}: {old} -> {new}"
 
 
 _COMPARISONS: Final = {
@@ -62,8 +66,16 @@ class _Finder(ast.NodeVisitor):
             self._offsets.append(self._offsets[-1] + len(line))
         self._lines = text.splitlines()
         self._names: list[str] = []
-        self._function, self._first_line = "", 0
+        self._function, self._first_line, self._statement = "", 0, 0
         self.visit(ast.parse(text))
+
+    def visit(self, node: ast.AST) -> None:
+        if not isinstance(node, ast.stmt):
+            super().visit(node)
+            return
+        outer, self._statement = self._statement, node.lineno
+        super().visit(node)
+        self._statement = outer
 
     # Where something is --------------------------------------------------------------------------
 
@@ -85,8 +97,11 @@ class _Finder(ast.NodeVisitor):
         if missing:
             # A statement leaves empty lines, an expression lines inside brackets.
             new = new + missing if kind == "removed call" else f"({new}{missing})"
-        place = (self._function, self._first_line)
-        self.found.append(Mutation(self.file, line, *span, new, kind, *place))
+        self.found.append(
+            Mutation(
+                self.file, line, *span, new, kind, self._function, self._first_line, self._statement
+            )
+        )
 
     # Functions and classes -----------------------------------------------------------------------
 

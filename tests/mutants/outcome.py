@@ -16,6 +16,7 @@ class Outcome(NamedTuple):
     mutation: Mutation
     result: str
     test: str
+    seconds: float = 0.0
 
     @property
     def caught(self) -> bool:

@@ -1,8 +1,8 @@
 """A pytest plugin with two phases, chosen by the job in the file that WEIR_MUTANTS names.
 
 "map": run the tests, and write which of them reach which lines of the targets, and how long each
-takes. "try": collect the tests once, and fork a process for each mutation, in which the live code
-of the changed function is replaced and the tests that reach its line run until one fails.
+takes. "try": collect the tests and set up the database once, and fork a process for each mutation,
+in which the live code of the changed function is replaced and its tests run until one fails.
 """
 
 import contextlib
@@ -16,27 +16,30 @@ import signal
 import subprocess
 import sys
 import time
+import traceback
 from collections import defaultdict
-from collections.abc import Iterator, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from pathlib import Path
 from types import CodeType, FunctionType
 from typing import Any, Final
 
-import coverage
 import pytest
+from django.db import connection
+from pytest_django.plugin import blocking_manager_key
 
+from tests import databases
+from tests.mutants import reach
 from tests.mutants.mutations import Mutation
-from tests.mutants.outcome import CAUGHT, SURVIVED, TIMEOUT, UNREACHED, Outcome
+from tests.mutants.outcome import CAUGHT, SURVIVED, TIMEOUT, Outcome
+from tests.stage import stage
 
 _ROOT: Final = Path(__file__).parents[2]
 _JOB: Final[dict[str, Any]] = json.loads(Path(os.environ["WEIR_MUTANTS"]).read_text())
-# The tests of one mutation run for so long at the most, by their own times; then for so much more.
-_TESTS_S_MAX: Final = 60.0
-_SLACK_S: Final = 20.0
+_OUT: Final = Path(_JOB["out"])
+# What tests may take beyond their own times: a busy machine, and what others had set up for them.
+_SLACK_S: Final = 30.0
 _SLACK_TIMES: Final = 5
-_problems: Final[list[str]] = []
-_LAST_RUN: Final = Path(_JOB["out"], f"last-run-{os.getpid()}.log")
-_NOT_REPLACED: Final = "(the function could not be replaced)"
+_LAST_RUN: Final = _OUT / f"last-run-{os.getpid()}.log"
 
 
 class TestMap:
@@ -45,136 +48,154 @@ class TestMap:
     __test__ = False
 
     def __init__(self) -> None:
-        self._coverage = coverage.Coverage(
-            data_file=None, include=[str(_ROOT / file) for file in _JOB["files"]], config_file=False
-        )
-        self.seconds: dict[str, float] = {}
-        self.failed: list[str] = []
-        self._coverage.start()
+        os.environ["WEIR_MUTANTS_WORKER"] = str(os.getpid())
+        self._now = _OUT / f"test-{os.getpid()}"
+        self._now.touch()
+        self._ran: dict[str, tuple[float, bool]] = {}
+        self._measured = reach.measure(_ROOT, _JOB["files"], _OUT)
 
     @pytest.hookimpl(wrapper=True)
     def pytest_runtest_protocol(self, item: pytest.Item) -> Iterator[None]:
-        self._coverage.switch_context(item.nodeid)
+        self._now.write_text(item.nodeid)
+        self._measured.switch_context(item.nodeid)
         begun = time.perf_counter()
+        self._ran[item.nodeid] = (0.0, False)
         result = yield
-        self.seconds[item.nodeid] = time.perf_counter() - begun
-        self._coverage.switch_context("")
+        _, failed = self._ran[item.nodeid]
+        if time.time() < _JOB["until"]:
+            self._ran[item.nodeid] = (time.perf_counter() - begun, failed)
+        else:  # it was not run, or is not worth waiting for
+            del self._ran[item.nodeid]
+        self._measured.switch_context("")
         return result
 
     def pytest_runtest_logreport(self, report: pytest.TestReport) -> None:
         if report.failed:
-            self.failed.append(report.nodeid)
+            self._ran[report.nodeid] = (0.0, True)
 
     def pytest_sessionfinish(self) -> None:
-        self._coverage.stop()
-        data = self._coverage.get_data()
-        lines: dict[str, dict[int, list[str]]] = {}
-        for path in data.measured_files():
-            reached = data.contexts_by_lineno(path)
-            lines[Path(path).relative_to(_ROOT).as_posix()] = {
-                line: [test for test in tests if test] for line, tests in reached.items()
-            }
-        found = {"lines": lines, "seconds": self.seconds, "failed": self.failed}
-        Path(_JOB["out"], f"map-{os.getpid()}.json").write_text(json.dumps(found))
+        self._measured.stop()
+        self._measured.save()
+        (_OUT / f"ran-{os.getpid()}.json").write_text(json.dumps(self._ran))
+
+
+class Deadline:
+    """Run no test after the time for measuring."""
+
+    @pytest.hookimpl(tryfirst=True)
+    def pytest_runtest_protocol(self) -> bool | None:
+        return True if time.time() > _JOB["until"] else None
 
 
 class Trials:
-    """Try each mutation against the tests that reach it."""
+    """Try each mutation against its tests."""
 
     def __init__(self) -> None:
-        self._mutations = [Mutation(*one) for one in _JOB["mutations"]]
-        known = json.loads(Path(_JOB["map"]).read_text())
-        self._seconds: dict[str, float] = known["seconds"]
-        self._failed = set(known["failed"])
-        self._lines = {
-            file: {int(line): tests for line, tests in its.items()}
-            for file, its in known["lines"].items()
-        }
         self._items: dict[str, pytest.Item] = {}
+        self._functions: defaultdict[tuple[str, str, int], list[FunctionType]] = defaultdict(list)
+        self._problems: list[str] = []
+        self._has_database = False
+        self._sound, self._unsound = set[str](), set[str]()
 
     def pytest_runtestloop(self, session: pytest.Session) -> bool:
         self._items = {item.nodeid: item for item in session.items}
-        out = Path(_JOB["out"], f"outcomes-{os.getpid()}.jsonl")
-        with out.open("w", buffering=1) as file:
-            checked = set[str]()
-            for mutation in self._mutations:
+        self._warm_up(session)
+        self._find_functions()
+        with (_OUT / f"outcomes-{os.getpid()}.jsonl").open("w", buffering=1) as file:
+            for wanted, tests, closest in _JOB["trials"]:
                 if time.time() > _JOB["until"]:
                     break
-                if mutation.function and mutation.file not in checked:
-                    checked.add(mutation.file)
-                    self._check(session, mutation)
-                result, test = self._try(session, mutation)
-                file.write(json.dumps(Outcome(mutation, result, test)) + "\n")
+                mutation = Mutation(*wanted)
+                begun = time.perf_counter()
+                result, test = self._try(session, mutation, tests, closest)
+                seconds = time.perf_counter() - begun
+                file.write(json.dumps(Outcome(mutation, result, test, seconds)) + "\n")
         return True
 
-    def _check(self, session: pytest.Session, mutation: Mutation) -> None:
-        """What changes nothing must survive, or everything would seem to be caught."""
-        text = (_ROOT / mutation.file).read_text()
-        nothing = mutation._replace(new=text[mutation.start : mutation.end])
-        result, test = self._try(session, nothing)
-        if result not in (SURVIVED, UNREACHED):
-            said = _LAST_RUN.read_text()[-3000:]
-            raise pytest.UsageError(f"{mutation.file}, unchanged, is {result} by {test}.\n{said}")
-
-    def _try(self, session: pytest.Session, mutation: Mutation) -> tuple[str, str]:
-        tests = self._choose(mutation)
-        if not tests:
-            return UNREACHED, ""
-        limit_s = _SLACK_S + _SLACK_TIMES * sum(self._seconds[test] for test in tests)
-        with _written(mutation) as text:
-            code = compile(text, str(_ROOT / mutation.file), "exec") if mutation.function else None
-            if code is not None:
-                run = functools.partial(self._run, session, mutation, code, tests)
-                result, test = _in_fork(run, limit_s)
-                if test != _NOT_REPLACED:
-                    return result, test
-            return _in_process(tests, limit_s)
-
-    def _choose(self, mutation: Mutation) -> list[str]:
-        """The tests that reach the line, the quickest first; of a line outside of functions, which
-        is run when it is imported, those that reach most of its file."""
-        lines = self._lines.get(mutation.file, {})
-        found = lines.get(mutation.line, []) if mutation.function else []
-        tests = set(found) & self._items.keys() - self._failed
-        ordered = sorted(tests, key=lambda test: self._seconds[test])
-        if not mutation.function:
-            counts: defaultdict[str, int] = defaultdict(int)
-            for its in lines.values():
-                for test in its:
-                    counts[test] += 1
-            known = [test for test in counts if test in self._items and test not in self._failed]
-            ordered = sorted(known, key=lambda test: (-counts[test], self._seconds[test]))
-        chosen, seconds = list[str](), 0.0
-        for test in ordered:
-            seconds += self._seconds[test]
-            if chosen and seconds > _TESTS_S_MAX:
+    def _warm_up(self, session: pytest.Session) -> None:
+        """Set up what lasts for a session, the database above all, by a test that needs it."""
+        for item in session.items:
+            if item.get_closest_marker("django_db") or "db" in getattr(item, "fixturenames", ()):
+                item.config.hook.pytest_runtest_protocol(item=item, nextitem=session)
+                self._has_database = True
                 break
-            chosen.append(test)
-        return chosen
+        stage.clear()
+        connection.close()
+        # A pool's threads would not be in a fork.
+        connection.close_pool()  # type: ignore[attr-defined]
 
-    def _run(
-        self, session: pytest.Session, mutation: Mutation, code: CodeType, tests: Sequence[str]
-    ) -> str:
+    def _find_functions(self) -> None:
+        gc.unfreeze()  # what tests/conftest.py has frozen is in no list of objects
+        for one in gc.get_objects():
+            if type(one) is FunctionType and one.__code__.co_filename.startswith(str(_ROOT)):
+                self._functions[_place(one.__code__)].append(one)
+        gc.freeze()
+
+    def _try(
+        self, session: pytest.Session, mutation: Mutation, tests: list[str], closest: list[str]
+    ) -> tuple[str, str]:
+        """Whoever catches it must pass when nothing is changed, in a fork as well. What survives is
+        tried once more from the start: tests may have asked it while they were collected."""
+        while True:
+            sound = [test for test in tests if test in self._items.keys() - self._unsound]
+            result, test = self._try_once(session, mutation, sound)
+            if result == CAUGHT and test in self._items.keys() - self._sound:
+                text = (_ROOT / mutation.file).read_text()
+                nothing = mutation._replace(new=text[mutation.start : mutation.end])
+                passed = self._try_once(session, nothing, [test])[0] == SURVIVED
+                (self._sound if passed else self._unsound).add(test)
+                if not passed:
+                    print(f"{test} fails in a fork:", _LAST_RUN.read_text(), flush=True)
+                    continue
+            if result == SURVIVED and mutation.function and closest:
+                with _written(mutation):
+                    caught = _in_process(closest, _SLACK_S)[0] == CAUGHT
+                    return CAUGHT if caught else SURVIVED, ""
+            return result, test
+
+    def _try_once(
+        self, session: pytest.Session, mutation: Mutation, tests: list[str]
+    ) -> tuple[str, str]:
+        if not tests:
+            return SURVIVED, ""
+        limit_s = _SLACK_S + _SLACK_TIMES * sum(_JOB["seconds"][test] for test in tests)
+        with _written(mutation) as text:
+            if not mutation.function:
+                return _in_process(tests, limit_s)
+            module = compile(text, str(_ROOT / mutation.file), "exec")
+            (code,) = [
+                one
+                for one in _codes(module)
+                if (one.co_qualname, one.co_firstlineno) == (mutation.function, mutation.first_line)
+            ]
+            return _in_fork(functools.partial(self._run, session, code, tests), limit_s)
+
+    def _run(self, session: pytest.Session, code: CodeType, tests: Sequence[str]) -> str:
         """In the fork: replace the function's code and run; the test that failed, or ""."""
-        if not _replace(mutation, code):
-            return _NOT_REPLACED
+        for function in self._functions[_place(code)]:
+            with contextlib.suppress(ValueError):  # a wrapper of another shape
+                function.__code__ = code
+        if self._has_database:
+            with session.config.stash[blocking_manager_key].unblock():
+                databases.empty()  # the tests of the last mutation may have been killed
         items = [self._items[test] for test in tests]
-        for item, following in zip(items, [*items[1:], None], strict=True):
+        for item, following in zip(items, [*items[1:], session], strict=True):
             item.config.hook.pytest_runtest_protocol(item=item, nextitem=following)
             if session.testsfailed:
-                print(*_problems, sep="\n", flush=True)
+                print(*self._problems, sep="\n", flush=True)
                 return item.nodeid
         return ""
 
     def pytest_runtest_logreport(self, report: pytest.TestReport) -> None:
         if report.failed:
-            _problems.append(report.longreprtext)
+            self._problems.append(report.longreprtext)
 
 
 @contextlib.contextmanager
 def _written(mutation: Mutation) -> Iterator[str]:
-    """The mutated file, in the tree for as long as the block: processes that tests start read it.
-    Its time differs from every earlier one's, or Python would take an old compiled file for it."""
+    """The mutated file, in the copied tree, for as long as the block: processes that tests start
+    read it. Its time differs from every earlier one's, or Python would take an old compiled file
+    for it."""
     path = _ROOT / mutation.file
     right, state = path.read_text(), path.stat()
     wrong = mutation.applied(right)
@@ -194,27 +215,8 @@ def _next_second() -> int:
     return next(_seconds)
 
 
-def _replace(mutation: Mutation, module: CodeType) -> bool:
-    """Give every live function of that name the code of the mutated source."""
-    (code,) = [
-        one
-        for one in _codes(module)
-        if one.co_qualname == mutation.function and one.co_firstlineno == mutation.first_line
-    ]
-    replaced = False
-    gc.unfreeze()  # what tests/conftest.py has frozen is in no list of objects
-    for one in gc.get_objects():
-        if not isinstance(one, FunctionType):
-            continue
-        live = one.__code__
-        if (live.co_filename, live.co_qualname, live.co_firstlineno) != (
-            code.co_filename, mutation.function, mutation.first_line,
-        ):  # fmt: skip
-            continue
-        with contextlib.suppress(ValueError):
-            one.__code__ = code
-            replaced = True
-    return replaced
+def _place(code: CodeType) -> tuple[str, str, int]:
+    return code.co_filename, code.co_qualname, code.co_firstlineno
 
 
 def _codes(code: CodeType) -> Iterator[CodeType]:
@@ -224,7 +226,7 @@ def _codes(code: CodeType) -> Iterator[CodeType]:
             yield from _codes(constant)
 
 
-def _in_fork(run: Any, limit_s: float) -> tuple[str, str]:
+def _in_fork(run: Callable[[], str], limit_s: float) -> tuple[str, str]:
     reader, writer = os.pipe()
     child = os.fork()
     if not child:
@@ -233,9 +235,10 @@ def _in_fork(run: Any, limit_s: float) -> tuple[str, str]:
         os.dup2(log, 1)
         os.dup2(log, 2)
         try:
-            failed = run()
-        except BaseException as error:
-            failed = f"({type(error).__name__})"
+            failed: str | None = run()
+        except BaseException:
+            traceback.print_exc()
+            failed = None
         os.write(writer, json.dumps(failed).encode())
         os._exit(0)
     os.close(writer)
@@ -247,15 +250,28 @@ def _in_fork(run: Any, limit_s: float) -> tuple[str, str]:
         with contextlib.suppress(ProcessLookupError):
             os.killpg(child, signal.SIGKILL)
         os.waitpid(child, 0)
+    _drop_databases_of(child)
     if not ready:
         return TIMEOUT, ""
     failed = json.loads(said or b'"(the process died)"')
+    if failed is None:
+        raise pytest.UsageError(f"No test could be run:\n{_LAST_RUN.read_text()[-3000:]}")
     return (CAUGHT, failed) if failed else (SURVIVED, "")
+
+
+def _drop_databases_of(process: int) -> None:
+    with databases.admin() as connection:
+        found = connection.execute(
+            "SELECT datname FROM pg_database WHERE datname LIKE %s", [f"%\\_{process}\\_%"]
+        )
+        for (name,) in found.fetchall():
+            databases.drop_database(str(name))
 
 
 def _in_process(tests: Sequence[str], limit_s: float) -> tuple[str, str]:
     """For what is decided when a module is imported: a new interpreter."""
     environment = {name: value for name, value in os.environ.items() if name != "WEIR_MUTANTS"}
+    environment["DATABASE_URL"] = databases.address("another")
     command = [sys.executable, "-m", "pytest", "-q", "-x", "-p", "no:cacheprovider", *tests]
     with subprocess.Popen(
         command, cwd=_ROOT, env=environment, stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL,
@@ -276,5 +292,6 @@ def pytest_configure(config: pytest.Config) -> None:
         # Those who only hand tests out to others run none.
         if not config.getoption("numprocesses", None):
             config.pluginmanager.register(TestMap())
+            config.pluginmanager.register(Deadline())
     else:
         config.pluginmanager.register(Trials())

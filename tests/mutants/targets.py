@@ -72,6 +72,7 @@ PATTERNS: Final = (
     "gateway/rules/hold_bound.py",
     "gateway/rules/task_life.py",
     "relay/abandoned.py",
+    "relay/admission.py",
     "relay/hold_estimate.py",
     "relay/hold_placing.py",
     "relay/limit_answers.py",

@@ -5,6 +5,7 @@ from pathlib import Path
 import pytest
 
 from tests.databases import ROOT
+from tests.mutants.__main__ import _accepted, _key
 from tests.mutants.mutations import mutations
 from tests.mutants.targets import target_files
 
@@ -66,7 +67,7 @@ def test_it_knows_the_function_it_is_in() -> None:
     text = "class A:\n    @cached\n    def f(self):\n        def g():\n            return 1\n"
     (one,) = mutations("room/file.py", text)
     assert (one.function, one.first_line, one.line) == ("A.f", 2, 5)
-    assert one.describe(text) == "room/file.py:5: constant: 1 -> 2"
+    assert one.describe(text) == "room/file.py:5: constant: return 1 -> return 2"
 
 
 @pytest.mark.parametrize("file", list(target_files(ROOT)))
@@ -76,3 +77,14 @@ def test_every_mutation_of_a_target_compiles_and_moves_no_line(file: str) -> Non
         mutant = one.applied(text)
         compile(mutant, file, "exec")
         assert mutant.count("\n") == text.count("\n"), one.describe(text)
+
+
+def test_every_equivalent_mutant_is_one_that_can_be_planted() -> None:
+    accepted = _accepted()
+    assert all(accepted.values())
+    files = {mutant.partition(":")[0] for mutant in accepted}
+    texts = {file: Path(ROOT, file).read_text() for file in files}
+    planted = {
+        _key(one.describe(text)) for file, text in texts.items() for one in mutations(file, text)
+    }
+    assert accepted.keys() - planted == set()

@@ -1,0 +1,269 @@
+"""Which tests reach which lines of the targets, measured by test file and kept between runs.
+
+The kept map is in build/mutants. A test file that has changed is measured anew. A target that has
+changed is compared with its text at the time of the measurement: lines that are still there keep
+their tests, and a new line has those of its neighbours.
+"""
+
+import difflib
+import hashlib
+import json
+import os
+import threading
+import time
+from collections import defaultdict
+from collections.abc import Iterable, Sequence
+from functools import cache
+from pathlib import Path
+from typing import Any, Final
+
+import coverage
+
+from tests.mutants.mutations import Mutation
+
+# The tests of one mutation run for so long at the most, by their own times.
+TESTS_S_MAX: Final = 30.0
+_POLL_S: Final = 0.005
+# It makes every write of every room, and so is as close to each as what imports it.
+_OF_ALL_ROOMS: Final = "tests/config/test_writes.py"
+
+# Measuring ---------------------------------------------------------------------------------------
+
+
+def measure(root: Path, files: Iterable[str], folder: Path) -> coverage.Coverage:
+    """Begin to measure this process; its data is in the folder when it has ended."""
+    measured = coverage.Coverage(
+        data_file=str(folder / f"reach-{os.getpid()}"),
+        include=[str(root / file) for file in files],
+        config_file=False,
+    )
+    measured.set_option("run:sigterm", True)
+    measured.start()
+    return measured
+
+
+def measure_beside() -> None:
+    """The same in a process that a test has started: what it does is reached by the test that runs
+    meanwhile, which the tests' process writes down."""
+    job = json.loads(Path(os.environ["WEIR_MUTANTS"]).read_text())
+    test = Path(job["out"], f"test-{os.environ['WEIR_MUTANTS_WORKER']}")
+    measured = measure(Path(__file__).parents[2], job["files"], Path(job["out"]))
+
+    def follow() -> None:
+        current = ""
+        while True:
+            if (now := test.read_text()) and now != current:
+                current = now
+                measured.switch_context(current)
+            time.sleep(_POLL_S)
+
+    threading.Thread(target=follow, daemon=True).start()
+
+
+# The map -----------------------------------------------------------------------------------------
+
+
+class Reach:
+    """What is known of each test file: its tests' seconds, and the lines that they reach."""
+
+    def __init__(self, place: Path, root: Path) -> None:
+        self._place, self._root = place, root
+        self._known: dict[str, Any] = {"tests": {}, "texts": {}}
+        if place.exists():
+            self._known = json.loads(place.read_text())
+        self._lines_then = cache(self._translated)
+
+    def missing(self, test_files: Iterable[str]) -> list[str]:
+        """Those that have changed since they were measured, or never were."""
+        tests = self._known["tests"]
+        return [
+            file
+            for file in test_files
+            if file not in tests or tests[file]["digest"] != _digest(self._text(file))
+        ]
+
+    def take(self, folder: Path, tree: Path, *, whole: bool) -> None:
+        """Take in what was measured in a copy of the tree, and keep it; files that were measured
+        in part, because the time was over, are measured anew the next time."""
+        found: defaultdict[str, Any] = defaultdict(
+            lambda: {"seconds": {}, "failed": [], "lines": defaultdict(lambda: defaultdict(set))}
+        )
+        for part in folder.glob("ran-*.json"):
+            for test, (seconds, failed) in json.loads(part.read_text()).items():
+                record = found[_file_of(test)]
+                record["seconds"][test] = seconds
+                record["failed"] += [test] * failed
+        for part in folder.glob("reach-*"):
+            data = coverage.CoverageData(str(part))
+            data.read()
+            for path in data.measured_files():
+                source = Path(path).relative_to(tree).as_posix()
+                for line, tests in data.contexts_by_lineno(path).items():
+                    for test in filter(None, tests):
+                        found[_file_of(test)]["lines"][source][line].add(test)
+        for file, record in found.items():
+            numbers = {test: n for n, test in enumerate(record["seconds"])}
+            self._known["tests"][file] = {
+                "digest": _digest(self._text(file)) if whole else "",
+                "seconds": record["seconds"],
+                "failed": record["failed"],
+                "lines": {
+                    source: {
+                        str(line): sorted(numbers[test] for test in tests if test in numbers)
+                        for line, tests in lines.items()
+                    }
+                    for source, lines in record["lines"].items()
+                },
+                "texts": {source: self._keep(source) for source in record["lines"]},
+            }
+        self._place.parent.mkdir(parents=True, exist_ok=True)
+        self._place.write_text(json.dumps(self._known))
+
+    def seconds(self, test: str) -> float:
+        return float(self._known["tests"][_file_of(test)]["seconds"][test])
+
+    def failed(self) -> set[str]:
+        """Tests that failed without any mutation."""
+        return {test for record in self._known["tests"].values() for test in record["failed"]}
+
+    def choose(self, mutation: Mutation) -> list[str]:
+        """The tests that reach the statement, the closest first, then the quickest; so many as fit.
+
+        What is outside of functions runs when it is imported: then those that reach the file, or
+        a file that imports it.
+        """
+        ranked = list[tuple[int, float, str]]()
+        for file in self._known["tests"]:
+            if not (self._root / file).exists():
+                continue
+            rank = _closeness(self._root, file, mutation.file)
+            ranked += [(rank, self.seconds(test), test) for test in self._reaching(file, mutation)]
+        chosen, total, failed = list[str](), 0.0, self.failed()
+        for _, seconds, test in sorted(ranked):
+            if test not in failed and (not chosen or total + seconds <= TESTS_S_MAX):
+                chosen.append(test)
+                total += seconds
+        return chosen
+
+    def closest(self, mutation: Mutation) -> list[str]:
+        """The quick test files of its name, if nothing of them fails without a mutation."""
+        return [
+            file
+            for file, record in self._known["tests"].items()
+            if _closeness(self._root, file, mutation.file) == 0
+            and not record["failed"]
+            and sum(record["seconds"].values()) < TESTS_S_MAX / 2
+        ]
+
+    def _reaching(self, file: str, mutation: Mutation) -> set[str]:
+        record = self._known["tests"][file]
+        if mutation.function:
+            lines = record["lines"].get(mutation.file, {})
+            then = self._lines_then(mutation, record["texts"].get(mutation.file))
+            found = {n for line in then for n in lines.get(str(line), ())}
+        else:
+            sources = {mutation.file, *_importers(self._root, mutation.file)}
+            found = {
+                n
+                for source in sources & record["lines"].keys()
+                for numbers in record["lines"][source].values()
+                for n in numbers
+            }
+        names = list(record["seconds"])
+        return {names[n] for n in found}
+
+    def _translated(self, mutation: Mutation, digest: str | None) -> list[int]:
+        """Where the lines of the statement stood in the text that was measured."""
+        wanted = range(mutation.statement, mutation.line + 1)
+        if digest is None:
+            return []
+        then, now = self._known["texts"][digest], self._text(mutation.file)
+        if then == now:
+            return list(wanted)
+        blocks = _blocks(then, now)
+        where = {b + n + 1: a + n + 1 for a, b, size in blocks for n in range(size)}
+        exact = [where[line] for line in wanted if line in where]
+        above = max((line for line in where if line < mutation.statement), default=None)
+        below = min((line for line in where if line > mutation.line), default=None)
+        return exact or [where[line] for line in (above, below) if line is not None]
+
+    def _keep(self, source: str) -> str:
+        text = self._text(source)
+        digest = _digest(text)
+        self._known["texts"][digest] = text
+        return digest
+
+    def _text(self, file: str) -> str:
+        return _text(self._root / file)
+
+
+def test_files(root: Path, left_out: Iterable[str]) -> list[str]:
+    """All of them, but for those of some folders."""
+    out = set(left_out)
+    return [
+        path.relative_to(root).as_posix()
+        for path in sorted((root / "tests").glob("*/**/test_*.py"))
+        if path.relative_to(root).parts[1] not in out
+    ]
+
+
+def close_ones(root: Path, test_files: Sequence[str], sources: Iterable[str]) -> list[str]:
+    """The test files that are named like one of the sources, or import one."""
+    wanted = list(sources)
+    return [
+        file for file in test_files if any(_closeness(root, file, source) <= 1 for source in wanted)
+    ]
+
+
+@cache
+def _closeness(root: Path, test_file: str, source: str) -> int:
+    """0 of the test file that is named like the source, 1 of one that imports it or makes
+    every write, 2 of one of the same room, 3 of any other."""
+    room = f"{source.partition('/')[0]}/"
+    if test_file.startswith(f"tests/{room}") and test_file.endswith(f"/test_{Path(source).name}"):
+        return 0
+    if test_file == _OF_ALL_ROOMS or _imports(_text(root / test_file), source):
+        return 1
+    return 2 if test_file.startswith(f"tests/{room}") else 3
+
+
+@cache
+def _importers(root: Path, source: str) -> frozenset[str]:
+    """The files of the product that import a source."""
+    rooms = {path.parent.name for path in root.glob("*/__init__.py")} - {"tests"}
+    return frozenset(
+        path.relative_to(root).as_posix()
+        for room in rooms
+        for path in (root / room).rglob("*.py")
+        if _imports(_text(path), source)
+    )
+
+
+def _imports(text: str, source: str) -> bool:
+    package, _, name = source.removesuffix(".py").replace("/", ".").rpartition(".")
+    if f"{package}.{name} import" in text or f"import {package}.{name}" in text:
+        return True
+    start = f"from {package} import "
+    return any(
+        name in part.partition(")" if part.startswith("(") else "\n")[0].replace(",", " ").split()
+        for part in text.split(start)[1:]
+    )
+
+
+@cache
+def _blocks(then: str, now: str) -> list[tuple[int, int, int]]:
+    matcher = difflib.SequenceMatcher(None, then.splitlines(), now.splitlines(), autojunk=False)
+    return [(match.a, match.b, match.size) for match in matcher.get_matching_blocks()]
+
+
+@cache
+def _text(path: Path) -> str:
+    return path.read_text() if path.exists() else ""
+
+
+def _digest(text: str) -> str:
+    return hashlib.sha256(text.encode()).hexdigest()[:16]
+
+
+def _file_of(test: str) -> str:
+    return test.partition("::")[0]
