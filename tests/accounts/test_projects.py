@@ -2,7 +2,8 @@ import pytest
 
 from accounts import projects, teams
 from accounts.actors import SYSTEM
-from accounts.models import AuditEvent
+from accounts.keys import KeyRefused
+from accounts.models import AuditEvent, Project
 from lib.refusal import Refused
 from tests.cast import Cast, make_key
 
@@ -38,3 +39,14 @@ def test_a_project_is_put_away_and_brought_back(people: Cast) -> None:
     assert project.slug.startswith("new-")
     assert projects.archive_project(project, actor=SYSTEM).archived_at is not None
     assert projects.restore_project(project, actor=SYSTEM).archived_at is None
+
+
+def test_a_key_is_made_in_a_living_project_of_its_team_alone(people: Cast) -> None:
+    second = teams.create_team(people.acme, "second", actor=SYSTEM)
+    project = projects.create_project(people.core, "Search", actor=SYSTEM)
+    assert make_key(people.core, project=project)[0].project == project
+    with pytest.raises(KeyRefused, match="belongs to another team"):
+        make_key(second, project=project)
+    projects.archive_project(project, actor=SYSTEM)
+    with pytest.raises(KeyRefused, match="is archived"):
+        make_key(people.core, project=Project.objects.get(id=project.id))

@@ -15,6 +15,7 @@ from accounts.models import AuditEvent, Key, KeyKind, Role
 from billing import budgets
 from billing.budgets import BudgetRefused, Past
 from billing.models import Account, Budget, BudgetWindow, Hold
+from billing.rules import budget as rules
 from billing.wallets import balance
 from lib.ids import id_text
 from tests.billing.test_guarded import asked, place, stands
@@ -172,6 +173,16 @@ def test_budgets_that_cannot_be_are_refused(key: Key, over: dict[str, object], f
         make(key, **over)  # type: ignore[arg-type]
     assert refused.value.field == field
     assert not Budget.objects.exists()
+
+
+@pytest.mark.parametrize(
+    ("period", "last"), [("hour", 59), ("day", 23), ("week", 6), ("month", 31)]
+)
+def test_who_chooses_no_beginning_is_told_which_there_are(
+    key: Key, period: rules.Period, last: int
+) -> None:
+    with pytest.raises(BudgetRefused, match=rf"from {int(period == 'month')} to {last}\."):
+        make(key, period=period, anchor=last + 1)
 
 
 def test_a_key_that_spends_nothing_has_no_budget(people: Cast) -> None:

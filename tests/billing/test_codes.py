@@ -14,6 +14,7 @@ from billing.codes import CodeRefused, TooManyTries
 from billing.models import Code, CodeBatch, PromoGrant, RedeemTry, Redemption
 from billing.wallets import balance
 from lib import clock
+from outbox.models import Fact
 from tests import cast
 from tests.billing.failing import fail_each_statement
 from tests.billing.racing import racers
@@ -43,6 +44,7 @@ def test_a_code_gives_its_value_once(people: cast.Cast, dora: Actor, alice: Acto
         codes.redeem(charlie, people.stranger, text)
     assert balance(people.stranger).available_nano == 0
     assert AuditEvent.objects.filter(action="code.redeemed").count() == 1
+    assert Fact.objects.filter(kind="code.redeemed", organisation_id=people.acme.id).count() == 1
     assert_books_balance()
 
 

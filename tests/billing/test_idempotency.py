@@ -60,6 +60,12 @@ def test_what_was_refused_is_not_kept(alice: Actor) -> None:
     assert once(alice, "k", ASKED, lambda: Answer(200, {})).status == 200
 
 
+def test_a_colleague_does_not_get_the_answer_of_another(people: cast.Cast, alice: Actor) -> None:
+    once(alice, "k", ASKED, lambda: Answer(201, {"secret": "s"}))
+    with pytest.raises(KeyReused):
+        once(cast.actor(people.bob, people.acme), "k", ASKED, lambda: Answer(201, {}))
+
+
 def test_keys_are_apart_for_each_organisation(people: cast.Cast, alice: Actor) -> None:
     charlie = cast.actor(people.charlie, people.stranger)
     once(alice, "k", ASKED, lambda: Answer(201, {"of": "acme"}))

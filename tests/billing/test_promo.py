@@ -204,12 +204,15 @@ def test_who_paid_a_charge_is_told_once_it_is_counted(key: Key) -> None:
     assert promo.paid_by(owner, before) == Payers(0, 0, USD)
     give(key, 5 * USD)
     first, second, third = (charge(key, nano * USD) for nano in (2, 4, 1))
-    assert promo.paid_by(owner, first) is None
+    # The smallest charge there is waits like any other.
+    least = charge(key, 1)
+    assert promo.paid_by(owner, first) is promo.paid_by(owner, least) is None
     promo.count_spending(owner)
     assert promo.paid_by(owner, before) == Payers(0, 0, USD)
     assert promo.paid_by(owner, first) == Payers(0, 2 * USD, 0)
     assert promo.paid_by(owner, second) == Payers(0, 3 * USD, USD)
     assert promo.paid_by(owner, first | third) == Payers(0, 2 * USD, USD)
+    assert promo.paid_by(owner, least) == Payers(0, 0, 1)
     # Nothing is left that could pay: nobody waits for a count.
     later = charge(key, USD)
     assert promo.paid_by(owner, later) == Payers(0, 0, USD)

@@ -18,12 +18,12 @@ from billing.rules.posting import adjust_attempt
 from billing.sql.accounts import WALLET_KINDS, lock_accounts, open_accounts
 from billing.sql.place_holds import HoldRequest, place_holds
 from billing.sql.resolve_holds import HoldResolved, keep_holds, reopen_hold, resolve_holds
-from billing.sql.spending import held_since_before
+from billing.sql.spending import charged_between, held_since_before
 from billing.sql.sweep_holds import Mark, mark_holds, renew_lease
 from billing.unsettled_holds import Expired, due_holds, expire
 from billing.wallets import add_opening_credit, balance
 from lib import clock
-from lib.ids import new_id
+from lib.ids import first_id_at, new_id
 from relay.limit_answers import UsedUp
 
 pytestmark = pytest.mark.django_db
@@ -319,3 +319,10 @@ def test_what_is_held_is_found_without_a_look_at_all_that_ever_was(
         "_organisation_id_idx"
     )
     assert plan.count("_expires_at_idx") == plan.count("_organisation_id_idx") > 1
+
+
+def test_what_was_charged_is_looked_for_from_an_hour_before_its_time_on() -> None:
+    since, hour = clock.now(), dt.timedelta(hours=1)
+    owner = uuid.uuid4()
+    assert charged_between(owner, 1, 2, since)[1]["first"] == first_id_at(since - hour)
+    assert charged_between(owner, 1, 2, None)[1]["first"] == uuid.UUID(int=0)

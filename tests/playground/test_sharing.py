@@ -89,3 +89,9 @@ def test_a_link_of_somebody_else_cannot_be_revoked(people: Cast, chat: Conversat
     with pytest.raises(Http404):
         sharing.revoke_link(actor(people.alice, people.acme), id_text(link.id))
     assert opens(token, None)
+
+
+def test_a_link_works_for_the_days_that_its_choice_says() -> None:
+    assert {name: str(days or "") for name, days in sharing.DAYS.items()} == {
+        name: name for name in sharing.DAYS
+    }

@@ -7,6 +7,7 @@ from accounts.rules.roles import (
     Action,
     Role,
     Scope,
+    is_wider,
     roles_with,
     scope_of,
     scope_within_teams,
@@ -105,3 +106,10 @@ def test_who_is_limited_to_teams_keeps_its_own_of_what_no_team_has() -> None:
     assert scope_within_teams("all", "keys.read") == "teams"
     assert scope_within_teams("all", "wallet.write") is None
     assert scope_within_teams("all", "models.read") == "all"
+
+
+def test_each_scope_is_wider_than_those_before_it() -> None:
+    scopes: tuple[Scope | None, ...] = (None, "own", "teams", "all")
+    for n, scope in enumerate(scopes):
+        for m, other in enumerate(scopes):
+            assert is_wider(scope, other) is (n > m)

@@ -93,3 +93,13 @@ def test_what_was_used_does_not_go_back(back: int, less: int, unused: int) -> No
     assert -back <= kept <= 0
     assert -kept * less <= back * min(unused, less)
     assert kept_back(back, [(less, unused)]) == back
+
+
+def test_of_each_meter_that_is_held_what_it_pays() -> None:
+    assert Paid(5, {"in_text": 3}).of_each(["images", "in_text"]) == (0, 3)
+
+
+def test_half_a_nano_of_the_rest_is_rounded_as_a_charge_is() -> None:
+    version = PriceVersion.from_stored({"meters": {"in_text": 2_000_000, "out_text": 500_000}})
+    paid = paid_by_units([({"in_text": 1, "out_text": 1}, version)], {"in_text": 1})
+    assert paid == Paid(2, {"in_text": 1})

@@ -18,7 +18,9 @@ def test_a_week_tells_the_pace_or_less_where_there_was_no_week() -> None:
     [
         (0, 70, Pace("now")),
         (-1, 0, Pace("now")),
+        (1, 0, Pace("none")),
         (100, 0, Pace("none")),
+        (1, 1, Pace("date", dt.date(2026, 3, 8), 7)),
         (100, 70, Pace("date", dt.date(2026, 3, 11), 10)),
         (3_650, 70, Pace("date", dt.date(2027, 3, 1), 365)),
         (3_660, 70, Pace("later")),

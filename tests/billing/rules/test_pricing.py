@@ -452,3 +452,21 @@ def test_a_cache_whose_price_is_not_stated_saves_nothing() -> None:
     """Its tokens cost as much as plain ones."""
     at = PriceVersion.from_stored({"meters": {"in_text": 150_000_000}})
     assert saved_by_cache({"in_cache_read": 10**6}, at) == 0
+
+
+@pytest.mark.parametrize(
+    "used",
+    [
+        {"requests": 1},
+        {"in_text": 5, "requests": 1},
+        {"in_text": -1},
+        {"requests": 0, "in_text": 1},
+        {"in_text": 200_001, "requests": 1},
+    ],
+)
+@pytest.mark.parametrize("of", ["plain", "whole", "marginal"])
+def test_the_total_without_lines_is_that_of_the_lines(of: str, used: dict[str, int]) -> None:
+    plain = version()
+    of_tiers = version((200_000, of, rates(in_text="2"))) if of != "plain" else plain
+    cost = price(used, of_tiers)
+    assert total_of(used, of_tiers) == (cost.total_nano if isinstance(cost, CostLines) else cost)

@@ -1,4 +1,4 @@
-from gateway.rules.fail_over import next_candidate
+from gateway.rules.fail_over import AttemptsLeft, attempt_order, next_candidate
 from gateway.rules.routing import Candidate
 
 A, B, C, D = (Candidate(name, "m", 2) for name in "abcd")
@@ -27,3 +27,10 @@ def test_retries_of_every_failed_channel_bind() -> None:
     assert next_candidate([never, A], [never]) is None
     assert next_candidate([once, A, B], [once]) is A
     assert next_candidate([once, A, B], [once, A]) is None
+
+
+def test_the_order_of_all_attempts_goes_to_its_end() -> None:
+    assert attempt_order(ALL, AttemptsLeft()) == [A, B, C]
+    assert attempt_order([A, B], AttemptsLeft()) == [A, B, B]
+    assert attempt_order(ALL, AttemptsLeft(made=1, fallback=True)) == [A]
+    assert attempt_order([], AttemptsLeft()) == []

@@ -77,7 +77,16 @@ def test_a_video_is_priced_by_its_size_its_resolution_or_its_length(
 
 @pytest.mark.parametrize(
     ("told_ms", "charged_ms"),
-    [(None, 8000), (8000, 8000), (4000, 4000), (100_000, 8000), (0, 8000), (-1, 8000)],
+    [
+        (None, 8000),
+        (8000, 8000),
+        (4000, 4000),
+        (100_000, 8000),
+        (0, 8000),
+        (-1, 8000),
+        (1, 1),
+        (8001, 8000),
+    ],
 )
 def test_no_more_is_charged_than_was_ordered(told_ms: int | None, charged_ms: int) -> None:
     assert charged_video({"video_ms": 1}, "1280x720", 8000, told_ms) == {"video_ms": charged_ms}

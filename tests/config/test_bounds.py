@@ -1,0 +1,289 @@
+"""Every bound of what decides about money and authority, at one below, at, and one above.
+
+The bounds are found in the code: a comparison with a constant that is called a maximum, a minimum
+or a length. One that is added belongs into the table here, in numbers, or beside it with the test
+that has it.
+"""
+
+import ast
+import datetime as dt
+import re
+from collections.abc import Callable, Iterator
+from contextlib import suppress
+from decimal import Decimal
+from fractions import Fraction
+from pathlib import Path
+from typing import Any, Final, NamedTuple, cast
+
+import pytest
+
+from accounts import invitations, keys, sign_up
+from accounts.actors import SYSTEM
+from accounts.invitations import Offer
+from accounts.models import Role
+from accounts.rules.data_policy import is_region
+from accounts.rules.domains import is_domain
+from accounts.rules.labels import is_label
+from accounts.rules.limits import check_limits
+from accounts.rules.pseudonym import Traces, without_person
+from billing import budgets, codes, idempotency, raises, topups
+from billing.idempotency import Answer
+from billing.models import Budget
+from billing.rules import catalogue, charge_rule, code_format, price_list
+from billing.rules.exchange import read_rate
+from billing.rules.money import NANO_PER_USD, format_scaled, parse_multiplier, parse_usd
+from billing.rules.pace import pace_of
+from billing.rules.pricing import CostLines, PriceVersion, price, total_of
+from gateway.rules.breaker import Breaker, BreakerRule
+from gateway.rules.hold_bound import input_tokens_min
+from lib import clock
+from relay import admission
+from relay.admission import AdmissionRequest, Verdict
+from tests.cast import Cast, actor, make_key
+from tests.mutants.targets import target_files
+from usage import budgeting
+
+ROOT: Final = Path(__file__).parents[2]
+# A token is a nano.
+NANO_EACH: Final = PriceVersion.from_stored({"meters": {"in_text": 1_000_000}})
+_NAME: Final = re.compile(r"_?([A-Z0-9]+_)*(MAX|MIN|LENGTH|FAR_DAYS)(_NANO)?$")
+
+
+class Bound(NamedTuple):
+    """What takes the numbers from `least` to `most` and raises a ValueError for others, or answers
+    False; None where there is no bound on that side."""
+
+    takes: Callable[[Cast, int], object]
+    least: int | None
+    most: int | None
+
+
+def bounds_in(file: str) -> Iterator[str]:
+    """`file:function:constant` of each comparison with a bound."""
+    tree = ast.parse((ROOT / file).read_text())
+    for function in ast.walk(tree):
+        if not isinstance(function, ast.FunctionDef | ast.AsyncFunctionDef):
+            continue
+        for node in ast.walk(function):
+            if isinstance(node, ast.Compare):
+                for side in (node.left, *node.comparators):
+                    name = ast.unparse(side).rpartition(".")[2]
+                    if _NAME.match(name):
+                        yield f"{file}:{function.name}:{name}"
+
+
+FOUND: Final = sorted({bound for file in target_files(ROOT) for bound in bounds_in(file)})
+
+
+# The bounds --------------------------------------------------------------------------------------
+
+
+def invite(people: Cast, *, days: int = 7, addresses: int = 1) -> None:
+    emails = [f"new{n}@example.org" for n in range(addresses)]
+    invitations.invite(
+        people.acme, emails, Offer(Role.VIEWER, days=days), actor=actor(people.alice, people.acme)
+    )
+
+
+def rotate(people: Cast, hours: int) -> None:
+    key, _ = make_key(people.core, user=people.bob)
+    keys.rotate_key(actor(people.alice, people.acme), key, hours)
+
+
+def list_domains(people: Cast, count: int) -> None:
+    rows = [
+        {"domain": f"d{n}.example.org", "organisation": people.acme.slug, "role": "viewer"}
+        for n in range(count)
+    ]
+    sign_up.save_sign_up(SYSTEM, domains=rows)
+
+
+def ask_once(people: Cast, length: int) -> None:
+    request = ("POST", "/", b"")
+    idempotency.once(
+        actor(people.alice, people.acme), "k" * length, request, lambda: Answer(200, {})
+    )
+
+
+def is_far(days: int) -> bool:
+    """Whether a balance that lasts so many days is told without a date."""
+    return pace_of(days, 1, 1, clock.now().date()).state == "later"
+
+
+def limit_budget(people: Cast, amount_nano: int) -> Budget:
+    return budgeting.create_budget(
+        SYSTEM, people.acme, scope="organisation", subject="", amount_nano=amount_nano, period="day"
+    )
+
+
+def ask_for_more(people: Cast, amount_nano: int) -> None:
+    raises.ask_for_more(
+        actor(people.alice, people.acme), limit_budget(people, 1), amount_nano=amount_nano,
+        until=clock.now() + dt.timedelta(days=1), reason="a launch",
+    )  # fmt: skip
+
+
+def try_codes(people: Cast, count: int) -> None:
+    for _ in range(count):
+        with suppress(codes.CodeRefused):
+            codes.try_code(actor(people.alice, people.acme), people.acme, "wrong", "10.0.0.1")
+
+
+def stays_closed(failures: int, *, connect: bool) -> bool:
+    breaker = Breaker(BreakerRule())
+    for _ in range(failures):
+        breaker.bad(1.0, 1.0, connect=connect)
+    return breaker.closed
+
+
+def is_asked_again(tries: int) -> bool:
+    request = AdmissionRequest(cast(Any, None), 60, None, tries=tries)
+    again = admission.ask_again(request, Verdict("no_wallet", 0), ())
+    return again is not None and again.tries == tries + 1
+
+
+def replaces_name(length: int) -> bool:
+    name = "n" * length
+    traces = Traces("erased@example.invalid", ("someone@example.org",), (name,))
+    return bool(without_person(f"by {name} now", traces, about=True) != f"by {name} now")
+
+
+BOUNDS: Final[dict[str, Bound]] = {
+    "accounts/invitations.py:_check_days:INVITATION_DAYS_MAX": Bound(
+        lambda people, n: invite(people, days=n), 1, 30
+    ),
+    "accounts/invitations.py:_addresses:ADDRESSES_MAX": Bound(
+        lambda people, n: invite(people, addresses=n), None, 50
+    ),
+    "accounts/keys.py:rotate_key:GRACE_HOURS_MAX": Bound(rotate, 0, 168),
+    "accounts/rules/data_policy.py:is_region:REGION_MAX": Bound(
+        lambda _, n: is_region("e" * n), 1, 40
+    ),
+    "accounts/rules/domains.py:is_domain:_LENGTH_MAX": Bound(
+        lambda _, n: is_domain(("d" * 50 + ".") * 4 + "e" * (n - 204)), None, 253
+    ),
+    "accounts/rules/labels.py:is_label:LABEL_LENGTH": Bound(lambda _, n: is_label("l" * n), 1, 100),
+    "accounts/rules/limits.py:check_limits:LIMIT_MAX": Bound(
+        lambda _, n: check_limits({"rpm": n}), 1, 2_147_483_647
+    ),
+    "accounts/rules/limits.py:_listed:LISTED_MAX": Bound(
+        lambda _, n: check_limits({"tags": ["t"] * n}), None, 100
+    ),
+    "accounts/rules/pseudonym.py:_without_name:_WORD_MIN": Bound(
+        lambda _, n: replaces_name(n), 3, None
+    ),
+    "accounts/sign_up.py:_checked:DOMAINS_MAX": Bound(list_domains, None, 100),
+    "billing/budgets.py:check_budget:BUDGET_MAX_NANO": Bound(limit_budget, 0, 10**18),
+    "billing/budgets.py:find_subject:SUBJECT_LENGTH": Bound(
+        lambda people, n: budgets.find_subject(actor(people.alice, people.acme), "model", "m" * n),
+        1,
+        200,
+    ),
+    "billing/budgets.py:_check_terms:ALERTS_MAX": Bound(
+        lambda _, n: budgets._check_terms({"alert_percents": [50] * n}), None, 10
+    ),
+    "billing/budgets.py:_check_terms:percent": Bound(
+        lambda _, n: budgets._check_terms({"alert_percents": [n]}), 1, 100
+    ),
+    "billing/codes.py:_begin_try:TRIES_MAX": Bound(try_codes, None, 5),
+    "billing/codes.py:create_batch:CODES_MAX": Bound(
+        lambda _, n: codes.create_batch(SYSTEM, "batch", 1, n), 1, 100_000
+    ),
+    "billing/codes.py:create_batch:max_uses": Bound(
+        lambda _, n: codes.create_batch(SYSTEM, "batch", 1, 1, max_uses=n), 1, None
+    ),
+    "billing/codes.py:create_batch:value": Bound(
+        lambda _, n: codes.create_batch(SYSTEM, "batch", n, 1), 1, None
+    ),
+    "billing/idempotency.py:once:KEY_LENGTH_MAX": Bound(ask_once, 1, 255),
+    "billing/raises.py:ask_for_more:BUDGET_MAX_NANO": Bound(ask_for_more, 1, 10**18),
+    "billing/rules/catalogue.py:_exact:INT64_MAX": Bound(
+        lambda _, n: catalogue._exact("a", Decimal(n), Fraction(1)), 0, 2**63 - 1
+    ),
+    "billing/rules/charge_rule.py:checked:DRAIN_SECONDS_MAX": Bound(
+        lambda _, n: charge_rule.checked("drain", n), 1, 600
+    ),
+    "billing/rules/code_format.py:read:_HEXADECIMAL_LENGTH": Bound(
+        lambda _, n: code_format.read("0" * n) is not None, 32, 32
+    ),
+    "billing/rules/exchange.py:read_rate:RATE_MAX": Bound(
+        lambda _, n: read_rate(str(n)), 1, 1_000_000_000
+    ),
+    "billing/rules/money.py:parse_multiplier:_MULTIPLIER_PPM_MAX": Bound(
+        lambda _, n: parse_multiplier(format_scaled(n, 6)), 0, 1_000_000_000
+    ),
+    "billing/rules/money.py:parse_scaled:INT64_MAX": Bound(
+        lambda _, n: parse_usd(format_scaled(n, 9)), -(2**63), 2**63 - 1
+    ),
+    "billing/rules/pace.py:pace_of:_FAR_DAYS": Bound(lambda _, n: not is_far(n), None, 365),
+    "billing/rules/price_list.py:_nano:INT64_MAX": Bound(
+        lambda _, n: price_list._nano("a", Decimal(n).scaleb(-15)), 0, 2**63 - 1
+    ),
+    "billing/rules/pricing.py:_round:INT64_MAX": Bound(
+        lambda _, n: isinstance(price({"in_text": n}, NANO_EACH), CostLines), 0, 2**63 - 1
+    ),
+    "billing/rules/pricing.py:total_of:INT64_MAX": Bound(
+        lambda _, n: isinstance(total_of({"in_text": n}, NANO_EACH), int), 0, 2**63 - 1
+    ),
+    "billing/topups.py:check_amount:TOP_UP_MAX_NANO": Bound(
+        lambda _, n: topups.check_amount(n * NANO_PER_USD // 100), 5_00, 10_000_00
+    ),
+    "gateway/rules/breaker.py:_too_many:SAMPLE_MIN": Bound(
+        lambda _, n: stays_closed(n, connect=False), None, 19
+    ),
+    "gateway/rules/breaker.py:bad:CONNECTS_MAX": Bound(
+        lambda _, n: stays_closed(n, connect=True), None, 4
+    ),
+    "gateway/rules/hold_bound.py:input_tokens_min:_READ_BYTES_MAX": Bound(
+        lambda _, n: input_tokens_min(b'"' + b"w" * (n - 2) + b'"') == 1, None, 2**20
+    ),
+    "relay/admission.py:ask_again:_TRIES_MAX": Bound(lambda _, n: is_asked_again(n), None, 3),
+}
+# Bounds that need more around them, and the test that goes up to them.
+ELSEWHERE: Final = {
+    # Beyond it, all that is known is forgotten and asked anew: nobody sees it.
+    "relay/auth.py:_load:_CACHED_MAX": "tests/relay/test_auth.py",
+    "relay/next_attempts.py:_falls_back:ATTEMPTS_MAX": "tests/relay/test_model_fallbacks.py",
+}
+# Two ends of one bound.
+_SAME: Final = {"INT64_MIN": "INT64_MAX", "TOP_UP_MIN_NANO": "TOP_UP_MAX_NANO"}
+
+
+REFUSALS: Final = (
+    ValueError, codes.TooManyTries, catalogue._NotExact, price_list._Left
+)  # fmt: skip
+
+
+def one_of(name: str) -> str:
+    place, _, constant = name.rpartition(":")
+    return f"{place}:{_SAME.get(constant, constant)}"
+
+
+def test_every_bound_of_the_code_is_gone_up_to() -> None:
+    known = BOUNDS.keys() | ELSEWHERE.keys()
+    assert [name for name in FOUND if one_of(name) not in known] == []
+
+
+def test_no_bound_of_the_table_is_gone() -> None:
+    named = {name for name in BOUNDS.keys() | ELSEWHERE.keys() if _NAME.match(name.split(":")[2])}
+    assert named - {one_of(name) for name in FOUND} == set()
+
+
+SIDES: Final = [
+    (name, number, taken)
+    for name, bound in BOUNDS.items()
+    for end, step in ((bound.least, -1), (bound.most, 1))
+    if end is not None
+    for number, taken in ((end, True), (end + step, False))
+]
+
+
+@pytest.mark.parametrize(("name", "number", "taken"), SIDES)
+def test_a_bound_is_taken_and_nothing_beyond_it(
+    people: Cast, name: str, number: int, taken: bool
+) -> None:
+    try:
+        answer: Any = BOUNDS[name].takes(people, number)
+    except REFUSALS:
+        answer = False
+    assert (answer is not False) == taken
