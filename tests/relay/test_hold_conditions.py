@@ -162,7 +162,7 @@ def test_hold_covers_the_steps_beside_the_answer() -> None:
             told = Quantities({"in_text": 1, "out_text": 1}, (), {}, parts)
             bill = count(
                 UsageEvidence(40, told, b"{}"), price, hold_nano, "measured", asked=asked,
-                others=OtherPrices(lambda _, theirs=theirs: theirs, lambda _: None),
+                others=OtherPrices(lambda _, found=theirs: found, lambda _: None),  # type: ignore[misc]
             )  # fmt: skip
             assert bill.basis == "measured"
             assert bill.excess_nano == 0

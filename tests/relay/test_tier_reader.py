@@ -6,6 +6,7 @@ from typing import Any
 import pytest
 
 from dialects.events import Step
+from dialects.service_tier import tier_of_frames
 from relay import tier_reader
 from relay.tier_reader import TierReader
 
@@ -29,7 +30,6 @@ COMPACT = {"separators": (",", ":")}
 
 def test_the_last_tier_counts(monkeypatch: pytest.MonkeyPatch) -> None:
     read: list[bytes] = []
-    tier_of_frames = tier_reader.tier_of_frames
 
     def reading(raw: bytes) -> str:
         read.append(raw)
